@@ -1,0 +1,69 @@
+# One file runs everything. `make` alone lists what it can do.
+.DEFAULT_GOAL := help
+SHELL := /bin/sh
+
+VENV ?= .venv
+PYTHON ?=
+PROFILE ?= quick
+# Two threads on a busy machine are slower than one; a free machine may raise this.
+OMP_NUM_THREADS ?= 1
+export OMP_NUM_THREADS
+
+PY := $(VENV)/bin/python
+COURSE := $(PY) -m piumar_lib.course
+STAMP := $(VENV)/.installed
+CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
+
+.PHONY: help course test lab book notebooks pairs readme papermill clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	| awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
+
+# Touched last, so a failed or interrupted installation is tried again.
+# torch goes first: resolved together with the rest, a larger build may win.
+$(STAMP): requirements.txt pyproject.toml
+	@for python in $(CANDIDATES); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    echo "Creating $(VENV) with $$("$$python" --version); the first time takes minutes"; \
+	    "$$python" -m venv $(VENV); exit $$?; \
+	  fi; \
+	done; \
+	echo "error: Python 3.11 or newer not found (tried: $(CANDIDATES))." >&2; \
+	echo "Install one, or name it: make course PYTHON=/path/to/python3.12" >&2; exit 1
+	$(PY) -m pip install --quiet "$$(sed -n 1p requirements.txt)"
+	$(PY) -m pip install --quiet -r requirements.txt
+	$(PY) -m pip install --quiet --no-deps -e .
+	@touch $@
+
+course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for the long version)
+	@$(COURSE) run --profile $(PROFILE)
+	@$(COURSE) book
+
+test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
+	$(PY) -m ruff check .
+	@$(COURSE) notebooks
+	$(PY) -m pytest --nbmake --overwrite build/notebooks/*.ipynb tests \
+	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
+
+lab: $(STAMP) ## open JupyterLab on the chapters
+	$(PY) -m jupyterlab notebooks
+
+book: $(STAMP) ## build the HTML book from the notebooks at hand
+	@$(COURSE) book
+
+notebooks: $(STAMP) ## convert the chapters to unexecuted build/notebooks/*.ipynb
+	@$(COURSE) notebooks
+
+pairs: $(STAMP) ## execute the chapters in profile full into the committed notebooks/*.ipynb
+	@$(COURSE) pairs
+
+readme: $(STAMP) ## measure every chapter and refresh the table in README.md
+	@$(COURSE) run --profile quick --record
+	@$(COURSE) readme
+
+papermill: $(STAMP) ## example: chapter 00 with a parameter of your own
+	@$(COURSE) papermill 00 build/example.ipynb -p profile quick
+
+clean: ## remove everything generated, keep the environment
+	rm -rf build .pytest_cache .ruff_cache .hypothesis .coverage

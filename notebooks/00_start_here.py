@@ -1,0 +1,279 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # 00 · Start here
+#
+# Does everything work on this machine, and what does this course set out to repair?
+#
+# | | |
+# |---|---|
+# | time in `quick` | a few seconds |
+# | prerequisites | Python; a first course in machine learning |
+# | you will build | nothing yet: you check the set-up and meet the ten people of the first data set |
+# | device | any laptop |
+#
+# After this chapter you can
+#
+# - check that the packages and the data are what the course was written for,
+# - choose a profile and know what it costs,
+# - find your way on the map and read a chapter the way it is meant to be read.
+
+# %% [markdown]
+# ## The idea in one figure
+#
+# Two people lift an arm sideways and lower it again, over and over, with a motion sensor at the
+# wrist. A recogniser is to say *which exercise* this is, whoever does it.
+
+# %% tags=["parameters"]
+profile = "quick"
+exercise = "abduction"
+
+# %%
+from piumar_lib.course import show, start
+
+run = start(profile)
+
+# %%
+from piumar_lib.data import spar
+
+recordings = spar.load_recordings()
+label = spar.EXERCISES.index(exercise)
+chosen = [r for r in recordings if r.y == label and r.right]
+signals = {r.person: r.x[:, 0] for r in chosen}
+print(len(recordings), "recordings;", len(signals), "people doing", exercise, "with the right arm")
+
+# %%
+import matplotlib.pyplot as plt
+import numpy as np
+
+
+def draw_person(ax, person, seconds=8, color="C0", style="-"):
+    signal = signals[person][: int(seconds * spar.RATE)]
+    time = np.arange(len(signal)) / spar.RATE
+    ax.plot(time, signal, style, color=color, label=f"person {person}")
+    ax.set(xlabel="time [s]", ylabel="acceleration [g]")
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=2)
+
+
+fig, ax = plt.subplots()
+draw_person(ax, 10, color="C0")
+draw_person(ax, 4, color="C4", style="--")
+ax.set_title(f"The same exercise: {exercise}", loc="left")
+show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement, but the curve of "
+     "person 4 rises and falls about twice as often as that of person 10.")
+
+# %% [markdown]
+# Both curves carry the same label. To a model that has only met slow people, the fast one looks
+# like something else. That is a **person shift**, and it is what this course is about: build a
+# recogniser that holds up on people who were not in the training set.
+#
+# The method is PIUmr, *person independence universal micro-action recognition*
+# [1](#references). *Micro-actions* are small unintended movements: a nod, a shrug, a hand that
+# touches the face. Their clips are gated by a licence, so you start with data that everybody may
+# have: these recordings here, and synthetic skeletons from chapter 01 on.
+
+# %% [markdown]
+# ## Check the set-up
+#
+# The cell above has already compared the data file's checksum with the published one. This one
+# shows which versions you run. Small differences to the list in `requirements.txt` do no harm;
+# for `torch` they may change the digits of a result.
+
+# %%
+from importlib.metadata import version
+
+for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywidgets"):
+    print(f"{package:<14} {version(package)}")
+
+# %% [markdown]
+# ## Choose a profile
+#
+# Each chapter has one cell of parameters, and each has the parameter `profile`:
+#
+# | profile | what it is for |
+# |---|---|
+# | `quick` | a first read: each chapter within a minute on two cores |
+# | `full` | what the figures in the repository were made with: more people, more seeds |
+# | `gpu` | like `full`, on a CUDA device |
+#
+# `start` prints what you got. Chapters then ask the profile for their sizes:
+
+# %%
+seeds = run.pick(quick=2, full=6)
+print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.device}")
+
+# %% [markdown]
+# ## Read the map
+#
+# An arrow means "builds on". Each chapter also starts alone: it imports from `piumar_lib` what
+# earlier chapters built. Hollow boxes are planned.
+
+# %%
+from pathlib import Path
+
+from piumar_lib.course import PLAN
+
+depth = {}
+for step in PLAN:
+    depth[step.number] = 1 + max((depth[n] for n in step.needs), default=-1)
+columns = {d: [s.number for s in PLAN if depth[s.number] == d] for d in depth.values()}
+place = {
+    number: (d, (len(column) - 1) / 2 - row)
+    for d, column in columns.items() for row, number in enumerate(column)
+}
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 3.6))
+for step in PLAN:
+    written = Path(f"{step.stem}.py").exists()
+    ax.text(
+        *place[step.number], f"{step.number}\n" + step.name.replace("_", "\n"),
+        ha="center", va="center", fontsize=7.5, color="white" if written else "black",
+        bbox={"boxstyle": "round", "fc": "C0" if written else "white", "ec": "C0"},
+    )
+    for need in step.needs:
+        ax.annotate(
+            "", place[step.number], place[need], zorder=0,
+            arrowprops={"arrowstyle": "->", "shrinkA": 26, "shrinkB": 26, "color": "0.5"},
+        )
+ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-1.6, 1.6))
+ax.axis("off")
+show(fig, alt="Two paths lead from chapter 00 to the whole method in chapter 08: one through "
+     "transport, temporal alignment, spectra and fusion (02 to 05), one through robust risks and "
+     "pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
+
+# %% [markdown]
+# ## Predict, run, compare
+#
+# Before each experiment a chapter asks you for a guess. Write it down: being wrong *on record* is
+# what makes the next figure stick.
+#
+# > **Predict.** All ten people do the same exercise, told to do it the same way. The slowest takes
+# > how many times as long for one repetition as the fastest: 1.1, 1.3, 1.6 or 2 times?
+
+# %%
+def seconds_per_repetition(recording):
+    bounds = spar.repetition_bounds(recording.x)
+    return float(np.diff(bounds).mean() / spar.RATE)
+
+
+tempo = {r.person: seconds_per_repetition(r) for r in chosen}
+slowest, fastest = max(tempo, key=tempo.get), min(tempo, key=tempo.get)
+ratio = tempo[slowest] / tempo[fastest]
+
+# %%
+fig, ax = plt.subplots()
+order = sorted(tempo, key=tempo.get)
+ax.bar([str(person) for person in order], [tempo[person] for person in order])
+ax.set(xlabel="person, from fast to slow", ylabel="one repetition [s]", title=exercise)
+show(fig, alt=f"Seconds for one repetition of {exercise}: from {tempo[fastest]:.1f} s (person "
+     f"{fastest}) to {tempo[slowest]:.1f} s (person {slowest}), a factor of {ratio:.1f}.")
+
+# %% [markdown]
+# **Compare.** Few people guess that high. And tempo is only the easiest difference to see: people
+# also differ in amplitude, direction, onset and habits. Chapter 01 shows which differences hurt.
+#
+# ## Move a knob
+#
+# Choose another person. The figure below the widget shows everyone at once, for readers of the
+# page without a live kernel.
+
+# %%
+from ipywidgets import interact
+
+
+def draw(person=10):
+    fig, ax = plt.subplots()
+    draw_person(ax, person)
+    show(fig, alt=f"Eight seconds of {exercise} by person {person}.")
+
+
+interact(draw, person=sorted(signals));
+
+# %%
+fig, axes = plt.subplots(2, 5, figsize=(7, 3), sharex=True, sharey=True)
+for ax, person in zip(axes.flat, sorted(signals), strict=True):
+    signal = signals[person][: int(8 * spar.RATE)]
+    ax.plot(np.arange(len(signal)) / spar.RATE, signal, lw=1)
+    ax.set_title(f"person {person}")
+fig.supxlabel("time [s]", fontsize=10)
+fig.supylabel("acceleration [g]", fontsize=10)
+show(fig, alt=f"Eight seconds of {exercise} by each of ten people. All curves swing periodically; "
+     "people 3 and 4 swing about twice as fast, and depth and shape differ from person to person.")
+
+# %% [markdown]
+# ## Exercise: is tempo personal or a matter of the exercise?
+#
+# For each exercise, find the fastest person (right arm). Put the seven person numbers into
+# `fastest_people`, in the order of `spar.EXERCISES`. How many different people are there?
+
+# %%
+fastest_people = None  # your list of seven numbers
+
+
+# %%
+def check(answer):
+    assert len(answer) == 7, "one person for each of the seven exercises"
+    for y, person in enumerate(answer):
+        times = {r.person: seconds_per_repetition(r) for r in recordings if r.y == y and r.right}
+        assert times[person] == min(times.values()), f"{spar.EXERCISES[y]}: somebody is faster"
+    print(f"right: {len(set(answer))} people are fastest in all seven exercises")
+
+
+if fastest_people is not None:
+    check(fastest_people)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# fastest_people = []
+# for y in range(7):
+#     times = {r.person: seconds_per_repetition(r) for r in recordings if r.y == y and r.right}
+#     fastest_people.append(min(times, key=times.get))
+# check(fastest_people)
+# ```
+#
+# Only a few people appear: tempo belongs to the person, more than to the exercise.
+# </details>
+
+# %% [markdown]
+# ## What we saw
+
+# %%
+print(f"- Packages and data are in place: {len(recordings)} recordings with the right checksum.")
+print(f"- Profile {run.name} on {run.device}; the whole course runs in it without a GPU.")
+print(f"- The same exercise, ten people: one repetition takes {tempo[fastest]:.2f} s to "
+      f"{tempo[slowest]:.2f} s, a factor of {ratio:.2f}.")
+
+# %% [markdown]
+# ## Paper ledger
+#
+# Each chapter ends with such a table, so that you always know whose claim you are reading. The
+# paper's definitions beyond its abstract are not public to us; where it is silent we define
+# something ourselves, and say so.
+#
+# | the abstract says | here | our choice |
+# |---|---|---|
+# | people differ in style, speed and physique | seconds of one repetition | ten people and seven exercises instead of MA-52 |
+# | unseen people are the hard case | taken up in chapter 01 | |
+
+# %% [markdown]
+# ## References
+#
+# 1. F.-Q. Cui, J. Huang, A. Tong, Z. Jia, J. Zhang, Z. Liu, D. Guo, J. Lu, M. Wang. *Every
+#    Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
+#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 2. D. M. Burns, N. Leung, M. Hardisty, C. M. Whyne, P. Henry, S. McLachlin. *Shoulder
+#    physiotherapy exercise recognition: machine learning the inertial signals from a smartwatch.*
+#    [arXiv 1802.01489](https://arxiv.org/abs/1802.01489), 2018.

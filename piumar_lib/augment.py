@@ -1,0 +1,97 @@
+"""Plain augmentation: the baseline that a method for unseen people has to beat.
+
+Each function takes raw clips ``(batch, time, channels)`` and returns the same shape; randomness comes
+from torch's global generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from piumar_lib.data.skeleton import MIRROR
+
+
+def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
+    """Run through each clip at a randomly changing speed, by linear interpolation.
+
+    The clock is the sum of positive steps whose logarithm is a smooth random curve.
+
+    Args:
+        x: Clips.
+        strength: Standard deviation of the log speed.
+    """
+    batch, time, channels = x.shape
+    knots = strength * torch.randn(batch, 1, 5, device=x.device)
+    speed = torch.nn.functional.interpolate(knots, size=time - 1, mode="linear").exp()[:, 0]
+    clock = torch.cat([torch.zeros_like(speed[:, :1]), speed.cumsum(1)], dim=1)
+    position = clock / clock[:, -1:] * (time - 1)
+    left = position.long().clamp_max(time - 2)
+    weight = (position - left)[..., None]
+    index = left[..., None].expand(batch, time, channels)
+    return (1 - weight) * x.gather(1, index) + weight * x.gather(1, index + 1)
+
+
+def scale_amplitude(x: Tensor, strength: float = 0.3) -> Tensor:
+    """Make each clip's movement about its mean larger or smaller, log-normally."""
+    factor = (strength * torch.randn(len(x), 1, 1, device=x.device)).exp()
+    mean = x.mean(1, keepdim=True)
+    return mean + factor * (x - mean)
+
+
+def mirror_skeleton(x: Tensor, probability: float = 0.5) -> Tensor:
+    """Exchange left and right of skeletons with 17 COCO joints, ``channels = 34``."""
+    joints = x.unflatten(-1, (17, 2))
+    mirrored = (joints[:, :, torch.as_tensor(MIRROR, device=x.device)] * joints.new_tensor([-1, 1]))
+    chosen = torch.rand(len(x), 1, 1, device=x.device) < probability
+    return torch.where(chosen, mirrored.flatten(-2), x)
+
+
+def rotate_skeleton(x: Tensor, strength: float = 0.2) -> Tensor:
+    """Turn two-dimensional joints ``channels = 2 n`` by a random angle, in radians."""
+    angle = strength * torch.randn(len(x), device=x.device)
+    c, s = angle.cos(), angle.sin()
+    matrix = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
+    return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 2))).flatten(-2)
+
+
+def rotate_sensor(x: Tensor, strength: float = 0.2) -> Tensor:
+    """Turn three-axis sensors ``channels = 3 n`` together, about a random axis.
+
+    Args:
+        x: Clips.
+        strength: Standard deviation of the angle, in radians.
+    """
+    axis = torch.randn(len(x), 3, device=x.device)
+    axis = axis / axis.norm(dim=1, keepdim=True) * strength * torch.randn(len(x), 1, device=x.device)
+    zero = torch.zeros_like(axis[:, 0])
+    a, b, c = axis.unbind(1)
+    generator = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero], dim=1).view(-1, 3, 3)
+    matrix = torch.linalg.matrix_exp(generator)
+    return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 3))).flatten(-2)
+
+
+AUGMENTATIONS: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {
+    "skeleton": (mirror_skeleton, warp_time, rotate_skeleton),
+    "sensor": (warp_time, scale_amplitude, rotate_sensor),
+    "any": (warp_time, scale_amplitude),
+}
+
+
+def augment(x: Tensor, kind: str) -> Tensor:
+    """Apply the augmentations that suit a kind of data.
+
+    Args:
+        x: Raw clips, shape ``(batch, time, channels)``.
+        kind: ``"skeleton"``, ``"sensor"`` or ``"any"``.
+
+    Raises:
+        ValueError: If the kind is unknown.
+    """
+    if kind not in AUGMENTATIONS:
+        raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(AUGMENTATIONS)}.")
+    for function in AUGMENTATIONS[kind]:
+        x = function(x)
+    return x

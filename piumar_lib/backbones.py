@@ -1,0 +1,36 @@
+"""Models that turn a sequence into a sequence: ``(batch, time, channels)`` in and out.
+
+A backbone is an ``nn.Sequential``, so that a plug can sit before any of its layers.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+
+class TemporalConv(nn.Module):
+    """Convolution along time, normalisation, rectifier: ``(batch, time, inputs)`` to outputs."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 5) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(inputs, outputs, kernel, padding=kernel // 2, bias=False)
+        self.norm = nn.BatchNorm1d(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, inputs)`` to ``(batch, time, outputs)``."""
+        return self.norm(self.conv(x.transpose(1, 2))).relu().transpose(1, 2)
+
+
+def tiny_cnn(channels: int, width: int = 32, depth: int = 3, kernel: int = 5) -> nn.Sequential:
+    """A temporal CNN that trains in seconds on a laptop (about 15,000 parameters).
+
+    Args:
+        channels: Channels of the input.
+        width: Channels of the output, and of every layer.
+        depth: Number of layers.
+        kernel: Frames that a filter sees (odd).
+    """
+    sizes = [channels] + [width] * depth
+    return nn.Sequential(
+        *(TemporalConv(i, o, kernel) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
+    )

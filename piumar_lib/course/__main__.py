@@ -1,0 +1,119 @@
+"""Command line of the course: ``python -m piumar_lib.course --help``."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from piumar_lib.course.profile import PROFILES
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    arguments = _parser().parse_args(argv)
+    from piumar_lib.course.chapters import find_root
+
+    try:
+        root = arguments.root.resolve() if arguments.root else find_root()
+        return int(arguments.command(root, arguments) or 0)
+    except (ValueError, RuntimeError, FileNotFoundError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m piumar_lib.course", description=__doc__)
+    parser.add_argument("--root", type=Path, help="repository root (default: found from here)")
+    commands = parser.add_subparsers(required=True, metavar="command")
+
+    def add(name: str, command: Any, words: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=words, description=words)
+        sub.set_defaults(command=command)
+        return sub
+
+    run = add("run", _run, "execute chapters into build/notebooks/ and report time and memory")
+    run.add_argument("--profile", choices=PROFILES, default="quick")
+    run.add_argument("--only", nargs="+", metavar="NN", help="numbers of the chapters to run")
+    run.add_argument("--record", action="store_true", help="keep the measurements for README.md")
+    run.add_argument("--timeout", type=int, help="limit for one cell, in seconds")
+
+    add("notebooks", _notebooks, "convert chapters, unexecuted, to build/notebooks/")
+
+    pairs = add("pairs", _pairs, "execute chapters into the committed notebooks/*.ipynb")
+    pairs.add_argument("--only", nargs="+", metavar="NN", help="numbers of the chapters")
+    pairs.add_argument("--check", action="store_true", help="only check the pairs that are there")
+    pairs.add_argument("--profile", choices=PROFILES, default="full")
+
+    add("book", _book, "build the HTML book in build/book/")
+
+    readme = add("readme", _readme, "refresh the chapter table of README.md")
+    readme.add_argument("--check", action="store_true", help="only say whether it is current")
+
+    mill = add("papermill", _papermill, "execute one chapter with parameters of your own")
+    mill.add_argument("chapter", help="number or name, such as 05")
+    mill.add_argument("output", type=Path, help="where the executed notebook goes")
+    mill.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    return parser
+
+
+def _run(root: Path, arguments: argparse.Namespace) -> int:
+    from piumar_lib.course.run import run_chapters
+
+    a = arguments
+    outcomes = run_chapters(root, a.profile, a.only, a.record, a.timeout)
+    return int(any(outcome.error for outcome in outcomes))
+
+
+def _notebooks(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.run import write_notebooks
+
+    print(f"{len(write_notebooks(root))} notebooks in {root / 'build' / 'notebooks'}")
+
+
+def _pairs(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.chapters import list_chapters
+    from piumar_lib.course.pairs import check_pair, make_pairs
+
+    if not arguments.check:
+        make_pairs(root, arguments.only, arguments.profile)
+        return
+    for chapter in list_chapters(root, arguments.only):
+        check_pair(chapter)
+
+
+def _book(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.book import build_book
+
+    print(f"The book is at {build_book(root).as_uri()}")
+
+
+def _readme(root: Path, arguments: argparse.Namespace) -> int:
+    from piumar_lib.course.readme import update_readme
+
+    changed = update_readme(root, check=arguments.check)
+    if arguments.check and changed:
+        print("README.md: the chapter table is not current. Run: make readme", file=sys.stderr)
+    return int(arguments.check and changed)
+
+
+def _papermill(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.run import run_papermill
+
+    parameters = {name: _value(text) for name, text in arguments.p}
+    run_papermill(root, arguments.chapter, arguments.output, parameters)
+
+
+def _value(text: str) -> Any:
+    """Read a literal as Python does; anything else is a string, as a shell user expects."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

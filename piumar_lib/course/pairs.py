@@ -1,0 +1,107 @@
+"""Pairs: each chapter's ``.py`` and, beside it, the executed notebook that renders on GitHub."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import nbformat
+from nbformat import NotebookNode
+
+from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
+from piumar_lib.course.run import execute
+
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+LARGEST_KB = 600
+LOCAL_PATH = r"(?<![\w.:/])/(?:home|Users|root|tmp|opt|usr|var)/[\w.-]+[^\s'\"]*"
+
+
+def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full") -> list[Path]:
+    """Execute chapters and write the committed notebooks beside their sources.
+
+    Args:
+        root: Repository root.
+        only: Numbers or stems; all chapters by default.
+        profile: Profile of the committed figures.
+
+    Raises:
+        RuntimeError: If a chapter fails; its old notebook stays.
+        ValueError: If the new notebook is not fit to be committed; it stays for inspection.
+    """
+    written = []
+    for chapter in list_chapters(root, only):
+        print(f"{chapter.stem} ...", flush=True)
+        notebook = to_notebook(chapter.path)
+        _, error = execute(notebook, chapter.path.parent, profile)
+        if error:
+            raise RuntimeError(f"{chapter.stem} failed: {error}")
+        nbformat.write(clean(notebook), chapter.pair)
+        check_pair(chapter)
+        written.append(chapter.pair)
+    return written
+
+
+def clean(notebook: NotebookNode) -> NotebookNode:
+    """Remove, in place, what only a live kernel can use or what differs from run to run."""
+    notebook.metadata = nbformat.from_dict(
+        {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
+    )
+    for cell in notebook.cells:
+        for key in ("execution", "collapsed", "scrolled"):
+            cell.metadata.pop(key, None)
+        if cell.cell_type == "code":
+            # A widget's static twin is an output of its own and stays.
+            cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
+    return notebook
+
+
+def check_pair(chapter: Chapter) -> None:
+    """Check that a committed notebook is its source, executed.
+
+    Raises:
+        ValueError: Naming the chapter, what is wrong, and the remedy.
+    """
+    problem = _find_problem(chapter)
+    if problem:
+        command = f"python -m piumar_lib.course pairs --only {chapter.number}"
+        raise ValueError(f"{chapter.pair.name}: {problem}. Then: {command}")
+
+
+def _find_problem(chapter: Chapter) -> str:
+    if not chapter.pair.is_file():
+        return "the executed pair is missing. Make it"
+    size = chapter.pair.stat().st_size / 1024
+    if size > LARGEST_KB:
+        return f"{size:.0f} KB is over {LARGEST_KB} KB. Show fewer or smaller figures"
+    notebook, source = nbformat.read(chapter.pair, 4), to_notebook(chapter.path)
+    if len(notebook.cells) != len(source.cells):
+        return f"it has {len(notebook.cells)} cells, the source {len(source.cells)}. Edit the .py"
+    for index, (cell, original) in enumerate(zip(notebook.cells, source.cells, strict=True)):
+        if (cell.cell_type, cell.source) != (original.cell_type, original.source):
+            return f"cell {index} differs from the source. Edit the .py only"
+        if cell.metadata.get("tags") != original.metadata.get("tags"):
+            return f"the tags of cell {index} differ from the source. Edit the .py only"
+    if "widgets" in notebook.metadata:
+        return "it holds widget state, which breaks its rendering. Do not save it from JupyterLab"
+    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
+        return "its cells were not executed once each, from top to bottom. Run it afresh"
+    root = str(chapter.path.resolve().parents[1])
+    return next(filter(None, (_find_output_problem(cell, root) for cell in code)), "")
+
+
+def _find_output_problem(cell: NotebookNode, root: str) -> str:
+    where = f"cell [{cell.execution_count}]"
+    for output in cell.outputs:
+        data = output.get("data", {})
+        if output.output_type == "error":
+            return f"{where} ended in {output.ename}. Correct the chapter"
+        if WIDGET_VIEW in data:
+            return f"{where} holds a widget view, which is dead on a page. Do not save it by hand"
+        if "image/png" in data and not output.metadata.get("image/png", {}).get("alt"):
+            return f"{where} shows a figure without alt text. Use show(fig, alt)"
+        texts = [output.get("text", ""), data.get("text/plain", ""), data.get("text/html", "")]
+        found = re.search(f"{re.escape(root)}|{LOCAL_PATH}", "\n".join(texts))
+        if found:
+            return f"{where} prints the local path {found[0]}. Print a relative one"
+    return ""

@@ -1,0 +1,258 @@
+"""Execute chapters in kernels of their own, and say plainly what happened."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import platform
+import re
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from piumar_lib.course.chapters import (
+    Chapter,
+    check_parameters,
+    list_chapters,
+    read_parameters,
+    to_notebook,
+)
+from piumar_lib.course.profile import PROFILES, VARIABLE
+
+RECORD = Path("notebooks/results/chapters.json")
+WIDGETS = "application/vnd.jupyter.widget-state+json"
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+# Executed in the kernel. On Linux ru_maxrss survives exec, so a child starts at its parent's peak;
+# VmHWM does not. macOS reports bytes.
+PEAK_MB = """
+def _peak_mb():
+    import pathlib, re, resource
+    status = pathlib.Path("/proc/self/status")
+    if status.exists():
+        return int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+print(_peak_mb())
+"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one chapter; ``error`` is empty if all went well."""
+
+    name: str
+    seconds: float
+    peak_mb: float
+    error: str
+    notebook: Path
+
+
+def widget_errors(notebook: NotebookNode) -> list[str]:
+    """Return the tracebacks that ``interact`` and ``Output`` widgets swallowed."""
+    state = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
+    outputs = [o for model in state.values() for o in model.get("state", {}).get("outputs") or []]
+    return [last_lines(o["traceback"]) for o in outputs if o.get("output_type") == "error"]
+
+
+def last_lines(traceback: list[str] | str, count: int = 6) -> str:
+    """Return the end of a traceback without colour codes."""
+    text = traceback if isinstance(traceback, str) else "\n".join(traceback)
+    return "\n".join(ANSI.sub("", text).strip().splitlines()[-count:])
+
+
+def execute(
+    notebook: NotebookNode, folder: Path, profile: str | None = None, timeout: int | None = None
+) -> tuple[float, str]:
+    """Execute a notebook in place, in a fresh kernel.
+
+    Args:
+        notebook: The notebook; its outputs are filled in, up to the failing cell if there is one.
+        folder: Working folder of the kernel.
+        profile: Profile to force upon the notebook.
+        timeout: Limit for one cell, in seconds; none by default.
+
+    Returns:
+        The kernel's peak memory in MB (nan if the kernel hangs or died), and an error message or "".
+    """
+    environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # it hides figures
+    if profile is not None:
+        environment[VARIABLE] = profile
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        coalesce_streams=True,
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
+        resources={"metadata": {"path": str(folder)}},
+    )
+    with client.setup_kernel(env=environment):
+        try:
+            for index, cell in enumerate(notebook.cells):
+                client.execute_cell(cell, index)
+            error = ""
+        except CellExecutionError as problem:
+            error = _describe(cell, index, problem)
+        except (CellTimeoutError, DeadKernelError) as problem:  # this kernel answers no more
+            return math.nan, _describe(cell, index, problem)
+        client.set_widgets_metadata()
+        # The client writes an executed cell back to its place, so the probe needs one.
+        notebook.cells.append(new_code_cell(PEAK_MB))
+        client.execute_cell(notebook.cells[-1], len(notebook.cells) - 1, store_history=False)
+        probe = notebook.cells.pop()
+    swallowed = widget_errors(notebook)
+    if not error and swallowed:
+        error = f"inside a widget, where Jupyter hides it:\n{swallowed[0]}"
+    return float(probe.outputs[0].text), error
+
+
+def _describe(cell: NotebookNode, index: int, problem: Exception) -> str:
+    first_line = cell.source.strip().splitlines()[0]
+    errors = [o for o in cell.outputs if o.output_type == "error"]
+    reason = last_lines(errors[-1].traceback) if errors else last_lines(str(problem))
+    return f"cell {index} ({first_line}):\n{reason}"
+
+
+def run_chapters(
+    root: Path,
+    profile: str = "quick",
+    only: list[str] | None = None,
+    record: bool = False,
+    timeout: int | None = None,
+) -> list[Outcome]:
+    """Execute chapters into ``build/notebooks/``; a failing one does not stop the others.
+
+    Args:
+        root: Repository root.
+        profile: Profile to run in.
+        only: Numbers or stems of the chapters to run; all by default.
+        record: Whether to write seconds and memory to ``notebooks/results/chapters.json``.
+        timeout: Limit for one cell, in seconds.
+    """
+    if profile not in PROFILES:
+        raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
+    outcomes = []
+    for chapter in list_chapters(root, only):
+        print(f"{chapter.stem:<26}", end=" ", flush=True)
+        outcomes.append(_run_one(root, chapter, profile, timeout))
+        print(_line(outcomes[-1]), flush=True)
+    _summarise(outcomes)
+    if record:
+        _record([o for o in outcomes if not o.error], root, profile)
+    return outcomes
+
+
+def _run_one(root: Path, chapter: Chapter, profile: str, timeout: int | None) -> Outcome:
+    notebook = to_notebook(chapter.path)
+    begin = time.perf_counter()
+    peak, error = execute(notebook, chapter.path.parent, profile, timeout)
+    target = build_path(root, chapter)
+    nbformat.write(notebook, target)
+    return Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target)
+
+
+def build_path(root: Path, chapter: Chapter) -> Path:
+    """Return where the chapter's notebook goes under ``build/``, making the folder."""
+    folder = root / "build" / "notebooks"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder / f"{chapter.stem}.ipynb"
+
+
+def write_notebooks(root: Path) -> list[Path]:
+    """Write every chapter, unexecuted, to ``build/notebooks/`` and remove what was there before."""
+    chapters = list_chapters(root)
+    targets = [build_path(root, chapter) for chapter in chapters]
+    for old in targets[0].parent.glob("*.ipynb"):
+        old.unlink()
+    for chapter, target in zip(chapters, targets, strict=True):
+        notebook = to_notebook(chapter.path)
+        read_parameters(notebook, chapter.stem)
+        nbformat.write(notebook, target)
+    return targets
+
+
+def _line(outcome: Outcome) -> str:
+    status = "FAILED" if outcome.error else "ok"
+    return f"{outcome.seconds:7.1f} s {outcome.peak_mb:7.0f} MB  {status}"
+
+
+def _summarise(outcomes: list[Outcome]) -> None:
+    print(f"\n{'chapter':<26} {'time':>9} {'memory':>10}")
+    for outcome in outcomes:
+        print(f"{outcome.name:<26} {_line(outcome)}")
+    total = sum(outcome.seconds for outcome in outcomes)
+    peak = max(outcome.peak_mb for outcome in outcomes)
+    print(f"{'total, and highest peak':<26} {total:7.1f} s {peak:7.0f} MB")
+    for outcome in outcomes:
+        if outcome.error:
+            print(f"\n{outcome.name} failed: {outcome.error}")
+            print(f"as far as it came: {outcome.notebook}")
+
+
+def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
+    path = root / RECORD
+    old = json.loads(path.read_text()) if path.exists() else {}
+    same = old.get("profile") == profile
+    chapters: dict[str, Any] = old.get("chapters", {}) if same else {}
+    for outcome in outcomes:
+        chapters[outcome.name] = {
+            "seconds": round(outcome.seconds, 1),
+            "peak_mb": round(outcome.peak_mb),
+        }
+    record = {
+        "profile": profile,
+        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("torch", "numpy", "nbclient")},
+        },
+        "commit": _commit(root),
+        "chapters": dict(sorted(chapters.items())),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(record, indent=1) + "\n")
+
+
+def _commit(root: Path) -> str:
+    command = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    return done.stdout.strip() or "unknown"
+
+
+def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any]) -> None:
+    """Execute one chapter with parameters of one's own; a name it does not know is refused.
+
+    papermill itself only warns about unknown parameters and goes on.
+
+    Args:
+        root: Repository root.
+        name: Number or stem of the chapter.
+        output: Where the executed notebook goes.
+        parameters: Values for names in the chapter's parameters cell.
+
+    Raises:
+        ValueError: If a parameter is unknown or has a value of another kind.
+        RuntimeError: If the chapter fails.
+    """
+    import papermill
+
+    (chapter,) = list_chapters(root, [name])
+    notebook = to_notebook(chapter.path)
+    check_parameters(parameters, read_parameters(notebook, chapter.stem), chapter.stem)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    folder = str(chapter.path.parent)
+    try:
+        papermill.execute_notebook(notebook, str(output), parameters=parameters, cwd=folder)
+    except papermill.PapermillExecutionError as error:
+        raise RuntimeError(
+            f"{chapter.stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
+        ) from None

@@ -1,0 +1,196 @@
+"""The one container that every chapter trains on: clips, their action, and who made them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Clips of equal length with an action label and a person label each.
+
+    Attributes:
+        x: Signals, float32, shape ``(n, time, channels)``.
+        y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``.
+        person: Person of each clip, any int64 identity, shape ``(n,)``.
+        lengths: Number of real frames in each clip, shape ``(n,)``. Frames behind it repeat the
+            last real one (the body is held still), so no model needs a mask.
+        class_names: One name for each class.
+        rate: Frames per second, in Hz.
+        name: What the data is called in figures and records.
+
+    Raises:
+        ValueError: On construction, if a shape, a label or a value cannot be right. The message
+            names the argument, the value found and the remedy.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+    person: np.ndarray
+    lengths: np.ndarray | None = None
+    class_names: tuple[str, ...] | None = None
+    rate: float = 1.0
+    name: str = "sequences"
+
+    def __post_init__(self) -> None:
+        x, y, person, lengths = _checked(self.x, self.y, self.person, self.lengths)
+        names = self.class_names
+        if names is None:
+            names = tuple(f"class {k}" for k in range(int(y.max()) + 1))
+        if int(y.max()) >= len(names):
+            raise ValueError(
+                f"class_names: {len(names)} names for labels up to {int(y.max())}. "
+                "Give one name for each class, or leave class_names out."
+            )
+        if not (np.isfinite(self.rate) and self.rate > 0):
+            raise ValueError(f"rate: {self.rate} Hz is not a frame rate. Give a positive number.")
+        for field, value in (("x", x), ("y", y), ("person", person), ("lengths", lengths)):
+            object.__setattr__(self, field, value)
+        object.__setattr__(self, "class_names", tuple(str(name) for name in names))
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def people(self) -> np.ndarray:
+        """Sorted identities of everyone in the data, shape ``(people,)``."""
+        return np.unique(self.person)
+
+    def take(self, index: np.ndarray) -> Sequences:
+        """Return the clips at ``index`` (integers or a boolean mask of shape ``(n,)``).
+
+        Raises:
+            ValueError: If the selection is empty.
+        """
+        index = np.asarray(index)
+        return replace(
+            self,
+            x=self.x[index],
+            y=self.y[index],
+            person=self.person[index],
+            lengths=self.lengths[index],
+        )
+
+    def resampled(self, time: int) -> Sequences:
+        """Return every clip's real part, stretched to ``time`` frames by linear interpolation."""
+        if time < 2:
+            raise ValueError(f"time: {time} frames are too few. Give at least 2.")
+        grid = np.linspace(0, 1, time)[None] * (self.lengths[:, None] - 1)
+        left = np.minimum(grid.astype(int), self.x.shape[1] - 2) if self.x.shape[1] > 1 else 0
+        weight = (grid - left)[..., None].astype(np.float32)
+        rows = np.arange(len(self))[:, None]
+        right = np.minimum(left + 1, self.x.shape[1] - 1)
+        x = (1 - weight) * self.x[rows, left] + weight * self.x[rows, right]
+        rate = self.rate * time / float(np.mean(self.lengths))
+        return replace(self, x=x, lengths=np.full(len(self), time), rate=rate)
+
+
+def load_npz(path: str | Path) -> Sequences:
+    """Load a reader's own sequences from one ``.npz`` file.
+
+    The file holds ``X (n, time, channels)``, ``y (n,)``, ``person (n,)`` and, if clips differ in
+    length, ``lengths (n,)``; optionally ``class_names (classes,)`` and ``rate`` in Hz. ``person``
+    may be text. Nothing in the file is ever unpickled.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If an array is missing, or its contents cannot be right.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file. Give the path of an .npz with X, y, person.")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, AttributeError) as error:
+        raise ValueError(
+            f"{path}: cannot be read as a plain .npz ({error}). "
+            "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
+        ) from error
+    missing = [key for key in ("X", "y", "person") if key not in arrays]
+    if missing:
+        raise ValueError(
+            f"{path}: has no array {', '.join(missing)} (found {sorted(arrays)}). "
+            "Save X (n, time, channels), y (n,) and person (n,)."
+        )
+    person = arrays["person"]
+    if person.dtype.kind in "US":
+        person = np.unique(person, return_inverse=True)[1]
+    names = arrays.get("class_names")
+    return Sequences(
+        x=arrays["X"],
+        y=arrays["y"],
+        person=person,
+        lengths=arrays.get("lengths"),
+        class_names=None if names is None else tuple(names.tolist()),
+        rate=float(arrays.get("rate", 1.0)),
+        name=path.stem,
+    )
+
+
+def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
+    """Stack pieces of different length, each held at its last frame up to ``time``.
+
+    Args:
+        pieces: Signals of shape ``(frames, channels)``; longer ones are cut at ``time``.
+        time: Frames of the result.
+
+    Returns:
+        Signals of shape ``(n, time, channels)`` and their true lengths ``(n,)``.
+    """
+    lengths = np.array([min(len(piece), time) for piece in pieces])
+    rows = [piece[np.minimum(np.arange(time), n - 1)] for piece, n in zip(pieces, lengths, strict=True)]
+    return np.stack(rows).astype(np.float32), lengths
+
+
+def _checked(x, y, person, lengths):
+    """Return the four arrays in their canonical types, or say what is wrong with them."""
+    x = np.asarray(x)
+    if x.ndim != 3 or 0 in x.shape[1:]:
+        raise ValueError(f"x: shape {x.shape} is not (n, time, channels). Reshape it to 3 axes.")
+    if len(x) == 0:
+        raise ValueError("x: no clips, so zero people. Give at least one clip of one person.")
+    if x.dtype.kind not in "fiu":
+        raise ValueError(f"x: type {x.dtype} is not numeric. Convert it to float32.")
+    with np.errstate(over="ignore"):
+        x = x.astype(np.float32)
+    if not np.isfinite(x).all():
+        clip = int(np.argmin(np.isfinite(x).all(axis=(1, 2))))
+        raise ValueError(
+            f"x: clip {clip} holds NaN or infinite values. Interpolate or drop such clips first."
+        )
+    integers = {}
+    for name, values in (("y", y), ("person", person), ("lengths", lengths)):
+        if values is None:
+            values = np.full(len(x), x.shape[1])
+        values = np.asarray(values)
+        if values.shape != (len(x),):
+            raise ValueError(
+                f"{name}: shape {values.shape} does not match the {len(x)} clips of x. "
+                f"Give one entry for each clip, shape ({len(x)},)."
+            )
+        if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+            values = values.astype(np.int64)
+        if values.dtype.kind not in "iu":
+            raise ValueError(f"{name}: type {values.dtype} is not whole numbers. Encode it as int.")
+        integers[name] = values.astype(np.int64)
+    y, lengths = integers["y"], integers["lengths"]
+    if y.min() < 0:
+        raise ValueError(f"y: label {y.min()} is negative. Number the classes from 0.")
+    if lengths.min() < 1 or lengths.max() > x.shape[1]:
+        raise ValueError(
+            f"lengths: values from {lengths.min()} to {lengths.max()} do not fit "
+            f"{x.shape[1]} frames. Each must lie in [1, {x.shape[1]}]."
+        )
+    # Whatever stands behind a clip's end is replaced by its last real frame.
+    last = np.minimum(np.arange(x.shape[1])[None], lengths[:, None] - 1)
+    x = np.take_along_axis(x, last[..., None], axis=1)
+    return x, y, integers["person"], lengths

@@ -1,0 +1,207 @@
+"""SPAR: real wrist recordings of ten people who repeat seven shoulder exercises.
+
+140 recordings (10 people x 2 arms x 7 exercises, about 20 repetitions each) of a six-axis inertial
+sensor at 50 Hz (Burns et al., arXiv 1802.01489; BSD licence), read from the installed ``seglearn``
+distribution: nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+from scipy import signal
+
+from piumar_lib.data.sequences import Sequences, hold
+
+SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
+RATE = 50.0  # Hz
+SHORTEST, LONGEST = 0.6, 3.5  # seconds that a repetition may last
+CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
+EXERCISES = (
+    "pendulum",
+    "abduction",
+    "forward elevation",
+    "internal rotation",
+    "external rotation",
+    "trapezius extension",
+    "upright row",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Recording:
+    """One arm of one person, one exercise: ``x`` (time, 6), acceleration in g, rotation in rad/s."""
+
+    x: np.ndarray
+    y: int
+    person: int
+    right: bool
+
+
+def find_file() -> Path:
+    """Return the data file inside the installed ``seglearn`` distribution, without importing it.
+
+    Raises:
+        FileNotFoundError: If the distribution or its data file is not there.
+    """
+    remedy = "Install the course's packages again: pip install -r requirements.txt"
+    try:
+        path = Path(metadata.distribution("seglearn").locate_file("seglearn/data/watch_dataset.npy"))
+    except metadata.PackageNotFoundError as error:
+        raise FileNotFoundError(f"seglearn, which ships SPAR, is not installed. {remedy}") from error
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: SPAR's data file is missing. {remedy}")
+    return path
+
+
+def load_recordings(path: str | Path | None = None) -> list[Recording]:
+    """Load the 140 recordings.
+
+    Args:
+        path: The data file; by default the one that ``seglearn`` ships.
+
+    Raises:
+        FileNotFoundError: If the file is not there.
+        ValueError: If the file is not the published one. It is a NumPy pickle, which may run code
+            when opened, so its checksum is compared *before* it is.
+    """
+    path = find_file() if path is None else Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such file.")
+    content = path.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != SHA256:
+        raise ValueError(
+            f"{path}: SHA-256 {digest[:12]}... is not the published {SHA256[:12]}...; the file was "
+            "altered or cut short. Reinstall it: pip install --force-reinstall --no-deps seglearn"
+        )
+    raw = np.load(io.BytesIO(content), allow_pickle=True).item()
+    return [
+        Recording(np.asarray(x, dtype=np.float32), int(y), int(person), bool(right))
+        for x, y, person, right in zip(raw["X"], raw["y"], raw["subject"], raw["side"], strict=True)
+    ]
+
+
+def repetition_bounds(x: np.ndarray) -> np.ndarray:
+    """Find where repetitions begin and end in one recording.
+
+    The period is the highest peak of the autocorrelation of the first principal component; the
+    cuts are the component's troughs, about one period apart.
+
+    Args:
+        x: Signal of shape ``(time, channels)`` at 50 Hz.
+
+    Returns:
+        Increasing sample indices, shape ``(repetitions + 1,)``.
+    """
+    smooth = signal.sosfiltfilt(signal.butter(3, 2.0, fs=RATE, output="sos"), x, axis=0)
+    smooth = (smooth - smooth.mean(0)) / (x.std(0) + 1e-6)
+    _, _, directions = np.linalg.svd(smooth, full_matrices=False)
+    component = smooth @ directions[0]
+    # The sign of a principal direction is arbitrary: let its largest channel point upward.
+    component *= np.sign(directions[0][np.abs(directions[0]).argmax()])
+
+    shortest, longest = int(SHORTEST * RATE), int(LONGEST * RATE)
+    correlation = signal.correlate(component, component, method="fft")[len(component) - 1 :]
+    correlation /= np.arange(len(component), 0, -1)
+    window = correlation[shortest : min(longest, len(component) // 2)]
+    peaks, _ = signal.find_peaks(window)
+    period = shortest + (peaks[window[peaks].argmax()] if len(peaks) else window.argmax())
+
+    troughs, _ = signal.find_peaks(-component, distance=max(1, int(0.6 * period)))
+    return troughs
+
+
+def repetitions(
+    recordings: list[Recording], time: int = 64, fit: str = "resample", part: tuple = (0.0, 1.0)
+) -> Sequences:
+    """Cut recordings into single repetitions.
+
+    Args:
+        recordings: From `load_recordings`.
+        time: Frames of each clip.
+        fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
+            (``time`` frames last `LONGEST` seconds) and holds the last frame.
+        part: Share of each recording to cut from, for example ``(0.0, 0.7)`` and ``(0.7, 1.0)`` for
+            training and testing on the same people. A repetition that crosses the border is dropped.
+
+    Returns:
+        Clips of shape ``(n, time, 6)``.
+    """
+    if fit not in ("resample", "hold"):
+        raise ValueError(f"fit: {fit!r} is unknown. Choose 'resample' or 'hold'.")
+    pieces, labels = [], []
+    for recording in recordings:
+        first, last = _part(recording, part)
+        bounds = repetition_bounds(recording.x)
+        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+            if first <= start and stop <= last:
+                pieces.append(recording.x[start:stop])
+                labels.append((recording.y, recording.person))
+    if fit == "resample":
+        x, lengths = hold(pieces, max(map(len, pieces)))
+        return _sequences(x, labels, lengths, RATE, "SPAR repetitions").resampled(time)
+    step = LONGEST * RATE / time  # samples a frame
+    slower = [piece[np.arange(0, len(piece), step).astype(int)] for piece in map(_lowpass(step), pieces)]
+    x, lengths = hold(slower, time)
+    return _sequences(x, labels, lengths, RATE / step, "SPAR repetitions, own tempo")
+
+
+def windows(
+    recordings: list[Recording],
+    seconds: float = 4.0,
+    overlap: float = 0.0,
+    time: int = 64,
+    part: tuple = (0.0, 1.0),
+) -> Sequences:
+    """Cut recordings into plain windows, blind to repetitions.
+
+    Args:
+        recordings: From `load_recordings`.
+        seconds: Length of a window.
+        overlap: Share of a window that the next one repeats, in ``[0, 1)``. Overlapping windows must
+            never be split at random: chapter 01 shows what happens.
+        time: Frames of each clip after resampling.
+        part: Share of each recording to cut from, see `repetitions`.
+
+    Returns:
+        Clips of shape ``(n, time, 6)``.
+    """
+    if not 0 <= overlap < 1:
+        raise ValueError(f"overlap: {overlap} is not a share of a window. Choose it in [0, 1).")
+    size = int(seconds * RATE)
+    stride = max(1, int(size * (1 - overlap)))
+    pieces, labels = [], []
+    for recording in recordings:
+        first, last = _part(recording, part)
+        for start in range(first, last - size + 1, stride):
+            pieces.append(recording.x[start : start + size])
+            labels.append((recording.y, recording.person))
+    if not pieces:
+        raise ValueError(f"seconds: no recording holds {seconds} s here. Choose a shorter window.")
+    x, lengths = hold(pieces, size)
+    return _sequences(x, labels, lengths, RATE, f"SPAR {seconds:g} s windows").resampled(time)
+
+
+def _part(recording: Recording, part: tuple) -> tuple[int, int]:
+    """Return the sample range that ``part`` means in this recording."""
+    low, high = part
+    if not 0 <= low < high <= 1:
+        raise ValueError(f"part: {part} is not an interval inside (0.0, 1.0).")
+    return round(low * len(recording.x)), round(high * len(recording.x))
+
+
+def _lowpass(step: float):
+    """Return a filter that removes what a rate of one sample in ``step`` cannot carry."""
+    sos = signal.butter(4, min(0.99, 0.9 / step), output="sos")
+    return lambda piece: signal.sosfiltfilt(sos, piece, axis=0, padlen=min(15, len(piece) - 1))
+
+
+def _sequences(x, labels, lengths, rate, name) -> Sequences:
+    y, person = np.array(labels).T
+    return Sequences(x, y, person, lengths, EXERCISES, rate, name)

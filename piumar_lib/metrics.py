@@ -1,0 +1,142 @@
+"""Scores that do not hide the person for whom a recogniser fails.
+
+The unit of statistics is the person: clips and seeds of one person are not independent.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+
+def accuracy_by_person(correct: np.ndarray, person: np.ndarray) -> dict[int, float]:
+    """Share of correct clips of each person.
+
+    Args:
+        correct: Whether each clip was recognised, shape ``(n,)``.
+        person: Who made it, shape ``(n,)``.
+
+    Raises:
+        ValueError: If the shapes differ or there are no clips.
+    """
+    correct, person = np.asarray(correct, float), np.asarray(person)
+    if correct.shape != person.shape or correct.ndim != 1 or len(correct) == 0:
+        raise ValueError(
+            f"correct, person: shapes {correct.shape} and {person.shape}. Give one entry a clip each."
+        )
+    return {int(p): float(correct[person == p].mean()) for p in np.unique(person)}
+
+
+def worst_quarter(scores: np.ndarray) -> float:
+    """Mean over the worst quarter of people (at least one), ``scores`` of shape ``(people,)``."""
+    scores = np.sort(np.asarray(scores, float))
+    return float(scores[: math.ceil(len(scores) / 4)].mean())
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Accuracy over people, in [0, 1], with a bootstrap interval of the mean."""
+
+    mean: float
+    low: float
+    high: float
+    worst_quarter: float
+    worst: float
+    people: int
+
+
+def summarise(scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Summary:
+    """Summarise one score for each person.
+
+    Args:
+        scores: Shape ``(people,)``.
+        level: Coverage of the interval.
+        draws: Bootstrap draws.
+        seed: Of the bootstrap.
+    """
+    scores = np.asarray(scores, float)
+    low, high = bootstrap_interval(scores, level, draws, seed)
+    return Summary(
+        float(scores.mean()), low, high, worst_quarter(scores), float(scores.min()), len(scores)
+    )
+
+
+def bootstrap_interval(
+    scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
+    """Percentile interval of the mean over people; whole people are drawn with replacement.
+
+    Args:
+        scores: One score (or paired difference) for each person, shape ``(people,)``.
+        level: Coverage, in (0, 1).
+        draws: Bootstrap draws.
+        seed: Of the bootstrap.
+
+    Raises:
+        ValueError: If there are no people, or the level is not in (0, 1).
+    """
+    scores = np.asarray(scores, float)
+    if scores.ndim != 1 or len(scores) == 0:
+        raise ValueError(f"scores: shape {scores.shape}. Give one number for each person.")
+    if not 0 < level < 1:
+        raise ValueError(f"level: {level} is no coverage. Choose it in (0, 1).")
+    rng = np.random.default_rng(seed)
+    means = scores[rng.integers(0, len(scores), (draws, len(scores)))].mean(1)
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A paired difference over people: mean, bootstrap interval, Wilcoxon's p."""
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def compare(scores: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Comparison:
+    """Compare two methods on the same people: ``scores - baseline``, both ``(people,)``.
+
+    The p value is Wilcoxon's signed-rank test's, two-sided; 1 if no person's score differs.
+    """
+    from scipy import stats
+
+    difference = np.asarray(scores, float) - np.asarray(baseline, float)
+    low, high = bootstrap_interval(difference, seed=seed)
+    p = 1.0 if np.allclose(difference, 0) else float(stats.wilcoxon(difference).pvalue)
+    return Comparison(float(difference.mean()), low, high, p)
+
+
+def holm(p_values: np.ndarray) -> np.ndarray:
+    """Correct p values for multiple comparisons (Holm, 1979), shape ``(tests,)``."""
+    p_values = np.asarray(p_values, float)
+    order = np.argsort(p_values)
+    steps = p_values[order] * np.arange(len(p_values), 0, -1)
+    corrected = np.empty_like(p_values)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1)
+    return corrected
+
+
+def f1(y: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[float, float]:
+    """Macro and micro F1 over all classes, also those that no clip shows.
+
+    Args:
+        y: True classes, shape ``(n,)``.
+        predicted: Predicted classes, shape ``(n,)``.
+        classes: Number of classes.
+
+    Returns:
+        Macro F1 and micro F1 (which equals accuracy), in [0, 1].
+    """
+    from sklearn.metrics import f1_score
+
+    labels = np.arange(classes)
+    macro, micro = (
+        f1_score(y, predicted, labels=labels, average=average, zero_division=0)
+        for average in ("macro", "micro")
+    )
+    return float(macro), float(micro)

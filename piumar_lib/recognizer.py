@@ -1,0 +1,86 @@
+"""The recogniser: standardise, backbone with an optional plug, average over time, classify."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor, nn
+
+from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+
+
+@dataclass
+class Prediction:
+    """What a recogniser says about a batch.
+
+    Attributes:
+        logits: The decision, shape ``(batch, classes)``.
+        view_logits: Each view's own decision; empty unless the plug makes two views.
+        frames: Each view's features before averaging, ``(batch, steps, width)``.
+    """
+
+    logits: Tensor
+    view_logits: list[Tensor] = field(default_factory=list)
+    frames: list[Tensor] = field(default_factory=list)
+
+
+class Recognizer(nn.Module):
+    """Recognise actions in clips; `plug` makes it robust to people.
+
+        model = Recognizer(tiny_cnn(34), width=32, classes=12)                          # ERM
+        model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=TFAM(...))          # one line more
+
+    Args:
+        backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
+        width: Channels of the backbone's output.
+        classes: Number of classes.
+        plug: A `TemporalBranch`, a `FrequencyBranch`, a `TFAM`, or None.
+        at: Layer of the backbone in front of which the plug sits: 0 for the input itself,
+            ``len(backbone)`` for the finished features.
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Sequential,
+        width: int,
+        classes: int,
+        plug: TemporalBranch | FrequencyBranch | TFAM | None = None,
+        at: int = 0,
+    ) -> None:
+        super().__init__()
+        if not 0 <= at <= len(backbone):
+            raise ValueError(f"at: {at} is no layer. Choose from 0 to {len(backbone)}.")
+        self.backbone, self.plug, self.at = backbone, plug, at
+        self.head = nn.Linear(width, classes)
+        self.register_buffer("mean", torch.zeros(1))
+        self.register_buffer("scale", torch.ones(1))
+
+    def standardise(self, x: Tensor) -> None:
+        """Learn each channel's mean and scale from training clips ``(n, time, channels)``."""
+        self.mean = x.mean((0, 1)).to(self.mean)
+        self.scale = x.std((0, 1)).clamp_min(1e-6).to(self.scale)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Prediction:
+        """Recognise.
+
+        Args:
+            x: Clips, shape ``(batch, time, channels)``.
+            y: Their classes, shape ``(batch,)``; used in training only, to guide the perturbation.
+        """
+        x = self.backbone[: self.at]((x - self.mean) / self.scale)
+        views = [x] if self.plug is None else self.plug.views(x, y)
+        # Views share one pass, so that batch normalisation sees in training what it sees later.
+        frames = self.backbone[self.at :](torch.cat(views)).chunk(len(views))
+        pooled = [view.mean(1) for view in frames]
+        if len(pooled) == 1:
+            return Prediction(self.head(pooled[0]), [], list(frames))
+        fused = self.plug.fusion(*pooled)
+        return Prediction(self.head(fused), [self.head(view) for view in pooled], list(frames))
+
+    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+        # Before training the statistics are scalars, afterwards one number for each channel.
+        for name in ("mean", "scale"):
+            if prefix + name in state_dict:
+                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+        super()._load_from_state_dict(state_dict, prefix, *args)

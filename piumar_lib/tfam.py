@@ -1,0 +1,230 @@
+"""TFAM, the feature-level half of PIUmr: two views of a clip, and a fusion that asks if they agree.
+
+The *temporal branch* puts every clip on a common clock (`piumar_lib.transport`); the *frequency
+branch* perturbs spectra by as much as people differ (`piumar_lib.spectrum`), in training only. Both
+views go through the same remaining layers and are fused by how well they agree.
+
+Each branch, and TFAM itself, is a plug for `piumar_lib.recognizer.Recognizer`: it has
+``views(x, y)``, which turns clips ``(batch, time, channels)`` into a list of one or two views
+``(batch, steps, channels)``. The paper publishes no equations; these definitions are ours.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib import spectrum, transport
+
+TRANSPORTS = ("exact", "sinkhorn")
+MASSES = ("motion", "uniform")
+
+
+class TemporalBranch(nn.Module):
+    """Align clips to a common clock by optimal transport of motion energy.
+
+    Args:
+        channels: Channels of the clips.
+        steps: Canonical steps K; by default as many as the clip has frames.
+        transport: ``"exact"`` (monotone plan to equal steps) or ``"sinkhorn"`` (entropic plan to
+            learnable anchors, with a temporal prior that keeps the order).
+        mass: ``"motion"``, or ``"uniform"`` as a control: the same resampling, nothing aligned.
+        amplitude_step: Step alpha of a McCann interpolation towards the law with unit spread:
+            ``x s^-alpha``, with ``s^2`` the mean over channels of the variance over time; 0 to omit.
+        anchors: Number of anchors of ``"sinkhorn"`` if ``steps`` is not given.
+        epsilon, prior: Temperature and weight of the temporal prior, for ``"sinkhorn"``.
+        iterations: Sinkhorn iterations.
+
+    Raises:
+        ValueError: If an option is unknown.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        steps: int | None = None,
+        transport: str = "exact",
+        mass: str = "motion",
+        amplitude_step: float = 0.5,
+        anchors: int = 16,
+        epsilon: float = 0.05,
+        prior: float = 4.0,
+        iterations: int = 30,
+    ) -> None:
+        super().__init__()
+        if transport not in TRANSPORTS:
+            raise ValueError(f"transport: {transport!r} is unknown. Choose from {TRANSPORTS}.")
+        if mass not in MASSES:
+            raise ValueError(f"mass: {mass!r} is unknown. Choose from {MASSES}.")
+        self.transport, self.mass, self.steps = transport, mass, steps
+        self.amplitude_step = amplitude_step
+        self.epsilon, self.prior, self.iterations = epsilon, prior, iterations
+        self.floor_logit = nn.Parameter(torch.zeros(()))  # the floor starts at sigmoid(0) = 0.5
+        if transport == "sinkhorn":
+            self.anchors = nn.Parameter(torch.randn(steps or anchors, channels))
+
+    @property
+    def floor(self) -> Tensor:
+        """Share of the mass that is spread evenly over time, in (0, 1)."""
+        return self.floor_logit.sigmoid()
+
+    def clock(self, x: Tensor) -> Tensor:
+        """Mass on each moment, shape ``(batch, time)``."""
+        energy = transport.motion_energy(x)
+        if self.mass == "uniform":
+            energy = torch.ones_like(energy)
+        return transport.time_mass(energy, self.floor)
+
+    def plan(self, x: Tensor) -> Tensor:
+        """Transport plan from time to canonical steps, shape ``(batch, time, steps)``."""
+        mass = self.clock(x)
+        if self.transport == "exact":
+            return transport.exact_plan(mass, self.steps or x.shape[1])
+        steps = len(self.anchors)
+        frames = F.normalize(F.layer_norm(x, x.shape[-1:]), dim=-1)
+        cost = 1 - frames @ F.normalize(self.anchors, dim=-1).T
+        when = (torch.arange(x.shape[1], device=x.device, dtype=x.dtype) + 0.5) / x.shape[1]
+        then = (torch.arange(steps, device=x.device, dtype=x.dtype) + 0.5) / steps
+        cost = cost + self.prior * (when[:, None] - then[None, :]).square()
+        equal = cost.new_full((steps,), 1 / steps)
+        return transport.sinkhorn_plan(cost, mass, equal, self.epsilon, self.iterations)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Align ``x`` ``(batch, time, channels)`` to ``(batch, steps, channels)``."""
+        # Cumulative masses and Sinkhorn's sums need more digits than half precision has.
+        with torch.autocast(x.device.type, enabled=False):
+            wide = x.float() if x.dtype.itemsize < 4 else x
+            aligned = transport.barycentric_projection(self.plan(wide), wide)
+            if self.amplitude_step:
+                spread = wide.var(1, unbiased=False).mean(-1)[:, None, None] + 1e-8
+                aligned = aligned * spread.pow(-self.amplitude_step / 2)
+        return aligned.to(x.dtype)
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The aligned clip alone."""
+        return [self(x)]
+
+
+class FrequencyBranch(nn.Module):
+    """Perturb spectra, guided by their variance within classes; the identity in evaluation.
+
+    Args:
+        scale: Size s of the perturbation, in standard deviations; 0 makes it the identity.
+        probability: Chance of each clip to be perturbed.
+        variance: ``"within"`` classes, or ``"total"``.
+        noise: One of `piumar_lib.spectrum.NOISES`.
+        transform: One of `piumar_lib.spectrum.TRANSFORMS`.
+
+    Raises:
+        ValueError: If an option is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        scale: float = 1.0,
+        probability: float = 0.5,
+        variance: str = "within",
+        noise: str = "independent",
+        transform: str = "fft",
+    ) -> None:
+        super().__init__()
+        options = {
+            "variance": (variance, ("within", "total")),
+            "noise": (noise, spectrum.NOISES),
+            "transform": (transform, spectrum.TRANSFORMS),
+        }
+        for name, (value, known) in options.items():
+            if value not in known:
+                raise ValueError(f"{name}: {value!r} is unknown. Choose from {known}.")
+        if scale < 0 or not 0 <= probability <= 1:
+            raise ValueError(
+                f"scale, probability: {scale}, {probability} are out of range. "
+                "Choose scale >= 0 and probability in [0, 1]."
+            )
+        self.scale, self.probability, self.variance = scale, probability, variance
+        self.noise, self.transform = noise, transform
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Perturb ``x`` ``(batch, time, channels)``; ``y`` ``(batch,)`` are its classes."""
+        if not self.training or self.scale == 0:
+            return x
+        y = y if self.variance == "within" else None
+        return spectrum.perturb(x, y, self.scale, self.probability, self.noise, self.transform)
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The perturbed clip alone."""
+        return [self(x, y)]
+
+
+class ConsistencyFusion(nn.Module):
+    """Fuse two views by how well they agree.
+
+    ``g = sigmoid(w cos(a, b) + b)``; fused = ``g mean(a, b) + (1 - g) min(a, b)``: where views
+    disagree, only what both of them see is kept.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.bias = nn.Parameter(torch.zeros(()))
+
+    def gate(self, a: Tensor, b: Tensor) -> Tensor:
+        """Trust in the mean, in (0, 1), shape ``(batch, ..., 1)``."""
+        return torch.sigmoid(self.weight * F.cosine_similarity(a, b, dim=-1) + self.bias)[..., None]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Fuse features of equal shape ``(batch, ..., channels)`` to the same shape."""
+        g = self.gate(a, b)
+        return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+
+
+class TFAM(nn.Module):
+    """Temporal and frequency branch, fused by consistency.
+
+    Use it in one line on any model that yields a sequence, ``fused = tfam(features, y)``, or give it
+    to `piumar_lib.recognizer.Recognizer`, which sends both views through the remaining layers,
+    supervises each, and asks them to agree.
+
+    Args:
+        temporal: The temporal branch, or None for an identity view (a control).
+        frequency: The frequency branch, or None for an identity view (a control).
+    """
+
+    def __init__(
+        self, temporal: TemporalBranch | None = None, frequency: FrequencyBranch | None = None
+    ) -> None:
+        super().__init__()
+        self.temporal, self.frequency, self.fusion = temporal, frequency, ConsistencyFusion()
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The aligned and the perturbed view of ``x``, both ``(batch, steps, channels)``."""
+        aligned = x if self.temporal is None else self.temporal(x)
+        perturbed = x if self.frequency is None else self.frequency(x, y)
+        if aligned.shape[1] != perturbed.shape[1]:
+            even = x.new_full(x.shape[:2], 1 / x.shape[1])
+            plan = transport.exact_plan(even, aligned.shape[1])
+            perturbed = transport.barycentric_projection(plan, perturbed)
+        return [aligned, perturbed]
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Both views of ``x`` ``(batch, time, channels)``, fused to ``(batch, steps, channels)``."""
+        return self.fusion(*self.views(x, y))
+
+
+def js_divergence(logits_a: Tensor, logits_b: Tensor) -> Tensor:
+    """Jensen-Shannon divergence between predictions, in nats, in [0, log 2], batch mean.
+
+    Args:
+        logits_a, logits_b: Shape ``(batch, classes)``.
+
+    Returns:
+        A scalar.
+    """
+    log_a, log_b = logits_a.log_softmax(-1), logits_b.log_softmax(-1)
+    middle = torch.logaddexp(log_a, log_b) - math.log(2)
+    to_a = F.kl_div(middle, log_a, reduction="batchmean", log_target=True)
+    to_b = F.kl_div(middle, log_b, reduction="batchmean", log_target=True)
+    return (to_a + to_b) / 2

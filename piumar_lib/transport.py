@@ -1,0 +1,230 @@
+"""Optimal transport for sequences: moving mass along time, and comparing laws of frames.
+
+Two transports put a clip on a common clock of K steps. Time is a line, so the *exact* optimal plan
+is monotone and has a closed form (Peyre and Cuturi, "Computational Optimal Transport", section
+2.6); the *entropic* plan takes any cost and is found by Sinkhorn's iterations (Cuturi, 2013).
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def motion_energy(x: Tensor, smooth: int = 3) -> Tensor:
+    """How much happens at each moment: the size of the step from the frame before.
+
+    Args:
+        x: Clips of shape ``(batch, time, channels)``.
+        smooth: Width of the moving average over time, in frames (odd).
+
+    Returns:
+        Non-negative energies in units of ``x``, shape ``(batch, time)``.
+    """
+    # The tiny constant keeps the gradient of the norm finite where nothing moves.
+    steps = (x.diff(dim=1).square().sum(-1) + 1e-12).sqrt()
+    energy = torch.cat([steps[:, :1], steps], dim=1)
+    padded = torch.nn.functional.pad(energy[:, None], (smooth // 2, smooth // 2), mode="replicate")
+    return torch.nn.functional.avg_pool1d(padded, smooth, stride=1)[:, 0]
+
+
+def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
+    """Put mass on time by how much happens there: ``a_t = floor / T + (1 - floor) e_t / sum e``.
+
+    Args:
+        energy: Non-negative, shape ``(batch, time)``.
+        floor: Share of the mass that is spread evenly, in [0, 1]; at 1 the clock is the old one.
+
+    Returns:
+        Positive masses that sum to one over time, shape ``(batch, time)``.
+    """
+    share = energy / energy.sum(1, keepdim=True).clamp_min(torch.finfo(energy.dtype).tiny)
+    mass = floor / energy.shape[1] + (1 - floor) * share
+    return mass / mass.sum(1, keepdim=True)
+
+
+def exact_plan(mass: Tensor, steps: int) -> Tensor:
+    """Transport mass on time to K equal steps, in order: the optimal plan for any convex cost.
+
+    ``P_tk = |[A_{t-1}, A_t] intersected with [(k-1)/K, k/K]|`` with A the cumulative mass. No
+    iterations, ``O(batch T K)``, differentiable almost everywhere.
+
+    Args:
+        mass: Non-negative, sums to one over time, shape ``(batch, time)``.
+        steps: Number of canonical steps K.
+
+    Returns:
+        Plan of shape ``(batch, time, steps)`` with marginals ``mass`` and ``1 / steps``.
+
+    Raises:
+        ValueError: If ``mass`` is not 2-D or ``steps`` is not positive.
+    """
+    if mass.ndim != 2:
+        raise ValueError(f"mass: shape {tuple(mass.shape)} is not (batch, time). Add the batch axis.")
+    if steps < 1:
+        raise ValueError(f"steps: {steps} canonical steps. Ask for at least 1.")
+    end = mass.cumsum(1)
+    edges = torch.linspace(0, 1, steps + 1, dtype=mass.dtype, device=mass.device)
+    upper = torch.minimum(end[..., None], edges[1:])
+    lower = torch.maximum((end - mass)[..., None], edges[:-1])
+    return (upper - lower).clamp_min(0)
+
+
+def sinkhorn_plan(
+    cost: Tensor, source: Tensor, target: Tensor, epsilon: float = 0.05, iterations: int = 100
+) -> Tensor:
+    """Entropic transport: ``argmin <P, cost> + epsilon KL(P | source x target)``.
+
+    Sinkhorn's iterations in the log domain, so that a small ``epsilon`` cannot overflow. The plan's
+    gradient flows through the iterations.
+
+    Args:
+        cost: Shape ``(batch, time, steps)``.
+        source: Positive masses, sum one, shape ``(batch, time)``.
+        target: Positive masses, sum one, shape ``(batch, steps)`` or ``(steps,)``.
+        epsilon: Temperature in units of ``cost``. Towards 0 the plan becomes exact, towards
+            infinity it becomes the product of its marginals.
+        iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
+
+    Returns:
+        Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge.
+
+    Raises:
+        ValueError: If ``epsilon`` is not positive.
+    """
+    if epsilon <= 0:
+        raise ValueError(f"epsilon: {epsilon} is no temperature. Choose a positive number.")
+    log_a, log_b = source.log()[:, :, None], target.log().expand(len(cost), -1)[:, None, :]
+    kernel = -cost / epsilon
+    g = torch.zeros_like(log_b.expand(len(cost), 1, cost.shape[2]))
+    for _ in range(iterations):
+        f = -torch.logsumexp(kernel + g + log_b, dim=2, keepdim=True)
+        g = -torch.logsumexp(kernel + f + log_a, dim=1, keepdim=True)
+    return torch.exp(kernel + f + g + log_a + log_b)
+
+
+def barycentric_projection(plan: Tensor, x: Tensor) -> Tensor:
+    """Read a clip on the new clock: each step is the average of the frames that it received.
+
+    Args:
+        plan: Shape ``(batch, time, steps)``.
+        x: Shape ``(batch, time, channels)``.
+
+    Returns:
+        Shape ``(batch, steps, channels)``: ``z_k = sum_t P_tk x_t / sum_t P_tk``.
+    """
+    share = plan / plan.sum(1, keepdim=True).clamp_min(torch.finfo(plan.dtype).tiny)
+    return share.transpose(1, 2).to(x.dtype) @ x
+
+
+def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
+    """p-Wasserstein distance between equally many samples on a line: sort, then subtract.
+
+    Args:
+        x: Samples, shape ``(..., n)``.
+        y: Samples, shape ``(..., n)``.
+        p: Order, at least 1.
+
+    Returns:
+        Distances, shape ``(...,)``.
+
+    Raises:
+        ValueError: If the numbers of samples differ.
+    """
+    if x.shape[-1] != y.shape[-1]:
+        raise ValueError(f"x and y: {x.shape[-1]} and {y.shape[-1]} samples. Give equally many.")
+    gap = (x.sort(-1).values - y.sort(-1).values).abs()
+    return gap.pow(p).mean(-1).pow(1 / p)
+
+
+def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) -> Tensor:
+    """Squared 2-Wasserstein distance between Gaussians: the means' part plus the Bures part.
+
+    ``|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)`` (Peyre and Cuturi, remark 2.31).
+
+    Args:
+        mean_x, mean_y: Shape ``(..., channels)``.
+        cov_x, cov_y: Positive semi-definite, shape ``(..., channels, channels)``.
+
+    Returns:
+        Squared distances, shape ``(...,)``.
+    """
+    root = _symmetric_root(cov_x)
+    cross = _symmetric_root(root @ cov_y @ root)
+    trace = (cov_x + cov_y - 2 * cross).diagonal(dim1=-2, dim2=-1).sum(-1)
+    return (mean_x - mean_y).square().sum(-1) + trace.clamp_min(0)
+
+
+def gaussian_w2_diagonal(mean_x: Tensor, sd_x: Tensor, mean_y: Tensor, sd_y: Tensor) -> Tensor:
+    """`gaussian_w2` for independent channels: ``|m - n|^2 + |s - t|^2``.
+
+    Args:
+        mean_x, sd_x, mean_y, sd_y: Means and standard deviations, shape ``(..., channels)``.
+
+    Returns:
+        Squared distances, shape ``(...,)``.
+    """
+    return (mean_x - mean_y).square().sum(-1) + (sd_x - sd_y).square().sum(-1)
+
+
+def sliced_w2(
+    x: Tensor, y: Tensor, directions: int = 64, generator: torch.Generator | None = None
+) -> Tensor:
+    """Squared sliced 2-Wasserstein distance: the 1-D one, averaged over random directions.
+
+    Args:
+        x, y: Clouds of equally many points, shape ``(..., n, channels)``.
+        directions: Number of random directions.
+        generator: Source of the directions.
+
+    Returns:
+        Squared distances, shape ``(...,)``.
+    """
+    axes = torch.randn(
+        x.shape[-1], directions, dtype=x.dtype, device=x.device, generator=generator
+    )
+    axes = axes / axes.norm(dim=0)
+    on_x, on_y = (x @ axes).transpose(-1, -2), (y @ axes).transpose(-1, -2)
+    return wasserstein_1d(on_x, on_y, p=2).square().mean(-1)
+
+
+def frame_law_spread(x: Tensor, y: Tensor | None = None) -> Tensor:
+    """Wasserstein regulariser: how far clips' laws of frames lie from their barycentre.
+
+    Each clip's frames are summarised as a diagonal Gaussian. The barycentre of such laws has the
+    average mean and the average standard deviation; the result is the mean squared distance to it.
+
+    Args:
+        x: Features of shape ``(batch, time, channels)``.
+        y: Class of each clip, shape ``(batch,)``; with it each class has a barycentre of its own,
+            so that what tells actions apart is not pulled together.
+
+    Returns:
+        A scalar in squared units of ``x``, divided by the number of channels.
+    """
+    mean = x.mean(1)
+    sd = (x.var(1, unbiased=False) + 1e-8).sqrt()
+    group = torch.zeros(len(x), dtype=torch.long, device=x.device) if y is None else y
+    distance = gaussian_w2_diagonal(mean, sd, class_mean(mean, group), class_mean(sd, group))
+    return distance.mean() / x.shape[-1]
+
+
+def class_mean(x: Tensor, y: Tensor) -> Tensor:
+    """For each clip, the mean of ``x`` over the batch's clips of its class.
+
+    Args:
+        x: Shape ``(batch, ...)``.
+        y: Classes, shape ``(batch,)``.
+
+    Returns:
+        Shape of ``x``.
+    """
+    same = (y[:, None] == y[None, :]).to(x.dtype)
+    same = same / same.sum(1, keepdim=True)
+    return (same @ x.flatten(1)).view_as(x)
+
+
+def _symmetric_root(matrix: Tensor) -> Tensor:
+    """Square root of a symmetric positive semi-definite matrix, through its eigenvalues."""
+    values, vectors = torch.linalg.eigh(matrix)
+    return vectors * values.clamp_min(0).sqrt()[..., None, :] @ vectors.transpose(-1, -2)

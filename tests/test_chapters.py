@@ -1,0 +1,117 @@
+"""Every chapter keeps the promises that CONTRIBUTING.md makes for it."""
+
+from __future__ import annotations
+
+import re
+import statistics
+from pathlib import Path
+from urllib.parse import unquote
+
+import nbformat
+import pytest
+
+from piumar_lib.course.book import render_markdown
+from piumar_lib.course.chapters import list_chapters, read_parameters, to_notebook
+from piumar_lib.course.pairs import check_pair
+from piumar_lib.course.profile import PROFILES
+from piumar_lib.course.readme import update_readme
+from piumar_lib.course.run import widget_errors
+
+ROOT = Path(__file__).parents[1]
+CHAPTERS = list_chapters(ROOT)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)|<(?:a|img)[^>]+(?:href|src)=\"([^\"]+)\"")
+SECTIONS = ("idea in one figure", "what we saw", "paper ledger", "references")
+
+each_chapter = pytest.mark.parametrize("chapter", CHAPTERS, ids=lambda chapter: chapter.stem)
+
+
+def code_cells(chapter):
+    return [c.source for c in to_notebook(chapter.path).cells if c.cell_type == "code"]
+
+
+def prose(chapter):
+    return [c.source for c in to_notebook(chapter.path).cells if c.cell_type == "markdown"]
+
+
+def relative_links(text):
+    text = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    links = [first or second for first, second in LINK.findall(text)]
+    return [link for link in links if not re.match(r"[a-z]+:", link) and not link.startswith("#")]
+
+
+@each_chapter
+def test_pair_is_the_source_executed(chapter):
+    check_pair(chapter)
+
+
+@each_chapter
+def test_parameters_are_one_cell_of_literals_with_a_profile(chapter):
+    assert read_parameters(to_notebook(chapter.path), chapter.stem)["profile"] in PROFILES
+
+
+@each_chapter
+def test_code_cells_are_short(chapter):
+    lengths = [len(source.splitlines()) for source in code_cells(chapter)]
+    assert statistics.median(lengths) <= 8
+    assert sum(length > 25 for length in lengths) <= 1
+    assert max(lengths) <= 40
+    assert max(map(len, "\n".join(code_cells(chapter)).splitlines())) <= 100
+
+
+@each_chapter
+def test_prose_cells_fit_a_screen(chapter):
+    assert max(len(source.splitlines()) for source in prose(chapter)) <= 40
+
+
+@each_chapter
+def test_anatomy(chapter):
+    headings = "\n".join(re.findall(r"^##? .*$", "\n".join(prose(chapter)), re.MULTILINE)).lower()
+    for section in SECTIONS:
+        assert section in headings, f"no section '{section}'"
+    assert chapter.path.read_text().startswith("# ---"), "no jupytext header"
+
+
+@each_chapter
+def test_formulas_convert_and_links_resolve(chapter):
+    for source in prose(chapter):
+        render_markdown(source)
+        for link in relative_links(source):
+            target = chapter.path.parent / unquote(link.split("#")[0])
+            assert target.exists(), f"broken link {link}"
+
+
+@each_chapter
+def test_figures_go_through_show(chapter):
+    for source in code_cells(chapter):
+        assert "plt.show(" not in source, "use show(fig, alt) from piumar_lib.course"
+        assert "tqdm.auto" not in source and "tqdm.notebook" not in source, "use plain tqdm"
+
+
+@each_chapter
+def test_execution_left_no_error_even_inside_widgets(chapter):
+    path = ROOT / "build/notebooks" / f"{chapter.stem}.ipynb"
+    remedy = "Run 'make test', or: python -m piumar_lib.course run"
+    assert path.is_file(), f"{path.name} was not made. {remedy}"
+    notebook = nbformat.read(path, 4)
+    code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    assert all(c.execution_count for c in code), f"{path.name} was not executed. {remedy}"
+    assert [c.source for c in code] == [s for s in code_cells(chapter) if s.strip()], (
+        f"{path.name} is not of this source. {remedy}"
+    )
+    assert not [o for c in code for o in c.outputs if o.output_type == "error"]
+    assert not widget_errors(notebook)
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_document_links_resolve(name):
+    for link in relative_links((ROOT / name).read_text()):
+        assert (ROOT / link.split("#")[0]).exists(), f"broken link {link}"
+
+
+def test_chapter_table_of_the_readme_is_current():
+    assert not update_readme(ROOT, check=True), "run: make readme"
+
+
+def test_numbers_are_unique():
+    numbers = [chapter.number for chapter in CHAPTERS]
+    assert len(numbers) == len(set(numbers))

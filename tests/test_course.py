@@ -1,0 +1,520 @@
+"""Running, checking and publishing chapters, tried on chapters made for the purpose."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shutil
+
+import matplotlib.pyplot as plt
+import nbformat
+import pytest
+import torch
+
+from piumar_lib.course import PLAN, Profile, show, start
+from piumar_lib.course.__main__ import main
+from piumar_lib.course.book import build_book, render_markdown, to_mathml
+from piumar_lib.course.chapters import (
+    check_parameters,
+    find_root,
+    list_chapters,
+    read_parameters,
+    to_notebook,
+)
+from piumar_lib.course.pairs import check_pair, make_pairs
+from piumar_lib.course.readme import BEGIN, END, update_readme
+from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
+
+ALT = "A line that rises from zero to one, as an example."
+DOT = base64.b64encode(
+    base64.b64decode(
+        "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
+        "gg=="
+    )
+).decode()
+
+HEAD = """# %% [markdown]
+# # {number} · {title}
+#
+# What does it answer?
+
+# %% tags=["parameters"]
+profile = "quick"
+seeds = 2
+rate = 0.5
+note = "a=b"
+"""
+
+
+def write_chapter(root, name, *cells, head=HEAD):
+    number, _, title = name.partition("_")
+    path = root / "notebooks" / f"{name}.py"
+    text = head.format(number=number, title=title.capitalize()) + "".join(
+        f"\n# %%{cell}\n" for cell in cells
+    )
+    path.write_text(text)
+    return path
+
+
+@pytest.fixture
+def root(tmp_path, monkeypatch):
+    monkeypatch.delenv("PIUMR_PROFILE", raising=False)
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "README.md").write_text(f"# Course\n\n{BEGIN}\n{END}\n\nThe rest.\n")
+    return tmp_path
+
+
+def put_executed(root, chapter_path, place="pair", outputs=()):
+    """Write what an execution would have left, without a kernel."""
+    notebook = to_notebook(chapter_path)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    for count, cell in enumerate(code, start=1):
+        cell.execution_count = count
+    code[-1].outputs = [nbformat.from_dict(output) for output in outputs]
+    (chapter,) = list_chapters(root, [chapter_path.stem])
+    nbformat.write(notebook, chapter.pair if place == "pair" else build_path(root, chapter))
+    return chapter
+
+
+def png(alt=ALT):
+    metadata = {"image/png": {"alt": alt}} if alt else {}
+    data = {"image/png": DOT, "text/plain": "<Figure>"}
+    return {"output_type": "display_data", "data": data, "metadata": metadata}
+
+
+def stream(text):
+    return {"output_type": "stream", "name": "stdout", "text": text}
+
+
+# Profiles and figures
+
+
+def test_start_prints_one_line_and_sets_the_style(capsys, monkeypatch):
+    monkeypatch.delenv("PIUMR_PROFILE", raising=False)
+    state = torch.get_rng_state()
+    with plt.rc_context():
+        assert start("full") == Profile("full", "cpu")
+        assert not plt.rcParams["axes.spines.top"]
+    assert torch.equal(state, torch.get_rng_state())
+    line = capsys.readouterr().out
+    assert line.count("\n") == 1
+    assert "profile full" in line and "cpu" in line and torch.__version__ in line
+
+
+def test_environment_overrides_the_profile_and_says_so(capsys, monkeypatch):
+    monkeypatch.setenv("PIUMR_PROFILE", "full")
+    assert start("quick").name == "full"
+    assert "from PIUMR_PROFILE" in capsys.readouterr().out
+    monkeypatch.setenv("PIUMR_PROFILE", "fast")
+    with pytest.raises(ValueError, match="PIUMR_PROFILE: 'fast' .* quick, full, gpu"):
+        start("quick")
+
+
+def test_unknown_profile_is_refused(monkeypatch):
+    monkeypatch.delenv("PIUMR_PROFILE", raising=False)
+    with pytest.raises(ValueError, match="profile: 'slow' is not a profile. Use one of quick"):
+        start("slow")
+
+
+def test_gpu_is_refused_without_one_and_chosen_with_one(monkeypatch):
+    monkeypatch.delenv("PIUMR_PROFILE", raising=False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="no CUDA device. Use 'full'"):
+        start("gpu")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert start("gpu").device == "cuda"
+    assert start("full").device == "cpu"
+
+
+def test_pick_falls_back_from_gpu_to_full():
+    assert Profile("quick", "cpu").pick(quick=1, full=2, gpu=3) == 1
+    assert Profile("full", "cpu").pick(quick=1, full=2, gpu=3) == 2
+    assert Profile("gpu", "cuda").pick(quick=1, full=2, gpu=3) == 3
+    assert Profile("gpu", "cuda").pick(quick=1, full=2) == 2
+    assert Profile("gpu", "cuda").pick(quick=1, full=2, gpu=0) == 0
+
+
+def test_show_displays_one_image_with_alt_text_and_closes_the_figure(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    fig = plt.figure()
+    show(fig, alt=f"  {ALT}\n")
+    (image,) = shown
+    assert image.alt == ALT and image.data.startswith(b"\x89PNG")
+    assert not plt.fignum_exists(fig.number)
+
+
+def test_show_refuses_an_alt_text_that_says_nothing():
+    with pytest.raises(ValueError, match="alt: 'A plot' has fewer than 30 characters"):
+        show(plt.figure(), alt="A plot")
+    plt.close("all")
+
+
+def test_plan_refers_to_earlier_steps_only():
+    for position, step in enumerate(PLAN):
+        assert set(step.needs) <= {earlier.number for earlier in PLAN[:position]}
+    assert PLAN[1].stem == "01_person_shift" and PLAN[1].title == "Person shift"
+
+
+# Chapters as files
+
+
+def test_chapters_are_found_in_order_with_title_and_question(root):
+    write_chapter(root, "02_second")
+    write_chapter(root, "01_first")
+    first, second = list_chapters(root)
+    assert (first.number, first.title, first.question) == ("01", "First", "What does it answer?")
+    assert [c.stem for c in list_chapters(root, ["02"])] == [second.stem]
+    with pytest.raises(ValueError, match="only: no chapter 09. There are: 01_first, 02_second"):
+        list_chapters(root, ["09"])
+
+
+def test_no_chapter_or_no_question_is_an_error(root):
+    with pytest.raises(ValueError, match="holds no chapter"):
+        list_chapters(root)
+    write_chapter(root, "01_first", head="# %% [markdown]\n# # Title only\n")
+    with pytest.raises(ValueError, match="one sentence with the chapter's question"):
+        list_chapters(root)
+
+
+def test_root_is_found_from_below(root, tmp_path_factory):
+    assert find_root(root / "notebooks") == root.resolve()
+    with pytest.raises(FileNotFoundError, match="--root"):
+        find_root(tmp_path_factory.mktemp("elsewhere"))
+
+
+def test_conversion_is_deterministic(root):
+    path = write_chapter(root, "01_first", "\n1 + 1")
+    assert to_notebook(path) == to_notebook(path)
+    assert [cell.id for cell in to_notebook(path).cells][:2] == ["01_first-000", "01_first-001"]
+
+
+def test_parameters_are_read_even_with_an_equals_sign_inside(root):
+    parameters = read_parameters(to_notebook(write_chapter(root, "01_first")))
+    assert parameters == {"profile": "quick", "seeds": 2, "rate": 0.5, "note": "a=b"}
+
+
+@pytest.mark.parametrize("line", ["twice = 2 * seeds", "print(1)", "import os", "a, b = 1, 2"])
+def test_parameters_cell_takes_literals_only(root, line):
+    path = write_chapter(root, "01_first", head=HEAD + line + "\n")
+    with pytest.raises(ValueError, match="is not 'name = literal'"):
+        read_parameters(to_notebook(path), "01_first")
+
+
+@pytest.mark.parametrize("extra", [' tags=["parameters"]\na = 1', None])
+def test_exactly_one_parameters_cell(root, extra):
+    head = HEAD if extra else HEAD.replace("parameters", "other")
+    path = write_chapter(root, "01_first", *([extra] if extra else []), head=head)
+    with pytest.raises(ValueError, match="Exactly one must"):
+        read_parameters(to_notebook(path))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"seed": 3}, "seed: .* Did you mean 'seeds'\\? It has: profile, seeds"),
+        ({"x": 3}, "x: chapter has no such parameter. It has"),
+        ({"seeds": "many"}, "seeds: 'many' is str, but chapter expects int"),
+        ({"seeds": True}, "seeds: True is bool"),
+    ],
+)
+def test_unfit_parameters_are_refused(given, message):
+    with pytest.raises(ValueError, match=message):
+        check_parameters(given, {"profile": "quick", "seeds": 2, "rate": 0.5})
+
+
+def test_whole_numbers_pass_for_fractions():
+    check_parameters({"rate": 1, "any": "x"}, {"rate": 0.5, "any": None})
+
+
+# Running
+
+
+def test_a_failing_chapter_is_reported_and_the_others_still_run(root, capsys):
+    write_chapter(root, "01_bad", "\nprint('before')", "\nvalue = 1\nraise KeyError('lost')", "\n3")
+    write_chapter(root, "02_good", "\nprint(profile)")
+    assert main(["--root", str(root), "run", "--record"]) == 1
+    report = capsys.readouterr().out
+    assert "01_bad failed: cell 3 (value = 1):" in report
+    assert "KeyError: 'lost'" in report and "\x1b" not in report
+    half_run = root / "build/notebooks/01_bad.ipynb"
+    assert str(half_run) in report
+    assert nbformat.read(half_run, 4).cells[2].outputs[0].text == "before\n"
+    record = json.loads((root / "notebooks/results/chapters.json").read_text())
+    assert list(record["chapters"]) == ["02_good"]
+    assert 10 < record["chapters"]["02_good"]["peak_mb"] < 1000
+    assert record["commit"] == "unknown" and record["versions"]["torch"]
+
+
+def test_an_error_inside_a_widget_is_a_failure(root, capsys):
+    cell = """
+from ipywidgets import interact
+def draw(x=1):
+    raise ValueError('hidden in the widget')
+interact(draw);"""
+    write_chapter(root, "01_widget", cell)
+    (outcome,) = run_chapters(root)
+    assert "hidden in the widget" in outcome.error
+    assert len(widget_errors(nbformat.read(outcome.notebook, 4))) == 1
+    assert "01_widget failed: inside a widget" in capsys.readouterr().out
+
+
+def test_a_dead_kernel_and_a_slow_cell_are_failures(root):
+    dead = to_notebook(write_chapter(root, "01_dead", "\nimport os\nos._exit(1)"))
+    peak, error = execute(dead, root)
+    assert peak != peak and "Kernel died" in error
+    slow = to_notebook(write_chapter(root, "01_slow", "\nimport time\ntime.sleep(60)"))
+    assert "timed out" in execute(slow, root, timeout=1)[1].lower()
+
+
+def test_run_refuses_an_unknown_profile(root):
+    with pytest.raises(ValueError, match="profile: 'slow' is unknown"):
+        run_chapters(root, profile="slow")
+
+
+def test_notebooks_are_written_afresh(root, capsys):
+    write_chapter(root, "01_first")
+    stale = root / "build/notebooks/09_gone.ipynb"
+    stale.parent.mkdir(parents=True)
+    stale.touch()
+    assert main(["--root", str(root), "notebooks"]) == 0
+    assert [path.name for path in stale.parent.iterdir()] == ["01_first.ipynb"]
+
+
+def test_papermill_runs_with_parameters_and_in_the_notebooks_folder(root):
+    write_chapter(root, "01_first", "\nimport os\nprint(seeds, note, os.getcwd()[-9:])")
+    out = root / "build/out.ipynb"
+    parameters = ["-p", "seeds", "7", "-p", "note", "hi"]
+    assert main(["--root", str(root), "papermill", "01", str(out), *parameters]) == 0
+    texts = [o.text for c in nbformat.read(out, 4).cells for o in c.get("outputs", [])]
+    assert texts == ["7 hi notebooks\n"]
+
+
+def test_papermill_refuses_what_the_chapter_does_not_know(root, capsys):
+    write_chapter(root, "01_first", "\n1 / (seeds - 2)")
+    out = root / "out.ipynb"
+    assert main(["--root", str(root), "papermill", "01", str(out), "-p", "seed", "7"]) == 1
+    assert "Did you mean 'seeds'?" in capsys.readouterr().err
+    assert not out.exists()
+    assert main(["--root", str(root), "papermill", "01", str(out)]) == 1
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+# Pairs
+
+
+def test_pairs_are_executed_in_full_and_hold_no_widgets(root):
+    cells = [
+        "\nimport os\nprint(os.environ['PIUMR_PROFILE'])",
+        "\nimport ipywidgets\nipywidgets.IntSlider()",
+        "\nimport matplotlib.pyplot as plt\nfrom piumar_lib.course import show\n"
+        f"show(plt.figure(), alt='{ALT}')",
+    ]
+    write_chapter(root, "01_first", *cells)
+    assert main(["--root", str(root), "pairs"]) == 0
+    (chapter,) = list_chapters(root)
+    notebook = nbformat.read(chapter.pair, 4)
+    assert set(notebook.metadata) == {"kernelspec", "language_info"}
+    printed, slider, figure = (cell.outputs for cell in notebook.cells[2:])
+    assert printed[0].text == "full\n" and slider == []
+    assert figure[0].metadata["image/png"]["alt"] == ALT
+    assert main(["--root", str(root), "pairs", "--check"]) == 0
+
+
+def test_a_failing_chapter_makes_no_pair(root):
+    path = write_chapter(root, "01_first", "\nraise KeyError('lost')")
+    with pytest.raises(RuntimeError, match="01_first failed: cell 2"):
+        make_pairs(root)
+    assert not path.with_suffix(".ipynb").exists()
+
+
+def spoil_source(notebook):
+    notebook.cells[-1].source = "2 + 2"
+
+
+def spoil_length(notebook):
+    del notebook.cells[-1]
+
+
+def spoil_tags(notebook):
+    notebook.cells[1].metadata.tags = []
+
+
+def spoil_order(notebook):
+    notebook.cells[-1].execution_count = 9
+
+
+def spoil_widgets(notebook):
+    notebook.metadata.widgets = {}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (spoil_source, "cell 2 differs from the source"),
+        (spoil_length, "it has 2 cells, the source 3"),
+        (spoil_tags, "the tags of cell 1 differ"),
+        (spoil_order, "not executed once each, from top to bottom"),
+        (spoil_widgets, "holds widget state"),
+    ],
+)
+def test_a_spoiled_pair_is_found(root, spoil, message):
+    chapter = put_executed(root, write_chapter(root, "01_first", "\n1 + 1"))
+    check_pair(chapter)
+    notebook = nbformat.read(chapter.pair, 4)
+    spoil(notebook)
+    nbformat.write(notebook, chapter.pair)
+    with pytest.raises(ValueError, match=f"01_first.ipynb: .*{message}.*pairs --only 01"):
+        check_pair(chapter)
+
+
+WIDGET = {"application/vnd.jupyter.widget-view+json": {}}
+ERROR = {"output_type": "error", "ename": "KeyError", "evalue": "", "traceback": []}
+
+
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        (ERROR, "ended in KeyError"),
+        ({"output_type": "display_data", "data": WIDGET, "metadata": {}}, "holds a widget view"),
+        (png(alt=""), "a figure without alt text"),
+        (stream("saved in /home/somebody/x.npz"), "prints the local path /home/somebody/x.npz"),
+        (stream("x" * 700_000), "KB is over 600 KB"),
+    ],
+)
+def test_an_unfit_output_is_found(root, output, message):
+    chapter = put_executed(root, write_chapter(root, "01_first", "\n1 + 1"), outputs=[output])
+    with pytest.raises(ValueError, match=message):
+        check_pair(chapter)
+
+
+def test_a_missing_pair_and_the_repository_path_are_found(root, capsys):
+    path = write_chapter(root, "01_first", "\n1 + 1")
+    assert main(["--root", str(root), "pairs", "--check"]) == 1
+    assert "the executed pair is missing" in capsys.readouterr().err
+    chapter = put_executed(root, path, outputs=[stream(f"in {root.resolve()}")])
+    with pytest.raises(ValueError, match="prints the local path"):
+        check_pair(chapter)
+
+
+# The table of the README
+
+
+def test_readme_table_shows_written_and_planned_chapters(root, capsys):
+    write_chapter(root, "01_person_shift")
+    assert main(["--root", str(root), "readme", "--check"]) == 1
+    assert "Run: make readme" in capsys.readouterr().err
+    assert main(["--root", str(root), "readme"]) == 0
+    text = (root / "README.md").read_text()
+    row = "| 01 | [Person_shift](notebooks/01_person_shift.ipynb) | What does it answer? |  |  |"
+    assert row in text and "| 08 | PIUmr | *planned* |" in text and text.endswith("The rest.\n")
+    assert not update_readme(root, check=True)
+    costs = {"01_person_shift": {"seconds": 12.3, "peak_mb": 400}}
+    (root / "notebooks/results").mkdir()
+    record = {"machine": "2 cores", "profile": "quick", "chapters": costs}
+    (root / "notebooks/results/chapters.json").write_text(json.dumps(record))
+    assert update_readme(root)
+    assert "| 12 s | 400 MB |" in (root / "README.md").read_text()
+
+
+def test_readme_without_markers_is_refused(root):
+    write_chapter(root, "01_first")
+    (root / "README.md").write_text("# Course\n")
+    with pytest.raises(ValueError, match="needs one line"):
+        update_readme(root)
+
+
+# The book
+
+
+BOOK_CELL = """ [markdown]
+# ## A formula & more
+#
+# Inline $x_i^2$, and `$HOME` in code:
+#
+# $$\\begin{aligned} a &= b \\\\ c &= d \\end{aligned}$$
+#
+# See [the next](02_second.ipynb#a-formula--more), [this file](01_first.py),
+# [here](#a-formula--more), [data](data.csv), [a folder](.), [start](../README.md)
+"""
+
+
+def test_book_is_complete_and_needs_nothing_from_elsewhere(root, capsys):
+    (root / "notebooks/data.csv").write_text("1")
+    first = write_chapter(root, "01_first", BOOK_CELL, "\nprint('figure')")
+    second = write_chapter(root, "02_second", BOOK_CELL, "\n1 + 1")
+    put_executed(root, first, outputs=[png()])
+    put_executed(root, second, place="build", outputs=[png()])
+    assert main(["--root", str(root), "book"]) == 0
+    assert "build/book/index.html" in capsys.readouterr().out
+    pages = {path.name: path.read_text() for path in (root / "build/book").glob("*.html")}
+    assert set(pages) == {"index.html", "01_first.html", "02_second.html"}
+    page = pages["01_first.html"]
+    assert "<msubsup>" in page and "<mtable" in page and "$HOME" in page and "$$" not in page
+    assert f'alt="{ALT}"' in page
+    for target in ("02_second.html#a-formula--more", "01_first.html", "index.html"):
+        assert f'href="{target}"' in page
+    assert 'href="files/notebooks/data.csv"' in page
+    assert "(planned)" in page and "hl-ipython3" in page
+    assert (root / "build/book/files/notebooks/data.csv").read_text() == "1"
+    assert "prefers-color-scheme: dark" in (root / "build/book/book.css").read_text()
+    for text in pages.values():
+        assert "<script" not in text and 'src="http' not in text and 'aria-current="page"' in text
+
+
+@pytest.mark.parametrize(
+    ("cell", "outputs", "message"),
+    [
+        ("\n1", [png(alt="")], "01_first: a figure has no alt text"),
+        (" [markdown]\n# [x](gone.md)", [], "01_first: broken link gone.md"),
+        (" [markdown]\n# [x](#gone)", [], "01_first: no section for link #gone"),
+        (" [markdown]\n# $\\unknown x$", [], "\\\\unknown is not known"),
+        (" [markdown]\n# <script>1</script>", [], "<script>  would not work offline"),
+        (" [markdown]\n# ![x](https://example.org/x.png)", [], "<img> https://example.org"),
+    ],
+)
+def test_book_refuses_what_would_be_broken(root, cell, outputs, message):
+    path = write_chapter(root, "01_first", cell, "\n1 + 1")
+    put_executed(root, path, outputs=outputs)
+    with pytest.raises(ValueError, match=message):
+        build_book(root)
+
+
+def test_book_reports_a_chapter_that_never_ran_and_a_broken_readme(root):
+    path = write_chapter(root, "01_first", "\n1 + 1")
+    torn = "| a | b | c |\n|---|---|---|\n| $|x|$ |"
+    (root / "README.md").write_text(f"# Course\n\n{torn}\n\n{BEGIN}\n{END}\n")
+    with pytest.raises(ValueError) as caught:
+        build_book(root)
+    assert "no executed notebook matches the source" in str(caught.value)
+    assert "README.md: '$' left over" in str(caught.value)
+    put_executed(root, path, place="build", outputs=[ERROR])
+    with pytest.raises(ValueError, match="no executed notebook"):
+        build_book(root)
+
+
+@pytest.mark.parametrize("formula", ["\\begin{matrix} a", "a & b", "\\right)"])
+def test_formulas_that_fail_are_named(formula):
+    with pytest.raises(ValueError, match="formula "):
+        to_mathml(formula, "block")
+
+
+def test_bare_environments_are_formulas():
+    assert "<mtable" in render_markdown("\\begin{align} a &= b \\end{align}")
+
+
+def test_help_names_every_command(capsys):
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    listed = capsys.readouterr().out
+    for command in ("run", "notebooks", "pairs", "book", "readme", "papermill"):
+        assert command in listed
+
+
+def test_root_option_defaults_to_the_repository(root, monkeypatch, capsys):
+    write_chapter(root, "01_first")
+    monkeypatch.chdir(root / "notebooks")
+    assert main(["notebooks"]) == 0
+    assert (root / "build/notebooks/01_first.ipynb").exists()
+    shutil.rmtree(root / "build")
