@@ -82,7 +82,7 @@ def execute(
         timeout: Limit for one cell, in seconds; none by default.
 
     Returns:
-        The kernel's peak memory in MB (nan if the kernel hangs or died), and an error message or "".
+        The kernel's peak memory in MB (nan if it hangs or died), and an error message or "".
     """
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # it hides figures
     if profile is not None:
