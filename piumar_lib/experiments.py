@@ -98,6 +98,18 @@ def folds(data: str) -> range:
     return range(min(10 if data.startswith("spar") else 5, len(_load(data).people)))
 
 
+def leave_people_out(
+    data: str, methods: Iterable[str] = tuple(METHODS), seeds: int = 3, epochs: int = 20
+) -> list[Experiment]:
+    """Every fold under every method, seed by seed."""
+    return [
+        Experiment(data, method, fold, seed, epochs)
+        for seed in range(seeds)
+        for fold in folds(data)
+        for method in methods
+    ]
+
+
 def load_fold(data: str, fold: int) -> tuple[Sequences, Sequences, str]:
     """Return training clips, clips of unseen people, and the kind of augmentation that suits them.
 
@@ -236,6 +248,64 @@ def scores_by_person(records: Iterable[dict], method: str) -> dict[str, float]:
     return {person: float(np.mean(values)) for person, values in sorted(shares.items())}
 
 
+@dataclass(frozen=True)
+class Row:
+    """One method's line of a table; accuracies in [0, 1], people as the unit of statistics.
+
+    Attributes:
+        method: Its name.
+        summary: Mean, interval, worst quarter and worst person over people.
+        gain: Paired difference to ERM over the same people; None for ERM itself.
+        p_holm: Its p value, corrected for all methods of the table.
+        seed_deviation: Standard deviation of the mean accuracy over seeds (nan for one seed).
+    """
+
+    method: str
+    summary: metrics.Summary
+    gain: metrics.Comparison | None
+    p_holm: float
+    seed_deviation: float
+
+
+def summarise(records: list[dict], baseline: str = "ERM") -> list[Row]:
+    """Make the table of one data set's records; methods in the order in which they first occur.
+
+    Raises:
+        ValueError: If the records are of several data sets, or a method lacks some people.
+    """
+    if len({record["data"] for record in records}) != 1:
+        raise ValueError("records: of none or several data sets. Summarise one data set at a time.")
+    names = list(dict.fromkeys(record["method"] for record in records))
+    scores = {name: scores_by_person(records, name) for name in names}
+    everyone = next(iter(scores.values())).keys()
+    for name in names:
+        if scores[name].keys() != everyone:
+            raise ValueError(f"records: {name} was not judged on all people. Run the rest first.")
+    values = {name: np.array([scores[name][p] for p in everyone]) for name in names}
+    others = [name for name in names if name != baseline and baseline in names]
+    gains = {name: metrics.compare(values[name], values[baseline]) for name in others}
+    corrected = dict(zip(gains, metrics.holm([g.p for g in gains.values()]), strict=True))
+    return [
+        Row(
+            name,
+            metrics.summarise(values[name]),
+            gains.get(name),
+            float(corrected.get(name, float("nan"))),
+            _seed_deviation([r for r in records if r["method"] == name]),
+        )
+        for name in names
+    ]
+
+
+def _seed_deviation(records: list[dict]) -> float:
+    seeds = sorted({record["seed"] for record in records})
+    means = []
+    for seed in seeds:
+        chosen = [record for record in records if record["seed"] == seed]
+        means.append(np.mean([c / n for record in chosen for c, n in record["people"].values()]))
+    return float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")
+
+
 def provenance() -> dict:
     """Where and how records are made: command, commit, versions, device."""
     git = ["git", "-C", str(RESULTS.parents[1]), "rev-parse", "--short", "HEAD"]
@@ -300,18 +370,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, help="records file (default: notebooks/results/DATA)")
     options = parser.parse_args(arguments)
     path = options.out or RESULTS / f"{Path(options.data).stem}.jsonl"
-    experiments = [
-        Experiment(options.data, method, fold, seed, options.epochs)
-        for seed in range(options.seeds)
-        for fold in folds(options.data)
-        for method in options.methods
-    ]
-    records = run_all(experiments, path, options.workers)
-    for method in options.methods:
-        scores = list(scores_by_person(records, method).values())
-        s = metrics.summarise(np.array(scores))
+    experiments = leave_people_out(options.data, options.methods, options.seeds, options.epochs)
+    for row in summarise(run_all(experiments, path, options.workers)):
+        s = row.summary
         print(
-            f"{method:22s} {100 * s.mean:5.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}] "
+            f"{row.method:22s} {100 * s.mean:5.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}] "
             f"worst quarter {100 * s.worst_quarter:5.1f}, worst {100 * s.worst:5.1f}"
         )
     print(f"records: {path}")

@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import torch
 
-from piumar_lib.course import PLAN, Profile, show, start
+from piumar_lib.course import PLAN, Profile, show, show_table, start
 from piumar_lib.course.__main__ import main
 from piumar_lib.course.book import build_book, render_markdown, to_mathml
 from piumar_lib.course.chapters import (
@@ -149,6 +149,16 @@ def test_show_refuses_an_alt_text_that_says_nothing():
     with pytest.raises(ValueError, match="alt: 'A plot' has fewer than 30 characters"):
         show(plt.figure(), alt="A plot")
     plt.close("all")
+
+
+def test_show_table_aligns_and_rounds_numbers(monkeypatch):
+    shown = []
+    monkeypatch.setattr("IPython.display.display", shown.append)
+    show_table(["method", "accuracy"], [["ERM", 76.72], ["TFAM", 3]])
+    expected = "| method | accuracy |\n| --- | ---: |\n| ERM | 76.7 |\n| TFAM | 3 |"
+    assert shown[0].data == expected
+    with pytest.raises(ValueError, match="rows: 1 entries for 2 columns"):
+        show_table(["method", "accuracy"], [["ERM"]])
 
 
 def test_plan_refers_to_earlier_steps_only():
@@ -500,8 +510,11 @@ def test_formulas_that_fail_are_named(formula):
         to_mathml(formula, "block")
 
 
-def test_bare_environments_are_formulas():
+def test_formulas_beyond_the_converter_are_taught_to_it():
     assert "<mtable" in render_markdown("\\begin{align} a &= b \\end{align}")
+    assert "<mtable" in to_mathml("\\begin{aligned} a &= b \\end{aligned}", "block")
+    indicator = to_mathml("\\arg\\min_x \\mathbb{1}[x > 0]", "inline")
+    assert "<mo>arg</mo>" in indicator and "\U0001d7d9" in indicator
 
 
 def test_help_names_every_command(capsys):

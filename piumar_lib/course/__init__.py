@@ -1,7 +1,7 @@
 """The edge of the course: profiles, figures with alt text, running and publishing chapters."""
 
-from piumar_lib.course.figure import show
+from piumar_lib.course.figure import show, show_table
 from piumar_lib.course.plan import PLAN, Step
 from piumar_lib.course.profile import Profile, start
 
-__all__ = ["PLAN", "Profile", "Step", "show", "start"]
+__all__ = ["PLAN", "Profile", "Step", "show", "show_table", "start"]

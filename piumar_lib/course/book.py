@@ -86,7 +86,7 @@ def to_mathml(formula: str, display: str) -> str:
     """
     # 'aligned' is what GitHub needs inside $$; the converter knows its twin only.
     known = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", formula).strip()
-    known = known.replace(r"\arg", r"\operatorname{arg}")
+    known = re.sub(r"\\arg\b", r"\\operatorname{arg}", known).replace(r"\mathbb{1}", "\U0001d7d9")
     try:
         mathml = convert(known, display=display)
     except Exception as error:  # the converter has a dozen exceptions without a common parent

@@ -37,3 +37,23 @@ def show(fig: Figure, alt: str) -> None:
     fig.savefig(buffer, format="png", metadata={"Software": None})
     plt.close(fig)
     display(Image(data=buffer.getvalue(), format="png", alt=" ".join(alt.split())))
+
+
+def show_table(header: list[str], rows: list[list[object]]) -> None:
+    """Display a table; a number is shown with one digit behind the point.
+
+    Args:
+        header: Column names.
+        rows: As many entries each as there are columns.
+
+    Raises:
+        ValueError: If a row has another number of entries.
+    """
+    from IPython.display import Markdown, display
+
+    for row in rows:
+        if len(row) != len(header):
+            raise ValueError(f"rows: {len(row)} entries for {len(header)} columns in {row}.")
+    text = [[f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
+    lines = [header, ["---"] + ["---:"] * (len(header) - 1), *text]
+    display(Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines)))

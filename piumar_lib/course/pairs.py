@@ -100,7 +100,8 @@ def _find_output_problem(cell: NotebookNode, root: str) -> str:
             return f"{where} holds a widget view, which is dead on a page. Do not save it by hand"
         if "image/png" in data and not output.metadata.get("image/png", {}).get("alt"):
             return f"{where} shows a figure without alt text. Use show(fig, alt)"
-        texts = [output.get("text", ""), data.get("text/plain", ""), data.get("text/html", "")]
+        texts = [output.get("text", "")]
+        texts += [text for kind, text in data.items() if kind.startswith("text/")]
         found = re.search(f"{re.escape(root)}|{LOCAL_PATH}", "\n".join(texts))
         if found:
             return f"{where} prints the local path {found[0]}. Print a relative one"
