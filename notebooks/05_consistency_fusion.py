@@ -252,7 +252,6 @@ for model in (plain, plugged):
 from dataclasses import replace
 
 from piumar_lib.experiments import build
-from piumar_lib.metrics import summarise
 from piumar_lib.training import Settings, fit, predict
 
 settings = Settings(epochs=epochs, seed=seed)

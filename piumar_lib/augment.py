@@ -54,6 +54,7 @@ def rotate_skeleton(x: Tensor, strength: float = 0.2) -> Tensor:
     angle = strength * torch.randn(len(x), device=x.device)
     c, s = angle.cos(), angle.sin()
     matrix = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
+    matrix = matrix.to(x.dtype)
     return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 2))).flatten(-2)
 
 
@@ -69,7 +70,7 @@ def rotate_sensor(x: Tensor, strength: float = 0.2) -> Tensor:
     zero = torch.zeros_like(axis[:, 0])
     a, b, c = axis.unbind(1)
     generator = torch.stack([zero, -c, b, c, zero, -a, -b, a, zero], dim=1).view(-1, 3, 3)
-    matrix = torch.linalg.matrix_exp(generator)
+    matrix = torch.linalg.matrix_exp(generator).to(x.dtype)
     return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 3))).flatten(-2)
 
 

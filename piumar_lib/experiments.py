@@ -37,6 +37,7 @@ from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 from piumar_lib.training import Settings, fit, predict
 
 RESULTS = Path(__file__).resolve().parents[1] / "notebooks" / "results"
+SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def folds(data: str) -> range:
     """The folds that a data set's evidence is made of, see `Experiment`."""
     if data == "synthetic":
         return range(5, 10)
-    return range(min(10 if data.startswith("spar") else 5, len(_load(data).people)))
+    return range(min(10 if data in SPAR else 5, len(_load(data).people)))
 
 
 def leave_people_out(
@@ -128,7 +129,7 @@ def load_fold(data: str, fold: int) -> tuple[Sequences, Sequences, str]:
     if fold not in folds(data):
         raise ValueError(f"fold: {fold} is out of range for {data}. Choose from {folds(data)}.")
     held_out = np.isin(everyone.person, people[fold :: len(folds(data))])
-    kind = "sensor" if data.startswith("spar") else "any"
+    kind = "sensor" if data in SPAR else "any"
     return everyone.take(~held_out), everyone.take(held_out), kind
 
 
@@ -202,7 +203,7 @@ def run_all(
     """
     experiments = list(experiments)
     done = {_key(record): record for record in read_records(path)}
-    missing = [e for e in experiments if _key(asdict(e)) not in done]
+    missing = [e for e in dict.fromkeys(experiments) if _key(asdict(e)) not in done]
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
         origin = provenance()
@@ -332,12 +333,16 @@ def _key(record: dict) -> tuple:
 
 
 def _append(path: Path, record: dict) -> None:
-    """Add one line, behind whatever a killed run may have left unfinished."""
+    """Add one line; what a killed run left unfinished is removed, what lacks its end gets it."""
     content = path.read_bytes() if path.is_file() else b""
-    if content and not content.endswith(b"\n"):
-        path.write_bytes(content[: content.rfind(b"\n") + 1])
+    last = content[content.rfind(b"\n") + 1 :]
+    try:
+        json.loads(last or b"null")
+    except ValueError:
+        os.truncate(path, len(content) - len(last))
+        last = b""
     with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(record) + "\n")
+        file.write(("\n" if last else "") + json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
 

@@ -29,6 +29,22 @@ def accuracy_by_person(correct: np.ndarray, person: np.ndarray) -> dict[int, flo
     return {int(p): float(correct[person == p].mean()) for p in np.unique(person)}
 
 
+def f1_by_person(
+    y: np.ndarray, predicted: np.ndarray, person: np.ndarray, classes: int
+) -> dict[int, float]:
+    """Macro F1 of each person over all classes (a class that a person never shows counts as 0).
+
+    Args:
+        y, predicted, person: Shape ``(n,)``.
+        classes: Number of classes, the same for everyone, so that people can be compared.
+    """
+    person = np.asarray(person)
+    return {
+        int(p): f1(np.asarray(y)[person == p], np.asarray(predicted)[person == p], classes)[0]
+        for p in np.unique(person)
+    }
+
+
 def worst_quarter(scores: np.ndarray) -> float:
     """Mean over the worst quarter of people (at least one), ``scores`` of shape ``(people,)``."""
     scores = np.sort(np.asarray(scores, float))
@@ -102,10 +118,18 @@ def compare(scores: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Comparis
     """Compare two methods on the same people: ``scores - baseline``, both ``(people,)``.
 
     The p value is Wilcoxon's signed-rank test's, two-sided; 1 if no person's score differs.
+
+    Raises:
+        ValueError: If the two do not score equally many people.
     """
     from scipy import stats
 
-    difference = np.asarray(scores, float) - np.asarray(baseline, float)
+    scores, baseline = np.asarray(scores, float), np.asarray(baseline, float)
+    if scores.shape != baseline.shape:
+        raise ValueError(
+            f"scores, baseline: shapes {scores.shape} and {baseline.shape}. Score the same people."
+        )
+    difference = scores - baseline
     low, high = bootstrap_interval(difference, seed=seed)
     p = 1.0 if np.allclose(difference, 0) else float(stats.wilcoxon(difference).pvalue)
     return Comparison(float(difference.mean()), low, high, p)

@@ -82,5 +82,6 @@ class Recognizer(nn.Module):
         # Before training the statistics are scalars, afterwards one number for each channel.
         for name in ("mean", "scale"):
             if prefix + name in state_dict:
-                setattr(self, name, torch.empty_like(state_dict[prefix + name]))
+                shape = state_dict[prefix + name].shape
+                setattr(self, name, getattr(self, name).new_empty(shape))
         super()._load_from_state_dict(state_dict, prefix, *args)

@@ -117,7 +117,10 @@ def draw_noise(
         mixture = torch.randn(len(residual), rank, dtype=residual.dtype, device=residual.device)
         return torch.einsum("br,rfc->bfc", mixture, profiles) / math.sqrt(rank)
     if noise == "residual":
-        other = residual[torch.randperm(len(residual), device=residual.device)]
+        # Clips hand on their residuals in one random circle, so that none gets its own back.
+        order = torch.randperm(len(residual), device=residual.device)
+        other = torch.empty_like(residual)
+        other[order] = residual[order.roll(1)]
         deviation = residual.square().mean(0).sqrt() if deviation is None else deviation
         return torch.where(deviation > 0, other / deviation.clamp_min(1e-12), 0.0)
     raise ValueError(f"noise: {noise!r} is unknown. Choose from {', '.join(NOISES)}.")
@@ -145,8 +148,11 @@ def adversarial_noise(
     with torch.enable_grad():
         value = loss(from_spectrum(apply_gain(spectrum, deviation * eps), x.shape[1]))
         (gradient,) = torch.autograd.grad(value, eps)
+    # First by the largest entry: a confident clip's tiny gradient would vanish when squared.
+    tiny = torch.finfo(x.dtype).tiny
+    gradient = gradient / gradient.abs().amax((1, 2), keepdim=True).clamp_min(tiny)
     size = gradient.square().mean((1, 2), keepdim=True).sqrt()
-    return (gradient / size.clamp_min(torch.finfo(x.dtype).tiny)).detach()
+    return (gradient / size.clamp_min(tiny)).detach()
 
 
 def apply_gain(spectrum: Tensor, log_gain: Tensor) -> Tensor:

@@ -204,9 +204,12 @@ class TFAM(nn.Module):
         aligned = x if self.temporal is None else self.temporal(x)
         perturbed = x if self.frequency is None else self.frequency(x, y)
         if aligned.shape[1] != perturbed.shape[1]:
-            even = x.new_full(x.shape[:2], 1 / x.shape[1])
-            plan = transport.exact_plan(even, aligned.shape[1])
-            perturbed = transport.barycentric_projection(plan, perturbed)
+            # As many steps as the aligned view, evenly; in full precision, as there.
+            with torch.autocast(x.device.type, enabled=False):
+                wide = perturbed.float() if x.dtype.itemsize < 4 else perturbed
+                even = wide.new_full(x.shape[:2], 1 / x.shape[1])
+                plan = transport.exact_plan(even, aligned.shape[1])
+                perturbed = transport.barycentric_projection(plan, wide).to(x.dtype)
         return [aligned, perturbed]
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:

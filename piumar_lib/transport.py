@@ -20,7 +20,14 @@ def motion_energy(x: Tensor, smooth: int = 3) -> Tensor:
 
     Returns:
         Non-negative energies in units of ``x``, shape ``(batch, time)``.
+
+    Raises:
+        ValueError: If there are fewer than 2 frames, or ``smooth`` is not odd.
     """
+    if x.shape[1] < 2:
+        raise ValueError(f"x: {x.shape[1]} frames show no motion. Give clips of at least 2.")
+    if smooth < 1 or smooth % 2 == 0:
+        raise ValueError(f"smooth: {smooth} frames have no middle one. Choose an odd width.")
     # The tiny constant keeps the gradient of the norm finite where nothing moves.
     steps = (x.diff(dim=1).square().sum(-1) + 1e-12).sqrt()
     energy = torch.cat([steps[:, :1], steps], dim=1)
@@ -38,7 +45,8 @@ def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
     Returns:
         Positive masses that sum to one over time, shape ``(batch, time)``.
     """
-    share = energy / energy.sum(1, keepdim=True).clamp_min(torch.finfo(energy.dtype).tiny)
+    energy = energy + torch.finfo(energy.dtype).tiny  # where nothing moves at all: evenly
+    share = energy / energy.sum(1, keepdim=True)
     mass = floor / energy.shape[1] + (1 - floor) * share
     return mass / mass.sum(1, keepdim=True)
 
@@ -90,10 +98,12 @@ def sinkhorn_plan(
         Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge.
 
     Raises:
-        ValueError: If ``epsilon`` is not positive.
+        ValueError: If ``epsilon`` or ``iterations`` is not positive.
     """
     if epsilon <= 0:
         raise ValueError(f"epsilon: {epsilon} is no temperature. Choose a positive number.")
+    if iterations < 1:
+        raise ValueError(f"iterations: {iterations} updates make no plan. Ask for at least 1.")
     log_a, log_b = source.log()[:, :, None], target.log().expand(len(cost), -1)[:, None, :]
     kernel = -cost / epsilon
     g = torch.zeros_like(log_b.expand(len(cost), 1, cost.shape[2]))
@@ -129,8 +139,10 @@ def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
         Distances, shape ``(...,)``.
 
     Raises:
-        ValueError: If the numbers of samples differ.
+        ValueError: If the numbers of samples differ, or ``p`` is below 1.
     """
+    if p < 1:
+        raise ValueError(f"p: order {p} gives no distance. Choose at least 1.")
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x and y: {x.shape[-1]} and {y.shape[-1]} samples. Give equally many.")
     gap = (x.sort(-1).values - y.sort(-1).values).abs()
@@ -185,7 +197,8 @@ def sliced_w2(
     )
     axes = axes / axes.norm(dim=0)
     on_x, on_y = (x @ axes).transpose(-1, -2), (y @ axes).transpose(-1, -2)
-    return wasserstein_1d(on_x, on_y, p=2).square().mean(-1)
+    # Squares, not squared distances: a root has no gradient where the clouds coincide.
+    return (on_x.sort(-1).values - on_y.sort(-1).values).square().mean((-2, -1))
 
 
 def frame_law_spread(x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -221,7 +234,7 @@ def class_mean(x: Tensor, y: Tensor) -> Tensor:
     """
     same = (y[:, None] == y[None, :]).to(x.dtype)
     same = same / same.sum(1, keepdim=True)
-    return (same @ x.flatten(1)).view_as(x)
+    return torch.einsum("ij,j...->i...", same, x)
 
 
 def _symmetric_root(matrix: Tensor) -> Tensor:

@@ -22,10 +22,11 @@ from piumar_lib.course.chapters import (
     to_notebook,
 )
 from piumar_lib.course.pairs import check_pair, make_pairs
-from piumar_lib.course.readme import BEGIN, END, update_readme
+from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
 from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."
+MARKERS = "\n".join(f"<!-- {name}:{end} -->" for name in ("figure", "chapters") for end in ("begin", "end"))
 DOT = base64.b64encode(
     base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -61,7 +62,7 @@ def root(tmp_path, monkeypatch):
     monkeypatch.delenv("PIUMR_PROFILE", raising=False)
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
-    (tmp_path / "README.md").write_text(f"# Course\n\n{BEGIN}\n{END}\n\nThe rest.\n")
+    (tmp_path / "README.md").write_text(f"# Course\n\n{MARKERS}\n\nThe rest.\n")
     return tmp_path
 
 
@@ -428,6 +429,20 @@ def test_readme_table_shows_written_and_planned_chapters(root, capsys):
     assert "| 12 s | 400 MB |" in (root / "README.md").read_text()
 
 
+def test_readme_opens_with_the_first_figure_of_a_chapter(root):
+    image = {
+        "output_type": "display_data",
+        "data": {"image/png": DOT},
+        "metadata": {"image/png": {"alt": ALT}},
+    }
+    put_executed(root, write_chapter(root, SHOWN, "\n1"), outputs=[image])
+    assert update_readme(root)
+    assert f"[![{ALT}]({OVERVIEW})](notebooks/{SHOWN}.ipynb)" in (root / "README.md").read_text()
+    assert (root / OVERVIEW).read_bytes() == base64.b64decode(DOT)
+    (root / OVERVIEW).write_bytes(b"an older figure")
+    assert update_readme(root, check=True)
+
+
 def test_readme_without_markers_is_refused(root):
     write_chapter(root, "01_first")
     (root / "README.md").write_text("# Course\n")
@@ -494,7 +509,7 @@ def test_book_refuses_what_would_be_broken(root, cell, outputs, message):
 def test_book_reports_a_chapter_that_never_ran_and_a_broken_readme(root):
     path = write_chapter(root, "01_first", "\n1 + 1")
     torn = "| a | b | c |\n|---|---|---|\n| $|x|$ |"
-    (root / "README.md").write_text(f"# Course\n\n{torn}\n\n{BEGIN}\n{END}\n")
+    (root / "README.md").write_text(f"# Course\n\n{torn}\n\n{MARKERS}\n")
     with pytest.raises(ValueError) as caught:
         build_book(root)
     assert "no executed notebook matches the source" in str(caught.value)

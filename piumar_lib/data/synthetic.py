@@ -214,6 +214,27 @@ def make_clips(
     )
 
 
+def clips_per_person(n: int, total: int, seed: int) -> np.ndarray:
+    """Share ``total`` clips among ``n`` people as unevenly as MA-52 does.
+
+    MA-52's training people have 11 to 303 clips each, median 46: close to log-normal.
+
+    Returns:
+        Whole numbers, at least 1, that sum to ``total``, shape ``(n,)``.
+
+    Raises:
+        ValueError: If there are fewer clips than people.
+    """
+    if n < 1 or total < n:
+        raise ValueError(f"total: {total} clips for {n} people. Ask for at least one clip a person.")
+    weights = np.exp(0.75 * np.clip(np.random.default_rng([seed, 3]).standard_normal(n), -2.2, 2.2))
+    exact = 1 + (total - n) * weights / weights.sum()
+    counts = exact.astype(int)
+    # The clips lost to rounding go where most was cut off.
+    counts[np.argsort(counts - exact)[: total - counts.sum()]] += 1
+    return counts
+
+
 def _t4(rng: np.random.Generator, shape) -> np.ndarray:
     """Student's t with 4 degrees of freedom, clipped to +-5: most people average, some extreme."""
     return np.clip(rng.standard_t(4, shape), -5, 5)

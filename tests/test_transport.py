@@ -1,0 +1,431 @@
+"""Optimal transport, against POT, SciPy, and formulas written out in NumPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import ot
+import ot.batch
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import ndimage, stats
+from torch.autograd import gradcheck
+
+from piumar_lib.transport import (
+    barycentric_projection,
+    class_mean,
+    exact_plan,
+    frame_law_spread,
+    gaussian_w2,
+    gaussian_w2_diagonal,
+    motion_energy,
+    sinkhorn_plan,
+    sliced_w2,
+    time_mass,
+    wasserstein_1d,
+)
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def draw_mass(rng, time, zeros=0.0, batch=1):
+    """Random masses (batch, time), a share of them exactly zero."""
+    mass = rng.dirichlet(np.full(time, 0.7), batch) * (rng.random((batch, time)) >= zeros)
+    mass[:, rng.integers(time)] += 0.1
+    return torch.as_tensor(mass / mass.sum(1, keepdims=True))
+
+
+def draw_covariance(rng, channels):
+    root = rng.standard_normal((channels, channels + 1))
+    return root @ root.T
+
+
+# Motion energy and the mass on time
+
+
+@pytest.mark.parametrize("smooth", [1, 3, 5])
+def test_motion_energy_is_the_smoothed_length_of_steps(smooth):
+    x = np.random.default_rng(0).standard_normal((3, 12, 4))
+    steps = np.linalg.norm(np.diff(x, axis=1), axis=-1)
+    steps = np.concatenate([steps[:, :1], steps], axis=1)  # nothing is known before the first frame
+    expected = ndimage.uniform_filter1d(steps, smooth, axis=1, mode="nearest")
+    assert np.allclose(motion_energy(torch.as_tensor(x), smooth), expected, atol=1e-9)
+
+
+def test_time_mass_mixes_energy_and_an_even_floor():
+    energy = np.random.default_rng(0).random((4, 9))
+    expected = 0.3 / 9 + 0.7 * energy / energy.sum(1, keepdims=True)
+    assert np.allclose(time_mass(torch.as_tensor(energy), 0.3), expected, atol=1e-12)
+    assert np.allclose(time_mass(torch.as_tensor(energy), 1.0), 1 / 9, atol=1e-12)
+    assert np.allclose(time_mass(torch.as_tensor(5 * energy), 0.3), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("floor", [0.0, 0.5, 1.0])
+def test_without_any_motion_the_mass_is_even(floor):
+    for dtype in (torch.float32, torch.float64):
+        mass = time_mass(torch.zeros(2, 8, dtype=dtype), floor)
+        assert torch.allclose(mass, torch.full_like(mass, 1 / 8))
+
+
+def test_a_still_clip_gives_finite_values_and_gradients():
+    x = torch.ones(2, 8, 3, requires_grad=True)
+    mass = time_mass(motion_energy(x), 0.2)
+    z = barycentric_projection(exact_plan(mass, 5), x)
+    entropic = sinkhorn_plan(z.square(), torch.full((2, 5), 0.2), torch.full((3,), 1 / 3))
+    (z.square().sum() + entropic.square().sum() + frame_law_spread(x)).backward()
+    assert torch.allclose(z, torch.ones_like(z)) and torch.isfinite(entropic).all()
+    assert torch.isfinite(x.grad).all()
+
+
+# The exact plan
+
+
+@given(seeds, st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.5]))
+def test_exact_plan_is_the_optimal_plan_of_pot(seed, time, steps, zeros):
+    rng = np.random.default_rng(seed)
+    mass = draw_mass(rng, time, zeros)
+    end = mass.numpy()[0].cumsum()
+    middle = end - mass.numpy()[0] / 2
+    canonical = (np.arange(steps) + 0.5) / steps
+    expected = ot.emd_1d(middle, canonical, mass.numpy()[0], np.full(steps, 1 / steps))
+    assert np.allclose(exact_plan(mass, steps)[0], expected, atol=1e-6)
+
+
+@given(seeds, st.integers(2, 12), st.integers(2, 12), st.sampled_from([1.0, 1.5, 2.0, 4.0]))
+def test_exact_plan_costs_no_more_than_linear_programming_finds(seed, time, steps, power):
+    rng = np.random.default_rng(seed)
+    mass = draw_mass(rng, time, 0.3)
+    where, canonical = np.sort(rng.standard_normal(time)), np.sort(rng.standard_normal(steps))
+    cost = np.abs(where[:, None] - canonical[None]) ** power
+    least = ot.emd2(mass.numpy()[0], np.full(steps, 1 / steps), cost)
+    assert (exact_plan(mass, steps)[0].numpy() * cost).sum() == pytest.approx(least, abs=1e-9)
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
+def test_exact_plan_has_its_marginals(dtype, tolerance):
+    mass = draw_mass(np.random.default_rng(0), 50, 0.4, batch=20).to(dtype)
+    plan = exact_plan(mass, 17)
+    assert plan.dtype == dtype and plan.shape == (20, 50, 17) and (plan >= 0).all()
+    assert torch.allclose(plan.sum(2), mass, atol=tolerance)
+    assert torch.allclose(plan.sum(1), torch.full_like(plan.sum(1), 1 / 17), atol=tolerance)
+
+
+def test_float32_agrees_with_float64():
+    mass = draw_mass(np.random.default_rng(0), 64, 0.2, batch=8)
+    cost = torch.rand(8, 64, 16, dtype=torch.float64)
+    even = torch.full((16,), 1 / 16, dtype=torch.float64)
+    positive = time_mass(mass, 0.1)
+    assert torch.allclose(exact_plan(mass.float(), 16).double(), exact_plan(mass, 16), atol=1e-6)
+    single = sinkhorn_plan(cost.float(), positive.float(), even.float(), 0.1)
+    assert torch.allclose(single.double(), sinkhorn_plan(cost, positive, even, 0.1), atol=1e-6)
+
+
+# Tempo
+
+
+def trajectory(s):
+    """A smooth curve in three dimensions, for s in [0, 1]."""
+    return np.stack([np.sin(2 * np.pi * s), np.cos(3 * s), s + 0.3 * np.sin(5 * s)], axis=-1)
+
+
+def aligned(s, steps=8):
+    x = torch.as_tensor(trajectory(s))[None]
+    return barycentric_projection(exact_plan(time_mass(motion_energy(x), 0.0), steps), x)[0]
+
+
+@given(st.floats(-0.8, 0.8), st.floats(0.6, 1.7))
+def test_alignment_forgets_tempo_up_to_a_discretisation_error_that_vanishes(bend, power):
+    errors, distances = [], []
+    for time in (32, 128, 512):
+        t = (np.arange(time) + 0.5) / time
+        warped = (t + bend * np.sin(2 * np.pi * t) / (2 * np.pi)) ** power
+        errors.append(float((aligned(t) - aligned(warped)).norm(dim=-1).mean()))
+        distances.append(np.linalg.norm(trajectory(t) - trajectory(warped), axis=-1).mean())
+    # Of first order in 1 / T: each time with four times as many frames a quarter, some slack left.
+    assert errors[0] < 0.25 and errors[1] < 0.25 / 3 and errors[2] < 0.25 / 9
+    assert errors[2] < max(0.1 * distances[2], 1e-3)
+
+
+# Sinkhorn
+
+
+@pytest.fixture
+def problem():
+    """Cost, source and target of five small problems in float64."""
+    rng = np.random.default_rng(0)
+    source, target = (torch.as_tensor(rng.dirichlet(np.full(n, 3.0), 5)) for n in (9, 6))
+    return torch.as_tensor(rng.random((5, 9, 6))), source, target
+
+
+@pytest.mark.parametrize("epsilon", [0.05, 0.3, 2.0])
+def test_sinkhorn_plan_is_pots(problem, epsilon):
+    cost, source, target = problem
+    plan = sinkhorn_plan(cost, source, target, epsilon, iterations=2000)
+    batched = ot.batch.solve_batch(
+        cost, epsilon, source, target, max_iter=5000, tol=1e-12, method="log_sinkhorn"
+    )
+    assert torch.allclose(plan, batched.plan, atol=1e-6)
+    for b in range(5):
+        single = ot.bregman.sinkhorn(
+            source[b], target[b], cost[b], epsilon, "sinkhorn_log", numItermax=5000, stopThr=1e-12
+        )
+        assert torch.allclose(plan[b], single, atol=1e-6)
+
+
+def test_sinkhorn_plan_has_its_marginals(problem):
+    cost, source, target = problem
+    plan = sinkhorn_plan(cost, source, target, 0.1, iterations=500)
+    assert torch.allclose(plan.sum(2), source, atol=1e-8)
+    early = sinkhorn_plan(cost, source, target, 0.1, iterations=2)
+    assert torch.allclose(early.sum(1), target, atol=1e-12)  # exact after every iteration
+    assert not torch.allclose(early.sum(2), source, atol=1e-4)
+
+
+def test_sinkhorn_accepts_one_target_for_all(problem):
+    cost, source, target = problem
+    assert torch.equal(
+        sinkhorn_plan(cost, source, target[0]),
+        sinkhorn_plan(cost, source, target[:1].expand(5, -1)),
+    )
+
+
+def test_sinkhorn_becomes_exact_as_epsilon_falls(problem):
+    cost, source, target = problem
+    for epsilon in (0.1, 0.01, 0.002):
+        plan = sinkhorn_plan(cost, source, target, epsilon, iterations=4000)
+        for b in range(5):
+            least = ot.emd2(source[b].numpy(), target[b].numpy(), cost[b].numpy())
+            # KL(P | a x b) of the optimal P is at most the entropy of the target.
+            excess = float((plan[b] * cost[b]).sum()) - least
+            assert -1e-6 < excess <= epsilon * float(stats.entropy(target[b])) + 1e-6
+    for b in range(5):
+        exact = ot.emd(source[b].numpy(), target[b].numpy(), cost[b].numpy())
+        assert np.allclose(plan[b], exact, atol=0.003)
+
+
+def test_sinkhorn_becomes_the_product_as_epsilon_grows(problem):
+    cost, source, target = problem
+    product = source[:, :, None] * target[:, None, :]
+    assert torch.allclose(sinkhorn_plan(cost, source, target, 1e7), product, atol=1e-7)
+    assert not torch.allclose(sinkhorn_plan(cost, source, target, 1.0), product, atol=1e-3)
+
+
+def test_sinkhorn_survives_a_tiny_epsilon_in_single_precision(problem):
+    cost, source, target = (part.float() for part in problem)
+    cost.requires_grad_()
+    plan = sinkhorn_plan(cost, source, target, 1e-4)
+    (plan * cost).sum().backward()
+    assert torch.isfinite(plan).all() and torch.isfinite(cost.grad).all()
+    assert torch.allclose(plan.sum(1), target, atol=1e-4)
+
+
+# Gradients
+
+
+def double(*shape):
+    return torch.rand(*shape, dtype=torch.float64).requires_grad_()
+
+
+GRADIENTS = {
+    "motion_energy": lambda: (motion_energy, (double(2, 6, 3),)),
+    "time_mass": lambda: (time_mass, (double(2, 6), torch.tensor(0.3).double().requires_grad_())),
+    "exact_plan": lambda: (lambda e: exact_plan(time_mass(e, 0.2), 4), (double(2, 7),)),
+    "barycentric_projection": lambda: (barycentric_projection, (double(2, 5, 4), double(2, 5, 3))),
+    "sinkhorn_plan": lambda: (
+        lambda *parts: sinkhorn_plan(*parts, epsilon=0.2, iterations=5),
+        (double(2, 4, 3), double(2, 4), double(2, 3)),
+    ),
+    "frame_law_spread": lambda: (
+        lambda x: frame_law_spread(x, torch.tensor([0, 1, 0, 1])),
+        (double(4, 5, 2),),
+    ),
+    "wasserstein_1d": lambda: (wasserstein_1d, (double(2, 6), double(2, 6))),
+    "sliced_w2": lambda: (
+        lambda x, y: sliced_w2(x, y, 4, torch.Generator().manual_seed(0)),
+        (double(5, 3), double(5, 3)),
+    ),
+    "gaussian_w2_diagonal": lambda: (gaussian_w2_diagonal, [double(2, 3) for _ in range(4)]),
+}
+
+
+@pytest.mark.parametrize("name", GRADIENTS)
+def test_gradient_is_that_of_finite_differences(name):
+    function, inputs = GRADIENTS[name]()
+    assert gradcheck(function, tuple(inputs))
+
+
+def test_gradient_of_the_gaussian_distance():
+    def distance(root_x, root_y, mean_x, mean_y):
+        return gaussian_w2(mean_x, root_x @ root_x.mT, mean_y, root_y @ root_y.mT)
+
+    assert gradcheck(distance, (double(3, 3), double(3, 3), double(3), double(3)))
+
+
+def test_sliced_distance_has_a_finite_gradient_where_clouds_coincide():
+    x = torch.randn(4, 6, 3, requires_grad=True)
+    sliced_w2(x, x.detach().clone()).sum().backward()
+    assert torch.equal(x.grad, torch.zeros_like(x))
+
+
+# Barycentric projection
+
+
+def test_projection_averages_the_frames_that_each_step_received():
+    rng = np.random.default_rng(0)
+    plan, x = rng.random((3, 7, 4)), rng.standard_normal((3, 7, 2))
+    expected = np.stack([(p / p.sum(0)).T @ clip for p, clip in zip(plan, x, strict=True)])
+    projected = barycentric_projection(torch.as_tensor(plan), torch.as_tensor(x))
+    assert np.allclose(projected, expected, atol=1e-12)
+    single = torch.as_tensor(x).float()
+    assert barycentric_projection(torch.as_tensor(plan), single).dtype == torch.float32
+
+
+def test_projection_of_a_step_without_mass_is_zero():
+    plan = torch.zeros(1, 3, 2)
+    plan[0, :, 0] = 1 / 3
+    z = barycentric_projection(plan, torch.tensor([[[1.0], [2.0], [6.0]]]))
+    assert z.flatten().tolist() == pytest.approx([3.0, 0.0])
+
+
+# Distances
+
+
+@given(seeds, st.integers(1, 30))
+def test_wasserstein_1d_is_scipys_and_pots(seed, n):
+    rng = np.random.default_rng(seed)
+    x, y = rng.standard_normal((3, n)), 2 * rng.standard_normal((3, n)) + 1
+    ours = wasserstein_1d(torch.as_tensor(x), torch.as_tensor(y), p=1)
+    assert np.allclose(ours, [stats.wasserstein_distance(a, b) for a, b in zip(x, y, strict=True)])
+    for p in (1, 2, 3.5):
+        ours = wasserstein_1d(torch.as_tensor(x), torch.as_tensor(y), p=p)
+        assert np.allclose(ours**p, ot.wasserstein_1d(x.T, y.T, p=p))
+
+
+def test_gaussian_w2_is_the_square_of_pots():
+    rng = np.random.default_rng(0)
+    means = rng.standard_normal((2, 6, 4))
+    covs = np.array([[draw_covariance(rng, 4) for _ in range(6)] for _ in range(2)])
+    ours = gaussian_w2(*(torch.as_tensor(a) for a in (means[0], covs[0], means[1], covs[1])))
+    expected = [
+        ot.gaussian.bures_wasserstein_distance(means[0, k], means[1, k], covs[0, k], covs[1, k]) ** 2
+        for k in range(6)
+    ]
+    assert np.allclose(ours, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 4])
+def test_gaussian_w2_of_singular_laws(rank):
+    # For A = X X' and B = Y Y' the trace of the crossed root is the nuclear norm of X' Y.
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((2, 4, rank))
+    expected = (x**2).sum() + (y**2).sum() - 2 * np.linalg.norm(x.T @ y, "nuc")
+    mean = torch.zeros(4).double()
+    ours = gaussian_w2(mean, torch.as_tensor(x @ x.T), mean, torch.as_tensor(y @ y.T))
+    assert float(ours) == pytest.approx(expected, abs=1e-6)
+
+
+def test_gaussian_w2_of_a_law_to_itself_is_zero():
+    rng = np.random.default_rng(0)
+    mean, cov = torch.zeros(3).double(), torch.as_tensor(draw_covariance(rng, 3))
+    assert 0 <= float(gaussian_w2(mean, cov, mean, cov)) < 1e-10
+
+
+def test_diagonal_form_is_the_full_form():
+    mean_x, sd_x, mean_y, sd_y = (torch.rand(5, 3, dtype=torch.float64) for _ in range(4))
+    full = gaussian_w2(mean_x, sd_x.square().diag_embed(), mean_y, sd_y.square().diag_embed())
+    assert torch.allclose(gaussian_w2_diagonal(mean_x, sd_x, mean_y, sd_y), full, atol=1e-10)
+
+
+def test_sliced_w2_is_the_square_of_pots_for_the_same_directions(monkeypatch):
+    drawn = []
+    randn = torch.randn
+    monkeypatch.setattr(torch, "randn", lambda *a, **k: drawn.append(randn(*a, **k)) or drawn[-1])
+    x, y = torch.rand(3, 20, 4, dtype=torch.float64), torch.rand(3, 20, 4, dtype=torch.float64)
+    ours = sliced_w2(x, y, directions=12, generator=torch.Generator().manual_seed(5))
+    (axes,) = (axes.numpy() for axes in drawn)
+    assert axes.shape == (4, 12)
+    axes = axes / np.linalg.norm(axes, axis=0)
+    for b in range(3):
+        theirs = ot.sliced_wasserstein_distance(x[b].numpy(), y[b].numpy(), projections=axes)
+        assert float(ours[b]) == pytest.approx(theirs**2, rel=1e-9)
+
+
+@given(seeds)
+def test_sliced_w2_is_a_lower_bound_and_knows_shifts(seed):
+    generator = torch.Generator().manual_seed(seed)
+    x, y = torch.randn(2, 15, 3, dtype=torch.float64, generator=generator)
+    exact = ot.emd2([], [], ot.dist(x.numpy(), y.numpy()))
+    assert 0 < float(sliced_w2(x, y, 100, generator)) <= exact + 1e-9
+    # For a shift v it is the mean of <v, axis>^2: |v|^2 / 3, with relative variance 4/5 an axis.
+    shift = torch.tensor([1.0, -2.0, 2.0], dtype=torch.float64)
+    ours = float(sliced_w2(x, x + shift, 2000, generator))
+    assert abs(ours - 3) < 5 * 3 * math.sqrt(0.8 / 2000)
+
+
+# Class means and the regulariser
+
+
+def test_class_mean_is_numpys():
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 4, 20)
+    for shape in ((20,), (20, 3), (20, 5, 2)):
+        x = rng.standard_normal(shape)
+        expected = np.stack([x[y == label].mean(0) for label in y])
+        assert np.allclose(class_mean(torch.as_tensor(x), torch.as_tensor(y)), expected, atol=1e-12)
+
+
+@pytest.mark.parametrize("with_classes", [True, False])
+def test_frame_law_spread_is_the_mean_distance_to_the_barycentre(with_classes):
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((8, 10, 3)) * rng.random((8, 1, 3)), np.arange(8) % 3
+    distances = []
+    for label in np.unique(y) if with_classes else [None]:
+        clips = x if label is None else x[y == label]
+        mean, sd = clips.mean(1), clips.std(1)
+        for k in range(len(clips)):
+            distances.append(
+                ot.gaussian.bures_wasserstein_distance(
+                    mean[k], mean.mean(0), np.diag(sd[k] ** 2), np.diag(sd.mean(0) ** 2)
+                )
+                ** 2
+            )
+    ours = frame_law_spread(torch.as_tensor(x), torch.as_tensor(y) if with_classes else None)
+    assert float(ours) == pytest.approx(np.mean(distances) / 3, rel=1e-4)
+
+
+def test_frame_law_spread_ignores_order_in_time_and_what_tells_classes_apart():
+    x = torch.randn(10, 3, dtype=torch.float64)
+    same = torch.stack([x, x.flip(0), x + 4, x.roll(3, 0) + 4])
+    y = torch.tensor([0, 0, 1, 1])
+    assert float(frame_law_spread(same, y)) < 1e-12
+    assert float(frame_law_spread(same)) == pytest.approx(4.0)  # two from the middle, squared
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: motion_energy(torch.ones(2, 1, 3)), "x: 1 frames .* at least 2"),
+        (lambda: motion_energy(torch.ones(2, 5, 3), 4), "smooth: 4 .* odd"),
+        (lambda: motion_energy(torch.ones(2, 5, 3), -1), "smooth: -1 .* odd"),
+        (lambda: exact_plan(torch.ones(5) / 5, 3), r"mass: shape \(5,\) .* batch axis"),
+        (lambda: exact_plan(torch.ones(1, 5) / 5, 0), "steps: 0 .* at least 1"),
+        (lambda: sinkhorn_plan(*three(), epsilon=0), "epsilon: 0 .* positive"),
+        (lambda: sinkhorn_plan(*three(), epsilon=-0.1), "epsilon: -0.1 .* positive"),
+        (lambda: sinkhorn_plan(*three(), iterations=0), "iterations: 0 .* at least 1"),
+        (lambda: wasserstein_1d(torch.ones(3), torch.ones(4)), "x and y: 3 and 4 .* equally many"),
+        (lambda: wasserstein_1d(torch.ones(3), torch.ones(3), p=0.5), "p: order 0.5 .* at least 1"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+def three():
+    return torch.ones(1, 3, 3), torch.full((1, 3), 1 / 3), torch.full((3,), 1 / 3)
