@@ -278,9 +278,9 @@ def summarise(records: list[dict], baseline: str = "ERM") -> list[Row]:
         raise ValueError("records: of none or several data sets. Summarise one data set at a time.")
     names = list(dict.fromkeys(record["method"] for record in records))
     scores = {name: scores_by_person(records, name) for name in names}
-    everyone = next(iter(scores.values())).keys()
+    everyone = sorted(set().union(*scores.values()))
     for name in names:
-        if scores[name].keys() != everyone:
+        if len(scores[name]) < len(everyone):
             raise ValueError(f"records: {name} was not judged on all people. Run the rest first.")
     values = {name: np.array([scores[name][p] for p in everyone]) for name in names}
     others = [name for name in names if name != baseline and baseline in names]

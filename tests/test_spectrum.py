@@ -86,17 +86,15 @@ def test_style_deviation_is_the_pooled_standard_deviation():
     level = rng.standard_normal((len(y), 5, 3)) + y[:, None, None]
     classes = np.unique(y)
     residual = level - np.stack([level[y == label].mean(0) for label in y])
-    pooled = sum((level[y == k] - level[y == k].mean(0)) ** 2 for k in ()) if len(y) == 0 else sum(
-        ((level[y == k] - level[y == k].mean(0)) ** 2).sum(0) for k in classes
-    )
+    pooled = sum((y == k).sum() * level[y == k].var(0) for k in classes) / (len(y) - len(classes))
     level, y = torch.as_tensor(level), torch.as_tensor(y)
     assert np.allclose(style_residual(level, y), residual)
-    assert np.allclose(style_deviation(level, y), np.sqrt(pooled / (14 - 4)))
+    assert np.allclose(style_deviation(level, y), np.sqrt(pooled))
 
 
 def test_total_deviation_is_numpys():
     level = clips(6, 5, 3)
-    assert np.allclose(style_residual(level), level - level.numpy().mean(0))
+    assert np.allclose(style_residual(level), level.numpy() - level.numpy().mean(0))
     assert np.allclose(style_deviation(level), level.numpy().std(0, ddof=1))
     one_class = torch.zeros(6, dtype=torch.long)
     assert torch.allclose(style_deviation(level, one_class), style_deviation(level))
@@ -165,8 +163,8 @@ def test_phases_and_signs_stay_and_gains_are_bounded(time, transform, noise):
     if transform == "fft":
         assert ratio.imag.abs().max() < 1e-8
         ratio = ratio.real
-    assert ratio.min() >= math.exp(-LOG_GAIN_LIMIT) * (1 - 1e-9)
-    assert ratio.max() <= math.exp(LOG_GAIN_LIMIT) * (1 + 1e-9)
+    assert ratio.min() >= math.exp(-LOG_GAIN_LIMIT) * (1 - 1e-6)
+    assert ratio.max() <= math.exp(LOG_GAIN_LIMIT) * (1 + 1e-6)
     # The bound is reached at this scale, on both sides.
     assert ratio.min() < math.exp(-2.49) and ratio.max() > math.exp(2.49)
     assert LOG_GAIN_LIMIT == 2.5
@@ -237,7 +235,7 @@ def test_gradient_flows_through_the_clip_and_not_through_the_noise(transform):
     x, w = clips(8, 10, 2).requires_grad_(), clips(8, 10, 2)
     value = (perturb(x, torch.arange(8) % 2, probability=1, transform=transform) * w).sum()
     (gradient,) = torch.autograd.grad(value, x)
-    assert float((gradient * x).sum()) == pytest.approx(float(value))
+    assert (gradient * x).sum().item() == pytest.approx(value.item())
     assert not torch.allclose(gradient, w)
 
 

@@ -85,7 +85,7 @@ def make_looks(n: int, seed: int) -> Looks:
     """
     if n < 1:
         raise ValueError(f"n: {n} people cannot be drawn. Ask for at least 1.")
-    rng = np.random.default_rng([seed, 3])
+    rng = np.random.default_rng([seed, 4])
 
     def between(colours: np.ndarray) -> np.ndarray:
         at = rng.uniform(0, len(colours) - 1, n)

@@ -1,9 +1,9 @@
 """Video from skeletons: a clothed person on a stool before a plain wall, seen as MA-52's camera does.
 
-The person is painted from capsules, ellipses and a slab, what is behind first. Every edge is one pixel soft,
-so a movement of a fraction of a pixel still changes the picture. Frames are portraits as in MA-52
-(five wide, six high), and the seated person fills about a quarter of the width. All of it runs on
-any torch device, in float32.
+The person is painted from capsules, ellipses and a slab, what is behind first. Every edge is one
+pixel soft, so a movement of a fraction of a pixel still changes the picture. Frames are portraits as
+in MA-52 (five wide, six high), and the seated person fills about a quarter of the width. All of it
+runs on any torch device, in float32.
 """
 
 from __future__ import annotations
@@ -63,14 +63,15 @@ def render(
         raise ValueError(f"view: {view} torso lengths cannot be seen. Give a positive number.")
     joints, person = _checked(joints, looks, person, device)
     device, (clips, time) = joints.device, joints.shape[:2]
-    given = {f.name: torch.as_tensor(getattr(looks, f.name)[person]).to(joints) for f in fields(Looks)}
+    arrays = {field.name: getattr(looks, field.name)[person] for field in fields(looks)}
+    given = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in arrays.items()}
     given["colours"] = colours(given)
     given["scale"] = given["size"] * (width / view)  # pixels in a torso length
     centre = torch.tensor([width / 2, height / 2 - MIDDLE * width / view], device=device)
     given["hips"] = centre + given["place"] * (width / view)
 
     # One plate of noise lies under every frame at another place: the same on every device.
-    rng = np.random.default_rng([seed, 4])
+    rng = np.random.default_rng([seed, 5])
     plate = rng.normal(0, GRAIN, (height + 64, width + 64)).astype(np.float32)
     plate = torch.as_tensor(plate, device=device).unfold(0, height, 1).unfold(1, width, 1)
     shift = torch.as_tensor(rng.integers(0, 64, (2, clips * time)), device=device)
@@ -91,13 +92,14 @@ def render(
 
 def _checked(joints, looks, person, device):
     """Return joints on their device and people as an index, or say what is wrong with them."""
-    joints = torch.as_tensor(joints)
+    if device is None:
+        device = joints.device if isinstance(joints, torch.Tensor) else "cpu"
+    joints = torch.as_tensor(joints, dtype=torch.float32, device=device)
     if joints.ndim != 4 or joints.shape[2:] != (len(JOINTS), 2) or 0 in joints.shape:
         raise ValueError(
             f"joints: shape {tuple(joints.shape)} is not (batch, time, 17, 2). Reshape clips of "
             "34 channels to 17 joints of x and y."
         )
-    joints = joints.to(device=device or joints.device, dtype=torch.float32)
     if not bool(joints.isfinite().all()):
         raise ValueError("joints: NaN or infinite positions. Interpolate or drop such clips first.")
     person = np.asarray(person)

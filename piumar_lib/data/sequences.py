@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import zipfile
+import zlib
 from dataclasses import dataclass, replace
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +48,8 @@ class Sequences:
                 f"class_names: {len(names)} names for labels up to {int(y.max())}. "
                 "Give one name for each class, or leave class_names out."
             )
-        if not (np.isfinite(self.rate) and self.rate > 0):
-            raise ValueError(f"rate: {self.rate} Hz is not a frame rate. Give a positive number.")
+        if not (isinstance(self.rate, Real) and np.isfinite(self.rate) and self.rate > 0):
+            raise ValueError(f"rate: {self.rate!r} Hz is not a frame rate. Give a positive number.")
         for field, value in (("x", x), ("y", y), ("person", person), ("lengths", lengths)):
             object.__setattr__(self, field, value)
         object.__setattr__(self, "class_names", tuple(str(name) for name in names))
@@ -110,7 +113,7 @@ def load_npz(path: str | Path) -> Sequences:
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, AttributeError) as error:
+    except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{path}: cannot be read as a plain .npz ({error}). "
             "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
@@ -124,16 +127,66 @@ def load_npz(path: str | Path) -> Sequences:
     person = arrays["person"]
     if person.dtype.kind in "US":
         person = np.unique(person, return_inverse=True)[1]
-    names = arrays.get("class_names")
+    names, rate = arrays.get("class_names"), arrays.get("rate", np.array(1.0))
+    if names is not None and names.ndim != 1:
+        raise ValueError(f"class_names: shape {names.shape} is not (classes,). Save a list of names.")
+    if rate.size != 1:
+        raise ValueError(f"rate: shape {rate.shape} is not one number. Save one frame rate in Hz.")
     return Sequences(
         x=arrays["X"],
         y=arrays["y"],
         person=person,
         lengths=arrays.get("lengths"),
         class_names=None if names is None else tuple(names.tolist()),
-        rate=float(arrays.get("rate", 1.0)),
+        rate=rate.item(),
         name=path.stem,
     )
+
+
+def save_npz(path: str | Path, data: Sequences, force: bool = False) -> None:
+    """Write ``data`` in the format of `load_npz`; a broken run leaves no half-written file.
+
+    Raises:
+        FileExistsError: If the file exists and ``force`` is off.
+        ValueError: If the path does not end in ``.npz``, or its folder does not exist.
+    """
+    path = Path(path).expanduser()
+    if path.suffix != ".npz" or not path.parent.is_dir():
+        raise ValueError(f"path: {path} is not an .npz in a folder that exists. Choose another one.")
+    if path.exists() and not force:
+        raise FileExistsError(f"{path}: exists already. Choose another name, or force overwriting.")
+    part = path.with_name(path.name + ".part")
+    with part.open("wb") as file:
+        np.savez(
+            file,
+            X=data.x,
+            y=data.y,
+            person=data.person,
+            lengths=data.lengths,
+            class_names=np.array(data.class_names),
+            rate=data.rate,
+        )
+    part.replace(path)
+
+
+def describe(data: Sequences, few: int = 5) -> str:
+    """Say what is in ``data``, line by line, and which classes fewer than ``few`` people make."""
+    clips = np.unique(data.person, return_counts=True)[1]
+    makers = [len(np.unique(data.person[data.y == k])) for k in range(data.classes)]
+    rare = [f"{data.class_names[k]} ({n})" for k, n in enumerate(makers) if n < few]
+    shortest, longest = data.lengths.min(), data.lengths.max()
+    lines = {
+        "clips": len(data),
+        "frames": data.x.shape[1],
+        "real frames": f"{shortest} to {longest}, median {np.median(data.lengths):g}",
+        "rate": f"{data.rate:g} Hz, so {shortest / data.rate:.3g} to {longest / data.rate:.3g} s",
+        "channels": data.x.shape[2],
+        "people": len(clips),
+        "clips per person": f"{clips.min()} to {clips.max()}, median {np.median(clips):g}",
+        "classes": data.classes,
+        f"under {few} people": ", ".join(rare) or "none",
+    }
+    return "\n".join(f"{key + ':':<18}{value}" for key, value in lines.items())
 
 
 def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
@@ -145,7 +198,14 @@ def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
 
     Returns:
         Signals of shape ``(n, time, channels)`` and their true lengths ``(n,)``.
+
+    Raises:
+        ValueError: If there is no piece, one is empty, or ``time`` is not positive.
     """
+    if not pieces or min(map(len, pieces)) == 0:
+        raise ValueError(f"pieces: {len(pieces)} given, none or one of them empty. Leave such out.")
+    if time < 1:
+        raise ValueError(f"time: {time} frames hold nothing. Give at least 1.")
     lengths = np.array([min(len(piece), time) for piece in pieces])
     rows = [piece[np.minimum(np.arange(time), n - 1)] for piece, n in zip(pieces, lengths, strict=True)]
     return np.stack(rows).astype(np.float32), lengths

@@ -132,7 +132,12 @@ def repetitions(
 
     Returns:
         Clips of shape ``(n, time, 6)``.
+
+    Raises:
+        ValueError: If an argument cannot be right, or no repetition lies within ``part``.
     """
+    if time < 2:
+        raise ValueError(f"time: {time} frames are too few. Give at least 2.")
     if fit not in ("resample", "hold"):
         raise ValueError(f"fit: {fit!r} is unknown. Choose 'resample' or 'hold'.")
     pieces, labels = [], []
@@ -143,6 +148,8 @@ def repetitions(
             if first <= start and stop <= last:
                 pieces.append(recording.x[start:stop])
                 labels.append((recording.y, recording.person))
+    if not pieces:
+        raise ValueError(f"part: no whole repetition lies within {part}. Choose a longer share.")
     if fit == "resample":
         x, lengths = hold(pieces, max(map(len, pieces)))
         return _sequences(x, labels, lengths, RATE, "SPAR repetitions").resampled(time)
@@ -171,11 +178,16 @@ def windows(
 
     Returns:
         Clips of shape ``(n, time, 6)``.
+
+    Raises:
+        ValueError: If an argument cannot be right, or no window fits.
     """
+    if seconds * RATE < 2:
+        raise ValueError(f"seconds: {seconds} s hold no movement. Choose a longer window.")
     if not 0 <= overlap < 1:
         raise ValueError(f"overlap: {overlap} is not a share of a window. Choose it in [0, 1).")
-    size = int(seconds * RATE)
-    stride = max(1, int(size * (1 - overlap)))
+    size = round(seconds * RATE)
+    stride = max(1, round(size * (1 - overlap)))
     pieces, labels = [], []
     for recording in recordings:
         first, last = _part(recording, part)

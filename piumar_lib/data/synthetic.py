@@ -83,12 +83,13 @@ def make_people(
 
     Args:
         n: Number of people, at least 1.
-        seed: Any whole number.
+        seed: Any whole number from 0.
         actions: What they do; by default the 12 teaching actions (`all_actions` has MA-52's 52).
         scale: Strength of single factors, for example ``{"tempo": 0}``; those not named stay at 1.
 
     Raises:
-        ValueError: If ``n`` is not positive, or ``scale`` names an unknown factor or a bad value.
+        ValueError: If ``n`` is not positive, ``actions`` are fewer than two, or ``scale`` names an
+            unknown factor or a bad value.
     """
     if n < 1:
         raise ValueError(f"n: {n} people cannot be drawn. Ask for at least 1.")
@@ -100,6 +101,8 @@ def make_people(
             raise ValueError(f"scale: {factor}={value} is not a strength. Choose a number >= 0.")
     actions = teaching_actions() if actions is None else actions
     classes = len(actions)
+    if classes < 2:
+        raise ValueError(f"actions: {classes} of them leave nothing to recognise. Give at least 2.")
     rng = np.random.default_rng([seed, 1])
 
     tempo, onset, asymmetry, amplitude = _t4(rng, (4, n))
@@ -155,7 +158,7 @@ def make_clips(
     Args:
         people: From `make_people`.
         clips_each: Clips of every person, or one number for each, shape ``(P,)``.
-        seed: Any whole number; other seeds give other clips of the same people.
+        seed: Any whole number from 0; other seeds give other clips of the same people.
         frames: Frames of a clip at 12.5 per second.
         centred: Take each clip's mean pose away, so that only movement is left. Otherwise joints
             are where they are (which the video renderer needs).
@@ -163,8 +166,18 @@ def make_clips(
 
     Returns:
         Clips of shape ``(n, frames, 34)``: x and y of the 17 joints, in torso lengths.
+
+    Raises:
+        ValueError: If ``clips_each`` are not whole numbers of clips, one or as many as people, or
+            ``frames`` are too few.
     """
-    counts = np.broadcast_to(np.asarray(clips_each), len(people))
+    counts = np.asarray(clips_each)
+    if counts.shape not in ((), (len(people),)) or counts.dtype.kind not in "iu":
+        raise ValueError(
+            f"clips_each: shape {counts.shape} of {counts.dtype} for {len(people)} people. "
+            "Give one whole number, or one for each person."
+        )
+    counts = np.broadcast_to(counts, len(people))
     if counts.min() < 0 or counts.sum() < 1:
         raise ValueError(f"clips_each: {clips_each} gives no clips. Ask for at least 1.")
     if frames < 4:

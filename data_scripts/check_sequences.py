@@ -1,0 +1,36 @@
+"""Check an .npz of your own sequences before you train on it, and print what is in it.
+
+The file holds X (n, time, channels), y (n,), person (n,) and, if you like, lengths (n,),
+class_names (classes,) and rate in Hz. The exit code is 0 if it can be used, else 1.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from piumar_lib.data import describe, load_npz
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 with the reason on the error stream."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("file", type=Path, help="the .npz to check")
+    parser.add_argument(
+        "--few", type=int, default=5, help="name classes that fewer people make (%(default)s)"
+    )
+    options = parser.parse_args(argv)
+    try:
+        data = load_npz(options.file)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    print(f"{options.file}: good to use\n{describe(data, options.few)}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,193 @@
+"""Distributionally robust risks: the worst average risk over reweightings near the uniform one.
+
+Given risks of G groups (or samples), an adversary moves their weights p away from 1/G, within a
+ball or at a price, to make the average ``<p, R>`` as large as possible. Each function returns the
+value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
+gradient with respect to the risks is exactly p, and that is what back-propagation finds.
+
+Sources: Namkoong and Duchi (2017) for the chi-square ball, Hu and Hong (2013) for Kullback-Leibler,
+Rockafellar and Uryasev (2000) for CVaR, Sagawa et al. (2020) for online group weights.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Robust(NamedTuple):
+    """A robust risk: its ``value`` ``(...,)`` and the worst-case ``weights`` ``(..., groups)``."""
+
+    value: Tensor
+    weights: Tensor
+
+
+def chi_square(risks: Tensor, rho: float) -> Robust:
+    """Worst case over the chi-square ball ``(1 / 2G) sum (G p_g - 1)^2 <= rho``.
+
+    The optimal weights are ``(R_g - eta)_+``, normalised. With the k largest risks active, of mean m
+    and variance v, ``eta = m - sqrt(v / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
+    lies between the k-th and the next risk. No iterations.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+        rho: Radius, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the largest risk.
+
+    Raises:
+        ValueError: If ``rho`` is negative.
+    """
+    _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
+    groups = risks.shape[-1]
+    given = risks.detach()
+    ordered = given.sort(-1, descending=True).values
+    k = torch.arange(1, groups + 1, dtype=given.dtype, device=given.device)
+    mean = ordered.cumsum(-1) / k
+    # Variance of the k largest, from differences to the largest: no cancellation for large risks.
+    offset = ordered - ordered[..., :1]
+    variance = (offset.square().cumsum(-1) / k - (offset.cumsum(-1) / k).square()).clamp_min(0)
+    room = (1 + 2 * rho) * k / groups - 1
+    eta = mean - (variance / room.clamp_min(torch.finfo(given.dtype).tiny)).sqrt()
+    following = torch.cat([ordered[..., 1:], torch.full_like(ordered[..., :1], -math.inf)], -1)
+    fits = (room > 0) & (eta >= following) & (eta < ordered)
+    # Without a fit, the ball is so large (or the risks so equal) that the largest ones share all.
+    first = fits.to(torch.int8).argmax(-1, keepdim=True)
+    excess = (given - eta.gather(-1, first)).clamp_min(0)
+    largest = (given == ordered[..., :1]).to(given.dtype)
+    weights = torch.where(fits.any(-1, keepdim=True), excess, largest)
+    if rho == 0:
+        weights = torch.ones_like(given)
+    return _value(risks, weights / weights.sum(-1, keepdim=True))
+
+
+def kl_penalty(risks: Tensor, temperature: float) -> Robust:
+    """Worst case at the price ``temperature * KL(p | uniform)``: a soft maximum.
+
+    ``value = temperature * log mean exp(R / temperature)``; the price is part of the value.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+        temperature: Positive, in units of the risks; small is close to the maximum.
+
+    Raises:
+        ValueError: If ``temperature`` is not positive.
+    """
+    _require(temperature > 0, f"temperature: {temperature} is no price. Choose a positive number.")
+    value = temperature * (
+        torch.logsumexp(risks / temperature, -1) - math.log(risks.shape[-1])
+    )
+    return Robust(value, (risks.detach() / temperature).softmax(-1))
+
+
+def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
+    """Worst case over the ball ``KL(p | uniform) <= rho``.
+
+    The weights are ``softmax(R / temperature)``; their divergence falls as the temperature rises, so
+    bisection finds the one at which it is ``rho``.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+        rho: Radius in nats, at least 0; from ``log(groups)`` on, all weight goes to the largest risk.
+        iterations: Halvings of the interval of log temperatures.
+
+    Raises:
+        ValueError: If ``rho`` is negative.
+    """
+    _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
+    given = risks.detach().double()
+    if rho == 0:
+        return _value(risks, torch.full_like(risks, 1 / risks.shape[-1]).detach())
+    # In units of their spread, temperatures from 1e-6 to 1e6 cover all radii that can be told apart.
+    spread = (given.amax(-1, keepdim=True) - given.amin(-1, keepdim=True)).clamp_min(1e-30)
+    scaled = (given - given.amax(-1, keepdim=True)) / spread
+    low, high = torch.full_like(spread, math.log(1e-6)), torch.full_like(spread, math.log(1e6))
+    for _ in range(iterations):
+        middle = (low + high) / 2
+        weights = (scaled / middle.exp()).softmax(-1)
+        divergence = torch.special.xlogy(weights, weights * risks.shape[-1]).sum(-1, keepdim=True)
+        outside = divergence > rho
+        low, high = torch.where(outside, middle, low), torch.where(outside, high, middle)
+    return _value(risks, (scaled / high.exp()).softmax(-1).to(risks.dtype))
+
+
+def cvar(risks: Tensor, alpha: float) -> Robust:
+    """Conditional value at risk: the mean of the worst share ``alpha`` of groups.
+
+    It is the worst case over weights of at most ``1 / (alpha G)``.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+        alpha: Share in (0, 1]; a group that the share cuts through counts in part.
+
+    Raises:
+        ValueError: If ``alpha`` is not in (0, 1].
+    """
+    _require(0 < alpha <= 1, f"alpha: {alpha} is no share. Choose it in (0, 1].")
+    groups = risks.shape[-1]
+    rank = torch.arange(groups, dtype=risks.dtype, device=risks.device)
+    by_rank = (alpha * groups - rank).clamp(0, 1) / (alpha * groups)
+    order = risks.detach().argsort(-1, descending=True)
+    weights = torch.empty_like(risks.detach()).scatter(-1, order, by_rank.expand_as(order))
+    return _value(risks, weights)
+
+
+def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tensor:
+    """Online group weights: ``q_g`` grows by ``exp(step R_g)``, then all are normalised.
+
+    Args:
+        weights: Positive, sum one, shape ``(..., groups)``.
+        risks: Shape ``(..., groups)``; a group that is absent from the batch has NaN and keeps its
+            share relative to risk zero.
+        step: Step size eta; at 0 the weights stay.
+
+    Returns:
+        Detached weights, shape ``(..., groups)``.
+    """
+    growth = step * torch.nan_to_num(risks.detach(), nan=0.0)
+    return (weights.log() + growth).softmax(-1)
+
+
+def variance_threshold(risks: Tensor) -> Tensor:
+    """Largest radius at which mean plus ``sqrt(2 rho V)`` is the chi-square worst case exactly.
+
+    ``rho = V / (2 (mean - min)^2)``: beyond it the smallest risk's weight would be negative. V is the
+    biased variance; infinite if all risks are equal.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+
+    Returns:
+        Shape ``(...,)``.
+    """
+    gap = risks.mean(-1) - risks.amin(-1)
+    variance = risks.var(-1, unbiased=False)
+    return torch.where(gap > 0, variance / (2 * gap.square()), math.inf)
+
+
+def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
+    """``mean + sqrt(2 rho V)``: an upper bound of `chi_square`, and equal to it up to
+    `variance_threshold`.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+        rho: Radius, at least 0.
+
+    Returns:
+        Shape ``(...,)``; where all risks are equal the gradient is that of the mean.
+    """
+    _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
+    variance = risks.var(-1, unbiased=False)
+    safe = torch.where(variance > 0, variance, 1.0)
+    deviation = torch.where(variance > 0, safe.sqrt(), 0.0)
+    return risks.mean(-1) + math.sqrt(2 * rho) * deviation
+
+
+def _value(risks: Tensor, weights: Tensor) -> Robust:
+    return Robust((weights * risks).sum(-1), weights)
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)

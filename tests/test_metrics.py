@@ -1,0 +1,206 @@
+"""Scores and their statistics, against scikit-learn, SciPy, and simulation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+from sklearn.metrics import accuracy_score, f1_score
+
+from piumar_lib import metrics
+
+seeds = st.integers(0, 2**32 - 1)
+
+
+def clips(seed, n=60, classes=5, people=4):
+    """True and predicted classes, and who made each clip."""
+    rng = np.random.default_rng(seed)
+    y, person = rng.integers(0, classes, n), 10 * rng.integers(0, people, n)
+    return y, np.where(rng.random(n) < 0.6, y, rng.integers(0, classes, n)), person
+
+
+@given(seeds, st.integers(1, 60), st.integers(2, 9))
+def test_f1_is_scikit_learns(seed, n, classes):
+    y, predicted, _ = clips(seed, n, classes)
+    macro, micro = metrics.f1(y, predicted, classes)
+    labels = range(classes)
+    expected = f1_score(y, predicted, labels=labels, average=None, zero_division=0).mean()
+    assert macro == pytest.approx(expected)
+    assert micro == pytest.approx(accuracy_score(y, predicted))
+
+
+def test_f1_by_hand_counts_classes_that_no_clip_shows():
+    y, predicted = np.array([0, 0, 1, 1]), np.array([0, 1, 1, 1])
+    # Class 0: precision 1, recall 1/2. Class 1: precision 2/3, recall 1. Class 2: nothing.
+    assert metrics.f1(y, predicted, 2) == pytest.approx(((2 / 3 + 4 / 5) / 2, 3 / 4))
+    assert metrics.f1(y, predicted, 3) == pytest.approx(((2 / 3 + 4 / 5) / 3, 3 / 4))
+
+
+@given(seeds)
+def test_order_does_not_matter(seed):
+    y, predicted, person = clips(seed)
+    order = np.random.default_rng(seed).permutation(len(y))
+    correct = y == predicted
+    assert metrics.f1(y[order], predicted[order], 5) == metrics.f1(y, predicted, 5)
+    shuffled = metrics.accuracy_by_person(correct[order], person[order])
+    assert shuffled == pytest.approx(metrics.accuracy_by_person(correct, person))
+    scores = np.random.default_rng(seed).random(13)
+    again = np.random.default_rng(seed + 1).permutation(scores)
+    assert metrics.worst_quarter(scores) == pytest.approx(metrics.worst_quarter(again))
+    p = np.random.default_rng(seed).random(7) / 10
+    order = np.random.default_rng(seed).permutation(7)
+    assert metrics.holm(p)[order] == pytest.approx(metrics.holm(p[order]))
+
+
+@given(seeds, st.integers(1, 80))
+def test_people_pool_back_to_the_total(seed, n):
+    y, predicted, person = clips(seed, n)
+    scores = metrics.accuracy_by_person(y == predicted, person)
+    assert list(scores) == sorted(set(person.tolist()))
+    pooled = sum((person == p).sum() * score for p, score in scores.items()) / n
+    assert pooled == pytest.approx(accuracy_score(y, predicted))
+
+
+def test_f1_by_person_is_scikit_learns_on_her_clips():
+    y, predicted, person = clips(0)
+    scores = metrics.f1_by_person(y, predicted, person, 7)
+    assert list(scores) == [0, 10, 20, 30]
+    for p, score in scores.items():
+        own = person == p
+        expected = f1_score(
+            y[own], predicted[own], labels=range(7), average="macro", zero_division=0
+        )
+        assert score == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ([0.5], 0.5),
+        ([0.9, 0.2, 0.7], 0.2),
+        ([0.9, 0.2, 0.7, 0.4], 0.2),
+        ([0.9, 0.2, 0.7, 0.4, 0.5], 0.3),  # a quarter of five people is more than one
+        ([8, 7, 6, 5, 4, 3, 2, 1], 1.5),
+    ],
+)
+def test_worst_quarter_by_hand(scores, expected):
+    assert metrics.worst_quarter(np.array(scores)) == pytest.approx(expected)
+
+
+def test_summary_gathers_the_parts():
+    scores = np.random.default_rng(0).random(11)
+    s = metrics.summarise(scores, level=0.8, draws=500, seed=3)
+    assert (s.mean, s.worst, s.people) == (pytest.approx(scores.mean()), scores.min(), 11)
+    assert s.worst_quarter == pytest.approx(np.sort(scores)[:3].mean())
+    assert (s.low, s.high) == metrics.bootstrap_interval(scores, 0.8, 500, 3)
+
+
+# Bootstrap
+
+
+@pytest.mark.parametrize("level", [0.8, 0.95])
+def test_interval_is_scipys_percentile_bootstrap(level):
+    scores = np.random.default_rng(0).beta(5, 2, 25)
+    low, high = metrics.bootstrap_interval(scores, level)
+    theirs = stats.bootstrap(
+        (scores,), np.mean, confidence_level=level, n_resamples=10_000, method="percentile", rng=1
+    ).confidence_interval
+    # A tail quantile of 10,000 draws is known to about 3 % of the mean's standard error.
+    tolerance = 0.15 * scores.std() / 5
+    assert (low, high) == pytest.approx((theirs.low, theirs.high), abs=tolerance)
+    assert low < scores.mean() < high
+
+
+@pytest.mark.parametrize("level", [0.5, 0.95])
+def test_interval_covers_as_often_as_it_says(level):
+    rng = np.random.default_rng(0)
+    trials, people = 600, 40
+    covered = 0
+    for seed in range(trials):
+        low, high = metrics.bootstrap_interval(rng.normal(0.7, 0.1, people), level, 300, seed)
+        covered += low <= 0.7 <= high
+    # The percentile interval of 40 people is a few per cent too short; the rest is sampling.
+    assert abs(covered / trials - level) < 0.02 + 3 * np.sqrt(level * (1 - level) / trials)
+
+
+def test_interval_is_reproducible_and_depends_on_the_seed():
+    scores = np.random.default_rng(0).random(9)
+    assert metrics.bootstrap_interval(scores) == metrics.bootstrap_interval(scores, seed=0)
+    assert metrics.bootstrap_interval(scores) != metrics.bootstrap_interval(scores, seed=1)
+    assert metrics.bootstrap_interval(np.array([0.5])) == (0.5, 0.5)
+
+
+# Tests
+
+
+@settings(max_examples=10)  # each draws 30,000 bootstrap means
+@given(seeds, st.integers(5, 30))
+def test_comparison_is_scipys_paired_test(seed, people):
+    rng = np.random.default_rng(seed)
+    baseline = rng.integers(0, 20, people) / 20
+    scores = np.clip(baseline + rng.integers(-2, 5, people) / 20, 0, 1)  # with ties and zeros
+    ours = metrics.compare(scores, baseline)
+    difference = scores - baseline
+    assert ours.difference == pytest.approx(difference.mean())
+    assert (ours.low, ours.high) == metrics.bootstrap_interval(difference)
+    if difference.any():
+        assert ours.p == pytest.approx(stats.wilcoxon(difference).pvalue)
+        assert metrics.compare(baseline, scores).p == pytest.approx(ours.p)
+
+
+def test_comparison_of_clear_cases():
+    baseline = np.linspace(0.4, 0.8, 12)
+    better = baseline + np.linspace(0.01, 0.12, 12)
+    ours = metrics.compare(better, baseline)
+    assert ours.p == pytest.approx(2 / 2**12)  # all twelve signs agree
+    assert 0 < ours.low < ours.difference < ours.high
+    assert metrics.compare(baseline, baseline).p == 1
+    assert metrics.compare(baseline, baseline + 1e-12).p == 1
+
+
+def rejected(p, alpha):
+    """Holm's step-down procedure as he states it."""
+    out = np.zeros(len(p), bool)
+    for rank, test in enumerate(np.argsort(p, kind="stable")):
+        if p[test] > alpha / (len(p) - rank):
+            break
+        out[test] = True
+    return out
+
+
+@given(seeds, st.integers(1, 12))
+def test_holm_rejects_what_the_procedure_rejects(seed, n):
+    rng = np.random.default_rng(seed)
+    p = rng.random(n) ** 3
+    p[rng.integers(n)] = p[rng.integers(n)]  # a tie, now and then
+    corrected = metrics.holm(p)
+    assert (corrected >= p).all() and (corrected <= 1).all()
+    for alpha in [0.01, 0.05, 0.3, *corrected * (1 + 1e-9), *corrected * (1 - 1e-9)]:
+        if 0 < alpha < 1:
+            assert (rejected(p, alpha) == (corrected <= alpha)).all()
+
+
+def test_holm_by_hand():
+    assert metrics.holm(np.array([0.04, 0.01, 0.03])) == pytest.approx([0.06, 0.03, 0.06])
+    assert metrics.holm(np.array([0.9, 0.8])) == pytest.approx([1.0, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: metrics.accuracy_by_person([1, 0], [1]), r"correct, person: shapes \(2,\) and \(1,\)"),
+        (lambda: metrics.accuracy_by_person([], []), "correct, person: .* one entry a clip"),
+        (lambda: metrics.accuracy_by_person([[1]], [[1]]), "correct, person: .* one entry a clip"),
+        (lambda: metrics.bootstrap_interval([]), r"scores: shape \(0,\). .* each person"),
+        (lambda: metrics.bootstrap_interval([[0.5]]), r"scores: shape \(1, 1\)"),
+        (lambda: metrics.bootstrap_interval([0.5, 0.6], level=1.0), r"level: 1.0 .* in \(0, 1\)"),
+        (lambda: metrics.bootstrap_interval([0.5, 0.6], level=95), "level: 95"),
+        (lambda: metrics.summarise([]), "scores: shape"),
+        (lambda: metrics.compare([0.5, 0.6], [0.5]), "scores, baseline: .* the same people"),
+    ],
+)
+def test_mistakes_are_named(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
