@@ -90,8 +90,8 @@ for other, style in zip(perturbed, ("-", "--", ":"), strict=True):
 right.plot(seconds, x[shown, :, channel], color="C0")
 right.set(xlabel="time [s]", ylabel="channel 1 [deviations]", title="itself, and three perturbed")
 show(fig, alt="Left: the log-amplitude of one clip over frequency, in a band of about "
-     f"{band.mean():.2f} either way. Right: the clip and three perturbed versions, which rise and fall "
-     "at the same moments but are larger, smaller or offset.")
+     f"{band.mean():.2f} either way. Right: the clip and three perturbed versions, which rise and "
+     "fall at the same moments but are larger, smaller or offset.")
 
 # %% [markdown]
 # The three orange curves are clips nobody recorded. Each is one that another person *might* have made,
@@ -309,7 +309,7 @@ for ax, name in zip(axes, share, strict=True):
 axes[0].set_ylabel("share between people [%]")
 axes[1].legend(loc="upper right")
 show(fig, alt="Share of the within-class variance that lies between people. " + "; ".join(
-    f"{n}: {s.mean():.0f} % on average, at most {s.max():.0f} % at {seen[n][0][s.argmax()]:.1f} Hz, "
+    f"{n}: {s.mean():.0f} % on average, {s.max():.0f} % at {seen[n][0][s.argmax()]:.1f} Hz, "
     f"shuffled {chance[n].mean():.0f} %" for n, s in share.items()) + ".")
 
 # %% [markdown]
@@ -623,11 +623,14 @@ print("scales that beat ERM:", ", ".join(gains) or "none")
 
 # %% [markdown]
 # **Compare.** The last line is this run's answer. An interval that contains zero means: these people
-# cannot tell. In the runs made while this library was developed, the frequency branch **alone** did not
-# reliably beat ERM on synthetic people, and on the watch it was below it. The two figures above suggest why: the
-# deviation is nearly flat over frequency, much of it is not personal, and a large scale makes clips
-# less like any person's. Perturbation also needs more epochs than plain training, which a short run
-# does not grant. What it does as one of TFAM's *two views* is the question of
+# cannot tell. In the runs made while this library was developed, with twice the people and clips
+# a person, the frequency branch **alone** did not reliably beat ERM on synthetic people, and on the
+# watch it was below it. The figures of deviation and share suggest why: the deviation is nearly
+# flat over frequency, much of it is not personal, and a large scale makes clips less like any person's.
+# Perturbed training also learns more slowly: with few clips and few epochs, as here, that alone may
+# cost accuracy.
+#
+# So alone, this branch is no cure. What it does as one of TFAM's *two views* is the question of
 # [chapter 05](05_consistency_fusion.ipynb).
 #
 # ## Move a knob
@@ -678,7 +681,7 @@ axes[1, 0].set_ylabel("signal [dev.]")
 axes[0, 2].set_xlabel("frequency [Hz]")
 axes[1, 2].set_xlabel("time [s]")
 show(fig, alt="From scale 0 to 2 the band around the spectrum grows from nothing to "
-     f"{4 * band.mean():.1f} log units, and the same random draw takes the clip further from itself.")
+     f"{4 * band.mean():.1f} log units, and the same draw takes the clip further from itself.")
 
 # %% [markdown]
 # ## Exercise 1: another person's strengths, one's own timing
@@ -765,9 +768,9 @@ print(f"- There and back: Fourier and cosine spectra lose nothing (round trip to
       f"{(back - some).abs().max().item():.0e}); phases stay, the noise has the configured "
       f"variance ({variance.mean():.3f} times, on average).")
 name = real.name
-print(f"- Where clips differ: within class by {seen[name][2].mean():.2f} in log-amplitude on {name} "
-      f"(noise alone: {NOISE_ONLY:.2f}); {share[name].mean():.0f} % of that variance lies between "
-      f"people, at most {share[name].max():.0f} % at one frequency.")
+print(f"- Where clips differ: within class by {seen[name][2].mean():.2f} in log-amplitude "
+      f"on {name} (noise alone: {NOISE_ONLY:.2f}); {share[name].mean():.0f} % of that variance "
+      f"lies between people, at most {share[name].max():.0f} % at one frequency.")
 for name in scores:
     c = contrasts[f"{name}: scale 1 minus ERM"]
     print(f"- Unseen people, {name}: scale 1 minus ERM {c.difference:+.1f} points "

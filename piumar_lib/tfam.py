@@ -32,8 +32,9 @@ class TemporalBranch(nn.Module):
         transport: ``"exact"`` (monotone plan to equal steps) or ``"sinkhorn"`` (entropic plan to
             learnable anchors, with a temporal prior that keeps the order).
         mass: ``"motion"``, or ``"uniform"`` as a control: the same resampling, nothing aligned.
-        amplitude_step: Step alpha of a McCann interpolation towards the law with unit spread:
+        amplitude_step: Share alpha of the way towards unit spread, on a logarithmic scale:
             ``x s^-alpha``, with ``s^2`` the mean over channels of the variance over time; 0 to omit.
+            (McCann's interpolation would leave the spread ``(1 - alpha) s + alpha``.)
         anchors: Number of anchors of ``"sinkhorn"`` if ``steps`` is not given.
         epsilon, prior: Temperature and weight of the temporal prior, for ``"sinkhorn"``.
         iterations: Sinkhorn iterations.

@@ -107,8 +107,10 @@ def test_parts_have_their_colours_where_the_joints_are():
         return image[pixel((x, y), width, height)] / 255
 
     np.testing.assert_allclose(colour(0, -0.7), PLAIN.shirt[0], atol=0.1)
+    np.testing.assert_allclose(colour(0.3, -0.7), PLAIN.shirt[0], atol=0.1)
     np.testing.assert_allclose(colour(0.1, -1.42), PLAIN.skin[0], atol=0.12)
-    np.testing.assert_allclose(colour(0, -1.7), PLAIN.hair[0], atol=0.1)
+    np.testing.assert_allclose(colour(0, -1.6), PLAIN.skin[0], atol=0.12)  # the forehead
+    np.testing.assert_allclose(colour(0, -1.72), PLAIN.hair[0], atol=0.1)
     np.testing.assert_allclose(colour(*POSES[13]), PLAIN.trousers[0], atol=0.1)
     np.testing.assert_allclose(colour(*POSES[9]), PLAIN.skin[0], atol=0.15)
     np.testing.assert_allclose(colour(1.8, -1), PLAIN.wall[0], atol=0.1)
@@ -183,6 +185,21 @@ def test_mirrored_person_gives_the_mirrored_picture():
     mirrored = joints[:, :, MIRROR] * np.array([-1, 1], np.float32)
     difference = picture(mirrored, width=112) - picture(joints, width=112)[:, ::-1]
     assert np.abs(difference).mean() < 3  # noise, and which of two arms lies above the other
+
+
+@pytest.mark.parametrize(("right", "down"), [(110, 0), (-110, 0), (0, 120), (0, -120)])
+def test_frame_cuts_off_whoever_sits_at_its_edge(right, down):
+    place = np.array([[right, down]]) * VIEW / 224
+    cut = picture(looks=replace(PLAIN, place=place), width=224)
+    person = (np.abs(picture(width=224) - picture(NOBODY, width=224)) > 30).any(2)
+    moved = np.roll(picture(width=224), (down, right), (0, 1))
+    shown = np.zeros_like(person)
+    rows, columns = np.nonzero(person)
+    rows, columns = rows + down, columns + right
+    inside = (rows >= 0) & (rows < 269) & (columns >= 0) & (columns < 224)
+    shown[rows[inside], columns[inside]] = True
+    assert 500 < shown.sum() < person.sum() - 500
+    assert np.abs(cut - moved)[shown].mean() < 3
 
 
 def test_nearer_view_shows_a_larger_person():

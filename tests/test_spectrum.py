@@ -179,7 +179,7 @@ def test_nothing_happens_at_scale_or_probability_zero(transform):
 
 def test_share_of_perturbed_clips():
     n, p = 4000, 0.3
-    x = torch.randn(n, 4, 1)
+    x = torch.randn(n, 4, 2)
     changed = (perturb(x, probability=p) != x).flatten(1)
     assert torch.equal(changed.any(1), changed.all(1))  # a clip is perturbed or left alone
     assert abs(changed.any(1).float().mean() - p) < 5 * math.sqrt(p * (1 - p) / n)

@@ -73,6 +73,18 @@ def test_posture_turns_bones_without_stretching_them():
     assert np.abs(turned - straight).max() > 0.3
 
 
+def test_a_turned_upper_arm_takes_the_forearm_along():
+    angles = np.zeros((1, 17))
+    angles[0, 7] = 0.3
+    usual, turned = POSES, rest_pose(np.ones((1, 17)), angles)[0]
+    c, s = np.cos(0.3), np.sin(0.3)
+    for joint, parent in ((7, 5), (9, 7)):
+        dx, dy = usual[joint] - usual[parent]
+        expected = (c * dx - s * dy, s * dx + c * dy)
+        np.testing.assert_allclose(turned[joint] - turned[parent], expected, atol=1e-12)
+    np.testing.assert_allclose(turned[[8, 10]], usual[[8, 10]], atol=1e-12)
+
+
 def test_torso_stays_the_unit():
     pose = rest_pose(np.full((1, 17), 1.3), np.zeros((1, 17)))
     np.testing.assert_allclose(pose[:, 5:7], POSES[None, 5:7])
@@ -130,10 +142,11 @@ def test_courses_start_at_rest(kind):
 
 
 def test_each_clip_runs_its_own_course():
-    kinds, phase = np.array(["hold", "bump", "hold"]), np.tile(np.linspace(0, 1, 9), (3, 1))
+    kinds = np.array(["hold", "bump", "hold"])
+    phase = np.linspace(0, 1, 9) ** np.array([[1.0], [0.5], [2.0]])
     together = actions.course(kinds, phase)
     for k, kind in enumerate(kinds):
-        assert (together[k] == actions.course(np.array([kind]), phase[:1])[0]).all()
+        assert (together[k] == actions.course(np.array([kind]), phase[k : k + 1])[0]).all()
 
 
 def test_unknown_course_is_named():
@@ -282,6 +295,18 @@ def test_partners_are_two_other_actions():
         assert (partners[..., 0] != mine).all() and (partners[..., 1] != mine).all()
         assert (partners[..., 0] != partners[..., 1]).all()
         assert partners.min() >= 0 and partners.max() < n
+
+
+def test_partners_move_along_with_their_own_action(monkeypatch):
+    monkeypatch.setattr(synthetic, "NOISE", 0.0)
+    people = make_people(1, 0, scale=OFF)
+    partners = (np.arange(12)[:, None] + [3, 7])[None] % 12
+    people = replace(people, partners=partners, comotion=np.ones((1, 12, 2)), left=np.zeros(1))
+    clips = make_clips(people, 150, 0)
+    field = np.stack([np.abs(action.field).sum(1) > 0 for action in people.actions])
+    for k in range(12):
+        moved = np.abs(joints(clips.take(clips.y == k))).max(axis=(0, 1, 3)) > 1e-4
+        assert (moved == (field[k] | field[(k + 3) % 12] | field[(k + 7) % 12])).all()
 
 
 def test_two_actions_are_enough():
