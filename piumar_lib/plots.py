@@ -63,7 +63,7 @@ def known_and_unseen(
         ax.bar_label(bars, fmt="%.0f", fontsize=9)
     ax.set_xticks(at, names)
     ax.set(ylabel="accuracy [%]", ylim=(0, 109))
-    ax.legend(loc="lower right", framealpha=0.9, frameon=True)
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
 
 
 def forest(

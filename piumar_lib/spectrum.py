@@ -99,8 +99,8 @@ def draw_noise(
         residual: From `style_residual`, shape ``(batch, frequency, channels)``.
         noise: ``"independent"``: a normal draw for each frequency and channel. ``"low-rank"``:
             ``rank`` random profiles over frequency and channel, shared by the batch and mixed anew
-            for each clip, so that few random numbers move all of its frequencies. ``"residual"``: what really set
-            another clip of the batch apart from its class.
+            for each clip, so that few random numbers move all of its frequencies.
+            ``"residual"``: what really set another clip of the batch apart from its class.
         rank: Number of profiles of ``"low-rank"``.
         deviation: From `style_deviation`, shape ``(frequency, channels)``; scales ``"residual"``.
 

@@ -26,7 +26,9 @@ from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
 from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."
-MARKERS = "\n".join(f"<!-- {name}:{end} -->" for name in ("figure", "chapters") for end in ("begin", "end"))
+MARKERS = "\n".join(
+    f"<!-- {name}:{end} -->" for name in ("figure", "chapters") for end in ("begin", "end")
+)
 DOT = base64.b64encode(
     base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"

@@ -27,16 +27,19 @@ def show(fig: Figure, alt: str) -> None:
     """
     import matplotlib.pyplot as plt
     from IPython.display import Image, display
+    from PIL import Image as Picture
 
     if len(alt.strip()) < SHORTEST_ALT:
         raise ValueError(
             f"alt: {alt!r} has fewer than {SHORTEST_ALT} characters. Say what the figure shows."
         )
-    buffer = io.BytesIO()
-    # Without the software field the bytes depend on the figure alone.
-    fig.savefig(buffer, format="png", metadata={"Software": None})
+    drawn, small = io.BytesIO(), io.BytesIO()
+    fig.savefig(drawn, format="png")
     plt.close(fig)
-    display(Image(data=buffer.getvalue(), format="png", alt=" ".join(alt.split())))
+    # 256 colours look the same and keep a chapter with a dozen figures small enough for git.
+    colours = Picture.open(drawn).convert("RGB").quantize(256, dither=Picture.Dither.NONE)
+    colours.save(small, format="png", optimize=True)
+    display(Image(data=small.getvalue(), format="png", alt=" ".join(alt.split())))
 
 
 def show_table(header: list[str], rows: list[list[object]]) -> None:

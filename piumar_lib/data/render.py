@@ -46,7 +46,7 @@ def render(
         height: Pixels down; by default 6/5 of the width. Square frames show less wall.
         view: Torso lengths across the frame; smaller ones bring the person nearer.
         seed: Of the sensor's noise.
-        chunk: Frames painted at a time; bounds memory (about 40 bytes for each pixel of each frame).
+        chunk: Frames painted at a time; bounds memory (20 to 30 bytes for each pixel of each frame).
         device: Where to compute; by default where ``joints`` are.
 
     Returns:
