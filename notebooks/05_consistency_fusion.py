@@ -415,6 +415,33 @@ for name in ("spar-repetitions", "spar-windows"):
 # Holm leave little room: a gain must hold for nearly everybody to pass. So read the intervals, look at
 # the worst quarter, and do not call a difference of a point a finding.
 
+# %% [markdown]
+# ### Which part carries what?
+#
+# > **Predict.** TFAM against the temporal branch alone, and against TFAM with a clock that is left as it
+# > is: what do the frequency branch and the alignment add?
+
+# %%
+from piumar_lib import metrics
+
+
+def against(name, method, other):
+    first, second = (experiments.scores_by_person(records[name], m) for m in (method, other))
+    c = metrics.compare(list(first.values()), list(second.values()))
+    interval = f"[{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
+    print(f"{name:17s} {method} minus {other:13s} {100 * c.difference:+.1f} {interval}, p = {c.p:.3f}")
+
+
+for name in records:
+    against(name, "TFAM", "temporal")
+    against(name, "TFAM", "uniform mass")
+
+# %% [markdown]
+# These six p values are not corrected; read them as a description. An interval that reaches across
+# zero says that this comparison does not tell which is better.
+#
+# And who gains? Each of the ten people has one score:
+
 # %%
 scores = {row.method: row.summary for row in tables["spar-repetitions"]}
 best = max(scores, key=lambda name: scores[name].mean)
