@@ -366,8 +366,8 @@ header = ["tested on", "mean [%]", "95 % interval", "worst quarter [%]", "people
 show_table(header, [[k, *in_percent(s)] for k, s in summary.items()])
 
 # %% [markdown]
-# **Compare.** The gap is wide. Look at the right-hand tail: some strangers are recognised as well as anybody, a few
-# hardly at all. Three habits for the rest of the course:
+# **Compare.** The gap is wide. Look at the right-hand tail: some strangers are recognised as well as
+# anybody, a few hardly at all. Three habits for the rest of the course:
 #
 # - score each person, then average people;
 # - report the **worst quarter**: the mean over the 25 % of people with the lowest scores. The single
@@ -502,7 +502,8 @@ fig, ax = plt.subplots(figsize=(4.6, 3.8))
 ax.plot(own.min(1), foreign.min(1), ".", ms=3, alpha=0.5)
 limit = np.quantile(np.r_[own.min(1), foreign.min(1)], 0.99)
 ax.plot([0, limit], [0, limit], ":", color="0.3")
-ax.text(0.97, 0.05, f"{nearer:.0f} % lie above the line:\none's own is closer", transform=ax.transAxes, ha="right")
+note = f"{nearer:.0f} % lie above the line:\none's own is closer"
+ax.text(0.97, 0.05, note, transform=ax.transAxes, ha="right")
 ax.set(xlim=(0, limit), ylim=(0, limit), xlabel="to the closest window of the same person [sd]",
        ylabel="to the closest window\nof anybody else [sd]")
 show(fig, alt=f"Each dot is a window. {nearer:.0f} % lie above the diagonal: the closest window of the "
@@ -643,7 +644,8 @@ def check_split(split):
         assert not tested & set(person[~test]), "somebody is on both sides"
         assert len(tested) == max(1, round(share * len(ids))), "wrong number of people"
         assert (test == split(person, share, trial)).all(), "the same seed, the same people"
-    assert len({tuple(split(person, 0.5, k)) for k in range(20)}) > 1, "another seed should draw other people"
+    draws = {tuple(split(person, 0.5, k)) for k in range(20)}
+    assert len(draws) > 1, "another seed should draw other people"
     print("right: nobody is on both sides")
 
 
@@ -735,7 +737,7 @@ print(f"- Costliest factor: {order[0]} ({mean_gain[order[0]]:+.0f} points when o
 # | person independence is the aim | split by person, leaks | `GroupKFold` over people; mean over people, worst quarter | `metrics`; `test_metrics.py` |
 # | MA-52 is the benchmark | official lists | we point out that train and val share people | `data.ma52`; `test_data.py` |
 # | (silent) which differences matter | factor by factor | twelve factors and their sizes are ours | `make_people(scale=...)`; `test_synthetic.py` |
-# | (silent) backbone | tiny CNN, about 15,000 weights | so that a laptop trains it in seconds | `backbones`, `recognizer`, `training`; `test_training.py` |
+# | (silent) backbone | tiny CNN, about 16,000 weights | so that a laptop trains it in seconds | `backbones`, `recognizer`, `training`; `test_training.py` |
 #
 # What the synthetic factors show holds for the generator. How much each of them matters for real
 # people nobody has measured on MA-52; the idea figure and the leaks are there on real recordings.

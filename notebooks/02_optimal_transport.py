@@ -203,7 +203,7 @@ right.set(xlabel="mean squared way", ylabel="assignments", title="all 5040 assig
 right.legend()
 better = int((costs < by_sorting - 1e-12).sum())
 show(fig, alt=f"Left: seven points joined in order. Right: mean squared way of all 5040 assignments, "
-     f"from {costs.min():.2f} to {costs.max():.2f}; sorting gives {by_sorting:.2f}, {better} are better.")
+     f"from {costs.min():.2f} to {costs.max():.2f}; sorting has {by_sorting:.2f}, {better} are better.")
 
 # %% [markdown]
 # **Compare.** None. Sorting costs $n \log n$ steps instead of $n!$ trials.
@@ -215,7 +215,7 @@ show(fig, alt=f"Left: seven points joined in order. Right: mean squared way of a
 # place $k$. Row sums are $a$, column sums are $b$. To carry in order, lay both masses out on the
 # interval from 0 to 1, with $A_t = a_1 + \dots + a_t$ and $B_k$ likewise. Then
 #
-# $$ P_{tk} = \bigl\vert [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \bigr\vert $$
+# $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \, \vert $$
 #
 # By hand: $a = (0.5, 0.3, 0.2)$, $b = (0.4, 0.6)$. The first place sends $0.4$ to the first and, as
 # that is full, $0.1$ to the second. The others go to the second.
@@ -272,7 +272,7 @@ plots.plan(right, exact)
 right.set(xlabel="from place", ylabel="to place", title="plan, monotone")
 distance = (exact * (place[:, None] - place).abs()).sum().item()
 assert abs(area - distance) < 1e-12
-show(fig, alt=f"The source's cumulative mass runs ahead of the target's; the area between is {area:.2f}, "
+show(fig, alt=f"The source's cumulative mass runs ahead of the target's; area between: {area:.2f}, "
      "which is also what the plan costs. The plan is a monotone staircase.")
 
 # %% [markdown]
@@ -457,8 +457,8 @@ def strip(matrices, titles):
 product = source[:, None] * target[None, :]
 fig = strip([product, *plans.values(), exact],
             ["product", *[f"$\\varepsilon$ = {e:g}" for e in EPSILONS], "exact"])
-show(fig, alt="From left to right: the product of the marginals, entropic plans with smaller and smaller "
-     "epsilon, the exact plan. A blurred cloud sharpens into the staircase. Costs: "
+show(fig, alt="From left to right: the product of the marginals, entropic plans with smaller and "
+     "smaller epsilon, the exact plan. A blurred cloud sharpens into the staircase. Costs: "
      + ", ".join(f"{e:g}: {c:.3f}" for e, c in paid.items()) + f"; exact {exact_cost:.3f}.")
 
 # %% [markdown]
@@ -496,8 +496,9 @@ ax.text(1.02, 1.6e-6, "$10^{-6}$: stop here", fontsize=9)
 ax.set(xlabel="iterations", ylabel="row sums off by (total)", ylim=(1e-11, 3))
 ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(1, 0))
 needed = {e: int((err < 1e-6).argmax()) + 1 if (err < 1e-6).any() else None for e, err in errors.items()}
-show(fig, alt="Error of the row sums against iterations, falling faster for larger epsilon. Iterations to "
-     "reach 1e-6: " + ", ".join(f"{e:g}: {n or f'more than {rounds}'}" for e, n in needed.items()) + ".")
+show(fig, alt="Error of the row sums against iterations, falling faster for larger epsilon. Iterations "
+     "to reach 1e-6: "
+     + ", ".join(f"{e:g}: {n or f'more than {rounds}'}" for e, n in needed.items()) + ".")
 
 # %% [markdown]
 # Here the number of iterations grows about like $1 / \varepsilon$. And the form without logarithms?
@@ -708,7 +709,7 @@ for ax, (name, pair) in zip(axes, PAIRS.items(), strict=True):
     ax.set_aspect("equal", adjustable="datalim")
 show(fig, alt="Squared distances, Gaussian and sliced: "
      + "; ".join(f"{k} {abs(g):.2f} and {s:.2f}" for k, (g, s) in seen.items())
-     + ". A ring looks like a blob to the Gaussian distance; played backwards, a clip is the same cloud.")
+     + ". A ring looks like a blob to the Gaussian distance; backwards, a clip is the same cloud.")
 
 # %% [markdown]
 # **Compare.** The Gaussian distance sees means and covariances only. The sliced one also sees shape.
@@ -877,7 +878,8 @@ print(f"- On a line: {better} of 5040 assignments beat sorting; the plan costs w
       f"the cumulative sums says, {area:.2f}.")
 print(f"- Epsilon: plan cost {paid[1.0]:.3f} at 1, {paid[0.01]:.3f} at 0.01, exact {exact_cost:.3f}. "
       f"Row error below 1e-6 after {needed[0.1]} iterations at 0.1 and {needed[0.01]} at 0.01.")
-print(f"- Ring against blob: Gaussian {abs(seen['ring, blob'][0]):.2f}, sliced {seen['ring, blob'][1]:.2f}; "
+ring_gaussian, ring_sliced = seen["ring, blob"]
+print(f"- Ring against blob: Gaussian {abs(ring_gaussian):.2f}, sliced {ring_sliced:.2f}; "
       f"a clip against itself reversed: both {abs(seen['reversed'][0]):.2f}.")
 print(f"- Plans between a slow and a fast nod, error against the truth: {text}.")
 

@@ -1,0 +1,65 @@
+"""Figures show the numbers that they are given."""
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from piumar_lib import plots
+from piumar_lib.data.skeleton import LIMBS, POSES
+
+
+@pytest.fixture
+def ax():
+    fig, ax = plt.subplots()
+    yield ax
+    plt.close(fig)
+
+
+def test_a_person_keeps_the_colour_and_is_dashed_when_unseen():
+    known, unseen = plots.person_style(9), plots.person_style(9, unseen=True)
+    assert known["color"] == unseen["color"] and known["linestyle"] != unseen["linestyle"]
+    assert plots.person_style(10)["color"] != known["color"]
+
+
+def test_skeleton_stands_upright_and_has_all_limbs(ax):
+    plots.skeleton(ax, POSES)
+    assert len(ax.lines) == len(LIMBS)
+    bottom, top = ax.get_ylim()
+    assert bottom > top  # y points downward, so the head is above the feet
+
+
+def test_clip_magnifies_the_movement_about_its_mean(ax):
+    poses = np.stack([POSES, POSES + (0.1, 0)])
+    plots.clip(ax, poses, shown=2, magnify=3.0)
+    first, last = ax.lines[0].get_xdata(), ax.lines[len(LIMBS)].get_xdata()
+    assert last - first == pytest.approx([0.3, 0.3])
+    assert ax.lines[0].get_alpha() < ax.lines[len(LIMBS)].get_alpha()
+
+
+def test_plan_has_time_to_the_right_and_steps_upward(ax):
+    plots.plan(ax, np.arange(6.0).reshape(3, 2))
+    (image,) = ax.images
+    assert image.get_array().shape == (2, 3) and image.origin == "lower"
+
+
+def test_known_and_unseen_bars_have_their_heights_and_unseen_are_hatched(ax):
+    plots.known_and_unseen(ax, ["a", "b"], [90, 80], [70, 60])
+    assert [bar.get_height() for bar in ax.patches] == [90, 80, 70, 60]
+    assert [bool(bar.get_hatch()) for bar in ax.patches] == [False, False, True, True]
+
+
+def test_forest_puts_the_first_name_on_top(ax):
+    plots.forest(ax, ["first", "second"], [1.0, 2.0], [0.5, 1.0], [1.5, 4.0], reference=0)
+    labels = {text.get_text(): at for text, at in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    assert labels["first"] > labels["second"]
+    segments = [s[:, 0].tolist() for s in ax.collections[0].get_segments()]
+    assert segments == [[0.5, 1.5], [1.0, 4.0]]
+
+
+def test_people_bars_go_from_best_to_worst(ax):
+    plots.people_bars(ax, {1: 0.2, 2: 0.9, 3: 0.5})
+    assert [bar.get_height() for bar in ax.patches] == pytest.approx([90, 50, 20])
