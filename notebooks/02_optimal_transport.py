@@ -147,15 +147,11 @@ print(f"W1 {w_by_hand(x, y, 1):.2f}, W2 {w_by_hand(x, y, 2):.2f}")
 # same gradients for a random weighting of the outputs.
 
 # %%
-def assert_same(ours, theirs, *inputs):
-    inputs = [value.detach().clone().requires_grad_() for value in inputs]
-    a, b = ours(*inputs), theirs(*inputs)
-    torch.testing.assert_close(a, b)
-    weight = torch.randn_like(a)
-    gradients = [torch.autograd.grad((out * weight).sum(), inputs) for out in (a, b)]
-    for one, other in zip(*gradients, strict=True):
-        torch.testing.assert_close(one, other)
-    print(f"equal in value {tuple(a.shape)} and in gradient")
+import inspect
+
+from piumar_lib.course import assert_same
+
+print(inspect.getsource(assert_same))
 
 
 # %%

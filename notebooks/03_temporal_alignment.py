@@ -151,15 +151,7 @@ print(energy_by_hand(jump))
 # and in every section below: it weights the outputs at random and compares the derivatives.
 
 # %%
-def assert_same(ours, theirs, *inputs):
-    inputs = [value.detach().clone().requires_grad_() for value in inputs]
-    a, b = ours(*inputs), theirs(*inputs)
-    weight = torch.randn_like(a)
-    torch.testing.assert_close(a, b)
-    grads = [torch.autograd.grad((out * weight).sum(), inputs) for out in (a, b)]
-    for one, other in zip(*grads, strict=True):
-        torch.testing.assert_close(one, other)
-    print(f"equal in value {tuple(a.shape)} and in gradient")
+from piumar_lib.course import assert_same
 
 # %%
 torch.manual_seed(seed)
@@ -724,24 +716,11 @@ contrasts = {
 }
 corrected = metrics.holm([c.p for c in contrasts.values()])
 fig, ax = plt.subplots(figsize=(7, 3.2))
-values = list(contrasts.values())
-plots.forest(
-    ax, list(contrasts), [c.difference for c in values], [c.low for c in values],
-    [c.high for c in values], reference=0,
-)
-ax.set(xlabel="difference, same unseen people [points]")
-show(fig, alt="Paired differences with 95 % intervals over people: " + "; ".join(
-    f"{n} {c.difference:+.1f} [{c.low:.1f}, {c.high:.1f}]" for n, c in contrasts.items()) + ".")
+show(fig, alt=plots.differences(ax, contrasts))
 
 # %%
-def verdict(comparison, p):
-    if p > 0.05 or comparison.low <= 0 <= comparison.high:
-        return "not established in this run"
-    return "a gain" if comparison.difference > 0 else "a loss"
-
-
 for (name, c), p in zip(contrasts.items(), corrected, strict=True):
-    print(f"{name:<42} {c.difference:+5.1f}, corrected p {p:.3f}: {verdict(c, p)}")
+    print(f"{name:<42} {c.difference:+5.1f}, corrected p {p:.3f}: {metrics.verdict(c, p)}")
 
 # %% [markdown]
 # **Compare.** Read the intervals, not the dots; each is about people, and seven comparisons were made at

@@ -123,19 +123,7 @@ print(np.abs(fourier_by_hand(cosine)[0, :, 0].numpy()).round(2))
 # The library calls PyTorch's fast transform. One helper checks value and gradient, here and below.
 
 # %%
-def assert_same(ours, theirs, *inputs):
-    inputs = [value.detach().clone().requires_grad_() for value in inputs]
-    torch.manual_seed(seed)
-    a = ours(*inputs)
-    torch.manual_seed(seed)
-    b = theirs(*inputs)
-    a, b = (torch.view_as_real(out) if out.is_complex() else out for out in (a, b))
-    weight = torch.randn_like(a)
-    torch.testing.assert_close(a, b)
-    grads = [torch.autograd.grad((out * weight).sum(), inputs) for out in (a, b)]
-    for one, other in zip(*grads, strict=True):
-        torch.testing.assert_close(one, other)
-    print(f"equal in value {tuple(a.shape)} and in gradient")
+from piumar_lib.course import assert_same
 
 # %%
 torch.manual_seed(seed)
@@ -597,28 +585,15 @@ contrasts = {
     f"{name}: scale {s:g} minus ERM": metrics.compare(array(name, s), array(name, 0.0))
     for name in scores for s in SCALES[1:]
 }
-values = list(contrasts.values())
 fig, ax = plt.subplots(figsize=(7, 3))
-plots.forest(
-    ax, list(contrasts), [c.difference for c in values], [c.low for c in values],
-    [c.high for c in values], reference=0,
-)
-ax.set(xlabel="difference, same unseen people [points]")
-show(fig, alt="Paired differences with 95 % intervals over people: " + "; ".join(
-    f"{n} {c.difference:+.1f} [{c.low:.1f}, {c.high:.1f}]" for n, c in contrasts.items()) + ".")
+show(fig, alt=plots.differences(ax, contrasts))
 
 # %%
-def verdict(comparison, p):
-    if p > 0.05 or comparison.low <= 0 <= comparison.high:
-        return "no difference established in this run"
-    return "a gain" if comparison.difference > 0 else "a loss"
-
-# %%
-corrected = metrics.holm([c.p for c in values])
+corrected = metrics.holm([c.p for c in contrasts.values()])
 for (name, c), p in zip(contrasts.items(), corrected, strict=True):
-    print(f"{name:<30} {c.difference:+5.1f}, corrected p {p:.3f}: {verdict(c, p)}")
+    print(f"{name:<30} {c.difference:+5.1f}, corrected p {p:.3f}: {metrics.verdict(c, p)}")
 gains = [name for (name, c), p in zip(contrasts.items(), corrected, strict=True)
-         if verdict(c, p) == "a gain"]
+         if metrics.verdict(c, p) == "a gain"]
 print("scales that beat ERM:", ", ".join(gains) or "none")
 
 # %% [markdown]

@@ -135,6 +135,13 @@ def compare(scores: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Comparis
     return Comparison(float(difference.mean()), low, high, p)
 
 
+def verdict(comparison: Comparison, p: float) -> str:
+    """Say what a comparison with (corrected) p value ``p`` establishes, at the 5 % level."""
+    if p > 0.05 or comparison.low <= 0 <= comparison.high:
+        return "not established in this run"
+    return "a gain" if comparison.difference > 0 else "a loss"
+
+
 def holm(p_values: np.ndarray) -> np.ndarray:
     """Correct p values for multiple comparisons (Holm, 1979), shape ``(tests,)``."""
     p_values = np.asarray(p_values, float)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 
 from piumar_lib.data.skeleton import LIMBS
+from piumar_lib.metrics import Comparison
 
 KNOWN = {"color": "C0"}
 UNSEEN = {"color": "C1", "hatch": "///", "edgecolor": "white"}
@@ -84,6 +85,16 @@ def forest(
         ax.axvline(reference, color="0.3", linestyle=":", linewidth=1.2)
     ax.set_yticks(at, names)
     ax.set_ylim(-0.6, len(names) - 0.4)
+
+
+def differences(ax: Axes, comparisons: Mapping[str, Comparison]) -> str:
+    """Draw paired differences (in points) with their intervals, and return them in words."""
+    values = comparisons.values()
+    middle, low, high = ([getattr(c, key) for c in values] for key in ("difference", "low", "high"))
+    forest(ax, list(comparisons), middle, low, high, reference=0)
+    ax.set_xlabel("difference, same unseen people [points]")
+    words = (f"{n} {c.difference:+.1f} [{c.low:.1f}, {c.high:.1f}]" for n, c in comparisons.items())
+    return "Paired differences with 95 % intervals over people: " + "; ".join(words) + "."
 
 
 def people_bars(ax: Axes, scores: dict, unseen: bool = True) -> None:

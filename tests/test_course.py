@@ -11,7 +11,7 @@ import nbformat
 import pytest
 import torch
 
-from piumar_lib.course import PLAN, Profile, show, show_table, start
+from piumar_lib.course import PLAN, Profile, assert_same, show, show_table, start
 from piumar_lib.course.__main__ import main
 from piumar_lib.course.book import build_book, render_markdown, to_mathml
 from piumar_lib.course.chapters import (
@@ -409,6 +409,25 @@ def test_a_missing_pair_and_the_repository_path_are_found(root, capsys):
     chapter = put_executed(root, path, outputs=[stream(f"in {root.resolve()}")])
     with pytest.raises(ValueError, match="prints the local path"):
         check_pair(chapter)
+
+
+# Ours against the library's
+
+
+def test_agreement_is_in_value_gradient_and_random_numbers(capsys):
+    x = torch.randn(4, 3, dtype=torch.double)
+    assert_same(lambda x: x**2, lambda x: x * x, x)
+    assert "equal in value (4, 3) and in gradient" in capsys.readouterr().out
+    assert_same(lambda x: x + torch.randn(4, 3), lambda x: torch.randn(4, 3) + x, x)
+    assert_same(torch.fft.rfft, lambda x: torch.fft.rfft(2 * x) / 2, x)
+
+
+def test_another_value_or_gradient_is_noticed():
+    x = torch.randn(4, dtype=torch.double)
+    with pytest.raises(AssertionError):
+        assert_same(lambda x: x, lambda x: x + 1e-3, x)
+    with pytest.raises(AssertionError):
+        assert_same(lambda x: x, lambda x: x.detach() + 0 * x, x)
 
 
 # The table of the README

@@ -204,3 +204,12 @@ def test_holm_by_hand():
 def test_mistakes_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "p", "words"),
+    [(1, 3, 0.01, "a gain"), (-3, -1, 0.01, "a loss"), (1, 3, 0.06, "not"), (-1, 3, 0.01, "not")],
+)
+def test_a_verdict_needs_both_the_interval_and_the_p_value(low, high, p, words):
+    comparison = metrics.Comparison((low + high) / 2, low, high, p)
+    assert metrics.verdict(comparison, p).startswith(words)

@@ -10,6 +10,7 @@ import pytest
 
 from piumar_lib import plots
 from piumar_lib.data.skeleton import LIMBS, POSES
+from piumar_lib.metrics import Comparison
 
 
 @pytest.fixture
@@ -54,10 +55,17 @@ def test_known_and_unseen_bars_have_their_heights_and_unseen_are_hatched(ax):
 
 def test_forest_puts_the_first_name_on_top(ax):
     plots.forest(ax, ["first", "second"], [1.0, 2.0], [0.5, 1.0], [1.5, 4.0], reference=0)
-    labels = {text.get_text(): at for text, at in zip(ax.get_yticklabels(), ax.get_yticks(), strict=True)}
+    names = [text.get_text() for text in ax.get_yticklabels()]
+    labels = dict(zip(names, ax.get_yticks(), strict=True))
     assert labels["first"] > labels["second"]
     segments = [s[:, 0].tolist() for s in ax.collections[0].get_segments()]
     assert segments == [[0.5, 1.5], [1.0, 4.0]]
+
+
+def test_differences_are_drawn_and_put_into_words(ax):
+    words = plots.differences(ax, {"a minus b": Comparison(1.25, -0.5, 3.0, 0.2)})
+    assert "a minus b +1.2 [-0.5, 3.0]" in words
+    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [-0.5, 3.0]
 
 
 def test_people_bars_go_from_best_to_worst(ax):

@@ -1,0 +1,39 @@
+"""Does the library do what the chapter has just written out?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+
+def assert_same(
+    ours: Callable[..., Tensor], library: Callable[..., Tensor], *inputs: Tensor, seed: int = 0
+) -> None:
+    """Check that two functions agree in value and in gradient, and say so.
+
+    Both get the same inputs and the same random numbers. Gradients are those of a random weighting
+    of the outputs, so no error can hide in one entry.
+
+    Args:
+        ours: The chapter's function of ``inputs``.
+        library: The library's.
+        inputs: Floating point tensors of any shape.
+        seed: Of the random numbers that the functions draw.
+
+    Raises:
+        AssertionError: If a value or a gradient differs.
+    """
+    inputs = tuple(value.detach().clone().requires_grad_() for value in inputs)
+    outputs = []
+    with torch.random.fork_rng():
+        for function in (ours, library):
+            torch.manual_seed(seed)
+            out = function(*inputs)
+            outputs.append(torch.view_as_real(out) if out.is_complex() else out)
+        weight = torch.randn_like(outputs[0])
+    torch.testing.assert_close(*outputs)
+    gradients = [torch.autograd.grad((out * weight).sum(), inputs) for out in outputs]
+    torch.testing.assert_close(*gradients)
+    print(f"equal in value {tuple(outputs[0].shape)} and in gradient")
