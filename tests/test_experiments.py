@@ -32,7 +32,7 @@ from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 @pytest.fixture
 def own(toy, tmp_path):
     """A reader's own file: six people of 16 clips."""
-    path = tmp_path / "sparring.npz"  # begins like the course's data, and is not
+    path = tmp_path / "own.npz"
     np.savez(path, X=toy.x, y=toy.y, person=toy.person)
     return str(path)
 
@@ -111,6 +111,12 @@ def write(path, toy, people):
     return str(path)
 
 
+def test_a_name_that_begins_like_the_courses_data_is_still_ones_own(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    write("spar-of-mine.npz", toy, 6)
+    assert len(folds("spar-of-mine.npz")) == 5 and load_fold("spar-of-mine.npz", 0)[2] == "any"
+
+
 def test_few_people_make_few_folds(toy, tmp_path):
     three = write(tmp_path / "three.npz", toy, 3)
     assert [load_fold(three, k)[1].people.tolist() for k in folds(three)] == [[0], [1], [2]]
@@ -183,7 +189,12 @@ def test_own_data_go_through_every_method(method, own, monkeypatch):
 def test_a_record_counts_the_clips_that_were_recognised(own, monkeypatch):
     _, test, _ = load_fold(own, 0)
     answers = np.where(np.arange(len(test)) % 4 == 0, 1 - test.y, test.y)
-    monkeypatch.setattr(experiments, "predict", lambda model, data: np.eye(2)[answers])
+
+    def predict(model, data):
+        assert data.people.tolist() == test.people.tolist()  # judged on people it has not seen
+        return np.eye(2)[answers]
+
+    monkeypatch.setattr(experiments, "predict", predict)
     record = run(Experiment(own, "ERM", 0, 0, epochs=1))
     scores = metrics.accuracy_by_person(answers == test.y, test.person)
     assert {int(p): k / n for p, (k, n) in record["people"].items()} == pytest.approx(scores)
@@ -382,7 +393,7 @@ def test_main_runs_what_is_missing_and_prints_a_table(own, computed, path, capsy
 def test_main_writes_beside_the_evidence_unless_told(own, computed, tmp_path, monkeypatch):
     monkeypatch.setattr(experiments, "RESULTS", tmp_path)
     experiments.main(["--data", own, "--methods", "ERM", "--seeds", "1"])
-    assert len(read_records(tmp_path / "sparring.jsonl")) == 5
+    assert len(read_records(tmp_path / "own.jsonl")) == 5
 
 
 def test_main_refuses_unknown_methods(capsys):
