@@ -59,7 +59,9 @@ class Recognizer(nn.Module):
     def standardise(self, x: Tensor) -> None:
         """Learn each channel's mean and scale from training clips ``(n, time, channels)``."""
         self.mean = x.mean((0, 1)).to(self.mean)
-        self.scale = x.std((0, 1)).clamp_min(1e-6).to(self.scale)
+        spread = x.std((0, 1))
+        # A channel that is constant here may move in unseen people: leave its scale as it is.
+        self.scale = torch.where(spread > 1e-6, spread, 1.0).to(self.scale)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise.

@@ -443,3 +443,12 @@ def test_backbone_keeps_time_and_sees_only_its_neighbourhood(kernel, depth):
         moved[:, moment] += 1
         changed = (backbone(moved) != backbone(x)).any(-1)[0].nonzero().flatten()
         assert (changed - moment).abs().max() <= reach and len(changed) > reach / 2
+
+
+def test_a_channel_that_is_constant_in_training_keeps_its_scale():
+    model = Recognizer(tiny_cnn(2), width=32, classes=2)
+    x = torch.randn(8, 6, 2)
+    x[..., 1] = 3.0
+    model.standardise(x)
+    assert model.scale[0].item() == pytest.approx(x[..., 0].std().item())
+    assert model.scale[1].item() == 1 and model.mean[1].item() == 3
