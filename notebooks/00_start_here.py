@@ -119,8 +119,6 @@ print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.
 # earlier chapters built. Hollow boxes are planned.
 
 # %%
-from pathlib import Path
-
 from piumar_lib.course import PLAN
 
 depth = {}
@@ -135,11 +133,10 @@ place = {
 # %%
 fig, ax = plt.subplots(figsize=(7, 3.6))
 for step in PLAN:
-    written = Path(f"{step.stem}.py").exists()
     ax.text(
         *place[step.number], f"{step.number}\n" + step.name.replace("_", "\n"),
-        ha="center", va="center", fontsize=7.5, color="white" if written else "black",
-        bbox={"boxstyle": "round", "fc": "C0" if written else "white", "ec": "C0"},
+        ha="center", va="center", fontsize=7.5, color="white" if step.written else "black",
+        bbox={"boxstyle": "round", "fc": "C0" if step.written else "white", "ec": "C0"},
     )
     for need in step.needs:
         ax.annotate(

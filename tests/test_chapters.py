@@ -15,7 +15,7 @@ from piumar_lib.course.chapters import list_chapters, read_parameters, to_notebo
 from piumar_lib.course.pairs import check_pair
 from piumar_lib.course.profile import PROFILES
 from piumar_lib.course.readme import update_readme
-from piumar_lib.course.run import widget_errors
+from piumar_lib.course.run import execute, widget_errors
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = list_chapters(ROOT)
@@ -31,6 +31,11 @@ def code_cells(chapter):
 
 def prose(chapter):
     return [c.source for c in to_notebook(chapter.path).cells if c.cell_type == "markdown"]
+
+
+def pictures(notebook):
+    outputs = [o for c in notebook.cells if c.cell_type == "code" for o in c.outputs]
+    return [o.data["image/png"] for o in outputs if "image/png" in o.get("data", {})]
 
 
 def relative_links(text):
@@ -100,6 +105,15 @@ def test_execution_left_no_error_even_inside_widgets(chapter):
     )
     assert not [o for c in code for o in c.outputs if o.output_type == "error"]
     assert not widget_errors(notebook)
+
+
+def test_a_chapter_does_the_same_from_any_folder(tmp_path):
+    first = CHAPTERS[0]
+    here, elsewhere = to_notebook(first.path), to_notebook(first.path)
+    for notebook, folder in ((here, first.path.parent), (elsewhere, tmp_path)):
+        _, error = execute(notebook, folder, "quick")
+        assert not error
+    assert pictures(here) == pictures(elsewhere) != []
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
