@@ -66,8 +66,8 @@ def learn(clips, steps, init=seed):
     torch.manual_seed(init)
     model = Recognizer(tiny_cnn(clips.x.shape[-1]), width=32, classes=clips.classes)
     epochs = max(1, round(64 * steps / len(clips)))  # 64 clips make one step
-    fit(model, clips, Settings(epochs=epochs, seed=init))
-    return model
+    fit(model, clips, Settings(epochs=epochs, seed=init), device=run.device)
+    return model.cpu()
 
 
 # %%
