@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -80,7 +81,7 @@ class Recognizer(nn.Module):
         fused = self.plug.fusion(*pooled)
         return Prediction(self.head(fused), [self.head(view) for view in pooled], list(frames))
 
-    def _load_from_state_dict(self, state_dict, prefix, *args) -> None:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # Before training the statistics are scalars, afterwards one number for each channel.
         for name in ("mean", "scale"):
             if prefix + name in state_dict:

@@ -20,7 +20,9 @@ NOISES = ("independent", "low-rank", "residual")
 LOG_GAIN_LIMIT = 2.5  # no amplitude grows or shrinks more than exp(2.5), about twelvefold
 
 
-def dct_matrix(time: int, dtype=torch.float64, device=None) -> Tensor:
+def dct_matrix(
+    time: int, dtype: torch.dtype = torch.float64, device: torch.device | None = None
+) -> Tensor:
     """Orthonormal DCT-II matrix, shape ``(frequency, time)``; its transpose is its inverse."""
     k = torch.arange(time, dtype=torch.float64, device=device)
     matrix = torch.cos(math.pi / time * (k[None, :] + 0.5) * k[:, None]) * math.sqrt(2 / time)

@@ -13,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 import nbformat
 from bs4 import BeautifulSoup
 from jinja2 import pass_context
+from jinja2.runtime import Context
 from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
@@ -73,7 +74,7 @@ class BookExporter(HTMLExporter):
     template_name = "basic"
 
     @pass_context
-    def markdown2html(self, context, source):  # type: ignore[no-untyped-def]
+    def markdown2html(self, context: Context, source: str) -> str:
         """Replace nbconvert's filter, which leaves formulas to a script from elsewhere."""
         return render_markdown(source)
 

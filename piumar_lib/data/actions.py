@@ -7,12 +7,15 @@ tiny amplitudes (0.01-0.2 torso lengths), and actions that share a field and dif
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
 from piumar_lib.data.ma52 import ACTIONS
 from piumar_lib.data.skeleton import JOINTS
+
+Course = Callable[[np.ndarray], np.ndarray]  # phase to share of the displacement, any shape
 
 # How far each joint follows when a part moves by one; the sign mirrors x on the body's left.
 _PARTS = {
@@ -156,11 +159,11 @@ def _touch(phase: np.ndarray) -> np.ndarray:
     return _smoothstep(phase / 0.3) * _smoothstep((1 - phase) / 0.3)
 
 
-def _swing(n: int):
+def _swing(n: int) -> Course:
     return lambda phase: np.sin(np.pi * phase) * np.sin(2 * np.pi * n * phase)
 
 
-def _scratch(n: int):
+def _scratch(n: int) -> Course:
     return lambda phase: _touch(phase) * (1 + 0.6 * np.sin(2 * np.pi * n * phase))
 
 

@@ -12,6 +12,7 @@ from dataclasses import fields
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from piumar_lib.data.looks import COLOURS, PERSON, SEAT, STOOL, Looks, body_points, colours, make_looks
 from piumar_lib.data.skeleton import JOINTS
@@ -23,9 +24,11 @@ MIDDLE = -0.2  # height of the frame's middle, torso lengths below the hips
 FLOOR = 0.95  # where the wall ends, torso lengths below the hips
 GRAIN = 1.5 / 255  # standard deviation of the sensor's noise
 
+Depth = tuple[Tensor, Tensor, Tensor]  # what each shape says of the pixels, see `_capsule`
+
 
 def render(
-    joints: np.ndarray | torch.Tensor,
+    joints: np.ndarray | Tensor,
     looks: Looks,
     person: np.ndarray,
     width: int = 112,
@@ -34,7 +37,7 @@ def render(
     seed: int = 0,
     chunk: int = 64,
     device: torch.device | str | None = None,
-) -> torch.Tensor:
+) -> Tensor:
     """Film people. Neither ``chunk`` nor the device changes the picture, but for rounding.
 
     Args:
@@ -90,10 +93,12 @@ def render(
     return film.view(clips, time, height, width, 3)
 
 
-def _checked(joints, looks, person, device):
+def _checked(
+    joints: np.ndarray | Tensor, looks: Looks, person: np.ndarray, device: torch.device | str | None
+) -> tuple[Tensor, np.ndarray]:
     """Return joints on their device and people as an index, or say what is wrong with them."""
     if device is None:
-        device = joints.device if isinstance(joints, torch.Tensor) else "cpu"
+        device = joints.device if isinstance(joints, Tensor) else "cpu"
     joints = torch.as_tensor(joints, dtype=torch.float32, device=device)
     if joints.ndim != 4 or joints.shape[2:] != (len(JOINTS), 2) or 0 in joints.shape:
         raise ValueError(
@@ -116,7 +121,7 @@ def _checked(joints, looks, person, device):
     return joints, person
 
 
-def _scene(given: dict[str, torch.Tensor], height: int, width: int) -> torch.Tensor:
+def _scene(given: dict[str, Tensor], height: int, width: int) -> Tensor:
     """Wall, floor and stool of each clip, ``(batch, 3, height, width)``."""
     wall, hip_y = given["wall"], given["hips"][:, 1, None, None, None]
     x = torch.arange(width, device=wall.device)[None, None, None] / width - 0.5
@@ -131,7 +136,7 @@ def _scene(given: dict[str, torch.Tensor], height: int, width: int) -> torch.Ten
 
 
 def _paint(
-    image: torch.Tensor, parts: tuple, points: dict[str, torch.Tensor], given: dict[str, torch.Tensor]
+    image: Tensor, parts: tuple, points: dict[str, Tensor], given: dict[str, Tensor]
 ) -> None:
     """Paint parts over images ``(frames, 3, height, width)``, each within the box that it needs."""
     parts = [
@@ -166,16 +171,18 @@ def _paint(
         patch.lerp_(base * shade, (inside + 0.5).clamp_(0, 1))
 
 
-def _capsule(x, y, ax, ay, bx, by, ra, rb):
+def _capsule(x: Tensor, y: Tensor, *ends: Tensor) -> Depth:
     """How deep pixels lie inside, and how far from the axis in radii, each ``(frames, 1, h, w)``."""
+    ax, ay, bx, by, ra, rb = ends
     bx, by, px, py = bx - ax, by - ay, x - ax, y - ay
     along = ((px * bx + py * by) / (bx * bx + by * by).clamp_min(1e-6)).clamp_(0, 1)
     qx, qy, radius = px - along * bx, py - along * by, ra + along * (rb - ra)
     return radius - (qx * qx + qy * qy).sqrt(), qx / radius, qy / radius
 
 
-def _ellipse(x, y, ax, ay, bx, by, half_width, _):
+def _ellipse(x: Tensor, y: Tensor, *ends: Tensor) -> Depth:
     """The same for an ellipse whose long axis ends in a and b."""
+    ax, ay, bx, by, half_width, _ = ends
     px, py, lx, ly = x - (ax + bx) / 2, y - (ay + by) / 2, (bx - ax) / 2, (by - ay) / 2
     length = (lx * lx + ly * ly).sqrt().clamp_min(1e-6)
     u = (px * lx + py * ly) / (length * length)
@@ -184,8 +191,9 @@ def _ellipse(x, y, ax, ay, bx, by, half_width, _):
     return (1 - out) * torch.minimum(length, half_width), px / length, py / length
 
 
-def _slab(x, y, ax, ay, bx, by, half_a, half_b):
+def _slab(x: Tensor, y: Tensor, *ends: Tensor) -> Depth:
     """The same for a board with rounded corners, which looks like an upright cylinder."""
+    ax, ay, bx, by, half_a, half_b = ends
     px, py, lx, ly = x - ax, y - ay, bx - ax, by - ay
     length = (lx * lx + ly * ly).sqrt().clamp_min(1e-6)
     lx, ly = lx / length, ly / length

@@ -9,6 +9,7 @@ from numbers import Real
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,7 +212,9 @@ def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(rows).astype(np.float32), lengths
 
 
-def _checked(x, y, person, lengths):
+def _checked(
+    x: ArrayLike, y: ArrayLike, person: ArrayLike, lengths: ArrayLike | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the four arrays in their canonical types, or say what is wrong with them."""
     x = np.asarray(x)
     if x.ndim != 3 or 0 in x.shape[1:]:

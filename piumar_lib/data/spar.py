@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -208,12 +209,14 @@ def _part(recording: Recording, part: tuple) -> tuple[int, int]:
     return round(low * len(recording.x)), round(high * len(recording.x))
 
 
-def _lowpass(step: float):
+def _lowpass(step: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return a filter that removes what a rate of one sample in ``step`` cannot carry."""
     sos = signal.butter(4, min(0.99, 0.9 / step), output="sos")
     return lambda piece: signal.sosfiltfilt(sos, piece, axis=0, padlen=min(15, len(piece) - 1))
 
 
-def _sequences(x, labels, lengths, rate, name) -> Sequences:
+def _sequences(
+    x: np.ndarray, labels: list[tuple[int, int]], lengths: np.ndarray, rate: float, name: str
+) -> Sequences:
     y, person = np.array(labels).T
     return Sequences(x, y, person, lengths, EXERCISES, rate, name)

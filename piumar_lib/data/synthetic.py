@@ -248,7 +248,7 @@ def clips_per_person(n: int, total: int, seed: int) -> np.ndarray:
     return counts
 
 
-def _t4(rng: np.random.Generator, shape) -> np.ndarray:
+def _t4(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
     """Student's t with 4 degrees of freedom, clipped to +-5: most people average, some extreme."""
     return np.clip(rng.standard_t(4, shape), -5, 5)
 
@@ -268,7 +268,9 @@ def _rotate(field: np.ndarray, angle: np.ndarray) -> np.ndarray:
     return np.stack([c * x - s * y, s * x + c * y], axis=-1).astype(np.float32)
 
 
-def _tremor(rng, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarray:
+def _tremor(
+    rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray
+) -> np.ndarray:
     """A person's shaking joints: one rate each, random phases, shape ``(n, time, 17, 2)``."""
     start = rng.uniform(0, 2 * np.pi, (len(who), len(JOINTS), 2)).astype(np.float32)
     angle = (2 * np.pi * people.tremor_rate[who, None] * time).astype(np.float32)
@@ -279,7 +281,9 @@ def _tremor(rng, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarra
     return sine * (size * np.cos(start))[:, None] + cosine * (size * np.sin(start))[:, None]
 
 
-def _sway(rng, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarray:
+def _sway(
+    rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray
+) -> np.ndarray:
     """The slow swing of the whole upper body about the hips, shape ``(n, time, 17, 2)``."""
     height = np.maximum(-POSES[:, 1], 0).astype(np.float32)  # of each joint above the hips
     start = rng.uniform(0, 2 * np.pi, (len(who), 1))
