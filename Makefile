@@ -43,7 +43,7 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
 	$(PY) -m ruff check .
 	@$(COURSE) notebooks
-	$(PY) -m pytest --nbmake --overwrite build/notebooks/*.ipynb tests \
+	$(PY) -m pytest --nbmake --nbmake-timeout=300 --overwrite build/notebooks/*.ipynb tests \
 	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
 
 lab: $(STAMP) ## open JupyterLab on the chapters
