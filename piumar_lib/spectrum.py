@@ -13,7 +13,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from piumar_lib.transport import class_mean
+from piumar_lib.transport import at_least_single, class_mean
 
 TRANSFORMS = ("fft", "dct")
 NOISES = ("independent", "low-rank", "residual")
@@ -184,14 +184,13 @@ def perturb(
     Returns:
         Shape and type of ``x``.
     """
-    with torch.no_grad(), torch.autocast(x.device.type, enabled=False):
-        spectrum = to_spectrum(x.detach().float() if x.dtype.itemsize < 4 else x.detach(), transform)
-        level = log_amplitude(spectrum)
-        deviation = style_deviation(level, y)
-        eps = draw_noise(style_residual(level, y), noise, deviation=deviation)
-        chosen = torch.rand(len(x), 1, 1, device=x.device) < probability
-        log_gain = scale * deviation * eps * chosen
     with torch.autocast(x.device.type, enabled=False):
-        wide = x.float() if x.dtype.itemsize < 4 else x
-        moved = from_spectrum(apply_gain(to_spectrum(wide, transform), log_gain), x.shape[1])
+        spectrum = to_spectrum(at_least_single(x), transform)
+        with torch.no_grad():  # the noise is given; gradients pass through the clip alone
+            level = log_amplitude(spectrum)
+            deviation = style_deviation(level, y)
+            eps = draw_noise(style_residual(level, y), noise, deviation=deviation)
+            chosen = torch.rand(len(x), 1, 1, device=x.device) < probability
+            log_gain = scale * deviation * eps * chosen
+        moved = from_spectrum(apply_gain(spectrum, log_gain), x.shape[1])
     return torch.where(chosen, moved.to(x.dtype), x)

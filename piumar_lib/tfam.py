@@ -97,7 +97,7 @@ class TemporalBranch(nn.Module):
         """Align ``x`` ``(batch, time, channels)`` to ``(batch, steps, channels)``."""
         # Cumulative masses and Sinkhorn's sums need more digits than half precision has.
         with torch.autocast(x.device.type, enabled=False):
-            wide = x.float() if x.dtype.itemsize < 4 else x
+            wide = transport.at_least_single(x)
             aligned = transport.barycentric_projection(self.plan(wide), wide)
             if self.amplitude_step:
                 spread = wide.var(1, unbiased=False).mean(-1)[:, None, None] + 1e-8
@@ -207,7 +207,7 @@ class TFAM(nn.Module):
         if aligned.shape[1] != perturbed.shape[1]:
             # As many steps as the aligned view, evenly; in full precision, as there.
             with torch.autocast(x.device.type, enabled=False):
-                wide = perturbed.float() if x.dtype.itemsize < 4 else perturbed
+                wide = transport.at_least_single(perturbed)
                 even = wide.new_full(x.shape[:2], 1 / x.shape[1])
                 plan = transport.exact_plan(even, aligned.shape[1])
                 perturbed = transport.barycentric_projection(plan, wide).to(x.dtype)

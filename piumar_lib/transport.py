@@ -237,6 +237,11 @@ def class_mean(x: Tensor, y: Tensor) -> Tensor:
     return torch.einsum("ij,j...->i...", same, x)
 
 
+def at_least_single(x: Tensor) -> Tensor:
+    """``x`` in single precision if it has less: sums over time need the digits."""
+    return x.float() if x.dtype.itemsize < 4 else x
+
+
 def _symmetric_root(matrix: Tensor) -> Tensor:
     """Square root of a symmetric positive semi-definite matrix, through its eigenvalues."""
     values, vectors = torch.linalg.eigh(matrix)
