@@ -39,8 +39,8 @@ $(STAMP): requirements.txt pyproject.toml
 course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for the long version)
 	@$(COURSE) run --profile $(PROFILE)
 	@$(COURSE) book
-	@echo "Accuracy on ten real people, each left out once (chapter 05, from its records):"
-	@$(PY) -m piumar_lib.experiments --data spar-repetitions --seeds 2
+	@echo "Accuracy on ten real people, each left out once (chapter 09, from its records):"
+	@$(PY) -m piumar_lib.evidence --data spar-repetitions --table
 
 test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
 	$(PY) -m ruff check .

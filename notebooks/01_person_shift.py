@@ -309,7 +309,7 @@ show(fig, alt="Nose height of six nodding people. At strength 0 all six curves c
 # %%
 from torch.nn import functional as F
 
-from piumar_lib.training import training_loss
+from piumar_lib.objective import training_loss
 
 
 def loss_by_hand(x, y):
@@ -326,7 +326,7 @@ print(f"two classes by hand: {F.cross_entropy(torch.tensor([[2.0, 0.0]]), torch.
 
 # %%
 weights = list(model.parameters())
-ours, theirs = loss_by_hand(x, y), training_loss(model(x, y), y, Settings())
+ours, theirs = loss_by_hand(x, y), training_loss(model(x, y), y)
 torch.testing.assert_close(ours, theirs)
 for a, b in zip(torch.autograd.grad(ours, weights), torch.autograd.grad(theirs, weights), strict=True):
     torch.testing.assert_close(a, b, atol=1e-5, rtol=1e-4)

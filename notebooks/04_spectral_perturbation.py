@@ -760,7 +760,7 @@ for name in scores:
 # | guided by variance | how much do clips differ? | `spectrum.style_deviation` | variance *within class* over the batch; person labels are never used |
 # | (silent) | Fourier or cosines | `spectrum.to_spectrum` | orthonormal, Fourier by default |
 # | (silent) | other noises | `spectrum.draw_noise`, `spectrum.adversarial_noise` | independent by default; probability 0.5 for each clip |
-# | robust to personal style | training, twice | `experiments.METHODS["frequency"]` | alone, without the temporal view |
+# | robust to personal style | training, twice | `methods.METHODS["frequency"]` | alone, without the temporal view |
 #
 # ## References
 #

@@ -34,7 +34,7 @@ data = ""  # path of your own .npz; by default the real recordings of SPAR
 seed = 0
 
 # %%
-from piumar_lib.course import show, show_table, start
+from piumar_lib.course import show, start
 
 run = start(profile)
 data_set = data or "spar-repetitions"
@@ -50,7 +50,7 @@ epochs = run.pick(quick=5, full=20)
 # %%
 import torch
 
-from piumar_lib.experiments import load_fold
+from piumar_lib.folds import load_fold
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 
 train, unseen, kind = load_fold(data_set, fold=0)
@@ -210,14 +210,16 @@ print(f"J = {scipys:.4f}, below log 2 = {np.log(2):.4f}; SciPy says the same")
 #
 # $$ L = C(z) + \frac{1}{2} ( C(a) + C(b) ) + J(a, b) + \lambda V $$
 #
-# with $C$ the cross-entropy. This is `training_loss` in `piumar_lib/training.py`:
+# with $C$ the cross-entropy. This is `training_loss` in `piumar_lib/objective.py`, the mean of the
+# clips' cross-entropies plus what concerns the agreement of the views:
 
 # %%
 import inspect
 
-from piumar_lib import training
+from piumar_lib import objective
 
-print(inspect.getsource(training.training_loss))
+for part in (objective.clip_losses, objective.agreement, objective.training_loss):
+    print(inspect.getsource(part))
 
 # %% [markdown]
 # ## Plug it in
@@ -247,17 +249,14 @@ for model in (plain, plugged):
 # > but one fold. Which of them recognises the unseen people best? And by how much: 1, 3 or 10 points?
 
 # %%
-from dataclasses import replace
+from piumar_lib import methods
+from piumar_lib.training import fit, predict
 
-from piumar_lib.experiments import build
-from piumar_lib.training import Settings, fit, predict
-
-settings = Settings(epochs=epochs, seed=seed)
 live = {}
 for method in ("ERM", "augmentation", "TFAM"):
-    model = build(method, train, seed)
-    augmentation = kind if method == "augmentation" else ""
-    fit(model, train, replace(settings, augmentation=augmentation), device=run.device)
+    knobs = methods.resolve(method, {"epochs": epochs})
+    model = methods.build(method, channels, train.classes, knobs, seed)
+    fit(model, train, methods.settings(method, knobs, kind, seed), device=run.device)
     correct = predict(model, unseen).argmax(1) == unseen.y
     live[method] = float(correct.mean())
     print(f"{method:14s} {100 * live[method]:5.1f} % of {len(unseen)} clips of unseen people")
@@ -300,26 +299,28 @@ print(f"clips whose views agree least are recognised {verdict}: {shares[0]:.0f} 
 # ## The evidence: every person once unseen
 #
 # Training every method with every person left out takes hours, so it is done once and kept: each line
-# of `results/*.jsonl` is a record with people, seed, command, commit, versions and device. Profile
-# `full` goes through the same list and computes whatever is missing; a killed run goes on where it
+# of `results/*.jsonl` is a record with people, seed, hyperparameters, command, commit, versions and
+# device. Every method's hyperparameters were chosen with the same budget, on training people alone
+# (chapter 09 says how). Profile `full` computes whatever is missing; a killed run goes on where it
 # stopped.
 
 # %%
-from piumar_lib import experiments
+from piumar_lib import evidence
 
+SO_FAR = ("ERM", "augmentation", "two identity views", "uniform mass", "temporal",
+          "temporal, Sinkhorn", "frequency", "TFAM", "TFAM + augmentation")
+names = ("spar-repetitions", "spar-windows", "synthetic")
 if run.name != "quick" and not data:
-    for name, seeds in (("spar-repetitions", 2), ("spar-windows", 2), ("synthetic", 2)):
-        wanted = experiments.leave_people_out(name, seeds=seeds)
-        experiments.run_all(wanted, experiments.RESULTS / f"{name}.jsonl")
+    for name in names:
+        evidence.make(name, SO_FAR)
 
 # %%
 records = {
-    name: experiments.read_records(experiments.RESULTS / f"{name}.jsonl")
-    for name in ("spar-repetitions", "spar-windows", "synthetic")
+    name: [r for r in evidence.committed(name) if r["method"] in SO_FAR] for name in names
 }
-tables = {name: experiments.summarise(found) for name, found in records.items()}
+tables = {name: evidence.summarise(found) for name, found in records.items()}
 for name, found in records.items():
-    people = len(tables[name]) and tables[name][0].summary.people
+    people = tables[name][0].summary.people
     print(f"{name}: {len(found)} records, {people} unseen people, made with {found[0]['device']}")
 
 # %% [markdown]
@@ -328,8 +329,8 @@ for name, found in records.items():
 # the clock: is it the alignment?
 
 # %%
-for name, method in experiments.METHODS.items():
-    print(f"{name:20s} {method.about}")
+for name in SO_FAR:
+    print(f"{name:20s} {methods.METHODS[name].about}")
 
 
 # %% [markdown]
@@ -338,55 +339,19 @@ for name, method in experiments.METHODS.items():
 # > **Predict.** Synthetic people differ in tempo by construction. Which branch should gain here?
 
 # %%
-def table(rows):
-    header = ["method", "mean", "95 % interval", "worst quarter", "worst", "gain over ERM", "p (Holm)"]
-    lines = []
-    for row in rows:
-        s, g = row.summary, row.gain
-        gain = f"{100 * g.difference:+.1f} [{100 * g.low:+.1f}, {100 * g.high:+.1f}]" if g else ""
-        interval = f"[{100 * s.low:.1f}, {100 * s.high:.1f}]"
-        p = "" if g is None else "< 0.001" if row.p_holm < 0.001 else f"{row.p_holm:.3f}"
-        worst = (100 * s.worst_quarter, 100 * s.worst)
-        lines.append([row.method, 100 * s.mean, interval, *worst, gain, p])
-    show_table(header, lines)
+from piumar_lib.course.tables import established, show_gains
 
-
-table(tables["synthetic"])
-
-
-# %%
-def draw_gains(ax, rows):
-    rows = [row for row in rows if row.gain]
-    low, middle, high = (
-        [100 * getattr(row.gain, key) for row in rows] for key in ("low", "difference", "high")
-    )
-    plots.forest(ax, [row.method for row in rows], middle, low, high, reference=0)
-    ax.set_xlabel("gain over ERM, unseen people [points]")
-
-
-def describe_gains(rows):
-    return "; ".join(f"{r.method} {100 * r.gain.difference:+.1f}" for r in rows if r.gain)
-
+show_gains(tables["synthetic"])
 
 # %%
 fig, ax = plt.subplots()
-draw_gains(ax, tables["synthetic"])
+words = plots.gains(ax, tables["synthetic"])
 ax.set_title("Synthetic people", loc="left")
-show(fig, alt="Gains over ERM on synthetic unseen people, in points: "
-     f"{describe_gains(tables['synthetic'])}. Bars are 95 % bootstrap intervals over people.")
-
+show(fig, alt=f"Gains over ERM on synthetic unseen people, in points: {words}. "
+     "Bars are 95 % bootstrap intervals over people.")
 
 # %%
-def sentence(rows, words):
-    clear = [r.method for r in rows if r.gain and r.p_holm < 0.05 and r.gain.difference > 0]
-    worse = [r.method for r in rows if r.gain and r.p_holm < 0.05 and r.gain.difference < 0]
-    best = max(rows, key=lambda r: r.summary.mean)
-    print(f"{words}: best mean {best.method} ({100 * best.summary.mean:.1f} %).")
-    print("  significantly better than ERM (p < 0.05 after Holm):", ", ".join(clear) or "nothing")
-    print("  significantly worse than ERM:", ", ".join(worse) or "nothing")
-
-
-sentence(tables["synthetic"], "synthetic people")
+print("after Holm's correction,", established(tables["synthetic"]))
 
 # %% [markdown]
 # ### Real people
@@ -396,17 +361,18 @@ sentence(tables["synthetic"], "synthetic people")
 
 # %%
 fig, axes = plt.subplots(2, 1, figsize=(7, 5.6), sharex=True)
+words = {}
 for ax, name in zip(axes, ("spar-repetitions", "spar-windows"), strict=True):
-    draw_gains(ax, tables[name])
+    words[name] = plots.gains(ax, tables[name])
     ax.set_title(name, loc="left")
 axes[0].set_xlabel("")
 show(fig, alt="Gains over ERM on SPAR's ten people, in points. Repetitions: "
-     f"{describe_gains(tables['spar-repetitions'])}. Windows: {describe_gains(tables['spar-windows'])}. "
+     f"{words['spar-repetitions']}. Windows: {words['spar-windows']}. "
      "Bars are 95 % bootstrap intervals over people.")
 
 # %%
 for name in ("spar-repetitions", "spar-windows"):
-    sentence(tables[name], name)
+    print(f"{name}:", established(tables[name]))
 
 # %% [markdown]
 # With ten people, Wilcoxon's smallest possible two-sided p is 2/1024. Eight comparisons corrected by
@@ -424,7 +390,7 @@ from piumar_lib import metrics
 
 
 def against(name, method, other):
-    first, second = (experiments.scores_by_person(records[name], m) for m in (method, other))
+    first, second = (evidence.scores_by_person(records[name], m) for m in (method, other))
     c = metrics.compare(list(first.values()), list(second.values()))
     interval = f"[{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
     print(f"{name:17s} {method} minus {other:13s} {100 * c.difference:+.1f} {interval}, p = {c.p:.3f}")
@@ -443,8 +409,8 @@ for name in records:
 # %%
 scores = {row.method: row.summary for row in tables["spar-repetitions"]}
 best = max(scores, key=lambda name: scores[name].mean)
-erm_people = experiments.scores_by_person(records["spar-repetitions"], "ERM")
-best_people = experiments.scores_by_person(records["spar-repetitions"], best)
+erm_people = evidence.scores_by_person(records["spar-repetitions"], "ERM")
+best_people = evidence.scores_by_person(records["spar-repetitions"], best)
 
 fig, ax = plt.subplots(figsize=(7, 3))
 order = sorted(erm_people, key=erm_people.get)
@@ -513,7 +479,7 @@ means = [f"{name} {100 * real[name].summary.mean:.1f} %" for name in ("ERM", "au
 print(f"- On ten real people, each left out once: {', '.join(means)}. Read the intervals first:")
 
 # %%
-table(tables["spar-repetitions"])
+show_gains(tables["spar-repetitions"])
 
 # %% [markdown]
 # ## Paper ledger
@@ -524,7 +490,7 @@ table(tables["spar-repetitions"])
 # | the branches agree | Jensen-Shannon loss | `tfam.js_divergence` | `test_tfam.py` | the divergence, its weight 1 |
 # | Wasserstein-regularised alignment | last term of the loss | `transport.frame_law_spread` | `test_transport.py` | diagonal Gaussians, weight 0.01 |
 # | plug-and-play | `Recognizer(..., plug=TFAM(...))` | `recognizer.Recognizer` | `test_tfam.py` | shared remaining layers |
-# | better on people never seen | tables of this chapter | `experiments.summarise` | `test_experiments.py` | SPAR and synthetic people instead of MA-52 |
+# | better on people never seen | tables of this chapter | `evidence.summarise` | `test_evidence.py` | SPAR and synthetic people instead of MA-52 |
 
 # %% [markdown]
 # ## References

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from piumar_lib.data.skeleton import MIRROR
+from piumar_lib.transport import frames_at
 
 
 def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
@@ -23,15 +24,12 @@ def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
         x: Clips.
         strength: Standard deviation of the log speed.
     """
-    batch, time, channels = x.shape
+    batch, time, _ = x.shape
     knots = strength * torch.randn(batch, 1, 5, device=x.device)
     speed = torch.nn.functional.interpolate(knots, size=time - 1, mode="linear").exp()[:, 0]
     clock = torch.cat([torch.zeros_like(speed[:, :1]), speed.cumsum(1)], dim=1)
     position = clock / clock[:, -1:] * (time - 1)
-    left = position.long().clamp_max(time - 2)
-    weight = (position - left)[..., None]
-    index = left[..., None].expand(batch, time, channels)
-    return (1 - weight) * x.gather(1, index) + weight * x.gather(1, index + 1)
+    return frames_at(x, position)
 
 
 def scale_amplitude(x: Tensor, strength: float = 0.3) -> Tensor:

@@ -178,10 +178,23 @@ def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
         Shape ``(...,)``; where all risks are equal the gradient is that of the mean.
     """
     _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
-    variance = risks.var(-1, unbiased=False)
+    return risks.mean(-1) + math.sqrt(2 * rho) * deviation(risks)
+
+
+def deviation(risks: Tensor, shares: Tensor | None = None) -> Tensor:
+    """Biased standard deviation ``sqrt(V)`` of risks ``(..., groups)``, shape ``(...,)``.
+
+    Where all risks are equal the gradient is zero, not infinite.
+
+    Args:
+        risks: Shape ``(..., groups)``.
+        shares: How much each group counts, sum one, shape ``(..., groups)``; evenly without.
+    """
+    shares = torch.full_like(risks, 1 / risks.shape[-1]) if shares is None else shares
+    middle = (shares * risks).sum(-1, keepdim=True)
+    variance = (shares * (risks - middle).square()).sum(-1)
     safe = torch.where(variance > 0, variance, 1.0)
-    deviation = torch.where(variance > 0, safe.sqrt(), 0.0)
-    return risks.mean(-1) + math.sqrt(2 * rho) * deviation
+    return torch.where(variance > 0, safe.sqrt(), 0.0)
 
 
 def _value(risks: Tensor, weights: Tensor) -> Robust:

@@ -19,11 +19,14 @@ class Prediction:
         logits: The decision, shape ``(batch, classes)``.
         view_logits: Each view's own decision; empty unless the plug makes two views.
         frames: Each view's features before averaging, ``(batch, steps, width)``.
+        early: The first view's features after the first layer behind the plug, where style still
+            shows, ``(batch, steps, width)``.
     """
 
     logits: Tensor
     view_logits: list[Tensor] = field(default_factory=list)
     frames: list[Tensor] = field(default_factory=list)
+    early: Tensor | None = None
 
 
 class Recognizer(nn.Module):
@@ -74,12 +77,13 @@ class Recognizer(nn.Module):
         x = self.backbone[: self.at]((x - self.mean) / self.scale)
         views = [x] if self.plug is None else self.plug.views(x, y)
         # Views share one pass, so that batch normalisation sees in training what it sees later.
-        frames = self.backbone[self.at :](torch.cat(views)).chunk(len(views))
+        layers = self.backbone[self.at :]
+        early = layers[:1](torch.cat(views))
+        frames = layers[1:](early).chunk(len(views))
         pooled = [view.mean(1) for view in frames]
-        if len(pooled) == 1:
-            return Prediction(self.head(pooled[0]), [], list(frames))
-        fused = self.plug.fusion(*pooled)
-        return Prediction(self.head(fused), [self.head(view) for view in pooled], list(frames))
+        logits = [self.head(view) for view in pooled] if len(views) > 1 else []
+        fused = self.plug.fusion(*pooled) if len(views) > 1 else pooled[0]
+        return Prediction(self.head(fused), logits, list(frames), early[: len(x)])
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # Before training the statistics are scalars, afterwards one number for each channel.

@@ -167,7 +167,7 @@ def perturb(
     y: Tensor | None = None,
     scale: float = 1.0,
     probability: float = 0.5,
-    noise: str = "independent",
+    noise: str | Tensor = "independent",
     transform: str = "fft",
 ) -> Tensor:
     """Variance-guided spectral perturbation of a batch: ``log|X| + scale sd eps``, phases kept.
@@ -178,7 +178,7 @@ def perturb(
             perturbs what tells classes apart.
         scale: Size s of the perturbation, in standard deviations.
         probability: Chance of each clip to be perturbed.
-        noise: See `draw_noise`.
+        noise: See `draw_noise`; or the noise itself, as from `adversarial_noise`.
         transform: See `to_spectrum`.
 
     Returns:
@@ -189,7 +189,9 @@ def perturb(
         with torch.no_grad():  # the noise is given; gradients pass through the clip alone
             level = log_amplitude(spectrum)
             deviation = style_deviation(level, y)
-            eps = draw_noise(style_residual(level, y), noise, deviation=deviation)
+            eps = noise
+            if isinstance(noise, str):
+                eps = draw_noise(style_residual(level, y), noise, deviation=deviation)
             chosen = torch.rand(len(x), 1, 1, device=x.device) < probability
             log_gain = scale * deviation * eps * chosen
         moved = from_spectrum(apply_gain(spectrum, log_gain), x.shape[1])

@@ -20,7 +20,8 @@ from torch.nn import functional as F
 from piumar_lib import spectrum, transport
 
 TRANSPORTS = ("exact", "sinkhorn")
-MASSES = ("motion", "uniform")
+MASSES = ("motion", "uniform", "learned", "above noise")
+FUSIONS = ("minimum", "mean", "fall back", "learned")
 
 
 class TemporalBranch(nn.Module):
@@ -31,16 +32,19 @@ class TemporalBranch(nn.Module):
         steps: Canonical steps K; by default as many as the clip has frames.
         transport: ``"exact"`` (monotone plan to equal steps) or ``"sinkhorn"`` (entropic plan to
             learnable anchors, with a temporal prior that keeps the order).
-        mass: ``"motion"``, or ``"uniform"`` as a control: the same resampling, nothing aligned.
+        mass: ``"motion"``; ``"uniform"`` as a control (the same resampling, nothing aligned);
+            ``"learned"``, motion times a learned factor for each moment; ``"above noise"``, only
+            motion beyond the clip's median, as the rest may be the sensor's noise.
         amplitude_step: Share alpha of the way towards unit spread, on a logarithmic scale:
             ``x s^-alpha``, with ``s^2`` the mean over channels of the variance over time; 0 to omit.
             (McCann's interpolation would leave the spread ``(1 - alpha) s + alpha``.)
         anchors: Number of anchors of ``"sinkhorn"`` if ``steps`` is not given.
+        floor: Where the share of evenly spread mass starts; it is learned.
         epsilon, prior: Temperature and weight of the temporal prior, for ``"sinkhorn"``.
         iterations: Sinkhorn iterations.
 
     Raises:
-        ValueError: If an option is unknown.
+        ValueError: If an option is unknown, or ``floor`` is not in (0, 1).
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class TemporalBranch(nn.Module):
         epsilon: float = 0.05,
         prior: float = 4.0,
         iterations: int = 30,
+        floor: float = 0.5,
     ) -> None:
         super().__init__()
         if transport not in TRANSPORTS:
@@ -63,7 +68,13 @@ class TemporalBranch(nn.Module):
         self.transport, self.mass, self.steps = transport, mass, steps
         self.amplitude_step = amplitude_step
         self.epsilon, self.prior, self.iterations = epsilon, prior, iterations
-        self.floor_logit = nn.Parameter(torch.zeros(()))  # the floor starts at sigmoid(0) = 0.5
+        if not 0 < floor < 1:
+            raise ValueError(f"floor: {floor} is no share. Choose it in (0, 1).")
+        self.floor_logit = nn.Parameter(torch.logit(torch.tensor(float(floor))))
+        if mass == "learned":
+            self.score = nn.Linear(channels, 1)
+            nn.init.zeros_(self.score.weight)  # at first, motion alone decides
+            nn.init.zeros_(self.score.bias)
         if transport == "sinkhorn":
             self.anchors = nn.Parameter(torch.randn(steps or anchors, channels))
 
@@ -77,6 +88,10 @@ class TemporalBranch(nn.Module):
         energy = transport.motion_energy(x)
         if self.mass == "uniform":
             energy = torch.ones_like(energy)
+        if self.mass == "learned":
+            energy = energy * self.score(F.layer_norm(x, x.shape[-1:]))[..., 0].clamp(-3, 3).exp()
+        if self.mass == "above noise":
+            energy = (energy - energy.median(1, keepdim=True).values).clamp_min(0)
         return transport.time_mass(energy, self.floor)
 
     def plan(self, x: Tensor) -> Tensor:
@@ -100,7 +115,7 @@ class TemporalBranch(nn.Module):
             wide = transport.at_least_single(x)
             aligned = transport.barycentric_projection(self.plan(wide), wide)
             if self.amplitude_step:
-                spread = wide.var(1, unbiased=False).mean(-1)[:, None, None] + 1e-8
+                spread = transport.variance_over_time(wide).mean(-1)[:, None, None] + 1e-8
                 aligned = aligned * spread.pow(-self.amplitude_step / 2)
         return aligned.to(x.dtype)
 
@@ -147,39 +162,112 @@ class FrequencyBranch(nn.Module):
             )
         self.scale, self.probability, self.variance = scale, probability, variance
         self.noise, self.transform = noise, transform
+        self.given: Tensor | None = None  # noise for the next batch, such as the worst direction
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Perturb ``x`` ``(batch, time, channels)``; ``y`` ``(batch,)`` are its classes."""
         if not self.training or self.scale == 0:
             return x
+        noise = self.noise if self.given is None else self.given
         y = y if self.variance == "within" else None
-        return spectrum.perturb(x, y, self.scale, self.probability, self.noise, self.transform)
+        return spectrum.perturb(x, y, self.scale, self.probability, noise, self.transform)
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """The perturbed clip alone."""
         return [self(x, y)]
 
 
-class ConsistencyFusion(nn.Module):
-    """Fuse two views by how well they agree.
+class Reclock(nn.Module):
+    """Transport as augmentation: play clips on the clocks of others; the identity in evaluation.
 
-    ``g = sigmoid(w cos(a, b) + b)``; fused = ``g mean(a, b) + (1 - g) min(a, b)``: where views
-    disagree, only what both of them see is kept.
+    Where `TemporalBranch` takes tempo away, this varies it, by as much as real clips of the class
+    differ: the twin in time of `FrequencyBranch`. A clip goes a random part of the way
+    (`piumar_lib.transport.reclock`) to the clock of another clip of its class.
+
+    Args:
+        probability: Chance of each clip.
+        floor: Share of the clocks' mass that is spread evenly, in (0, 1).
+        amplitude: Go the same part of the way to the other clip's size of movement, on a
+            logarithmic scale.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, probability: float = 0.5, floor: float = 0.5, amplitude: bool = False) -> None:
         super().__init__()
+        if not (0 <= probability <= 1 and 0 < floor < 1):
+            raise ValueError(
+                f"probability, floor: {probability}, {floor} are out of range. "
+                "Choose probability in [0, 1] and floor in (0, 1)."
+            )
+        self.probability, self.floor, self.amplitude = probability, floor, amplitude
+
+    @torch.no_grad()
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Re-clock ``x`` ``(batch, time, channels)``; ``y`` ``(batch,)`` are its classes."""
+        if not self.training:
+            return x
+        wide = transport.at_least_single(x)
+        # Somebody else of the class, at random; the clip itself if there is nobody.
+        draw = torch.rand(len(x), len(x), device=x.device)
+        if y is not None:
+            draw = draw.masked_fill(y[:, None] != y, -1)
+        other = draw.fill_diagonal_(-0.5).argmax(1)
+        share = torch.rand(len(x), 1, device=x.device)
+        share = share * (torch.rand(len(x), 1, device=x.device) < self.probability)
+        mass = transport.time_mass(transport.motion_energy(wide), self.floor)
+        moved = transport.reclock(wide, mass, mass[other], share)
+        if self.amplitude:
+            mean = moved.mean(1, keepdim=True)
+            size = (transport.variance_over_time(wide).mean(-1) + 1e-8).sqrt()[:, None]
+            moved = mean + (size[other] / size).pow(share)[..., None] * (moved - mean)
+        return moved.to(x.dtype)
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The re-clocked clip alone."""
+        return [self(x, y)]
+
+
+class ConsistencyFusion(nn.Module):
+    """Fuse two views by how well they agree: ``g = sigmoid(w cos(a, b) + b)``, in (0, 1).
+
+    Args:
+        kind: ``"minimum"``: ``g mean(a, b) + (1 - g) min(a, b)``; where views disagree, only what both
+            of them see is kept. ``"fall back"``: ``g mean(a, b) + (1 - g) b``; where they disagree,
+            the second view alone decides. ``"learned"``: ``g a + (1 - g) b``, with g from a linear
+            layer on both views' features. ``"mean"``: ``mean(a, b)``.
+        width: Channels of the features; needed for ``"learned"`` only.
+
+    Raises:
+        ValueError: If the kind is unknown, or lacks its width.
+    """
+
+    def __init__(self, kind: str = "minimum", width: int | None = None) -> None:
+        super().__init__()
+        if kind not in FUSIONS or (kind == "learned" and not width):
+            raise ValueError(
+                f"kind, width: {kind!r}, {width} do not go together. Choose kind from {FUSIONS}; "
+                "'learned' needs the features' width."
+            )
+        self.kind = kind
         self.weight = nn.Parameter(torch.ones(()))
         self.bias = nn.Parameter(torch.zeros(()))
+        if kind == "learned":
+            self.choose = nn.Linear(2 * width, 1)
 
     def gate(self, a: Tensor, b: Tensor) -> Tensor:
-        """Trust in the mean, in (0, 1), shape ``(batch, ..., 1)``."""
+        """Trust in the mean (for ``"learned"``, in ``a``), in (0, 1), shape ``(batch, ..., 1)``."""
+        if self.kind == "learned":
+            return self.choose(torch.cat([a, b], dim=-1)).sigmoid()
         return torch.sigmoid(self.weight * F.cosine_similarity(a, b, dim=-1) + self.bias)[..., None]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Fuse features of equal shape ``(batch, ..., channels)`` to the same shape."""
+        mean = (a + b) / 2
+        if self.kind == "mean":
+            return mean
         g = self.gate(a, b)
-        return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+        if self.kind == "learned":
+            return torch.lerp(b, a, g)
+        return g * mean + (1 - g) * (torch.minimum(a, b) if self.kind == "minimum" else b)
 
 
 class TFAM(nn.Module):
@@ -190,19 +278,24 @@ class TFAM(nn.Module):
     supervises each, and asks them to agree.
 
     Args:
-        temporal: The temporal branch, or None for an identity view (a control).
-        frequency: The frequency branch, or None for an identity view (a control).
+        temporal: The temporal branch (or `Reclock`), or None for an identity view.
+        frequency: The frequency branch, or None for an identity view.
+        fusion: How views are fused; by default `ConsistencyFusion` with the minimum.
     """
 
     def __init__(
-        self, temporal: TemporalBranch | None = None, frequency: FrequencyBranch | None = None
+        self,
+        temporal: TemporalBranch | Reclock | None = None,
+        frequency: FrequencyBranch | None = None,
+        fusion: ConsistencyFusion | None = None,
     ) -> None:
         super().__init__()
-        self.temporal, self.frequency, self.fusion = temporal, frequency, ConsistencyFusion()
+        self.temporal, self.frequency = temporal, frequency
+        self.fusion = fusion or ConsistencyFusion()
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """The aligned and the perturbed view of ``x``, both ``(batch, steps, channels)``."""
-        aligned = x if self.temporal is None else self.temporal(x)
+        aligned = x if self.temporal is None else self.temporal(x, y)
         perturbed = x if self.frequency is None else self.frequency(x, y)
         if aligned.shape[1] != perturbed.shape[1]:
             # As many steps as the aligned view, evenly; in full precision, as there.

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 from tqdm import tqdm
 
 from piumar_lib.augment import augment
 from piumar_lib.data.sequences import Sequences
-from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.tfam import js_divergence
-from piumar_lib.transport import frame_law_spread
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.recognizer import Recognizer
 
 
 @dataclass(frozen=True)
@@ -26,9 +24,6 @@ class Settings:
         batch: Clips in a step.
         rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
         weight_decay: Of AdamW.
-        supervision: Weight of each view's own cross-entropy.
-        consistency: Weight of the Jensen-Shannon divergence between the views.
-        regulariser: Weight of the Wasserstein regulariser on the first view's features.
         augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
         seed: Fixes batches, augmentation and perturbation (not the model's own initialisation).
     """
@@ -37,29 +32,15 @@ class Settings:
     batch: int = 64
     rate: float = 3e-3
     weight_decay: float = 1e-2
-    supervision: float = 0.5
-    consistency: float = 1.0
-    regulariser: float = 0.01
     augmentation: str = ""
     seed: int = 0
-
-
-def training_loss(prediction: Prediction, y: Tensor, settings: Settings) -> Tensor:
-    """Cross-entropy of the decision and, for two views, supervision, consistency, regulariser."""
-    loss = F.cross_entropy(prediction.logits, y)
-    if prediction.view_logits:
-        temporal, frequency = prediction.view_logits
-        views = F.cross_entropy(temporal, y) + F.cross_entropy(frequency, y)
-        loss = loss + settings.supervision * views
-        loss = loss + settings.consistency * js_divergence(temporal, frequency)
-        loss = loss + settings.regulariser * frame_law_spread(prediction.frames[0], y)
-    return loss
 
 
 def fit(
     model: Recognizer,
     data: Sequences,
     settings: Settings | None = None,
+    objective: Objective | None = None,
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> list[float]:
@@ -69,6 +50,7 @@ def fit(
         model: Is moved to ``device``; its input standardisation is learned from ``data``.
         data: Training clips.
         settings: See `Settings`.
+        objective: What to minimise; by default the mean cross-entropy (ERM).
         device: Where to train.
         progress: Show a progress bar.
 
@@ -79,47 +61,81 @@ def fit(
         ValueError: If the data has more classes than the model.
         FloatingPointError: If the loss is not finite any more.
     """
-    settings = settings or Settings()
     if data.classes > model.head.out_features:
         raise ValueError(
             f"data: {data.classes} classes, but the model has {model.head.out_features}. "
             "Build it with Recognizer(..., classes=data.classes)."
         )
-    model.to(device).train()
-    x, y = torch.as_tensor(data.x, device=device), torch.as_tensor(data.y, device=device)
-    model.standardise(x)
-    optimiser = torch.optim.AdamW(
-        model.parameters(), lr=settings.rate, weight_decay=settings.weight_decay
+    clips = Clips(
+        torch.as_tensor(data.x, device=device),
+        torch.as_tensor(data.y, device=device),
+        torch.as_tensor(np.unique(data.person, return_inverse=True)[1], device=device),
+        torch.arange(len(data), device=device),
     )
-    # At least two clips a batch, because variances are taken over it.
-    batches = max(1, round(len(y) / settings.batch))
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, settings.rate, total_steps=settings.epochs * batches
-    )
-    history = []
+    model.to(device).standardise(clips.x)
+    return fit_clips(model, clips, settings or Settings(), objective or Objective(), progress)
+
+
+def fit_clips(
+    model: Recognizer, clips: Clips, settings: Settings, objective: Objective, progress: bool = False
+) -> list[float]:
+    """The loop of `fit`, on clips that are on the model's device already."""
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
+        objective.to(clips.x.device).start(model, clips, settings)
+        model.train()
+        optimiser = torch.optim.AdamW(
+            [*model.parameters(), *objective.parameters()],
+            lr=settings.rate,
+            weight_decay=settings.weight_decay,
+        )
+        total = settings.epochs * len(batches(clips.person, settings.batch, objective.people))
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=total)
+        history = []
         epochs = tqdm(range(settings.epochs), desc="training", disable=not progress)
         for epoch in epochs:
+            objective.before_epoch(clips, epoch)
             losses = []
-            for index in torch.randperm(len(y), device=device).tensor_split(batches):
-                clips = x[index]
+            for index in batches(clips.person, settings.batch, objective.people):
+                batch = clips.take(index)
                 if settings.augmentation:
-                    clips = augment(clips, settings.augmentation)
-                loss = training_loss(model(clips, y[index]), y[index], settings)
-                if not torch.isfinite(loss):
-                    raise FloatingPointError(
-                        f"loss is {loss.item()} in epoch {epoch + 1} with rate={settings.rate}. "
-                        "Lower the learning rate, or look for extreme values in the data."
-                    )
-                optimiser.zero_grad()
-                loss.backward()
-                optimiser.step()
+                    batch = replace(batch, x=augment(batch.x, settings.augmentation))
+                try:
+                    losses.append(objective.update(model, batch, optimiser))
+                except FloatingPointError as error:
+                    where = f"epoch {epoch + 1} with rate={settings.rate}"
+                    raise FloatingPointError(f"{where}: {error}") from error
                 schedule.step()
-                losses.append(loss.detach())
             history.append(torch.stack(losses).mean().item())
             epochs.set_postfix(loss=f"{history[-1]:.3f}")
     return history
+
+
+def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor]:
+    """Deal all clips into batches at random: each clip once, in batches of nearly equal size.
+
+    Args:
+        person: Who made each clip, shape ``(n,)``.
+        size: Clips in a batch, about.
+        people: Draw each batch from so many people, evenly; None deals regardless of people.
+
+    Returns:
+        Places of the clips of each batch. With ``people``, whoever has many clips comes more often.
+    """
+    order = torch.randperm(len(person), device=person.device)
+    if people is None:
+        # At least two clips a batch, because variances are taken over it.
+        return list(order.tensor_split(max(1, round(len(order) / size))))
+    hands = []
+    for p in person.unique():
+        own = order[person[order] == p]
+        dealt = own.tensor_split(max(1, round(len(own) * people / size)))
+        # Each person's hands are spread over the epoch, so that neighbours are different people.
+        at = (torch.arange(len(dealt)) + torch.rand(len(dealt))) / len(dealt)
+        hands += zip(at.tolist(), dealt, strict=True)
+    hands = [hand for _, hand in sorted(hands, key=lambda pair: pair[0])]
+    groups = np.array_split(np.arange(len(hands)), max(1, round(len(hands) / people)))
+    return [torch.cat([hands[k] for k in group]) for group in groups]
 
 
 @torch.no_grad()

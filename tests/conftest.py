@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from piumar_lib import experiments
 from piumar_lib.data import Sequences
+from piumar_lib.experiments import Experiment
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
@@ -29,3 +33,40 @@ def toy() -> Sequences:
     x = np.sin(2 * np.pi * (1 + 2 * y)[:, None, None] * time[:, None] + phase)
     x = x + 0.1 * rng.standard_normal(x.shape) + person[:, None, None]
     return Sequences(x, y, person, class_names=("slow", "fast"), name="toy")
+
+
+@pytest.fixture
+def own(toy, tmp_path) -> str:
+    """A reader's own file: six people of 16 clips."""
+    path = tmp_path / "own.npz"
+    np.savez(path, X=toy.x, y=toy.y, person=toy.person)
+    return str(path)
+
+
+@pytest.fixture
+def own_of(tmp_path) -> Callable[[int], str]:
+    """Writes a reader's own file of so many people, four clips of each."""
+
+    def write(people: int) -> str:
+        rng, n = np.random.default_rng(people), 4 * people
+        y, person = np.arange(n) % 2, np.arange(n) // 4
+        x = rng.standard_normal((n, 8, 3)) + 3 * y[:, None, None]
+        path = tmp_path / f"own-{people}.npz"
+        np.savez(path, X=x, y=y, person=person)
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def computed(monkeypatch) -> list[Experiment]:
+    """Experiments that were computed, by a stand-in that takes no time."""
+    seen = []
+
+    def fake(experiment: Experiment) -> dict:
+        seen.append(experiment)
+        right = 10 * experiment.fold + experiment.seed + 1
+        return experiment.key() | {"people": {str(experiment.fold): [right, 100]}}
+
+    monkeypatch.setattr(experiments, "run", fake)
+    return seen

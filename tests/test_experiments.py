@@ -5,36 +5,26 @@ from __future__ import annotations
 import json
 import re
 import subprocess
-from dataclasses import asdict
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy import stats
 
 from piumar_lib import experiments, metrics
 from piumar_lib.experiments import (
-    METHODS,
+    ROOT,
     Experiment,
-    build,
-    folds,
-    leave_people_out,
-    load_fold,
+    experiment,
     provenance,
     read_records,
     run,
     run_all,
-    scores_by_person,
-    summarise,
 )
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+from piumar_lib.folds import load_fold, load_search_fold
+from piumar_lib.girl import GIRL
+from piumar_lib.methods import resolve
 
-
-@pytest.fixture
-def own(toy, tmp_path):
-    """A reader's own file: six people of 16 clips."""
-    path = tmp_path / "own.npz"
-    np.savez(path, X=toy.x, y=toy.y, person=toy.person)
-    return str(path)
+SHORT = {"epochs": 1}
 
 
 @pytest.fixture
@@ -43,164 +33,105 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def computed(monkeypatch):
-    """Experiments that were computed, by a stand-in that takes no time."""
-    seen = []
+def fitted(monkeypatch):
+    """What was trained: model, data, settings and objective."""
+    seen, fit = [], experiments.fit
 
-    def fake(experiment):
-        seen.append(experiment)
-        right = 10 * experiment.fold + experiment.seed + 1
-        return asdict(experiment) | {"people": {str(experiment.fold): [right, 100]}}
+    def spy(*parts):
+        seen.append(parts)
+        return fit(*parts)
 
-    monkeypatch.setattr(experiments, "run", fake)
+    monkeypatch.setattr(experiments, "fit", spy)
     return seen
 
 
 def plan(n, **changes):
-    options = {"data": "spar", "method": "ERM", "seed": 0} | changes
-    return [Experiment(fold=fold, **options) for fold in range(n)]
-
-
-# Folds
-
-
-@pytest.mark.parametrize("data", ["spar-repetitions", "spar-own-tempo", "spar-windows", "own"])
-def test_every_person_is_held_out_once_and_never_trained_on(data, own):
-    data = own if data == "own" else data
-    held_out, everyone = [], set()
-    for fold in folds(data):
-        train, test, kind = load_fold(data, fold)
-        assert not set(train.people) & set(test.people)
-        assert kind == ("any" if data == own else "sensor")
-        assert train.class_names == test.class_names and train.x.shape[1:] == test.x.shape[1:]
-        held_out += test.people.tolist()
-        everyone |= {*train.people.tolist(), *test.people.tolist()}
-        if data != own:
-            assert test.people.tolist() == [fold + 1]
-    assert sorted(held_out) == sorted(everyone)
-    assert len(folds(data)) == (5 if data == own else 10)
-
-
-def test_synthetic_populations_never_meet():
-    seen, first_clips = set(), []
-    for fold in (0, *folds("synthetic")):
-        train, test, kind = load_fold("synthetic", fold)
-        assert kind == "skeleton" and len(train.people) == 40 and len(test.people) == 20
-        assert not set(train.people) & set(test.people)
-        assert not seen & set(test.people)
-        seen |= set(test.people)
-        first_clips += [train.x[0], test.x[0]]
-    assert len(np.unique(np.stack(first_clips).round(6), axis=0)) == 12
-    assert list(folds("synthetic")) == [5, 6, 7, 8, 9]
-
-
-def test_plan_goes_seed_by_seed_through_every_fold_and_method(own):
-    wanted = leave_people_out(own, ["ERM", "TFAM"], seeds=2, epochs=7)
-    assert wanted[:3] == [
-        Experiment(own, "ERM", 0, 0, 7),
-        Experiment(own, "TFAM", 0, 0, 7),
-        Experiment(own, "ERM", 1, 0, 7),
-    ]
-    assert wanted[-1] == Experiment(own, "TFAM", 4, 1, 7) and len(set(wanted)) == len(wanted) == 20
-    assert {e.method for e in leave_people_out(own)} == set(METHODS)
-
-
-def write(path, toy, people):
-    chosen = np.isin(toy.person, range(people))
-    np.savez(path, X=toy.x[chosen], y=toy.y[chosen], person=toy.person[chosen])
-    return str(path)
-
-
-def test_a_name_that_begins_like_the_courses_data_is_still_ones_own(toy, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    write("spar-of-mine.npz", toy, 6)
-    assert len(folds("spar-of-mine.npz")) == 5 and load_fold("spar-of-mine.npz", 0)[2] == "any"
-
-
-def test_few_people_make_few_folds(toy, tmp_path):
-    three = write(tmp_path / "three.npz", toy, 3)
-    assert [load_fold(three, k)[1].people.tolist() for k in folds(three)] == [[0], [1], [2]]
-    with pytest.raises(ValueError, match=r"fold: 3 is out of range for .*three.npz. .*range\(0, 3\)"):
-        load_fold(three, 3)
-    one = write(tmp_path / "one.npz", toy, 1)
-    with pytest.raises(ValueError, match=r"data: .*one.npz has one person. .* at least 2"):
-        load_fold(one, 0)
-
-
-def test_unknown_names_are_refused(own):
-    for call in (folds, lambda data: load_fold(data, 0)):
-        with pytest.raises(ValueError, match="data: 'mnist' .* spar-repetitions, .* .npz"):
-            call("mnist")
-    with pytest.raises(FileNotFoundError, match="nowhere.npz"):
-        folds("nowhere.npz")
-    with pytest.raises(ValueError, match="method: 'magic' .* ERM, augmentation"):
-        run(Experiment(own, "magic", 0, 0))
+    options = {"data": "spar-windows", "method": "ERM", "seed": 0} | changes
+    return [experiment(fold=fold, **options) for fold in range(n)]
 
 
 # One record
 
 
-def test_methods_are_what_they_are_called(toy):
-    plugs = {name: build(name, toy, 0).plug for name in METHODS}
-    assert plugs["ERM"] is None and plugs["augmentation"] is None
-    assert (plugs["temporal"].transport, plugs["temporal"].mass) == ("exact", "motion")
-    assert plugs["temporal, Sinkhorn"].transport == "sinkhorn"
-    assert isinstance(plugs["frequency"], FrequencyBranch)
-    views = {name: (p.temporal, p.frequency) for name, p in plugs.items() if isinstance(p, TFAM)}
-    assert views.pop("two identity views") == (None, None)
-    assert set(views) == {"uniform mass", "TFAM", "TFAM + augmentation"}
-    for name, (temporal, frequency) in views.items():
-        assert isinstance(temporal, TemporalBranch) and isinstance(frequency, FrequencyBranch)
-        assert temporal.mass == ("uniform" if name == "uniform mass" else "motion")
-    assert all((" augmentation" in f" {name}") == m.augmented for name, m in METHODS.items())
-    assert all(m.about for m in METHODS.values())
+def test_an_experiment_is_known_by_all_its_hyperparameters():
+    short = experiment("d", "GIRL", 1, 2, {"groups": 8.0}, search=True)
+    assert dict(short.knobs) == resolve("GIRL", {"groups": 8}) and short.search
+    assert short == experiment("d", "GIRL", 1, 2, resolve("GIRL", {"groups": 8}), search=True)
+    assert short.key() == {
+        "data": "d", "method": "GIRL", "fold": 1, "seed": 2, "knobs": dict(short.knobs), "search": True
+    }  # fmt: skip
+    assert list(dict(short.knobs)) == sorted(resolve("GIRL"))
 
 
-def test_build_depends_on_its_seed_alone(toy):
-    first, same, other = (build("TFAM", toy, seed).head.weight for seed in (1, 1, 2))
-    assert first.equal(same) and not first.equal(other)
-    erm = build("ERM", toy, 1)
-    assert erm.backbone[0].conv.weight.equal(build("TFAM", toy, 1).backbone[0].conv.weight)
-
-
-@pytest.mark.parametrize("method", METHODS)
-def test_own_data_go_through_every_method(method, own, monkeypatch):
-    fitted = []
-    fit = experiments.fit
-
-    def spy(model, data, settings):
-        fitted.append((data, settings))
-        return fit(model, data, settings)
-
-    monkeypatch.setattr(experiments, "fit", spy)
-    record = run(Experiment(own, method, fold=0, seed=4, epochs=1))
-    ((data, settings),) = fitted
-    assert data.people.tolist() == [1, 2, 3, 4]  # the record's people are the others
-    assert (settings.epochs, settings.seed) == (1, 4)
+@pytest.mark.parametrize("method", ["ERM", "TFAM + augmentation", "GroupDRO"])
+def test_people_of_a_record_were_not_trained_on(method, own, fitted):
+    record = run(experiment(own, method, fold=0, seed=4, knobs=SHORT | {"batch": 24}))
+    ((_, data, settings, _),) = fitted
+    assert data.people.tolist() == [1, 2, 3, 4] and list(record["people"]) == ["0", "5"]
+    assert (settings.epochs, settings.batch, settings.seed) == (1, 24, 4)
     assert settings.augmentation == ("any" if "augmentation" in method else "")
-    assert list(record["people"]) == ["0", "5"]
     assert [clips for _, clips in record["people"].values()] == [16, 16]
     right = sum(correct for correct, _ in record["people"].values())
     assert record["accuracy"] == pytest.approx(right / 32, abs=1e-6)
-    assert 0 <= record["macro_f1"] <= 1 and record["seconds"] > 0
+    assert 0 <= record["macro_f1"] <= 1 and record["seconds"] > 0 and "failed" not in record
     assert json.loads(json.dumps(record)) == record
 
 
+def test_a_search_trains_and_judges_on_its_own_fold(own, fitted):
+    record = run(experiment(own, "ERM", 1, 0, SHORT, search=True))
+    train, unseen, _ = load_search_fold(own, 1)
+    trained = fitted[0][1].people.tolist()
+    assert trained == train.people.tolist() != load_fold(own, 1).train.people.tolist()
+    assert list(record["people"]) == [str(p) for p in unseen.people] and record["search"] is True
+
+
+def test_knobs_reach_the_objective_and_the_seed_the_model(own, fitted):
+    for seed in (3, 3, 4):
+        run(experiment(own, "GIRL", 0, seed, SHORT | {"groups": 16, "weight": 0.3}))
+    models, _, _, objectives = zip(*fitted, strict=True)
+    assert isinstance(objectives[0], GIRL) and (objectives[0].groups, objectives[0].weight) == (16, 0.3)
+    first, same, other = (model.head.weight for model in models)
+    assert first.equal(same) and not first.equal(other)
+
+
 def test_a_record_counts_the_clips_that_were_recognised(own, monkeypatch):
-    _, test, _ = load_fold(own, 0)
-    answers = np.where(np.arange(len(test)) % 4 == 0, 1 - test.y, test.y)
+    unseen = load_fold(own, 0).unseen
+    answers = np.where(np.arange(len(unseen)) % 4 == 0, 1 - unseen.y, unseen.y)
 
     def predict(model, data):
-        assert data.people.tolist() == test.people.tolist()  # judged on people it has not seen
+        assert data.people.tolist() == unseen.people.tolist()  # judged on people it has not seen
         return np.eye(2)[answers]
 
     monkeypatch.setattr(experiments, "predict", predict)
-    record = run(Experiment(own, "ERM", 0, 0, epochs=1))
-    scores = metrics.accuracy_by_person(answers == test.y, test.person)
+    record = run(experiment(own, "ERM", 0, 0, SHORT))
+    scores = metrics.accuracy_by_person(answers == unseen.y, unseen.person)
     assert {int(p): k / n for p, (k, n) in record["people"].items()} == pytest.approx(scores)
     assert record["accuracy"] == pytest.approx(0.75)
-    macro, _ = metrics.f1(test.y, answers, 2)
+    macro, _ = metrics.f1(unseen.y, answers, 2)
     assert record["macro_f1"] == pytest.approx(macro, abs=1e-6)
+
+
+def test_groups_of_which_nobody_is_in_a_batch_do_no_harm(own_of):
+    record = run(experiment(own_of(3), "GIRL", 0, 0, {"epochs": 3, "batch": 3, "groups": 20}))
+    assert "failed" not in record and list(record["people"]) == ["0"]
+
+
+# Trainings that diverge
+
+
+@pytest.mark.parametrize(("method", "rate"), [("Fish", 1e30), ("ERM", 1e12)])
+def test_a_training_that_diverges_is_a_record_too(own, method, rate):
+    record = run(experiment(own, method, 0, 0, SHORT | {"rate": rate}))
+    assert record["failed"] and record["people"] == {"0": [0, 16], "5": [0, 16]}
+    assert (record["accuracy"], record["macro_f1"]) == (0, 0)
+
+
+def test_others_go_on_when_one_diverges(own, path):
+    rates = (1e-3, 1e30, 1e-2)
+    wanted = [experiment(own, "Fish", 0, 0, SHORT | {"rate": rate}) for rate in rates]
+    records = run_all(wanted, path, progress=False)
+    assert ["failed" in record for record in records] == [False, True, False]
+    assert read_records(path) == records == run_all(wanted, path, progress=False)
 
 
 # Many records
@@ -215,12 +146,22 @@ def test_nothing_is_computed_twice(computed, path):
 
 
 @pytest.mark.parametrize(
-    "change", [{"data": "other"}, {"method": "TFAM"}, {"seed": 1}, {"epochs": 3}]
+    "change",
+    [{"data": "other"}, {"method": "TFAM"}, {"seed": 1}, {"knobs": SHORT}, {"search": True}],
 )
 def test_another_experiment_is_not_taken_for_the_same(computed, path, change):
     run_all(plan(1), path, progress=False)
     run_all(plan(1, **change), path, progress=False)
     assert computed == plan(1) + plan(1, **change)
+    run_all(plan(1, **change), path, progress=False)
+    assert len(computed) == 2
+
+
+def test_values_that_are_equal_are_the_same_experiment(computed, path):
+    wanted = [plan(1, method="GIRL", knobs={"weight": one, "groups": one})[0] for one in (1, 1.0)]
+    assert len(run_all(wanted, path, progress=False)) == 2 and len(computed) == 1
+    run_all(wanted[::-1], path, progress=False)
+    assert len(computed) == 1
 
 
 def test_records_come_in_the_order_asked_for_and_once_each(computed, path):
@@ -229,6 +170,7 @@ def test_records_come_in_the_order_asked_for_and_once_each(computed, path):
     assert [r["fold"] for r in records] == [2, 1, 0, 0]
     assert len(computed) == len(read_records(path)) == 3
     assert run_all([], path, progress=False) == []
+    assert run_all(iter(plan(2)), path, progress=False) == records[2:0:-1]
 
 
 def test_a_killed_run_loses_only_what_was_in_work(computed, path, monkeypatch):
@@ -282,7 +224,7 @@ def test_a_damaged_line_is_named(computed, path):
 
 
 def test_two_workers_give_the_scores_of_one(own, path):
-    wanted = [Experiment(own, method, 0, 0, epochs=1) for method in ("TFAM + augmentation", "ERM")]
+    wanted = [experiment(own, name, 0, 0, SHORT) for name in ("TFAM + augmentation", "Fish")]
     one = run_all(wanted, path, progress=False)
     two = run_all(wanted, path.with_name("two.jsonl"), workers=2, progress=False)
     for name in ("method", "people", "accuracy", "macro_f1"):
@@ -290,82 +232,38 @@ def test_two_workers_give_the_scores_of_one(own, path):
     assert len(read_records(path.with_name("two.jsonl"))) == 2
 
 
-def test_scores_are_averaged_over_seeds_for_each_person():
-    records = [
-        {"method": "A", "people": {"2": [1, 4], "1": [3, 4]}},
-        {"method": "A", "people": {"2": [3, 4]}},
-        {"method": "B", "people": {"2": [4, 4]}},
-    ]
-    assert scores_by_person(records, "A") == {"1": 0.75, "2": 0.5}
-    assert list(scores_by_person(records, "A")) == ["1", "2"]
-    assert scores_by_person(records, "B") == {"2": 1.0} and scores_by_person(records, "C") == {}
-
-
-def table_records(skip=()):
-    """Two methods, two seeds, ten people in five folds, 20 clips each."""
-    rng = np.random.default_rng(0)
-    return [
-        {"data": "d", "method": method, "seed": seed, "people": {p: [int(rng.integers(better, 20)), 20]}}
-        for better, method in ((5, "ERM"), (12, "new"), (8, "other"))
-        for seed in (0, 1)
-        for p in "abcdefghij"
-        if (method, p) not in skip
-    ]
-
-
-def test_table_by_hand():
-    records = table_records()
-    rows = summarise(records)
-    assert [row.method for row in rows] == ["ERM", "new", "other"]
-    shares = {"ERM": [], "new": [], "other": []}
-    for record in records:
-        shares[record["method"]] += [right / 20 for right, _ in record["people"].values()]
-    shares = {name: np.array(values) for name, values in shares.items()}
-    by_person = {name: values.reshape(2, 10).mean(0) for name, values in shares.items()}
-    p = [stats.wilcoxon(by_person[name] - by_person["ERM"]).pvalue for name in ("new", "other")]
-    assert p[0] < p[1]
-    holm = {"new": 2 * p[0], "other": max(2 * p[0], p[1])}
-    for row in rows:
-        assert row.summary == metrics.summarise(by_person[row.method])
-        per_seed = shares[row.method].reshape(2, 10).mean(1)
-        assert row.seed_deviation == pytest.approx(per_seed.std(ddof=1))
-        if row.method == "ERM":
-            assert row.gain is None and np.isnan(row.p_holm)
-        else:
-            assert row.gain == metrics.compare(by_person[row.method], by_person["ERM"])
-            assert row.p_holm == pytest.approx(holm[row.method])
-    one = summarise([r for r in records if r["seed"] == 0 and r["method"] != "ERM"])
-    assert all(np.isnan(row.seed_deviation) and row.gain is None for row in one)
-    assert summarise(records, baseline="other")[2].gain is None
-
-
-@pytest.mark.parametrize("method", ["ERM", "new"])
-def test_a_table_needs_everyone_under_every_method(method):
-    with pytest.raises(ValueError, match=f"records: {method} was not judged on all people"):
-        summarise(table_records(skip=[(method, "c")]))
-
-
-def test_a_table_is_of_one_data_set():
-    for records in ([], table_records() + [table_records()[0] | {"data": "other"}]):
-        with pytest.raises(ValueError, match="records: of none or several data sets"):
-            summarise(records)
-
-
 # Where a record comes from
 
 
-def test_provenance_is_recorded(computed, path, monkeypatch):
-    assert provenance()["command"] == "notebook"
-    monkeypatch.setattr("sys.argv", ["/anywhere/experiments.py", "--data", "my file.npz"])
+@pytest.fixture
+def called(monkeypatch):
+    """Pretends that a command was typed."""
+    provenance.cache_clear()
+    yield lambda *arguments: monkeypatch.setattr("sys.argv", list(arguments))
+    provenance.cache_clear()
+
+
+def test_provenance_is_recorded(computed, path, called):
+    called("/anywhere/evidence.py", "--data", "my file.npz")
     (record,) = run_all(plan(1), path, progress=False)
-    assert record["command"] == "python -m piumar_lib.experiments --data 'my file.npz'"
+    assert record["command"] == "python -m piumar_lib.evidence --data 'my file.npz'"
     assert re.fullmatch("[0-9a-f]{7,40}|unknown", record["commit"])
     assert re.fullmatch(r"python 3\.\d+\.\d+, torch \S+", record["versions"])
     assert re.fullmatch(r"CPU, \w+, \d+ cores", record["device"])
 
 
+def test_provenance_names_no_folder_of_this_machine(called):
+    called("/anywhere/evidence.py", "--out", str(ROOT / "notebooks" / "results"))
+    assert provenance()["command"] == "python -m piumar_lib.evidence --out notebooks/results"
+
+
+def test_provenance_outside_the_command_line(called):
+    called("/anywhere/ipykernel_launcher.py", "-f", "kernel.json")
+    assert provenance()["command"] == "notebook"
+
+
 @pytest.mark.parametrize("error", [OSError(), subprocess.CalledProcessError(128, "git")])
-def test_provenance_without_git(monkeypatch, error):
+def test_provenance_without_git(called, monkeypatch, error):
     def fail(*_, **__):
         raise error
 
@@ -373,30 +271,34 @@ def test_provenance_without_git(monkeypatch, error):
     assert provenance()["commit"] == "unknown"
 
 
-# Command line
+# Mistakes
 
 
-def test_main_runs_what_is_missing_and_prints_a_table(own, computed, path, capsys):
-    arguments = ["--data", own, "--methods", "ERM", "TFAM", "--seeds", "2", "--epochs", "3"]
-    experiments.main([*arguments, "--out", str(path)])
-    assert len(computed) == 2 * 2 * 5 and {e.epochs for e in computed} == {3}
-    table = capsys.readouterr().out.splitlines()
-    # Folds 0-4 get 1.5, 11.5, ... 41.5 % on average over the two seeds.
-    scores = np.array([0.015, 0.115, 0.215, 0.315, 0.415])
-    low, high = metrics.bootstrap_interval(scores)
-    numbers = f"21.5 [{100 * low:.1f}, {100 * high:.1f}] worst quarter   6.5, worst   1.5"
-    assert table == [f"{'ERM':22s}  {numbers}", f"{'TFAM':22s}  {numbers}", f"records: {path}"]
-    experiments.main([*arguments, "--out", str(path)])
-    assert len(computed) == 20 and capsys.readouterr().out.splitlines() == table
+def test_unknown_methods_data_folds_and_knobs_are_refused(own):
+    with pytest.raises(ValueError, match="method: 'magic' .* ERM, augmentation"):
+        experiment(own, "magic", 0, 0)
+    with pytest.raises(ValueError, match="groups: ERM has no such knob"):
+        experiment(own, "ERM", 0, 0, {"groups": 2})
+    good = experiment(own, "ERM", 0, 0, SHORT)
+    for change, message in (
+        ({"method": "magic"}, "method: 'magic'"),
+        ({"data": "mnist"}, "data: 'mnist'"),
+        ({"fold": 5}, "fold: 5 is out of range"),
+        ({"fold": 9, "search": True}, "fold: 9 is no search fold"),
+        ({"knobs": (("rate", -1),)}, "rate: -1"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            run(replace(good, **change))
 
 
-def test_main_writes_beside_the_evidence_unless_told(own, computed, tmp_path, monkeypatch):
-    monkeypatch.setattr(experiments, "RESULTS", tmp_path)
-    experiments.main(["--data", own, "--methods", "ERM", "--seeds", "1"])
-    assert len(read_records(tmp_path / "own.jsonl")) == 5
+@pytest.mark.parametrize("short", ["y", "person"])
+def test_labels_of_another_length_are_refused(toy, tmp_path, short):
+    arrays = {"X": toy.x, "y": toy.y, "person": toy.person}
+    arrays[short] = arrays[short][:-1]
+    np.savez(tmp_path / "bad.npz", **arrays)
+    with pytest.raises(ValueError, match=rf"{short}: shape \(95,\)"):
+        run(experiment(str(tmp_path / "bad.npz"), "ERM", 0, 0, SHORT))
 
 
-def test_main_refuses_unknown_methods(capsys):
-    with pytest.raises(SystemExit):
-        experiments.main(["--methods", "magic"])
-    assert "invalid choice: 'magic'" in capsys.readouterr().err
+def test_an_experiment_can_be_a_key():
+    assert len({*plan(2), *plan(3)}) == 3 and isinstance(plan(1)[0], Experiment)

@@ -239,6 +239,29 @@ def test_gradient_flows_through_the_clip_and_not_through_the_noise(transform):
     assert not torch.allclose(gradient, w)
 
 
+@each_time
+@each_transform
+def test_given_noise_is_used_as_it_is(time, transform):
+    x, y = clips(9, time, 2), torch.arange(9) % 3
+    there, back = (fft.rfft, fft.irfft) if transform == "fft" else (fft.dct, fft.idct)
+    before = there(x.numpy(), axis=1, norm="ortho")
+    level = np.log(np.abs(before) + 1e-3)
+    residual = level - level.reshape(3, 3, *level.shape[1:]).mean(0)[np.arange(9) % 3]
+    deviation = np.sqrt((residual**2).sum(0) / (9 - 3))
+    eps = 3 * np.random.default_rng(0).standard_normal(level.shape)
+    after = before * np.exp(np.clip(0.7 * deviation * eps, -2.5, 2.5))
+    out = perturb(x, y, 0.7, 1.0, torch.as_tensor(eps), transform)
+    assert np.allclose(out, back(after, n=time, axis=1, norm="ortho"), atol=1e-9)
+    assert np.abs(0.7 * deviation * eps).max() > 2.5  # the gains' limit holds here as well
+
+
+def test_given_noise_also_meets_chosen_clips_only():
+    x, eps = clips(40, 8, 2), clips(40, 5, 2)
+    all_, some = (perturb(x, probability=p, noise=eps) for p in (1.0, 0.5))
+    changed = (some != x).flatten(1).any(1)
+    assert 5 < changed.sum() < 35 and torch.equal(some[changed], all_[changed])
+
+
 # The worst direction
 
 

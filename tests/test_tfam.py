@@ -16,12 +16,20 @@ from torch import nn
 from piumar_lib import spectrum
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.recognizer import Recognizer
-from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch, js_divergence
+from piumar_lib.tfam import (
+    TFAM,
+    ConsistencyFusion,
+    FrequencyBranch,
+    Reclock,
+    TemporalBranch,
+    js_divergence,
+)
 from piumar_lib.training import Settings, fit, predict
 from piumar_lib.transport import (
     barycentric_projection,
     exact_plan,
     motion_energy,
+    reclock,
     sinkhorn_plan,
     time_mass,
 )
@@ -35,6 +43,9 @@ PLUGS = {
     "identity views": lambda channels: TFAM(),
     "tfam": lambda channels: TFAM(TemporalBranch(channels), FrequencyBranch()),
     "tfam, fewer steps": lambda channels: TFAM(TemporalBranch(channels, steps=10), FrequencyBranch()),
+    "learned mass": lambda channels: TemporalBranch(channels, mass="learned"),
+    "above noise": lambda channels: TemporalBranch(channels, mass="above noise"),
+    "reclock": lambda channels: Reclock(amplitude=True),
 }
 each_plug = pytest.mark.parametrize("plug", PLUGS)
 
@@ -128,6 +139,53 @@ def test_gradients_reach_floor_anchors_and_clip(transport):
     assert {"exact": 1, "sinkhorn": 2}[transport] == len(list(branch.parameters()))
 
 
+# The mass on time
+
+
+@pytest.mark.parametrize("floor", [0.1, 0.5, 0.8])
+def test_the_floor_starts_where_it_is_put_and_can_be_learned(floor):
+    branch = TemporalBranch(3, floor=floor)
+    assert float(branch.floor.detach()) == pytest.approx(floor)
+    x, _ = batch()
+    assert torch.allclose(branch.clock(x), time_mass(motion_energy(x), floor), atol=1e-6)
+    assert branch.floor_logit.requires_grad
+
+
+def test_learned_mass_is_motion_at_first_and_then_motion_times_a_factor():
+    x, _ = batch()
+    branch = TemporalBranch(3, mass="learned")
+    assert torch.allclose(branch.clock(x), TemporalBranch(3).clock(x), atol=1e-7)
+    branch.score.weight.data = torch.tensor([[4.0, -9.0, 0.5]])
+    branch.score.bias.data = torch.tensor([0.3])
+    normed = (x - x.mean(-1, keepdim=True)) / (x.var(-1, unbiased=False, keepdim=True) + 1e-5).sqrt()
+    score = normed @ torch.tensor([4.0, -9.0, 0.5]) + 0.3
+    assert score.min() < -3 and score.max() > 3  # a factor of exp(3) at most, either way
+    factor = score.clamp(-3, 3).exp()
+    assert torch.allclose(branch.clock(x), time_mass(motion_energy(x) * factor, 0.5), atol=1e-5)
+
+
+def test_mass_above_noise_leaves_the_floor_alone_where_the_body_rests():
+    x = 0.01 * torch.randn(4, 16, 3)
+    x[:, 6:10] += 3 * torch.randn(4, 4, 3)
+    mass = TemporalBranch(3, mass="above noise", floor=0.4).clock(x)
+    energy = motion_energy(x).numpy()
+    excess = np.maximum(energy - np.sort(energy, axis=1)[:, 7:8], 0)  # the lower one of two medians
+    expected = 0.4 / 16 + 0.6 * excess / excess.sum(1, keepdims=True)
+    assert np.allclose(mass.detach(), expected, atol=1e-6)
+    resting = energy <= np.median(energy, axis=1, keepdims=True)
+    assert (resting.sum(1) == 8).all()
+    assert np.allclose(mass.detach().numpy()[resting], 0.4 / 16, atol=1e-6)
+
+
+@pytest.mark.parametrize("mass", ["learned", "above noise"])
+def test_a_still_clip_has_an_even_mass(mass):
+    x = torch.ones(2, 16, 3, requires_grad=True)
+    branch = TemporalBranch(3, mass=mass)
+    assert torch.allclose(branch.clock(x), torch.full((2, 16), 1 / 16), atol=1e-4)
+    branch(x).sum().backward()
+    assert torch.isfinite(x.grad).all()
+
+
 # Frequency branch
 
 
@@ -156,6 +214,114 @@ def test_frequency_branch_passes_its_options_on(variance, noise, transform):
     assert torch.equal(branch.views(x, y)[0], theirs)
 
 
+@pytest.mark.parametrize("variance", ["within", "total"])
+def test_noise_that_is_given_goes_before_noise_that_is_drawn(variance):
+    x, y = batch()
+    branch = FrequencyBranch(0.7, 0.6, variance)
+    branch.given = torch.randn(12, 9, 3)
+    torch.manual_seed(5)
+    ours = branch(x, y)
+    torch.manual_seed(5)
+    classes = y if variance == "within" else None
+    assert torch.equal(ours, spectrum.perturb(x, classes, 0.7, 0.6, branch.given))
+    assert branch.eval()(x, y) is x
+
+
+# Transport as augmentation
+
+
+def two_clocks():
+    """Class 0 moves early, class 1 late; within a class all clips have one clock, but not one size."""
+    time = torch.arange(16.0)
+    bump = torch.stack([torch.exp(-((time - at) ** 2) / 4) for at in (3.0, 12.0)])
+    y = torch.arange(20) % 2
+    return bump[y][..., None] * (1 + torch.arange(20.0))[:, None, None] * torch.ones(3), y
+
+
+def test_reclocking_is_the_identity_in_evaluation_and_at_probability_zero():
+    x, y = batch()
+    assert Reclock(1.0).eval()(x, y) is x
+    assert torch.allclose(Reclock(0.0, amplitude=True)(x, y), x, atol=1e-5)
+    assert not torch.allclose(Reclock(1.0)(x, y), x, atol=1e-2)
+    assert torch.equal(Reclock(1.0).eval().views(x, y)[0], x)
+
+
+def test_clips_go_to_the_clock_of_another_clip_of_their_class():
+    x, y = two_clocks()
+    for _ in range(5):
+        assert torch.allclose(Reclock(1.0)(x, y), x, atol=1e-3)  # the class has one clock
+    moved = (Reclock(1.0)(x) - x).abs().amax((1, 2)) > 0.05 * x.amax((1, 2))
+    assert 3 < moved.sum() < 17  # without classes about half of them meet the other clock
+
+
+def test_nobody_is_paired_with_himself_unless_he_is_alone():
+    x = torch.randn(2, 16, 3)
+    for _ in range(20):
+        alone = Reclock(1.0)(x, torch.tensor([0, 1]))
+        assert torch.allclose(alone, x, atol=1e-4)
+        together = Reclock(1.0)(x, torch.tensor([1, 1]))
+        assert (together - x).flatten(1).norm(dim=1).min() > 1e-4
+    assert torch.allclose(Reclock(1.0)(x[:1]), x[:1], atol=1e-4)
+
+
+def test_a_reclocked_clip_lies_on_the_way_between_two_clocks():
+    x, y = torch.randn(2, 16, 3), torch.zeros(2, dtype=torch.long)
+    torch.manual_seed(1)
+    ours = Reclock(1.0, floor=0.3)(x, y)
+    mass = time_mass(motion_energy(x), 0.3)
+    on_the_way = torch.stack([reclock(x, mass, mass.flip(0), s) for s in torch.linspace(0, 1, 2001)])
+    nearest = (on_the_way - ours).abs().amax((2, 3)).amin(0)
+    assert nearest.max() < 0.01
+    assert (ours - x).abs().amax((1, 2)).min() > 0.05
+
+
+def test_each_clip_is_reclocked_with_its_chance_and_goes_any_part_of_the_way():
+    n = 2000
+    time = torch.arange(16.0)
+    early, late = (torch.exp(-((time - at) ** 2) / 4) for at in (3.0, 12.0))
+    x = torch.where(torch.arange(n)[:, None] % 2 == 0, early, late)[..., None]
+    moved = ((Reclock(0.3)(x) - x).abs().amax((1, 2)) > 1e-4).float().mean()
+    # Half of those chosen meet their own clock.
+    assert abs(moved - 0.15) < 5 * np.sqrt(0.15 * 0.85 / n)
+
+
+@pytest.fixture
+def sizes():
+    """Clips of one class and one clock, every other one four times as large."""
+    large = torch.arange(600) % 2 == 1
+    x = torch.where(large, 4.0, 1.0)[:, None, None] * (torch.randn(1, 16, 3) + 5)
+    return x, torch.zeros(600, dtype=torch.long), large
+
+
+def test_amplitude_goes_part_of_the_way_to_anothers_size_on_a_logarithmic_scale(sizes):
+    x, y, _ = sizes
+    out = Reclock(1.0, amplitude=True)(x, y)
+    factor = (out - out.mean(1, keepdim=True)) / (x - x.mean(1, keepdim=True))
+    assert torch.allclose(factor, factor[:, :1, :1].expand_as(factor), rtol=1e-2)
+    power = factor[:, 0, 0].log().abs() / np.log(4)
+    assert power.max() <= 1 + 1e-3
+    met = power[power > 1e-3]  # half of them meet a clip of the other size
+    assert abs(len(met) / 600 - 0.5) < 5 * np.sqrt(0.25 / 600)
+    assert abs(met.mean() - 0.5) < 5 * np.sqrt(1 / 12 / len(met))  # of an even law on [0, 1]
+
+
+def test_amplitude_grows_small_clips_shrinks_large_ones_and_keeps_the_mean(sizes):
+    x, y, large = sizes
+    out = Reclock(1.0, amplitude=True)(x, y)
+    grown = out.std(1).mean(1) / x.std(1).mean(1)
+    assert grown[~large].min() > 1 - 1e-3 and grown[large].max() < 1 + 1e-3
+    assert torch.allclose(out.mean(1), x.mean(1), rtol=1e-3)
+    assert torch.allclose(Reclock(1.0)(x, y), x, rtol=1e-3)  # only if it is asked for
+
+
+def test_reclocking_passes_no_gradient_and_keeps_the_precision():
+    x, y = batch()
+    assert not Reclock()(x.requires_grad_(), y).requires_grad
+    for dtype in (torch.bfloat16, torch.float64):
+        out = Reclock(1.0, amplitude=True)(x.detach().to(dtype), y)
+        assert out.dtype == dtype and torch.isfinite(out).all()
+
+
 # Fusion and agreement
 
 
@@ -171,8 +337,37 @@ def test_fusion_by_hand():
     assert torch.equal(fusion(a, b), fusion(b, a))
 
 
-def test_fusion_of_equal_views_is_that_view_and_works_frame_by_frame():
-    fusion, x = ConsistencyFusion(), torch.randn(4, 16, 3)
+def test_falling_back_by_hand():
+    fusion = ConsistencyFusion("fall back")
+    a, b = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[4.0, 3.0], [0.0, 2.0]])
+    gate = 1 / (1 + np.exp(-np.array([24 / 25, 0.0])))[:, None]
+    expected = gate * [[3.5, 3.5], [0.5, 1.0]] + (1 - gate) * [[4, 3], [0, 2]]
+    assert np.allclose(fusion(a, b).detach(), expected)
+    # Views that disagree strongly: the second alone decides.
+    fusion.weight.data.fill_(100.0)
+    assert torch.allclose(fusion(a, -a), -a)
+    assert torch.allclose(fusion(a, 2 * a), 1.5 * a)
+
+
+def test_learned_fusion_by_hand():
+    fusion = ConsistencyFusion("learned", 2)
+    fusion.choose.weight.data = torch.tensor([[1.0, -2.0, 0.5, 3.0]])
+    fusion.choose.bias.data = torch.tensor([0.2])
+    a, b = torch.tensor([[3.0, 4.0], [1.0, 0.0]]), torch.tensor([[4.0, 3.0], [0.0, 2.0]])
+    gate = 1 / (1 + np.exp(-np.array([3 - 8 + 2 + 9 + 0.2, 1 + 6 + 0.2])))[:, None]
+    assert np.allclose(fusion.gate(a, b).detach(), gate)
+    expected = gate * a.numpy() + (1 - gate) * b.numpy()
+    assert np.allclose(fusion(a, b).detach(), expected, atol=1e-6)
+
+
+def test_mean_fusion_is_the_mean():
+    a, b = torch.randn(2, 4, 16, 3)
+    assert torch.equal(ConsistencyFusion("mean")(a, b), (a + b) / 2)
+
+
+@pytest.mark.parametrize("kind", ["minimum", "mean", "fall back", "learned"])
+def test_fusion_of_equal_views_is_that_view_and_works_frame_by_frame(kind):
+    fusion, x = ConsistencyFusion(kind, 3), torch.randn(4, 16, 3)
     assert torch.allclose(fusion(x, x), x, atol=1e-6)
     other = torch.randn(4, 16, 3)
     one = torch.stack([fusion(x[:, t], other[:, t]) for t in range(16)], dim=1)
@@ -292,7 +487,7 @@ def test_batch_normalisation_sees_both_views_together():
     model = build("tfam")
     torch.manual_seed(1)
     both = torch.cat(model.plug.views(x, y))
-    expected = 0.1 * model.backbone[0].conv(both.transpose(1, 2)).mean((0, 2))
+    expected = 0.1 * model.backbone[0].conv(both.transpose(1, 2)[:, :, None]).mean((0, 2, 3))
     torch.manual_seed(1)
     model(x, y)
     assert torch.allclose(model.backbone[0].norm.running_mean, expected, atol=1e-6)
@@ -422,6 +617,14 @@ def test_training_mode_is_determined_by_the_seed(noise):
         (lambda: FrequencyBranch(scale=-1), "scale, probability: -1, 0.5 .* scale >= 0"),
         (lambda: FrequencyBranch(probability=1.5), r"probability: 1.0, 1.5 .* in \[0, 1\]"),
         (lambda: FrequencyBranch(probability=-0.1), r"probability: 1.0, -0.1 .* in \[0, 1\]"),
+        (lambda: TemporalBranch(3, floor=0), r"floor: 0 .* in \(0, 1\)"),
+        (lambda: TemporalBranch(3, floor=1.0), r"floor: 1.0 .* in \(0, 1\)"),
+        (lambda: Reclock(1.1), r"probability, floor: 1.1, 0.5 .* in \[0, 1\]"),
+        (lambda: Reclock(-0.1), r"probability, floor: -0.1, 0.5 .* in \[0, 1\]"),
+        (lambda: Reclock(floor=0), r"probability, floor: 0.5, 0 .* in \(0, 1\)"),
+        (lambda: Reclock(floor=1), r"probability, floor: 0.5, 1 .* in \(0, 1\)"),
+        (lambda: ConsistencyFusion("maximum"), "kind, width: 'maximum', None .*minimum.*fall back"),
+        (lambda: ConsistencyFusion("learned"), "kind, width: 'learned', None .* needs .* width"),
         (lambda: build("none", at=3), "at: 3 .* 0 to 2"),
         (lambda: build("none", at=-1), "at: -1 .* 0 to 2"),
     ],

@@ -18,9 +18,10 @@ from piumar_lib import augment as augmentation
 from piumar_lib.augment import augment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.data.skeleton import JOINTS
+from piumar_lib.objective import Views, training_loss
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
-from piumar_lib.training import Settings, fit, predict, training_loss
+from piumar_lib.training import Settings, fit, predict
 
 
 def build(plug=None, classes=2):
@@ -139,7 +140,7 @@ def test_fit_learns_standardisation_from_the_training_clips(toy):
 def test_fit_stops_when_the_loss_is_not_finite(toy):
     model = build()
     model.head.weight.data.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match=r"loss is nan in epoch 1 with rate=0.25. Lower"):
+    with pytest.raises(FloatingPointError, match=r"epoch 1 with rate=0.25: loss is nan. Lower"):
         fit(model, toy, Settings(rate=0.25))
 
 
@@ -189,7 +190,7 @@ def test_loss_of_one_view_is_cross_entropy():
     rng = np.random.default_rng(0)
     logits, y = rng.standard_normal((6, 3)), rng.integers(0, 3, 6)
     prediction = Prediction(torch.as_tensor(logits), [], [torch.randn(6, 5, 2)])
-    loss = training_loss(prediction, torch.as_tensor(y), Settings(regulariser=100))
+    loss = training_loss(prediction, torch.as_tensor(y), Views(regulariser=100))
     assert float(loss) == pytest.approx(cross_entropy(logits, y))
 
 
@@ -214,9 +215,9 @@ def test_loss_of_two_views_by_hand():
         [torch.as_tensor(temporal), torch.as_tensor(frequency)],
         [torch.as_tensor(frames), torch.randn(6, 8, 2)],  # only the first view is regularised
     )
-    settings = Settings(supervision=0.3, consistency=0.7, regulariser=0.2)
-    assert float(training_loss(prediction, torch.as_tensor(y), settings)) == pytest.approx(expected)
-    alone = Settings(supervision=0, consistency=0, regulariser=0)
+    views = Views(supervision=0.3, consistency=0.7, regulariser=0.2)
+    assert float(training_loss(prediction, torch.as_tensor(y), views)) == pytest.approx(expected)
+    alone = Views(supervision=0, consistency=0, regulariser=0)
     loss = training_loss(prediction, torch.as_tensor(y), alone)
     assert float(loss) == pytest.approx(cross_entropy(fused, y))
 

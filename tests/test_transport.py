@@ -19,9 +19,12 @@ from piumar_lib.transport import (
     class_mean,
     exact_plan,
     frame_law_spread,
+    frames_at,
     gaussian_w2,
     gaussian_w2_diagonal,
+    interpolate,
     motion_energy,
+    reclock,
     sinkhorn_plan,
     sliced_w2,
     time_mass,
@@ -147,6 +150,123 @@ def test_alignment_forgets_tempo_up_to_a_discretisation_error_that_vanishes(bend
     # Of first order in 1 / T: each time with four times as many frames a quarter, some slack left.
     assert errors[0] < 0.25 and errors[1] < 0.25 / 3 and errors[2] < 0.25 / 9
     assert errors[2] < max(0.1 * distances[2], 1e-3)
+
+
+# Reading between nodes and between frames
+
+
+@given(seeds, st.integers(2, 30), st.integers(1, 40))
+def test_interpolation_is_numpys(seed, nodes, count):
+    rng = np.random.default_rng(seed)
+    x = np.sort(rng.random((3, nodes)), axis=1)
+    y, at = rng.standard_normal((3, nodes)), rng.uniform(-0.3, 1.3, (3, count))
+    at[:, 0] = x[:, -1]  # on a node, too
+    expected = [np.interp(*row) for row in zip(at, x, y, strict=True)]
+    assert np.allclose(interpolate(*map(torch.as_tensor, (at, x, y))), expected, atol=1e-9)
+
+
+def test_interpolation_at_nodes_that_coincide_stays_between_their_values():
+    x, y = torch.tensor([[0.0, 0.5, 0.5, 1.0]]), torch.tensor([[0.0, 1.0, 2.0, 3.0]])
+    read = interpolate(torch.tensor([[0.25, 0.5, 0.75]]), x, y)
+    assert read[0, ::2].tolist() == pytest.approx([0.5, 2.5]) and 1 <= read[0, 1] <= 2
+
+
+@given(seeds, st.integers(2, 20), st.integers(1, 30), st.sampled_from([torch.float32, torch.float64]))
+def test_frames_are_read_linearly_and_ends_are_held(seed, time, count, dtype):
+    rng = np.random.default_rng(seed)
+    x, position = rng.standard_normal((2, time, 3)), rng.uniform(-2, time + 1, (2, count))
+    position[:, 0] = time - 1
+    read = frames_at(torch.as_tensor(x).to(dtype), torch.as_tensor(position).to(dtype))
+    assert read.dtype == dtype
+    for b, c in np.ndindex(2, 3):
+        expected = np.interp(position[b], np.arange(time), x[b, :, c])
+        assert np.allclose(read[b, :, c], expected, atol=1e-4 if dtype == torch.float32 else 1e-9)
+
+
+# Re-clocking
+
+
+def ramp(batch, time):
+    """Clips that show at each moment when it is, in [0, 1]."""
+    return ((torch.arange(time, dtype=torch.float64) + 0.5) / time).expand(batch, -1)[..., None]
+
+
+def quantiles(mass, share):
+    """When the given shares of a mass on [0, 1] have passed, by NumPy."""
+    edges = np.linspace(0, 1, len(mass) + 1)
+    return np.interp(share, np.concatenate([[0], np.cumsum(mass)]), edges)
+
+
+@given(seeds, st.integers(2, 40))
+def test_going_no_part_of_the_way_changes_nothing(seed, time):
+    rng = np.random.default_rng(seed)
+    mass, other = (time_mass(draw_mass(rng, time, 0.3, batch=3), 0.1) for _ in range(2))
+    x = torch.as_tensor(rng.standard_normal((3, time, 2)))
+    assert torch.allclose(reclock(x, mass, other, 0.0), x, atol=1e-9)
+    assert torch.allclose(reclock(x, mass, mass, 0.7), x, atol=1e-9)
+    single = reclock(x.float(), mass.float(), other.float(), torch.zeros(3, 1))
+    assert single.dtype == torch.float32 and torch.allclose(single, x.float(), atol=1e-3)
+
+
+@given(seeds, st.integers(10, 60), st.floats(0.0, 1.0))
+def test_quantiles_move_evenly_from_one_clock_to_the_other(seed, time, share):
+    rng = np.random.default_rng(seed)
+    mass, other = (time_mass(draw_mass(rng, time, 0.3), 0.4) for _ in range(2))
+    shown = reclock(ramp(1, time), mass, other, share)[0, :, 0].numpy()
+    for u in np.linspace(0.05, 0.95, 19):
+        before, there = (quantiles(m[0].numpy(), u) for m in (mass, other))
+        # What was to be seen at its own time is now to be seen on the way to the other one.
+        now = np.interp((1 - share) * before + share * there, ramp(1, time)[0, :, 0], shown)
+        # Quantiles are read at T + 1 levels, and with a floor of 0.4 they rise by up to 2.5 / T between.
+        assert abs(now - before) <= 2.5 / time
+
+
+@given(seeds, st.floats(0.1, 0.9))
+def test_reclocked_mass_is_the_barycentre_of_pot(seed, share):
+    time, rng = 40, np.random.default_rng(seed)
+    mass, other = (time_mass(draw_mass(rng, time, 0.3), 0.4) for _ in range(2))
+    middle = ramp(1, time)[0, :, 0].numpy()
+    plan = ot.emd_1d(middle, middle, mass[0].numpy(), other[0].numpy())
+    source, target = np.nonzero(plan)
+    between, weight = (1 - share) * middle[source] + share * middle[target], plan[source, target]
+    # When the moments that bear the mass are shown now: the inverse of the clock.
+    shown = reclock(ramp(1, time), mass, other, share)[0, :, 0].numpy()
+    now = np.interp(middle, shown, middle)
+    distance = stats.wasserstein_distance(now, between, mass[0].numpy(), weight)
+    assert distance < 1 / time
+    assert distance < 0.5 * stats.wasserstein_distance(middle, between, mass[0], weight) + 0.2 / time
+
+
+@given(seeds, st.integers(2, 40), st.floats(0.0, 1.0))
+def test_order_in_time_is_kept(seed, time, share):
+    rng = np.random.default_rng(seed)
+    mass, other = (time_mass(draw_mass(rng, time, 0.5), 0.05) for _ in range(2))
+    shown = reclock(ramp(1, time), mass, other, share)
+    assert (shown.diff(dim=1) >= -1e-12).all() and shown.min() >= 0 and shown.max() <= 1
+
+
+def test_each_clip_goes_its_own_part_of_the_way():
+    mass, other = (draw_mass(np.random.default_rng(k), 20, batch=3) for k in (1, 2))
+    x, share = torch.randn(3, 20, 2).double(), torch.tensor([[0.0], [0.4], [1.0]])
+    together = reclock(x, mass, other, share)
+    for b in range(3):
+        one = slice(b, b + 1)
+        assert torch.allclose(together[one], reclock(x[one], mass[one], other[one], float(share[b])))
+
+
+@given(st.floats(-0.8, 0.8), st.floats(0.6, 1.7))
+def test_the_even_clock_is_exact_transports_up_to_a_discretisation_error_that_vanishes(bend, power):
+    errors, distances = [], []
+    for time in (32, 128, 512):
+        t = (np.arange(time) + 0.5) / time
+        x = torch.as_tensor(trajectory((t + bend * np.sin(2 * np.pi * t) / (2 * np.pi)) ** power))[None]
+        mass = time_mass(motion_energy(x), 0.2)
+        expected = barycentric_projection(exact_plan(mass, time), x)
+        moved = reclock(x, mass, torch.full_like(mass, 1 / time))
+        errors.append(float((moved - expected).norm(dim=-1).mean()))
+        distances.append(float((x - expected).norm(dim=-1).mean()))
+        assert errors[-1] < 2 / time
+    assert errors[2] < 0.1 * distances[2]
 
 
 # Sinkhorn

@@ -1,0 +1,207 @@
+"""Baselines at feature and input level: features that do not depend on who it was, or more variety."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib.objective import Clips, Objective, clip_losses
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.training import Settings
+
+
+class CORAL(Objective):
+    """Features of people have equal means and covariances (Sun and Saenko, ECCV workshops 2016).
+
+    Args:
+        weight: Gamma, of the mean over pairs of people.
+    """
+
+    people = 8
+
+    def __init__(self, weight: float = 1.0) -> None:
+        super().__init__()
+        self.weight = weight
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Mean loss plus the mean distance between the features of two people."""
+        features = prediction.frames[0].mean(1)
+        known, counts = batch.person.unique(return_counts=True)
+        own = [features[batch.person == p] for p in known[counts > 1]]
+        pairs = [self.distance(a, b) for a, b in combinations(own, 2)]
+        return losses.mean() + self.weight * (torch.stack(pairs).mean() if pairs else 0.0)
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """Mean squared differences of means, and of covariances, of ``(clips, width)`` features."""
+        means = (a.mean(0) - b.mean(0)).square().mean()
+        return means + (a.T.cov() - b.T.cov()).square().mean()
+
+
+class MMD(CORAL):
+    """Features of people have equal laws, as kernels see them (Li et al., CVPR 2018).
+
+    The squared maximum mean discrepancy with a sum of Gaussian kernels, ``exp(-gamma d^2)`` with
+    gamma from 0.001 to 1000 (DomainBed's).
+    """
+
+    def distance(self, a: Tensor, b: Tensor) -> Tensor:
+        """``mean k(a, a) + mean k(b, b) - 2 mean k(a, b)``."""
+        gammas = torch.logspace(-3, 3, 7, device=a.device, dtype=a.dtype)
+
+        def similarity(u: Tensor, v: Tensor) -> Tensor:
+            square = (u[:, None] - v[None]).square().sum(-1)
+            return torch.exp(-gammas[:, None, None] * square).sum(0).mean()
+
+        return similarity(a, a) + similarity(b, b) - 2 * similarity(a, b)
+
+
+class DANN(Objective):
+    """Features from which an adversary cannot tell who it was (Ganin et al., JMLR 2016).
+
+    Args:
+        weight: Lambda, of the reversed gradient.
+        width: Of the adversary's hidden layer.
+    """
+
+    def __init__(self, weight: float = 1.0, width: int = 64) -> None:
+        super().__init__()
+        self.weight, self.width = weight, width
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Make the adversary, for as many people as there are."""
+        people = int(clips.person.max()) + 1
+        layers = nn.Linear(model.head.in_features, self.width), nn.ReLU(), nn.Linear(self.width, people)
+        self.adversary = nn.Sequential(*layers).to(clips.x.device)
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Mean loss plus the adversary's; what reaches the features from it is reversed."""
+        features = prediction.frames[0].mean(1)
+        # Forward the features themselves, backward minus weight times the gradient.
+        reversed_ = (1 + self.weight) * features.detach() - self.weight * features
+        return losses.mean() + F.cross_entropy(self.adversary(reversed_), batch.person)
+
+
+class Mixup(Objective):
+    """Train on blends of two clips, with blended labels (Zhang et al., ICLR 2018).
+
+    Args:
+        alpha: Of the Beta(alpha, alpha) law of the share.
+    """
+
+    def __init__(self, alpha: float = 0.2) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """Cross-entropy of the blend with both labels, in the blend's proportion."""
+        a = torch.full((len(batch),), self.alpha, device=batch.x.device)
+        share = torch.distributions.Beta(a, a).sample()
+        other = batch.take(torch.randperm(len(batch), device=batch.x.device))
+        prediction = model(torch.lerp(other.x, batch.x, share[:, None, None]), batch.y)
+        own, others = (clip_losses(prediction, y, self.views) for y in (batch.y, other.y))
+        return torch.lerp(others, own, share).mean()
+
+
+class ReMA(Objective):
+    """Replace a part of a clip by that of another clip of its class (ReMA, from its abstract).
+
+    The abstract names a controlled replacement within the class under a constraint on the
+    distribution. We define: a random stretch of time is replaced, and what is put in is brought to
+    the mean and the spread that the stretch had, so that the clip's law of frames stays.
+
+    Args:
+        probability: Chance of each clip.
+        share: Largest share of the clip that is replaced.
+    """
+
+    def __init__(self, probability: float = 0.5, share: float = 0.5) -> None:
+        super().__init__()
+        self.probability, self.share = probability, share
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """ERM's, on the mixed clips."""
+        return super().loss(model, replace(batch, x=self.mix(batch.x, batch.y)))
+
+    def mix(self, x: Tensor, y: Tensor) -> Tensor:
+        """Replace parts of ``x`` ``(batch, time, channels)``; same shape."""
+        n, time, _ = x.shape
+        draw = torch.rand(n, n, device=x.device).masked_fill(y[:, None] != y, -1).fill_diagonal_(-0.5)
+        other = x[draw.argmax(1)]  # somebody else of the class; the clip itself if there is nobody
+        length = self.share * torch.rand(n, 1, device=x.device)
+        start = (1 - length) * torch.rand(n, 1, device=x.device)
+        at = (torch.arange(time, device=x.device) + 0.5) / time
+        chosen = torch.rand(n, 1, device=x.device) < self.probability
+        inside = ((start <= at) & (at < start + length) & chosen)[..., None].to(x.dtype)
+        frames = inside.sum(1, keepdim=True).clamp_min(1)
+
+        def law(z: Tensor) -> tuple[Tensor, Tensor]:
+            mean = (inside * z).sum(1, keepdim=True) / frames
+            return mean, ((inside * (z - mean).square()).sum(1, keepdim=True) / frames).sqrt()
+
+        (mean, spread), (mean_other, spread_other) = law(x), law(other)
+        fitted = mean + (other - mean_other) * spread / spread_other.clamp_min(1e-6)
+        return torch.where(inside > 0, fitted, x)
+
+
+class MixStyle(nn.Module):
+    """Exchange features' mean and deviation over time between clips (Zhou et al., ICLR 2021).
+
+    A plug; the identity in evaluation.
+
+    Args:
+        probability: Chance of each batch.
+        alpha: Of the Beta(alpha, alpha) law of the share.
+    """
+
+    def __init__(self, probability: float = 0.5, alpha: float = 0.1) -> None:
+        super().__init__()
+        self.probability, self.alpha = probability, alpha
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """``x`` ``(batch, time, channels)`` in mixed styles."""
+        if not self.training or torch.rand(()) >= self.probability:
+            return [x]
+        mean, deviation = _style(x)
+        a = torch.full((len(x), 1, 1), self.alpha, device=x.device, dtype=x.dtype)
+        share, order = torch.distributions.Beta(a, a).sample(), torch.randperm(len(x), device=x.device)
+        new_mean, new_deviation = (torch.lerp(s[order], s, share) for s in (mean, deviation))
+        return [(x - mean) / deviation * new_deviation + new_mean]
+
+
+class DSU(nn.Module):
+    """Perturb features' mean and deviation by as much as clips differ in them (Li et al., ICLR 2022).
+
+    A plug; the identity in evaluation.
+
+    Args:
+        probability: Chance of each batch.
+        factor: Size of the perturbation, in standard deviations.
+    """
+
+    def __init__(self, probability: float = 0.5, factor: float = 1.0) -> None:
+        super().__init__()
+        self.probability, self.factor = probability, factor
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """``x`` ``(batch, time, channels)`` in perturbed styles."""
+        if not self.training or len(x) < 2 or torch.rand(()) >= self.probability:
+            return [x]
+        mean, deviation = _style(x)
+        new_mean, new_deviation = (
+            s + self.factor * (s.var(0, keepdim=True) + 1e-6).sqrt() * torch.randn_like(s)
+            for s in (mean, deviation)
+        )
+        return [(x - mean) / deviation * new_deviation + new_mean]
+
+
+def _style(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Detached mean and deviation over time, ``(batch, 1, channels)`` each."""
+    x = x.detach()
+    return x.mean(1, keepdim=True), (x.var(1, keepdim=True) + 1e-6).sqrt()

@@ -1,0 +1,234 @@
+"""Baselines at loss level: robust, invariant or re-weighted averages of losses.
+
+"People" are the training people, whose labels these methods are given (CVaR, JTT and EIIL do without).
+A batch is drawn from eight of them, so that each has a risk of its own.
+"""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piumar_lib import dro
+from piumar_lib.girl import group_risks
+from piumar_lib.objective import Clips, Objective
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.training import Settings
+
+
+def person_risks(losses: Tensor, person: Tensor) -> Tensor:
+    """Mean loss of each person in the batch, shape ``(people present,)``."""
+    known, place = person.unique(return_inverse=True)
+    return group_risks(losses, torch.ones_like(losses), F.one_hot(place, len(known)))
+
+
+def scale_gradient(logits: Tensor, y: Tensor) -> Tensor:
+    """Derivative of each clip's cross-entropy with respect to a factor on its logits, at 1.
+
+    ``sum_k p_k z_k - z_y``: positive where the recogniser is more confident than right. A classifier
+    that is optimal for everyone has a mean of zero for everyone, which is IRM's idea.
+
+    Returns:
+        Shape ``(batch,)``.
+    """
+    expected = (logits.softmax(-1) * logits).sum(-1)
+    return expected - logits.gather(1, y[:, None])[:, 0]
+
+
+class GroupDRO(Objective):
+    """The worst weighting of people's risks, followed online (Sagawa et al., ICLR 2020).
+
+    Args:
+        step: Step size eta of the exponentiated gradient.
+    """
+
+    people = 8
+
+    def __init__(self, step: float = 0.01) -> None:
+        super().__init__()
+        self.step = step
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Even weights."""
+        self.group = self.groups(model, clips, settings)
+        count = int(self.group.max()) + 1
+        self.q = torch.full((count,), 1 / count, device=clips.x.device)
+
+    def groups(self, model: Recognizer, clips: Clips, settings: Settings) -> Tensor:
+        """The group of each training clip, shape ``(n,)``: here its person."""
+        return clips.person
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """``sum_g q_g R_g``, over those present."""
+        membership = F.one_hot(self.group[batch.index], len(self.q))
+        risks = group_risks(losses, torch.ones_like(losses), membership)
+        # No weight vanishes: its group could not come back, nor be a batch of its own.
+        self.q = dro.exponentiated_gradient(self.q, risks, self.step).clamp_min(1e-30)
+        present = ~risks.isnan()
+        q = self.q[present]
+        return (q / q.sum() * risks[present]).sum()
+
+
+class EIIL(GroupDRO):
+    """Environments inferred from a plain recogniser's mistakes, then GroupDRO (Creager et al., 2021).
+
+    The two environments are those between which the reference is the least invariant in IRM's sense.
+    As IRM's penalty looks at one number of each clip (`scale_gradient`), that split is known in
+    closed form: where the reference is over-confident, and where it is not.
+
+    Args:
+        step: Of GroupDRO.
+        first: Share of the epochs that the reference is trained for, in addition.
+    """
+
+    people = None
+
+    def __init__(self, step: float = 0.01, first: float = 0.25) -> None:
+        super().__init__(step)
+        self.first = first
+
+    def groups(self, model: Recognizer, clips: Clips, settings: Settings) -> Tensor:
+        """0 or 1 for each training clip, shape ``(n,)``."""
+        logits = first_stage(model, clips, settings, self.first)
+        return (scale_gradient(logits, clips.y) > 0).long()
+
+
+class VREx(Objective):
+    """Mean risk plus variance of people's risks (Krueger et al., ICML 2021).
+
+    Args:
+        weight: Beta, of the variance, once it is switched on; 1 before.
+        anneal: Share of the training after which it is.
+    """
+
+    people = 8
+
+    def __init__(self, weight: float = 10.0, anneal: float = 0.1) -> None:
+        super().__init__()
+        self.weight, self.anneal = weight, anneal
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Note when to switch on."""
+        self.switch, self.now = round(self.anneal * settings.epochs), 0
+
+    def before_epoch(self, clips: Clips, epoch: int) -> None:
+        """Note the time."""
+        self.now = epoch
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """``mean R + weight V(R)``."""
+        weight = self.weight if self.now >= self.switch else 1.0
+        return losses.mean() + weight * self.penalty(losses, prediction, batch)
+
+    def penalty(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """What people's risks should not do: vary."""
+        return person_risks(losses, batch.person).var(unbiased=False)
+
+
+class IRM(VREx):
+    """One classifier, optimal for each person (Arjovsky et al., 2019).
+
+    The penalty of a person is the squared gradient of the risk with respect to a factor on the
+    logits, estimated without bias as the product of two halves of the person's clips.
+
+    Args:
+        weight: Lambda, once it is switched on; 1 before.
+        anneal: Share of the training after which it is.
+    """
+
+    def __init__(self, weight: float = 100.0, anneal: float = 0.1) -> None:
+        super().__init__(weight, anneal)
+
+    def penalty(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Mean over people of whom there are two clips or more."""
+        gradient = scale_gradient(prediction.logits, batch.y)
+        own = [gradient[batch.person == p] for p in batch.person.unique()]
+        halves = [g[::2].mean() * g[1::2].mean() for g in own if len(g) > 1]
+        return torch.stack(halves).mean() if halves else gradient.new_zeros(())
+
+
+class Fish(Objective):
+    """Step through people one by one, then go part of the way (Shi et al., ICLR 2022).
+
+    To first order this maximises the agreement of people's gradients.
+
+    Args:
+        share: Of the way, the meta learning rate epsilon.
+    """
+
+    people = 8
+
+    def __init__(self, share: float = 0.5) -> None:
+        super().__init__()
+        self.share = share
+
+    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+        """One inner step for each person, one step outside."""
+        parameters = list(model.parameters())
+        before = [p.detach().clone() for p in parameters]
+        losses = [
+            super(Fish, self).update(model, batch.take(batch.person == p), optimiser)
+            for p in batch.person.unique()
+        ]
+        with torch.no_grad():
+            for p, start in zip(parameters, before, strict=True):
+                p.lerp_(start, 1 - self.share)
+        return torch.stack(losses).mean()
+
+
+class CVaR(Objective):
+    """The mean of the worst clips of the batch (Levy et al., NeurIPS 2020).
+
+    Args:
+        alpha: Their share.
+    """
+
+    def __init__(self, alpha: float = 0.1) -> None:
+        super().__init__()
+        self.alpha = alpha
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Conditional value at risk of the clips' losses."""
+        return dro.cvar(losses, self.alpha).value
+
+
+class JTT(Objective):
+    """Just train twice: clips that a short first training got wrong count more (Liu et al., 2021).
+
+    Args:
+        weight: Lambda, how many times as much.
+        first: Share of the epochs that the first training takes, in addition.
+    """
+
+    def __init__(self, weight: float = 10.0, first: float = 0.25) -> None:
+        super().__init__()
+        self.weight, self.first = weight, first
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Train a first time and note the mistakes."""
+        wrong = first_stage(model, clips, settings, self.first).argmax(1) != clips.y
+        self.weights = torch.where(wrong, self.weight, 1.0)
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Weighted mean: in expectation the same as showing these clips more often."""
+        weights = self.weights[batch.index]
+        return (weights * losses).sum() / weights.sum()
+
+
+def first_stage(model: Recognizer, clips: Clips, settings: Settings, share: float) -> Tensor:
+    """Logits of all training clips after a short plain training of a copy, ``(n, classes)``."""
+    from piumar_lib.training import fit_clips
+
+    reference = copy.deepcopy(model)
+    short = replace(settings, epochs=max(1, round(share * settings.epochs)))
+    fit_clips(reference, clips, short, Objective())
+    reference.eval()
+    with torch.no_grad():
+        return torch.cat([reference(x).logits for x in clips.x.split(512)])

@@ -1,0 +1,115 @@
+"""HDF: the predecessor of PIUmr by the same first author, as its description has it.
+
+Its published code does not run, and its equations leave details open, which are ours: queries and
+keys of the attention are the frames' scores themselves, noise is off in evaluation, and the two
+branches are averaged.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib.objective import Clips, Objective, require_finite
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.spectrum import from_spectrum, to_spectrum
+
+
+class HDFPlug(nn.Module):
+    """HDF at feature level: a temporal gate, and noise on the cosine spectrum."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.alpha, self.beta, self.gamma, self.delta = (
+            nn.Parameter(torch.tensor(value)) for value in (0.5, 0.5, 1.0, 0.1)
+        )
+        self.noise, self.spread, self.squash = (
+            nn.Parameter(torch.tensor(value)) for value in (0.1, 0.1, 1.0)
+        )
+
+    def gate(self, x: Tensor) -> Tensor:
+        """Importance in (0, 1) of each frame, ``(batch, time, channels)`` to ``(batch, time)``."""
+        average = x.mean(2)
+        unusual = (average - average.mean(1, keepdim=True)).abs()
+        jump = F.pad(average.diff(dim=1), (1, 0)).abs()
+        score = self.gamma * (self.alpha * average + self.beta * x.amax(2)) + self.delta * unusual - jump
+        attention = (score[:, :, None] * score[:, None, :]).softmax(-1)
+        return (attention @ score[..., None])[..., 0].sigmoid()
+
+    def perturbed(self, x: Tensor) -> Tensor:
+        """``x`` with noise on its cosine spectrum, squashed where it is large; same shape."""
+        spectrum = to_spectrum(x, "dct")
+        sign = spectrum.detach().sign()
+        if self.training:
+            unusual = (spectrum - spectrum.mean(1, keepdim=True)).abs()
+            spectrum = spectrum + torch.randn_like(spectrum) * self.noise * sign
+            spectrum = spectrum + torch.rand_like(spectrum) * self.spread * unusual * sign
+        limit = 10 * F.softplus(self.squash)
+        return from_spectrum(limit * (spectrum / limit).tanh(), x.shape[1])
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The average of both branches, ``(batch, time, channels)``."""
+        return [(x * (1 + self.gate(x)[..., None]) + self.perturbed(x)) / 2]
+
+
+class HDFObjective(Objective):
+    """HDF at loss level: cross-entropy, distribution sharpness matching, sharpness-aware steps.
+
+    Args:
+        weight: Of the contrastive term.
+        trace: Beta, of the trace of the features' covariance, which is kept large.
+        radius: Rho of the sharpness-aware step (Foret et al., ICLR 2021); 0 for a plain one.
+        temperature: Of the contrastive term.
+    """
+
+    def __init__(
+        self,
+        weight: float = 0.1,
+        trace: float = 0.01,
+        radius: float = 0.05,
+        temperature: float = 0.5,
+    ) -> None:
+        super().__init__()
+        self.weight, self.trace, self.radius, self.temperature = weight, trace, radius, temperature
+
+    def risk(self, losses: Tensor, prediction, batch: Clips) -> Tensor:  # noqa: ANN001
+        """Mean loss, contrastive term, minus the covariance's trace (its log: it has no bound)."""
+        features = prediction.frames[0].mean(1)
+        spread = features.var(0, unbiased=False).sum()
+        contrast = self.contrast(features, batch.y)
+        return losses.mean() + self.weight * contrast - self.trace * spread.log1p()
+
+    def contrast(self, features: Tensor, y: Tensor) -> Tensor:
+        """Supervised contrastive loss; pairs count by a Gaussian of their distance on the sphere."""
+        unit = F.normalize(features, dim=1)
+        cosine = unit @ unit.T
+        itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
+        log_share = (cosine / self.temperature).masked_fill(itself, -torch.inf).log_softmax(1)
+        same = (y[:, None] == y) & ~itself
+        weight = torch.exp(-(1 - cosine.detach()).square()) * same
+        total = -(weight * log_share.masked_fill(itself, 0.0)).sum(1)
+        return (total / weight.sum(1).clamp_min(1e-6)).mean()
+
+    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Step with the gradient at the worst point nearby (to first order)."""
+        parameters = [p for p in model.parameters() if p.requires_grad]
+        optimiser.zero_grad()
+        loss = self.loss(model, batch)
+        require_finite(loss)
+        loss.backward()
+        with torch.no_grad():
+            norm = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
+            factor = self.radius / norm.clamp_min(1e-12)
+            shift = [None if p.grad is None else factor * p.grad for p in parameters]
+            for p, e in zip(parameters, shift, strict=True):
+                if e is not None:
+                    p.add_(e)
+        optimiser.zero_grad()
+        self.loss(model, batch).backward()
+        with torch.no_grad():
+            for p, e in zip(parameters, shift, strict=True):
+                if e is not None:
+                    p.sub_(e)
+        optimiser.step()
+        return loss.detach()

@@ -1,0 +1,141 @@
+"""What training minimises, step by step: the interface of every method at loss level.
+
+`Objective` itself is empirical risk minimisation (ERM): the mean cross-entropy of a batch. A method
+overrides as little as its idea needs: `risk`, to average the clips' losses otherwise; `loss`, to see
+model and batch; `update`, to make a step otherwise; `start` and `before_epoch`, to look at the
+training clips as a whole.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib.tfam import js_divergence
+from piumar_lib.transport import frame_law_spread
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.training import Settings
+
+
+@dataclass(frozen=True)
+class Views:
+    """Weights of the loss terms that a recogniser with two views has besides the decision's.
+
+    Attributes:
+        supervision: Of each view's own cross-entropy.
+        consistency: Of the Jensen-Shannon divergence between the views' predictions.
+        regulariser: Of the Wasserstein regulariser on the first view's features.
+    """
+
+    supervision: float = 0.5
+    consistency: float = 1.0
+    regulariser: float = 0.01
+
+
+@dataclass(frozen=True)
+class Clips:
+    """Training clips on their device: a batch, or all of them.
+
+    Attributes:
+        x: Signals, shape ``(n, time, channels)``.
+        y: Classes, shape ``(n,)``.
+        person: Who made them, numbered from 0 without gaps, shape ``(n,)``.
+        index: Their places among all training clips, shape ``(n,)``.
+    """
+
+    x: Tensor
+    y: Tensor
+    person: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: Tensor) -> Clips:
+        """The clips at ``rows``, integers or a mask of shape ``(n,)``."""
+        return Clips(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
+
+
+class Objective(nn.Module):
+    """Empirical risk minimisation, and the interface of everything that replaces it.
+
+    Args:
+        views: Weights of the terms of a recogniser with two views.
+
+    Attributes:
+        people: How many people a batch is drawn from, evenly; None draws clips regardless of people.
+    """
+
+    people: int | None = None
+
+    def __init__(self, views: Views | None = None) -> None:
+        super().__init__()
+        self.views = views or Views()
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Called once, before training, with all training clips."""
+
+    def before_epoch(self, clips: Clips, epoch: int) -> None:
+        """Called before each epoch (from 0), with all training clips."""
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Turn the clips' losses ``(batch,)`` into the scalar to be minimised."""
+        return losses.mean()
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """The loss of a batch: `risk` of the clips' losses, and the terms between two views."""
+        prediction = model(batch.x, batch.y)
+        losses = clip_losses(prediction, batch.y, self.views)
+        return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.views)
+
+    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Make one step and return the loss, detached."""
+        loss = self.loss(model, batch)
+        require_finite(loss)
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.detach()
+
+
+def clip_losses(prediction: Prediction, y: Tensor, views: Views) -> Tensor:
+    """Cross-entropy of each clip, ``(batch,)``: of the decision and, if there are two, of the views."""
+    losses = F.cross_entropy(prediction.logits, y, reduction="none")
+    for logits in prediction.view_logits:
+        losses = losses + views.supervision * F.cross_entropy(logits, y, reduction="none")
+    return losses
+
+
+def agreement(prediction: Prediction, y: Tensor, views: Views) -> Tensor:
+    """What two views cost beside their cross-entropy: consistency and regulariser; else zero."""
+    if not prediction.view_logits:
+        return prediction.logits.new_zeros(())
+    consistency = js_divergence(*prediction.view_logits)
+    return views.consistency * consistency + views.regulariser * frame_law_spread(
+        prediction.frames[0], y
+    )
+
+
+def training_loss(prediction: Prediction, y: Tensor, views: Views | None = None) -> Tensor:
+    """What ERM minimises: the mean of `clip_losses`, plus `agreement`."""
+    views = views or Views()
+    return clip_losses(prediction, y, views).mean() + agreement(prediction, y, views)
+
+
+def require_finite(loss: Tensor) -> None:
+    """Stop a training that has diverged.
+
+    Raises:
+        FloatingPointError: If the loss is NaN or infinite.
+    """
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"loss is {loss.item()}. Lower the learning rate or the method's weights, or look for "
+            "extreme values in the data."
+        )
