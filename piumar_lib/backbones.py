@@ -23,7 +23,8 @@ class TemporalConv(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, time, inputs)`` to ``(batch, time, outputs)``."""
         image = x.transpose(1, 2)[:, :, None]
-        return self.norm(self.conv(image)).relu()[:, :, 0].transpose(1, 2)
+        # squeeze, not [:, :, 0]: its gradient is a view, that of an index a copy in another layout.
+        return self.norm(self.conv(image)).relu().squeeze(2).transpose(1, 2)
 
 
 def tiny_cnn(channels: int, width: int = 32, depth: int = 3, kernel: int = 5) -> nn.Sequential:

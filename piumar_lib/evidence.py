@@ -25,6 +25,7 @@ from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
 RESULTS = ROOT / "notebooks" / "results"
 SEEDS = 5
 BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them
+WITHOUT_ABLATIONS = ("spar-windows",)  # ablations are judged on repetitions and on synthetic people
 # Other worlds: judged on the most telling methods only, with hyperparameters searched elsewhere.
 WORLDS = {
     "spar-own-tempo": "spar-repetitions",
@@ -40,7 +41,8 @@ TELLING = (
 
 def methods_of(data: str) -> list[str]:
     """The methods that a data set's table has."""
-    names = [name for name, method in METHODS.items() if method.kind != "attempt"]
+    left_out = {"attempt", "ablation"} if data in WITHOUT_ABLATIONS else {"attempt"}
+    names = [name for name, method in METHODS.items() if method.kind not in left_out]
     return [n for n in names if n in TELLING] if data.partition(":")[0] in WORLDS else names
 
 

@@ -88,6 +88,7 @@ def fit_clips(
             [*model.parameters(), *objective.parameters()],
             lr=settings.rate,
             weight_decay=settings.weight_decay,
+            fused=True,
         )
         total = settings.epochs * len(batches(clips.person, settings.batch, objective.people))
         schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=total)

@@ -267,6 +267,7 @@ ABLATIONS = {
     "PIUmr, no boundary": {"objective.boundary": 0.0},
     "PIUmr, even groups": {"objective.step": 0.0},
     "PIUmr, no variance": {"objective.weight": 0.0},
+    "PIUmr, groups alike": {"objective.fair": False},
     "PIUmr, squared": {"objective.squared": True},
 }
 ATTEMPTS = {
@@ -275,6 +276,7 @@ ATTEMPTS = {
     "GIRL, groups of classes": {"objective.per_class": True},
     "GIRL, early groups": {"objective.until": 2},
     "GIRL, soft groups": {"objective.softness": 1.0},
+    "GIRL, groups alike": {"objective.fair": False},
     "GIRL, groups of a batch": {"objective.source": "batch", "objective.step": 0.0},
     "GIRL, difficulty": {"objective.source": "difficulty"},
     "GIRL, trajectories": {"objective.source": "trajectory"},
