@@ -663,7 +663,7 @@ show(fig, alt=f"Left: change against the default for groups by weight, between {
      f"{highest:+.1f} points. Right: change with Sinkhorn's epsilon.")
 
 # %%
-print(f"groups by weight: everything lies between {lowest:+.1f} and {highest:+.1f} points of the default")
+print(f"groups by weight: all lies between {lowest:+.1f} and {highest:+.1f} points of the default")
 for epsilon, c in epsilons.items():
     print(f"epsilon {epsilon:<5g} {tables.points(c)} points")
 

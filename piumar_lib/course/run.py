@@ -85,6 +85,7 @@ def execute(
         The kernel's peak memory in MB (nan if it hangs or died), and an error message or "".
     """
     environment = {k: v for k, v in os.environ.items() if k != "MPLBACKEND"}  # it hides figures
+    environment.setdefault("OMP_NUM_THREADS", "1")  # small tensors: two threads wait for each other
     if profile is not None:
         environment[VARIABLE] = profile
     client = NotebookClient(
