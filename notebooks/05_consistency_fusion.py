@@ -301,8 +301,7 @@ print(f"clips whose views agree least are recognised {verdict}: {shares[0]:.0f} 
 # Training every method with every person left out takes hours, so it is done once and kept: each line
 # of `results/*.jsonl` is a record with people, seed, hyperparameters, command, commit, versions and
 # device. Every method's hyperparameters were chosen with the same budget, on training people alone
-# (chapter 09 says how). Profile `full` computes whatever is missing; a killed run goes on where it
-# stopped.
+# ([chapter 09](09_evidence.ipynb) says how, and makes them). Here we only read them.
 
 # %%
 from piumar_lib import evidence
@@ -310,11 +309,6 @@ from piumar_lib import evidence
 SO_FAR = ("ERM", "augmentation", "two identity views", "uniform mass", "temporal",
           "temporal, Sinkhorn", "frequency", "TFAM", "TFAM + augmentation")
 names = ("spar-repetitions", "spar-windows", "synthetic")
-if run.name != "quick" and not data:
-    for name in names:
-        evidence.make(name, SO_FAR)
-
-# %%
 records = {
     name: [r for r in evidence.committed(name) if r["method"] in SO_FAR] for name in names
 }

@@ -160,6 +160,15 @@ def committed(data: str, folder: Path = RESULTS) -> list[dict]:
     return sorted(records, key=lambda r: (order[r["method"]], r["seed"], r["fold"]))
 
 
+def judged_on_everybody(records: list[dict]) -> list[dict]:
+    """Leave out methods that some people have not been judged under, as while a run goes on."""
+    people: dict[str, set[str]] = {}
+    for record in records:
+        people.setdefault(record["method"], set()).update(record["people"])
+    everyone = set().union(*people.values())
+    return [record for record in records if people[record["method"]] == everyone]
+
+
 def scores_by_person(records: Iterable[dict], method: str) -> dict[str, float]:
     """Accuracy of each unseen person under a method, in [0, 1], averaged over seeds."""
     shares: dict[str, list[float]] = {}
@@ -295,7 +304,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"records: {path}")
         return
     if options.table:
-        records = committed(options.data, options.out)
+        records = judged_on_everybody(committed(options.data, options.out))
     else:
         records = make(
             options.data, options.methods, options.seeds, options.budget, options.workers, options.out

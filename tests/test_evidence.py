@@ -434,6 +434,16 @@ def test_main_prints_what_was_asked_for_beside_older_records(own, computed, tmp_
     assert len(computed) == 10 and "ERM" not in capsys.readouterr().out
 
 
+def test_main_prints_the_methods_that_a_killed_run_has_finished(own, computed, tmp_path, capsys):
+    run_main("--data", own, "--methods", "ERM", "TFAM", "--seeds", 1, "--budget", 0, "--out", tmp_path)
+    table = capsys.readouterr().out.splitlines()
+    path = tmp_path / "own.jsonl"
+    unfinished = experiment(own, "GIRL", 0, 0).key() | {"people": {"0": [1, 100]}}
+    path.write_text(path.read_text() + json.dumps(unfinished) + "\n")
+    run_main("--data", own, "--table", "--out", tmp_path)
+    assert len(computed) == 10 and capsys.readouterr().out.splitlines() == table
+
+
 def test_main_writes_beside_the_evidence_unless_told(own, computed, tmp_path, monkeypatch):
     monkeypatch.setattr(evidence, "RESULTS", tmp_path)
     run_main("--data", own, "--methods", "ERM", "--seeds", 1, "--budget", 0)
