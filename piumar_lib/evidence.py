@@ -25,9 +25,9 @@ from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
 RESULTS = ROOT / "notebooks" / "results"
 SEEDS = 5
 BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them
-WITHOUT_ABLATIONS = ("spar-windows",)  # ablations are judged on repetitions and on synthetic people
-# Other worlds: judged on the most telling methods only, with hyperparameters searched elsewhere.
+# Beside the main two: judged on the most telling methods only, with hyperparameters searched there.
 WORLDS = {
+    "spar-windows": "spar-repetitions",
     "spar-own-tempo": "spar-repetitions",
     "synthetic-52": "synthetic",
     "synthetic-comotion": "synthetic",
@@ -41,8 +41,7 @@ TELLING = (
 
 def methods_of(data: str) -> list[str]:
     """The methods that a data set's table has."""
-    left_out = {"attempt", "ablation"} if data in WITHOUT_ABLATIONS else {"attempt"}
-    names = [name for name, method in METHODS.items() if method.kind not in left_out]
+    names = [name for name, method in METHODS.items() if method.kind != "attempt"]
     return [n for n in names if n in TELLING] if data.partition(":")[0] in WORLDS else names
 
 
