@@ -360,3 +360,14 @@ def test_clips_are_shared_unevenly_but_completely(n):
 def test_bad_arguments_are_named(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+def test_a_faster_camera_sees_the_same_movement():
+    people = make_people(4, 0)
+    slow = make_clips(people, 5, 1, frames=20, centred=False)
+    fast = make_clips(people, 5, 1, frames=39, centred=False, rate=25.0)
+    assert (slow.rate, fast.rate) == (12.5, 25.0) and (slow.y == fast.y).all()
+    difference = fast.x[:, ::2] - slow.x
+    assert np.abs(difference).max() < 7 * synthetic.NOISE, "equal but for the noise of both"
+    with pytest.raises(ValueError, match="rate: 0 frames per second show nothing"):
+        make_clips(people, 5, 1, rate=0)

@@ -152,6 +152,7 @@ def make_clips(
     frames: int = 32,
     centred: bool = True,
     person_offset: int = 0,
+    rate: float = RATE,
 ) -> Sequences:
     """Let people act.
 
@@ -159,17 +160,18 @@ def make_clips(
         people: From `make_people`.
         clips_each: Clips of every person, or one number for each, shape ``(P,)``.
         seed: Any whole number from 0; other seeds give other clips of the same people.
-        frames: Frames of a clip at 12.5 per second.
+        frames: Frames of a clip.
         centred: Take each clip's mean pose away, so that only movement is left. Otherwise joints
             are where they are (which the video renderer needs).
         person_offset: Added to the person labels, to tell two populations apart.
+        rate: Frames per second.
 
     Returns:
         Clips of shape ``(n, frames, 34)``: x and y of the 17 joints, in torso lengths.
 
     Raises:
         ValueError: If ``clips_each`` are not whole numbers of clips, one or as many as people, or
-            ``frames`` are too few.
+            ``frames`` are too few, or ``rate`` is not positive.
     """
     counts = np.asarray(clips_each)
     if counts.shape not in ((), (len(people),)) or counts.dtype.kind not in "iu":
@@ -182,6 +184,8 @@ def make_clips(
         raise ValueError(f"clips_each: {clips_each} gives no clips. Ask for at least 1.")
     if frames < 4:
         raise ValueError(f"frames: {frames} cannot hold a movement. Ask for at least 4.")
+    if not (np.isfinite(rate) and rate > 0):
+        raise ValueError(f"rate: {rate} frames per second show nothing. Give a positive number.")
     rng = np.random.default_rng([seed, 2])
     who = np.repeat(np.arange(len(people)), counts)
     n, scale = len(who), people.scale
@@ -195,7 +199,7 @@ def make_clips(
     onset = np.clip(0.35 + 0.35 * personal(people.onset, "onset"), 0.05, 1.2)
     asymmetry = np.exp(0.275 * personal(people.asymmetry, "asymmetry"))
     amplitude = np.clip(np.exp(0.45 * personal(people.amplitude, "amplitude")), 0.35, 3.0)
-    time = np.arange(frames) / RATE
+    time = np.arange(frames) / rate
     phase = np.clip((time - onset[:, None]) / (1.3 / tempo[:, None]), 0, 1) ** asymmetry[:, None]
 
     # The action itself and two that move along with it, each turned by its personal angle.
@@ -222,7 +226,7 @@ def make_clips(
         y=what,
         person=who + person_offset,
         class_names=tuple(action.name for action in people.actions),
-        rate=RATE,
+        rate=rate,
         name="synthetic people",
     )
 

@@ -1,0 +1,72 @@
+"""Write a stand-in for MA-52: synthetic people on video, in the benchmark's exact layout.
+
+Example: a hundred and twenty small clips of twelve people, for trying things out:
+
+    python data_scripts/make_synthetic_ma52.py --clips 120 --people 12 --width 160 --out build/ma52
+
+Without options it has as many clips, people and pixels as MA-52. A run can be killed; the same command
+goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from piumar_lib.ma52 import standin
+
+KB_AT_FULL_SIZE = 300  # of a clip of 1080 x 1296 pixels, as measured
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 with the reason on the error stream."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    total = sum(standin.CLIPS.values())
+    parser.add_argument("--clips", type=int, default=total, help="how many clips (%(default)s)")
+    parser.add_argument("--people", type=int, default=standin.PEOPLE, help="of whom (%(default)s)")
+    parser.add_argument("--width", type=int, default=1080, help="pixels across (%(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="other numbers draw other people")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)"
+    )
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    options = parser.parse_args(argv)
+    try:
+        plan = standin.plan(options.clips, options.people, options.width, options.seed)
+        say(plan, options.out)
+        if not options.dry_run:
+            missing = standin.write(options.out, plan, options.workers)
+            print(f"{options.out}: {missing} clips written, {len(plan) - missing} were there")
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except ImportError as error:
+        print(f"error: {error}. Install it: pip install av", file=sys.stderr)
+        return 1
+    return 0
+
+
+def say(plan: standin.Plan, out: Path) -> None:
+    """Print what a plan holds, and whether the disk has room for it."""
+    counts = ", ".join(f"{np.sum(plan.split == split)} {split}" for split in standin.CLIPS)
+    gigabytes = len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 2 / 2**20
+    folder = next(p for p in (out, *out.absolute().parents) if p.exists())
+    free = shutil.disk_usage(folder).free / 2**30
+    print(
+        f"{len(plan)} clips ({counts}) of {plan.person.max() + 1} people, {plan.width} x {plan.height} "
+        f"pixels; about {gigabytes:.1f} GB, {free:.0f} GB are free"
+    )
+    if gigabytes > free:
+        raise OSError(f"{out}: no room. Make it smaller (--width, --clips) or choose another disk.")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
