@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from piumar_lib.data.ma52 import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
 
 KB_AT_FULL_SIZE = 300  # of a clip of 1080 x 1296 pixels, as measured
@@ -28,9 +29,9 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    total = sum(standin.CLIPS.values())
+    total = sum(CLIPS.values())
     parser.add_argument("--clips", type=int, default=total, help="how many clips (%(default)s)")
-    parser.add_argument("--people", type=int, default=standin.PEOPLE, help="of whom (%(default)s)")
+    parser.add_argument("--people", type=int, default=PEOPLE, help="of whom (%(default)s)")
     parser.add_argument("--width", type=int, default=1080, help="pixels across (%(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="other numbers draw other people")
     parser.add_argument(
@@ -56,7 +57,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def say(plan: standin.Plan, out: Path) -> None:
     """Print what a plan holds, and whether the disk has room for it."""
-    counts = ", ".join(f"{np.sum(plan.split == split)} {split}" for split in standin.CLIPS)
+    counts = ", ".join(f"{np.sum(plan.split == split)} {split}" for split in CLIPS)
     gigabytes = len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 2 / 2**20
     folder = next(p for p in (out, *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(folder).free / 2**30

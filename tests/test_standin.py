@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 
-from piumar_lib.data.ma52 import ACTIONS, people_in_list
+from piumar_lib.data.ma52 import ACTIONS, CLIPS, people_in_list
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.video import write_mp4
 
@@ -42,7 +42,7 @@ def fingerprints(root: Path) -> dict[str, str]:
 def test_the_whole_stand_in_has_the_published_counts():
     plan = standin.plan()
     visible = plan.split != "test"
-    assert {s: int((plan.split == s).sum()) for s in standin.CLIPS} == standin.CLIPS
+    assert {s: int((plan.split == s).sum()) for s in CLIPS} == CLIPS
     assert len({*plan.name}) == len(plan) == 22422
     assert len({*plan.person}) == 205 and len({*plan.person[visible]}) == 186
     assert not {*plan.person[visible]} & {*plan.person[~visible]}
@@ -80,7 +80,7 @@ def test_what_cannot_be_is_refused(options, message):
 
 
 def test_lists_have_the_published_form_and_name_every_clip(root):
-    for split in standin.CLIPS:
+    for split in CLIPS:
         text = (root / f"{split}_list_videos.txt").read_text()
         assert not text.endswith("\n")
         lines = listed(root, split)

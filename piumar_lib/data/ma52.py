@@ -9,6 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the official lists
+PEOPLE, VISIBLE = 205, 186  # participants, and those whose identity train and val show
+
 BODY_PARTS = ("body", "head", "upper limb", "lower limb", "body-hand", "head-hand", "leg-hand")
 FIRST_ACTION = (0, 5, 11, 24, 32, 38, 48)  # of each body part
 

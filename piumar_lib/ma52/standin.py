@@ -25,13 +25,11 @@ from tqdm import tqdm
 
 from piumar_lib.data import Sequences
 from piumar_lib.data.actions import all_actions
-from piumar_lib.data.ma52 import ACTIONS
+from piumar_lib.data.ma52 import ACTIONS, CLIPS, PEOPLE, VISIBLE
 from piumar_lib.data.render import make_looks, render
 from piumar_lib.data.synthetic import clips_per_person, make_clips, make_people
 from piumar_lib.ma52.video import write_mp4
 
-CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the published lists
-PEOPLE, VISIBLE = 205, 186  # participants, and those whose identity train and val show
 SESSIONS = 5  # of a person, about: train and val have 908
 FRAMES = (45, 75)  # shortest and longest clip
 RATE = 30

@@ -1,0 +1,119 @@
+"""Prepare a download of MA-52 (or its stand-in): verify it, index it, split it by person.
+
+    python data_scripts/prepare_ma52.py verify ROOT --json build/report.json
+    python data_scripts/prepare_ma52.py index ROOT --out build/ma52/index.csv
+    python data_scripts/prepare_ma52.py split build/ma52/index.csv --out build/ma52/splits
+
+The download itself is never changed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from piumar_lib.data.ma52 import ACTIONS
+from piumar_lib.ma52 import splits
+from piumar_lib.ma52.index import make_index, read_index, write_index
+from piumar_lib.ma52.verify import verify
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, or 1 if something is wrong."""
+    options = parser().parse_args(argv)
+    try:
+        return options.run(options)
+    except (ValueError, OSError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def run_verify(options: argparse.Namespace) -> int:
+    """Report; the exit code says whether the download is usable."""
+    report = verify(options.root, options.decode, options.workers, progress=True)
+    print(report.to_text(options.most))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(report.to_json() + "\n", encoding="utf-8")
+    return 0 if report.usable else 1
+
+
+def run_index(options: argparse.Namespace) -> int:
+    """Write the table of all clips that can be used."""
+    report = verify(options.root, workers=options.workers, progress=True)
+    if not report.usable and not options.leave_out:
+        print(report.to_text(), file=sys.stderr)
+        print("error: mend this, or leave such clips out with --leave-out", file=sys.stderr)
+        return 1
+    said = f"{len(report.entries)} clips"
+    if options.dry_run:
+        print(f"{options.out}: would hold {said}")
+        return 0
+    write_index(options.out, make_index(options.root, report.entries, options.workers, progress=True))
+    print(f"{options.out}: {said}")
+    return 0
+
+
+def run_split(options: argparse.Namespace) -> int:
+    """Write the folds of a protocol, and say what the official lists leak."""
+    clips = read_index(options.index)
+    own = {"person-disjoint": {"folds": options.folds}, "leave-people-out": {"people": options.people}}
+    made = splits.PROTOCOLS[options.protocol](clips, options.seed, **own.get(options.protocol, {}))
+    print(splits.leak(clips))
+    print(say_few(splits.people_per_action(clips), options.few))
+    for split in made:
+        print(f"{split.title}: {len(split.train)} clips to train on, {len(split.held_out)} held out")
+    if not options.dry_run:
+        written = splits.write_splits(options.out / options.protocol, made, options.seed)
+        print(f"{options.out / options.protocol}: {len(written)} files")
+    return 0
+
+
+def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
+    """Name the actions that few people make, rarest first; what nobody makes is counted only."""
+    rare = [k for k in np.argsort(makers, kind="stable") if 0 < makers[k] < few]
+    named = ", ".join(f"{ACTIONS[k]} ({makers[k]})" for k in rare[:most]) or "none"
+    more = f" and {len(rare) - most} more" if len(rare) > most else ""
+    return f"made by fewer than {few} people: {named}{more}; by nobody: {np.sum(makers == 0)}"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    raw = argparse.RawDescriptionHelpFormatter
+    top = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("verify", help="name every fault of lists and clips")
+    command.add_argument("root", type=Path, help="folder with train/, val/, test/ and the lists")
+    command.add_argument("--decode", action="store_true", help="decode every frame: slow, finds more")
+    command.add_argument("--json", type=Path, help="write the report for programs, too")
+    command.add_argument("--most", type=int, default=5, help="faults shown of each kind (%(default)s)")
+    command.add_argument("--workers", type=int, help="threads; by default one for each core")
+    command.set_defaults(run=run_verify)
+
+    command = commands.add_parser("index", help="write one table of all clips")
+    command.add_argument("root", type=Path, help="folder with train/, val/, test/ and the lists")
+    command.add_argument("--out", type=Path, required=True, help="the .csv to write")
+    command.add_argument("--leave-out", action="store_true", help="go on without clips that are bad")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be written")
+    command.add_argument("--workers", type=int, help="threads; by default one for each core")
+    command.set_defaults(run=run_index)
+
+    command = commands.add_parser("split", help="write folds as small text files")
+    command.add_argument("index", type=Path, help="the .csv of the index")
+    command.add_argument("--out", type=Path, required=True, help="folder to write into")
+    command.add_argument("--protocol", choices=splits.PROTOCOLS, default="person-disjoint")
+    command.add_argument("--folds", type=int, default=5, help="of person-disjoint (%(default)s)")
+    command.add_argument("--people", type=int, default=10, help="left out at a time (%(default)s)")
+    command.add_argument("--seed", type=int, default=0, help="deals people otherwise")
+    command.add_argument("--few", type=int, default=12, help="actions of fewer are named (%(default)s)")
+    command.add_argument("--dry-run", action="store_true", help="only say what would be written")
+    command.set_defaults(run=run_split)
+    return top
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,112 @@
+"""One table of all clips: who, what, how long, how large, and a hash of the file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from tqdm import tqdm
+
+from piumar_lib.data.ma52 import BODY_PARTS, body_part
+from piumar_lib.ma52.lists import Entry
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One line of the index.
+
+    Attributes:
+        name: File name.
+        split: ``"train"``, ``"val"`` or ``"test"``, as published.
+        person, session: As written in the name; "" for test clips.
+        action: 0 to 51; -1 for test clips, whose labels are not published.
+        part: Body part of the action; "" for test clips.
+        frames, fps, width, height: Of the video.
+        bytes, sha256: Of the file.
+    """
+
+    name: str
+    split: str
+    person: str
+    session: str
+    action: int
+    part: str
+    frames: int
+    fps: float
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+def describe(root: Path, entry: Entry) -> Clip:
+    """Look a listed clip up."""
+    import av
+
+    path = root / entry.split / entry.name
+    content = path.read_bytes()
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        frames = stream.frames or sum(p.size > 0 for p in container.demux(stream))
+        rate, size = float(stream.average_rate), (stream.width, stream.height)
+    part = "" if entry.action < 0 else BODY_PARTS[int(body_part(entry.action))]
+    return Clip(
+        entry.name, entry.split, entry.person, entry.session, entry.action, part, frames, rate, *size,
+        len(content), hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+
+
+def make_index(
+    root: Path, entries: Iterable[Entry], workers: int | None = None, progress: bool = False
+) -> list[Clip]:
+    """Describe clips, in their order.
+
+    Args:
+        root: The folder with ``train/``, ``val/`` and ``test/``.
+        entries: From `piumar_lib.ma52.verify.verify`.
+        workers: Threads; by default as many as cores.
+        progress: Show a progress bar.
+    """
+    entries = list(entries)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        clips = pool.map(lambda entry: describe(root, entry), entries)
+        return list(tqdm(clips, total=len(entries), desc="index", disable=not progress))
+
+
+def write_index(path: Path, clips: Iterable[Clip]) -> None:
+    """Write the table as CSV, whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    with part.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(Clip)])
+        table.writeheader()
+        table.writerows(asdict(clip) for clip in clips)
+    os.replace(part, path)
+
+
+def read_index(path: str | Path) -> list[Clip]:
+    """Read what `write_index` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If a line does not have the columns; the message names file and line.
+    """
+    path = Path(path).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no index. Make it: prepare_ma52.py index ROOT --out {path}")
+    clips = []
+    with path.open(newline="", encoding="utf-8") as file:
+        for number, row in enumerate(csv.DictReader(file), start=2):
+            try:
+                clips.append(Clip(**row | {name: kind(row[name]) for name, kind in _NUMBERS.items()}))
+            except (TypeError, KeyError, ValueError) as error:
+                raise ValueError(f"{path}, line {number}: {error}. Make the index again.") from error
+    return clips
+
+
+_NUMBERS = {"action": int, "frames": int, "fps": float, "width": int, "height": int, "bytes": int}

@@ -1,0 +1,167 @@
+"""Is a download of MA-52 whole? Every fault is found and named; nothing is changed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from piumar_lib.data.ma52 import CLIPS, PEOPLE, VISIBLE
+from piumar_lib.ma52.lists import SPLITS, Entry, Fault, read_list, repeated
+
+DOWNLOAD = "Download or unpack this clip again."
+
+
+@dataclass(frozen=True)
+class Report:
+    """What `verify` found.
+
+    Attributes:
+        root: The folder.
+        entries: Listed clips that can be used.
+        faults: Everything else.
+        people: Whose clips train and val show.
+    """
+
+    root: Path
+    entries: list[Entry]
+    faults: list[Fault]
+    people: int
+
+    @property
+    def usable(self) -> bool:
+        """Whether nothing serious is wrong."""
+        return not any(fault.serious for fault in self.faults)
+
+    def counts(self) -> dict[str, int]:
+        """Usable clips of each split."""
+        found = Counter(entry.split for entry in self.entries)
+        return {split: found[split] for split in SPLITS}
+
+    def to_json(self) -> str:
+        """The report for programs."""
+        return json.dumps(
+            {
+                "root": str(self.root),
+                "usable": self.usable,
+                "clips": self.counts(),
+                "people in train and val": self.people,
+                "faults": [asdict(fault) for fault in self.faults],
+            },
+            indent=1,
+        )
+
+    def to_text(self, most: int = 5) -> str:
+        """The report for people; of each kind of fault the first ``most``."""
+        counts = (f"{n} {split} (published: {CLIPS[split]})" for split, n in self.counts().items())
+        lines = [
+            f"{self.root}: {'usable' if self.usable else 'NOT usable'}",
+            f"clips that can be used: {', '.join(counts)}",
+            f"people in train and val: {self.people} (published: {VISIBLE} of {PEOPLE})",
+        ]
+        for kind, found in _by_kind(self.faults):
+            level = "error" if found[0].serious else "note"
+            lines.append(f"{level}: {kind}, {len(found)}. {found[0].remedy}")
+            lines += [f"    {fault.where}: {fault.what}" for fault in found[:most]]
+            lines += [f"    and {len(found) - most} more"] if len(found) > most else []
+        return "\n".join(lines)
+
+
+def verify(
+    root: str | Path, decode: bool = False, workers: int | None = None, progress: bool = False
+) -> Report:
+    """Look at lists and clips of a download.
+
+    Args:
+        root: The folder with ``train/``, ``val/``, ``test/`` and the lists.
+        decode: Decode every frame, instead of reading the packets only: finds pixels that were
+            damaged on the way, at a hundred times the time.
+        workers: Threads; by default as many as cores.
+        progress: Show a progress bar.
+
+    Raises:
+        NotADirectoryError: If ``root`` is no folder.
+    """
+    root = Path(root).expanduser()
+    if not root.is_dir():
+        raise NotADirectoryError(f"{root}: no such folder. Give the one with train/, val/ and test/.")
+    read = {split: read_list(root, split) for split in SPLITS}
+    listed = [entry for entries, _ in read.values() for entry in entries]
+    faults = [fault for _, found in read.values() for fault in found]
+    faults += repeated(listed)
+    once = {entry.name: entry for entry in reversed(listed)}
+    entries = sorted(once.values(), key=lambda e: (SPLITS.index(e.split), e.line))
+    faults += _extra_files(root, once)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        checks = pool.map(lambda e: check_clip(root, e, decode), entries)
+        found = list(tqdm(checks, total=len(entries), desc="clips", disable=not progress))
+    faults += [fault for fault in found if fault]
+    good = [entry for entry, fault in zip(entries, found, strict=True) if not fault]
+    for split in SPLITS:
+        have, published = sum(entry.split == split for entry in good), CLIPS[split]
+        if have != published:
+            what, remedy = f"{have} usable clips, {published} were published", "Right for a stand-in."
+            faults.append(Fault("other count", f"{split}/", what, remedy, serious=False))
+    return Report(root, good, faults, len({entry.person for entry in good} - {""}))
+
+
+def check_clip(root: Path, entry: Entry, decode: bool = False) -> Fault | None:
+    """What is wrong with a listed clip; None if nothing is."""
+    import av
+
+    path, where = root / entry.split / entry.name, f"{entry.split}/{entry.name}"
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            head = file.read(64)
+    except FileNotFoundError:
+        return Fault("missing clip", where, "listed, but not there", DOWNLOAD)
+    except OSError as error:
+        return Fault("unreadable clip", where, error.strerror or str(error), "Change its permissions.")
+    if size == 0:
+        return Fault("empty clip", where, "0 bytes", DOWNLOAD)
+    if head.lstrip()[:1] == b"<":
+        what = head.decode("latin-1").split("\n")[0][:40]
+        return Fault("no video", where, f"a web page: {what}", f"{DOWNLOAD} Are you signed in?")
+    try:
+        with av.open(path) as container:
+            stream = container.streams.video[0]
+            promised = stream.frames
+            if decode:
+                got = sum(1 for _ in container.decode(stream))
+            else:
+                got = sum(p.size > 0 and p.pos + p.size <= size for p in container.demux(stream))
+    except (av.error.FFmpegError, IndexError, OSError) as error:
+        return Fault("damaged clip", where, str(error).split(":")[0], DOWNLOAD)
+    if got < max(1, promised):
+        return Fault("truncated clip", where, f"{got} of {promised} frames", DOWNLOAD)
+    return None
+
+
+def _extra_files(root: Path, listed: Iterable[str]) -> list[Fault]:
+    known = set(listed)
+    faults = []
+    for split in SPLITS:
+        folder = root / split
+        if not folder.is_dir():
+            faults.append(Fault("no folder", f"{split}/", "not there", f"Unpack {split}.zip here."))
+            continue
+        for path in sorted(folder.iterdir()):
+            if path.name not in known:
+                where, remedy = f"{split}/{path.name}", "It is not used. Remove it, or list it."
+                faults.append(Fault("extra file", where, "not listed", remedy, serious=False))
+    return faults
+
+
+def _by_kind(faults: Iterable[Fault]) -> Iterator[tuple[str, list[Fault]]]:
+    kinds: dict[str, list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault(fault.kind, []).append(fault)
+    # Serious ones first, otherwise as found.
+    yield from sorted(kinds.items(), key=lambda pair: not pair[1][0].serious)

@@ -1,0 +1,402 @@
+"""A download of MA-52: each planted fault is found and named, none is lost, and nothing is changed."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.ma52 import splits, standin
+from piumar_lib.ma52.index import make_index, read_index, write_index
+from piumar_lib.ma52.lists import read_list
+from piumar_lib.ma52.verify import check_clip, verify
+
+SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_ma52.py"
+spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
+prepare_ma52 = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(prepare_ma52)
+
+PLAN = standin.plan(clips=60, people=8, width=32, seed=1)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("download") / "whole"
+    standin.write(folder, PLAN, progress=False)
+    return folder
+
+
+@pytest.fixture
+def root(whole, tmp_path):
+    """A copy to be damaged."""
+    return Path(shutil.copytree(whole, tmp_path / "ma52"))
+
+
+@pytest.fixture(scope="module")
+def clips(whole):
+    return make_index(whole, verify(whole).entries)
+
+
+def serious(report):
+    return [(fault.kind, fault.where) for fault in report.faults if fault.serious]
+
+
+def notes(report):
+    return [(fault.kind, fault.where) for fault in report.faults if not fault.serious]
+
+
+def some_clip(root, split="train", number=0):
+    return sorted((root / split).iterdir())[number]
+
+
+def edit(root, change, split="train"):
+    path = root / f"{split}_list_videos.txt"
+    path.write_bytes(change(path.read_bytes()))
+
+
+def fingerprints(root):
+    files = [path for path in sorted(root.rglob("*")) if path.is_file()]
+    return {path: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+
+# Lists and clips that are whole
+
+
+@pytest.mark.parametrize("decode", [False, True])
+def test_a_whole_download_is_usable_and_stays_as_it_is(whole, decode):
+    before = fingerprints(whole)
+    report = verify(whole, decode)
+    assert report.usable and not serious(report) and len(report.entries) == 60
+    assert {kind for kind, _ in notes(report)} == {"other count"}
+    assert report.counts() == {s: int((PLAN.split == s).sum()) for s in ("train", "val", "test")}
+    assert report.people == 7 and fingerprints(whole) == before
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: b + b"\n",
+        lambda b: b.replace(b"\n", b"\r\n"),
+        lambda b: b"\xef\xbb\xbf" + b,
+        lambda b: b"\n\n" + b.replace(b"\n", b"\n\n") + b"\n \n",
+        lambda b: b.replace(b" ", b"  ").replace(b"\n", b" \n"),
+    ],
+    ids=["final newline", "CRLF", "byte order mark", "empty lines", "spaces"],
+)
+def test_lists_may_be_written_otherwise(root, change):
+    expected, _ = read_list(root, "train")
+    edit(root, change)
+    entries, faults = read_list(root, "train")
+    assert not faults and verify(root).usable
+    assert [(e.name, e.action) for e in entries] == [(e.name, e.action) for e in expected]
+
+
+# Planted faults: each is found, named, and all others stay good
+
+
+def truncate(path, share):
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+
+
+@pytest.mark.parametrize(
+    ("damage", "kind"),
+    [
+        (lambda path: truncate(path, 0.5), "damaged clip"),
+        (lambda path: truncate(path, 0.02), "damaged clip"),
+        (lambda path: path.write_bytes(b""), "empty clip"),
+        (lambda path: path.write_text("<!DOCTYPE html><title>Sign in</title>"), "no video"),
+        (lambda path: path.write_text("\n <html>Sign in</html>"), "no video"),
+        (lambda path: path.write_bytes(np.random.default_rng(0).bytes(5000)), "damaged clip"),
+        (lambda path: path.unlink(), "missing clip"),
+        (lambda path: (path.unlink(), path.mkdir()), "unreadable clip"),
+    ],
+)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_bad_clip_is_found_and_named(root, damage, kind, split):
+    path = some_clip(root, split, 2)
+    damage(path)
+    report = verify(root)
+    assert serious(report) == [(kind, f"{split}/{path.name}")] and not report.usable
+    assert len(report.entries) == 59 and path.name not in {e.name for e in report.entries}
+
+
+def test_a_clip_that_lost_its_end_behind_a_whole_header_is_found(root):
+    path = some_clip(root)
+    fast = path.with_name("fast.mp4")
+    with av.open(path) as source, av.open(fast, "w", options={"movflags": "faststart"}) as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    shutil.move(fast, path)
+    assert verify(root).usable
+    truncate(path, 0.8)
+    for decode in (False, True):
+        ((kind, where),) = serious(verify(root, decode))
+        assert where == f"train/{path.name}" and kind in ("truncated clip", "damaged clip")
+
+
+def test_a_clip_that_may_not_be_read_is_named(root, monkeypatch):
+    path, real = some_clip(root), Path.open
+
+    def refuse(self, *args, **kwargs):
+        if self == path:
+            raise PermissionError(13, "Permission denied")
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    assert serious(verify(root)) == [("unreadable clip", f"train/{path.name}")]
+
+
+def first_line(line):
+    return lambda content: b"\n".join([line, *content.split(b"\n")[1:]])
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        (b"NAME 52", "label out of range"),
+        (b"NAME -1", "label out of range"),
+        (b"NAME nine", "label is no number"),
+        (b"NAME 9.5", "label is no number"),
+        (b"NAME", "malformed line"),
+        (b"0001_0001.mp4 9", "no person in the name"),
+        (b"0001_01_0001_1.mp4 9", "no person in the name"),
+        (b"0001_01_0001.avi 9", "no person in the name"),
+        (b"a_b_c.mp4 9", "no person in the name"),
+        (b"0001_01_0001.MP4 9", "upper-case extension"),
+        (b"train/0001_01_0001.mp4 9", "name with a path"),
+        (b"..\\0001_01_0001.mp4 9", "name with a path"),
+        (b"/etc/passwd 9", "name with a path"),
+    ],
+)
+def test_a_bad_line_is_found_and_named(root, line, kind):
+    name = read_list(root, "train")[0][0].name
+    edit(root, first_line(line.replace(b"NAME", name.encode())))
+    report = verify(root)
+    assert serious(report) == [(kind, "train_list_videos.txt, line 1")]
+    assert ("extra file", f"train/{name}") in notes(report), "its clip is listed no more"
+    assert len(report.entries) == 59
+
+
+def test_test_lists_name_no_people(root):
+    edit(root, first_line(b"0001_01_0001.mp4 0"), "test")
+    assert serious(verify(root)) == [("malformed name", "test_list_videos.txt, line 1")]
+    assert {e.person for e in read_list(root, "test")[0]} == {""}
+    assert {e.action for e in read_list(root, "test")[0]} == {-1}, "placeholders are no labels"
+
+
+def test_a_clip_that_is_listed_twice_is_named_with_both_lines(root):
+    edit(root, lambda b: b + b"\n" + b.split(b"\n")[2])
+    entries, _ = read_list(root, "train")
+    ((kind, where),) = serious(report := verify(root))
+    assert kind == "duplicate line" and where == f"train_list_videos.txt, line {entries[-1].line}"
+    assert "line 3" in next(f.what for f in report.faults if f.serious)
+    assert len(report.entries) == 60
+
+
+def test_a_clip_in_two_lists_is_named(root):
+    line = (root / "train_list_videos.txt").read_bytes().split(b"\n")[0]
+    edit(root, lambda b: b + b"\n" + line, "val")
+    report = verify(root)
+    assert [kind for kind, _ in serious(report)] == ["clip in two lists"]
+    assert "val_list_videos.txt" in serious(report)[0][1] and len(report.entries) == 60
+
+
+def test_a_list_of_another_encoding_is_read_and_noted(root):
+    edit(root, lambda b: b + "\n0001_01_0009é.mp4 3".encode("latin-1"))
+    report = verify(root)
+    assert ("wrong encoding", "train_list_videos.txt") in notes(report)
+    assert [kind for kind, _ in serious(report)] == ["no person in the name"]
+
+
+def test_missing_lists_and_folders_are_named(root):
+    (root / "val_list_videos.txt").unlink()
+    shutil.rmtree(root / "test")
+    edit(root, lambda b: b"")
+    found = serious(verify(root))
+    assert ("no list", "val_list_videos.txt") in found and ("no folder", "test/") in found
+    assert ("empty list", "train_list_videos.txt") in found
+    assert sum(kind == "missing clip" for kind, _ in found) == (PLAN.split == "test").sum()
+    with pytest.raises(NotADirectoryError, match="elsewhere: no such folder. Give the one with train/"):
+        verify(root / "elsewhere")
+
+
+def test_all_faults_at_once_are_all_named(root):
+    some_clip(root, "train", 0).write_bytes(b"")
+    truncate(some_clip(root, "val", 1), 0.5)
+    some_clip(root, "test", 0).unlink()
+    (root / "val" / "notes.txt").write_text("mine")
+    edit(root, lambda b: b + b"\n0001_09_0001.mp4 52\nnonsense")
+    report = verify(root)
+    expected = ["damaged clip", "empty clip", "label out of range", "malformed line", "missing clip"]
+    assert sorted(kind for kind, _ in serious(report)) == expected
+    assert ("extra file", "val/notes.txt") in notes(report) and len(report.entries) == 57
+    said = report.to_text()
+    assert all(kind in said for kind in expected) and "NOT usable" in said
+    assert said.index("error: ") < said.index("note: ")
+    programs = json.loads(report.to_json())
+    assert not programs["usable"] and len(programs["faults"]) == len(report.faults)
+
+
+def test_a_good_clip_has_no_fault(whole):
+    entry = read_list(whole, "val")[0][0]
+    assert check_clip(whole, entry) is None and check_clip(whole, entry, decode=True) is None
+
+
+# The index
+
+
+def test_the_index_says_what_the_plan_says(whole, clips):
+    rows = {str(name): k for k, name in enumerate(PLAN.name)}
+    assert len(clips) == 60
+    for clip in clips:
+        row, path = rows[clip.name], whole / clip.split / clip.name
+        assert clip.split == PLAN.split[row] and clip.frames == PLAN.frames[row]
+        assert (clip.width, clip.height, clip.fps) == (32, 38, 30)
+        assert clip.bytes == path.stat().st_size
+        assert clip.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+        if clip.split == "test":
+            assert (clip.person, clip.session, clip.action, clip.part) == ("", "", -1, "")
+        else:
+            assert int(clip.person) == PLAN.person[row] + 1 and clip.action == PLAN.action[row]
+            assert clip.part == BODY_PARTS[int(body_part(clip.action))]
+            assert clip.name.startswith(f"{clip.person}_{clip.session}_")
+
+
+def test_an_index_is_written_and_read(clips, tmp_path):
+    path = tmp_path / "deep" / "index.csv"
+    write_index(path, clips)
+    assert read_index(path) == clips
+    with path.open() as file:
+        assert [row["name"] for row in csv.DictReader(file)] == [clip.name for clip in clips]
+    with pytest.raises(FileNotFoundError, match="no index. Make it: prepare_ma52.py index"):
+        read_index(tmp_path / "other.csv")
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([*lines[:3], lines[3].replace(",30.0,", ",fast,"), *lines[4:]]))
+    with pytest.raises(ValueError, match="index.csv, line 4: .*fast.* Make the index again"):
+        read_index(path)
+
+
+# Splits
+
+
+def test_folds_hold_out_everybody_once_and_nobody_is_on_both_sides(clips):
+    person = {clip.name: clip.person for clip in clips}
+    known = {clip.name for clip in clips if clip.split != "test"}
+    for made in (splits.person_disjoint(clips, folds=3), splits.leave_people_out(clips, people=2)):
+        out = [name for split in made for name in split.held_out]
+        assert sorted(out) == sorted(known)
+        for split in made:
+            assert {*split.train} | {*split.held_out} == known
+            assert not {person[n] for n in split.train} & {person[n] for n in split.held_out}
+    assert [len({person[n] for n in s.held_out}) for s in made] == [2, 2, 2, 1]
+
+
+def test_folds_follow_the_seed_alone(clips):
+    for protocol in (splits.person_disjoint, splits.leave_people_out):
+        one, again = (protocol(order, 0, 3) for order in (clips, clips[::-1]))
+        assert one == again, "the order of the index should not matter"
+    assert splits.leave_people_out(clips, 0, 3) != splits.leave_people_out(clips, 1, 3)
+
+
+def test_the_official_split_and_what_it_leaks(clips):
+    (split,) = splits.official(clips)
+    published = {c.name: c.split for c in clips}
+    assert {published[n] for n in split.train} == {"train"}
+    assert {published[n] for n in split.held_out} == {"val"}
+    people = {s: {c.person for c in clips if c.split == s} for s in ("train", "val")}
+    shared, val = len(people["train"] & people["val"]), len(people["val"])
+    assert splits.leak(clips).startswith(f"official lists: {shared} of {val} val people are in train")
+
+
+def test_people_per_action_are_counted(clips):
+    counts = splits.people_per_action(clips)
+    for action in (0, 9, 21):
+        makers = {c.person for c in clips if c.action == action}
+        assert counts[action] == len(makers)
+    assert counts.shape == (len(ACTIONS),)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda c: splits.person_disjoint(c, folds=1), "folds: 1 of 7 people. Choose 2 to 7"),
+        (lambda c: splits.person_disjoint(c, folds=8), "folds: 8 of 7 people"),
+        (lambda c: splits.leave_people_out(c, people=0), "people: 0 of 7 left out. Choose 1 to 6"),
+        (lambda c: splits.leave_people_out(c, people=7), "people: 7 of 7 left out"),
+    ],
+)
+def test_folds_that_cannot_be_are_refused(clips, make, message):
+    with pytest.raises(ValueError, match=message):
+        make(clips)
+
+
+def test_split_files_are_read_back_and_refused_once_changed(clips, tmp_path):
+    made = splits.person_disjoint(clips, seed=4, folds=3)
+    paths = splits.write_splits(tmp_path / "s", made, seed=4)
+    assert [splits.read_split(path) for path in paths] == made
+    head = paths[0].read_text().splitlines()[0]
+    assert head.startswith("# person-disjoint, fold 1 of 3, seed 4, sha256 ")
+    paths[0].write_text(paths[0].read_text().replace("held-out", "train", 1))
+    with pytest.raises(ValueError, match="fold1.txt: its lines were changed"):
+        splits.read_split(paths[0])
+    paths[1].write_text("0001_01_0001.mp4\n")
+    with pytest.raises(ValueError, match="the first line is '0001_01_0001.mp4', not that of a split"):
+        splits.read_split(paths[1])
+    with pytest.raises(FileNotFoundError, match="no split. Make it: prepare_ma52.py split"):
+        splits.read_split(tmp_path / "none.txt")
+
+
+# The commands
+
+
+def test_the_commands_go_from_a_download_to_folds(whole, tmp_path, capsys):
+    index, folder = tmp_path / "index.csv", tmp_path / "splits"
+    assert prepare_ma52.main(["verify", str(whole), "--json", str(tmp_path / "r" / "report.json")]) == 0
+    assert json.loads((tmp_path / "r" / "report.json").read_text())["usable"]
+    assert prepare_ma52.main(["index", str(whole), "--out", str(index), "--dry-run"]) == 0
+    assert not index.exists()
+    assert prepare_ma52.main(["index", str(whole), "--out", str(index)]) == 0
+    arguments = ["split", str(index), "--out", str(folder), "--folds", "3"]
+    assert prepare_ma52.main([*arguments, "--dry-run"]) == 0 and not folder.exists()
+    assert prepare_ma52.main(arguments) == 0
+    assert len(list((folder / "person-disjoint").iterdir())) == 3
+    for protocol, files in (("official", 1), ("leave-people-out", 4)):
+        assert prepare_ma52.main([*arguments, "--protocol", protocol, "--people", "2"]) == 0
+        assert len(list((folder / protocol).iterdir())) == files
+    said = capsys.readouterr().out
+    assert "60 clips" in said and "val people are in train" in said and "by nobody: " in said
+
+
+def test_the_commands_say_what_is_wrong(root, tmp_path, capsys):
+    bad = some_clip(root)
+    bad.write_bytes(b"")
+    assert prepare_ma52.main(["verify", str(root)]) == 1
+    assert f"train/{bad.name}" in capsys.readouterr().out
+    index = tmp_path / "index.csv"
+    assert prepare_ma52.main(["index", str(root), "--out", str(index)]) == 1 and not index.exists()
+    assert "mend this, or leave such clips out with --leave-out" in capsys.readouterr().err
+    assert prepare_ma52.main(["index", str(root), "--out", str(index), "--leave-out"]) == 0
+    assert len(read_index(index)) == 59
+    assert prepare_ma52.main(["split", str(tmp_path / "no.csv"), "--out", str(tmp_path)]) == 1
+    assert prepare_ma52.main(["verify", str(tmp_path / "nowhere")]) == 1
+    assert "error: " in capsys.readouterr().err
+
+
+def test_rare_actions_are_named_rarest_first():
+    makers = np.full(52, 50)
+    makers[[3, 45, 9]] = (11, 6, 0)
+    said = prepare_ma52.say_few(makers, 12)
+    assert said == "made by fewer than 12 people: covering face (6), turning around (11); by nobody: 1"
+    assert prepare_ma52.say_few(np.full(52, 2), 12).count("(2)") == 12
+    assert "and 40 more" in prepare_ma52.say_few(np.full(52, 2), 12)
