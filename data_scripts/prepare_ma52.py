@@ -1,8 +1,9 @@
-"""Prepare a download of MA-52 (or its stand-in): verify it, index it, split it by person.
+"""Prepare a download of MA-52 (or its stand-in): verify it, index it, split it by person, cache it.
 
     python data_scripts/prepare_ma52.py verify ROOT --json build/report.json
     python data_scripts/prepare_ma52.py index ROOT --out build/ma52/index.csv
     python data_scripts/prepare_ma52.py split build/ma52/index.csv --out build/ma52/splits
+    python data_scripts/prepare_ma52.py cache ROOT build/ma52/index.csv --out build/ma52/cache
 
 The download itself is never changed.
 """
@@ -10,13 +11,15 @@ The download itself is never changed.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from piumar_lib.data.ma52 import ACTIONS
-from piumar_lib.ma52 import splits
+from piumar_lib.ma52 import cache, splits
+from piumar_lib.ma52.cache import CacheSettings
 from piumar_lib.ma52.index import make_index, read_index, write_index
 from piumar_lib.ma52.verify import verify
 
@@ -72,6 +75,28 @@ def run_split(options: argparse.Namespace) -> int:
     return 0
 
 
+def run_cache(options: argparse.Namespace) -> int:
+    """Decode every clip once; the exit code is 1 if some could not be decoded."""
+    clips = read_index(options.index)
+    settings = CacheSettings(options.size, options.crop, options.form, options.frames)
+    room = cache.estimate_bytes(clips, settings) / 2**30
+    print(f"{len(clips)} clips as {settings.form}, {settings.size} pixels: about {room:.1f} GB")
+    if options.dry_run:
+        return 0
+    kept = cache.make_cache(
+        options.root, clips, options.out, settings, options.workers or os.cpu_count() or 1, progress=True
+    )
+    bad = [k for k in kept if k.fault]
+    lost = sum(not k.found for k in kept if not k.fault)
+    about = f"; the person was not found in {lost}" if settings.crop == "person" else ""
+    print(f"{options.out}: {len(kept) - len(bad)} clips kept{about}")
+    for k in bad[:5]:
+        print(f"left out: {k.split}/{k.name}: {k.fault}", file=sys.stderr)
+    if bad:
+        print(f"all {len(bad)} that were left out: {options.out / 'bad.csv'}", file=sys.stderr)
+    return 1 if bad else 0
+
+
 def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
     """Name the actions that few people make, rarest first; what nobody makes is counted only."""
     rare = [k for k in np.argsort(makers, kind="stable") if 0 < makers[k] < few]
@@ -112,6 +137,19 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--few", type=int, default=12, help="actions of fewer are named (%(default)s)")
     command.add_argument("--dry-run", action="store_true", help="only say what would be written")
     command.set_defaults(run=run_split)
+
+    command = commands.add_parser("cache", help="decode every clip once, cropped and small")
+    command.add_argument("root", type=Path, help="folder with train/, val/ and test/")
+    command.add_argument("index", type=Path, help="the .csv of the index")
+    command.add_argument("--out", type=Path, required=True, help="folder of the cache")
+    usual = CacheSettings()
+    command.add_argument("--size", type=int, default=usual.size, help="of the square (%(default)s)")
+    command.add_argument("--crop", choices=cache.CROPS, default=usual.crop, help="(%(default)s)")
+    command.add_argument("--form", choices=cache.FORMS, default=usual.form, help="(%(default)s)")
+    command.add_argument("--frames", type=int, default=usual.frames, help="of a clip; 0: all")
+    command.add_argument("--workers", type=int, help="processes; by default one for each core")
+    command.add_argument("--dry-run", action="store_true", help="only say how much room it takes")
+    command.set_defaults(run=run_cache)
     return top
 
 

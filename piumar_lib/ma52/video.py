@@ -1,15 +1,23 @@
-"""Video files: writing a clip as MA-52's are written."""
+"""Video files: writing clips as MA-52's are written, and reading them smaller."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
+from piumar_lib.ma52.crop import WHOLE, Box
+
 
 def write_mp4(
-    path: Path, frames: np.ndarray, rate: int = 30, keyframe_every: int = 250, crf: int = 18
+    path: Path,
+    frames: np.ndarray,
+    rate: int = 30,
+    keyframe_every: int = 250,
+    crf: int = 18,
+    between: int = 1,
 ) -> None:
     """Write an h264 clip (yuv420p), whole or not at all.
 
@@ -18,6 +26,7 @@ def write_mp4(
         frames: Red, green, blue, uint8 ``(time, height, width, 3)``; even height and width.
         rate: Frames per second.
         keyframe_every: Frames from one keyframe to the next; MA-52's clips have one alone.
+        between: Frames that lean on both neighbours, between two that do not; MA-52's clips have one.
         crf: Constant rate factor of x264: 0 is lossless, 18 looks so, 23 is its default.
 
     Raises:
@@ -34,7 +43,7 @@ def write_mp4(
         raise ValueError(f"frames: {width} x {height} pixels. h264 needs even numbers; crop one line.")
     part = path.with_name(f"{path.stem}.part.mp4")
     options = {"crf": str(crf), "preset": "veryfast", "profile": "main"}
-    options |= {"bf": "1", "b_strategy": "0"}  # every other frame leans on both neighbours, as in MA-52
+    options |= {"bf": str(between), "b_strategy": "0"}
     # With x264's macroblock tree, or more than one thread, equal frames gave different files.
     options |= {"mbtree": "0", "threads": "1"}
     convert = av.video.reformatter.VideoReformatter().reformat
@@ -47,3 +56,52 @@ def write_mp4(
             container.mux(stream.encode(convert(frame, format="yuv420p")))
         container.mux(stream.encode())
     os.replace(part, path)
+
+
+def read_frames(
+    path: Path, box: Box = WHOLE, size: int | None = None, which: Sequence[int] | None = None
+) -> np.ndarray:
+    """Decode a clip, cut a part out of it, and shrink it.
+
+    Args:
+        path: Any video that FFmpeg reads.
+        box: The part, in shares of the frame.
+        size: Pixels of the part's shorter side; by default as they are.
+        which: Frames to return, rising; by default all.
+
+    Returns:
+        Red, green, blue, uint8 ``(time, height, width, 3)``.
+
+    Raises:
+        ValueError: If a frame is asked for that the clip does not have.
+        av.error.FFmpegError: If it cannot be decoded.
+    """
+    import av
+
+    convert = av.video.reformatter.VideoReformatter().reformat
+    wanted = None if which is None else set(which)
+    pictures = []
+    with av.open(path) as container:
+        stream = container.streams.video[0]
+        stream.thread_count = 1  # processes run side by side
+        for number, frame in enumerate(container.decode(stream)):
+            if wanted is None or number in wanted:
+                width, height, part = _scaled(frame.width, frame.height, box, size)
+                shrunk = convert(frame, width, height, "rgb24", interpolation="AREA")
+                pictures.append(shrunk.to_ndarray()[part])
+            if wanted is not None and number >= max(wanted):
+                break
+    if wanted is not None and len(pictures) < len(wanted):
+        raise ValueError(f"{path}: frames {sorted(wanted)} are not all there. Ask for fewer.")
+    return np.stack(pictures)
+
+
+def _scaled(width: int, height: int, box: Box, size: int | None) -> tuple[int, int, tuple]:
+    """Size of the whole frame at which the part has its size, and the part's rows and columns."""
+    across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
+    scale = 1.0 if size is None else size / min(across, down)
+    part_width, part_height = (2 * round(scale * side / 2) for side in (across, down))  # h264 needs even
+    width, height = max(part_width, round(scale * width)), max(part_height, round(scale * height))
+    left = min(round(box.left * width), width - part_width)
+    top = min(round(box.top * height), height - part_height)
+    return width, height, (slice(top, top + part_height), slice(left, left + part_width))

@@ -1,0 +1,252 @@
+"""Each clip decoded once, cropped to the person, and kept small: what training reads.
+
+    FOLDER/settings.json             what the cache was made with
+    FOLDER/cache.csv                 a line for each clip: frames, crop, whether a person was found
+    FOLDER/bad.csv                   clips that could not be decoded, and why
+    FOLDER/train/0003_01_0001.mp4    h264 with a keyframe every 8 frames, or .npy if raw
+
+A clip is written whole or not at all, so a run can be killed at any moment; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import multiprocessing
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm import tqdm
+
+from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
+from piumar_lib.ma52.index import Clip
+from piumar_lib.ma52.video import read_frames, write_mp4
+
+FORMS = ("mp4", "raw")
+CROPS = ("person", "middle")
+KEYFRAME_EVERY, CRF = 8, 14  # keeps 0.93 of the correlation of frame differences (crf 18: 0.90)
+BYTES_PER_PIXEL = 0.05  # of such an mp4, for each pixel of each frame, about
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """How clips are kept.
+
+    Attributes:
+        size: Pixels of the square's side, 32 to 1024, even.
+        crop: ``"person"``: a square about the person, the middle one where nobody is found;
+            ``"middle"``: the largest square about the middle.
+        form: ``"mp4"``, or ``"raw"`` (uint8 arrays, a hundred times the space, read at once).
+        frames: Keep so many frames, evenly spread over the clip; 0 keeps all.
+
+    Raises:
+        ValueError: If a value cannot be right.
+    """
+
+    size: int = 256
+    crop: str = "person"
+    form: str = "mp4"
+    frames: int = 0
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.size <= 1024 or self.size % 2:
+            raise ValueError(f"size: {self.size} pixels. Choose an even number from 32 to 1024.")
+        if self.crop not in CROPS or self.form not in FORMS:
+            raise ValueError(
+                f"crop, form: {self.crop!r}, {self.form!r} are unknown. "
+                f"Choose crop from {CROPS} and form from {FORMS}."
+            )
+        if self.frames < 0:
+            raise ValueError(f"frames: {self.frames} cannot be kept. Choose 0 (all) or more.")
+
+    @property
+    def suffix(self) -> str:
+        """Of a clip's file."""
+        return ".mp4" if self.form == "mp4" else ".npy"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One clip of the cache; ``fault`` is "" unless it could not be decoded."""
+
+    name: str
+    split: str
+    frames: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    found: bool
+    fault: str = ""
+
+
+def cached_path(folder: Path, split: str, name: str, settings: CacheSettings) -> Path:
+    """Where a clip is kept."""
+    return folder / split / f"{Path(name).stem}{settings.suffix}"
+
+
+def estimate_bytes(clips: Iterable[Clip], settings: CacheSettings) -> int:
+    """About how much room a cache takes."""
+    per_pixel = 3 if settings.form == "raw" else BYTES_PER_PIXEL
+    frames = sum(min(clip.frames, settings.frames or clip.frames) for clip in clips)
+    return round(frames * settings.size**2 * per_pixel)
+
+
+def make_cache(
+    root: Path,
+    clips: Iterable[Clip],
+    folder: Path,
+    settings: CacheSettings | None = None,
+    workers: int = 1,
+    progress: bool = False,
+) -> list[Kept]:
+    """Cache whatever is missing; returns all clips, the bad ones included.
+
+    Args:
+        root: The download.
+        clips: From its index.
+        folder: The cache; created if need be.
+        settings: See `CacheSettings`.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: If the folder holds a cache that was made with other settings.
+        OSError: If the disk has no room for what is missing.
+    """
+    settings, clips = settings or CacheSettings(), list(clips)
+    _claim(folder, settings)
+    done = {kept.name: kept for kept in read_kept(folder)}
+    missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
+    _require_room(folder, missing, settings)
+    for split in {clip.split for clip in missing}:
+        (folder / split).mkdir(exist_ok=True)
+    with _pool(workers) as submit, tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
+        for kept in submit([(root, clip, folder, settings) for clip in missing]):
+            done[kept.name] = kept
+            _append(folder / "cache.csv", kept)
+            bar.update()
+    found = [done[clip.name] for clip in clips]
+    _write_bad(folder, found)
+    return found
+
+
+def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) -> Kept:
+    """Decode, crop, shrink and keep one clip."""
+    path = root / clip.split / clip.name
+    try:
+        box, found = find_crop(path, clip, settings.crop)
+        frames = read_frames(path, box, settings.size)
+        frames = frames[:, : settings.size, : settings.size]
+        if settings.frames and settings.frames < len(frames):
+            at = np.linspace(0, len(frames) - 1, settings.frames).round().astype(int)
+            frames = frames[at]
+        target = cached_path(folder, clip.split, clip.name, settings)
+        if settings.form == "mp4":
+            write_mp4(target, frames, round(clip.fps), KEYFRAME_EVERY, CRF, between=0)
+        else:
+            part = target.with_name(f"{target.stem}.part.npy")
+            np.save(part, frames)
+            os.replace(part, target)
+    except (OSError, ValueError) as error:  # FFmpeg's errors are among both
+        return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, str(error).split("\n")[0])
+    return Kept(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
+
+
+def find_crop(path: Path, clip: Clip, crop: str) -> tuple[Box, bool]:
+    """The square to keep, and whether it is about a person who was found."""
+    middle = square_in_the_middle(clip.width, clip.height)
+    if crop == "middle":
+        return middle, False
+    at = sorted({0, clip.frames // 2, clip.frames - 1})
+    person = find_person(read_frames(path, size=min(120, clip.width), which=at))
+    return (square_about(person, clip.width, clip.height), True) if person else (middle, False)
+
+
+def read_settings(folder: str | Path) -> CacheSettings:
+    """What a cache was made with.
+
+    Raises:
+        FileNotFoundError: If the folder holds no cache.
+    """
+    path = Path(folder) / "settings.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: no cache. Make one: prepare_ma52.py cache --help")
+    return CacheSettings(**json.loads(path.read_text(encoding="utf-8")))
+
+
+def read_kept(folder: Path) -> list[Kept]:
+    """The clips of a cache; a last line that a killed run left unfinished is passed over."""
+    path = folder / "cache.csv"
+    if not path.is_file():
+        return []
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    kept = []
+    for row in csv.reader(whole.splitlines()):
+        name, split, frames, *box, found, fault = row
+        kept.append(Kept(name, split, int(frames), *map(float, box), found == "True", fault))
+    return kept
+
+
+def _is_done(folder: Path, clip: Clip, kept: Kept | None, settings: CacheSettings) -> bool:
+    """Bad clips are tried again: they may have been downloaded anew."""
+    there = cached_path(folder, clip.split, clip.name, settings).is_file()
+    return kept is not None and not kept.fault and there
+
+
+def _append(path: Path, kept: Kept) -> None:
+    """Add one line; what a killed run left unfinished is removed first."""
+    if path.is_file():
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
+    with path.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerow(asdict(kept).values())
+
+
+def _claim(folder: Path, settings: CacheSettings) -> None:
+    path = folder / "settings.json"
+    if path.is_file():
+        found = read_settings(folder)
+        if found != settings:
+            raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(settings)) + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+def _require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> None:
+    needed, free = estimate_bytes(missing, settings), shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"{folder}: {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. "
+            "Choose another disk, a smaller size, or mp4."
+        )
+
+
+def _write_bad(folder: Path, kept: Iterable[Kept]) -> None:
+    lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
+    (folder / "bad.csv").write_text("".join(lines), encoding="utf-8")
+
+
+@contextmanager
+def _pool(workers: int) -> Iterator[Callable[[list[tuple]], Iterable[Kept]]]:
+    if workers == 1:
+        yield lambda jobs: (cache_clip(*job) for job in jobs)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
+        try:
+            yield lambda jobs: (
+                future.result()
+                for future in as_completed([executor.submit(cache_clip, *job) for job in jobs])
+            )
+        finally:
+            executor.shutdown(cancel_futures=True)

@@ -1,0 +1,97 @@
+"""Where the person is: in front of a plain wall, whatever differs from the wall is the person.
+
+MA-52's camera stands still and shows a seated person who fills about a quarter of the width, so most
+pixels of a frame are wall. A crop about the person keeps more of what moves at the same size.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+DIFFERENT = 24  # grey levels: more than light and noise change a wall, less than clothes differ from it
+SMALLEST, LARGEST = 0.02, 0.6  # share of the frame that a person may cover
+
+
+class Box(NamedTuple):
+    """A part of the frame, in shares of its width and height: 0 is left or top, 1 right or bottom."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
+WHOLE = Box(0.0, 0.0, 1.0, 1.0)
+
+
+def foreground(frames: np.ndarray) -> np.ndarray:
+    """What is not wall: pixels unlike the wall that the sides of their row show.
+
+    The wall may be lit from one side and the floor may have another colour, so each row has its own
+    background, linear from the left side to the right.
+
+    Args:
+        frames: A few moments of a clip, uint8 ``(time, height, width, 3)``.
+
+    Returns:
+        Whether somebody is there at any of the moments, ``(height, width)``.
+    """
+    film = frames.astype(np.float32)
+    strip = max(2, film.shape[2] // 20)
+    left = np.median(film[:, :, :strip], axis=(0, 2))[:, None]
+    right = np.median(film[:, :, -strip:], axis=(0, 2))[:, None]
+    share = np.linspace(0, 1, film.shape[2], dtype=np.float32)[None, :, None]
+    wall = left + share * (right - left)
+    return (np.abs(film - wall).max(-1) > DIFFERENT).any(0)
+
+
+def find_person(frames: np.ndarray) -> Box | None:
+    """Find the largest thing before the wall; None if nothing there can be a person.
+
+    Args:
+        frames: A few moments of a clip, uint8 ``(time, height, width, 3)``; small ones will do.
+    """
+    from scipy import ndimage
+
+    label, count = ndimage.label(ndimage.binary_opening(foreground(frames)))
+    if not count:
+        return None
+    sizes = np.bincount(label.ravel())[1:]
+    person = label == 1 + sizes.argmax()
+    height, width = person.shape
+    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
+    box = Box(columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
+    touches_both_sides = box.left == 0 and box.right == 1
+    if touches_both_sides or not SMALLEST <= person.mean() <= LARGEST:
+        return None
+    return box
+
+
+def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:
+    """The square about a box with a margin on all sides, moved and shrunk to fit into the frame.
+
+    Args:
+        box: From `find_person`.
+        width, height: Of the frame, in pixels.
+        margin: In shares of the box's longer side.
+
+    Raises:
+        ValueError: If ``margin`` is negative.
+    """
+    if margin < 0:
+        raise ValueError(f"margin: {margin} would cut into the person. Choose 0 or more.")
+    across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
+    side = min(max(across, down) * (1 + 2 * margin), width, height)
+    left = np.clip((box.left + box.right) / 2 * width - side / 2, 0, width - side)
+    top = np.clip((box.top + box.bottom) / 2 * height - side / 2, 0, height - side)
+    return Box(
+        float(left / width), float(top / height),
+        float((left + side) / width), float((top + side) / height),
+    )  # fmt: skip
+
+
+def square_in_the_middle(width: int, height: int) -> Box:
+    """The largest square about the middle of the frame."""
+    return square_about(WHOLE, width, height, margin=0)
