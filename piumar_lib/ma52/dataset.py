@@ -1,0 +1,128 @@
+"""Clips of a cache as tensors: which moments are read, and what is said about them.
+
+Pictures stay uint8 until they are on the device (`piumar_lib.ma52.transforms`): a quarter of the bytes
+travel, and the processor that reads is not the one that computes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from piumar_lib.data.ma52 import body_part
+from piumar_lib.ma52.cache import Kept, cached_path, read_kept, read_settings
+from piumar_lib.ma52.index import Clip
+from piumar_lib.ma52.video import read_frames
+
+
+def moments(total: int, frames: int, view: int = 0, views: int = 1, random: bool = False) -> np.ndarray:
+    """Which frames to read: one of each of ``frames`` equal stretches of the clip.
+
+    Args:
+        total: Frames of the clip.
+        frames: How many to read; of a shorter clip some are read twice.
+        view, views: Without ``random``, the ``view``-th of ``views`` evenly shifted choices; a single
+            one reads the middle of each stretch.
+        random: Draw a moment within each stretch, from torch's generator.
+
+    Returns:
+        Rising frame numbers, shape ``(frames,)``.
+
+    Raises:
+        ValueError: If a number cannot be right.
+    """
+    if total < 1 or frames < 1 or not 0 <= view < views:
+        raise ValueError(
+            f"total, frames, view, views: {total}, {frames}, {view}, {views} do not go together. "
+            "Choose total and frames from 1, and view from 0 to views - 1."
+        )
+    where = torch.rand(frames).numpy() if random else np.full(frames, (view + 0.5) / views)
+    return np.minimum(((np.arange(frames) + where) * total / frames).astype(int), total - 1)
+
+
+class ClipDataset(Dataset):
+    """Clips of a cache.
+
+    Args:
+        folder: The cache.
+        clips: Those that are wanted, from the index (a split's names choose them).
+        frames: Moments of each clip.
+        views: Temporal views of each clip in evaluation; they follow one another.
+        train: Draw moments at random; ``views`` must be 1.
+
+    Attributes:
+        left_out: Names of wanted clips that the cache could not decode.
+
+    Raises:
+        FileNotFoundError: If the folder holds no cache.
+        ValueError: If clips are missing from the cache, or none is left.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        clips: Iterable[Clip],
+        frames: int = 16,
+        views: int = 1,
+        train: bool = False,
+    ) -> None:
+        self.folder, self.settings = Path(folder), read_settings(folder)
+        self.frames, self.views, self.train = frames, views, train
+        if views < 1 or (train and views != 1):
+            raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")
+        kept = {k.name: k for k in read_kept(self.folder)}
+        clips = list(clips)
+        missing = [clip.name for clip in clips if clip.name not in kept]
+        if missing:
+            raise ValueError(
+                f"{folder}: {len(missing)} clips are not in the cache, {missing[0]} is the first. "
+                "Finish it: prepare_ma52.py cache."
+            )
+        self.left_out = [clip.name for clip in clips if kept[clip.name].fault]
+        self.clips = [clip for clip in clips if not kept[clip.name].fault]
+        if not self.clips:
+            raise ValueError(f"clips: none of {len(clips)} can be read. Look into {folder}/bad.csv.")
+        self.kept = [kept[clip.name] for clip in self.clips]
+        names = sorted({clip.person for clip in self.clips})
+        self.people = {name: number for number, name in enumerate(names)}
+
+    def __len__(self) -> int:
+        return len(self.clips) * self.views
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """A view of a clip.
+
+        Returns:
+            ``video``, uint8 ``(frames, height, width, 3)``; ``action`` 0 to 51 and ``part`` 0 to 6 (both
+            -1 for test clips); ``person``, numbered from 0 within this data set; ``clip``, the clip's
+            place in ``clips``.
+        """
+        place, view = divmod(number, self.views)
+        clip, kept = self.clips[place], self.kept[place]
+        at = moments(kept.frames, self.frames, view, self.views, self.train)
+        part = -1 if clip.action < 0 else int(body_part(clip.action))
+        return {
+            "video": torch.from_numpy(self.read(kept, at)),
+            "action": clip.action,
+            "part": part,
+            "person": self.people[clip.person],
+            "clip": place,
+        }
+
+    def read(self, kept: Kept, at: np.ndarray) -> np.ndarray:
+        """The frames ``at`` of a clip, ``(frames, height, width, 3)``."""
+        path = cached_path(self.folder, kept.split, kept.name, self.settings)
+        if self.settings.form == "raw":
+            return np.load(path, mmap_mode="r")[at]  # reads what is asked for, not the whole clip
+        different, back = np.unique(at, return_inverse=True)
+        return read_frames(path, which=different.tolist())[back]
+
+    def labels(self) -> Tensor:
+        """Actions of all clips, shape ``(clips,)``."""
+        return torch.tensor([clip.action for clip in self.clips])

@@ -1,0 +1,80 @@
+"""From bytes to what a backbone takes, on the device; in training, each clip at random as a whole."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_SD = (0.229, 0.224, 0.225)
+
+
+def to_input(
+    video: Tensor,
+    size: int = 224,
+    train: bool = False,
+    mean: tuple[float, ...] = IMAGENET_MEAN,
+    deviation: tuple[float, ...] = IMAGENET_SD,
+    smallest: float = 0.7,
+    light: float = 0.2,
+    mirror: float = 0.5,
+) -> Tensor:
+    """Cut, shrink and standardise a batch of clips.
+
+    In evaluation the whole square is shrunk. In training every clip is cut, mirrored and lit at random;
+    all of its frames alike, because a change from frame to frame would look like movement.
+
+    Args:
+        video: uint8 ``(batch, time, height, width, 3)``.
+        size: Pixels of the side.
+        train: Whether to vary clips.
+        mean, deviation: Of the pictures that the backbone was trained on, for red, green, blue.
+        smallest: Least share of the side that a random cut keeps, in (0, 1].
+        light: Standard deviation of the logarithm of brightness and of contrast.
+        mirror: Chance of exchanging left and right.
+
+    Returns:
+        float32 ``(batch, time, 3, size, size)``.
+
+    Raises:
+        ValueError: If ``video`` has another shape or type, or a number cannot be right.
+    """
+    if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != 3:
+        raise ValueError(
+            f"video: {video.dtype} of shape {tuple(video.shape)} is not uint8 "
+            "(batch, time, height, width, 3)."
+        )
+    if not 0 < smallest <= 1 or light < 0 or not 0 <= mirror <= 1:
+        raise ValueError(
+            f"smallest, light, mirror: {smallest}, {light}, {mirror} are out of range. "
+            "Choose smallest in (0, 1], light from 0, mirror in [0, 1]."
+        )
+    clips, time = video.shape[:2]
+    pictures = video.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
+    if not train:
+        pictures = F.interpolate(
+            pictures, (size, size), mode="bilinear", antialias=True, align_corners=False
+        )
+    else:
+        pictures = _cut(pictures, clips, time, size, smallest, mirror)
+        gain, contrast = (light * torch.randn(2, clips, 1, 1, 1, 1, device=video.device)).exp()
+        film = pictures.unflatten(0, (clips, time))
+        middle = film.mean((1, 2, 3, 4), keepdim=True)
+        pictures = (gain * (middle + contrast * (film - middle))).clamp_(0, 1).flatten(0, 1)
+    mean, deviation = (pictures.new_tensor(v).view(1, 3, 1, 1) for v in (mean, deviation))
+    return ((pictures - mean) / deviation).unflatten(0, (clips, time))
+
+
+def _cut(pictures: Tensor, clips: int, time: int, size: int, smallest: float, mirror: float) -> Tensor:
+    """A random square of each clip, mirrored or not, shrunk to ``size``."""
+    draw = torch.rand(4, clips, device=pictures.device)
+    share = smallest + (1 - smallest) * draw[0]
+    # Where the cut's middle lies, from -1 to 1, so that it stays inside.
+    x, y = ((1 - share) * (2 * draw[k] - 1) for k in (1, 2))
+    sign = torch.where(draw[3] < mirror, -1.0, 1.0)
+    zero = torch.zeros_like(share)
+    across, down = torch.stack([sign * share, zero, x], -1), torch.stack([zero, share, y], -1)
+    matrix = torch.stack([across, down], 1)
+    grid = F.affine_grid(matrix.repeat_interleave(time, 0), (len(pictures), 3, size, size), False)
+    return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
