@@ -1,0 +1,108 @@
+"""The file that MA-52's evaluation server takes for its test clips.
+
+A zip without folders that holds one ``prediction.csv``: a line for each test clip, in the order of the
+list, with the five most probable actions and their body parts.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+
+BEST = 5
+HEADER = (
+    "vid",
+    *(f"action_pred_{k}" for k in range(1, BEST + 1)),
+    *(f"body_pred_{k}" for k in range(1, BEST + 1)),
+)
+
+
+def write_submission(
+    path: str | Path,
+    names: Sequence[str],
+    probabilities: np.ndarray,
+    parts: np.ndarray | None = None,
+) -> None:
+    """Write a submission, and check it before it is called done.
+
+    Args:
+        path: Ends in ``.zip``; an old file is replaced.
+        names: Test clips in the order of the list, such as ``test0000.mp4``.
+        probabilities: Of actions, shape ``(clips, 52)``.
+        parts: Of body parts, from a head of their own, shape ``(clips, 7)``; otherwise the parts are
+            those of the five actions.
+
+    Raises:
+        ValueError: If names and probabilities do not fit together, or the file would be refused.
+    """
+    path, probabilities = Path(path), np.asarray(probabilities)
+    shapes = [(probabilities, len(ACTIONS), "probabilities")]
+    shapes += [(np.asarray(parts), len(BODY_PARTS), "parts")] if parts is not None else []
+    for values, classes, name in shapes:
+        if values.shape != (len(names), classes) or not np.isfinite(values).all():
+            raise ValueError(
+                f"{name}: shape {values.shape} for {len(names)} clips. Give finite values of shape "
+                f"({len(names)}, {classes})."
+            )
+    actions = _best(probabilities)
+    bodies = body_part(actions) if parts is None else _best(np.asarray(parts))
+    text = io.StringIO()
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(HEADER)
+    table.writerows([name, *a, *b] for name, a, b in zip(names, actions, bodies, strict=True))
+    part = path.with_suffix(".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("prediction.csv", text.getvalue())
+    try:
+        check_submission(part, names)
+    except ValueError:
+        part.unlink()
+        raise
+    os.replace(part, path)
+
+
+def check_submission(path: str | Path, names: Sequence[str]) -> None:
+    """Check a submission against the test list.
+
+    Raises:
+        ValueError: Naming the file, the line and what is wrong with it.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = archive.namelist()
+            if held != ["prediction.csv"]:
+                raise ValueError(
+                    f"{path}: holds {held}. It should hold prediction.csv alone, in no folder."
+                )
+            rows = list(csv.reader(io.StringIO(archive.read("prediction.csv").decode())))
+    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no zip of a text file ({error}). Write it again.") from error
+    if not rows or tuple(rows[0]) != HEADER:
+        raise ValueError(f"{path}, line 1: {rows[:1]} is not the header {','.join(HEADER)}.")
+    if len(rows) != len(names) + 1:
+        raise ValueError(f"{path}: {len(rows) - 1} clips, but the test list has {len(names)}.")
+    for number, (row, name) in enumerate(zip(rows[1:], names, strict=True), start=2):
+        if len(row) != len(HEADER) or row[0] != name:
+            raise ValueError(
+                f"{path}, line {number}: {row} is not the line of {name}, {len(HEADER)} long."
+            )
+        actions, bodies = row[1 : 1 + BEST], row[1 + BEST :]
+        for values, classes in ((actions, len(ACTIONS)), (bodies, len(BODY_PARTS))):
+            if not all(value.isdigit() and int(value) < classes for value in values):
+                raise ValueError(f"{path}, line {number}: {values} leave 0 to {classes - 1}.")
+        if len({*actions}) < BEST:
+            raise ValueError(f"{path}, line {number}: {actions} names an action twice.")
+
+
+def _best(probabilities: np.ndarray) -> np.ndarray:
+    """The five largest of each row, largest first, ``(clips, 5)``."""
+    return np.argsort(-probabilities, axis=1, kind="stable")[:, :BEST]

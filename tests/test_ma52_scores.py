@@ -1,0 +1,171 @@
+"""MA-52's scores against scikit-learn, and the submission against its own checker."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score, top_k_accuracy_score
+
+from piumar_lib.data.ma52 import body_part
+from piumar_lib.ma52 import scores
+from piumar_lib.ma52.codabench import HEADER, check_submission, write_submission
+
+
+@pytest.fixture
+def guessed():
+    """Actions, and probabilities that are right about half of the time."""
+    rng = np.random.default_rng(0)
+    y = rng.integers(0, 52, 400)
+    p = rng.random((400, 52))
+    p[np.arange(400), y] += rng.random(400)
+    return y, p / p.sum(1, keepdims=True)
+
+
+def test_official_scores_are_those_of_scikit_learn(guessed):
+    y, p = guessed
+    found, said = scores.official_scores(y, p), p.argmax(1)
+    micro, macro = (
+        [f1_score(f(y), f(said), average=a, labels=range(n), zero_division=0)
+         for f, n in ((body_part, 7), (lambda v: v, 52))]
+        for a in ("micro", "macro")
+    )  # fmt: skip
+    assert found["body top-1"] == pytest.approx(micro[0]) == (body_part(y) == body_part(said)).mean()
+    assert found["action top-1"] == pytest.approx(micro[1]) == (y == said).mean()
+    assert found["body F1 macro"] == pytest.approx(macro[0])
+    assert found["action F1 macro"] == pytest.approx(macro[1])
+    assert found["F1_mean"] == pytest.approx(np.mean([*micro, *macro]))
+    assert found["action top-5"] == pytest.approx(top_k_accuracy_score(y, p, k=5, labels=range(52)))
+    assert found["action top-5"] > found["action top-1"] > 0.2
+
+
+def test_body_parts_may_have_a_head_of_their_own(guessed):
+    y, p = guessed
+    parts = np.eye(7)[body_part(y)]
+    found = scores.official_scores(y, p, parts)
+    assert found["body top-1"] == found["body F1 macro"] == 1
+    assert found["action top-1"] == scores.official_scores(y, p)["action top-1"]
+
+
+def test_the_order_of_clips_does_not_matter(guessed):
+    y, p = guessed
+    order = np.random.default_rng(1).permutation(len(y))
+    for name, value in scores.official_scores(y[order], p[order]).items():
+        assert value == pytest.approx(scores.official_scores(y, p)[name]), name
+
+
+def test_confusions_are_counted(guessed):
+    y, p = guessed
+    said = p.argmax(1)
+    expected = confusion_matrix(body_part(y), body_part(said), labels=range(7))
+    assert (scores.confusion_of_parts(y, said) == expected).all()
+    pairs = scores.hardest_pairs(y, said, most=4)
+    table = confusion_matrix(y, said, labels=range(52))
+    np.fill_diagonal(table, 0)
+    assert [n for *_, n in pairs] == sorted(table.ravel(), reverse=True)[:4]
+    assert all(table[a, b] == n for a, b, n in pairs)
+    assert scores.hardest_pairs(y, y) == []
+
+
+def test_calibration_by_hand():
+    p = np.array([[0.9, 0.1], [0.9, 0.1], [0.6, 0.4], [0.3, 0.7]])
+    error, bins = scores.calibration(np.array([0, 1, 0, 0]), p)
+    assert [(round(c, 3), a, n) for c, a, n in bins] == [(0.6, 1.0, 1), (0.7, 0.0, 1), (0.9, 0.5, 2)]
+    assert error == pytest.approx((0.4 + 0.7 + 2 * 0.4) / 4)
+    rng = np.random.default_rng(0)
+    sure = rng.uniform(0.5, 1, 20000)
+    y = (rng.random(20000) > sure).astype(int)
+    assert scores.calibration(y, np.stack([sure, 1 - sure], 1))[0] < 0.02
+
+
+@pytest.mark.parametrize(
+    ("y", "p", "message"),
+    [
+        (np.zeros(3, int), np.zeros((3, 51)), r"shapes \(3,\) and \(3, 51\). Give \(n,\) and \(n, 52\)"),
+        (np.zeros(0, int), np.zeros((0, 52)), "with n at least 1"),
+        (np.zeros(1, int), np.full((1, 52), np.nan), "probabilities: NaN or infinite"),
+        (np.array([52]), np.ones((1, 52)), r"values 52..52 leave MA-52's range"),
+    ],
+)
+def test_scores_of_what_cannot_be_are_refused(y, p, message):
+    with pytest.raises(ValueError, match=message):
+        scores.official_scores(y, p)
+
+
+# The submission
+
+NAMES = [f"test{k:04d}.mp4" for k in range(30)]
+
+
+def rows_of(path):
+    with zipfile.ZipFile(path) as archive:
+        assert archive.namelist() == ["prediction.csv"]
+        return list(csv.reader(io.StringIO(archive.read("prediction.csv").decode())))
+
+
+@pytest.mark.parametrize("own_parts", [False, True])
+def test_a_submission_names_the_five_best_in_the_order_of_the_list(tmp_path, own_parts):
+    rng = np.random.default_rng(0)
+    p, parts = rng.random((30, 52)), rng.random((30, 7)) if own_parts else None
+    write_submission(tmp_path / "deep" / "s.zip", NAMES, p, parts)
+    head, *rows = rows_of(tmp_path / "deep" / "s.zip")
+    assert head == [*HEADER] and [row[0] for row in rows] == NAMES
+    assert head[1] == "action_pred_1" and head[-1] == "body_pred_5" and len(head) == 11
+    for k, row in enumerate(rows):
+        actions = [int(v) for v in row[1:6]]
+        assert [p[k, a] for a in actions] == sorted(p[k], reverse=True)[:5]
+        bodies = [int(v) for v in row[6:]]
+        if own_parts:
+            assert [parts[k, b] for b in bodies] == sorted(parts[k], reverse=True)[:5]
+        else:
+            assert bodies == body_part(np.array(actions)).tolist()
+    assert sorted(f.name for f in (tmp_path / "deep").iterdir()) == ["s.zip"]
+
+
+def test_a_submission_that_would_be_refused_is_not_written(tmp_path):
+    for p in (np.ones((29, 52)), np.ones((30, 51)), np.full((30, 52), np.inf)):
+        with pytest.raises(ValueError, match="Give finite values of shape"):
+            write_submission(tmp_path / "s.zip", NAMES, p)
+    with pytest.raises(ValueError, match="parts: shape"):
+        write_submission(tmp_path / "s.zip", NAMES, np.ones((30, 52)), np.ones((30, 6)))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.replace("vid,", "id,"), "line 1: .* is not the header"),
+        (lambda t: t.replace("test0003.mp4", "test0004.mp4"), "line 5: .* is not the line of test0003"),
+        (lambda t: "".join(t.splitlines(True)[:-1]), "29 clips, but the test list has 30"),
+        (lambda t: t + "test0030.mp4,0,1,2,3,4,0,0,0,0,0\n", "31 clips, but the test list has 30"),
+        (lambda t: t.replace(",9,", ",52,", 1), "leave 0 to 51"),
+        (lambda t: t.replace(",9,", ",nine,", 1), "leave 0 to 51"),
+        (lambda t: t.replace("0000.mp4,0,1,", "0000.mp4,0,0,"), "line 2: .* names an action twice"),
+        (lambda t: t.replace("0000.mp4,0,1,2,3,9,", "0000.mp4,0,1,2,3,"), "line 2: .* 11 long"),
+        (lambda t: t.replace("0000.mp4,0,1,2,3,9,0,", "0000.mp4,0,1,2,3,9,7,"), "leave 0 to 6"),
+    ],
+)
+def test_the_checker_names_what_is_wrong(tmp_path, change, message):
+    lines = [",".join(HEADER)] + [f"{name},0,1,2,3,9,0,0,0,0,1" for name in NAMES]
+    text = "\n".join(lines) + "\n"
+    for content in (text, change(text)):
+        with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+            archive.writestr("prediction.csv", content)
+        if content == text:
+            check_submission(tmp_path / "s.zip", NAMES)
+        else:
+            with pytest.raises(ValueError, match=message):
+                check_submission(tmp_path / "s.zip", NAMES)
+
+
+def test_the_checker_refuses_other_files(tmp_path):
+    with zipfile.ZipFile(tmp_path / "s.zip", "w") as archive:
+        archive.writestr("folder/prediction.csv", "vid")
+    with pytest.raises(ValueError, match="should hold prediction.csv alone, in no folder"):
+        check_submission(tmp_path / "s.zip", NAMES)
+    (tmp_path / "s.zip").write_text("no zip")
+    with pytest.raises(ValueError, match="no zip of a text file"):
+        check_submission(tmp_path / "s.zip", NAMES)
