@@ -1,0 +1,172 @@
+"""Video backbones: ``(batch, time, 3, height, width)`` in, ``(batch, steps, channels)`` out.
+
+VideoMAE is a transformer over patches of two frames; ResNet-50 with temporal shift is the family of
+MANet, the benchmark's own baseline. Both come from `transformers`. The tiny ones have random weights and
+run on any CPU; they are for tests and for trying things out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+class VideoMAE(nn.Module):
+    """VideoMAE's encoder; patches are averaged over space, so that time remains.
+
+    Args:
+        model: A ``transformers.VideoMAEModel``.
+
+    Attributes:
+        frames: Frames that it takes, as many as its position embedding has.
+        size: Pixels of the side that it takes.
+        channels: Channels of its output, at half of the frames.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.frames, self.size = model.config.num_frames, model.config.image_size
+        self.channels = model.config.hidden_size
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames / 2, channels)``."""
+        config = self.model.config
+        tokens = self.model(pixel_values=video).last_hidden_state
+        return tokens.unflatten(1, (config.num_frames // config.tubelet_size, -1)).mean(2)
+
+
+class TemporalShift(nn.Module):
+    """Exchange an eighth of the channels with the frame before, an eighth with the one after.
+
+    After Lin et al., TSM, ICCV 2019: frames see their neighbours at no cost. Clips are told apart by
+    ``frames``, because ResNets take frames one by one.
+    """
+
+    def __init__(self, frames: int, share: int = 8) -> None:
+        super().__init__()
+        self.frames, self.share = frames, share
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shift ``(batch * frames, channels, height, width)`` along time; edges are filled with 0."""
+        clips, fold = x.unflatten(0, (-1, self.frames)), x.shape[1] // self.share
+        shifted = torch.zeros_like(clips)
+        shifted[:, :-1, :fold] = clips[:, 1:, :fold]
+        shifted[:, 1:, fold : 2 * fold] = clips[:, :-1, fold : 2 * fold]
+        shifted[:, :, 2 * fold :] = clips[:, :, 2 * fold :]
+        return shifted.flatten(0, 1)
+
+
+class ShiftedResNet(nn.Module):
+    """A ResNet that sees frames one by one, with `TemporalShift` in front of every residual branch.
+
+    Args:
+        model: A ``transformers.ResNetModel``.
+        frames: Frames of a clip.
+        size: Pixels of the side that it is trained with.
+
+    Attributes:
+        channels: Channels of its output, one step for each frame.
+    """
+
+    def __init__(self, model: nn.Module, frames: int, size: int) -> None:
+        super().__init__()
+        self.model, self.frames, self.size = model, frames, size
+        self.channels = model.config.hidden_sizes[-1]
+        for stage in model.encoder.stages:
+            for block in stage.layers:
+                # Inside the branch: the shortcut still sees the frame as it is.
+                block.layer = nn.Sequential(TemporalShift(frames), *block.layer)
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames, channels)``."""
+        if video.shape[1] != self.frames:
+            raise ValueError(f"video: {video.shape[1]} frames, but the model shifts {self.frames}.")
+        pooled = self.model(video.flatten(0, 1)).pooler_output
+        return pooled.flatten(1).unflatten(0, (-1, self.frames))
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a backbone comes from.
+
+    Attributes:
+        checkpoint: Name on the hub; "" if there are no trained weights.
+        frames, size: What it takes.
+        build: From the checkpoint (or None for random weights), frames and size to the model.
+    """
+
+    checkpoint: str
+    frames: int
+    size: int
+    build: Callable[[str | None, int, int], nn.Module]
+
+
+def _videomae(checkpoint: str | None, frames: int, size: int, **shape: Any) -> VideoMAE:
+    from transformers import VideoMAEConfig, VideoMAEModel
+
+    if checkpoint:
+        return VideoMAE(VideoMAEModel.from_pretrained(checkpoint))
+    return VideoMAE(VideoMAEModel(VideoMAEConfig(num_frames=frames, image_size=size, **shape)))
+
+
+def _resnet(checkpoint: str | None, frames: int, size: int, **shape: Any) -> ShiftedResNet:
+    from transformers import ResNetConfig, ResNetModel
+
+    if checkpoint:
+        return ShiftedResNet(ResNetModel.from_pretrained(checkpoint), frames, size)
+    return ShiftedResNet(ResNetModel(ResNetConfig(**shape)), frames, size)
+
+
+def _tiny_videomae(checkpoint: str | None, frames: int, size: int) -> VideoMAE:
+    shape = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3}
+    return _videomae(None, frames, size, intermediate_size=96, patch_size=16, **shape)
+
+
+def _tiny_resnet(checkpoint: str | None, frames: int, size: int) -> ShiftedResNet:
+    shape = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}
+    return _resnet(None, frames, size, **shape)
+
+
+BACKBONES = {
+    "videomae-base": Source("MCG-NJU/videomae-base-finetuned-kinetics", 16, 224, _videomae),
+    "resnet50-tsm": Source("microsoft/resnet-50", 8, 224, _resnet),
+    "videomae-tiny": Source("", 8, 64, _tiny_videomae),
+    "resnet-tiny-tsm": Source("", 8, 64, _tiny_resnet),
+}
+WEIGHTS = ("pretrained", "random")
+
+
+def load_backbone(name: str, weights: str = "pretrained") -> VideoMAE | ShiftedResNet:
+    """Load a backbone.
+
+    Args:
+        name: A key of `BACKBONES`.
+        weights: ``"pretrained"`` (downloaded once, then kept by `transformers`), or ``"random"``.
+
+    Raises:
+        ValueError: If the name is unknown, or the backbone has no trained weights.
+        OSError: If the weights cannot be had; never are random ones taken instead.
+    """
+    if name not in BACKBONES or weights not in WEIGHTS:
+        raise ValueError(
+            f"name, weights: {name!r}, {weights!r} are unknown. Choose name from {', '.join(BACKBONES)} "
+            f"and weights from {', '.join(WEIGHTS)}."
+        )
+    source = BACKBONES[name]
+    if weights == "random":
+        return source.build(None, source.frames, source.size)
+    if not source.checkpoint:
+        raise ValueError(f"weights: {name} has no trained weights. Choose weights='random'.")
+    try:
+        return source.build(source.checkpoint, source.frames, source.size)
+    except OSError as error:
+        raise OSError(
+            f"weights of {name} ({source.checkpoint}) are not on this machine and cannot be downloaded: "
+            f"{str(error).splitlines()[0]} Connect once, set HF_HOME to a folder that has them, or "
+            "choose weights='random'."
+        ) from error

@@ -1,0 +1,129 @@
+"""Video backbones: time remains, neighbours are seen, and weights are never replaced in silence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from piumar_lib.ma52 import backbones
+from piumar_lib.ma52.backbones import BACKBONES, ShiftedResNet, TemporalShift, VideoMAE, load_backbone
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+
+TINY = {"videomae-tiny": (4, 48), "resnet-tiny-tsm": (8, 32)}
+
+
+@pytest.fixture(scope="module", params=TINY)
+def tiny(request):
+    torch.manual_seed(0)
+    return request.param, load_backbone(request.param, "random").eval()
+
+
+def clip(model, batch=2):
+    return torch.randn(batch, model.frames, 3, model.size, model.size)
+
+
+def test_a_clip_becomes_a_sequence_and_gradients_reach_the_pixels(tiny):
+    name, model = tiny
+    video = clip(model).requires_grad_()
+    frames = model(video)
+    assert frames.shape == (2, *TINY[name]) == (2, TINY[name][0], model.channels)
+    frames.square().sum().backward()
+    assert (video.grad.abs().amax((2, 3, 4)) > 0).all(), "every frame counts"
+
+
+def test_clips_of_a_batch_do_not_mix(tiny):
+    _, model = tiny
+    video = clip(model, 3)
+    apart = torch.cat([model(video[k : k + 1]) for k in range(3)])
+    assert torch.allclose(model(video), apart, atol=1e-5)
+
+
+def test_order_in_time_is_seen(tiny):
+    _, model = tiny
+    video = clip(model, 1)
+    forward, backward = model(video), model(video.flip(1)).flip(1)
+    assert not torch.allclose(forward, backward, atol=1e-3)
+
+
+def test_patches_are_averaged_over_space_and_keep_their_time():
+    torch.manual_seed(0)
+    model = load_backbone("videomae-tiny", "random").eval()
+    video = clip(model, 1)
+    tokens, steps = model.model(pixel_values=video).last_hidden_state[0], model(video)[0]
+    assert tokens.shape == (4 * 16, 48)  # 4 times of 4 x 4 patches
+    for step in range(4):
+        assert torch.allclose(steps[step], tokens[16 * step : 16 * step + 16].mean(0), atol=1e-6)
+
+
+def test_the_shift_by_hand():
+    x = torch.arange(2 * 3 * 8, dtype=torch.float32).view(6, 8, 1, 1)  # two clips of three frames
+    shifted = TemporalShift(frames=3)(x)[:, :, 0, 0]
+    plain = x[:, :, 0, 0]
+    assert shifted[:, 0].tolist() == [plain[1, 0], plain[2, 0], 0, plain[4, 0], plain[5, 0], 0]
+    assert shifted[:, 1].tolist() == [0, plain[0, 1], plain[1, 1], 0, plain[3, 1], plain[4, 1]]
+    assert torch.equal(shifted[:, 2:], plain[:, 2:])
+
+
+def test_shifts_sit_inside_every_residual_branch_and_see_as_far_as_there_are_blocks():
+    torch.manual_seed(0)
+    model = load_backbone("resnet-tiny-tsm", "random").eval()
+    shifts = [m for m in model.modules() if isinstance(m, TemporalShift)]
+    assert len(shifts) == 2 == sum(model.model.config.depths)
+    video = clip(model, 1)
+    other = video.clone()
+    other[:, 4] += 1
+    changed = (model(video) - model(other))[0].abs().amax(1) > 1e-6
+    assert changed.tolist() == [False, False, True, True, True, True, True, False]
+    with pytest.raises(ValueError, match="video: 5 frames, but the model shifts 8"):
+        model(video[:, :5])
+
+
+def test_the_full_models_have_the_sizes_that_are_known():
+    with torch.device("meta"):
+        models = {n: load_backbone(n, "random") for n in ("videomae-base", "resnet50-tsm")}
+    sizes = {name: sum(p.numel() for p in m.parameters()) / 1e6 for name, m in models.items()}
+    assert 85 < sizes["videomae-base"] < 88, "a ViT-B"
+    assert 23 < sizes["resnet50-tsm"] < 24, "a ResNet-50 without its classifier"
+    assert isinstance(models["videomae-base"], VideoMAE) and models["videomae-base"].channels == 768
+    assert isinstance(models["resnet50-tsm"], ShiftedResNet) and models["resnet50-tsm"].channels == 2048
+    for name, model in models.items():
+        assert (model.frames, model.size) == (BACKBONES[name].frames, BACKBONES[name].size)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_tfam_plugs_in_behind_a_video_backbone(name):
+    torch.manual_seed(0)
+    backbone = load_backbone(name, "random")
+    tfam = TFAM(TemporalBranch(backbone.channels), FrequencyBranch())
+    layers = torch.nn.Sequential(backbone, torch.nn.Identity())
+    model = Recognizer(layers, backbone.channels, 52, plug=tfam, at=1)
+    prediction = model(clip(backbone, 4), torch.tensor([0, 0, 1, 1]))
+    assert prediction.logits.shape == (4, 52) and len(prediction.view_logits) == 2
+    prediction.logits.sum().backward()
+    assert tfam.temporal.floor_logit.grad.isfinite()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in backbone.parameters())
+
+
+def test_missing_weights_are_said_and_not_replaced(monkeypatch):
+    def refuse(*_, **__):
+        raise OSError("We couldn't connect to the hub.\nCheck your connection.")
+
+    source = BACKBONES["videomae-base"]
+    broken = backbones.Source(source.checkpoint, 16, 224, refuse)
+    monkeypatch.setitem(BACKBONES, "videomae-base", broken)
+    with pytest.raises(OSError, match="MCG-NJU.*not on this machine.*couldn't connect.*weights='random'"):
+        load_backbone("videomae-base")
+
+
+@pytest.mark.parametrize(
+    ("name", "weights", "message"),
+    [
+        ("resnet18", "random", "'resnet18', 'random' are unknown. Choose name from videomae-base"),
+        ("videomae-base", "lucky", "weights from pretrained, random"),
+        ("videomae-tiny", "pretrained", "videomae-tiny has no trained weights"),
+    ],
+)
+def test_unknown_backbones_are_refused(name, weights, message):
+    with pytest.raises(ValueError, match=message):
+        load_backbone(name, weights)
