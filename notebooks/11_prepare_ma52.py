@@ -310,7 +310,7 @@ for ax, picture, title in zip(axes, (None, foreground(moments), part[0], change(
     ax.set(xticks=[], yticks=[], title=title)
 kept = (change(part) > 20).sum() / max(1, (change(film) > 20).sum())
 show(fig, alt="A frame with a dashed box about the person and a square about the box; the pixels that "
-     f"are not wall; the square; what changes in it. It holds {100 * kept:.0f} % of all changing pixels.")
+     f"are not wall; the square; what changes in it. It holds {100 * kept:.0f} % of all that changes.")
 
 # %% [markdown]
 # > **Predict.** The square covers what share of the frame, and what share of all that changes?
@@ -506,8 +506,8 @@ print(f"- {len(kinds)} planted faults, all named: {', '.join(sorted(set(kinds)))
 print(f"- Official lists: {len(by_hand)} of {len(people['val'])} val people are in train; in folds of "
       "people nobody is.")
 print(f"- The square about the person covers {100 * area:.0f} % of the frame and holds "
-      f"{100 * np.mean(inside):.0f} % of what changes; of the correlation of frame differences crf 14 keeps "
-      f"{at14:.2f}, crf 23 {at23:.2f}.")
+      f"{100 * np.mean(inside):.0f} % of what changes; of the correlation of frame differences crf 14 "
+      f"keeps {at14:.2f}, crf 23 {at23:.2f}.")
 
 # %% [markdown]
 # ## Paper ledger
