@@ -10,11 +10,11 @@ import torch
 from hypothesis import settings
 
 from piumar_lib import experiments
-from piumar_lib.course.steady import keep_asking
+from piumar_lib.course.steady import keep_looking
 from piumar_lib.data import Sequences
 from piumar_lib.experiments import Experiment
 
-keep_asking()  # before nbmake executes the chapters
+keep_looking()  # before nbmake executes the chapters
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)

@@ -28,9 +28,9 @@ from piumar_lib.course.chapters import (
     to_notebook,
 )
 from piumar_lib.course.profile import PROFILES, VARIABLE
-from piumar_lib.course.steady import keep_asking
+from piumar_lib.course.steady import keep_looking
 
-keep_asking()
+keep_looking()
 
 RECORD = Path("notebooks/results/chapters.json")
 WIDGETS = "application/vnd.jupyter.widget-state+json"

@@ -1,9 +1,9 @@
 """Keep notebook execution from waiting for ever at a cell with a widget.
 
-A widget makes nbclient send to the kernel while it awaits the kernel's reply. jupyter_client sends
-through a second handle of the same socket, and that can swallow the one signal that says the reply has
-come: both sides are idle then, for ever. A question to the kernel every few seconds brings another
-signal; its answer belongs to no cell, and nbclient passes over it.
+A widget can make nbclient send to the kernel while it awaits the kernel's reply. jupyter_client sends
+through a second handle of the same socket, and this handle can swallow the signal that the reply has
+come: both sides are idle then, for ever. Polling the socket once more looks at what has come, not at the
+signal, and wakes whoever waits.
 """
 
 from __future__ import annotations
@@ -13,27 +13,27 @@ from typing import Any
 
 from nbclient import NotebookClient
 
-EVERY = 5.0  # seconds
+EVERY = 1.0  # seconds
 
 
-def keep_asking() -> None:
-    """Let every notebook client of this process ask while it waits, papermill's and nbmake's too."""
+def keep_looking() -> None:
+    """Let every notebook client of this process look while it waits, papermill's and nbmake's too."""
     original = NotebookClient._async_poll_for_reply
-    if getattr(original, "keeps_asking", False):
+    if getattr(original, "keeps_looking", False):
         return
 
-    async def wait_and_ask(self: NotebookClient, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        asking = asyncio.ensure_future(_ask(self))
+    async def wait_and_look(self: NotebookClient, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        looking = asyncio.ensure_future(_look(self))
         try:
             return await original(self, *args, **kwargs)
         finally:
-            asking.cancel()
+            looking.cancel()
 
-    wait_and_ask.keeps_asking = True
-    NotebookClient._async_poll_for_reply = wait_and_ask
+    wait_and_look.keeps_looking = True
+    NotebookClient._async_poll_for_reply = wait_and_look
 
 
-async def _ask(client: NotebookClient) -> None:
+async def _look(client: NotebookClient) -> None:
     while True:
         await asyncio.sleep(EVERY)
-        client.kc.kernel_info()
+        await client.kc.shell_channel.socket.poll(10)
