@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -297,6 +298,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     options = parser.parse_args(arguments)
+    try:
+        _carry_out(options)
+    except KeyboardInterrupt:
+        print("\nstopped. What was done is kept; the same command goes on.", file=sys.stderr)
+        sys.exit(130)
+
+
+def _carry_out(options: argparse.Namespace) -> None:
+    from piumar_lib import studies
+
     if options.study:
         path = options.out / f"{options.study}.jsonl"
         run_all(studies.STUDIES[options.study](), path, options.workers)

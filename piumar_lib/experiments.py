@@ -224,6 +224,11 @@ def _pool(workers: int) -> Iterator[Callable[[list[Experiment]], Iterable[dict]]
                 future.result()
                 for future in as_completed([executor.submit(run, e) for e in missing])
             )
+        except BaseException:
+            # What is in work is lost anyhow; waiting for it would make Ctrl-C take minutes, or hang.
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
         finally:
             executor.shutdown(cancel_futures=True)
 

@@ -509,3 +509,19 @@ def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(own_of,
     assert done < 24
     evidence.main([*arguments, "--workers", "1", "--out", str(killed)])
     assert outcome(killed) == expected
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_ctrl_c_stops_at_once_and_says_so(own_of, tmp_path, workers):
+    arguments = ["--data", own_of(4), "--methods", "TFAM", "--seeds", "40", "--budget", "0"]
+    command = [sys.executable, "-m", "piumar_lib.evidence", *arguments, "--workers", str(workers)]
+    process = subprocess.Popen(
+        [*command, "--out", str(tmp_path)], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not sum(map(len, outcome(tmp_path).values())):
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"stopped. What was done is kept; the same command goes on.\n" in said
+    assert 0 < sum(map(len, outcome(tmp_path).values())) < 160
