@@ -67,7 +67,8 @@ if data and not own and not rerun:
 # %% [markdown]
 # Everything below comes from records: one line for each training, with the unseen people, the seed,
 # all hyperparameters, the command, the commit and the device. Profile `full` makes what is missing
-# and reads what is there; all of it takes a day on a laptop.
+# and reads what is there. It trains one model in each process; training several seeds as one batched
+# model was tried and is no faster (`tests/benchmarks/test_batched_seeds.py`).
 
 # %%
 from piumar_lib import evidence, experiments, studies
@@ -88,6 +89,8 @@ for name in NAMES:
     rows[name] = tables.comparison(records[name])
     people = rows[name][0].summary.people if rows[name] else 0
     print(f"{name}: {counted[name]}, {people} unseen people, {len(records[name])} records")
+hours = sum(record["seconds"] for found in records.values() for record in found) / 3600
+print(f"these were trained in {hours:.1f} hours of one core, without the search")
 
 # %% [markdown]
 # ## The idea in one figure
