@@ -5,7 +5,7 @@
 A measurement, not a requirement. While steps were slow, five seeds under ``torch.func.vmap`` were 1.2 to
 1.5 times as fast as five in a row on one core. Since steps are fast themselves (a fused optimiser, no
 copies between layers) they are 0.8 times as fast: convolutions take most of a step and gain nothing. Nor
-can every method be batched so (k-means, Fish, two stages). The runner trains one model a process instead.
+can every method be batched so (k-means, Fish, two stages). So the runner trains one model a process.
 """
 
 from __future__ import annotations
