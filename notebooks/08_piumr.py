@@ -905,7 +905,8 @@ print(f"- Over ERM PIUmr's gain is {judged['PIUmr minus ERM'].verdict}, over aug
 strongest = max(FIELDS, key=lambda f: np.mean(changed["PIUmr"][f]))
 back, (unlucky, fair) = np.mean(changed["PIUmr"][strongest]), moved["worst quarter"]
 print(f"- Why people fail: a usual {strongest} gives the worst quarter {back:+.1f} points back, more "
-      f"than any other trait; {less[most]:+.1f} of what a usual {most} would give, PIUmr has given already.")
+      f"than any other trait; of what a usual {most} would give, PIUmr has given "
+      f"{less[most]:+.1f} already.")
 print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {fair:.0f} % on new ones.")
 
 # %% [markdown]

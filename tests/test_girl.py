@@ -756,7 +756,8 @@ for case, (loss, gradient, groups, q) in zip(cases, expected):
         assert torch.allclose(a, b, atol=1e-9), (case, a, b)
     assert torch.allclose(ours[2], groups) and torch.allclose(ours[3], q), case
 os.write(1, b"agreed-%d " % rank)  # in one piece: two processes share the output
-dist.destroy_process_group()
+dist.barrier()
+os._exit(0)  # without taking gloo's threads down, which now and then aborts the faster process
 '''
 
 
