@@ -244,6 +244,24 @@ class GIRL(Objective):
         slope = shares * from_mean / dro.deviation(judged, shares).clamp_min(1e-12)
         return weighted + self.weight * (slope * risks).sum()
 
+    def state(self) -> dict[str, Tensor]:
+        """Groups, their weights and risks, and the memory bank of all processes."""
+        names = ("membership", "shares", "q", "past_risks")
+        state = {name: getattr(self, name) for name in names}
+        state |= {f"past {k}": bank for k, bank in enumerate(self.past)}
+        if self.bank is not None:
+            state |= {"bank": _over_processes(self.bank), "seen": _over_processes(self.seen)}
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state` gave; the first process keeps the memory of all."""
+        state = {name: value.to(self.membership.device) for name, value in state.items()}
+        past = sum(name.startswith("past ") for name in state)
+        self.past = [state.pop(f"past {k}") for k in range(past)]
+        first = not distributed.is_initialized() or distributed.get_rank() == 0
+        for name, value in state.items():
+            setattr(self, name, value if first or name not in ("bank", "seen") else 0 * value)
+
     def _running(self, risks: Tensor) -> Tensor:
         """What groups are judged by: their risks, averaged over past batches if so wished."""
         now = risks.detach()

@@ -94,6 +94,16 @@ class Objective(nn.Module):
         losses = clip_losses(prediction, batch.y, self.views)
         return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.views)
 
+    def state(self) -> dict[str, Tensor]:
+        """What the objective has learned so far, besides its parameters; for a checkpoint.
+
+        With several processes it is that of all of them, so all have to ask at the same time.
+        """
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state` gave, after `start`."""
+
     def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
         """Make one step and return the loss, detached."""
         loss = self.loss(model, batch)
@@ -104,12 +114,20 @@ class Objective(nn.Module):
         return loss.detach()
 
 
-def clip_losses(prediction: Prediction, y: Tensor, views: Views) -> Tensor:
-    """Cross-entropy of each clip, ``(batch,)``: of the decision and, if there are two, of the views."""
-    losses = F.cross_entropy(prediction.logits, y, reduction="none")
-    for logits in prediction.view_logits:
-        losses = losses + views.supervision * F.cross_entropy(logits, y, reduction="none")
-    return losses
+def clip_losses(
+    prediction: Prediction, y: Tensor, views: Views, smoothing: float = 0.0
+) -> Tensor:
+    """Cross-entropy of each clip, ``(batch,)``: of the decision and, if there are two, of the views.
+
+    Args:
+        prediction: Of the batch.
+        y: Classes, shape ``(batch,)``.
+        views: Weights.
+        smoothing: Share of each label that is spread evenly over all classes.
+    """
+    every = [prediction.logits, *prediction.view_logits]
+    first, *rest = (F.cross_entropy(v, y, reduction="none", label_smoothing=smoothing) for v in every)
+    return first + sum(views.supervision * losses for losses in rest)
 
 
 def agreement(prediction: Prediction, y: Tensor, views: Views) -> Tensor:

@@ -21,12 +21,14 @@ class Prediction:
         frames: Each view's features before averaging, ``(batch, steps, width)``.
         early: The first view's features after the first layer behind the plug, where style still
             shows, ``(batch, steps, width)``.
+        features: What the decision is made from, fused and averaged over time, ``(batch, width)``.
     """
 
     logits: Tensor
     view_logits: list[Tensor] = field(default_factory=list)
     frames: list[Tensor] = field(default_factory=list)
     early: Tensor | None = None
+    features: Tensor | None = None
 
 
 class Recognizer(nn.Module):
@@ -79,11 +81,11 @@ class Recognizer(nn.Module):
         # Views share one pass, so that batch normalisation sees in training what it sees later.
         layers = self.backbone[self.at :]
         early = layers[:1](torch.cat(views))
-        frames = layers[1:](early).chunk(len(views))
+        frames = layers[1:](early).unflatten(0, (len(views), -1))
         pooled = [view.mean(1) for view in frames]
         logits = [self.head(view) for view in pooled] if len(views) > 1 else []
         fused = self.plug.fusion(*pooled) if len(views) > 1 else pooled[0]
-        return Prediction(self.head(fused), logits, list(frames), early[: len(x)])
+        return Prediction(self.head(fused), logits, list(frames), early[: x.shape[0]], fused)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # Before training the statistics are scalars, afterwards one number for each channel.

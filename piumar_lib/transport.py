@@ -104,9 +104,9 @@ def sinkhorn_plan(
         raise ValueError(f"epsilon: {epsilon} is no temperature. Choose a positive number.")
     if iterations < 1:
         raise ValueError(f"iterations: {iterations} updates make no plan. Ask for at least 1.")
-    log_a, log_b = source.log()[:, :, None], target.log().expand(len(cost), -1)[:, None, :]
+    log_a, log_b = source.log()[:, :, None], target.log().expand(cost.shape[0], -1)[:, None, :]
     kernel = -cost / epsilon
-    g = torch.zeros_like(log_b.expand(len(cost), 1, cost.shape[2]))
+    g = torch.zeros_like(log_b.expand(cost.shape[0], 1, cost.shape[2]))
     for _ in range(iterations):
         f = -torch.logsumexp(kernel + g + log_b, dim=2, keepdim=True)
         g = -torch.logsumexp(kernel + f + log_a, dim=1, keepdim=True)

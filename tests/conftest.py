@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +16,11 @@ from piumar_lib import experiments
 from piumar_lib.course.steady import keep_looking
 from piumar_lib.data import Sequences
 from piumar_lib.experiments import Experiment
+from piumar_lib.ma52 import splits, standin
+from piumar_lib.ma52.cache import CacheSettings, make_cache
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.index import Clip, make_index, write_index
+from piumar_lib.ma52.verify import verify
 
 keep_looking()  # before nbmake executes the chapters
 
@@ -24,6 +32,36 @@ settings.load_profile("course")
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A stand-in that has gone all the way to a cache."""
+
+    root: Path
+    clips: list[Clip]
+    index: Path
+    splits: Path
+    cache: Path
+
+    def config(self, out: Path, fold: int = 1, **settings: Any) -> TrainConfig:
+        """Settings of a training that takes a second or two."""
+        quick = {"epochs": 2, "batch": 8, "judge_every": 0}
+        paths = {"cache": self.cache, "index": self.index, "split": self.splits / f"fold{fold}.txt"}
+        return TrainConfig.make("tiny", **(paths | quick | settings), out=out)
+
+
+@pytest.fixture(scope="session")
+def prepared(tmp_path_factory) -> Prepared:
+    """Six people, 60 clips, as video, index, folds and cache."""
+    folder = tmp_path_factory.mktemp("prepared")
+    root = folder / "ma52"
+    standin.write(root, standin.plan(60, 6, 64, seed=1), progress=False)
+    clips = make_index(root, verify(root).entries)
+    write_index(folder / "index.csv", clips)
+    splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
+    make_cache(root, clips, folder / "cache", CacheSettings(size=48, form="raw"))
+    return Prepared(root, clips, folder / "index.csv", folder / "splits", folder / "cache")
 
 
 @pytest.fixture

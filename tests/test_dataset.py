@@ -16,7 +16,7 @@ from piumar_lib.ma52 import standin
 from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache
 from piumar_lib.ma52.dataset import ClipDataset, moments
 from piumar_lib.ma52.index import make_index
-from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, to_input
+from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_chances, to_input
 from piumar_lib.ma52.verify import verify
 from piumar_lib.ma52.video import read_frames
 
@@ -38,7 +38,8 @@ def made(tmp_path_factory):
 @given(st.integers(1, 200), st.integers(1, 64), st.integers(1, 10), st.booleans())
 def test_moments_rise_stay_inside_and_fall_into_their_stretches(total, frames, views, random):
     for view in range(1 if random else views):
-        at = moments(total, frames, view, views, random)
+        rng = np.random.default_rng(total) if random else None
+        at = moments(total, frames, view, views, rng)
         assert at.shape == (frames,) and (np.diff(at) >= 0).all()
         assert at.min() >= 0 and at.max() < total
         edges = np.arange(frames + 1) * total / frames
@@ -50,7 +51,7 @@ def test_moments_by_hand():
     assert moments(16, 4, 0, 2).tolist() == [1, 5, 9, 13]
     assert moments(16, 4, 1, 2).tolist() == [3, 7, 11, 15]
     assert moments(2, 4).tolist() == [0, 0, 1, 1]
-    drawn = np.stack([moments(16, 4, random=True) for _ in range(200)])
+    drawn = np.stack([moments(16, 4, rng=np.random.default_rng(k)) for k in range(200)])
     assert {*drawn[:, 0]} == {0, 1, 2, 3} and {*drawn[:, 3]} == {12, 13, 14, 15}
     for wrong in ((0, 4), (16, 0), (16, 4, 2, 2), (16, 4, -1, 1)):
         with pytest.raises(ValueError, match="do not go together"):
@@ -86,6 +87,31 @@ def test_training_draws_moments_and_evaluation_repeats_them(made):
     one = train[2]["video"]
     torch.manual_seed(3)
     assert (train[2]["video"] == one).all()
+
+
+def test_a_seed_fixes_how_a_clip_is_varied_in_any_process(made):
+    clips, folder = made
+    data = ClipDataset(folder / "raw", clips, 8, train=True)
+    keys = [[(2, 7), (5, 8)], [(2, 9), (2, 7)]]
+    read = [
+        list(DataLoader(data, batch_sampler=keys, num_workers=n, multiprocessing_context=context))
+        for n, context in ((0, None), (2, "spawn"))
+    ]
+    for here, there in zip(*read, strict=True):
+        assert all((here[name] == there[name]).all() for name in here)
+    one, again, other = read[0][0], read[0][1], read[0][1]
+    assert (one["chances"][0] == again["chances"][1]).all()
+    assert (one["video"][0] == again["video"][1]).all()
+    assert (one["chances"][0] != other["chances"][0]).any()
+
+
+def test_chances_are_uniform_and_normal():
+    drawn = draw_chances(20_000, np.random.default_rng(0)).double()
+    uniform, normal = drawn[:, :4], drawn[:, 4:]
+    assert uniform.min() >= 0 and uniform.max() <= 1
+    assert (uniform.mean(0) - 0.5).abs().max() < 4 / (12 * 20_000) ** 0.5
+    assert normal.mean(0).abs().max() < 4 / 20_000**0.5
+    assert (normal.std(0) - 1).abs().max() < 4 / (2 * 20_000) ** 0.5
 
 
 def test_views_of_a_clip_follow_one_another(made):
@@ -152,28 +178,29 @@ def test_evaluation_shrinks_and_standardises(video):
 
 
 def test_training_without_variety_is_evaluation(video):
-    plain = to_input(video, 32, True, smallest=1.0, light=0.0, mirror=0.0)
+    plain = to_input(video, 32, draw_chances(3), smallest=1.0, light=0.0, mirror=0.0)
     assert torch.allclose(plain, to_input(video, 32), atol=1e-4)
 
 
 def test_a_mirrored_clip_is_mirrored(video):
-    mirrored = to_input(video, 32, True, smallest=1.0, light=0.0, mirror=1.0)
+    mirrored = to_input(video, 32, draw_chances(3), smallest=1.0, light=0.0, mirror=1.0)
     assert torch.allclose(mirrored, to_input(video, 32).flip(-1), atol=1e-4)
 
 
 def test_all_frames_of_a_clip_are_varied_alike(video):
     still = video[:, :1].expand(-1, 4, -1, -1, -1)
-    varied = to_input(still, 24, True)
+    varied = to_input(still, 24, draw_chances(3))
     assert torch.allclose(varied, varied[:, :1].expand_as(varied), atol=1e-6), "a still clip stays still"
-    assert not torch.allclose(varied[0], to_input(still, 24, True)[0], atol=0.1)
+    assert not torch.allclose(varied[0], to_input(still, 24, draw_chances(3))[0], atol=0.1)
     one_clip = video[:1].expand(5, -1, -1, -1, -1)
-    varied = to_input(one_clip, 24, True)
+    varied = to_input(one_clip, 24, draw_chances(5))
     assert (varied[0] - varied[1]).abs().mean() > 0.05, "clips are varied each in its own way"
 
 
 def test_a_cut_shows_a_part_of_the_picture():
     ramp = torch.arange(64, dtype=torch.uint8).view(1, 1, 1, 64, 1).expand(50, 2, 64, 64, 3)
-    cut = 255 * pictures(to_input(ramp, 32, True, smallest=0.5, light=0.0, mirror=0.0))[:, 0, 0, 16]
+    cut = pictures(to_input(ramp, 32, draw_chances(50), smallest=0.5, light=0.0, mirror=0.0))
+    cut = 255 * cut[:, 0, 0, 16]
     left, right = cut[:, 0], cut[:, -1]
     width = (right - left) / 31 * 32  # grey levels across the cut are its width in pixels
     assert left.min() >= 0 and right.max() <= 63
@@ -192,7 +219,7 @@ def test_a_cut_shows_a_part_of_the_picture():
 )
 def test_what_cannot_be_is_refused(video, options, message):
     with pytest.raises(ValueError, match=message):
-        to_input(video, 32, True, **options)
+        to_input(video, 32, draw_chances(3), **options)
     for wrong in (video.float(), video[0], video[..., :2]):
         with pytest.raises(ValueError, match=r"is not uint8 \(batch, time, height, width, 3\)"):
             to_input(wrong)

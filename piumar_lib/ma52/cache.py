@@ -141,7 +141,7 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
     """Decode, crop, shrink and keep one clip."""
     path = root / clip.split / clip.name
     try:
-        box, found = find_crop(path, clip, settings.crop)
+        box, found = find_crop(path, clip.width, clip.height, clip.frames, settings.crop)
         frames = read_frames(path, box, settings.size)
         frames = frames[:, : settings.size, : settings.size]
         if settings.frames and settings.frames < len(frames):
@@ -159,14 +159,14 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
     return Kept(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
 
 
-def find_crop(path: Path, clip: Clip, crop: str) -> tuple[Box, bool]:
+def find_crop(path: Path, width: int, height: int, frames: int, crop: str) -> tuple[Box, bool]:
     """The square to keep, and whether it is about a person who was found."""
-    middle = square_in_the_middle(clip.width, clip.height)
+    middle = square_in_the_middle(width, height)
     if crop == "middle":
         return middle, False
-    at = sorted({0, clip.frames // 2, clip.frames - 1})
-    person = find_person(read_frames(path, size=min(120, clip.width), which=at))
-    return (square_about(person, clip.width, clip.height), True) if person else (middle, False)
+    at = sorted({0, frames // 2, frames - 1})
+    person = find_person(read_frames(path, size=min(120, width), which=at))
+    return (square_about(person, width, height), True) if person else (middle, False)
 
 
 def read_settings(folder: str | Path) -> CacheSettings:

@@ -18,18 +18,21 @@ from torch.utils.data import Dataset
 from piumar_lib.data.ma52 import body_part
 from piumar_lib.ma52.cache import Kept, cached_path, read_kept, read_settings
 from piumar_lib.ma52.index import Clip
+from piumar_lib.ma52.transforms import draw_chances
 from piumar_lib.ma52.video import read_frames
 
 
-def moments(total: int, frames: int, view: int = 0, views: int = 1, random: bool = False) -> np.ndarray:
+def moments(
+    total: int, frames: int, view: int = 0, views: int = 1, rng: np.random.Generator | None = None
+) -> np.ndarray:
     """Which frames to read: one of each of ``frames`` equal stretches of the clip.
 
     Args:
         total: Frames of the clip.
         frames: How many to read; of a shorter clip some are read twice.
-        view, views: Without ``random``, the ``view``-th of ``views`` evenly shifted choices; a single
+        view, views: Without ``rng``, the ``view``-th of ``views`` evenly shifted choices; a single
             one reads the middle of each stretch.
-        random: Draw a moment within each stretch, from torch's generator.
+        rng: Draw a moment within each stretch.
 
     Returns:
         Rising frame numbers, shape ``(frames,)``.
@@ -42,7 +45,7 @@ def moments(total: int, frames: int, view: int = 0, views: int = 1, random: bool
             f"total, frames, view, views: {total}, {frames}, {view}, {views} do not go together. "
             "Choose total and frames from 1, and view from 0 to views - 1."
         )
-    where = torch.rand(frames).numpy() if random else np.full(frames, (view + 0.5) / views)
+    where = np.full(frames, (view + 0.5) / views) if rng is None else rng.random(frames)
     return np.minimum(((np.arange(frames) + where) * total / frames).astype(int), total - 1)
 
 
@@ -95,25 +98,32 @@ class ClipDataset(Dataset):
     def __len__(self) -> int:
         return len(self.clips) * self.views
 
-    def __getitem__(self, number: int) -> dict[str, Any]:
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         """A view of a clip.
+
+        Args:
+            key: The view's number. In training also a pair of the clip's number and the seed of what is
+                drawn, so that a clip is varied the same way whoever reads it, and when.
 
         Returns:
             ``video``, uint8 ``(frames, height, width, 3)``; ``action`` 0 to 51 and ``part`` 0 to 6 (both
             -1 for test clips); ``person``, numbered from 0 within this data set; ``clip``, the clip's
-            place in ``clips``.
+            place in ``clips``. In training also ``chances``, for `piumar_lib.ma52.transforms.to_input`.
         """
+        number, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**62, ())))
         place, view = divmod(number, self.views)
         clip, kept = self.clips[place], self.kept[place]
-        at = moments(kept.frames, self.frames, view, self.views, self.train)
+        rng = np.random.default_rng(seed) if self.train else None
+        at = moments(kept.frames, self.frames, view, self.views, rng)
         part = -1 if clip.action < 0 else int(body_part(clip.action))
-        return {
+        item = {
             "video": torch.from_numpy(self.read(kept, at)),
             "action": clip.action,
             "part": part,
             "person": self.people[clip.person],
             "clip": place,
         }
+        return item | ({"chances": draw_chances(1, rng)[0]} if self.train else {})
 
     def read(self, kept: Kept, at: np.ndarray) -> np.ndarray:
         """The frames ``at`` of a clip, ``(frames, height, width, 3)``."""
@@ -126,3 +136,7 @@ class ClipDataset(Dataset):
     def labels(self) -> Tensor:
         """Actions of all clips, shape ``(clips,)``."""
         return torch.tensor([clip.action for clip in self.clips])
+
+    def persons(self) -> Tensor:
+        """Who made each clip, numbered from 0, shape ``(clips,)``."""
+        return torch.tensor([self.people[clip.person] for clip in self.clips])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -10,10 +11,31 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
 
 
+CHANCES = 6  # random numbers that decide how a clip is varied
+
+
+def draw_chances(clips: int, rng: np.random.Generator | None = None) -> Tensor:
+    """Draw what `to_input` needs to vary clips: four uniform and two normal numbers each.
+
+    Numbers that travel with a clip make its variation the same on any device, in any batch, and
+    however many processes read or train.
+
+    Args:
+        clips: How many.
+        rng: By default seeded by torch.
+
+    Returns:
+        Shape ``(clips, CHANCES)``.
+    """
+    rng = rng or np.random.default_rng(int(torch.randint(2**62, ())))
+    drawn = [rng.random((clips, 4)), rng.standard_normal((clips, 2))]
+    return torch.from_numpy(np.concatenate(drawn, axis=1)).float()
+
+
 def to_input(
     video: Tensor,
     size: int = 224,
-    train: bool = False,
+    chances: Tensor | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     deviation: tuple[float, ...] = IMAGENET_SD,
     smallest: float = 0.7,
@@ -28,7 +50,7 @@ def to_input(
     Args:
         video: uint8 ``(batch, time, height, width, 3)``.
         size: Pixels of the side.
-        train: Whether to vary clips.
+        chances: From `draw_chances`, shape ``(batch, CHANCES)``, to vary clips; None for evaluation.
         mean, deviation: Of the pictures that the backbone was trained on, for red, green, blue.
         smallest: Least share of the side that a random cut keeps, in (0, 1].
         light: Standard deviation of the logarithm of brightness and of contrast.
@@ -52,13 +74,13 @@ def to_input(
         )
     clips, time = video.shape[:2]
     pictures = video.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-    if not train:
+    if chances is None:
         pictures = F.interpolate(
             pictures, (size, size), mode="bilinear", antialias=True, align_corners=False
         )
     else:
-        pictures = _cut(pictures, clips, time, size, smallest, mirror)
-        gain, contrast = (light * torch.randn(2, clips, 1, 1, 1, 1, device=video.device)).exp()
+        pictures = _cut(pictures, time, size, chances[:, :4], smallest, mirror)
+        gain, contrast = (light * chances[:, 4:]).exp().T.view(2, clips, 1, 1, 1, 1)
         film = pictures.unflatten(0, (clips, time))
         middle = film.mean((1, 2, 3, 4), keepdim=True)
         pictures = (gain * (middle + contrast * (film - middle))).clamp_(0, 1).flatten(0, 1)
@@ -66,13 +88,14 @@ def to_input(
     return ((pictures - mean) / deviation).unflatten(0, (clips, time))
 
 
-def _cut(pictures: Tensor, clips: int, time: int, size: int, smallest: float, mirror: float) -> Tensor:
+def _cut(
+    pictures: Tensor, time: int, size: int, uniform: Tensor, smallest: float, mirror: float
+) -> Tensor:
     """A random square of each clip, mirrored or not, shrunk to ``size``."""
-    draw = torch.rand(4, clips, device=pictures.device)
-    share = smallest + (1 - smallest) * draw[0]
+    share = smallest + (1 - smallest) * uniform[:, 0]
     # Where the cut's middle lies, from -1 to 1, so that it stays inside.
-    x, y = ((1 - share) * (2 * draw[k] - 1) for k in (1, 2))
-    sign = torch.where(draw[3] < mirror, -1.0, 1.0)
+    x, y = ((1 - share) * (2 * uniform[:, k] - 1) for k in (1, 2))
+    sign = torch.where(uniform[:, 3] < mirror, -1.0, 1.0)
     zero = torch.zeros_like(share)
     across, down = torch.stack([sign * share, zero, x], -1), torch.stack([zero, share, y], -1)
     matrix = torch.stack([across, down], 1)

@@ -1,0 +1,189 @@
+"""Train on MA-52, judge, submit, and use what was learned.
+
+    python -m piumar_lib.ma52 train --preset videomae-base --plug tfam --loss girl \\
+        --cache build/ma52/cache --index build/ma52/index.csv \\
+        --split build/ma52/splits/person-disjoint/fold1.txt --out build/ma52/runs/piumr-1
+    python -m piumar_lib.ma52 report build/ma52/runs/piumr-1
+    python -m piumar_lib.ma52 submit build/ma52/runs/piumr-1 --out build/ma52/submission.zip
+    python -m piumar_lib.ma52 recognise build/ma52/runs/piumr-1 me.mp4
+    python -m piumar_lib.ma52 export build/ma52/runs/piumr-1 --out build/ma52/piumr.pt2
+    python -m piumar_lib.ma52 table build/ma52/runs/*
+
+A run that was stopped goes on with the same command. On several GPUs:
+``python -m torch.distributed.run --standalone --nproc-per-node 4 -m piumar_lib.ma52 train ...``
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from piumar_lib.ma52.config import PRESETS, TrainConfig, describe
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; return 0, 1 if something is wrong, 130 if it was stopped."""
+    options = parser().parse_args(argv)
+    try:
+        options.run(options)
+    except (ValueError, OSError, ArithmeticError, MemoryError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as error:
+        print(f"\n{error or 'stopped'}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def run_train(options: argparse.Namespace) -> None:
+    """Train, and print the report."""
+    from piumar_lib.ma52.train import train
+
+    given = {name: getattr(options, name) for name in describe() if hasattr(options, name)}
+    config = TrainConfig.make(options.preset, **given)
+    if options.dry_run:
+        print(config.to_json())
+        return
+    print(say(train(config)))
+
+
+def run_report(options: argparse.Namespace) -> None:
+    """Print a finished run's report."""
+    print(say(_record(options.folder)))
+
+
+def run_submit(options: argparse.Namespace) -> None:
+    """Recognise the test clips and write the file that Codabench takes."""
+    from piumar_lib.ma52.submit import submit
+
+    print(f"{options.out}: {submit(options.folder, options.out, options.views)} clips; checked")
+
+
+def run_recognise(options: argparse.Namespace) -> None:
+    """Print what happens in a recording."""
+    from piumar_lib.ma52.model import load_model
+    from piumar_lib.ma52.recognise import recognise
+
+    seen = recognise(load_model(options.folder), options.video, options.length, options.stride)
+    if not seen.recording.found:
+        print("no person was found before a plain wall: the middle of the picture is looked at")
+    if len(seen.start) == 1:
+        for action, probability in seen.best():
+            print(f"{100 * probability:5.1f} %  {action}")
+        return
+    for start, end, action, probability in seen.timeline():
+        print(f"{start:6.1f} to {end:6.1f} s  {100 * probability:5.1f} %  {action}")
+
+
+def run_export(options: argparse.Namespace) -> None:
+    """Write backbone, TFAM and head as one program."""
+    from piumar_lib.ma52.model import export, load_model
+
+    print(f"{export(load_model(options.folder), options.out)}: load it with torch.export.load")
+
+
+def run_table(options: argparse.Namespace) -> None:
+    """Compare finished runs as chapter 09 does: over people, paired."""
+    from piumar_lib import evidence
+    from piumar_lib.course import tables
+    from piumar_lib.ma52.evaluate import read_evidence
+
+    records = read_evidence(options.folders)
+    for data in sorted({record["data"] for record in records}):
+        rows = evidence.summarise([r for r in records if r["data"] == data])
+        print(f"{data}: {rows[0].summary.people} people")
+        for row in rows:
+            s = row.summary
+            gain = f", over ERM {tables.points(row.gain)}, p {row.p_holm:.3f}" if row.gain else ""
+            print(f"  {row.method}: {100 * s.mean:.1f} % [{100 * s.low:.1f}, {100 * s.high:.1f}], worst "
+                  f"quarter {100 * s.worst_quarter:.1f}{gain}")  # fmt: skip
+
+
+def say(record: dict[str, Any]) -> str:
+    """A record in a few lines."""
+    found = record["held out"]
+    people, scores = found["over people"], found["scores"]
+    official = ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items())
+    pairs = "; ".join(f"{a} as {b} ({n})" for a, b, n in found["hardest pairs"][:3]) or "none"
+    return "\n".join([
+        f"{record['method']} on {record['data']}, {record['device']}: {record['steps']} steps",
+        f"official scores, %: {official}",
+        f"over {people['people']} people: {100 * people['mean']:.1f} % [{100 * people['low']:.1f}, "
+        f"{100 * people['high']:.1f}], worst quarter {100 * people['worst_quarter']:.1f}, worst "
+        f"{100 * people['worst']:.1f}",
+        f"most frequent confusions: {pairs}; calibration error {found['calibration error']:.3f}",
+    ])  # fmt: skip
+
+
+def parser() -> argparse.ArgumentParser:
+    """The commands and their options."""
+    top = argparse.ArgumentParser(
+        prog="python -m piumar_lib.ma52",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("train", help="train and judge; goes on where it was stopped")
+    command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
+    command.add_argument("--dry-run", action="store_true", help="only print all settings")
+    for name, about in describe().items():
+        _add_setting(command, name, about)
+    command.set_defaults(run=run_train)
+
+    command = commands.add_parser("report", help="print the scores of a finished run")
+    command.add_argument("folder", type=Path, help="of the run")
+    command.set_defaults(run=run_report)
+
+    command = commands.add_parser("submit", help="write the file that Codabench takes")
+    command.add_argument("folder", type=Path, help="of the run")
+    command.add_argument("--out", type=Path, required=True, help="the .zip to write")
+    command.add_argument("--views", type=int, default=1, help="temporal views (%(default)s)")
+    command.set_defaults(run=run_submit)
+
+    command = commands.add_parser("recognise", help="say what happens in a recording")
+    command.add_argument("folder", type=Path, help="of the run")
+    command.add_argument("video", type=Path, help="any video")
+    command.add_argument("--length", type=float, default=2.0, help="of a window, s (%(default)s)")
+    command.add_argument("--stride", type=float, default=0.5, help="between windows, s (%(default)s)")
+    command.set_defaults(run=run_recognise)
+
+    command = commands.add_parser("export", help="write the trained model as one program")
+    command.add_argument("folder", type=Path, help="of the run")
+    command.add_argument("--out", type=Path, required=True, help="the .pt2 to write")
+    command.set_defaults(run=run_export)
+
+    command = commands.add_parser("table", help="compare finished runs, over people")
+    command.add_argument("folders", type=Path, nargs="+", help="of the runs")
+    command.set_defaults(run=run_table)
+    return top
+
+
+def _add_setting(command: argparse.ArgumentParser, name: str, about: dict[str, Any]) -> None:
+    default, option = about["default"], f"--{name.replace('_', '-')}"
+    words = f"{about['words']} ({default})".replace("%", "%%")
+    # Without a default here, only what is given replaces a preset's value.
+    if isinstance(default, bool):
+        yes_or_no = argparse.BooleanOptionalAction
+        command.add_argument(option, action=yes_or_no, default=argparse.SUPPRESS, help=words)
+    elif isinstance(default, tuple):
+        command.add_argument(option, type=int, nargs="*", default=argparse.SUPPRESS, help=words)
+    else:
+        choices = about["choices"] or None
+        command.add_argument(
+            option, type=type(default), choices=choices, default=argparse.SUPPRESS, help=words
+        )
+
+
+def _record(folder: Path) -> dict[str, Any]:
+    path = folder.expanduser() / "record.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

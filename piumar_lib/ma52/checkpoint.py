@@ -1,0 +1,91 @@
+"""Checkpoints that are whole or not there, and that nothing is ever unpickled from.
+
+Tensors go into a safetensors file, everything else into its header as JSON. Writing goes to a file
+beside it, which takes the old one's place once it is on disk: a run that is killed at any moment leaves
+the old checkpoint or the new one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Nested = dict[str, Any]  # tensors, numbers, strings and lists of these, nested in dicts
+
+
+def save(path: Path, state: Nested) -> None:
+    """Write ``state``, whole or not at all.
+
+    Args:
+        path: Ends in ``.safetensors``; an old file is replaced.
+        state: Dicts with string keys, nested at will, of tensors and of what JSON knows.
+
+    Raises:
+        OSError: If it cannot be written; an old file then stays as it was.
+    """
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    rest = _split(state, "", tensors)
+    part = path.with_name(f"{path.name}.part")
+    # Safetensors refuses tensors that share memory; a copy on the CPU does not.
+    save_file({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, part,
+              {"state": json.dumps(rest)})  # fmt: skip
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    os.replace(part, path)
+
+
+def load(path: Path) -> Nested:
+    """Read what `save` wrote; tensors are on the CPU.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no checkpoint.")
+    try:
+        with safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            rest = json.loads((file.metadata() or {})["state"])
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path}: is no checkpoint of this course ({error}). Remove it.") from error
+    return _join(rest, "", tensors)
+
+
+def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    """JSON in which every tensor is replaced by null under its key; tensors go into ``tensors``."""
+    if isinstance(value, dict):
+        return {str(key): _split(v, f"{name}/{key}", tensors) for key, v in value.items()}
+    if isinstance(value, Tensor):
+        tensors[name] = value
+        return {"tensor": True}
+    return value
+
+
+def _join(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
+    if isinstance(value, dict):
+        if name in tensors:
+            return tensors[name]
+        return {key: _join(v, f"{name}/{key}", tensors) for key, v in value.items()}
+    return value
+
+
+def optimiser_state(optimiser: torch.optim.Optimizer) -> Nested:
+    """An optimiser's state in a form that `save` takes."""
+    state = optimiser.state_dict()["state"]
+    return {str(k): {n: v for n, v in entry.items() if v is not None} for k, entry in state.items()}
+
+
+def restore_optimiser(optimiser: torch.optim.Optimizer, state: Nested) -> None:
+    """Put back what `optimiser_state` gave; rates and decays stay those of ``optimiser``."""
+    groups = optimiser.state_dict()["param_groups"]
+    optimiser.load_state_dict({"state": {int(k): v for k, v in state.items()}, "param_groups": groups})

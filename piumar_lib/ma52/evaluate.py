@@ -1,0 +1,234 @@
+"""Judge a trained recogniser: official scores, and person by person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from piumar_lib import metrics
+from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.ma52 import checkpoint, scores
+from piumar_lib.ma52.dataset import ClipDataset
+from piumar_lib.ma52.model import MicroActionRecognizer
+from piumar_lib.ma52.transforms import to_input
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+CLIPS_AT_A_TIME = 32
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What a recogniser says about clips; arrays have one row a clip.
+
+    Attributes:
+        names: Of the clips.
+        person: Who made each, as written in its name; "" for test clips.
+        y: Actions 0 to 51; -1 for test clips.
+        actions: Probabilities, shape ``(clips, 52)``.
+        parts: Probabilities of body parts from a head of their own, ``(clips, 7)``, or None.
+    """
+
+    names: tuple[str, ...]
+    person: np.ndarray
+    y: np.ndarray
+    actions: np.ndarray
+    parts: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def take(self, rows: np.ndarray) -> Predicted:
+        """The clips at ``rows``, a mask or integers."""
+        names = tuple(np.array(self.names)[rows].tolist())
+        parts = None if self.parts is None else self.parts[rows]
+        return Predicted(names, self.person[rows], self.y[rows], self.actions[rows], parts)
+
+    def state(self) -> dict[str, Any]:
+        """For `piumar_lib.ma52.checkpoint.save`."""
+        state = {"names": list(self.names), "person": self.person.tolist(), "y": self.y.tolist(),
+                 "actions": torch.from_numpy(self.actions)}  # fmt: skip
+        return state | ({} if self.parts is None else {"parts": torch.from_numpy(self.parts)})
+
+
+def read_predictions(path: str | Path) -> Predicted:
+    """Read ``predictions.safetensors`` of a run.
+
+    Raises:
+        FileNotFoundError, ValueError: If there is no such file, or it is damaged.
+    """
+    state = checkpoint.load(Path(path).expanduser())
+    parts = state["parts"].numpy() if "parts" in state else None
+    return Predicted(
+        tuple(state["names"]), np.array(state["person"]), np.array(state["y"]),
+        state["actions"].numpy(), parts,
+    )  # fmt: skip
+
+
+@torch.no_grad()
+def predict(
+    model: MicroActionRecognizer,
+    data: ClipDataset,
+    accelerator: Accelerator | None = None,
+    workers: int = 0,
+    progress: bool = False,
+) -> Predicted:
+    """Recognise all clips of a data set; temporal views of a clip are averaged.
+
+    Args:
+        model: Is set to evaluation mode.
+        data: In evaluation mode, with as many views as wished.
+        accelerator: Shares the work between processes, and sets the precision; all have to call this.
+        workers: Processes that read clips.
+        progress: Show a progress bar.
+    """
+    device = next(model.parameters()).device
+    model.eval()
+    processes = 1 if accelerator is None else accelerator.num_processes
+    mine = range(0 if accelerator is None else accelerator.process_index, len(data), processes)
+    # Everyone gets equally many, so that results can be gathered; what is seen twice counts once.
+    mine = [*mine, *[0] * (-(-len(data) // processes) - len(mine))]
+    loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=workers)
+    found = []
+    for item in tqdm(loader, desc="judging", disable=not progress):
+        video = to_input(item["video"].to(device), model.size)
+        with nullcontext() if accelerator is None else accelerator.autocast():
+            prediction, parts = model(video)
+        said = [prediction.logits] + ([] if parts is None else [parts])
+        found.append(torch.cat([logits.float().softmax(-1) for logits in said], dim=1))
+    order = torch.tensor(mine, device=device)
+    probabilities = torch.cat(found)
+    if processes > 1:
+        order, probabilities = accelerator.gather(order), accelerator.gather(probabilities)
+    return _collect(data, order.cpu(), probabilities.double().cpu())
+
+
+def _collect(data: ClipDataset, order: Tensor, probabilities: Tensor) -> Predicted:
+    """Views in any order, some twice, to clips in theirs."""
+    of_view = probabilities.new_empty(len(data), probabilities.shape[1])
+    of_view[order] = probabilities
+    of_clip = of_view.unflatten(0, (-1, data.views)).mean(1).numpy()
+    actions, parts = of_clip[:, : len(ACTIONS)], of_clip[:, len(ACTIONS) :]
+    return Predicted(
+        tuple(clip.name for clip in data.clips),
+        np.array([clip.person for clip in data.clips]),
+        data.labels().numpy(),
+        np.ascontiguousarray(actions),
+        np.ascontiguousarray(parts) if parts.size else None,
+    )
+
+
+def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
+    """Correct clips and clips of each person."""
+    right = found.actions.argmax(1) == found.y
+    return {
+        str(p): (int(right[found.person == p].sum()), int((found.person == p).sum()))
+        for p in np.unique(found.person)
+    }
+
+
+def short_report(found: Predicted) -> dict[str, float]:
+    """Official scores, accuracy of each body part's clips, and the worst quarter of people."""
+    right, part = found.actions.argmax(1) == found.y, body_part(found.y)
+    people = np.array([c / n for c, n in by_person(found).values()])
+    return scores.official_scores(found.y, found.actions, found.parts) | {
+        "mean over people": float(people.mean()),
+        "worst quarter of people": metrics.worst_quarter(people),
+        **{f"part {BODY_PARTS[k]}": float(right[part == k].mean()) for k in np.unique(part)},
+    }
+
+
+def report(found: Predicted) -> dict[str, Any]:
+    """All that is said about a trained recogniser; shares in [0, 1].
+
+    Returns:
+        ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
+        its interval, worst quarter, worst), ``f1 over people`` (each person's macro F1 over the
+        actions that she shows), ``confusion of parts`` (7 x 7), ``hardest pairs``, ``calibration
+        error``.
+    """
+    people = by_person(found)
+    shares = np.array([c / n for c, n in people.values()])
+    predicted = found.actions.argmax(1)
+    f1 = np.array(list(f1_over_own_actions(found).values()))
+    return {
+        "clips": len(found),
+        "scores": scores.official_scores(found.y, found.actions, found.parts),
+        "people": {p: list(counts) for p, counts in people.items()},
+        "over people": vars(metrics.summarise(shares)),
+        "f1 over people": vars(metrics.summarise(f1)),
+        "confusion of parts": scores.confusion_of_parts(found.y, predicted).tolist(),
+        "hardest pairs": [
+            [ACTIONS[a], ACTIONS[b], n] for a, b, n in scores.hardest_pairs(found.y, predicted)
+        ],
+        "calibration error": scores.calibration(found.y, found.actions)[0],
+    }
+
+
+def f1_over_own_actions(found: Predicted) -> dict[str, float]:
+    """Each person's F1, averaged over the actions that the person shows.
+
+    An average over all 52 would mostly count how many actions a person happens to show.
+    """
+    from sklearn.metrics import f1_score
+
+    predicted, scored = found.actions.argmax(1), {}
+    for p in np.unique(found.person):
+        mine = found.person == p
+        labels = np.unique(found.y[mine])
+        scored[str(p)] = float(
+            f1_score(found.y[mine], predicted[mine], labels=labels, average="macro", zero_division=0)
+        )
+    return scored
+
+
+def to_evidence(record: dict, fold: int) -> dict[str, Any]:
+    """A run's record in the form that chapter 09's tables take (`piumar_lib.evidence.summarise`).
+
+    Args:
+        record: The content of ``record.json``.
+        fold: Number of the split, as runs of the same split have to share it.
+    """
+    config, held_out = record["config"], record["held out"]
+    same = ("out", "cache", "index", "split", "seed", "workers", "save_minutes")
+    return {
+        "data": record["data"].split(", fold")[0],
+        "method": record["method"],
+        "fold": fold,
+        "seed": config["seed"],
+        "knobs": {name: value for name, value in config.items() if name not in same},
+        "search": False,
+        "people": held_out["people"],
+        "accuracy": held_out["scores"]["action top-1"],
+        "macro_f1": held_out["scores"]["action F1 macro"],
+        "seconds": record["seconds"],
+        **{name: record[name] for name in ("command", "commit", "versions", "device")},
+    }
+
+
+def read_evidence(folders: Sequence[str | Path]) -> list[dict]:
+    """Records of finished runs, for chapter 09's tables; runs of one split share a fold.
+
+    Raises:
+        FileNotFoundError: If a folder holds no finished run.
+    """
+    import json
+
+    records = []
+    for folder in folders:
+        path = Path(folder).expanduser() / "record.json"
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
+        records.append(json.loads(path.read_text(encoding="utf-8")))
+    titles = sorted({record["data"] for record in records})
+    return [to_evidence(record, titles.index(record["data"]) + 1) for record in records]

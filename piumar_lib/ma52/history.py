@@ -1,0 +1,65 @@
+"""What happened in a training, line by line: kept in a file, shown in TensorBoard and in figures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+Watch = Callable[[list[dict]], None]
+
+
+class History:
+    """Rows of a training, written as they come.
+
+    A row is about the steps since the row before (``loss``, ``rate``, ``clips/s``, ``memory GB``, and
+    ``waiting``, the share of time spent waiting for clips), or a look at held-out people (``held
+    out``). Each has ``step`` and ``epoch``.
+
+    Args:
+        out: Folder of the run.
+        upto: Rows of later steps are forgotten: a run that goes on will write them again.
+        writes: Whether this process writes; of several, one does.
+        watch: Called with all rows whenever there are more.
+
+    Attributes:
+        rows: All of them.
+    """
+
+    def __init__(self, out: Path, upto: int, writes: bool = True, watch: Watch | None = None) -> None:
+        self.path, self.writes, self.watch, self.board = out / "history.jsonl", writes, watch, None
+        self.rows = [row for row in read_history(out) if row["step"] <= upto]
+        if writes:
+            from torch.utils.tensorboard import SummaryWriter
+
+            part = self.path.with_suffix(".part")
+            part.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
+            os.replace(part, self.path)
+            self.board = SummaryWriter(out / "tensorboard", purge_step=upto + 1)
+
+    def add(self, row: dict) -> None:
+        """Add a row."""
+        self.rows.append(row)
+        if not self.writes:
+            return
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(row) + "\n")
+        for name, value in (row | row.get("held out", {})).items():
+            if isinstance(value, float):
+                self.board.add_scalar(name, value, row["step"])
+        self.board.flush()
+        if self.watch is not None:
+            self.watch(self.rows)
+
+    def close(self) -> None:
+        """Close TensorBoard's file."""
+        if self.board is not None:
+            self.board.close()
+
+
+def read_history(out: str | Path) -> list[dict]:
+    """Rows of a run so far; a last one that a killed run left unfinished is passed over."""
+    path = Path(out).expanduser() / "history.jsonl"
+    whole = path.read_text(encoding="utf-8").rpartition("\n")[0] if path.is_file() else ""
+    return [json.loads(line) for line in whole.splitlines()]

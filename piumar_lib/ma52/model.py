@@ -1,0 +1,183 @@
+"""The recogniser of micro-actions: a video backbone, TFAM as a plug, time, and one or two heads.
+
+    video -> backbone -> [TFAM] -> mixing in time -> norm -> mean over time -> action (and part)
+
+With ``plug="none"`` the very same layers are trained without TFAM, so that a comparison is of the plug.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
+from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+
+
+class TemporalMixing(nn.Module):
+    """A residual convolution over three neighbouring moments; at the start the identity.
+
+    Without a layer that sees order behind it, an alignment in time could only weigh moments, because
+    features are averaged over time in the end.
+    """
+
+    def __init__(self, channels: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.look = nn.Conv1d(channels, hidden, 3, padding=1)
+        self.back = nn.Linear(hidden, channels)
+        nn.init.zeros_(self.back.weight)
+        nn.init.zeros_(self.back.bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, channels)`` to the same shape."""
+        seen = self.look(self.norm(x).transpose(1, 2)).transpose(1, 2)
+        return x + self.back(nn.functional.gelu(seen))
+
+
+class MicroActionRecognizer(nn.Module):
+    """Recognise micro-actions in video.
+
+    Args:
+        backbone: From `piumar_lib.ma52.backbones.load_backbone`.
+        config: Says whether there is a plug and a head for body parts.
+
+    Attributes:
+        frames, size: What it takes: ``(batch, frames, 3, size, size)``.
+        config: As given.
+    """
+
+    def __init__(self, backbone: VideoMAE | ShiftedResNet, config: TrainConfig) -> None:
+        super().__init__()
+        width, self.config = backbone.channels, config
+        self.frames, self.size = backbone.frames, backbone.size
+        last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
+        layers = nn.Sequential(backbone, TemporalMixing(width), last)
+        # What is drawn for the plug must not change the heads: all methods start from one model.
+        self.recognizer = Recognizer(layers, width, len(ACTIONS), at=1)
+        self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
+        if config.plug == "tfam":
+            self.recognizer.plug = make_tfam(width, config)
+
+    def forward(self, video: Tensor, y: Tensor | None = None) -> tuple[Prediction, Tensor | None]:
+        """Recognise.
+
+        Args:
+            video: From `piumar_lib.ma52.transforms.to_input`, ``(batch, frames, 3, size, size)``.
+            y: Actions ``(batch,)``; in training only, to guide the perturbation.
+
+        Returns:
+            The prediction of actions, and logits of body parts ``(batch, 7)`` or None.
+        """
+        prediction = self.recognizer(video, y)
+        parts = None if self.body_head is None else self.body_head(prediction.features)
+        return prediction, parts
+
+
+def make_tfam(width: int, config: TrainConfig) -> TFAM:
+    """TFAM with a configuration's settings, for features of ``width`` channels."""
+    temporal = TemporalBranch(
+        width,
+        transport=config.transport,
+        mass=config.mass,
+        amplitude_step=config.amplitude,
+        floor=config.floor,
+    )
+    return TFAM(temporal, FrequencyBranch(config.scale, config.probability))
+
+
+def build_model(config: TrainConfig, weights: str | None = None) -> MicroActionRecognizer:
+    """Build an untrained recogniser; the same for the same seed.
+
+    Args:
+        config: See `TrainConfig`.
+        weights: Instead of the configuration's, where the backbone's weights come from.
+
+    Raises:
+        OSError: If trained weights of the backbone cannot be had.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)
+        backbone = load_backbone(config.backbone, weights or config.weights)
+        return MicroActionRecognizer(backbone, config)
+
+
+def save_model(model: MicroActionRecognizer, folder: str | Path) -> None:
+    """Write ``model.safetensors`` and ``model.json``, all that `load_model` needs."""
+    from safetensors.torch import save_file
+
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    about = {"config": json.loads(model.config.to_json()), "actions": ACTIONS, "frames": model.frames,
+             "size": model.size}  # fmt: skip
+    save_file(tensors, folder / "model.safetensors.part")
+    (folder / "model.json.part").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    for name in ("model.safetensors", "model.json"):
+        os.replace(folder / f"{name}.part", folder / name)
+
+
+def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroActionRecognizer:
+    """Load a trained recogniser, in evaluation mode: ``model = load_model("build/ma52/run")``.
+
+    Raises:
+        FileNotFoundError: If the folder holds no trained model.
+        ValueError: If its files are damaged.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    folder = Path(folder).expanduser()
+    for name in ("model.json", "model.safetensors"):
+        if not (folder / name).is_file():
+            raise FileNotFoundError(
+                f"{folder / name}: no trained model. Train one: python -m piumar_lib.ma52 train --help"
+            )
+    try:
+        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
+        model.load_state_dict(load_file(folder / "model.safetensors"))
+    except (KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
+        raise ValueError(f"{folder}: its model is damaged ({error}). Write it again.") from error
+    return model.to(device).eval()
+
+
+class Probabilities(nn.Module):
+    """From a standardised video to probabilities of actions, and nothing else: what is exported."""
+
+    def __init__(self, model: MicroActionRecognizer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, video: Tensor) -> Tensor:
+        """Map ``(batch, frames, 3, size, size)`` to ``(batch, 52)``."""
+        return self.model(video)[0].logits.softmax(-1)
+
+
+def export(model: MicroActionRecognizer, path: str | Path) -> Path:
+    """Write the recogniser, backbone and TFAM and all, as one program for `torch.export.load`.
+
+    Args:
+        model: Is set to evaluation mode.
+        path: Ends in ``.pt2``.
+    """
+    path = Path(path)
+    if path.suffix != ".pt2":
+        raise ValueError(f"path: {path} does not end in .pt2, which torch.export.load asks for.")
+    whole = Probabilities(model).eval().cpu()
+    video = torch.zeros(2, model.frames, 3, model.size, model.size)
+    # Clips of a batch may be any number; frames and pixels are the backbone's.
+    many = {"video": {0: torch.export.Dim("clips", min=1, max=4096)}}
+    program = torch.export.export(whole, (video,), dynamic_shapes=many)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    torch.export.save(program, path)
+    return path
+
+

@@ -1,0 +1,82 @@
+"""Rates: which layer learns how fast, and how that changes in the course of training."""
+
+from __future__ import annotations
+
+import math
+import re
+
+import torch
+from torch import nn
+
+from piumar_lib.ma52.config import TrainConfig
+
+# Names of a backbone's layers, from the input up; whatever matches none is its input.
+_LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.")
+
+
+def depth(name: str, layers: int) -> int:
+    """How deep a parameter lies: 0 is the backbone's input, ``layers + 1`` all behind the backbone.
+
+    Args:
+        name: As in ``model.named_parameters()`` of a `piumar_lib.ma52.model.MicroActionRecognizer`.
+        layers: Layers (or stages) of the backbone.
+    """
+    if not name.startswith("recognizer.backbone.0."):
+        return layers + 1
+    found = _LAYERS.search(name)
+    if found:
+        return int(found[1]) + 1
+    # A norm behind the last layer belongs to it.
+    return layers if "layernorm" in name and "embedd" not in name else 0
+
+
+def count_layers(model: nn.Module) -> int:
+    """Layers (or stages) of the model's backbone."""
+    found = [_LAYERS.search(name) for name, _ in model.named_parameters()]
+    return 1 + max(int(match[1]) for match in found if match)
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
+    """Parameters by depth and decay; each group's ``share`` is its rate over the top's.
+
+    The rate falls by ``layer_decay`` from each layer to the one below it. Biases and norms are not
+    pulled towards zero, because their zero is no simpler than any other value.
+    """
+    layers = count_layers(model)
+    groups: dict[tuple[int, bool], dict] = {}
+    for name, parameter in model.named_parameters():
+        key = (depth(name, layers), parameter.ndim > 1)
+        share = config.layer_decay ** (layers + 1 - key[0])
+        decay = config.weight_decay if key[1] else 0.0
+        group = groups.setdefault(key, {"params": [], "share": share, "weight_decay": decay})
+        group["params"].append(parameter)
+    return [groups[key] for key in sorted(groups)]
+
+
+def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW, or SGD with momentum, over `parameter_groups`."""
+    groups = parameter_groups(model, config)
+    if config.optimiser == "sgd":
+        return torch.optim.SGD(groups, config.rate, momentum=config.momentum)
+    return torch.optim.AdamW(groups, config.rate, fused=True)
+
+
+def rate_at(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
+    """Learning rate of the top layers at a step, counted from 0.
+
+    It rises linearly during warm-up. ``"cosine"`` then falls to 0 along half a cosine; ``"steps"``
+    stays, and is divided by 10 after each epoch of ``drops``.
+    """
+    epoch = step / steps_per_epoch
+    if epoch < config.warmup:
+        return config.rate * (step + 1) / math.ceil(config.warmup * steps_per_epoch)
+    if config.schedule == "steps":
+        return config.rate * 0.1 ** sum(epoch >= drop for drop in config.drops)
+    share = (epoch - config.warmup) / (config.epochs - config.warmup)
+    return config.rate * (1 + math.cos(math.pi * share)) / 2
+
+
+def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    """Give every group its share of ``rate``."""
+    for group in optimiser.param_groups:
+        group["lr"] = rate * group["share"]

@@ -1,0 +1,62 @@
+"""From a trained recogniser to the file that Codabench takes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import torch
+
+from piumar_lib.ma52.codabench import write_submission
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.dataset import ClipDataset
+from piumar_lib.ma52.evaluate import predict
+from piumar_lib.ma52.index import read_index
+from piumar_lib.ma52.model import load_model
+
+
+def submit(folder: str | Path, path: str | Path, views: int = 1) -> int:
+    """Recognise all test clips and write a submission; it is checked before it is called done.
+
+    Args:
+        folder: Of a finished run; its configuration says where cache and index are.
+        path: Ends in ``.zip``.
+        views: Temporal views of each clip.
+
+    Returns:
+        The number of clips.
+
+    Raises:
+        ValueError: If a test clip is missing from the cache or could not be decoded: every line of the
+            list needs a prediction.
+    """
+    model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
+    text = (Path(folder).expanduser() / "config.json").read_text(encoding="utf-8")
+    config = TrainConfig.from_json(text)
+    clips = sorted(
+        (clip for clip in read_index(config.index) if clip.split == "test"), key=lambda clip: clip.name
+    )
+    if not clips:
+        raise ValueError(f"index: {config.index} has no test clips. Make it from the whole download.")
+    data = ClipDataset(config.cache, clips, model.frames, views)
+    if data.left_out:
+        raise ValueError(
+            f"cache: {len(data.left_out)} test clips could not be decoded, {data.left_out[0]} is the "
+            "first. Download them again, then run prepare_ma52.py cache: all have to be in the file."
+        )
+    found = predict(model, data, workers=config.workers, progress=True)
+    write_submission(path, found.names, found.actions, found.parts)
+    return len(found)
+
+
+def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:
+    """Person and action of a stand-in's test clips, which a real benchmark does not tell.
+
+    Raises:
+        FileNotFoundError: If ``root`` is no stand-in.
+    """
+    path = Path(root).expanduser() / "standin.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no stand-in. Labels of MA-52's test clips are not published.")
+    truth = json.loads(path.read_text(encoding="utf-8"))["test clips: person and action"]
+    return {name: (person, action) for name, (person, action) in truth.items()}

@@ -1,0 +1,454 @@
+"""Training on MA-52, from a configuration to a trained model, a report and a record.
+
+    python -m piumar_lib.ma52 train --preset videomae-base --split build/ma52/splits/fold1.txt ...
+
+One GPU, several (``python -m torch.distributed.run``), or a CPU run the same code, through `accelerate`.
+Everything that is drawn follows from the seed and the number of the step, so a run that was killed goes
+on from its checkpoint as if nothing had happened. Files of a run, all under ``out``:
+
+    config.json              its settings
+    checkpoint.safetensors   the last state that was saved
+    history.jsonl            a line every few steps, and one for every look at held-out people
+    tensorboard/             the same for TensorBoard
+    model.safetensors/.json  the trained model
+    predictions.safetensors  probabilities of the held-out clips
+    record.json              scores, and what it takes to run this again
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from piumar_lib.girl import GIRL
+from piumar_lib.ma52 import checkpoint, evaluate
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.dataset import ClipDataset
+from piumar_lib.ma52.draws import Draws
+from piumar_lib.ma52.history import History, Watch
+from piumar_lib.ma52.index import read_index
+from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
+from piumar_lib.ma52.optimiser import make_optimiser, rate_at, set_rate
+from piumar_lib.ma52.splits import Split, read_split
+from piumar_lib.ma52.transforms import to_input
+from piumar_lib.objective import Clips, Objective, Views, agreement, clip_losses
+from piumar_lib.recognizer import Prediction
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+ROWS_PER_EPOCH = 20
+FREE = ("out", "cache", "index", "split", "workers", "save_minutes")  # may change when a run goes on
+
+
+def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
+    """Train, judge, and return the record; what is done already is not done again.
+
+    Args:
+        config: See `TrainConfig`.
+        progress: Show a progress bar.
+        watch: Called with the history whenever it has grown, to draw it.
+
+    Returns:
+        The content of ``record.json``.
+
+    Raises:
+        ValueError: If ``out`` holds a run of other settings, or settings do not go with the data.
+        FileNotFoundError: If something that is read is not there.
+        FloatingPointError: If the loss is not finite; the state is kept in ``failed.safetensors``.
+        MemoryError: If the device's memory does not suffice.
+        KeyboardInterrupt: After Ctrl-C, or SIGTERM; the state was saved.
+    """
+    config.require_paths()
+    out = Path(config.out).expanduser()
+    _claim(out, config)
+    if (out / "record.json").is_file():
+        return json.loads((out / "record.json").read_text(encoding="utf-8"))
+    run = Run(config, out, watch)
+    if run.is_main and progress:
+        left = run.total - run.step
+        print(f"{config.method}: {len(run.data)} clips of {len(run.data.people)} people, "
+              f"{len(run.held_out)} clips of {len(run.held_out.people)} held out; {left} steps on "
+              f"{run.device}" + (f", from step {run.step}" if run.step else ""))  # fmt: skip
+    with _stop_on_signal() as stop:
+        run.go_on(stop, progress)
+    return run.finish(progress)
+
+
+def load_data(config: TrainConfig, frames: int) -> tuple[ClipDataset, ClipDataset, Split]:
+    """Training and held-out clips of a configuration's split.
+
+    Raises:
+        ValueError: If the split names clips that the index does not have.
+    """
+    split, index = read_split(config.split), {clip.name: clip for clip in read_index(config.index)}
+    missing = [name for name in (*split.train, *split.held_out) if name not in index]
+    if missing:
+        raise ValueError(
+            f"split: {config.split} names {len(missing)} clips that {config.index} does not have, "
+            f"{missing[0]} is the first. Make the split from this index."
+        )
+    train_clips, held_out = ([index[name] for name in side] for side in (split.train, split.held_out))
+    return (
+        ClipDataset(config.cache, train_clips, frames, train=True),
+        ClipDataset(config.cache, held_out, frames),
+        split,
+    )
+
+
+class Run:
+    """A training and its state: model, optimiser, objective, step.
+
+    Args:
+        config: See `TrainConfig`.
+        out: Folder of the run; what it holds is gone on with.
+        watch: See `train`.
+    """
+
+    def __init__(self, config: TrainConfig, out: Path, watch: Watch | None = None) -> None:
+        from accelerate import Accelerator
+
+        precision = "no" if config.precision == "fp32" else config.precision
+        self.accelerator: Accelerator = Accelerator(mixed_precision=precision, cpu=config.cpu)
+        self.config, self.out, self.device = config, out, self.accelerator.device
+        self.is_main = self.accelerator.is_main_process
+        model = build_model(config)
+        self.data, self.held_out, self.split = load_data(config, model.frames)
+        self.clips = Clips(
+            torch.empty(len(self.data), 0), self.data.labels(), self.data.persons(),
+            torch.arange(len(self.data)),
+        )  # fmt: skip
+        self.clips = Clips(*(value.to(self.device) for value in vars(self.clips).values()))
+        self.draws = Draws(
+            self.data.labels(), config, self.accelerator.num_processes, self.accelerator.process_index
+        )
+        self.total = self.draws.total
+        self.objective = make_objective(config).to(self.device)
+        self.objective.start(model.recognizer, self.clips, config)
+        self.model, self.optimiser = self.accelerator.prepare(model, make_optimiser(model, config))
+        self.average = _average(self.plain, config.ema) if config.ema else None
+        self.step, self.sums = 0, [0.0, 0]  # sums: of losses, and their number, since the last row
+        self.began, self.saved = time.perf_counter(), time.perf_counter()
+        self.seconds = 0.0  # of earlier runs that were interrupted
+        if (out / "checkpoint.safetensors").is_file():
+            self._restore(checkpoint.load(out / "checkpoint.safetensors"))
+        self.history = History(out, self.step, self.is_main, watch)
+
+    @property
+    def plain(self) -> MicroActionRecognizer:
+        """The model without what several processes need around it."""
+        return self.accelerator.unwrap_model(self.model)
+
+    @property
+    def judged(self) -> MicroActionRecognizer:
+        """The model that is judged: averaged weights, if there are any."""
+        return self.plain if self.average is None else self.average.module
+
+    def go_on(self, stop: threading.Event, progress: bool) -> None:
+        """Make all steps that are left."""
+        loader = DataLoader(
+            self.data,
+            batch_sampler=self.draws.parts(self.step),
+            num_workers=self.config.workers,
+            pin_memory=self.device.type == "cuda",
+            persistent_workers=False,
+        )
+        parts, per_epoch = iter(loader), self.draws.steps_per_epoch
+        every = max(1, per_epoch // ROWS_PER_EPOCH)
+        bar = tqdm(total=self.total, initial=self.step, desc="training", disable=not progress,
+                   unit="step")  # fmt: skip
+        clock, waited = time.perf_counter(), 0.0
+        while self.step < self.total:
+            if self.step % per_epoch == 0:
+                self.objective.before_epoch(self.clips, self.step // per_epoch)
+            try:
+                loss, wait, wish = self._make_step(parts, stop)
+            except torch.OutOfMemoryError as error:
+                raise MemoryError(self._say_memory(error)) from error
+            self.step += 1
+            self.sums = [self.sums[0] + loss, self.sums[1] + 1]
+            waited += wait
+            bar.update()
+            ends = self.step % per_epoch == 0
+            if ends or self.step % every == 0:
+                seconds, clock = time.perf_counter() - clock, time.perf_counter()
+                self._add_row(seconds, waited)
+                bar.set_postfix(loss=f"{self.history.rows[-1]['loss']:.3f}")
+                waited = 0.0
+            epoch = self.step // per_epoch
+            if ends and self.config.judge_every and epoch % self.config.judge_every == 0:
+                self._judge(epoch)
+            if ends or wish or self.step == self.total:
+                self.save()
+            if wish > 1:
+                bar.close()
+                raise KeyboardInterrupt(
+                    f"stopped at step {self.step} of {self.total}; all is saved in {self.out}. "
+                    "The same command goes on."
+                )
+        bar.close()
+        self.history.close()
+
+    def finish(self, progress: bool) -> dict:
+        """Judge the trained model, and write model, predictions and record."""
+        config, views = self.config, self.config.views
+        held_out = ClipDataset(config.cache, self.held_out.clips, self.plain.frames, views)
+        found = evaluate.predict(self.judged, held_out, self.accelerator, config.workers, progress)
+        record = {
+            "method": config.method,
+            "data": f"MA-52 layout, {self.split.title}",
+            "held out": evaluate.report(found),
+            "steps": self.total,
+            "seconds": round(self.seconds + time.perf_counter() - self.began, 1),
+            "left out": [*self.data.left_out, *self.held_out.left_out],
+            "config": asdict(config),
+            **origin(self.accelerator),
+        }
+        if self.is_main:
+            save_model(self.judged, self.out)
+            checkpoint.save(self.out / "predictions.safetensors", found.state())
+            part = self.out / "record.json.part"
+            part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+            os.replace(part, self.out / "record.json")
+        self.accelerator.wait_for_everyone()
+        return record
+
+    def save(self, name: str = "checkpoint.safetensors") -> None:
+        """Save the state; all processes have to call this together."""
+        state = {
+            "step": self.step,
+            "sums": self.sums,
+            "seconds": self.seconds + time.perf_counter() - self.began,
+            "model": self.plain.state_dict(),
+            "optimiser": checkpoint.optimiser_state(self._bare_optimiser),
+            "objective": self.objective.state(),
+            "average": {} if self.average is None else self.average.state_dict(),
+            "scaler": {} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
+        }
+        if self.is_main:
+            checkpoint.save(self.out / name, state)
+        self.saved = time.perf_counter()
+
+    @property
+    def _bare_optimiser(self) -> torch.optim.Optimizer:
+        return self.optimiser.optimizer
+
+    def _restore(self, state: checkpoint.Nested) -> None:
+        self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
+        self.plain.load_state_dict(state["model"])
+        checkpoint.restore_optimiser(self._bare_optimiser, state["optimiser"])
+        self.objective.restore(state["objective"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
+
+    def _make_step(
+        self, parts: Iterator[dict[str, Tensor]], stop: threading.Event
+    ) -> tuple[float, float, int]:
+        """One step; returns its loss, the seconds that it waited for clips, and a wish.
+
+        The wish is 1 if it is time for a checkpoint, more if some process was asked to stop.
+        """
+        config, accelerator = self.config, self.accelerator
+        self.model.train()
+        # Perturbation and dropout follow from the step, not from what happened before it.
+        torch.manual_seed(_mix(config.seed, self.step, accelerator.process_index))
+        set_rate(self.optimiser, rate_at(self.step, self.draws.steps_per_epoch, config))
+        total, waited, suspects = torch.zeros((), device=self.device), 0.0, []
+        for number in range(config.accumulate):
+            began = time.perf_counter()
+            item = next(parts)
+            item = {name: value.to(self.device, non_blocking=True) for name, value in item.items()}
+            waited += time.perf_counter() - began
+            last = number == config.accumulate - 1
+            with nullcontext() if last else accelerator.no_sync(self.model):
+                loss, losses = self._loss(item)
+                accelerator.backward(loss / config.accumulate)
+            total += loss.detach() / config.accumulate
+            suspects.append((item["clip"], losses.detach()))
+        late = time.perf_counter() - self.saved > 60 * config.save_minutes
+        wish = 2 * stop.is_set() + (late and self.is_main)
+        asked = accelerator.reduce(torch.stack([total, total.new_tensor(float(wish))]), "sum").tolist()
+        loss, wish = asked[0] / accelerator.num_processes, int(asked[1])
+        if not np.isfinite(loss):
+            self._give_up(loss, suspects)
+        if config.clip:
+            accelerator.clip_grad_norm_(self.model.parameters(), config.clip)
+        self.optimiser.step()
+        self.optimiser.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.plain)
+        return loss, waited, wish
+
+    def _loss(self, item: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """The loss of a part, and that of each of its clips."""
+        config, y = self.config, item["action"]
+        with torch.no_grad():
+            video = to_input(
+                item["video"], self.plain.size, item["chances"],
+                smallest=config.smallest, light=config.light, mirror=config.mirror,
+            )  # fmt: skip
+        with self.accelerator.autocast():
+            prediction, parts = self.model(video, y)
+        prediction = _single(prediction)
+        losses = clip_losses(prediction, y, self.objective.views, config.smoothing)
+        batch = self.clips.take(item["clip"])
+        loss = self.objective.risk(losses, prediction, batch)
+        loss = loss + agreement(prediction, y, self.objective.views)
+        if parts is not None:
+            loss = loss + F.cross_entropy(parts.float(), item["part"])
+        return loss, losses
+
+    def _add_row(self, seconds: float, waited: float) -> None:
+        rows = self.sums[1]
+        memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else _resident()
+        self.history.add({
+            "step": self.step,
+            "epoch": self.step / self.draws.steps_per_epoch,
+            "loss": self.sums[0] / rows,
+            "rate": rate_at(self.step - 1, self.draws.steps_per_epoch, self.config),
+            "clips/s": rows * self.config.batch / seconds,
+            "waiting": waited / seconds,
+            "memory GB": memory,
+        })  # fmt: skip
+        self.sums = [0.0, 0]
+
+    def _judge(self, epoch: int) -> None:
+        found = evaluate.predict(self.judged, self.held_out, self.accelerator, self.config.workers)
+        self.history.add({"step": self.step, "epoch": epoch, "held out": evaluate.short_report(found)})
+
+    def _give_up(self, loss: float, suspects: list[tuple[Tensor, Tensor]]) -> None:
+        """The loss is not finite: keep the state, name the clips, stop."""
+        places, losses = (torch.cat(values) for values in zip(*suspects, strict=True))
+        places, losses = (self.accelerator.gather(values) for values in (places, losses))
+        bad = places[~losses.isfinite()]
+        names = [self.data.clips[k].name for k in (bad if len(bad) else places).tolist()]
+        which = "of" if len(bad) else "of none of them alone, but of the step of"
+        self.save("failed.safetensors")
+        raise FloatingPointError(
+            f"step {self.step}: the loss is {loss}, {which} {', '.join(names)}. The state is in "
+            f"{self.out / 'failed.safetensors'}. Look at these clips; else lower rate "
+            f"({self.config.rate:g}) or clip ({self.config.clip:g}), or choose precision bf16 or fp32."
+        )
+
+    def _say_memory(self, error: Exception) -> str:
+        size = self.config.batch // self.config.accumulate // self.accelerator.num_processes
+        return (
+            f"step {self.step}: out of memory on {self.device} with {size} clips of "
+            f"{self.plain.frames} frames at a time. Double accumulate ({self.config.accumulate}): the "
+            "same batch in smaller parts. Or choose precision bf16, or a smaller backbone. "
+            f"({str(error).splitlines()[0]})"
+        )
+
+
+def make_objective(config: TrainConfig) -> Objective:
+    """ERM, or GIRL, with a configuration's settings."""
+    views = Views(config.supervision, config.consistency, config.regulariser)
+    if config.loss == "erm":
+        return Objective(views)
+    return GIRL(
+        config.groups, config.step, config.weight, config.boundary, config.temperature, views=views
+    )
+
+
+def origin(accelerator: Accelerator) -> dict[str, Any]:
+    """Where and how a record is made: command, commit, versions, device."""
+    from piumar_lib.experiments import provenance
+
+    device = accelerator.device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else provenance()["device"]
+    called = Path(sys.argv[0]).parent.name == "ma52"
+    command = shlex.join(["python", "-m", "piumar_lib.ma52", *sys.argv[1:]])
+    return {
+        "command": command if called else "notebook",
+        "commit": provenance()["commit"],
+        "versions": f"python {platform.python_version()}, torch {torch.__version__}",
+        "device": f"{accelerator.num_processes} x {name}",
+    }
+
+
+def _single(prediction: Prediction) -> Prediction:
+    """In single precision, in which losses are computed."""
+    return replace(
+        prediction,
+        logits=prediction.logits.float(),
+        view_logits=[view.float() for view in prediction.view_logits],
+        frames=[view.float() for view in prediction.frames],
+        early=prediction.early.float(),
+    )
+
+
+def _average(model: torch.nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
+    from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
+    return average.requires_grad_(False)
+
+
+def _mix(*numbers: int) -> int:
+    """A seed of 64 bits that differs for any other numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
+
+
+def _claim(out: Path, config: TrainConfig) -> None:
+    """Write down what the folder holds, or refuse if it holds a run of other settings."""
+    path, mine = out / "config.json", asdict(config)
+    if path.is_file():
+        theirs = asdict(TrainConfig.from_json(path.read_text(encoding="utf-8")))
+        other = [name for name in mine if name not in FREE and mine[name] != theirs[name]]
+        if other:
+            said = ", ".join(f"{name}={theirs[name]!r}, not {mine[name]!r}" for name in other)
+            raise ValueError(f"out: {out} holds a run with {said}. Name another folder.")
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    part = out / f"config.json.{os.getpid()}.part"  # every process of a distributed run comes here
+    part.write_text(config.to_json() + "\n", encoding="utf-8")
+    os.replace(part, path)
+
+
+@contextmanager
+def _stop_on_signal() -> Iterator[threading.Event]:
+    """While this lasts, Ctrl-C and SIGTERM let the step that is under way end first."""
+    stop = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stop
+        return
+
+    def ask(*_: Any) -> None:
+        if stop.is_set():  # asked twice: at once
+            raise KeyboardInterrupt
+        stop.set()
+
+    before = {s: signal.signal(s, ask) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _resident() -> float:
+    """Largest memory of this process so far, in GiB."""
+    import resource
+
+    kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kilobytes / (2**30 if sys.platform == "darwin" else 2**20)

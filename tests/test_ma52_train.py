@@ -1,0 +1,428 @@
+"""Training on a stand-in: killed, resumed, shared between processes, and what it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from piumar_lib import evidence
+from piumar_lib.ma52 import checkpoint, train
+from piumar_lib.ma52.__main__ import main
+from piumar_lib.ma52.codabench import check_submission
+from piumar_lib.ma52.evaluate import (
+    Predicted,
+    by_person,
+    f1_over_own_actions,
+    predict,
+    read_evidence,
+    read_predictions,
+    report,
+    short_report,
+)
+from piumar_lib.ma52.history import History, read_history
+from piumar_lib.ma52.model import build_model, load_model
+from piumar_lib.ma52.splits import read_split
+from piumar_lib.ma52.submit import read_truth, submit
+
+WHOLE = {"plug": "tfam", "loss": "girl", "ema": 0.5, "body": "head", "dropout": 0.2}
+
+
+def without_time(record):
+    return {k: v for k, v in record.items() if k not in ("seconds", "command", "config")}
+
+
+def what_counts(out: Path):
+    """Model, scores and losses of a finished run, which no interruption may change."""
+    record = json.loads((out / "record.json").read_text())
+    rows = [{k: r[k] for k in ("step", "epoch", "loss", "rate", "held out") if k in r}
+            for r in read_history(out)]  # fmt: skip
+    return without_time(record), (out / "model.safetensors").read_bytes(), rows
+
+
+def command(config):
+    """The shell command of a training."""
+    given = [f"--{n.replace('_', '-')}={v}" for n, v in asdict(config).items()
+             if not isinstance(v, (bool, tuple))]  # fmt: skip
+    return [sys.executable, "-m", "piumar_lib.ma52", "train", "--cpu", *given]
+
+
+@pytest.fixture(scope="module")
+def finished(prepared, tmp_path_factory):
+    """A run of the whole method."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    config = prepared.config(out, judge_every=1, views=2, **WHOLE)
+    return config, train.train(config, progress=False)
+
+
+# What a run leaves behind
+
+
+def test_a_run_is_judged_on_the_people_it_never_saw(prepared, finished):
+    config, record = finished
+    split, by_name = read_split(config.split), {clip.name: clip for clip in prepared.clips}
+    held_out = {by_name[name].person for name in split.held_out}
+    assert set(record["held out"]["people"]) == held_out
+    assert not held_out & {by_name[name].person for name in split.train}
+    assert record["held out"]["clips"] == len(split.held_out)
+    assert record["method"] == "PIUmr" and record["steps"] == 2 * (len(split.train) // 8)
+    assert record["config"]["seed"] == 0 and record["commit"] and "torch" in record["versions"]
+
+
+def test_scores_are_those_of_the_predictions_that_were_kept(prepared, finished):
+    config, record = finished
+    found = read_predictions(Path(config.out) / "predictions.safetensors")
+    assert report(found) == {
+        k: ({p: list(v) for p, v in value.items()} if k == "people" else value)
+        for k, value in record["held out"].items()
+    }
+    model = load_model(config.out)
+    data = train.load_data(config, model.frames)[1]
+    from piumar_lib.ma52.dataset import ClipDataset
+
+    again = predict(model, ClipDataset(config.cache, data.clips, model.frames, views=2))
+    assert again.names == found.names and np.allclose(again.actions, found.actions, atol=1e-6)
+    assert np.allclose(again.parts.sum(1), 1) and again.parts.shape[1] == 7
+
+
+def test_the_history_tells_of_steps_and_of_held_out_people(finished):
+    config, _ = finished
+    rows = read_history(config.out)
+    losses = [row for row in rows if "loss" in row]
+    looks = [row for row in rows if "held out" in row]
+    assert [row["epoch"] for row in looks] == [1, 2]
+    assert all(np.isfinite(row["loss"]) and row["clips/s"] > 0 for row in losses)
+    assert all(0 <= row["waiting"] <= 1 and row["memory GB"] > 0.01 for row in losses)
+    assert {"F1_mean", "worst quarter of people"} <= set(looks[0]["held out"])
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    board = EventAccumulator(str(Path(config.out) / "tensorboard")).Reload()
+    assert len(board.Scalars("F1_mean")) == 2
+    assert [s.step for s in board.Scalars("loss")] == [row["step"] for row in losses]
+
+
+def test_a_finished_run_is_not_run_again(finished, monkeypatch):
+    config, record = finished
+    monkeypatch.setattr(train, "build_model", lambda *_: pytest.fail("trained again"))
+    again = train.train(config, progress=False)
+    assert again["held out"] == json.loads(json.dumps(record["held out"]))
+
+
+def test_a_folder_of_another_run_is_refused(finished):
+    config, _ = finished
+    with pytest.raises(ValueError, match="holds a run with epochs=2, not 3. Name another folder"):
+        train.train(replace(config, epochs=3))
+
+
+def test_a_split_of_other_clips_is_refused(prepared, tmp_path):
+    config = prepared.config(tmp_path / "run")
+    short = tmp_path / "index.csv"
+    lines = prepared.index.read_text().splitlines(keepends=True)
+    name = read_split(config.split).train[0]
+    short.write_text("".join(line for line in lines if not line.startswith(name)))
+    with pytest.raises(ValueError, match=f"names 1 clips that .*index.csv does not have, {name}"):
+        train.train(replace(config, index=str(short)))
+
+
+def test_learning_is_beyond_doubt(prepared, tmp_path):
+    # On its own training clips, which a working loop learns by heart.
+    config = prepared.config(tmp_path / "run", epochs=80, warmup=4, smoothing=0.0, light=0.0)
+    config = replace(config, smallest=1.0, mirror=0.0)
+    train.train(config, progress=False)
+    losses = [row["loss"] for row in read_history(config.out) if "loss" in row]
+    assert np.mean(losses[-3:]) < 0.3 * losses[0]
+    data = train.load_data(config, 8)[0]
+    data.train = False
+    found = predict(load_model(config.out), data)
+    assert (found.actions.argmax(1) == found.y).mean() > 0.7
+
+
+# Interrupted
+
+
+@pytest.mark.parametrize("settings", [{}, WHOLE, {"accumulate": 2, "optimiser": "sgd", "rate": 0.01}])
+def test_a_run_that_was_stopped_anywhere_ends_the_same(prepared, tmp_path, settings, monkeypatch):
+    whole, parts = (prepared.config(tmp_path / name, judge_every=1, **settings) for name in "ab")
+    train.train(whole, progress=False)
+    go_on = train.Run._make_step
+    calls = 0
+
+    def interrupted(self, batches, stop):
+        nonlocal calls
+        calls += 1
+        if calls % 3 == 0:
+            stop.set()
+        return go_on(self, batches, stop)
+
+    monkeypatch.setattr(train.Run, "_make_step", interrupted)
+    stops = 0
+    while not (tmp_path / "b" / "record.json").is_file():
+        try:
+            train.train(parts, progress=False)
+        except KeyboardInterrupt as error:
+            assert "all is saved in" in str(error) and "The same command goes on" in str(error)
+            stops += 1
+    assert stops >= 2
+    assert what_counts(tmp_path / "a") == what_counts(tmp_path / "b")
+
+
+def test_a_run_that_is_killed_at_random_moments_ends_the_same(prepared, tmp_path):
+    whole, parts = (
+        prepared.config(tmp_path / name, judge_every=1, save_minutes=0.0, **WHOLE) for name in "ab"
+    )
+    train.train(whole, progress=False)
+    # Killed by itself from within, so that a kill costs no waiting: after so many seconds of training.
+    program = (
+        "import os, signal, sys, threading; from piumar_lib.ma52 import train, __main__\n"
+        "kill, run = (os.getpid(), signal.SIGKILL), train.Run.__init__\n"
+        "timer = threading.Timer(float(sys.argv[1]), os.kill, kill); timer.daemon = True\n"
+        "train.Run.__init__ = lambda *a: (run(*a), timer.start())[0]\n"
+        "sys.exit(__main__.main(sys.argv[2:]))\n"
+    )
+    draw, kills = random.Random(0), 0
+    arguments = command(parts)[3:]
+    for _ in range(60):
+        delay = draw.uniform(0.02, 0.8) if kills < 5 else 600
+        run = [sys.executable, "-c", program, str(delay), *arguments]
+        done = subprocess.run(run, capture_output=True)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
+        kills += 1
+    assert kills >= 3
+    assert what_counts(tmp_path / "a") == what_counts(tmp_path / "b")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_saves(prepared, tmp_path, number):
+    config = prepared.config(tmp_path / "run", epochs=500)
+    process = subprocess.Popen(command(config), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    while not (tmp_path / "run" / "history.jsonl").is_file() or not read_history(tmp_path / "run"):
+        time.sleep(0.1)
+        assert process.poll() is None
+    process.send_signal(number)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 130, said.decode()
+    assert b"all is saved" in said and b"Traceback" not in said
+    state = checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
+    assert state["step"] >= read_history(tmp_path / "run")[-1]["step"] > 0
+
+
+def test_a_step_that_fails_for_memory_says_what_to_lower(prepared, tmp_path, monkeypatch):
+    def full(*_):
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB.\nmore")
+
+    monkeypatch.setattr(train.Run, "_loss", full)
+    with pytest.raises(MemoryError, match=r"8 clips of 8 frames at a time. Double accumulate \(1\)"):
+        train.train(prepared.config(tmp_path / "run"), progress=False)
+
+
+def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_the_state(prepared, tmp_path, monkeypatch):
+    config = prepared.config(tmp_path / "run")
+    plain = train.clip_losses
+
+    def broken(prediction, y, *rest):
+        losses = plain(prediction, y, *rest)
+        return torch.where(y == y[0], torch.nan, losses) if broken.step == 3 else losses
+
+    broken.step = 0
+    step = train.Run._make_step
+
+    def counted(self, *rest):
+        broken.step = self.step
+        return step(self, *rest)
+
+    monkeypatch.setattr(train, "clip_losses", broken)
+    monkeypatch.setattr(train.Run, "_make_step", counted)
+    with pytest.raises(FloatingPointError, match="step 3: the loss is nan, of 0.*_.*mp4") as error:
+        train.train(config, progress=False)
+    names = str(error.value).split(", of ")[1].split(". The state")[0].split(", ")
+    split, by_name = read_split(config.split), {clip.name: clip for clip in prepared.clips}
+    assert set(names) <= set(split.train) and len({by_name[n].action for n in names}) == 1
+    failed = checkpoint.load(tmp_path / "run" / "failed.safetensors")
+    assert failed["step"] == 3
+    assert all(v.isfinite().all() for k, v in failed["model"].items() if "head" in k)
+    # Once the cause is gone, the same command goes on from what was saved before.
+    monkeypatch.undo()
+    assert train.train(config, progress=False)["steps"] == 2 * 3
+
+
+# Several processes, and the plain command
+
+
+TWO = """
+import sys, torch, torch.distributed as dist
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52 import train
+from pathlib import Path
+config = TrainConfig.from_json(Path(sys.argv[1]).read_text())
+torch.set_num_threads(1)
+step, grads = train.Run._make_step, []
+def spy(self, *rest):
+    clip = self.accelerator.clip_grad_norm_
+    def look(parameters, *more):
+        grads.append({n: p.grad.clone() for n, p in self.plain.named_parameters()})
+        return clip(self.model.parameters(), *more)
+    self.accelerator.clip_grad_norm_ = look
+    try:
+        return step(self, *rest)
+    finally:
+        self.accelerator.clip_grad_norm_ = clip
+train.Run._make_step = spy
+record = train.train(config, progress=False)
+rank = int(__import__("os").environ.get("RANK", 0))
+if rank == 0:
+    torch.save(grads, sys.argv[2])
+    world = dist.get_world_size() if dist.is_initialized() else 1
+    Path(sys.argv[2] + ".world").write_text(str(world))
+if dist.is_initialized():
+    dist.barrier()
+sys.stdout.flush()
+__import__("os")._exit(0)  # gloo may abort while it is torn down
+"""
+
+
+@pytest.mark.parametrize("loss", ["erm", "girl"])
+def test_two_processes_make_the_steps_of_one(prepared, tmp_path, loss):
+    script = tmp_path / "two.py"
+    script.write_text(TWO)
+    gradients = {}
+    for processes in (1, 2):
+        # Layer norms only: batch norm sees its own process's half.
+        config = prepared.config(
+            tmp_path / f"run{processes}", backbone="videomae-tiny", loss=loss, epochs=1, judge_every=1,
+            momentum=0.0,
+        )  # fmt: skip
+        said = tmp_path / f"config{processes}.json"
+        said.write_text(config.to_json())
+        out = tmp_path / f"grads{processes}"
+        launch = [sys.executable]
+        if processes > 1:
+            launch += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+        done = subprocess.run(
+            [*launch, str(script), str(said), str(out)], capture_output=True, timeout=300
+        )
+        assert done.returncode == 0, done.stderr.decode()[-3000:]
+        assert Path(f"{out}.world").read_text() == str(processes)
+        gradients[processes] = torch.load(out, weights_only=True)
+    assert len(gradients[1]) == len(gradients[2]) >= 3
+    for one, two in zip(gradients[1], gradients[2], strict=True):
+        for name in one:
+            scale = one[name].abs().max().clamp_min(1e-4)
+            assert (one[name] - two[name]).abs().max() < 2e-3 * scale, name
+    rows = [read_history(tmp_path / f"run{k}") for k in (1, 2)]
+    for a, b in zip(*rows, strict=True):
+        if "loss" in a:
+            assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+    one, two = (read_predictions(tmp_path / f"run{k}" / "predictions.safetensors") for k in (1, 2))
+    assert one.names == two.names and np.allclose(one.actions, two.actions, atol=1e-4)
+
+
+def test_the_whole_path_runs_from_the_shell(prepared, tmp_path, capsys, monkeypatch):
+    runs = []
+    for plug, seed in (("none", 0), ("tfam", 0), ("none", 1), ("tfam", 1)):
+        runs.append(tmp_path / f"{plug}-{seed}")
+        config = prepared.config(runs[-1], plug=plug, seed=seed, epochs=1)
+        assert main(command(config)[3:]) == 0
+    capsys.readouterr()
+    assert main(["report", str(runs[1])]) == 0
+    assert "TFAM on MA-52 layout, person-disjoint, fold 1 of 2" in capsys.readouterr().out
+    assert main(["table", *map(str, runs)]) == 0
+    said = capsys.readouterr().out
+    assert "ERM:" in said and "TFAM:" in said and "over ERM" in said
+    assert main(["submit", str(runs[1]), "--out", str(tmp_path / "s.zip")]) == 0
+    names = sorted(clip.name for clip in prepared.clips if clip.split == "test")
+    check_submission(tmp_path / "s.zip", names)
+    video = str(prepared.root / "test" / names[0])
+    capsys.readouterr()
+    assert main(["recognise", str(runs[1]), video]) == 0
+    assert capsys.readouterr().out.count("%") == 5
+    assert main(["report", str(tmp_path)]) == 1
+    assert "no finished run" in capsys.readouterr().err
+
+
+def test_records_of_runs_are_evidence(prepared, tmp_path):
+    for fold in (1, 2):
+        for plug in ("none", "tfam"):
+            config = prepared.config(tmp_path / f"{plug}-{fold}", fold=fold, plug=plug, epochs=1)
+            train.train(config, progress=False)
+    records = read_evidence([*tmp_path.iterdir()])
+    rows = evidence.summarise(records)
+    people = {clip.person for clip in prepared.clips if clip.split != "test"}
+    assert {row.method for row in rows} == {"ERM", "TFAM"}
+    assert all(row.summary.people == len(people) for row in rows)
+    assert {r["fold"] for r in records} == {1, 2}
+    with pytest.raises(FileNotFoundError, match="no finished run"):
+        read_evidence([tmp_path])
+
+
+def test_a_submission_is_judged_against_a_stand_ins_truth(prepared, finished, tmp_path):
+    config, _ = finished
+    names = sorted(clip.name for clip in prepared.clips if clip.split == "test")
+    assert submit(config.out, tmp_path / "s.zip") == len(names)
+    truth = read_truth(prepared.root)
+    assert set(truth) == set(names)
+    with pytest.raises(FileNotFoundError, match="no stand-in"):
+        read_truth(tmp_path)
+
+
+# Reports
+
+
+def predicted(y, right, person):
+    """Predictions that are right where said, and wrong by one otherwise."""
+    y, right = np.array(y), np.array(right, bool)
+    said = np.where(right, y, (y + 1) % 52)
+    return Predicted(
+        tuple(f"{k}.mp4" for k in range(len(y))), np.array(person), y, np.eye(52)[said] * 0.9 + 0.1 / 52
+    )
+
+
+def test_reports_by_hand():
+    found = predicted([9, 9, 0, 0, 30], [1, 0, 1, 1, 0], ["a", "a", "b", "b", "b"])
+    assert by_person(found) == {"a": (1, 2), "b": (2, 3)}
+    said = report(found)
+    assert said["scores"]["action top-1"] == pytest.approx(3 / 5)
+    assert said["over people"]["mean"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert said["over people"]["worst"] == said["over people"]["worst_quarter"] == 0.5
+    assert ["nodding", "shaking head", 1] in said["hardest pairs"]
+    assert np.sum(said["confusion of parts"]) == 5
+    # a: nodding at 2 shown, 1 hit, none false: F1 2/3. b: shaking body 1, retracting feet 0.
+    assert f1_over_own_actions(found) == pytest.approx({"a": 2 / 3, "b": 1 / 2})
+    short = short_report(found)
+    assert short["part head"] == 0.5 and short["part body"] == 1 and short["part lower limb"] == 0
+    assert found.take(found.person == "a").names == ("0.mp4", "1.mp4")
+
+
+def test_a_history_forgets_what_will_be_written_again(tmp_path):
+    seen = []
+    history = History(tmp_path, 0, watch=lambda rows: seen.append(len(rows)))
+    for step in (1, 2, 3):
+        history.add({"step": step, "epoch": step / 2, "loss": 1.0 / step})
+    history.close()
+    (tmp_path / "history.jsonl").open("a").write('{"step": 4, "lo')
+    assert [row["step"] for row in read_history(tmp_path)] == [1, 2, 3]
+    again = History(tmp_path, 2)
+    again.add({"step": 3, "epoch": 1.5, "loss": 0.5})
+    again.close()
+    assert [row["loss"] for row in read_history(tmp_path)] == [1.0, 0.5, 0.5]
+    assert seen == [1, 2, 3]
+    other = History(tmp_path, 3, writes=False)
+    other.add({"step": 4})
+    other.close()
+    assert len(read_history(tmp_path)) == 3
+
+
+def test_methods_start_from_one_model(prepared, tmp_path):
+    models = [build_model(prepared.config(tmp_path, plug=plug)) for plug in ("none", "tfam")]
+    states = [model.state_dict() for model in models]
+    assert all((states[0][name] == states[1][name]).all() for name in states[0])
