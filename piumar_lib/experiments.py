@@ -8,17 +8,13 @@ records the course's tables are made of, and has the command line.
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import platform
 import shlex
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -30,6 +26,7 @@ from tqdm import tqdm
 
 from piumar_lib import folds, metrics
 from piumar_lib.methods import METHODS, build, resolve, settings
+from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -140,8 +137,8 @@ def run_all(
     if missing:
         path.parent.mkdir(parents=True, exist_ok=True)
         origin = provenance()
-        with _pool(workers) as submit, tqdm(total=len(missing), disable=not progress) as bar:
-            for record in submit(missing):
+        with tqdm(total=len(missing), disable=not progress) as bar:
+            for record in in_processes(run, [(e,) for e in missing], workers):
                 record |= origin
                 _append(path, record)
                 done[_key(record)] = record
@@ -209,32 +206,3 @@ def _append(path: Path, record: dict) -> None:
         file.write(("\n" if last else "") + json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[Callable[[list[Experiment]], Iterable[dict]]]:
-    """Run experiments here, or in fresh processes with one thread each; yields records as done."""
-    if workers == 1:
-        yield lambda missing: map(run, missing)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context, _start_worker) as executor:
-        try:
-            yield lambda missing: (
-                future.result()
-                for future in as_completed([executor.submit(run, e) for e in missing])
-            )
-        except BaseException:
-            # What is in work is lost anyhow; waiting for it would make Ctrl-C take minutes, or hang.
-            for worker in multiprocessing.active_children():
-                worker.kill()
-            raise
-        finally:
-            executor.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    """One thread; and if the run is killed, its workers end with it."""
-    torch.set_num_threads(1)
-    run = multiprocessing.parent_process()
-    threading.Thread(target=lambda: (run.join(), os._exit(1)), daemon=True).start()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import random
+import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +66,28 @@ def prepared(tmp_path_factory) -> Prepared:
     splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
     make_cache(root, clips, folder / "cache", CacheSettings(size=48, form="raw"))
     return Prepared(root, clips, folder / "index.csv", folder / "splits", folder / "cache")
+
+
+@pytest.fixture
+def kill_often() -> Callable[..., None]:
+    """Starts work in a process of its own and kills it at a random moment, twenty times."""
+
+    def kill(work: Callable[[], object], seconds: float, after: Callable[[], object]) -> None:
+        draw = random.Random(0)
+        for _ in range(20):
+            child = os.fork()  # much faster than a new interpreter
+            if child == 0:
+                torch.set_num_threads(1)
+                try:
+                    work()
+                finally:
+                    os._exit(0)
+            time.sleep(draw.uniform(0.05, 0.4) * seconds)
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+            after()
+
+    return kill
 
 
 @pytest.fixture

@@ -221,30 +221,42 @@ def contents(folder):
     return files, sorted((folder / "cache.csv").read_text().splitlines())
 
 
-def test_a_cache_that_is_killed_at_any_moment_ends_like_an_uninterrupted_one(root, clips, tmp_path):
-    index, through, killed = tmp_path / "index.csv", tmp_path / "through", tmp_path / "killed"
-    write_index(index, clips)
+def test_a_cache_that_is_killed_twenty_times_ends_like_an_uninterrupted_one(
+    root, clips, tmp_path, kill_often
+):
+    through, killed = tmp_path / "through", tmp_path / "killed"
+    began = time.perf_counter()
     expected = make_cache(root, clips, through, SMALL)
-    command = [sys.executable, str(SCRIPT), "cache", str(root), str(index), "--out", str(killed)]
-    command += ["--size", "48", "--workers", "1"]
-    rng = random.Random(0)
-    for _ in range(6):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        done = len(read_kept(killed)) if killed.is_dir() else 0
-        while process.poll() is None and (not killed.is_dir() or len(read_kept(killed)) == done):
-            time.sleep(0.002)
-        time.sleep(0.05 * rng.random())
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+    seconds, done, rng = time.perf_counter() - began, set(), random.Random(0)
+
+    def look():
+        killed.mkdir(exist_ok=True)
         # A torn line, as if the machine had gone down while writing.
         with (killed / "cache.csv").open("a") as file:
             file.write("0009_01_0001.mp4,tra"[: rng.randrange(20)])
+        done.add(len(read_kept(killed)))
         for kept in read_kept(killed):
             film = read_frames(cached_path(killed, kept.split, kept.name, SMALL))
             assert len(film) == kept.frames, "a clip in the table is whole"
+
+    kill_often(lambda: make_cache(root, clips, killed, SMALL), 0.5 * seconds, look)
+    assert len(done) >= 4, "killed early and late"
     assert make_cache(root, clips, killed, SMALL) == expected
     assert contents(killed)[0] == contents(through)[0]
-    assert {*contents(killed)[1]} == {*contents(through)[1]}
+    assert {*read_kept(killed)} == {*read_kept(through)}
+
+
+def test_a_cache_whose_workers_are_killed_with_it_goes_on(root, clips, tmp_path):
+    index, killed = tmp_path / "index.csv", tmp_path / "killed"
+    write_index(index, clips)
+    command = [sys.executable, str(SCRIPT), "cache", str(root), str(index), "--out", str(killed)]
+    command += ["--size", "48", "--workers", "2"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None and not read_kept(killed):
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert make_cache(root, clips, killed, SMALL) == make_cache(root, clips, tmp_path / "b", SMALL)
 
 
 # What cannot be

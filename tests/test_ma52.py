@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import json
 import shutil
+import time
 from pathlib import Path
 
 import av
@@ -271,6 +272,30 @@ def test_the_index_says_what_the_plan_says(whole, clips):
             assert int(clip.person) == PLAN.person[row] + 1 and clip.action == PLAN.action[row]
             assert clip.part == BODY_PARTS[int(body_part(clip.action))]
             assert clip.name.startswith(f"{clip.person}_{clip.session}_")
+
+
+def test_an_index_that_is_killed_twenty_times_ends_like_an_uninterrupted_one(
+    whole, clips, tmp_path, kill_often
+):
+    through, killed = tmp_path / "through.csv", tmp_path / "killed.csv"
+
+    def make(path):
+        write_index(path, make_index(whole, verify(whole).entries, workers=1))
+
+    began = time.perf_counter()
+    make(through)
+    seconds, there = time.perf_counter() - began, []
+
+    def look():
+        there.append(killed.is_file())
+        if killed.is_file():
+            assert killed.read_bytes() == through.read_bytes(), "whole or not there"
+            killed.unlink()
+
+    kill_often(lambda: make(killed), 4 * seconds, look)
+    assert {*there} == {True, False}
+    make(killed)
+    assert killed.read_bytes() == through.read_bytes()
 
 
 def test_an_index_is_written_and_read(clips, tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -151,7 +150,7 @@ def test_learning_is_beyond_doubt(prepared, tmp_path):
 
 @pytest.mark.parametrize("settings", [{}, WHOLE, {"accumulate": 2, "optimiser": "sgd", "rate": 0.01}])
 def test_a_run_that_was_stopped_anywhere_ends_the_same(prepared, tmp_path, settings, monkeypatch):
-    whole, parts = (prepared.config(tmp_path / name, judge_every=1, **settings) for name in "ab")
+    whole, parts = (prepared.config(tmp_path / n, judge_every=1, epochs=3, **settings) for n in "ab")
     train.train(whole, progress=False)
     go_on = train.Run._make_step
     calls = 0
@@ -159,7 +158,7 @@ def test_a_run_that_was_stopped_anywhere_ends_the_same(prepared, tmp_path, setti
     def interrupted(self, batches, stop):
         nonlocal calls
         calls += 1
-        if calls % 3 == 0:
+        if calls % 2 == 0:
             stop.set()
         return go_on(self, batches, stop)
 
@@ -175,30 +174,24 @@ def test_a_run_that_was_stopped_anywhere_ends_the_same(prepared, tmp_path, setti
     assert what_counts(tmp_path / "a") == what_counts(tmp_path / "b")
 
 
-def test_a_run_that_is_killed_at_random_moments_ends_the_same(prepared, tmp_path):
+def test_a_run_that_is_killed_at_twenty_random_moments_ends_the_same(
+    prepared, finished, tmp_path, kill_often
+):
     whole, parts = (
-        prepared.config(tmp_path / name, judge_every=1, save_minutes=0.0, **WHOLE) for name in "ab"
+        prepared.config(tmp_path / n, judge_every=1, epochs=6, save_minutes=0.0, **WHOLE) for n in "ab"
     )
+    began = time.perf_counter()
     train.train(whole, progress=False)
-    # Killed by itself from within, so that a kill costs no waiting: after so many seconds of training.
-    program = (
-        "import os, signal, sys, threading; from piumar_lib.ma52 import train, __main__\n"
-        "kill, run = (os.getpid(), signal.SIGKILL), train.Run.__init__\n"
-        "timer = threading.Timer(float(sys.argv[1]), os.kill, kill); timer.daemon = True\n"
-        "train.Run.__init__ = lambda *a: (run(*a), timer.start())[0]\n"
-        "sys.exit(__main__.main(sys.argv[2:]))\n"
-    )
-    draw, kills = random.Random(0), 0
-    arguments = command(parts)[3:]
-    for _ in range(60):
-        delay = draw.uniform(0.02, 0.8) if kills < 5 else 600
-        run = [sys.executable, "-c", program, str(delay), *arguments]
-        done = subprocess.run(run, capture_output=True)
-        if done.returncode == 0:
-            break
-        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
-        kills += 1
-    assert kills >= 3
+    longest = time.perf_counter() - began
+    at = set()
+
+    def look():
+        if (tmp_path / "b" / "checkpoint.safetensors").is_file():
+            at.add(checkpoint.load(tmp_path / "b" / "checkpoint.safetensors")["step"])
+
+    kill_often(lambda: train.train(parts, progress=False), longest, look)
+    assert len(at) >= 4, "killed before, between and after steps"
+    train.train(parts, progress=False)
     assert what_counts(tmp_path / "a") == what_counts(tmp_path / "b")
 
 
@@ -253,7 +246,7 @@ def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_the_state(prepared,
     assert all(v.isfinite().all() for k, v in failed["model"].items() if "head" in k)
     # Once the cause is gone, the same command goes on from what was saved before.
     monkeypatch.undo()
-    assert train.train(config, progress=False)["steps"] == 2 * 3
+    assert train.train(config, progress=False)["steps"] == 4
 
 
 # Several processes, and the plain command
@@ -297,10 +290,11 @@ def test_two_processes_make_the_steps_of_one(prepared, tmp_path, loss):
     script.write_text(TWO)
     gradients = {}
     for processes in (1, 2):
-        # Layer norms only: batch norm sees its own process's half.
+        # Layer norms only: batch norm sees its own process's half. And SGD: where a gradient is nearly
+        # zero, Adam makes a whole step of its rounding.
         config = prepared.config(
-            tmp_path / f"run{processes}", backbone="videomae-tiny", loss=loss, epochs=1, judge_every=1,
-            momentum=0.0,
+            tmp_path / f"run{processes}", backbone="videomae-tiny", loss=loss, judge_every=1,
+            optimiser="sgd", rate=0.05,
         )  # fmt: skip
         said = tmp_path / f"config{processes}.json"
         said.write_text(config.to_json())

@@ -12,12 +12,9 @@ from __future__ import annotations
 
 import csv
 import json
-import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,6 +24,7 @@ from tqdm import tqdm
 from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip
 from piumar_lib.ma52.video import read_frames, write_mp4
+from piumar_lib.processes import in_processes
 
 FORMS = ("mp4", "raw")
 CROPS = ("person", "middle")
@@ -127,8 +125,9 @@ def make_cache(
     _require_room(folder, missing, settings)
     for split in {clip.split for clip in missing}:
         (folder / split).mkdir(exist_ok=True)
-    with _pool(workers) as submit, tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
-        for kept in submit([(root, clip, folder, settings) for clip in missing]):
+    jobs = [(root, clip, folder, settings) for clip in missing]
+    with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
+        for kept in in_processes(cache_clip, jobs, workers):
             done[kept.name] = kept
             _append(folder / "cache.csv", kept)
             bar.update()
@@ -235,18 +234,3 @@ def _require_room(folder: Path, missing: list[Clip], settings: CacheSettings) ->
 def _write_bad(folder: Path, kept: Iterable[Kept]) -> None:
     lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
     (folder / "bad.csv").write_text("".join(lines), encoding="utf-8")
-
-
-@contextmanager
-def _pool(workers: int) -> Iterator[Callable[[list[tuple]], Iterable[Kept]]]:
-    if workers == 1:
-        yield lambda jobs: (cache_clip(*job) for job in jobs)
-        return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as executor:
-        try:
-            yield lambda jobs: (
-                future.result()
-                for future in as_completed([executor.submit(cache_clip, *job) for job in jobs])
-            )
-        finally:
-            executor.shutdown(cancel_futures=True)

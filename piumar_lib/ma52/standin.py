@@ -13,9 +13,6 @@ be judged. Everything follows from the seed, whatever the number of processes.
 from __future__ import annotations
 
 import json
-import multiprocessing
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +26,7 @@ from piumar_lib.data.ma52 import ACTIONS, CLIPS, PEOPLE, VISIBLE
 from piumar_lib.data.render import make_looks, render
 from piumar_lib.data.synthetic import clips_per_person, make_clips, make_people
 from piumar_lib.ma52.video import write_mp4
+from piumar_lib.processes import in_processes
 
 SESSIONS = 5  # of a person, about: train and val have 908
 FRAMES = (45, 75)  # shortest and longest clip
@@ -119,9 +117,9 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
     for split in CLIPS:
         (root / split).mkdir(parents=True, exist_ok=True)
     there = np.array([(root / s / n).is_file() for s, n in zip(plan.split, plan.name, strict=True)])
-    jobs = np.unique(plan.person[~there]).tolist()
+    jobs = [(root, plan, person) for person in np.unique(plan.person[~there]).tolist()]
     with tqdm(total=int((~there).sum()), desc="clips", disable=not progress) as bar:
-        for done in _in_processes(jobs, root, plan, workers):
+        for done in in_processes(write_person, jobs, workers):
             bar.update(done)
     _write_lists(root, plan)
     return int((~there).sum())
@@ -165,19 +163,6 @@ def _names(person: np.ndarray, split: np.ndarray, rng: np.random.Generator) -> n
             for k, row in enumerate(mine[session == s], start=1):
                 names[row] = f"{p + 1:04d}_{s:02d}_{k:04d}.mp4"
     return names
-
-
-def _in_processes(jobs: list[int], root: Path, plan: Plan, workers: int) -> Iterator[int]:
-    if workers == 1:
-        yield from (write_person(root, plan, person) for person in jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, context) as executor:
-        try:
-            futures = [executor.submit(write_person, root, plan, person) for person in jobs]
-            yield from (future.result() for future in as_completed(futures))
-        finally:
-            executor.shutdown(cancel_futures=True)
 
 
 def _claim(root: Path, plan: Plan) -> None:

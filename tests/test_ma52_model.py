@@ -1,0 +1,226 @@
+"""The recogniser of micro-actions as a thing to use: saved, exported, and shown recordings."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from piumar_lib.data.ma52 import ACTIONS, body_part
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.model import TemporalMixing, build_model, export, load_model, save_model
+from piumar_lib.ma52.recognise import motion, read_recording, recognise, to_parts, windows
+from piumar_lib.ma52.transforms import to_input
+from piumar_lib.ma52.video import read_frames, write_mp4
+
+BOTH = ["videomae-tiny", "resnet-tiny-tsm"]
+
+
+def make(**settings):
+    return build_model(TrainConfig.make("tiny", **settings))
+
+
+def clips(model, batch=3):
+    torch.manual_seed(1)
+    return torch.randn(batch, model.frames, 3, model.size, model.size)
+
+
+@pytest.mark.parametrize("backbone", BOTH)
+@pytest.mark.parametrize("plug", ["none", "tfam"])
+def test_shapes_of_what_is_said(backbone, plug):
+    model = make(backbone=backbone, plug=plug, body="head").train()
+    prediction, parts = model(clips(model), torch.tensor([0, 0, 1]))
+    assert prediction.logits.shape == (3, 52) and parts.shape == (3, 7)
+    assert len(prediction.view_logits) == (2 if plug == "tfam" else 0)
+    assert prediction.features.shape == (3, prediction.early.shape[-1])
+    assert len(prediction.early) == 3
+    model = make(backbone=backbone, plug=plug)
+    assert model(clips(model))[1] is None
+
+
+def test_every_parameter_learns():
+    model = make(plug="tfam", body="head").train()
+    with torch.no_grad():
+        model.recognizer.backbone[1].back.weight.normal_()
+    prediction, parts = model(clips(model), torch.tensor([0, 0, 1]))
+    sum(t.square().mean() for t in (prediction.logits, *prediction.view_logits, parts)).backward()
+    still = [n for n, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert not still
+
+
+def test_mixing_in_time_starts_as_the_identity_and_then_sees_order():
+    layer, x = TemporalMixing(6, 4), torch.randn(2, 5, 6)
+    assert (layer(x) == x).all()
+    torch.nn.init.normal_(layer.back.weight)
+    assert not torch.allclose(layer(x).mean(1), layer(x.flip(1)).mean(1), atol=1e-3)
+    near = x.clone()
+    near[:, 0] = torch.randn(6)
+    changed = (layer(near) - layer(x)).abs().amax((0, 2)) > 1e-6
+    assert changed.tolist() == [True, True, False, False, False]
+
+
+# Kept and exported
+
+
+@pytest.mark.parametrize("backbone", BOTH)
+def test_a_saved_model_says_the_same(tmp_path, backbone):
+    model = make(backbone=backbone, plug="tfam", body="head", floor=0.3).eval()
+    save_model(model, tmp_path)
+    again = load_model(tmp_path)
+    video = clips(model)
+    for one, two in zip(model(video), again(video), strict=True):
+        one, two = (getattr(v, "logits", v) for v in (one, two))
+        assert (one == two).all()
+    about = json.loads((tmp_path / "model.json").read_text())
+    assert about["actions"] == list(ACTIONS) and about["frames"] == model.frames
+    assert not again.training and again.config == model.config
+
+
+def test_a_damaged_model_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="model.json: no trained model. Train one"):
+        load_model(tmp_path)
+    save_model(make(), tmp_path)
+    whole = (tmp_path / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(whole[:-50])
+    with pytest.raises(ValueError, match="its model is damaged"):
+        load_model(tmp_path)
+    (tmp_path / "model.safetensors").write_bytes(whole)
+    (tmp_path / "model.json").write_text("{}")
+    with pytest.raises(ValueError, match="its model is damaged"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize("backbone", BOTH)
+@pytest.mark.parametrize("plug", ["none", "tfam"])
+def test_an_exported_program_says_the_same_of_any_number_of_clips(tmp_path, backbone, plug):
+    model = make(backbone=backbone, plug=plug).eval()
+    program = torch.export.load(export(model, tmp_path / "model.pt2")).module()
+    for batch in (1, 3, 5):
+        video = clips(model, batch)
+        assert torch.allclose(program(video), model(video)[0].logits.softmax(-1), atol=1e-6)
+
+
+def test_an_export_needs_its_ending(tmp_path):
+    with pytest.raises(ValueError, match="does not end in .pt2"):
+        export(make(), tmp_path / "model.onnx")
+
+
+# Recordings
+
+
+@given(st.floats(0.1, 300), st.floats(0.2, 10), st.floats(0.1, 3))
+def test_windows_cover_a_recording(seconds, length, stride):
+    at = windows(seconds, length, stride)
+    assert at[0][0] == 0 and at[-1][1] == pytest.approx(seconds)
+    starts = np.array([start for start, _ in at])
+    assert (np.diff(starts) >= -1e-9).all() and (np.diff(starts) <= stride + 1e-9).all()
+    if len(at) > 1:
+        assert all(end - start == pytest.approx(length) for start, end in at)
+
+
+def test_windows_by_hand():
+    assert windows(2.5, 2, 0.5) == [(0, 2.5)]
+    assert windows(5, 2, 1) == [(0, 2), (1, 3), (2, 4), (3, 5)]
+    assert windows(5.2, 2, 1)[-1] == pytest.approx((3.2, 5.2))
+    with pytest.raises(ValueError, match="length, stride: 0, 1 seconds"):
+        windows(5, 0, 1)
+
+
+def film(frames=30, size=64):
+    """A dot that moves in the middle third of the time, before a plain wall."""
+    pictures = np.full((frames, size, size, 3), 200, np.uint8)
+    for t in range(frames):
+        x = 20 + 2 * int(np.clip(t - frames // 3, 0, frames // 3))
+        pictures[t, 24:40, x : x + 8] = 30
+    return pictures
+
+
+def test_motion_is_where_the_dot_moves(tmp_path):
+    energy = motion(film())
+    moving = np.flatnonzero(energy > 0)
+    assert moving.min() == 11 and moving.max() == 20 and energy[0] == 0
+    by_hand = np.abs(film()[12].astype(float) - film()[11]).mean()
+    assert energy[12] == pytest.approx(by_hand)
+
+
+def test_a_short_recording_is_one_clip(tmp_path):
+    write_mp4(tmp_path / "me.mp4", film())
+    model = make(plug="tfam").eval()
+    seen = recognise(model, tmp_path / "me.mp4", views=2, crop="middle")
+    assert (seen.start, seen.end) == (0, 1) and seen.recording.fps == 30
+    frames = read_frames(tmp_path / "me.mp4", size=64)
+    from piumar_lib.ma52.dataset import moments
+
+    looks = torch.from_numpy(np.stack([frames[moments(30, 8, k, 2)] for k in (0, 1)]))
+    with torch.no_grad():
+        expected = model(to_input(looks, 64))[0].logits.softmax(-1).mean(0).numpy()
+    assert np.allclose(seen.probabilities[0], expected, atol=1e-6)
+    best = seen.best()
+    assert len(best) == 5 and best[0] == (ACTIONS[expected.argmax()], pytest.approx(expected.max()))
+    parts = to_parts(seen.probabilities)
+    assert parts.shape == (1, 7) and parts.sum() == pytest.approx(1)
+    assert parts[0, 1] == pytest.approx(expected[body_part(np.arange(52)) == 1].sum())
+
+
+def test_a_long_recording_becomes_a_timeline(tmp_path):
+    write_mp4(tmp_path / "long.mp4", film(180))
+    seen = recognise(make().eval(), tmp_path / "long.mp4", length=2, stride=1)
+    line = seen.timeline()
+    assert [round(start) for start, *_ in line] == [0, 1, 2, 3, 4] and len(seen.energy) == 180
+    assert all(action in ACTIONS and 0 < p < 1 for _, _, action, p in line)
+    # A window sees its own frames alone.
+    write_mp4(tmp_path / "cut.mp4", film(180)[:60], crf=18)
+    alone = recognise(make().eval(), tmp_path / "cut.mp4", length=2, stride=1, crop="middle")
+    wide = recognise(make().eval(), tmp_path / "long.mp4", length=2, stride=1, crop="middle")
+    assert np.allclose(alone.probabilities[0], wide.probabilities[0], atol=2e-3)
+
+
+def test_a_person_is_found_where_there_is_one(prepared):
+    clip = prepared.clips[0]
+    recording = read_recording(prepared.root / clip.split / clip.name, 64)
+    assert recording.found and recording.frames.shape == (clip.frames, 64, 64, 3)
+    assert recording.seconds == pytest.approx(clip.frames / clip.fps)
+
+
+def test_what_is_no_recording_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing.mp4: no such file"):
+        read_recording(tmp_path / "nothing.mp4")
+    for name, content in (("page.mp4", b"<!DOCTYPE html>"), ("empty.mp4", b"")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ValueError, match=f"{name}: cannot be read as a video"):
+            read_recording(tmp_path / name)
+
+
+def test_a_recording_that_is_too_long_is_refused(tmp_path, monkeypatch):
+    write_mp4(tmp_path / "me.mp4", film())
+    monkeypatch.setattr("piumar_lib.ma52.recognise.FRAMES_AT_MOST", 20)
+    with pytest.raises(ValueError, match="30 frames; it can be read with 1 to 20, so cut it"):
+        read_recording(tmp_path / "me.mp4")
+
+
+# Against a second decoder
+
+
+@pytest.mark.parametrize("between", [0, 1])
+def test_decoding_is_frame_exact(tmp_path, between):
+    import cv2
+
+    # Every frame is another picture, and with frames in between they are coded in another order.
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (50, 8, 10, 3), dtype=np.uint8)
+    path = tmp_path / "clip.mp4"
+    write_mp4(path, coarse.repeat(12, 1).repeat(12, 2), crf=4, between=between)
+    mine, capture, theirs = read_frames(path).astype(int), cv2.VideoCapture(str(path)), []
+    while (read := capture.read())[0]:
+        theirs.append(cv2.cvtColor(read[1], cv2.COLOR_BGR2RGB).astype(int))
+    theirs = np.stack(theirs)
+    assert mine.shape == theirs.shape == (50, 96, 120, 3)
+    # The same frames in the same order, but for the rounding of colours.
+    assert np.abs(mine - theirs).mean((1, 2, 3)).max() < 1.5
+    assert np.abs(mine[1:] - theirs[:-1]).mean((1, 2, 3)).min() > 20
+    some = [3, 4, 17, 49]
+    assert (read_frames(path, which=some) == mine[some]).all()
