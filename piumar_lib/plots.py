@@ -251,3 +251,43 @@ def people_bars(ax: Axes, scores: dict, unseen: bool = True) -> None:
     ax.bar(range(len(order)), [100 * scores[p] for p in order], 0.8, **style)
     ax.set(xlabel="person, from best to worst recognised", ylabel="accuracy [%]", ylim=(0, 105))
     ax.set_xticks([])
+
+
+def history(rows: Sequence[dict]) -> tuple[Figure, str]:
+    """A training on MA-52 so far: loss, held-out people, body parts, rate, speed and memory.
+
+    Args:
+        rows: Of `piumar_lib.ma52.history.History`.
+
+    Returns:
+        The figure, and what it shows in words.
+    """
+    import matplotlib.pyplot as plt
+
+    steps = [row for row in rows if "loss" in row]
+    looks = [row for row in rows if "held out" in row]
+    fig, axes = plt.subplots(2, 3, figsize=(7, 3.6))
+    for ax, name, words in zip(
+        axes.flat[[0, 3, 4, 5]], ("loss", "rate", "clips/s", "memory GB"),
+        ("loss", "learning rate", "clips per second", "memory, GB"), strict=True,
+    ):  # fmt: skip
+        ax.plot([row["epoch"] for row in steps], [row[name] for row in steps], **KNOWN)
+        ax.set(xlabel="epoch", ylabel=words, ylim=(0, None))
+    epochs = [row["epoch"] for row in looks]
+    for (name, words), style in zip(
+        (("F1_mean", "F1_mean"), ("mean over people", "people"), ("worst quarter of people", "worst 1/4")),
+        LINES, strict=False,
+    ):  # fmt: skip
+        axes[0, 1].plot(epochs, [100 * row["held out"][name] for row in looks], label=words, **style)
+    axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, None))
+    if looks:
+        axes[0, 1].legend(fontsize=6)
+        parts = {n: 100 * v for n, v in looks[-1]["held out"].items() if n.startswith("part ")}
+        axes[0, 2].barh([name.removeprefix("part ") for name in parts], list(parts.values()), **UNSEEN)
+    axes[0, 2].set(xlabel="clips recognised, %")
+    axes[0, 2].tick_params(axis="y", labelsize=6)
+    now = f"loss {steps[0]['loss']:.2f} to {steps[-1]['loss']:.2f}" if steps else "no step yet"
+    if looks:
+        found = looks[-1]["held out"]
+        now += f"; on held-out people F1_mean {100 * found['F1_mean']:.1f} %"
+    return fig, f"Training up to epoch {rows[-1]['epoch']:.1f}: {now}."

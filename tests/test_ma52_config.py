@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piumar_lib.course.__main__ import _value
+from piumar_lib.experiments import ROOT
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.__main__ import main, parser
 from piumar_lib.ma52.config import PRESETS, TrainConfig, describe, parameters_cell
@@ -100,12 +101,14 @@ def test_the_command_line_knows_every_setting(capsys):
     assert not set(given) & set(describe()), "what is not given must not replace a preset's value"
 
 
-def test_a_parameters_cell_is_made_of_settings():
-    names = ["backbone", "plug", "epochs", "rate", "drops", "balanced"]
+def test_the_parameters_of_chapter_12_are_the_settings():
+    source = (ROOT / "notebooks" / "12_train_ma52.py").read_text(encoding="utf-8")
+    assert parameters_cell() in source, "copy what `python -m piumar_lib.ma52 parameters` prints"
     found = {}
-    exec(parameters_cell("manet", names), found)
-    assert {n: found[n] for n in names} == {n: getattr(TrainConfig.make("manet"), n) for n in names}
-    assert _value("(3, 5)") == (3, 5)
+    exec(parameters_cell(), found)
+    assert {name for name in found if not name.startswith("__")} == set(describe())
+    assert not any(found[name] for name in describe()), "None leaves a preset's value"
+    assert _value("(3, 5)") == (3, 5) and _value("1e-3") == 1e-3
 
 
 def test_missing_paths_are_named(tmp_path):

@@ -21,7 +21,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.ma52.config import PRESETS, TrainConfig, describe
+from piumar_lib.ma52.config import PRESETS, TrainConfig, describe, parameters_cell
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -155,6 +155,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("folder", type=Path, help="of the run")
     command.add_argument("--out", type=Path, required=True, help="the .pt2 to write")
     command.set_defaults(run=run_export)
+
+    command = commands.add_parser("parameters", help="print the settings as chapter 12 has them")
+    command.set_defaults(run=lambda options: print(parameters_cell()))
 
     command = commands.add_parser("table", help="compare finished runs, over people")
     command.add_argument("folders", type=Path, nargs="+", help="of the runs")

@@ -221,11 +221,16 @@ def describe() -> dict[str, dict[str, Any]]:
     }
 
 
-def parameters_cell(preset: str, names: list[str]) -> str:
-    """Python source of a papermill parameters cell: these settings with a preset's values."""
-    config = TrainConfig.make(preset)
-    about = describe()
-    return "\n".join(f"{name} = {getattr(config, name)!r}  # {about[name]['words']}" for name in names)
+def parameters_cell() -> str:
+    """Chapter 12's settings as papermill parameters; None leaves a preset's value."""
+    lines = []
+    for name, about in describe().items():
+        low, high = about["low"], about["high"]
+        span = "" if low is None else f"; from {low:g}" + (f" to {high:g}" if high is not None else "")
+        if about["choices"]:
+            span = f": {', '.join(about['choices'])}"
+        lines.append(f"{name} = None  # {about['words']}{span}")
+    return "\n".join(lines)
 
 
 def _typed(name: str, value: Any, default: Any) -> Any:
