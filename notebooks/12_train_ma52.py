@@ -91,7 +91,6 @@ given = {name: globals()[name] for name in describe() if globals()[name] is not 
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from piumar_lib.course import show, show_table, start
 from piumar_lib.experiments import ROOT
@@ -124,6 +123,7 @@ from piumar_lib.ma52 import splits, standin
 from piumar_lib.ma52.index import make_index, write_index
 from piumar_lib.ma52.verify import verify
 
+# %%
 size = run.pick(quick=64, full=128, gpu=256)
 clips_wanted, people_wanted, width = run.pick(quick=(96, 12, 128), full=(480, 24, 216))
 
@@ -144,6 +144,8 @@ def prepare():
 # %%
 prepared = {} if {"cache", "index", "split"} <= set(given) else prepare()
 base = {**amount, **prepared, **given}
+
+# %%
 if recipe == "tiny":
     base.setdefault("cpu", run.device == "cpu")
 config = TrainConfig.make(recipe, **{"out": build / "runs" / "erm", **base})
@@ -164,6 +166,8 @@ from piumar_lib.ma52.train import load_data
 whole = TrainConfig.make(recipe, **{**base, "plug": "tfam", "loss": "girl", "out": build / "none"})
 model = build_model(whole)
 train_clips, held_out, fold = load_data(config, model.frames)
+
+# %%
 parameters = sum(p.numel() for p in model.parameters())
 print(f"{fold.title}: {len(train_clips)} clips to train on, {len(held_out)} held out; "
       f"{parameters / 1e6:.2f} million parameters")
@@ -174,12 +178,16 @@ import torch
 from piumar_lib.ma52.transforms import to_input
 
 torch.manual_seed(0)
+
+# %%
 one = train_clips[0]["video"][None]
 video = to_input(one, model.size)
 with torch.no_grad():
     features = model.recognizer.backbone[0](video)
     views = model.recognizer.plug.views(features)
     prediction, _ = model(video)
+
+# %%
 stages = [("bytes", one), ("input", video), ("features", features), ("aligned view", views[0]),
           ("pooled", prediction.features), ("actions", prediction.logits)]
 
@@ -217,14 +225,14 @@ from piumar_lib.ma52.optimiser import rate_at
 
 per_epoch = max(1, len(train_clips) // config.batch)
 
-
+# %%
 def rate_by_hand(step):
     e, w, E = step / per_epoch, config.warmup, config.epochs
     if e < w:
         return config.rate * (step + 1) / math.ceil(w * per_epoch)
     return config.rate * (1 + math.cos(math.pi * (e - w) / (E - w))) / 2
 
-
+# %%
 if config.schedule == "cosine":
     every = range(per_epoch * config.epochs)
     assert all(math.isclose(rate_by_hand(s), rate_at(s, per_epoch, config)) for s in every)
@@ -257,7 +265,7 @@ def losses_by_hand(logits, y, smoothing):
     log_p = logits.log_softmax(1)
     return -(1 - smoothing) * log_p[torch.arange(len(y)), y] - smoothing * log_p.mean(1)
 
-
+# %%
 logits = torch.randn(5, 52, requires_grad=True)
 y = torch.tensor([9, 9, 0, 43, 51])
 plain = type(prediction)(logits)
@@ -289,13 +297,19 @@ print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in ste
 # The figure below grows while the training runs.
 
 # %%
+import shutil
+
 from piumar_lib import plots
 from piumar_lib.course.live import Live
 from piumar_lib.ma52.train import train
 
+if run.name == "quick":
+    shutil.rmtree(build / "runs", ignore_errors=True)  # elsewhere, what is finished is kept
 live = Live(plots.history)
+
+# %%
 erm = train(config, progress=False, watch=live)
-live.finish()
+live.finish(config.out)
 
 # %%
 from piumar_lib.ma52.__main__ import say
@@ -315,8 +329,6 @@ print(say(erm))
 # > to one that was never stopped, or nearly?
 
 # %%
-import shutil
-
 short = {**base, "epochs": 2, "warmup": 0.0, "judge_every": 0, "plug": "tfam", "loss": "girl"}
 
 
@@ -325,7 +337,7 @@ def fresh(name, **more):
     shutil.rmtree(build / name, ignore_errors=True)
     return TrainConfig.make(recipe, **{**short, "out": build / name, **more})
 
-
+# %%
 def stop_once(rows):
     if len(rows) == 2:
         import signal
@@ -340,6 +352,8 @@ try:
 except KeyboardInterrupt as stopped:
     print(str(stopped).replace(f"{ROOT}/", ""))
 train(interrupted, progress=False)
+
+# %%
 never = fresh("never-stopped")
 train(never, progress=False)
 bytes_of = [(Path(c.out) / "model.safetensors").read_bytes() for c in (interrupted, never)]
@@ -360,7 +374,7 @@ chosen = {"out": build / "runs" / "piumr", "plug": "tfam", "loss": "girl"}
 ours = TrainConfig.make(recipe, **{**base, **chosen})
 live = Live(plots.history)
 piumr = train(ours, progress=False, watch=live)
-live.finish()
+live.finish(ours.out)
 
 # %%
 rows = []
@@ -380,6 +394,7 @@ show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "
 from piumar_lib.course.tables import points
 from piumar_lib.metrics import compare
 
+# %%
 who = sorted(erm["held out"]["people"])
 scores = [np.array([np.divide(*r["held out"]["people"][p]) for p in who]) for r in (erm, piumr)]
 difference = compare(scores[1], scores[0])
@@ -395,6 +410,7 @@ from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
 from piumar_lib.ma52 import scores as scoring
 from piumar_lib.ma52.evaluate import read_predictions
 
+# %%
 said = read_predictions(Path(ours.out) / "predictions.safetensors")
 confusion = np.array(piumr["held out"]["confusion of parts"])
 shares = confusion / confusion.sum(1, keepdims=True).clip(1)
@@ -416,7 +432,7 @@ axes[2].set(xlabel="sure", ylabel="right", xlim=(0, 1), ylim=(0, 1), title="cali
 worst = (shares - np.eye(7) * 2).max(1).argmax()
 show(fig, alt=f"Left: body parts as recognised; {BODY_PARTS[worst]} is most often taken for "
      f"{BODY_PARTS[(shares - np.eye(7) * 2)[worst].argmax()]}. Middle: unseen people from "
-     f"{100 * by_person[0]:.0f} to {100 * by_person[-1]:.0f} %. Right: expected calibration error {error:.2f}.")
+     f"{100 * by_person[0]:.0f} to {100 * by_person[-1]:.0f} %. Right: calibration error {error:.2f}.")
 
 # %% [markdown]
 # The most frequent confusions, with pictures: a clip of the true action above a clip of what it was taken
@@ -428,6 +444,8 @@ place = {clip.name: k for k, clip in enumerate(held_out.clips)}
 guess = said.actions.argmax(1)
 pairs = scoring.hardest_pairs(said.y, guess, most=20)
 pairs = [(a, b, n) for a, b, n in pairs if b in by_action][:4]
+
+# %%
 fig, axes = plt.subplots(2, max(1, len(pairs)), figsize=(7, 3.2), squeeze=False)
 for column, (a, b, n) in zip(axes.T, pairs, strict=False):
     clip = said.names[np.flatnonzero((said.y == a) & (guess == b))[0]]
@@ -438,8 +456,8 @@ for column, (a, b, n) in zip(axes.T, pairs, strict=False):
         ax.imshow(picture[len(picture) // 2])
         ax.set_title(words, fontsize=6)
         ax.set(xticks=[], yticks=[])
-show(fig, alt="The most frequent confusions, a clip of each above a clip of what it was taken for: " + "; ".join(
-    f"{ACTIONS[a]} as {ACTIONS[b]}, {n} clips" for a, b, n in pairs))
+named = "; ".join(f"{ACTIONS[a]} as {ACTIONS[b]}, {n} clips" for a, b, n in pairs)
+show(fig, alt=f"The most frequent confusions, each above a clip of what it was taken for: {named}")
 
 # %% [markdown]
 # **One view or ten?** A clip has more moments than the model takes. Ten shifted choices, averaged, cost ten
@@ -452,6 +470,7 @@ from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.evaluate import predict, short_report
 from piumar_lib.ma52.model import load_model
 
+# %%
 trained = load_model(ours.out, run.device)
 ten = {}
 for many in (1, 10):
@@ -468,6 +487,7 @@ print("mean over people, 1 and 10 views: "
 # %%
 from piumar_lib.ma52.recognise import recognise
 
+# %%
 index_of = {clip.name: clip for clip in held_out.clips}
 name = said.names[0]
 source = Path(root).expanduser() if root else build / "standin-0"
@@ -475,6 +495,8 @@ recording = source / index_of[name].split / name
 if not recording.is_file():  # the cache alone is here
     recording = caching.cached_path(Path(ours.cache), index_of[name].split, name, held_out.settings)
 seen = recognise(trained, recording)
+
+# %%
 for action, probability in seen.best():
     print(f"{100 * probability:5.1f} %  {action}")
 print("in truth:", ACTIONS[index_of[name].action])
@@ -487,10 +509,12 @@ print("in truth:", ACTIONS[index_of[name].action])
 # %%
 from piumar_lib.ma52.video import read_frames, write_mp4
 
+# %%
 person = said.person[0]
 four = [clip for clip in held_out.clips if clip.person == person][:4]
 films = [read_frames(caching.cached_path(Path(ours.cache), c.split, c.name, held_out.settings))
          if held_out.settings.form == "mp4" else held_out[place[c.name]]["video"].numpy() for c in four]
+# %%
 long = build / "long.mp4"
 write_mp4(long, np.concatenate(films))
 line = recognise(trained, long, length=2.0, stride=0.5, crop="middle")
@@ -510,8 +534,8 @@ def timeline(line):
     bottom.set(xlabel="time, s", xlim=(0, line.recording.seconds), yticks=range(len(names)))
     bottom.set_yticklabels(names, fontsize=6)
     best = max(line.timeline(), key=lambda row: row[3])
-    show(fig, alt=f"{line.recording.seconds:.1f} s in {len(line.start)} windows: frames, change from "
-         f"frame to frame, and actions; the surest is {best[2]} at {best[0]:.1f} s, {100 * best[3]:.0f} %.")
+    show(fig, alt=f"{line.recording.seconds:.1f} s in {len(line.start)} windows: frames, change, and "
+         f"actions; the surest is {best[2]} at {best[0]:.1f} s, {100 * best[3]:.0f} %.")
 
 
 timeline(line)
@@ -524,7 +548,7 @@ from ipywidgets import FileUpload, Output
 
 upload, output = FileUpload(accept="video/*", description="a recording"), Output()
 
-
+# %%
 def use(change):
     """Recognise what was chosen."""
     item = change["new"][0]
@@ -534,6 +558,7 @@ def use(change):
         timeline(recognise(trained, path))
 
 
+# %%
 upload.observe(use, "value")
 upload
 
@@ -547,6 +572,7 @@ output
 # %%
 from piumar_lib.ma52.model import export
 
+# %%
 program = torch.export.load(export(load_model(ours.out), build / "piumr.pt2")).module()
 with torch.no_grad():
     batch = to_input(torch.stack([held_out[k]["video"] for k in range(3)]), trained.size)
@@ -563,6 +589,7 @@ print(f"the exported program agrees within {(theirs - mine).abs().max():.1e}")
 # %%
 from piumar_lib.ma52.submit import read_truth, submit
 
+# %%
 handed_in = submit(ours.out, build / "submission.zip")
 print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}; checked")
 if not root and prepared:
@@ -603,9 +630,11 @@ if not root and prepared:
 from piumar_lib import evidence
 from piumar_lib.ma52.evaluate import read_evidence
 
+# %%
 table = evidence.summarise(read_evidence([config.out, ours.out]))
-show_table(["method", "mean over people", "worst quarter", "over ERM"],
-           [[r.method, 100 * r.summary.mean, 100 * r.summary.worst_quarter, points(r.gain)] for r in table])
+lines = [[row.method, 100 * row.summary.mean, 100 * row.summary.worst_quarter, points(row.gain)]
+         for row in table]
+show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 
 # %% [markdown]
 # ## On a GPU, at full scale

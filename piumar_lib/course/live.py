@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -31,10 +32,12 @@ class Live:
         if time.monotonic() - self.last >= self.seconds:
             self._refresh()
 
-    def finish(self) -> None:
-        """Draw the last state."""
-        if self.rows:
-            self._refresh()
+    def finish(self, out: str | Path) -> None:
+        """Draw the whole history of a run that has ended, also if it had ended before."""
+        from piumar_lib.ma52.history import read_history
+
+        self.rows = read_history(out)
+        self._refresh()
 
     def _refresh(self) -> None:
         import matplotlib.pyplot as plt
