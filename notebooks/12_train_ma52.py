@@ -351,11 +351,11 @@ try:
     train(interrupted, progress=False, watch=stop_once)
 except KeyboardInterrupt as stopped:
     print(str(stopped).replace(f"{ROOT}/", ""))
-train(interrupted, progress=False)
+resumed = train(interrupted, progress=False)
 
 # %%
 never = fresh("never-stopped")
-train(never, progress=False)
+through = train(never, progress=False)
 bytes_of = [(Path(c.out) / "model.safetensors").read_bytes() for c in (interrupted, never)]
 equal = bytes_of[0] == bytes_of[1]
 print("models are equal, byte for byte:", equal)
