@@ -83,7 +83,7 @@ save_minutes = None  # minutes between checkpoints, beside each epoch's; from 0 
 cpu = None  # train on the CPU even if there is a GPU
 
 # %%
-from piumar_lib.ma52.config import PRESETS, TrainConfig, describe
+from piumar_lib.ma52.config import TrainConfig, describe
 
 given = {name: globals()[name] for name in describe() if globals()[name] is not None}
 

@@ -274,10 +274,8 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
         ax.plot([row["epoch"] for row in steps], [row[name] for row in steps], **KNOWN)
         ax.set(xlabel="epoch", ylabel=words, ylim=(0, None))
     epochs = [row["epoch"] for row in looks]
-    for (name, words), style in zip(
-        (("F1_mean", "F1_mean"), ("mean over people", "people"), ("worst quarter of people", "worst 1/4")),
-        LINES, strict=False,
-    ):  # fmt: skip
+    shown = {"F1_mean": "F1_mean", "mean over people": "people", "worst quarter of people": "worst 1/4"}
+    for (name, words), style in zip(shown.items(), LINES, strict=False):
         axes[0, 1].plot(epochs, [100 * row["held out"][name] for row in looks], label=words, **style)
     axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, None))
     if looks:
