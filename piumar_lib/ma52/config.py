@@ -69,7 +69,7 @@ class TrainConfig:
     mirror: float = _setting(0.5, "chance of exchanging left and right", 0, 1)
     # TFAM
     transport: str = _setting("exact", "of the temporal branch", choices=TRANSPORTS)
-    mass: str = _setting("motion", "of the temporal branch", choices=MASSES)
+    mass: str = _setting("above noise", "of the temporal branch; see chapter 09", choices=MASSES)
     floor: float = _setting(0.5, "share of evenly spread mass at the start; learned", 0.001, 0.999)
     amplitude: float = _setting(0.0, "size step alpha: a norm behind the plug removes sizes", 0, 1)
     scale: float = _setting(1.0, "deviations s by which spectra are perturbed", 0, 10)
