@@ -20,6 +20,7 @@ import numpy as np
 
 from piumar_lib.data.ma52 import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
+from piumar_lib.ma52.standin_cache import write_cache
 
 KB_AT_FULL_SIZE = 300  # of a clip of 1080 x 1296 pixels, as measured
 
@@ -37,11 +38,21 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)"
     )
+    parser.add_argument("--cache", action="store_true", help="film into a cache, without any video")
+    parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
+    parser.add_argument("--frames", type=int, default=16, help="of a cached clip (%(default)s)")
+    parser.add_argument("--device", default="cpu", help="that films into the cache (%(default)s)")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
     parser.add_argument("--out", type=Path, required=True, help="folder to write into")
     options = parser.parse_args(argv)
     try:
         plan = standin.plan(options.clips, options.people, options.width, options.seed)
+        if options.cache and not options.dry_run:
+            missing = write_cache(
+                options.out, plan, options.size, options.frames, options.device, options.workers
+            )
+            print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
+            return 0
         say(plan, options.out)
         if not options.dry_run:
             missing = standin.write(options.out, plan, options.workers)

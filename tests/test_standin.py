@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -14,6 +15,10 @@ import pytest
 
 from piumar_lib.data.ma52 import ACTIONS, CLIPS, people_in_list
 from piumar_lib.ma52 import standin
+from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache, read_kept
+from piumar_lib.ma52.index import make_index, read_index
+from piumar_lib.ma52.standin_cache import write_cache
+from piumar_lib.ma52.verify import verify
 from piumar_lib.ma52.video import write_mp4
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "make_synthetic_ma52.py"
@@ -206,3 +211,40 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path, capsys):
 def test_the_command_explains_what_is_wrong(arguments, message, tmp_path, capsys):
     assert make_synthetic_ma52.main([*arguments, "--out", str(tmp_path / "ma52")]) == 1
     assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+# Straight into a cache
+
+
+def test_a_film_into_the_cache_is_what_coding_and_decoding_would_leave(tmp_path, kill_often):
+    plan = standin.plan(24, 4, 96, seed=3)
+    standin.write(tmp_path / "ma52", plan, progress=False)
+    clips = make_index(tmp_path / "ma52", verify(tmp_path / "ma52").entries)
+    settings = CacheSettings(48, form="raw", frames=8)
+    long = {k.name: k for k in make_cache(tmp_path / "ma52", clips, tmp_path / "long", settings)}
+    assert write_cache(tmp_path / "short", plan, 48, 8, progress=False) == 24
+    short = {k.name: k for k in read_kept(tmp_path / "short")}
+    assert set(short) == set(long) and all(k.found for k in short.values())
+    rows = {c.name: c for c in read_index(tmp_path / "short" / "index.csv")}
+    for clip in clips:
+        same = replace(rows[clip.name], bytes=clip.bytes, sha256=clip.sha256)
+        assert same == clip, "but for the file, the index is the same"
+        a, b = (
+            np.load(cached_path(tmp_path / n, clip.split, clip.name, settings)).astype(float)
+            for n in ("long", "short")
+        )
+        assert a.shape == b.shape == (8, 48, 48, 3)
+        # Coding, another resizer and a box that is rounded otherwise: a few grey levels, and edges.
+        assert np.median(np.abs(a - b)) < 4
+        assert np.corrcoef(a.ravel(), b.ravel())[0, 1] > 0.93
+    assert write_cache(tmp_path / "short", plan, 48, 8, progress=False) == 0
+    with pytest.raises(ValueError, match="was made with"):
+        write_cache(tmp_path / "short", plan, 64, 8)
+    # Killed, and from two processes: the same bytes.
+    killed = tmp_path / "killed"
+    kill_often(lambda: write_cache(killed, plan, 48, 8, progress=False), 0.5, lambda: None)
+    write_cache(killed, plan, 48, 8, workers=2, progress=False)
+    for clip in clips:
+        pair = [cached_path(f, clip.split, clip.name, settings) for f in (killed, tmp_path / "short")]
+        assert pair[0].read_bytes() == pair[1].read_bytes()
+    assert {*read_kept(killed)} == {*short.values()}

@@ -119,17 +119,17 @@ def make_cache(
         OSError: If the disk has no room for what is missing.
     """
     settings, clips = settings or CacheSettings(), list(clips)
-    _claim(folder, settings)
+    open_cache(folder, settings)
     done = {kept.name: kept for kept in read_kept(folder)}
     missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
-    _require_room(folder, missing, settings)
+    require_room(folder, missing, settings)
     for split in {clip.split for clip in missing}:
         (folder / split).mkdir(exist_ok=True)
     jobs = [(root, clip, folder, settings) for clip in missing]
     with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
         for kept in in_processes(cache_clip, jobs, workers):
             done[kept.name] = kept
-            _append(folder / "cache.csv", kept)
+            record_kept(folder, kept)
             bar.update()
     found = [done[clip.name] for clip in clips]
     _write_bad(folder, found)
@@ -150,12 +150,17 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
         if settings.form == "mp4":
             write_mp4(target, frames, round(clip.fps), KEYFRAME_EVERY, CRF, between=0)
         else:
-            part = target.with_name(f"{target.stem}.part.npy")
-            np.save(part, frames)
-            os.replace(part, target)
+            save_raw(target, frames)
     except (OSError, ValueError) as error:  # FFmpeg's errors are among both
         return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, str(error).split("\n")[0])
     return Kept(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
+
+
+def save_raw(path: Path, frames: np.ndarray) -> None:
+    """Keep frames as they are, whole or not at all."""
+    part = path.with_name(f"{path.stem}.part.npy")
+    np.save(part, frames)
+    os.replace(part, path)
 
 
 def find_crop(path: Path, width: int, height: int, frames: int, crop: str) -> tuple[Box, bool]:
@@ -199,8 +204,9 @@ def _is_done(folder: Path, clip: Clip, kept: Kept | None, settings: CacheSetting
     return kept is not None and not kept.fault and there
 
 
-def _append(path: Path, kept: Kept) -> None:
-    """Add one line; what a killed run left unfinished is removed first."""
+def record_kept(folder: Path, kept: Kept) -> None:
+    """Add a clip's line; what a killed run left unfinished is removed first."""
+    path = folder / "cache.csv"
     if path.is_file():
         content = path.read_bytes()
         if not content.endswith(b"\n"):
@@ -209,7 +215,12 @@ def _append(path: Path, kept: Kept) -> None:
         csv.writer(file, lineterminator="\n").writerow(asdict(kept).values())
 
 
-def _claim(folder: Path, settings: CacheSettings) -> None:
+def open_cache(folder: Path, settings: CacheSettings) -> None:
+    """Make an empty cache, or see that the one which is there was made with the same settings.
+
+    Raises:
+        ValueError: If it was made with other ones.
+    """
     path = folder / "settings.json"
     if path.is_file():
         found = read_settings(folder)
@@ -222,7 +233,12 @@ def _claim(folder: Path, settings: CacheSettings) -> None:
     os.replace(part, path)
 
 
-def _require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> None:
+def require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> None:
+    """See that the disk has room for what is missing.
+
+    Raises:
+        OSError: If it has not.
+    """
     needed, free = estimate_bytes(missing, settings), shutil.disk_usage(folder).free
     if needed > free:
         raise OSError(

@@ -91,7 +91,7 @@ def plan(
     val = round(len(seen) * CLIPS["val"] / (CLIPS["train"] + CLIPS["val"]))
     split[seen] = "train"
     split[rng.permutation(seen)[:val]] = "val"
-    action = np.concatenate([_acted(p, count, people, seed).y for p, count in enumerate(counts)])
+    action = np.concatenate([acted(p, count, people, seed).y for p, count in enumerate(counts)])
     return Plan(
         seed, width, person, action, split, _names(person, split, rng),
         rng.integers(FRAMES[0], FRAMES[1] + 1, clips),
@@ -130,21 +130,21 @@ def write_person(root: Path, plan: Plan, person: int) -> int:
     torch.set_num_threads(1)
     mine = np.flatnonzero(plan.person == person)
     people = int(plan.person.max()) + 1
-    acted = _acted(person, len(mine), people, plan.seed)
+    moves = acted(person, len(mine), people, plan.seed)
     looks = make_looks(people, plan.seed)
     written = 0
     for k, row in enumerate(mine):
         path = root / str(plan.split[row]) / str(plan.name[row])
         if path.is_file():
             continue
-        joints = acted.x[k, : plan.frames[row]].reshape(1, -1, 17, 2)
+        joints = moves.x[k, : plan.frames[row]].reshape(1, -1, 17, 2)
         film = render(joints, looks, np.array([person]), plan.width, plan.height, seed=int(row))
         write_mp4(path, film[0].numpy(), RATE)
         written += 1
     return written
 
 
-def _acted(person: int, count: int, people: int, seed: int) -> Sequences:
+def acted(person: int, count: int, people: int, seed: int) -> Sequences:
     """A person's clips as skeletons, at the camera's rate and of the longest length."""
     counts = np.where(np.arange(people) == person, count, 0)
     crowd = make_people(people, seed, all_actions())
