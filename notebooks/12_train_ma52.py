@@ -642,7 +642,7 @@ show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 # What was run where: everything above, on the device that the first line of this chapter's output names. A run
 # on a stand-in of full size (22,422 clips, 205 people) or on MA-52 itself has **not been made yet**; no number
 # of this chapter says how well PIUmr recognises micro-actions on MA-52. With `profile = "gpu"` and a cache this
-# chapter makes that run.
+# chapter makes that run; `make_synthetic_ma52.py --cache` films a stand-in of full size into one in minutes.
 #
 # ## Exercise: the best epoch
 #
