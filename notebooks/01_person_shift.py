@@ -622,6 +622,8 @@ print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on u
 # %% [markdown]
 # ## Exercise 1: a split by person
 #
+# *10 minutes, easy.*
+#
 # Write `split_people`: given the person of each clip, return a boolean array that says which clips
 # are for testing. Nobody may be on both sides. About `share` of the *people* (rounded, at least one)
 # are tested, and another `seed` draws other people.
@@ -632,25 +634,9 @@ def split_people(person, share, seed):
 
 
 # %%
-def check_split(split):
-    rng = np.random.default_rng()
-    for trial in range(20):
-        ids = rng.choice(10_000, rng.integers(5, 40), replace=False)
-        person = rng.permutation(np.repeat(ids, rng.integers(1, 30, len(ids))))
-        share = rng.uniform(0.1, 0.6)
-        test = np.asarray(split(person, share, trial))
-        assert test.shape == person.shape and test.dtype == bool, "one True or False for each clip"
-        tested = set(person[test])
-        assert not tested & set(person[~test]), "somebody is on both sides"
-        assert len(tested) == max(1, round(share * len(ids))), "wrong number of people"
-        assert (test == split(person, share, trial)).all(), "the same seed, the same people"
-    draws = {tuple(split(person, 0.5, k)) for k in range(20)}
-    assert len(draws) > 1, "another seed should draw other people"
-    print("right: nobody is on both sides")
+from piumar_lib.course import check
 
-
-if split_people([1, 2], 0.5, 0) is not None:
-    check_split(split_people)
+check.split_people(split_people)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -661,9 +647,6 @@ if split_people([1, 2], 0.5, 0) is not None:
 #     number = max(1, round(share * len(people)))
 #     chosen = np.random.default_rng(seed).choice(people, number, replace=False)
 #     return np.isin(person, chosen)
-#
-#
-# check_split(split_people)
 # ```
 #
 # The unit that is drawn is the person; the clips follow. With scikit-learn:
@@ -672,6 +655,8 @@ if split_people([1, 2], 0.5, 0) is not None:
 
 # %% [markdown]
 # ## Exercise 2: how many clips is a person worth?
+#
+# *15 minutes, medium.*
 #
 # You may record 400 clips to *test* a recogniser: 10 people with 40 clips each, or 40 people with 10
 # each. Let people's true accuracies have standard deviation `between`, and let a clip of a person
@@ -684,20 +669,7 @@ def standard_error(mean, between, people, clips):
 
 
 # %%
-def check_error(error):
-    rng = np.random.default_rng()
-    for people_count, clips_count in ((10, 40), (40, 10), (25, 4)):
-        a, b = rng.uniform(2, 6), rng.uniform(1, 3)
-        mean, between = a / (a + b), np.sqrt(a * b / (a + b + 1)) / (a + b)
-        truth = rng.beta(a, b, (20_000, people_count))
-        simulated = (rng.binomial(clips_count, truth) / clips_count).mean(1).std()
-        answer = error(mean, between, people_count, clips_count)
-        assert abs(answer / simulated - 1) < 0.05, f"{answer:.4f}, but simulation says {simulated:.4f}"
-    print("right, for people drawn at random")
-
-
-if standard_error(0.8, 0.1, 10, 40) is not None:
-    check_error(standard_error)
+check.standard_error(standard_error)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -706,9 +678,6 @@ if standard_error(0.8, 0.1, 10, 40) is not None:
 # def standard_error(mean, between, people, clips):
 #     within = mean * (1 - mean) - between**2  # mean of a (1 - a) over people
 #     return np.sqrt((between**2 + within / clips) / people)
-#
-#
-# check_error(standard_error)
 # ```
 #
 # More clips shrink only the second term. Beyond some ten clips a person, only more people help.

@@ -1,0 +1,90 @@
+"""What all checks of exercises share: when an answer is right, not yet right, or not there yet."""
+
+from __future__ import annotations
+
+import functools
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+class Hint(Exception):
+    """What is wrong with an answer, in one sentence that does not give the solution away."""
+
+
+class Unsolved(Exception):
+    """The exercise's gap has not been filled in."""
+
+
+def require(condition: bool, hint: str) -> None:
+    """Raise `Hint` unless ``condition`` holds."""
+    if not condition:
+        raise Hint(hint)
+
+
+def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[[Any], None]:
+    """Make ``check.NAME`` of a function that examines an answer.
+
+    Args:
+        examine: Takes an answer and a generator for fresh inputs; it calls `require` with a hint for
+            each known misconception, and returns a sentence for those who are right. Answers are judged
+            by properties and by references of the library, never by themselves.
+
+    Returns:
+        The check. It prints one line and never raises, so that a chapter goes on.
+    """
+
+    @functools.wraps(examine)
+    def checked(answer: Any) -> None:
+        print(judge(checked, answer)[1])
+
+    checked.examine = examine  # type: ignore[attr-defined]
+    del checked.__wrapped__  # so that help() shows the one argument that there is
+    return checked
+
+
+def judge(checked: Callable, answer: Any) -> tuple[str, str]:
+    """Return the verdict on an answer, "right", "not yet" or "unsolved", and the line that says it."""
+    name = checked.__name__
+    try:
+        praise = checked.examine(_asked(answer), np.random.default_rng())  # type: ignore[attr-defined]
+    except Unsolved:
+        return "unsolved", (
+            f"{name} has no answer yet. Fill in the cell above and run both again; "
+            "if you are stuck, a solution is folded up below."
+        )
+    except Hint as hint:
+        return "not yet", f"Not yet: {hint}"
+    except Exception as error:
+        where = _line_of(error, answer)
+        return "not yet", f"Not yet: {where} raised {type(error).__name__}: {error}"
+    return "right", f"Right: {praise}"
+
+
+def _asked(answer: Any) -> Any:
+    """The answer; if it is a function, one that admits to returning nothing."""
+    if answer is None or answer is Ellipsis:
+        raise Unsolved
+    if not callable(answer):
+        return answer
+
+    @functools.wraps(answer)
+    def asked(*args: Any, **named: Any) -> Any:
+        result = answer(*args, **named)
+        if result is None:
+            raise Unsolved
+        return result
+
+    return asked
+
+
+def _line_of(error: Exception, answer: Any) -> str:
+    """Which line of a learner's function an exception came from, or passed through."""
+    code = getattr(answer, "__code__", None)
+    frames = traceback.walk_tb(error.__traceback__)
+    lines = [line for frame, line in frames if frame.f_code is code]
+    if code is None or not lines:
+        return "what it returns"
+    return f"line {lines[-1] - code.co_firstlineno + 1} of {answer.__name__}"

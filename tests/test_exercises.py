@@ -1,0 +1,129 @@
+"""Exercises: their checks accept what is right, and reject each mistake with its own hint."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import time
+from pathlib import Path
+
+import pytest
+
+from piumar_lib.course import check as checks
+from piumar_lib.course.chapters import list_chapters, to_notebook
+from piumar_lib.course.check.base import check, judge, require
+from piumar_lib.course.exercises import find_exercises
+
+from exercises import Answers
+
+ROOT = Path(__file__).parents[1]
+import os
+ONLY = os.environ.get("ONLY", "")  # TEMPORARY
+CHAPTERS = {c.stem: to_notebook(c.path) for c in list_chapters(ROOT) if c.stem[:2] in ONLY or not ONLY}
+FOUND = [(stem, exercise) for stem, notebook in CHAPTERS.items() for exercise in find_exercises(notebook)]
+NAMES = [exercise.name for _, exercise in FOUND]
+ANSWERS: dict[str, Answers] = {}
+for path in sorted(Path(__file__).with_name("exercises").glob("[a-z]*.py")):
+    ANSWERS |= importlib.import_module(f"exercises.{path.stem}").ANSWERS
+WRONG = [(name, hint) for name, answers in ANSWERS.items() for hint in answers.wrong]
+
+
+def solve(stem, exercise):
+    """Run a chapter's solution as a reader could: after its imports and functions, without its data."""
+    code = "\n".join(c.source for c in CHAPTERS[stem].cells[: exercise.gap] if c.cell_type == "code")
+    kinds = ast.Import | ast.ImportFrom | ast.FunctionDef
+    before = [node for node in ast.parse(code).body if isinstance(node, kinds)]
+    space = {}
+    exec(compile(ast.Module(before, []), stem, "exec"), space)
+    exec(exercise.solution, space)
+    return space[exercise.answer]
+
+
+def test_every_exercise_has_a_check_and_answers_and_the_other_way_round():
+    assert sorted(NAMES) == sorted(checks.__all__) == sorted(ANSWERS)
+
+
+@pytest.mark.parametrize("stem", CHAPTERS)
+def test_chapters_have_the_exercises_that_were_promised(stem):
+    count = len(find_exercises(CHAPTERS[stem]))
+    assert count in ((2, 3) if "01" <= stem[:2] <= "09" else (1,))
+
+
+@pytest.mark.parametrize("stem, exercise", FOUND, ids=NAMES)
+def test_solution_is_right_and_quickly_judged(stem, exercise):
+    answer = solve(stem, exercise)
+    start = time.process_time()
+    verdict, line = judge(getattr(checks, exercise.name), answer)
+    assert verdict == "right", line
+    assert time.process_time() - start < 2
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_another_right_answer_is_right(name):
+    verdict, line = judge(getattr(checks, name), ANSWERS[name].right)
+    assert verdict == "right", line
+
+
+@pytest.mark.parametrize("name, hint", WRONG)
+def test_wrong_answer_gets_its_own_hint(name, hint):
+    verdict, line = judge(getattr(checks, name), ANSWERS[name].wrong[hint])
+    assert verdict == "not yet" and hint in line, line
+    assert line.count("\n") == 0
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_there_are_enough_wrong_answers(name):
+    assert len(ANSWERS[name].wrong) >= 4
+
+
+@pytest.mark.parametrize("stem, exercise", FOUND, ids=NAMES)
+def test_gap_as_it_stands_gets_a_kind_line(stem, exercise, capsys):
+    space = {}
+    exec(CHAPTERS[stem].cells[exercise.gap].source, {}, space)
+    getattr(checks, exercise.name)(space[exercise.answer])
+    said = capsys.readouterr().out
+    assert "no answer yet" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("stem, exercise", FOUND, ids=NAMES)
+def test_solution_is_short_and_no_check_prints_it(stem, exercise):
+    lines = [line for line in exercise.solution.splitlines() if line.strip()]
+    assert len(lines) <= 16
+    source = Path(getattr(checks, exercise.name).examine.__code__.co_filename).read_text()
+    body = [line.strip() for line in lines if line.startswith("    ")]
+    assert not any(f'"{line}' in source for line in body)
+
+
+def test_an_exception_in_an_answer_is_said_with_its_line(capsys):
+    def wrong(a):
+        b = a + 1
+        return [][b]
+
+    @check
+    def shifted(answer, rng):
+        require(answer(1) == 2, "hint")
+        return "well"
+
+    shifted(wrong)
+    assert capsys.readouterr().out.startswith("Not yet: line 3 of wrong raised IndexError")
+    shifted(lambda a: a + 1)
+    assert capsys.readouterr().out == "Right: well\n"
+    shifted(3)
+    assert capsys.readouterr().out.startswith("Not yet: what it returns raised TypeError")
+
+
+@pytest.mark.parametrize("answer", [None, ..., lambda a: None])
+def test_an_unsolved_exercise_is_no_error(answer):
+    @check
+    def anything(answer, rng):
+        answer(1)
+        return ""
+
+    assert judge(anything, answer)[0] == "unsolved"
+
+
+def test_an_incomplete_exercise_is_named():
+    notebook = to_notebook(ROOT / "notebooks" / "01_person_shift.py")
+    notebook.cells[find_exercises(notebook)[0].folded].source = "nothing"
+    with pytest.raises(ValueError, match="Exercise 1"):
+        find_exercises(notebook)
