@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import importlib
 import time
 from pathlib import Path
@@ -32,9 +33,11 @@ def solve(stem, exercise):
     """Run a chapter's solution as a reader could: after its imports and functions, without its data."""
     code = "\n".join(c.source for c in CHAPTERS[stem].cells[: exercise.gap] if c.cell_type == "code")
     kinds = ast.Import | ast.ImportFrom | ast.FunctionDef
-    before = [node for node in ast.parse(code).body if isinstance(node, kinds)]
     space = {}
-    exec(compile(ast.Module(before, []), stem, "exec"), space)
+    for node in ast.parse(code).body:
+        if isinstance(node, kinds):
+            with contextlib.suppress(NameError):  # a default that is the chapter's data
+                exec(compile(ast.Module([node], []), stem, "exec"), space)
     exec(exercise.solution, space)
     return space[exercise.answer]
 
