@@ -10,6 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+LEAST = 1e-30  # sums below it are taken for it, so that scalings stay far from overflow
+
 
 def motion_energy(x: Tensor, smooth: int = 3) -> Tensor:
     """How much happens at each moment: the size of the step from the frame before.
@@ -83,9 +85,6 @@ def sinkhorn_plan(
 ) -> Tensor:
     """Entropic transport: ``argmin <P, cost> + epsilon KL(P | source x target)``.
 
-    Sinkhorn's iterations in the log domain, so that a small ``epsilon`` cannot overflow. The plan's
-    gradient flows through the iterations.
-
     Args:
         cost: Shape ``(batch, time, steps)``.
         source: Positive masses, sum one, shape ``(batch, time)``.
@@ -95,7 +94,8 @@ def sinkhorn_plan(
         iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
 
     Returns:
-        Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge.
+        Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. Its
+        gradient is that of the plan it converges to (`EntropicPlan`), and costs no iterations.
 
     Raises:
         ValueError: If ``epsilon`` or ``iterations`` is not positive.
@@ -104,13 +104,84 @@ def sinkhorn_plan(
         raise ValueError(f"epsilon: {epsilon} is no temperature. Choose a positive number.")
     if iterations < 1:
         raise ValueError(f"iterations: {iterations} updates make no plan. Ask for at least 1.")
-    log_a, log_b = source.log()[:, :, None], target.log().expand(cost.shape[0], -1)[:, None, :]
-    kernel = -cost / epsilon
-    g = torch.zeros_like(log_b.expand(cost.shape[0], 1, cost.shape[2]))
-    for _ in range(iterations):
-        f = -torch.logsumexp(kernel + g + log_b, dim=2, keepdim=True)
-        g = -torch.logsumexp(kernel + f + log_a, dim=1, keepdim=True)
-    return torch.exp(kernel + f + g + log_a + log_b)
+    return EntropicPlan.apply(cost, source, target.expand(len(cost), -1), epsilon, iterations)
+
+
+class EntropicPlan(torch.autograd.Function):
+    """Sinkhorn's plan, and its gradient by the implicit function theorem.
+
+    A plan ``P = a u exp(-C / epsilon) v b`` is fixed by its sums. Differentiate ``log P`` and both
+    sums: what a small change does to ``log u`` and ``log v`` solves a linear system in P alone. So the
+    gradient needs neither the iterations nor what they computed (Eisenberger et al., CVPR 2022).
+    """
+
+    @staticmethod
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx,
+        cost: Tensor,
+        source: Tensor,
+        target: Tensor,
+        epsilon: float,
+        iterations: int,
+    ) -> Tensor:
+        """Iterate to the plan; the batch goes last, so that each sum runs over contiguous memory."""
+        parts = (-cost / epsilon).permute(1, 2, 0), source.T[:, None], target.T[None]
+        plan = scale_to_marginals(*(part.contiguous() for part in parts), iterations)
+        plan = plan.permute(2, 0, 1).contiguous()
+        ctx.save_for_backward(plan)
+        ctx.epsilon = epsilon
+        return plan
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple:
+        """Solve the adjoint system, reduced to the steps: ``(batch, steps, steps)``."""
+        (plan,) = ctx.saved_tensors
+        rows, columns, weighted = plan.sum(2).clamp_min(LEAST), plan.sum(1), gradient * plan
+        share = plan / rows[:, :, None]
+        system = torch.diag_embed(columns) - share.mT @ plan
+        # Only sums of a row's and a column's change count, so one direction is free: fix it, and add
+        # rounding's size where a tiny epsilon cuts the plan into blocks.
+        system = system + columns[:, :, None] * columns[:, None, :]
+        system = system + 8 * torch.finfo(plan.dtype).eps * torch.diag_embed(columns)
+        right = weighted.sum(1) - (share.mT @ weighted.sum(2)[:, :, None])[:, :, 0]
+        on_target = torch.linalg.solve_ex(system, right)[0]
+        on_source = (weighted.sum(2) - (plan @ on_target[:, :, None])[:, :, 0]) / rows
+        level = (rows * on_source).sum(1, keepdim=True)
+        on_source, on_target = on_source - level, on_target + level
+        on_cost = (plan * (on_source[:, :, None] + on_target[:, None, :]) - weighted) / ctx.epsilon
+        return on_cost, on_source, on_target, None, None
+
+
+def scale_to_marginals(
+    exponent: Tensor, rows: Tensor, columns: Tensor, iterations: int, pause: int = 10
+) -> Tensor:
+    """Scale rows and columns of ``exp(exponent)`` in turn until they sum as they should (Sinkhorn).
+
+    Products with scalings are several times as fast as sums of exponentials, but overflow. So every
+    ``pause`` iterations the scalings are taken into the exponent, while they are still small
+    (Schmitzer, SIAM J. Sci. Comput. 2019); should one want to leap further, it waits for the next time.
+
+    Args:
+        exponent: Shape ``(time, steps, batch)``.
+        rows, columns: Positive sums, shapes ``(time, 1, batch)`` and ``(1, steps, batch)``.
+        iterations, pause: Pairs of updates, and after how many the scalings are taken in.
+
+    Returns:
+        Shape ``(time, steps, batch)``; its column sums are exact.
+    """
+    # First the largest entry of each row, then of each column, becomes a product of marginals: no row
+    # and no column of the kernel can vanish.
+    exponent = exponent - exponent.amax(1, keepdim=True)
+    exponent = exponent - exponent.amax(0, keepdim=True) + rows.log() + columns.log()
+    for done in range(0, iterations, pause):
+        kernel = exponent.exp()
+        v = torch.ones_like(kernel[:1])
+        for _ in range(min(pause, iterations - done)):
+            u = rows / (kernel * v).sum(1, keepdim=True).clamp_min_(LEAST)
+            v = columns / (kernel * u).sum(0, keepdim=True).clamp_min_(LEAST)
+        exponent = exponent + u.log() + v.log()
+    return columns * exponent.softmax(0)
 
 
 def barycentric_projection(plan: Tensor, x: Tensor) -> Tensor:
