@@ -134,7 +134,7 @@ def test_frames_are_those_that_were_asked_for(tmp_path):
     write_mp4(tmp_path / "a.mp4", film, crf=1)
     levels = read_frames(tmp_path / "a.mp4", which=[0, 3, 8])[:, 16, 16, 0].astype(int)
     assert np.abs(levels - (0, 60, 160)).max() < 6
-    with pytest.raises(ValueError, match=r"frames \[2, 9\] are not all there"):
+    with pytest.raises(ValueError, match=r"frames \[9\] are not there"):
         read_frames(tmp_path / "a.mp4", which=[2, 9])
 
 

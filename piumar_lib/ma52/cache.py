@@ -17,14 +17,18 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip
-from piumar_lib.ma52.video import read_frames, write_mp4
+from piumar_lib.ma52.video import decode, shrink, write_mp4
 from piumar_lib.processes import in_processes
+
+if TYPE_CHECKING:
+    import av
 
 FORMS = ("mp4", "raw")
 CROPS = ("person", "middle")
@@ -140,12 +144,12 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
     """Decode, crop, shrink and keep one clip."""
     path = root / clip.split / clip.name
     try:
-        box, found = find_crop(path, clip.width, clip.height, clip.frames, settings.crop)
-        frames = read_frames(path, box, settings.size)
-        frames = frames[:, : settings.size, : settings.size]
-        if settings.frames and settings.frames < len(frames):
-            at = np.linspace(0, len(frames) - 1, settings.frames).round().astype(int)
-            frames = frames[at]
+        pictures = list(decode(path))  # once: decoding the original takes most of the time
+        box, found = find_crop([pictures[k] for k in telling(len(pictures))], settings.crop)
+        if settings.frames and settings.frames < len(pictures):
+            at = np.linspace(0, len(pictures) - 1, settings.frames).round().astype(int)
+            pictures = [pictures[k] for k in at]
+        frames = shrink(pictures, box, settings.size)[:, : settings.size, : settings.size]
         target = cached_path(folder, clip.split, clip.name, settings)
         if settings.form == "mp4":
             write_mp4(target, frames, round(clip.fps), KEYFRAME_EVERY, CRF, between=0)
@@ -163,13 +167,18 @@ def save_raw(path: Path, frames: np.ndarray) -> None:
     os.replace(part, path)
 
 
-def find_crop(path: Path, width: int, height: int, frames: int, crop: str) -> tuple[Box, bool]:
-    """The square to keep, and whether it is about a person who was found."""
+def telling(frames: int) -> list[int]:
+    """The moments that `find_crop` looks at: the first, the middle and the last."""
+    return sorted({0, frames // 2, frames - 1})
+
+
+def find_crop(pictures: list[av.VideoFrame], crop: str) -> tuple[Box, bool]:
+    """The square to keep, and whether it is about a person who was found in these few frames."""
+    width, height = pictures[0].width, pictures[0].height
     middle = square_in_the_middle(width, height)
     if crop == "middle":
         return middle, False
-    at = sorted({0, frames // 2, frames - 1})
-    person = find_person(read_frames(path, size=min(120, width), which=at))
+    person = find_person(shrink(pictures, size=min(120, width)))
     return (square_about(person, width, height), True) if person else (middle, False)
 
 

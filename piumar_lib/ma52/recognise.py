@@ -14,11 +14,11 @@ import numpy as np
 import torch
 
 from piumar_lib.data.ma52 import ACTIONS, body_part
-from piumar_lib.ma52.cache import find_crop
+from piumar_lib.ma52.cache import find_crop, telling
 from piumar_lib.ma52.dataset import moments
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.transforms import to_input
-from piumar_lib.ma52.video import read_frames
+from piumar_lib.ma52.video import decode, read_frames
 
 SHORT = 4.0  # seconds up to which a recording is one clip; MA-52's last 1.5 to 2.5
 FRAMES_AT_MOST = 20_000  # 11 minutes at 30 frames a second; more does not fit into memory
@@ -98,11 +98,10 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             fps = float(stream.average_rate or 30)
-            width, height = stream.width, stream.height
             frames = sum(packet.size > 0 for packet in container.demux(stream))
         if not 1 <= frames <= FRAMES_AT_MOST:
             raise ValueError(f"{frames} frames; it can be read with 1 to {FRAMES_AT_MOST}, so cut it")
-        box, found = find_crop(path, width, height, frames, crop)
+        box, found = find_crop(list(decode(path, telling(frames))), crop)
         film = read_frames(path, box, size)[:, :size, :size]
     except (av.error.FFmpegError, IndexError, ValueError) as error:
         raise ValueError(f"{path}: cannot be read as a video: {error}.") from error

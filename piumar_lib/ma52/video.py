@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from piumar_lib.ma52.crop import WHOLE, Box
+
+if TYPE_CHECKING:
+    import av
 
 
 def write_mp4(
@@ -61,16 +65,19 @@ def write_mp4(
 def read_frames(
     path: Path, box: Box = WHOLE, size: int | None = None, which: Sequence[int] | None = None
 ) -> np.ndarray:
-    """Decode a clip, cut a part out of it, and shrink it.
+    """Decode a clip, cut a part out of it, and shrink it: `decode`, then `shrink`."""
+    return shrink(decode(path, which), box, size)
+
+
+def decode(path: Path, which: Sequence[int] | None = None) -> Iterator[av.VideoFrame]:
+    """Decode a clip.
 
     Args:
         path: Any video that FFmpeg reads.
-        box: The part, in shares of the frame.
-        size: Pixels of the part's shorter side; by default as they are.
-        which: Frames to return, rising; by default all.
+        which: Numbers of the frames that are wanted, rising; by default all.
 
-    Returns:
-        Red, green, blue, uint8 ``(time, height, width, 3)``.
+    Yields:
+        Frames as they are stored, mostly yuv420p: 2 MB each at MA-52's size.
 
     Raises:
         ValueError: If a frame is asked for that the clip does not have.
@@ -78,21 +85,40 @@ def read_frames(
     """
     import av
 
-    convert = av.video.reformatter.VideoReformatter().reformat
     wanted = None if which is None else set(which)
-    pictures = []
     with av.open(path) as container:
         stream = container.streams.video[0]
         stream.thread_count = 1  # processes run side by side
         for number, frame in enumerate(container.decode(stream)):
-            if wanted is None or number in wanted:
-                width, height, part = _scaled(frame.width, frame.height, box, size)
-                shrunk = convert(frame, width, height, "rgb24", interpolation="AREA")
-                pictures.append(shrunk.to_ndarray()[part])
-            if wanted is not None and number >= max(wanted):
-                break
-    if wanted is not None and len(pictures) < len(wanted):
-        raise ValueError(f"{path}: frames {sorted(wanted)} are not all there. Ask for fewer.")
+            if wanted is None:
+                yield frame
+            elif number in wanted:
+                yield frame
+                wanted.remove(number)
+                if not wanted:
+                    return
+    if wanted:
+        raise ValueError(f"{path}: frames {sorted(wanted)} are not there. Ask for fewer.")
+
+
+def shrink(frames: Iterable[av.VideoFrame], box: Box = WHOLE, size: int | None = None) -> np.ndarray:
+    """Cut the same part out of all frames and shrink it.
+
+    Args:
+        frames: At least one, from `decode`.
+        box: The part, in shares of the frame.
+        size: Pixels of the part's shorter side; by default as they are.
+
+    Returns:
+        Red, green, blue, uint8 ``(time, height, width, 3)``.
+    """
+    from av.video.reformatter import VideoReformatter
+
+    convert = VideoReformatter().reformat  # one for all: each new one would build its tables anew
+    pictures = []
+    for frame in frames:
+        width, height, part = _scaled(frame.width, frame.height, box, size)
+        pictures.append(convert(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()[part])
     return np.stack(pictures)
 
 
