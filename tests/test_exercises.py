@@ -9,19 +9,19 @@ import time
 from pathlib import Path
 
 import pytest
+from exercises import Answers
 
 from piumar_lib.course import check as checks
 from piumar_lib.course.chapters import list_chapters, to_notebook
 from piumar_lib.course.check.base import check, judge, require
 from piumar_lib.course.exercises import find_exercises
 
-from exercises import Answers
-
 ROOT = Path(__file__).parents[1]
 import os
+
 ONLY = os.environ.get("ONLY", "")  # TEMPORARY
 CHAPTERS = {c.stem: to_notebook(c.path) for c in list_chapters(ROOT) if c.stem[:2] in ONLY or not ONLY}
-FOUND = [(stem, exercise) for stem, notebook in CHAPTERS.items() for exercise in find_exercises(notebook)]
+FOUND = [(stem, e) for stem, notebook in CHAPTERS.items() for e in find_exercises(notebook)]
 NAMES = [exercise.name for _, exercise in FOUND]
 ANSWERS: dict[str, Answers] = {}
 for path in sorted(Path(__file__).with_name("exercises").glob("[a-z]*.py")):

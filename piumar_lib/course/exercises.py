@@ -1,8 +1,8 @@
 """Exercises of a chapter, read from its source: a gap, a check, and a solution that is folded up.
 
-An exercise is a heading ``## Exercise 1: ...`` with a label ``*10 minutes, easy.*``, a code cell with the
-gap, a code cell that calls ``check.NAME(answer)``, and a cell ``<details><summary>Solution</summary>``
-whose first block of Python fills the gap.
+An exercise is a heading ``## Exercise 1: ...`` with a label ``*10 minutes, easy.*``, a code cell with
+the gap, one that calls ``check.NAME(answer)``, and a cell ``<details><summary>Solution</summary>`` whose
+first block of Python fills the gap.
 """
 
 from __future__ import annotations
@@ -66,5 +66,7 @@ def find_exercises(notebook: NotebookNode) -> list[Exercise]:
                 "cell with the gap, one that calls check.NAME(answer), and a folded solution with code."
             )
         name, answer = CALL.search(cells[check].source).groups()
-        found.append(Exercise(title, int(label[1]), label[2], name, answer, check - 1, check, folded, block[1]))
+        found.append(
+            Exercise(title, int(label[1]), label[2], name, answer, check - 1, check, folded, block[1])
+        )
     return found

@@ -15,7 +15,6 @@ from importlib import metadata
 from pathlib import Path
 
 import numpy as np
-from scipy import signal
 
 from piumar_lib.data.sequences import Sequences, hold
 
@@ -100,6 +99,8 @@ def repetition_bounds(x: np.ndarray) -> np.ndarray:
     Returns:
         Increasing sample indices, shape ``(repetitions + 1,)``.
     """
+    from scipy import signal
+
     smooth = signal.sosfiltfilt(signal.butter(3, 2.0, fs=RATE, output="sos"), x, axis=0)
     smooth = (smooth - smooth.mean(0)) / (x.std(0) + 1e-6)
     _, _, directions = np.linalg.svd(smooth, full_matrices=False)
@@ -211,6 +212,8 @@ def _part(recording: Recording, part: tuple) -> tuple[int, int]:
 
 def _lowpass(step: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return a filter that removes what a rate of one sample in ``step`` cannot carry."""
+    from scipy import signal
+
     sos = signal.butter(4, min(0.99, 0.9 / step), output="sos")
     return lambda piece: signal.sosfiltfilt(sos, piece, axis=0, padlen=min(15, len(piece) - 1))
 

@@ -71,7 +71,8 @@ ANSWERS = {
         error_by_covariance,
         {
             "variance": lambda *args: _right(*args) ** 2,
-            "independent": lambda mean, between, people, clips: np.sqrt(mean * (1 - mean) / people / clips),
+            "independent": lambda mean, between, people, clips: np.sqrt(
+                mean * (1 - mean) / people / clips),
             "few clips": lambda mean, between, people, clips: between / np.sqrt(people),
             "one person's score": lambda *args: _right(*args) * np.sqrt(args[2]),
             "twice": lambda mean, between, people, clips: np.sqrt(

@@ -1,4 +1,4 @@
-"""Checks of the exercises: ``check.NAME(answer)`` tries an answer on fresh inputs and prints one line."""
+"""Checks of the exercises: ``check.NAME(answer)`` tries an answer and prints one line."""
 
 from piumar_lib.course.check.person_shift import split_people, standard_error
 
