@@ -90,9 +90,12 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
             seconds |= {} if quick else seconds_each(loop, 1, device)
             others = {n: s / seconds["ours"] for n, s in seconds.items() if n != "ours"}
             fastest = min(others, key=others.get)
-            note = f"rows off by {off['ours']:.0e} (ours), {off[fastest]:.0e}; fastest: {fastest}"
-            yield Row(f"{label}, {time} x {steps}, fastest other", others[fastest], 2, note=note)
+            note = f"rows off by {off['ours']:.0e} (ours), {off[fastest]:.0e}"
+            note += f", gradients differ by {wrong[fastest]:.0e}" if run is both else ""
+            yield Row(f"{label}, {time} x {steps}, {fastest} (fastest)", others[fastest], 2, note=note)
             for name, ratio in others.items():
+                if name == fastest:
+                    continue
                 note = f"rows off by {off[name]:.0e}"
                 if run is both:
                     note += f", gradient differs from ours by {wrong[name]:.0e}"
