@@ -785,6 +785,8 @@ show(fig, alt=f"Three plans between two clips: line, pose, pose and progress. {a
 # %% [markdown]
 # ## Exercise 1: read one clip on the other's clock
 #
+# *10 minutes, easy.*
+#
 # A plan $P$ of shape `(T, K)` and a clip `x` of shape `(T, channels)`: write `project`, which gives for
 # each step $k$ the average of the frames that it received, weighted by how much it received.
 
@@ -794,24 +796,9 @@ def project(plan, x):
 
 
 # %%
-def check_project(answer):
-    for _ in range(20):
-        T, K, C = (int(v) for v in torch.randint(2, 9, (3,)))
-        plan = torch.rand(T, K, dtype=torch.float64)
-        x = torch.randn(T, C, dtype=torch.float64)
-        z = answer(plan, x)
-        assert z.shape == (K, C), "one row for each step"
-        torch.testing.assert_close(answer(plan, torch.ones_like(x)), torch.ones_like(z))
-        torch.testing.assert_close(answer(3 * plan, x), z)  # only shares matter
-        assert (z <= x.max(0).values + 1e-9).all() and (z >= x.min(0).values - 1e-9).all()
-        torch.testing.assert_close(answer(torch.eye(T, dtype=torch.float64), x), x)
-        total = (z * plan.sum(0)[:, None]).sum(0)
-        torch.testing.assert_close(total, (x * plan.sum(1)[:, None]).sum(0))
-    print("right: constants stay, averages stay inside, the total is carried over")
+from piumar_lib.course import check
 
-
-if project(torch.eye(2), torch.ones(2, 1)) is not None:
-    check_project(project)
+check.project(project)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -819,9 +806,6 @@ if project(torch.eye(2), torch.ones(2, 1)) is not None:
 # ```python
 # def project(plan, x):
 #     return (plan.T @ x) / plan.sum(0)[:, None]
-#
-#
-# check_project(project)
 # ```
 #
 # The library's `barycentric_projection` does this for a batch.
@@ -830,8 +814,10 @@ if project(torch.eye(2), torch.ones(2, 1)) is not None:
 # %% [markdown]
 # ## Exercise 2: what does a shift cost?
 #
-# Two samples on a line, both with mean zero, have squared distance `centred`. Now the second one is
-# shifted by `shift`. Write the new squared 2-Wasserstein distance, without sorting again.
+# *10 minutes, medium.*
+#
+# Two samples on a line, both with mean zero, have squared 2-Wasserstein distance `centred`. Now the second
+# one is shifted by `shift`. Write the new squared distance, without sorting again.
 
 # %%
 def after_shift(centred, shift):
@@ -839,18 +825,7 @@ def after_shift(centred, shift):
 
 
 # %%
-def check_shift(answer):
-    for _ in range(20):
-        x, y = torch.randn(2, 50, dtype=torch.float64) * torch.tensor([[1.0], [3.0]])
-        x, y, shift = x - x.mean(), y - y.mean(), torch.randn(()).item()
-        centred = transport.wasserstein_1d(x, y).item() ** 2
-        shifted = transport.wasserstein_1d(x, y + shift).item() ** 2
-        assert abs(answer(centred, shift) - shifted) < 1e-6, f"{answer(centred, shift)}, not {shifted}"
-    print("right: the two parts add up")
-
-
-if after_shift(1.0, 1.0) is not None:
-    check_shift(after_shift)
+check.after_shift(after_shift)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -858,9 +833,6 @@ if after_shift(1.0, 1.0) is not None:
 # ```python
 # def after_shift(centred, shift):
 #     return centred + shift**2
-#
-#
-# check_shift(after_shift)
 # ```
 #
 # Shifting everything does not change the order, and the mixed term is `2 * shift` times the difference

@@ -661,28 +661,20 @@ show(fig, alt="From scale 0 to 2 the band around the spectrum grows from nothing
 # %% [markdown]
 # ## Exercise 1: another person's strengths, one's own timing
 #
+# *10 minutes, easy.*
+#
 # Write `swap_amplitude(x, other)`: the clip with the Fourier amplitudes of `other` and the phases of `x`,
 # both `(batch, time, channels)`. Methods for images use this swap as augmentation [2, 3](#references).
 
 # %%
 def swap_amplitude(x, other):
-    return None  # your lines
+    ...
+
 
 # %%
-def check_swap(swap_amplitude):
-    a, b = torch.randn(2, 4, 32, 3, dtype=torch.float64)
-    out = swap_amplitude(a, b)
-    assert out.shape == a.shape and not out.is_complex(), "a real clip of the same shape"
-    assert torch.allclose(swap_amplitude(a, a), a), "with one's own amplitudes nothing changes"
-    got, of_a, of_b = (spectrum.to_spectrum(z) for z in (out, a, b))
-    assert torch.allclose(got.abs(), of_b.abs()), "the amplitudes must be the other's"
-    turn = (got * of_a.conj()).angle().abs()
-    assert turn[:, 1:-1].max() < 1e-6, "the phases must be one's own"
-    print("right: amplitudes of the one, phases of the other")
+from piumar_lib.course import check
 
-
-if swap_amplitude(torch.ones(1, 4, 1), torch.ones(1, 4, 1)) is not None:
-    check_swap(swap_amplitude)
+check.swap_amplitude(swap_amplitude)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -692,34 +684,26 @@ if swap_amplitude(torch.ones(1, 4, 1), torch.ones(1, 4, 1)) is not None:
 #     mine, yours = spectrum.to_spectrum(x), spectrum.to_spectrum(other)
 #     return spectrum.from_spectrum(torch.polar(yours.abs(), mine.angle()), x.shape[1])
 # ```
-# </details>
 #
+# Phases say when, amplitudes how strongly. What is swapped is the manner, as far as it is one of strength.
+# </details>
+
+# %% [markdown]
 # ## Exercise 2: noise that knows its neighbours
 #
+# *15 minutes, hard.*
+#
 # Write `smooth_noise(clips, frequencies, channels)`: normal draws with variance 1 at every frequency, in
-# which neighbouring frequencies are correlated by 0.5 or more.
+# which neighbouring frequencies are correlated by 0.5 or more. Clips and channels stay independent, and
+# far frequencies must not all move as one.
 
 # %%
 def smooth_noise(clips, frequencies, channels):
-    return None  # your lines
+    ...
+
 
 # %%
-def check_noise(smooth_noise):
-    n, k = 4000, int(torch.randint(8, 30, ()))
-    eps = smooth_noise(n, k, 2)
-    assert eps.shape == (n, k, 2), "one number for each clip, frequency and channel"
-    bound = 5 * (2 / (n - 1)) ** 0.5
-    assert (eps.var(0) - 1).abs().max() < bound, "the variance must be 1 at every frequency"
-    assert eps.mean(0).abs().max() < 5 / n**0.5, "the mean must be 0"
-    near = (eps[:, 1:] * eps[:, :-1]).mean((0, 2))
-    assert near.min() > 0.45, f"neighbours are correlated by {near.min():.2f} only"
-    far = (eps[:, 0] * eps[:, -1]).mean().abs()
-    assert far < 0.9, "far frequencies should not all move as one"
-    print(f"right: neighbours correlated by at least {near.min():.2f}")
-
-
-if smooth_noise(2, 4, 1) is not None:
-    check_noise(smooth_noise)
+check.smooth_noise(smooth_noise)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

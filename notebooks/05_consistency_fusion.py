@@ -418,43 +418,65 @@ show(fig, alt=f"Accuracy of each of the ten people when left out, under ERM and 
      f"higher than ERM's for {better} of {len(order)} people; the hardest person is {order[0]}.")
 
 # %% [markdown]
-# ## Exercise: a gate that never closes
+# ## Exercise 1: a gate by hand
 #
-# Write `fuse_mean(a, b)`: what the fused feature becomes when the gate is fully open ($g = 1$), and
-# `fuse_closed(a, b)` for a gate that is shut ($g = 0$). Both take and return tensors
-# `(batch, channels)`.
+# *10 minutes, easy.*
+#
+# Write `fuse(a, b, weight, bias)`, the fused feature of two views of shape `(batch, channels)`: the gate
+# opens with their cosine similarity; open, it lets their mean through, shut, their minimum.
 
 # %%
-fuse_mean = None  # your function of a and b
-fuse_closed = None  # your function of a and b
+def fuse(a, b, weight, bias):
+    ...
 
 
 # %%
-def check(opened, closed):
-    a, b = torch.randn(2, 7, 5)
-    fusion = ConsistencyFusion()
-    for bias, answer, name in ((50.0, opened, "fuse_mean"), (-50.0, closed, "fuse_closed")):
-        fusion.bias.data.fill_(bias)
-        assert answer(a, b).shape == a.shape, f"{name}: the shape should stay {tuple(a.shape)}"
-        assert torch.allclose(answer(a, b), fusion(a, b), atol=1e-5), f"{name}: other values expected"
-    print("right")
+from piumar_lib.course import check
 
-
-if fuse_mean is not None and fuse_closed is not None:
-    check(fuse_mean, fuse_closed)
+check.fuse(fuse)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def fuse_mean(a, b):
-#     return (a + b) / 2
-#
-# def fuse_closed(a, b):
-#     return torch.minimum(a, b)
-#
-# check(fuse_mean, fuse_closed)
+# def fuse(a, b, weight, bias):
+#     cosine = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
+#     g = (weight * cosine + bias).sigmoid()[:, None]
+#     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 # ```
+#
+# One gate for a clip, not one for each channel: either the views agree, or they do not.
+# </details>
+
+# %% [markdown]
+# ## Exercise 2: how far can two predictions disagree?
+#
+# *15 minutes, medium.*
+#
+# Write `consistency(p, q)`: the Jensen-Shannon divergence in nats of predictions of shape
+# `(batch, classes)`, for each clip: the mean of both Kullback-Leibler divergences to the average prediction.
+# A class that a prediction rules out (probability 0) must do no harm. What is the largest value, and when?
+
+# %%
+def consistency(p, q):
+    ...
+
+
+# %%
+check.consistency(consistency)
+
+# %% [markdown]
+# <details><summary>Solution</summary>
+#
+# ```python
+# def consistency(p, q):
+#     middle = (p + q) / 2
+#     to_p = torch.special.xlogy(p, p / middle.clamp_min(1e-30)).sum(-1)
+#     to_q = torch.special.xlogy(q, q / middle.clamp_min(1e-30)).sum(-1)
+#     return (to_p + to_q) / 2
+# ```
+#
+# At most $\log 2$, when the two have no class in common: then each is half of the average.
 # </details>
 
 # %% [markdown]

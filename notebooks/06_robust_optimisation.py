@@ -1092,29 +1092,21 @@ print(f"highest risk: person {hardest}, rank {place} from below in accuracy, get
 #
 # ## Exercise 1: CVaR by a threshold
 #
+# *20 minutes, hard.*
+#
 # The bound for chi-square needed a threshold $\eta$. Find the one for CVaR: start from
 # $\sum_g p_g R_g - \eta \le \sum_g p_g (R_g - \eta)_+$ and use the cap. Write `cvar_bound(risks, eta,
 # alpha)`.
 
 # %%
 def cvar_bound(risks, eta, alpha):
-    return None  # your line
+    ...
+
 
 # %%
-def check_bound(bound):
-    for _ in range(50):
-        risks = torch.randn(int(torch.randint(2, 12, ())), dtype=torch.float64)
-        alpha = torch.rand(()).item() * 0.9 + 0.1
-        target, _ = robust("CVaR", risks, alpha)
-        values = torch.stack([bound(risks, eta, alpha) for eta in torch.linspace(-4, 4, 161).double()])
-        assert (values >= target - 1e-9).all(), "below CVaR for some threshold: no bound"
-        best = min(bound(risks, eta, alpha) for eta in risks)
-        assert torch.isclose(best, target), "the best threshold among the risks should reach CVaR"
-    print("right: a bound for every threshold, and the best one is CVaR")
+from piumar_lib.course import check
 
-
-if cvar_bound(abc, 0.0, 0.5) is not None:
-    check_bound(cvar_bound)
+check.cvar_bound(cvar_bound)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1127,43 +1119,22 @@ if cvar_bound(abc, 0.0, 0.5) is not None:
 # As $p_g \le 1 / (\alpha G)$, the sum is at most $\frac{1}{\alpha G} \sum_g (R_g - \eta)_+$. CVaR has
 # the exponent 1 where chi-square has 2, and KL an exponential: one family.
 # </details>
-#
+
+# %% [markdown]
 # ## Exercise 2: how much deviation is safe?
 #
+# *20 minutes, hard.*
+#
 # Write `largest_weight(risks)`: the largest $\lambda$ for which $\bar R + \lambda \sqrt V$ gives nobody
-# a negative weight. And `safe_weight(groups)`: a $\lambda$ that is safe for *all* risks of so many
-# groups, as large as possible.
+# a negative weight. (Its slopes are those of the worst-case weights above.)
 
 # %%
 def largest_weight(risks):
-    return None  # your lines
+    ...
 
-
-def safe_weight(groups):
-    return None  # your line
 
 # %%
-def lowest(risks, weight):
-    """Smallest slope of mean + weight * deviation."""
-    return slope(lambda r: dro.mean_plus_deviation(r, weight**2 / 2), risks).min().item()
-
-
-def check_weights(largest, safe):
-    for groups in (2, 3, 5, 9):
-        for _ in range(50):
-            risks = torch.randn(groups, dtype=torch.float64).exp()
-            weight = float(largest(risks))
-            assert lowest(risks, 0.999 * weight) > 0, "somebody has a negative weight already"
-            assert lowest(risks, 1.001 * weight) < 0, "it could be larger"
-            assert lowest(-risks, 0.999 * safe(groups)) > 0, "not safe for all risks"
-        one_easy = torch.ones(groups, dtype=torch.float64)
-        one_easy[0] = 0
-        assert lowest(one_easy, 1.001 * safe(groups)) < 0, "safe, but it could be larger"
-    print("right:", ", ".join(f"{g} groups {safe(g):.2f}" for g in (2, 4, 8, 16)))
-
-
-if largest_weight(abc) is not None:
-    check_weights(largest_weight, safe_weight)
+check.largest_weight(largest_weight)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1171,42 +1142,28 @@ if largest_weight(abc) is not None:
 # ```python
 # def largest_weight(risks):
 #     return risks.var(unbiased=False).sqrt() / (risks.mean() - risks.min())
-#
-#
-# def safe_weight(groups):
-#     return 1 / (groups - 1) ** 0.5
 # ```
 #
-# The first is $\sqrt{2 \rho^*}$. It is smallest when all groups but one easy one are equal.
-# Geometrically: this is the largest disc that fits into the triangle. For four groups it is 0.58.
+# This is $\sqrt{2 \rho^*}$. It is smallest when all groups but one easy one are equal: then it is
+# $1 / \sqrt{G - 1}$, which is therefore safe for *all* risks of $G$ groups. Geometrically: the largest
+# disc that fits into the triangle. For four groups it is 0.58.
 # </details>
-#
+
+# %% [markdown]
 # ## Exercise 3: how soft is a soft maximum?
+#
+# *15 minutes, medium.*
 #
 # `kl_penalty` is never above the maximum. Write `temperature_for(error, groups)`: the largest
 # temperature at which it is at most `error` below the maximum, whatever the risks are.
 
 # %%
 def temperature_for(error, groups):
-    return None  # your line
+    ...
+
 
 # %%
-def check_temperature(rule):
-    for groups in (2, 5, 40):
-        error = float(torch.rand(()) + 0.05)
-        t = rule(error, groups)
-        risks = torch.randn(500, groups, dtype=torch.float64) * 3
-        short = risks.amax(-1) - dro.kl_penalty(risks, t).value
-        assert (short >= -1e-9).all() and (short <= error + 1e-9).all(), "further below the maximum"
-        alone = torch.zeros(groups, dtype=torch.float64)
-        alone[0] = 1000 * error
-        reached = (alone.max() - dro.kl_penalty(alone, t).value).item()
-        assert reached > 0.99 * error, "it could be warmer"
-    print("right: never above the maximum, never more than the error below")
-
-
-if temperature_for(0.1, 3) is not None:
-    check_temperature(temperature_for)
+check.temperature_for(temperature_for)
 
 # %% [markdown]
 # <details><summary>Solution</summary>

@@ -1153,29 +1153,21 @@ print(f"for scale: ERM's known minus unseen people {gap:+.1f} points")
 #
 # ## Exercise 1: pairs
 #
+# *20 minutes, medium.*
+#
 # Write `pair_index(a, b)`: the adjusted Rand index by counting pairs, from two arrays of group numbers. Chance
 # is the agreement of two groupings that keep their group sizes but are shuffled: with shares $\alpha$ and
 # $\gamma$ of pairs together in $a$ and in $b$, it is $\alpha \gamma + (1 - \alpha)(1 - \gamma)$.
 
 # %%
 def pair_index(a, b):
-    return None  # your lines
+    ...
+
 
 # %%
-def check_pairs(index):
-    rng = np.random.default_rng(seed)
-    a, b = rng.integers(4, size=60), rng.integers(3, size=60)
-    assert np.isclose(index(a, a), 1), "a grouping agrees with itself"
-    assert np.isclose(index(a, b), index(b, a)), "it should not matter which one is named first"
-    assert np.isclose(index(a, b), index((a + 1) % 4, b)), "numbers of groups are only names"
-    at_random = [index(a, rng.permutation(b)) for _ in range(300)]
-    assert abs(np.mean(at_random)) < 0.01, "random groupings should have 0 on average"
-    assert np.isclose(index(a, a // 2), adjusted_rand_score(a, a // 2)), "scikit-learn disagrees"
-    print(f"right: shuffled groupings have {np.mean(at_random):+.4f} on average")
+from piumar_lib.course import check
 
-
-if pair_index(np.array([0, 1, 1]), np.array([0, 0, 1])) is not None:
-    check_pairs(pair_index)
+check.pair_index(pair_index)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1188,36 +1180,25 @@ if pair_index(np.array([0, 1, 1]), np.array([0, 0, 1])) is not None:
 #     chance = alpha * gamma + (1 - alpha) * (1 - gamma)
 #     return (agree - chance) / (1 - chance)
 # ```
-# </details>
 #
+# Without the correction even shuffled groups agree on most pairs: most pairs are apart in both.
+# </details>
+
+# %% [markdown]
 # ## Exercise 2: soft membership
+#
+# *15 minutes, medium.*
 #
 # Write `soften(squares, softness)`: from squared distances to the centres, shape `(clips, groups)`, to
 # memberships. The formula is in the section on soft groups; mind $\kappa = 0$ and large distances.
 
 # %%
 def soften(squares, softness):
-    return None  # your lines
+    ...
+
 
 # %%
-def check_soft(soften):
-    squares = torch.rand(50, 4, dtype=torch.float64) * 5
-    hard, some, even = (soften(squares, k) for k in (0, 1.0, 1e9))
-    assert torch.allclose(some.sum(1), torch.ones(50).double()), "rows should sum to one"
-    assert torch.equal(hard, torch.nn.functional.one_hot(squares.argmin(1), 4).to(hard)), "hard at 0"
-    assert torch.allclose(even, torch.full_like(even, 0.25)), "even when very soft"
-    assert torch.equal(some.argmax(1), squares.argmin(1)), "nearest is first"
-    assert torch.allclose(soften(9 * squares, 1.0), some), "metres or feet should not matter"
-    far = soften(squares + 1e6 * torch.eye(50, 4), 1.0)
-    assert far.isfinite().all() and far[0, 0] < 1e-6, "a far centre should be harmless"
-    ratio = (some[:, 0] / some[:, 1]).log() / (squares[:, 1] - squares[:, 0])
-    assert torch.allclose(ratio, ratio[0] * torch.ones(50)), "the log-ratio is linear in the squares"
-    assert torch.allclose(1 / ratio[0], 2 * squares.amin(1).mean()), "wrong unit"
-    print("right")
-
-
-if soften(torch.rand(2, 2), 1.0) is not None:
-    check_soft(soften)
+check.soften(soften)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1229,35 +1210,25 @@ if soften(torch.rand(2, 2), 1.0) is not None:
 #     unit = squares.amin(1).mean()
 #     return (-squares / (2 * softness * unit)).softmax(1)
 # ```
-# </details>
 #
+# A softmax takes the largest exponent out first, so a far centre is harmless.
+# </details>
+
+# %% [markdown]
 # ## Exercise 3: half of the weight for a tenth of the clips
+#
+# *20 minutes, hard.*
 #
 # Write `strength_for(margins, temperature)`: the $\beta$ at which the tenth of clips with the smallest margins
 # carries half of the *whole* weight $\sum_i w_i$; infinity if no $\beta$ does.
 
 # %%
 def strength_for(margins, temperature):
-    return None  # your lines
+    ...
+
 
 # %%
-def check_strength(rule):
-    g = torch.Generator().manual_seed(seed)
-    margins = 20 * torch.rand(200, generator=g, dtype=torch.float64)
-    for temperature in (0.3, 0.6, 1.0):
-        beta = float(rule(margins, temperature))
-        logits = torch.stack([margins, torch.zeros(200).double()], 1)
-        w = girl.boundary_weights(logits, beta, temperature)
-        share = w[margins.argsort()[:20]].sum() / w.sum()
-        assert abs(share - 0.5) < 1e-6, f"at temperature {temperature} the tenth carries {share:.2f}"
-    assert rule(torch.full((200,), 3.0), 1.0) == float("inf"), "with equal margins no strength will do"
-    print(f"right; real training clips, temperature 1: {float(rule(real_margins, 1.0)):.2f}, "
-          f"temperature 0.1: {float(rule(real_margins, 0.1)):.2f}")
-
-
-real_margins = torch.as_tensor(-np.log(extra))
-if strength_for(real_margins, 1.0) is not None:
-    check_strength(strength_for)
+check.strength_for(strength_for)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1273,6 +1244,7 @@ if strength_for(real_margins, 1.0) is not None:
 #
 # The tenth has weight $n/10 + \beta E_{\mathrm{tenth}}$, all clips have $n + \beta E$: set the one to half of the
 # other. If the tenth holds less than half of the extra weight $E$, no $\beta$ is enough; only a smaller $\tau$ is.
+# Ask it about the training clips of this chapter: `strength_for(torch.as_tensor(-np.log(extra)), 1.0)`.
 # </details>
 
 # %% [markdown]

@@ -811,30 +811,22 @@ print(f"person {hardest}: {lost_clips} mistakes, {share_top:.0f} % of them of th
 # %% [markdown]
 # ## Exercise 1: the luck of the last
 #
+# *10 minutes, medium.*
+#
 # Suppose `people` people are *exactly alike*: each clip is recognised with probability `share`. Everybody has
 # `clips` clips. Write `worst_by_luck(share, people, clips, generator)`: the accuracy of the worst of them,
-# on average. (Draw a few thousand crowds.) How much of the worst person above may be luck?
+# on average. (Draw a few thousand crowds with a NumPy generator.) How much of the worst person above may be
+# luck?
 
 # %%
-worst_by_luck = None  # your function of share, people, clips and a NumPy generator
+def worst_by_luck(share, people, clips, generator):
+    ...
 
 
 # %%
-def check_luck(answer):
-    from scipy import stats
+from piumar_lib.course import check
 
-    for share, people, clips in ((0.8, 20, 40), (0.5, 5, 10), (0.9, 100, 30)):
-        k = np.arange(clips)
-        exact = (stats.binom.sf(k, clips, share) ** people).sum() / clips  # E[min] = sum_k P(min > k)
-        found = answer(share, people, clips, np.random.default_rng(seed))
-        assert abs(found - exact) < 0.01, f"{people} people of {clips} clips: expected about {exact:.2f}"
-    lucky = answer(np.mean(list(before.values())), 20, 40, np.random.default_rng(seed))
-    print(f"right: 20 people all as good as the mean would have a worst one of {100 * lucky:.0f} %; "
-          f"the worst here has {100 * min(before.values()):.0f} %")
-
-
-if worst_by_luck is not None:
-    check_luck(worst_by_luck)
+check.worst_by_luck(worst_by_luck)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -842,40 +834,28 @@ if worst_by_luck is not None:
 # ```python
 # def worst_by_luck(share, people, clips, generator):
 #     return generator.binomial(clips, share, (4000, people)).min(1).mean() / clips
-#
-# check_luck(worst_by_luck)
 # ```
-# </details>
 #
+# Ask it about the people above: `worst_by_luck(np.mean(list(before.values())), 20, 40,
+# np.random.default_rng(0))`, beside `min(before.values())`. What luck does not explain is the person.
+# </details>
+
+# %% [markdown]
 # ## Exercise 2: manner or habit?
+#
+# *10 minutes, easy.*
 #
 # Somebody may be badly recognised because of *how* they move, or because they do the difficult actions more
 # often. Write `balanced(correct, y)`: the mean over actions (those that occur) of the share of right clips. It
-# does not depend on how often somebody does what. Then ask it of the worst person.
+# does not depend on how often somebody does what.
 
 # %%
-balanced = None  # your function of boolean correct (clips,) and classes y (clips,)
+def balanced(correct, y):
+    ...
 
 
 # %%
-def check_balanced(answer):
-    from sklearn.metrics import balanced_accuracy_score
-
-    rng = np.random.default_rng(seed)
-    y, said = rng.choice([0, 1, 3, 7], size=(2, 200), p=[0.7, 0.1, 0.1, 0.1])
-    expected = balanced_accuracy_score(y, said)
-    assert np.isclose(answer(said == y, y), expected), "scikit-learn disagrees"
-    assert np.isclose(answer(np.repeat(said == y, 3), np.repeat(y, 3)), expected), "more of the same"
-    often = np.concatenate([np.arange(200), np.repeat(np.flatnonzero(y == 3), 9)])
-    assert np.isclose(answer((said == y)[often], y[often]), expected), "habits should not matter"
-    mine = unseen.person == here[0]
-    correct = predict(models[first, "PIUmr"], unseen, device=run.device).argmax(1) == unseen.y
-    print(f"right: worst person {100 * correct[mine].mean():.0f} % of clips, "
-          f"{100 * answer(correct[mine], unseen.y[mine]):.0f} % balanced over the actions")
-
-
-if balanced is not None:
-    check_balanced(balanced)
+check.balanced(balanced)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -883,9 +863,10 @@ if balanced is not None:
 # ```python
 # def balanced(correct, y):
 #     return np.mean([correct[y == k].mean() for k in np.unique(y)])
-#
-# check_balanced(balanced)
 # ```
+#
+# Where this is much higher than the plain share of right clips, it is the habits; where it is as low, it is
+# the manner.
 # </details>
 
 # %% [markdown]

@@ -915,37 +915,21 @@ draw_people("synthetic", "TFAM")
 # %% [markdown]
 # ## Exercise 1: clips are not people
 #
-# Write `clip_interval(right, clips)`: the interval of the accuracy over *all clips together*, by drawing
-# clips with replacement. `right` and `clips` hold each person's counts, shape `(people,)`. (Drawing `N`
-# clips of which a share `q` is right gives a binomial number of right ones.) How does its width compare
-# with the interval over people?
+# *15 minutes, medium.*
+#
+# Write `clip_interval(right, clips)`: the interval (low, high) of the accuracy over *all clips together*, by
+# drawing clips with replacement. `right` and `clips` hold each person's counts, shape `(people,)`. (Drawing
+# `N` clips of which a share `q` is right gives a binomial number of right ones.)
 
 # %%
-clip_interval = None  # your function of right and clips, returns (low, high)
+def clip_interval(right, clips):
+    ...
 
 
 # %%
-def check_clips(answer):
-    def width(pair):
-        return pair[1] - pair[0]
+from piumar_lib.course import check
 
-    generator = np.random.default_rng(seed)
-    clips = np.full(10, 200)
-    for spread in (0.0, 0.15):
-        share = np.clip(0.8 + spread * generator.standard_normal(10), 0.05, 0.98)
-        right = generator.binomial(clips, share)
-        q, total = right.sum() / clips.sum(), clips.sum()
-        theory = 2 * 1.96 * np.sqrt(q * (1 - q) / total)
-        ours = width(answer(right, clips))
-        assert 0.85 * theory < ours < 1.15 * theory, "the width should be that of a binomial share"
-        ratio = width(metrics.bootstrap_interval(right / clips)) / ours
-        print(f"people differ by {spread:.2f}: over people {ratio:.1f} times as wide as over clips")
-    assert ratio > 1.5, "where people differ, clips should give too narrow an interval"
-    print("right: treating clips as independent claims to know more than one does")
-
-
-if clip_interval is not None:
-    check_clips(clip_interval)
+check.clip_interval(clip_interval)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -956,8 +940,11 @@ if clip_interval is not None:
 #     total, share = clips.sum(), right.sum() / clips.sum()
 #     means = generator.binomial(total, share, draws) / total
 #     return tuple(np.quantile(means, [0.025, 0.975]))
+# ```
 #
-# check_clips(clip_interval)
+# Compare it with the interval over people, which is several times as wide where people differ:
+#
+# ```python
 # real = [r for r in records["spar-repetitions"] if (r["method"], r["seed"]) == ("ERM", 0)]
 # right, clips = np.array([pair for r in real for pair in r["people"].values()]).T
 # print(clip_interval(right, clips), metrics.bootstrap_interval(right / clips))
@@ -967,28 +954,20 @@ if clip_interval is not None:
 # %% [markdown]
 # ## Exercise 2: Holm's correction by hand
 #
+# *15 minutes, medium.*
+#
 # Sort the $m$ p values. Multiply the smallest by $m$, the next by $m - 1$, and so on; none may be smaller
 # than the one before it, none above 1. Write `holm_by_hand(p)`, which returns the corrected values in
-# the order of `p`. The check knows a second definition: a hypothesis falls if *every* set of hypotheses
-# that contains it falls by Bonferroni's rule.
+# the order of `p`. (The check knows a second definition: a hypothesis falls if *every* set of hypotheses
+# that contains it falls by Bonferroni's rule.)
 
 # %%
-holm_by_hand = None  # your function of an array of p values
+def holm_by_hand(p):
+    ...
 
 
 # %%
-def check_holm(answer):
-    generator = np.random.default_rng(seed)
-    for m in (1, 2, 5, 7):
-        p = generator.uniform(size=m) ** 3
-        sets = [s for k in range(1, m + 1) for s in itertools.combinations(range(m), k)]
-        closed = [max(min(1, len(s) * min(p[list(s)])) for s in sets if j in s) for j in range(m)]
-        assert np.allclose(answer(p), closed), f"{m} hypotheses: another value expected"
-    print("right: the same as testing every set of hypotheses")
-
-
-if holm_by_hand is not None:
-    check_holm(holm_by_hand)
+check.holm_by_hand(holm_by_hand)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1001,37 +980,28 @@ if holm_by_hand is not None:
 #         before = max(before, min(1.0, (len(p) - step) * p[k]))
 #         corrected[k] = before
 #     return corrected
-#
-# check_holm(holm_by_hand)
 # ```
+#
+# It never rejects less than Bonferroni's rule, and asks for nothing more.
 # </details>
 
 # %% [markdown]
 # ## Exercise 3: the best of many
 #
+# *10 minutes, medium.*
+#
 # Suppose $m$ methods are all exactly as good as ERM; on `people` people each differs from it by noise
 # alone, with standard deviation `spread` a person. Write `best_gain(m, people, spread, generator)`: the mean
-# gain of the method that looks best, averaged over many draws. What does it take to look two points
-# better than ERM?
+# gain of the method that looks best, averaged over many draws of a NumPy generator. What does it take to
+# look two points better than ERM?
 
 # %%
-best_gain = None  # your function of m, people, spread and a NumPy generator
+def best_gain(m, people, spread, generator):
+    ...
 
 
 # %%
-def check_best(answer):
-    def gain(m, people=10, spread=5.0):
-        return answer(m, people, spread, np.random.default_rng(seed))
-
-    assert abs(gain(1)) < 0.15, "a single method gains nothing on average"
-    assert gain(2) < gain(8) < gain(32), "the more methods, the better the best one looks"
-    assert np.isclose(gain(2), 5 / np.sqrt(10 * np.pi), rtol=0.1), "for 2 it is spread / sqrt(people pi)"
-    assert np.isclose(gain(16, people=40), gain(16) / 2, rtol=0.1), "four times the people, half of it"
-    print(f"right: of 26 equal methods the best looks {gain(26):.1f} points better")
-
-
-if best_gain is not None:
-    check_best(best_gain)
+check.best_gain(best_gain)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
@@ -1040,9 +1010,9 @@ if best_gain is not None:
 # def best_gain(m, people, spread, generator, draws=4000):
 #     means = generator.normal(0, spread / np.sqrt(people), (draws, m))
 #     return means.max(1).mean()
-#
-# check_best(best_gain)
 # ```
+#
+# With ten people who differ by five points each, the best of 26 equal methods looks three points better.
 # </details>
 
 # %% [markdown]
