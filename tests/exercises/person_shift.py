@@ -72,11 +72,13 @@ ANSWERS = {
         {
             "variance": lambda *args: _right(*args) ** 2,
             "independent": lambda mean, between, people, clips: np.sqrt(
-                mean * (1 - mean) / people / clips),
+                mean * (1 - mean) / people / clips
+            ),
             "few clips": lambda mean, between, people, clips: between / np.sqrt(people),
             "one person's score": lambda *args: _right(*args) * np.sqrt(args[2]),
             "twice": lambda mean, between, people, clips: np.sqrt(
-                (between**2 + mean * (1 - mean) / clips) / people),
+                (between**2 + mean * (1 - mean) / clips) / people
+            ),
             "simulation says": lambda *args: 1.2 * _right(*args),
         },
     ),

@@ -45,11 +45,14 @@ def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[[Any],
     return checked
 
 
-def judge(checked: Callable, answer: Any) -> tuple[str, str]:
-    """Return the verdict on an answer, "right", "not yet" or "unsolved", and the line that says it."""
+def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None) -> tuple[str, str]:
+    """Return the verdict on an answer, "right", "not yet" or "unsolved", and the line that says it.
+
+    Fresh inputs are drawn each time, unless ``rng`` is given.
+    """
     name = checked.__name__
     try:
-        praise = checked.examine(_asked(answer), np.random.default_rng())  # type: ignore[attr-defined]
+        praise = checked.examine(_asked(answer), rng or np.random.default_rng())  # type: ignore
     except Unsolved:
         return "unsolved", (
             f"{name} has no answer yet. Fill in the cell above and run both again; "

@@ -21,24 +21,29 @@ def fuse(answer: Callable, rng: np.random.Generator) -> str:
         a, b = torch.as_tensor(rng.normal(size=(2, 7, 5)))
         weight, bias = rng.uniform(1, 3), rng.uniform(-1, 1)
         given = torch.as_tensor(answer(a.clone(), b.clone(), weight, bias))
-        require(given.shape == a.shape, f"the shape is {tuple(given.shape)} instead of {tuple(a.shape)}.")
+        require(
+            given.shape == a.shape, f"the shape is {tuple(given.shape)} instead of {tuple(a.shape)}."
+        )
         cosine = torch.nn.functional.cosine_similarity(a, b)
         over_clips = torch.nn.functional.cosine_similarity(a, b, dim=0)
         mean, least, most = (a + b) / 2, torch.minimum(a, b), torch.maximum(a, b)
 
-        def mixed(s: torch.Tensor, shut: torch.Tensor, m=mean) -> torch.Tensor:
+        def mixed(s: torch.Tensor, shut: torch.Tensor, m: torch.Tensor = mean) -> torch.Tensor:
             return s * m + (1 - s) * shut
 
         g = (weight * cosine + bias).sigmoid()[:, None]
         misconceptions = {
             "open and shut are exchanged: agreement should let the mean through.": mixed(1 - g, least),
             "a shut gate lets the minimum through, not the maximum.": mixed(g, most),
-            "the similarity is one over clips; it should be taken over the channels of each clip.":
-                mixed((weight * over_clips + bias).sigmoid()[None], least),
-            "an inner product grows with the size of the views; a cosine does not.":
-                mixed((weight * (a * b).sum(-1) + bias).sigmoid()[:, None], least),
-            "the gate is not in (0, 1): where is the sigmoid?":
-                mixed((weight * cosine + bias)[:, None], least),
+            "the similarity is one over clips; take it over the channels of each clip.": mixed(
+                (weight * over_clips + bias).sigmoid()[None], least
+            ),
+            "an inner product grows with the size of the views; a cosine does not.": mixed(
+                (weight * (a * b).sum(-1) + bias).sigmoid()[:, None], least
+            ),
+            "the gate is not in (0, 1): where is the sigmoid?": mixed(
+                (weight * cosine + bias)[:, None], least
+            ),
             "two views are summed where their mean is asked for.": mixed(g, least, a + b),
             "weight and bias have no effect.": mixed(cosine.sigmoid()[:, None], least),
         }
@@ -66,17 +71,25 @@ def consistency(answer: Callable, rng: np.random.Generator) -> str:
         misconceptions = {
             "these are bits; nats are asked for, the natural logarithm.": right / np.log(2),
             "this is the root, Jensen-Shannon's distance; asked is the divergence.": right**0.5,
-            "this compares one prediction with the other; both are to be compared with their average.": kl,
+            "this compares one prediction with the other; compare both with their average.": kl,
             "this adds the two divergences; asked is their mean.": 2 * right,
             "a divergence is never negative; the sign is wrong.": -right,
-            "both directions to each other is Jeffreys' divergence; compare with the average instead.":
-                (kl + (q * (q / p).log()).sum(1)) / 2,
+            "both directions to each other is Jeffreys' divergence; compare with the average instead.": (
+                kl + (q * (q / p).log()).sum(1)
+            )
+            / 2,
         }
         for words, value in misconceptions.items():
             require(not torch.allclose(given, value), words)
         require(torch.allclose(given, right), "SciPy gives other values.")
     sure = torch.eye(4, dtype=torch.float64)
     edge = torch.as_tensor(answer(sure[:2], sure[2:]))
-    require(bool(edge.isfinite().all()), "a class that is ruled out makes it infinite or undefined: 0 log 0 is 0.")
-    require(torch.allclose(edge, torch.full_like(edge, np.log(2))), "without a common class it should be log 2.")
+    require(
+        bool(edge.isfinite().all()),
+        "a class that is ruled out makes it infinite or undefined: 0 log 0 is 0.",
+    )
+    require(
+        torch.allclose(edge, torch.full_like(edge, np.log(2))),
+        "without a common class it should be log 2.",
+    )
     return "SciPy agrees; it is at most log 2 = 0.693, for predictions without a common class."

@@ -30,7 +30,9 @@ def training_hours(hours: Callable, rng: np.random.Generator) -> str:
         }
         for words, value in misconceptions.items():
             require(not np.isclose(given, value, rtol=1e-6), words)
-        require(np.isclose(given, 3 * forward, rtol=1e-6),
-                f"for {clips} clips, {epochs} epochs, {flops:.1e} FLOPs a clip, a peak of {peak:.1e} and "
-                f"utilisation {used:.2f} it says {given:.3g} hours, which is not right.")
+        require(
+            np.isclose(given, 3 * forward, rtol=1e-6),
+            f"for {clips} clips, {epochs} epochs, {flops:.1e} FLOPs a clip, a peak of {peak:.1e} and "
+            f"utilisation {used:.2f} it says {given:.3g} hours, which is not right.",
+        )
     return "three times the forward pass, divided by what the device really does."

@@ -17,19 +17,27 @@ def split_people(split: Callable, rng: np.random.Generator) -> str:
         person = rng.permutation(np.repeat(ids, rng.integers(1, 30, len(ids))))
         share = rng.uniform(0.1, 0.6)
         test = np.asarray(split(person.copy(), share, seed))
-        require(test.shape == person.shape and test.dtype == bool,
-                f"give one True or False for each of the {len(person)} clips; this is {test.dtype}, "
-                f"shape {test.shape}.")
+        require(
+            test.shape == person.shape and test.dtype == bool,
+            f"give one True or False for each of the {len(person)} clips; this is {test.dtype}, "
+            f"shape {test.shape}.",
+        )
         tested = set(person[test])
         both = tested & set(person[~test])
-        require(not both, f"somebody is on both sides: {len(both)} people have clips in training and in "
-                          "testing.")
+        require(
+            not both,
+            f"somebody is on both sides: {len(both)} people have clips in training and in testing.",
+        )
         wanted = max(1, round(share * len(ids)))
-        require(len(tested) == wanted,
-                f"{len(tested)} of {len(ids)} people are tested instead of {wanted}; the share of "
-                f"{share:.2f} is one of people, however many clips they have.")
-        require(np.array_equal(test, split(person.copy(), share, seed)),
-                "the same seed must draw the same people.")
+        require(
+            len(tested) == wanted,
+            f"{len(tested)} of {len(ids)} people are tested instead of {wanted}; the share of "
+            f"{share:.2f} is one of people, however many clips they have.",
+        )
+        require(
+            np.array_equal(test, split(person.copy(), share, seed)),
+            "the same seed must draw the same people.",
+        )
     person = np.repeat(np.arange(30), 3)
     draws = [frozenset(person[split(person, 0.5, seed)]) for seed in range(20)]
     require(len(set(draws)) > 1, "another seed must draw other people.")
@@ -49,18 +57,22 @@ def standard_error(error: Callable, rng: np.random.Generator) -> str:
         right = np.sqrt((between**2 + within / clips) / people)
         misconceptions = {
             "this is a variance; a standard error has the unit of the accuracy itself.": right**2,
-            "all clips count as independent, but those of one person share that person's accuracy.":
-                np.sqrt(mean * (1 - mean) / (people * clips)),
-            "a person's accuracy is not known: it is measured on few clips, too.":
-                between / np.sqrt(people),
-            "this is how much one person's score varies; asked is the mean over all of them.":
-                right * np.sqrt(people),
-            "the spread between people is counted twice: mean (1 - mean) holds it already.":
-                np.sqrt((between**2 + mean * (1 - mean) / clips) / people),
+            "all clips count as independent, but one person's clips share an accuracy.": np.sqrt(
+                mean * (1 - mean) / (people * clips)
+            ),
+            "a person's accuracy is not known: it is measured on few clips, too.": between
+            / np.sqrt(people),
+            "this is how much one person's score varies; asked is the mean over all of them.": right
+            * np.sqrt(people),
+            "the spread between people is counted twice: mean (1 - mean) holds it already.": np.sqrt(
+                (between**2 + mean * (1 - mean) / clips) / people
+            ),
         }
         for words, value in misconceptions.items():
             require(not np.isclose(given, value, rtol=1e-6), words)
-        require(abs(given / simulated - 1) < 0.05,
-                f"for {people} people with {clips} clips it says {given:.4f}, but simulation says "
-                f"{simulated:.4f}.")
+        require(
+            abs(given / simulated - 1) < 0.05,
+            f"for {people} people with {clips} clips it says {given:.4f}, but simulation says "
+            f"{simulated:.4f}.",
+        )
     return "it agrees with 20,000 simulated studies of people drawn at random."

@@ -17,16 +17,22 @@ def worst_by_luck(answer: Callable, rng: np.random.Generator) -> str:
     for share, people, clips in ((0.8, 20, 40), (0.5, 5, 10), (0.9, 100, 30)):
         k = np.arange(clips)
         exact = (stats.binom.sf(k, clips, share) ** people).sum() / clips  # E[min] = sum_k P(min > k)
-        best = 1 - ((stats.binom.cdf(k, clips, share)) ** people).sum() / clips
-        best = 1 - (1 - best) if people == 1 else 1 - best if False else (clips - (
-            stats.binom.cdf(k, clips, share) ** people).sum()) / clips
+        best = (1 - stats.binom.cdf(k, clips, share) ** people).sum() / clips
         found = float(answer(share, people, clips, np.random.default_rng(rng.integers(2**31))))
-        require(not np.isclose(found, exact * clips, rtol=0.05), "this counts clips; asked is an accuracy.")
+        require(
+            not np.isclose(found, exact * clips, rtol=0.05), "this counts clips; asked is an accuracy."
+        )
         require(abs(found - best) > 0.01, "this is the best person; asked is the worst.")
         require(abs(found - share) > 0.01, "this is the mean person, whom luck does not touch.")
-        require(found > 0.02, "this is the worst of all draws ever made; asked is the worst of a crowd, on average.")
-        require(abs(found - exact) < 0.012, f"{people} people of {clips} clips at {share}: {found:.3f}, but about "
-                                            f"{exact:.3f} is expected.")
+        require(
+            found > 0.02,
+            "this is the worst of all draws ever made; asked is the worst of a crowd, on average.",
+        )
+        require(
+            abs(found - exact) < 0.012,
+            f"{people} people of {clips} clips at {share}: {found:.3f}, but about "
+            f"{exact:.3f} is expected.",
+        )
     return "equal people are told apart by luck alone."
 
 
@@ -43,16 +49,20 @@ def balanced(answer: Callable, rng: np.random.Generator) -> str:
         shares = [correct[y == k].mean() for k in (0, 1, 3, 7)]
         misconceptions = {
             "this is the plain share of right clips: frequent actions count more.": correct.mean(),
-            "actions that nobody did count as wrong; only those that occur should count.":
-                np.sum(shares) / 8,
+            "actions that nobody did count as wrong; only those that occur should count.": np.sum(shares)
+            / 8,
             "this adds the actions up; asked is their mean.": np.sum(shares),
-            "this divides each action's right clips by all clips.": np.mean([
-                (correct & (y == k)).mean() for k in (0, 1, 3, 7)]),
+            "this divides each action's right clips by all clips.": np.mean(
+                [(correct & (y == k)).mean() for k in (0, 1, 3, 7)]
+            ),
             "this is the worst action; asked is the mean over all of them.": np.min(shares),
         }
         for words, value in misconceptions.items():
             require(not np.isclose(given, value), words)
         require(np.isclose(given, right), f"{given:.3f}, but scikit-learn says {right:.3f}.")
         often = np.concatenate([np.arange(200), np.repeat(np.flatnonzero(y == 3), 9)])
-        require(np.isclose(answer(correct[often], y[often]), right), "doing an action more often should not matter.")
+        require(
+            np.isclose(answer(correct[often], y[often]), right),
+            "doing an action more often should not matter.",
+        )
     return "scikit-learn agrees, and doing an action more often changes nothing."

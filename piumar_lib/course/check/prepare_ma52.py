@@ -13,30 +13,38 @@ from piumar_lib.course.check.base import check, require
 def shared_people(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(train, val)``: the share of val clips whose person is in train, too."""
     for _ in range(5):
-        who, session = rng.integers(1, 60, 400), rng.integers(1, 5, 400)
-        names = [f"{p:04d}_{s:02d}_{k % 37:04d}.mp4" for k, (p, s) in enumerate(zip(who, session, strict=True))]
-        train, val = names[:100], names[100:]
-        right = np.isin(who[100:], who[:100]).mean()
+        who, session = rng.integers(1, 200, 1000), rng.integers(1, 5, 1000)
+        names = [
+            f"{p:04d}_{s:02d}_{k % 400:04d}.mp4"
+            for k, (p, s) in enumerate(zip(who, session, strict=True))
+        ]
+        train, val = names[:200], names[200:]
+        right = np.isin(who[200:], who[:200]).mean()
         given = float(answer(list(train), list(val)))
         sessions = {name[:7] for name in train}
         numbers = {name[8:12] for name in train}
         misconceptions = {
-            "this is a share of people; asked is one of clips, which is what an accuracy averages over.":
-                np.isin(np.unique(who[100:]), who[:100]).mean(),
-            "this looks from train to val; asked is the share of val clips.":
-                np.isin(who[:100], who[100:]).mean(),
-            "this compares whole sessions; a person has several.":
-                np.mean([name[:7] in sessions for name in val]),
-            "this compares file names; none stands in both lists, people do.":
-                np.mean([name in set(train) for name in val]),
-            "this compares the numbers of clips; the person comes first in a name.":
-                np.mean([name[8:12] in numbers for name in val]),
+            "this is a share of people; asked is one of clips, as in an accuracy.": np.isin(
+                np.unique(who[200:]), who[:200]
+            ).mean(),
+            "this looks from train to val; asked is the share of val clips.": np.isin(
+                who[:200], who[200:]
+            ).mean(),
+            "this compares whole sessions; a person has several.": np.mean(
+                [name[:7] in sessions for name in val]
+            ),
+            "this compares file names; none stands in both lists, people do.": np.mean(
+                [name in set(train) for name in val]
+            ),
+            "this compares the numbers of clips; the person comes first in a name.": np.mean(
+                [name[8:12] in numbers for name in val]
+            ),
             "this is the number of clips; asked is a share.": right * len(val),
             "this is the share of clips of people who are *not* in train.": 1 - right,
         }
         for words, value in misconceptions.items():
             require(not np.isclose(given, value) or np.isclose(value, right), words)
+        two = float(answer(["0001_01_0001.mp4"], ["0011_01_0001.mp4"]))
+        require(two == 0, "0001 and 0011 are two people.")
         require(np.isclose(given, right), f"{given:.3f}, but {right:.3f} is expected.")
-    two = float(answer(["0001_01_0001.mp4"], ["0011_01_0001.mp4"]))
-    require(two == 0, "0001 and 0011 are two people.")
     return "a clip counts as leaked as soon as its person is known."

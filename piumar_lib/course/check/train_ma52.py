@@ -15,19 +15,27 @@ def optimism(answer: Callable, rng: np.random.Generator) -> str:
     for _ in range(5):
         curves = rng.uniform(0, 1, (int(rng.integers(3, 9)), int(rng.integers(10, 30))))
         given = np.asarray(answer(curves.copy()), float)
-        require(given.shape == (), f"asked is one number, the mean over runs; this has shape {given.shape}.")
+        require(
+            given.shape == (), f"asked is one number, the mean over runs; this has shape {given.shape}."
+        )
         best, last = curves.max(1), curves[:, -1]
         misconceptions = {
             "this is the best epoch itself; asked is how much better it is than the last.": best.mean(),
             "this compares with the first epoch; asked is the last.": (best - curves[:, 0]).mean(),
-            "the largest value is taken over runs, for each epoch; every run has a best epoch of its own.":
-                (curves.max(0) - curves[-1]).mean(),
-            "this picks one best value of all runs; every run has one of its own.":
-                (curves.max() - last).mean(),
-            "this compares with the run's mean, not with its last epoch.": (best - curves.mean(1)).mean(),
+            "this is the best over runs, for each epoch; a run has a best epoch of its own.": (
+                curves.max(0) - curves[-1]
+            ).mean(),
+            "this picks one best value of all runs; every run has one of its own.": (
+                curves.max() - last
+            ).mean(),
+            "this compares with the run's mean, not with its last epoch.": (
+                best - curves.mean(1)
+            ).mean(),
             "the sign is wrong: the best epoch is never worse than the last.": (last - best).mean(),
-            "this is the epoch that is best on average over runs; each run picks its own.":
-                curves.mean(0).max() - last.mean(),
+            "this is the epoch that is best on average over runs; each run picks its own.": curves.mean(
+                0
+            ).max()
+            - last.mean(),
             "this is a sum over runs; asked is their mean.": (best - last).sum(),
         }
         for words, value in misconceptions.items():

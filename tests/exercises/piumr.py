@@ -1,0 +1,49 @@
+"""Answers to the exercises of chapter 08."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from exercises import Answers
+
+
+def clip_by_clip(share, people, clips, generator):
+    crowds = generator.random((3000, people, clips)) < share if people * clips <= 1000 else None
+    if crowds is None:
+        crowds = np.stack([generator.random((people, clips)) < share for _ in range(2000)])
+    return crowds.mean(2).min(1).mean()
+
+
+def _draw(share, people, clips, generator):
+    return generator.binomial(clips, share, (4000, people)) / clips
+
+
+ANSWERS = {
+    "worst_by_luck": Answers(
+        clip_by_clip,
+        {
+            "counts clips": lambda s, p, c, g: c * _draw(s, p, c, g).min(1).mean(),
+            "best person": lambda s, p, c, g: _draw(s, p, c, g).max(1).mean(),
+            "mean person": lambda s, p, c, g: _draw(s, p, c, g).mean(1).mean(),
+            "is expected": lambda s, p, c, g: _draw(s, p, c, g).min(),
+            "about": lambda s, p, c, g: np.quantile(_draw(s, p, c, g), 0.05, axis=1).mean() + 0.02,
+        },
+    ),
+    "balanced": Answers(
+        lambda correct, y: sum(correct[y == k].sum() / (y == k).sum() for k in set(y)) / len(set(y)),
+        {
+            "plain share": lambda correct, y: correct.mean(),
+            "nobody did": lambda correct, y: (
+                sum(correct[y == k].mean() for k in range(8) if (y == k).any()) / 8
+            ),
+            "adds the actions": lambda correct, y: sum(correct[y == k].mean() for k in np.unique(y)),
+            "by all clips": lambda correct, y: np.mean(
+                [(correct & (y == k)).mean() for k in np.unique(y)]
+            ),
+            "worst action": lambda correct, y: min(correct[y == k].mean() for k in np.unique(y)),
+            "scikit-learn says": lambda correct, y: np.median(
+                [correct[y == k].mean() for k in np.unique(y)]
+            ),
+        },
+    ),
+}

@@ -1,0 +1,90 @@
+"""Answers to the exercises of chapter 04."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from exercises import Answers
+
+
+def swap_with_numpy(x, other):
+    mine, yours = np.fft.rfft(x.numpy(), axis=1), np.fft.rfft(other.numpy(), axis=1)
+    turned = np.abs(yours) * np.exp(1j * np.angle(mine))
+    return torch.as_tensor(np.fft.irfft(turned, x.shape[1], axis=1))
+
+
+def swap_over(x, other, dim, length=None):
+    mine, yours = torch.fft.rfft(x, dim=dim), torch.fft.rfft(other, dim=dim)
+    return torch.fft.irfft(torch.polar(yours.abs(), mine.angle()), length, dim=dim)
+
+
+def swap_real_parts(x, other):
+    mine, yours = torch.fft.rfft(x, dim=1), torch.fft.rfft(other, dim=1)
+    return torch.fft.irfft(torch.complex(yours.real, mine.imag), x.shape[1], dim=1)
+
+
+def swap_size_alone(x, other):
+    return x * other.norm(dim=1, keepdim=True) / x.norm(dim=1, keepdim=True)
+
+
+def from_a_covariance(clips, frequencies, channels):
+    place = torch.arange(frequencies)
+    covariance = 0.6 ** (place[:, None] - place).abs()
+    root = torch.linalg.cholesky(covariance)
+    return (root @ torch.randn(clips, frequencies, channels)).float()
+
+
+def _walk(shape, r, weight):
+    eps = torch.randn(*shape)
+    for k in range(1, shape[1]):
+        eps[:, k] = r * eps[:, k - 1] + weight * eps[:, k]
+    return eps
+
+
+def smoothed(clips, frequencies, channels):
+    eps = torch.randn(clips, frequencies + 2, channels)
+    return (eps[:, :-2] + eps[:, 1:-1] + eps[:, 2:]) / 3
+
+
+def sum_of_two(clips, frequencies, channels):
+    eps = torch.randn(clips, frequencies + 1, channels)
+    return eps[:, :-1] + eps[:, 1:]
+
+
+def smoothed_with_short_ends(clips, frequencies, channels):
+    eps = torch.randn(clips, frequencies, channels)
+    padded = torch.nn.functional.pad(eps, (0, 0, 1, 1))
+    return (padded[:, :-2] + padded[:, 1:-1] + padded[:, 2:]) / 3**0.5
+
+
+ANSWERS = {
+    "swap_amplitude": Answers(
+        swap_with_numpy,
+        {
+            "over channels": lambda x, other: swap_over(x, other, 2, x.shape[2]),
+            "number of frames": lambda x, other: swap_over(x, other, 1),
+            "phases are not": lambda x, other: other.flip(1),
+            "still one's own": lambda x, other: swap_over(other, x, 1, x.shape[1]),
+            "other clip, timing and all": lambda x, other: other,
+            "at every frequency": swap_size_alone,
+            "not the other's at": swap_real_parts,
+            "complex": lambda x, other: torch.polar(
+                torch.fft.fft(other, dim=1).abs(), torch.fft.fft(x, dim=1).angle()
+            ),
+        },
+    ),
+    "smooth_noise": Answers(
+        from_a_covariance,
+        {
+            "are correlated by": lambda n, k, c: torch.randn(n, k, c),
+            "shrinks": smoothed,
+            "at the ends": smoothed_with_short_ends,
+            "more than its parts": sum_of_two,
+            "grows": lambda n, k, c: torch.randn(n, k, c).cumsum(1),
+            "move as one": lambda n, k, c: torch.randn(n, 1, c).expand(n, k, c),
+            "wrong neighbours": lambda n, k, c: _walk((n, k, 1), 0.7, 0.51**0.5).expand(n, k, c),
+            "clips are correlated": lambda n, k, c: _walk((k, n, c), 0.7, 0.51**0.5).transpose(0, 1),
+        },
+    ),
+}
