@@ -53,9 +53,9 @@ def smooth_noise(answer: Callable, rng: np.random.Generator) -> str:
     require(
         variance[-1].max() < 1.5, "the variance grows with the frequency: what is added must be weighed."
     )
-    require(eps.mean(0).abs().max() < 6 / n**0.5, "the mean should be 0 at every frequency.")
     clips = (eps[1:] * eps[:-1]).mean() / (eps.square().mean() + 1e-9)
     require(abs(clips) < 0.1, "clips are correlated: each should have noise of its own.")
+    require(eps.mean(0).abs().max() < 6 / n**0.5, "the mean should be 0 at every frequency.")
     require(variance.mean() > 0.8, "smoothing shrinks the variance: it should be 1.")
     require(
         (variance - 1).abs().max() < bound,

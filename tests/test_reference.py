@@ -1,0 +1,145 @@
+"""The book's reference pages, glossary and cheat sheet, agree with chapters, library and tests."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from piumar_lib.course.chapters import list_chapters, to_notebook
+from piumar_lib.course.ledger import find_sections, find_used, read_ledger, render_cheat_sheet, resolve
+from piumar_lib.course.links import to_slug
+from piumar_lib.course.markup import render_markdown
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = {chapter: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}
+ROWS = [(c, row) for c, notebook in NOTEBOOKS.items() for row in read_ledger(notebook, c.stem)]
+METHOD = ("transport", "spectrum", "tfam", "dro", "girl")
+ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n\[(\d\d) · (.+)\]\(([\w.]+)\.ipynb#(.+)\)$", re.M)
+GLOSSARY = (ROOT / "notebooks/glossary.md").read_text(encoding="utf-8")
+ENTRIES = ENTRY.findall(GLOSSARY)
+
+
+def texts_by_anchor(stem):
+    """Text and code of each section of a chapter, by the anchor of its heading."""
+    notebook = next(n for chapter, n in NOTEBOOKS.items() if chapter.stem == stem)
+    anchor, found = "", {}
+    for cell in notebook.cells:
+        parts = re.split(r"^(##+ .+)$", cell.source, flags=re.M) if cell.cell_type == "markdown" else [
+            cell.source
+        ]
+        for part in parts:
+            if part.startswith("##"):
+                anchor = to_slug(part.lstrip("# "))
+            found[anchor] = found.get(anchor, "") + "\n" + part
+    return found
+
+
+# Glossary
+
+
+def test_glossary_is_complete_and_sorted():
+    terms = [entry[0] for entry in ENTRIES]
+    assert len(terms) == GLOSSARY.count("\n## ") >= 40, "an entry is not: term, words, link"
+    assert terms == sorted(set(terms), key=str.lower)
+    assert render_markdown(GLOSSARY)
+
+
+@pytest.mark.parametrize("entry", ENTRIES, ids=lambda entry: entry[0])
+def test_glossary_links_to_a_section_that_holds_the_term(entry):
+    term, words, number, heading, stem, anchor = entry
+    assert stem.startswith(number) and to_slug(heading) == anchor
+    sections = texts_by_anchor(stem)
+    assert anchor in sections, f"{stem} has no section {heading!r}"
+    text = " ".join(sections[anchor].lower().split())
+    assert term.lower() in text, f"section {heading!r} of {stem} does not hold {term!r}"
+    assert 20 < len(words) < 400
+
+
+# Paper ledgers and cheat sheet
+
+
+@pytest.mark.parametrize("chapter", list(NOTEBOOKS)[1:], ids=lambda chapter: chapter.stem)
+def test_every_chapter_has_a_ledger(chapter):
+    assert [row for c, row in ROWS if c == chapter], "columns: ..., library, test, our choice"
+
+
+@pytest.mark.parametrize(("chapter", "row"), ROWS, ids=lambda part: getattr(part, "here", None))
+def test_ledger_names_what_exists(chapter, row):
+    assert row.said and row.here and row.library and row.tests
+    for symbol in row.library:
+        resolve(symbol)
+    names = [re.sub(r"[(\[].*", "", symbol).split(".")[-1] for symbol in row.library]
+    for test in row.tests:
+        text = (ROOT / "tests" / test).read_text(encoding="utf-8")
+        # Some symbols are tested through others, but a file that names none tests something else.
+        assert any(re.search(rf"\b{name}\b", text) for name in names), f"{test} names no {names}"
+
+
+@pytest.mark.parametrize("name", METHOD)
+def test_every_public_symbol_of_the_method_is_in_a_ledger(name):
+    module = importlib.import_module(f"piumar_lib.{name}")
+    public = {
+        f"{name}.{n}" for n, o in vars(module).items()
+        if not n.startswith("_") and (inspect.isclass(o) or inspect.isfunction(o))
+        and o.__module__ == module.__name__
+    }  # fmt: skip
+    named = {re.sub(r"\(.*", "", symbol) for _, row in ROWS for symbol in row.library}
+    assert public and not public - named
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dro.gone", "dro.gone: neither piumar_lib nor piumar_lib.ma52 has"),
+        ("gone.dro", "has 'gone.dro'. Correct the ledger"),
+        ("girl.GIRL(sauce=1)", "girl.GIRL takes no argument 'sauce'"),
+        ("a - b", "has 'a - b'"),
+    ],
+)
+def test_names_that_do_not_exist_are_refused(name, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        resolve(name)
+
+
+def test_names_are_modules_classes_methods_entries_and_arguments():
+    module, method = resolve('methods.METHODS["PIUmr"]')
+    assert module.__name__ == "piumar_lib.methods" and method is module.METHODS["PIUmr"]
+    assert inspect.ismodule(resolve("data.synthetic")[1])
+    assert inspect.isfunction(resolve("girl.GIRL.risk")[1])
+    assert resolve('girl.GIRL(source="person")')[1].__name__ == "GIRL"
+    assert resolve("splits.person_disjoint")[0].__name__ == "piumar_lib.ma52.splits"
+
+
+def test_ledger_with_a_torn_line_is_refused():
+    head = "## Paper ledger\n\n| said | here | library | test | our choice |\n|---|---|---|---|---|\n"
+    cell = {"cell_type": "markdown", "source": head + "| a | b | $|x|$ | d | e |"}
+    from nbformat import from_dict
+
+    notebook = from_dict({"cells": [cell]})
+    with pytest.raises(ValueError, match="01_first: the ledger's line .* 7 cells, but its head 5"):
+        read_ledger(notebook, "01_first")
+
+
+def test_used_symbols_are_found_by_their_module_and_by_import():
+    code = "from piumar_lib.tfam import TFAM, js_divergence\ntransport.reclock(x)\nmy.dro.cvar(x)\n"
+    symbols = {"tfam.TFAM", "transport.reclock", "transport.re", "dro.cvar", "tfam.js_divergence"}
+    assert find_used(code, symbols) == ["tfam.TFAM", "tfam.js_divergence", "transport.reclock"]
+
+
+def test_cheat_sheet_holds_every_displayed_formula_and_row():
+    sheet = render_cheat_sheet(ROOT)
+    displayed = 0
+    for chapter, notebook in NOTEBOOKS.items():
+        sections = find_sections(notebook)
+        prose = "".join(c.source for c in notebook.cells if c.cell_type == "markdown")
+        assert 2 * sum(len(section.formulas) for section in sections) == prose.count("$$"), chapter.stem
+        displayed += sum(len(section.formulas) for section in sections)
+    assert sheet.count('display="block"') == displayed > 50
+    assert sheet.count("<tr>") == len(ROWS) + sum(1 for c in NOTEBOOKS if c in {c for c, _ in ROWS})
+    sinkhorn = sheet.split("#entropic-transport-a-price-on-being-too-sure")[1].split("</div>")[0]
+    assert "02_optimal_transport" in sheet and "transport.sinkhorn_plan" in sinkhorn
+    assert "test_transport.py" in sinkhorn
