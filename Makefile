@@ -14,7 +14,7 @@ COURSE := $(PY) -m piumar_lib.course
 STAMP := $(VENV)/.installed
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-.PHONY: help course test lab book notebooks pairs readme papermill clean
+.PHONY: help course test lab book notebooks pairs readme benchmarks papermill clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -63,6 +63,9 @@ pairs: $(STAMP) ## execute the chapters in profile full into the committed noteb
 readme: $(STAMP) ## measure every chapter and refresh the table in README.md
 	@$(COURSE) run --profile quick --record
 	@$(COURSE) readme
+
+benchmarks: $(STAMP) ## measure everything side by side with what one would use instead
+	$(PY) tests/benchmarks/run.py
 
 papermill: $(STAMP) ## example: chapter 00 with a parameter of your own
 	@$(COURSE) papermill 00 build/example.ipynb -p profile quick

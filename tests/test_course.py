@@ -27,7 +27,9 @@ from piumar_lib.course.run import build_path, execute, run_chapters, widget_erro
 
 ALT = "A line that rises from zero to one, as an example."
 MARKERS = "\n".join(
-    f"<!-- {name}:{end} -->" for name in ("figure", "chapters") for end in ("begin", "end")
+    f"<!-- {name}:{end} -->"
+    for name in ("figure", "chapters", "costs")
+    for end in ("begin", "end")
 )
 DOT = base64.b64encode(
     base64.b64decode(
@@ -462,6 +464,27 @@ def test_readme_opens_with_the_first_figure_of_a_chapter(root):
     assert (root / OVERVIEW).read_bytes() == base64.b64decode(DOT)
     (root / OVERVIEW).write_bytes(b"an older figure")
     assert update_readme(root, check=True)
+
+
+def test_readme_quotes_costs_of_the_device_measured_last(root):
+    write_chapter(root, "01_first")
+    rows = [
+        ("plan and gradient, 16 x 8", 5.11, 2, "CPU"),
+        ("plan and gradient, 32 x 16", 3.04, 2, "CPU"),
+        ("plan and gradient, 16 x 8, another", 9.9, None, "CPU"),
+        ("exact plan", 40, 100, "CPU"),
+        ("exact plan", 123.4, 100, "GPU"),
+        ("read from the mp4 cache", None, 20, "GPU"),
+    ]
+    (root / "notebooks/results").mkdir()
+    with (root / "notebooks/results/benchmarks.jsonl").open("w") as file:
+        for what, ratio, goal, device in rows:
+            record = {"what": what, "ratio": ratio, "goal": goal, "device": device}
+            file.write(json.dumps(record) + "\n")
+    assert update_readme(root)
+    text = " ".join((root / "README.md").read_text().split())
+    assert "are 3 to 5.1 times as fast" in text and "is 123 times as fast as POT" in text
+    assert "PIUmr adds" not in text and "decord" not in text and "CPU; GPU" in text
 
 
 def test_readme_without_markers_is_refused(root):

@@ -1,9 +1,10 @@
-"""What README.md shows of the chapters: one figure, and a table with measured times."""
+"""What README.md takes from the chapters and records: a figure, a table of times, the costs."""
 
 from __future__ import annotations
 
 import base64
 import json
+import textwrap
 from pathlib import Path
 
 import nbformat
@@ -11,9 +12,21 @@ import nbformat
 from piumar_lib.course.chapters import list_chapters
 from piumar_lib.course.plan import PLAN
 from piumar_lib.course.run import RECORD
+from piumar_lib.experiments import read_records
 
 END = "<!-- chapters:end -->"  # what README.md says up to here also opens the book
 OVERVIEW = Path("notebooks/results/overview.png")
+BENCHMARKS = Path("notebooks/results/benchmarks.jsonl")
+COSTS = (  # what README.md says, and how the rows begin from which it takes the numbers
+    ("PIUmr adds {} % of time to a training step of VideoMAE-base,", "PIUmr adds to a training step"),
+    ("and {} % to inference.", "PIUmr adds to inference"),
+    (
+        "Sinkhorn's plan and its gradient are {} times as fast as the fastest of POT and geomloss,",
+        "plan and gradient",
+    ),
+    ("the exact plan is {} times as fast as POT in a loop.", "exact plan"),
+    ("Sixteen frames come {} times as fast from the cache as with decord.", "read from the mp4 cache"),
+)
 SHOWN = "03_temporal_alignment"  # the chapter whose first figure opens README.md
 
 
@@ -37,6 +50,27 @@ def chapter_table(root: Path) -> str:
     if record["chapters"]:
         lines += ["", f"Time and peak memory in profile `quick`, measured on {record['machine']}."]
     return "\n".join(lines)
+
+
+def cost_paragraph(root: Path) -> str:
+    """Return what the benchmarks' records say of the costs, as one paragraph."""
+    records = read_records(root / BENCHMARKS)
+    sentences = []
+    for words, what in COSTS:
+        found = [r for r in records if r["what"].startswith(what) and r["goal"] is not None]
+        last = [r for r in found if r["device"] == found[-1]["device"]]
+        values = sorted(r["ratio"] for r in last if r["ratio"] is not None)
+        ends = [f"{v:.2g}" if v < 10 else f"{v:.0f}" for v in (values[:1] + values[-1:])]
+        if ends:
+            sentences.append(words.format(" to ".join(dict.fromkeys(ends))))
+    if not sentences:
+        return ""
+    devices = "; ".join(dict.fromkeys(r["device"] for r in records))
+    sentences.append(
+        f"(Measured on: {devices}.) `python tests/benchmarks/run.py` measures again; "
+        "[chapter 10](notebooks/10_costs.ipynb) shows all of it, also what missed its goal, and why."
+    )
+    return textwrap.fill(" ".join(sentences), 105, break_on_hyphens=False)
 
 
 def overview(root: Path) -> tuple[str, bytes]:
@@ -66,7 +100,8 @@ def update_readme(root: Path, check: bool = False) -> bool:
     path, picture = root / "README.md", root / OVERVIEW
     text = fresh = path.read_text()
     line, image = overview(root)
-    for name, content in (("figure", line), ("chapters", chapter_table(root))):
+    parts = {"figure": line, "chapters": chapter_table(root), "costs": cost_paragraph(root)}
+    for name, content in parts.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         if fresh.count(begin) != 1 or fresh.count(end) != 1:
             raise ValueError(f"{path}: needs one line '{begin}' and one '{end}'.")
