@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from piumar_lib.data.ma52 import body_part
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache
+from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache, read_raw, save_raw
 from piumar_lib.ma52.dataset import ClipDataset, moments
 from piumar_lib.ma52.index import make_index
 from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_chances, to_input
@@ -76,6 +76,17 @@ def test_a_clip_is_read_at_its_moments_with_its_labels(made, form):
     assert data.labels().tolist() == [clip.action for clip in clips]
     people = {(item["person"], clip.person) for item, clip in zip(data, clips, strict=False)}
     assert len(people) == len({clip.person for clip in clips}) == len(data.people)
+
+
+def test_a_raw_clip_that_was_cut_off_is_named(made, tmp_path):
+    whole = np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
+    save_raw(tmp_path / "a.npy", whole)
+    assert (read_raw(tmp_path / "a.npy", np.array([0, 3, 3])) == whole[[0, 3, 3]]).all()
+    with (tmp_path / "a.npy").open("r+b") as file:
+        file.truncate((tmp_path / "a.npy").stat().st_size - 1)
+    assert (read_raw(tmp_path / "a.npy", np.array([2])) == whole[[2]]).all()
+    with pytest.raises(ValueError, match="a.npy: frame 3 is not there"):
+        read_raw(tmp_path / "a.npy", np.array([0, 3]))
 
 
 def test_training_draws_moments_and_evaluation_repeats_them(made):

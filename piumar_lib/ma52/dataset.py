@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from piumar_lib.data.ma52 import body_part
-from piumar_lib.ma52.cache import Kept, cached_path, read_kept, read_settings
+from piumar_lib.ma52.cache import Kept, cached_path, read_kept, read_raw, read_settings
 from piumar_lib.ma52.index import Clip
 from piumar_lib.ma52.transforms import draw_chances
 from piumar_lib.ma52.video import read_frames
@@ -129,7 +129,7 @@ class ClipDataset(Dataset):
         """The frames ``at`` of a clip, ``(frames, height, width, 3)``."""
         path = cached_path(self.folder, kept.split, kept.name, self.settings)
         if self.settings.form == "raw":
-            return np.load(path, mmap_mode="r")[at]  # reads what is asked for, not the whole clip
+            return read_raw(path, at)
         different, back = np.unique(at, return_inverse=True)
         return read_frames(path, which=different.tolist())[back]
 

@@ -38,7 +38,7 @@ def straightforward(path: Path, target: Path) -> None:
 def measure(quick: bool, device: str, build: Path, workers: int) -> Iterator[Row]:
     """One core, the limit that decoding sets, and two processes."""
     root, clips = originals(build, quick, workers)
-    clips = clips[: 2 if quick else 8]
+    clips = clips[: 2 if quick else 16]
     folder = build / "prepared"
 
     def ours(crop: str, processes: int = 1) -> None:
@@ -55,7 +55,7 @@ def measure(quick: bool, device: str, build: Path, workers: int) -> Iterator[Row
 
     ways = {"person": lambda: ours("person"), "middle": lambda: ours("middle"), "loop": theirs,
             "decoding": only_decoding}  # fmt: skip
-    seconds = seconds_each(ways, 1 if quick else 3)
+    seconds = seconds_each(ways, 1 if quick else 2)
     limit = seconds["loop"] / seconds["decoding"]
     each = seconds["middle"] / len(clips)
     note = f"limit {limit:.2f}: h264 decoding alone; {each:.2f} s a clip"
