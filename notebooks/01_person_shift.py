@@ -700,13 +700,13 @@ print(f"- Costliest factor: {order[0]} ({mean_gain[order[0]]:+.0f} points when o
 # %% [markdown]
 # ## Paper ledger
 #
-# | the abstract says | here | our choice | library, test |
-# |---|---|---|---|
-# | inter-person variability degrades recognition | idea figure, person bars | synthetic people and SPAR; MA-52 itself in chapter 12 | `data.synthetic`, `data.spar`; `test_synthetic.py`, `test_data.py` |
-# | person independence is the aim | split by person, leaks | `GroupKFold` over people; mean over people, worst quarter | `metrics`; `test_metrics.py` |
-# | MA-52 is the benchmark | official lists | we point out that train and val share people | `data.ma52`; `test_data.py` |
-# | (silent) which differences matter | factor by factor | twelve factors and their sizes are ours | `make_people(scale=...)`; `test_synthetic.py` |
-# | (silent) backbone | tiny CNN, about 16,000 weights | so that a laptop trains it in seconds | `backbones`, `recognizer`, `training`; `test_training.py` |
+# | the abstract says | here | library | test | our choice |
+# |---|---|---|---|---|
+# | inter-person variability degrades recognition | idea figure, person bars | `data.synthetic`, `data.spar` | `test_synthetic.py`, `test_data.py` | synthetic people and SPAR; MA-52 itself in chapter 12 |
+# | person independence is the aim | split by person, leaks | `metrics` | `test_metrics.py` | `GroupKFold` over people; mean over people, worst quarter |
+# | MA-52 is the benchmark | official lists | `data.ma52` | `test_data.py` | we point out that train and val share people |
+# | (silent) which differences matter | factor by factor | `data.synthetic.make_people(scale=...)` | `test_synthetic.py` | twelve factors and their sizes are ours |
+# | (silent) backbone | tiny CNN, about 16,000 weights | `backbones`, `recognizer`, `training` | `test_training.py` | so that a laptop trains it in seconds |
 #
 # What the synthetic factors show holds for the generator. How much each of them matters for real
 # people nobody has measured on MA-52; the idea figure and the leaks are there on real recordings.

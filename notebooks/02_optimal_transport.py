@@ -856,11 +856,11 @@ print(f"- Plans between a slow and a fast nod, error against the truth: {text}."
 # %% [markdown]
 # ## Paper ledger
 #
-# | the abstract says | here | our choice | library, test |
-# |---|---|---|---|
-# | Wasserstein-regularised temporal alignment | plans between clips | which transport, and of what, is ours: mass on time (chapter 03) | `exact_plan`, `sinkhorn_plan`, `barycentric_projection`; `test_transport.py` |
-# | (silent) which distance | Gaussian, sliced | diagonal Gaussian form as regulariser; the others are taught beside it | `gaussian_w2`, `gaussian_w2_diagonal`, `sliced_w2`, `frame_law_spread`; `test_transport.py` |
-# | (silent) epsilon, iterations | what epsilon does | factors moved into the exponent, gradient of the limit | `sinkhorn_plan`; `test_transport.py` |
+# | the abstract says | here | library | test | our choice |
+# |---|---|---|---|---|
+# | Wasserstein-regularised temporal alignment | plans between clips | `transport.exact_plan`, `transport.sinkhorn_plan`, `transport.barycentric_projection` | `test_transport.py` | which transport, and of what, is ours: mass on time (chapter 03) |
+# | (silent) which distance | on a line, Gaussian, sliced | `transport.wasserstein_1d`, `transport.gaussian_w2`, `transport.gaussian_w2_diagonal`, `transport.sliced_w2` | `test_transport.py` | diagonal Gaussian form as regulariser; the others are taught beside it |
+# | (silent) epsilon, iterations | what epsilon does | `transport.sinkhorn_plan`, `transport.scale_to_marginals`, `transport.EntropicPlan` | `test_transport.py` | factors moved into the exponent, gradient of the limit |
 
 # %% [markdown]
 # ## References

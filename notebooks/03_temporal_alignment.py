@@ -859,14 +859,16 @@ for name, other in (*((n, "uniform mass") for n in scores), ("real", "ERM, stret
 # %% [markdown]
 # ## Paper ledger
 #
-# | the abstract says | here | library | our choice |
-# |---|---|---|---|
-# | temporal branch, Wasserstein-regularised alignment | sections on energy to projection | `TemporalBranch` | mass, floor and both transports are ours |
-# | dynamics of different people are made alike | tempo invariance, measured | `transport.exact_plan` | a monotone plan for each clip alone |
-# | (silent) | Sinkhorn to anchors | `transport.sinkhorn_plan` | temporal prior, weight 4, temperature 0.05 |
-# | (silent) | amplitude step | `TemporalBranch(amplitude_step=...)` | geometric instead of McCann's arithmetic step |
-# | Wasserstein regularisation | frame laws and barycentre | `transport.frame_law_spread` | diagonal normal laws, a barycentre for each class |
-# | plug and play | `Recognizer(..., plug=TemporalBranch(c))` | `recognizer.Recognizer` | at the input |
+# | the abstract says | here | library | test | our choice |
+# |---|---|---|---|---|
+# | temporal branch, Wasserstein-regularised alignment | sections on energy to projection | `tfam.TemporalBranch`, `transport.motion_energy`, `transport.time_mass` | `test_tfam.py`, `test_transport.py` | mass, floor and both transports are ours |
+# | dynamics of different people are made alike | tempo invariance, measured | `transport.exact_plan`, `transport.barycentric_projection` | `test_transport.py` | a monotone plan for each clip alone |
+# | (silent) | Sinkhorn to anchors | `transport.sinkhorn_plan` | `test_transport.py` | temporal prior, weight 4, temperature 0.05 |
+# | (silent) | amplitude step | `tfam.TemporalBranch(amplitude_step=...)`, `transport.variance_over_time` | `test_tfam.py`, `test_transport.py` | geometric instead of McCann's arithmetic step |
+# | Wasserstein regularisation | frame laws and barycentre | `transport.frame_law_spread`, `transport.class_mean` | `test_transport.py` | diagonal normal laws, a barycentre for each class |
+# | (silent) | exercise: borrow somebody's clock | `tfam.Reclock`, `transport.reclock`, `transport.interpolate`, `transport.frames_at` | `test_tfam.py`, `test_transport.py` | the same transport used to augment; chapter 09 judges it |
+# | plug and play | `Recognizer(..., plug=TemporalBranch(c))` | `recognizer.Recognizer` | `test_tfam.py` | at the input |
+# | (silent) | digits of sums over time | `transport.at_least_single` | `test_transport.py` | single precision, even where the features are half |
 #
 # ## References
 #

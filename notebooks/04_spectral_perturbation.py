@@ -738,13 +738,13 @@ for name in scores:
 # %% [markdown]
 # ## Paper ledger
 #
-# | the abstract says | here | library | our choice |
-# |---|---|---|---|
-# | frequency branch, variance-guided spectral perturbation | the perturbation | `FrequencyBranch`, `spectrum.perturb` | log-amplitudes, normal noise, phase kept, gain clamped at $e^{2.5}$ |
-# | guided by variance | how much do clips differ? | `spectrum.style_deviation` | variance *within class* over the batch; person labels are never used |
-# | (silent) | Fourier or cosines | `spectrum.to_spectrum` | orthonormal, Fourier by default |
-# | (silent) | other noises | `spectrum.draw_noise`, `spectrum.adversarial_noise` | independent by default; probability 0.5 for each clip |
-# | robust to personal style | training, twice | `methods.METHODS["frequency"]` | alone, without the temporal view |
+# | the abstract says | here | library | test | our choice |
+# |---|---|---|---|---|
+# | frequency branch, variance-guided spectral perturbation | the perturbation | `tfam.FrequencyBranch`, `spectrum.perturb`, `spectrum.log_amplitude`, `spectrum.apply_gain` | `test_spectrum.py`, `test_tfam.py` | log-amplitudes, normal noise, phase kept, gain clamped at $e^{2.5}$ |
+# | guided by variance | how much do clips differ? | `spectrum.style_deviation`, `spectrum.style_residual` | `test_spectrum.py` | variance *within class* over the batch; person labels are never used |
+# | (silent) | Fourier or cosines | `spectrum.to_spectrum`, `spectrum.from_spectrum`, `spectrum.dct_matrix` | `test_spectrum.py` | orthonormal, Fourier by default |
+# | (silent) | other noises | `spectrum.draw_noise`, `spectrum.adversarial_noise` | `test_spectrum.py` | independent by default; probability 0.5 for each clip |
+# | robust to personal style | training, twice | `methods.METHODS["frequency"]` | `test_methods.py` | alone, without the temporal view |
 #
 # ## References
 #

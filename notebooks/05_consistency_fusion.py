@@ -505,7 +505,7 @@ show_gains(tables["spar-repetitions"])
 # | consistency-driven fusion | gate, mean and minimum | `tfam.ConsistencyFusion` | `test_tfam.py` | the gate's form, the minimum |
 # | the branches agree | Jensen-Shannon loss | `tfam.js_divergence` | `test_tfam.py` | the divergence, its weight 1 |
 # | Wasserstein-regularised alignment | last term of the loss | `transport.frame_law_spread` | `test_transport.py` | diagonal Gaussians, weight 0.01 |
-# | plug-and-play | `Recognizer(..., plug=TFAM(...))` | `recognizer.Recognizer` | `test_tfam.py` | shared remaining layers |
+# | plug-and-play | `Recognizer(..., plug=TFAM(...))` | `tfam.TFAM`, `recognizer.Recognizer` | `test_tfam.py` | shared remaining layers |
 # | better on people never seen | tables of this chapter | `evidence.summarise` | `test_evidence.py` | SPAR and synthetic people instead of MA-52 |
 
 # %% [markdown]

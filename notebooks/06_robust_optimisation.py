@@ -1201,7 +1201,7 @@ print(f"- CVaR of 16 losses is off by {bias['CVaR'][at16]:+.3f} (standard error 
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | distributionally robust optimisation | three worst averages | `dro.chi_square`, `dro.kl_ball`, `dro.kl_penalty`, `dro.cvar` | `test_dro.py` (CVXPY) | the paper's ball is not public to us |
+# | distributionally robust optimisation | three worst averages | `dro.chi_square`, `dro.kl_ball`, `dro.kl_penalty`, `dro.cvar`, `dro.Robust` | `test_dro.py` (CVXPY) | the paper's ball is not public to us |
 # | group-invariant regularised loss | mean plus deviation as a worst case | `dro.mean_plus_deviation`, `dro.variance_threshold` | `test_dro.py` | the *root* of the variance, because of the trap |
 # | worst groups count more | online weights | `dro.exponentiated_gradient` | `test_dro.py` | as in GroupDRO |
 # | (silent; reviewers asked for a link to worst-case risk) | the proposition | `dro.chi_square` | `test_dro.py` | ours |

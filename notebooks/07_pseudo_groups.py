@@ -1277,11 +1277,11 @@ for a, b in PLANNED[:1] + PLANNED[2:4] + PLANNED[6:]:
 # |---|---|---|---|---|
 # | pseudo-groups simulate unseen people | style, class mean removed, k-means | `girl.style_statistics`, `girl.cluster` | `test_girl.py` | first-layer features, four groups, found anew each epoch |
 # | boundary cases count more | boundary weights | `girl.boundary_weights` | `test_girl.py` | the margin between two scores, not the loss |
-# | group-invariant regularised loss | group risks, $q$ | `girl.GIRL` | `test_girl.py` | online weights; root of the variance; running risks |
-# | subgroup variance is regularised | slope of the deviation | `dro.deviation` | `test_dro.py` | the root, because of chapter 06's trap |
-# | (silent; reviewers asked for true people) | the oracle | `GIRL(source="person")` | `test_girl.py` | a control, here and in chapter 09 |
-# | (silent; reviewers asked for pseudocode) | the box | `GIRL.before_epoch`, `GIRL.risk` | `test_girl.py` | ours |
-# | (silent) | fair start, soft groups | `GIRL(fair=..., softness=...)` | `test_girl.py` | $q$ starts at shares of clips; hard groups |
+# | group-invariant regularised loss | group risks, $q$ | `girl.GIRL`, `girl.group_risks` | `test_girl.py` | online weights; root of the variance; running risks |
+# | subgroup variance is regularised | slope of the deviation | `dro.deviation` | `test_girl.py` | the root, because of chapter 06's trap |
+# | (silent; reviewers asked for true people) | the oracle | `girl.GIRL(source="person")` | `test_girl.py` | a control, here and in chapter 09 |
+# | (silent; reviewers asked for pseudocode) | the box | `girl.GIRL.before_epoch`, `girl.GIRL.risk` | `test_girl.py` | ours |
+# | (silent) | fair start, soft groups | `girl.GIRL(fair=..., softness=...)` | `test_girl.py` | $q$ starts at shares of clips; hard groups |
 #
 # ## References
 #

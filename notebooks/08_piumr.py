@@ -898,7 +898,7 @@ print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {f
 # | TFAM and GIRL, one framework | the assembly, thirteen lines | `methods.METHODS`, `methods.build` | `test_methods.py` | one small network; defaults in one table |
 # | GIRL at loss level | the loss, taken apart | `girl.GIRL`, `objective.Objective` | `test_girl.py`, `test_objective.py` | four terms, their weights |
 # | generalises to people never seen | five methods, paired | `training.fit`, `metrics.compare` | `test_training.py`, `test_metrics.py` | synthetic people and SPAR instead of MA-52 |
-# | (reviewers: pseudocode) | one training step | `training.fit_clips` | `test_training.py` | ours |
+# | (reviewers: pseudocode) | one training step | `training.fit`, `training.fit_clips` | `test_training.py`, `test_baselines.py` | ours |
 # | (reviewers: worst case, per person) | whom it leaves behind, and why | `metrics.summarise` | `test_metrics.py` | intervention on one trait at a time |
 
 # %% [markdown]

@@ -1038,8 +1038,8 @@ print(f"- {len(live)} records trained again from scratch moved by {gap:+.2f} poi
 # | leave one person out, deviation over seeds, tests (reviewers) | protocol, tables | `folds.folds`, `metrics.compare` | `test_folds.py`, `test_metrics.py` | Wilcoxon, Holm within families |
 # | sensitivity, defaults (reviewers) | small multiples, table of knobs | `studies.KNOBS`, `evidence.hyperparameter_table` | `test_tables.py` | one knob at a time, and $G$ by $\lambda$ |
 # | size of the backbone (reviewers) | width, people, shift | `studies.size` | `test_evidence.py` | a small network, three widths |
-# | true people against found groups (reviewers) | *oracle groups*, *random groups* | `tables.ablations` | `test_tables.py` | paired with PIUmr |
-# | numbers in prose | every such sentence is recomputed | `tables.paired` | `test_claims.py` | one syntax |
+# | true people against found groups (reviewers) | *oracle groups*, *random groups* | `course.tables.ablations` | `test_tables.py` | paired with PIUmr |
+# | numbers in prose | every such sentence is recomputed | `course.tables.paired` | `test_claims.py` | one syntax |
 
 # %% [markdown]
 # ## References

@@ -691,8 +691,8 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | plug-and-play module | the idea in one figure | `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | TFAM behind the backbone, one temporal layer behind TFAM |
-# | group-invariant loss | PIUmr, with the same budget | `train.make_objective`, `girl.GIRL` | `test_ma52_train.py` | groups from style of the features behind TFAM |
+# | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | TFAM behind the backbone, one temporal layer behind TFAM |
+# | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `girl.GIRL` | `test_ma52_train.py` | groups from style of the features behind TFAM |
 # | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning; MANet's published recipe |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |
 #

@@ -54,10 +54,7 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
     try:
         praise = checked.examine(_asked(answer), rng or np.random.default_rng())  # type: ignore
     except Unsolved:
-        return "unsolved", (
-            f"{name} has no answer yet. Fill in the cell above and run both again; "
-            "if you are stuck, a solution is folded up below."
-        )
+        return "unsolved", f"{name} has no answer yet. Fill in the cell above and run both again."
     except Hint as hint:
         return "not yet", f"Not yet: {hint}"
     except Exception as error:
