@@ -474,8 +474,10 @@ print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed: "
 # - *Preparing clips.* h264 has to be decoded once, frame by frame, by the same library on both sides. The note
 #   says how much the straightforward loop would gain if everything else cost nothing: no more is to be had.
 #
-# Both forms of the cache met theirs. The raw one is read nearly as fast as memory is copied, and takes fifty times
-# the room; `prepare_ma52.py cache --form raw` is the choice where a GPU starves.
+# - *In two processes.* Two processes on the two threads of one core slow each other down, and each has to start.
+# - *The raw cache against a copy of memory.* Frames are read straight into place, but by a call for each frame, and
+#   into memory that has to be touched first. It is a third of a copy, and many hundred times a decoder; as it takes
+#   fifty times the room, `prepare_ma52.py cache --form raw` is the choice where a GPU starves.
 #
 # What a GPU makes of benchmarks 1, 2, 5 and 6 has **not been measured yet**; `--device cuda` does it.
 #
