@@ -422,24 +422,24 @@ show(fig, alt=f"Accuracy of each of the ten people when left out, under ERM and 
 #
 # *10 minutes, easy.*
 #
-# Write `fuse(a, b, weight, bias)`, the fused feature of two views of shape `(batch, channels)`: the gate
+# Write `fuse_by_gate(a, b, weight, bias)`, the fused feature of two views of shape `(batch, channels)`: the gate
 # opens with their cosine similarity; open, it lets their mean through, shut, their minimum.
 
 # %%
-def fuse(a, b, weight, bias):
+def fuse_by_gate(a, b, weight, bias):
     ...
 
 
 # %%
 from piumar_lib.course import check
 
-check.fuse(fuse)
+check.fuse_by_gate(fuse_by_gate)
 
 # %% [markdown]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def fuse(a, b, weight, bias):
+# def fuse_by_gate(a, b, weight, bias):
 #     cosine = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
 #     g = (weight * cosine + bias).sigmoid()[:, None]
 #     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)

@@ -38,7 +38,7 @@ def naive(p, q):
 
 
 ANSWERS = {
-    "fuse": Answers(
+    "fuse_by_gate": Answers(
         fuse_by_lerp,
         {
             "exchanged": lambda a, b, w, c: _fuse(a, b, 1 - _gate(a, b, w, c)),

@@ -10,7 +10,7 @@ from piumar_lib.course.check.base import check, require
 
 
 @check
-def fuse(answer: Callable, rng: np.random.Generator) -> str:
+def fuse_by_gate(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(a, b, weight, bias)``: two views ``(batch, channels)``, fused by a gate."""
     import torch
 
