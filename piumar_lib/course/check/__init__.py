@@ -15,8 +15,9 @@ from piumar_lib.course.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.course.check.train_ma52 import optimism
 
 __all__ = [
-    "after_shift", "balanced", "best_gain", "borrow_clock", "clip_interval", "consistency", "cvar_bound",
-    "fastest_people", "fuse_by_gate", "holm_by_hand", "largest_weight", "optimism", "pair_index", "project",
-    "shared_people", "smooth_noise", "soften", "split_people", "standard_error", "strength_for",
-    "swap_amplitude", "temperature_for", "training_hours", "undo", "worst_by_luck",
+    "after_shift", "balanced", "best_gain", "borrow_clock", "clip_interval", "consistency",
+    "cvar_bound", "fastest_people", "fuse_by_gate", "holm_by_hand", "largest_weight", "optimism",
+    "pair_index", "project", "shared_people", "smooth_noise", "soften", "split_people",
+    "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
+    "worst_by_luck",
 ]  # fmt: skip
