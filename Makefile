@@ -14,7 +14,7 @@ COURSE := $(PY) -m piumar_lib.course
 STAMP := $(VENV)/.installed
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-.PHONY: help course test lab book notebooks pairs readme benchmarks papermill clean
+.PHONY: help course test lab book student solutions slides notebooks pairs readme benchmarks papermill clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -53,6 +53,15 @@ lab: $(STAMP) ## open JupyterLab on the chapters
 
 book: $(STAMP) ## build the HTML book from the notebooks at hand
 	@$(COURSE) book
+
+student: $(STAMP) ## write notebooks without solutions to build/student/
+	@$(COURSE) student
+
+solutions: $(STAMP) ## write notebooks with every exercise solved to build/solutions/
+	@$(COURSE) solutions
+
+slides: $(STAMP) ## build lecture slides that run offline in build/slides/
+	@$(COURSE) slides
 
 notebooks: $(STAMP) ## convert the chapters to unexecuted build/notebooks/*.ipynb
 	@$(COURSE) notebooks

@@ -259,9 +259,10 @@ print(f"longest: {longest}; TFAM both ways {1e3 * both['TFAM'] / BATCH:.2f} ms a
 # A cost that grows like $c \, n^p$ is a straight line of slope $p$ on doubly logarithmic paper. From the
 # code one reads, for a batch of $B$ clips of $T$ moments and $C$ channels, $K$ steps, $I$ iterations:
 #
-# $$ \underbrace{B T K}_{\text{exact plan}} + \underbrace{B T K C}_{\text{projection}}, \qquad
-# \underbrace{I B T K}_{\text{Sinkhorn}}, \qquad \underbrace{B C T \log T}_{\text{spectrum}}, \qquad
-# \underbrace{B T C}_{\text{fusion}} $$
+# - the exact plan $B T K$, and the projection with it $B T K C$,
+# - Sinkhorn's plan $I B T K$,
+# - the spectrum $B C T \log T$,
+# - the fusion $B T C$.
 #
 # > **Predict.** By how much does the frequency branch's time grow if clips become four times as long? And
 # > GIRL's, with four times as many groups?
@@ -317,7 +318,7 @@ THEORY = {"temporal, exact": (1, 2, 1, 1), "temporal, Sinkhorn": (1, 1, 1, 1),
           "frequency": (1, 1, 1, ""), "fusion": (1, 1, 1, "")}
 rows = [[part, *[f"{slopes[part, n]:.1f} ({t})" if (part, n) in slopes else "" for n, t in
                  zip(grids, powers, strict=True)]] for part, powers in THEORY.items()]
-show_table(["slope at the largest sizes (theory at most)", *NAMES.values()], rows)
+show_table(["slope at the largest sizes (theory)", *NAMES.values()], rows)
 
 # %%
 groups = (4, 16, 64)
@@ -328,7 +329,8 @@ print("GIRL, 256 clips: " + ", ".join(f"{g} groups {1e3 * s:.2f} ms" for g, s in
 
 # %% [markdown]
 # **Compare.** At small sizes lines are flat: a call costs some microseconds whatever it does, and doubling
-# the work is free. The theory speaks of large sizes, and is reached from below. More groups are nearly free.
+# the work is free. Theory counts operations and is reached from below. Where a slope lies above it, tensors no
+# longer fit into the processor's cache, and what is waited for is memory. More groups are nearly free.
 #
 # ## A gradient without its history
 #

@@ -13,7 +13,7 @@ import torch
 
 from piumar_lib.course import PLAN, Profile, assert_same, show, show_table, start
 from piumar_lib.course.__main__ import main
-from piumar_lib.course.book import build_book, render_markdown, to_mathml
+from piumar_lib.course.book import build_book
 from piumar_lib.course.chapters import (
     check_parameters,
     find_root,
@@ -21,6 +21,7 @@ from piumar_lib.course.chapters import (
     read_parameters,
     to_notebook,
 )
+from piumar_lib.course.markup import render_markdown, to_mathml
 from piumar_lib.course.pairs import check_pair, make_pairs
 from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
 from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors

@@ -16,7 +16,10 @@ from packaging.requirements import Requirement
 import piumar_lib
 
 ROOT = Path(__file__).parents[1]
-TARGETS = {"course", "test", "lab", "book", "notebooks", "pairs", "readme", "papermill", "clean"}
+TARGETS = {
+    "course", "test", "lab", "book", "student", "solutions", "slides", "notebooks", "pairs", "readme",
+    "benchmarks", "papermill", "clean",
+}  # fmt: skip
 
 
 def declared() -> dict[str, Requirement]:

@@ -15,6 +15,7 @@ from scipy import ndimage, stats
 from torch.autograd import gradcheck
 
 from piumar_lib.transport import (
+    at_least_single,
     barycentric_projection,
     class_mean,
     exact_plan,
@@ -25,9 +26,11 @@ from piumar_lib.transport import (
     interpolate,
     motion_energy,
     reclock,
+    scale_to_marginals,
     sinkhorn_plan,
     sliced_w2,
     time_mass,
+    variance_over_time,
     wasserstein_1d,
 )
 
@@ -591,3 +594,27 @@ def test_mistakes_are_named(call, message):
 
 def three():
     return torch.ones(1, 3, 3), torch.full((1, 3), 1 / 3), torch.full((3,), 1 / 3)
+
+
+# Small parts
+
+
+@pytest.mark.parametrize("pause", [1, 7, 50])
+def test_scaling_reaches_both_marginals_whatever_the_pause(pause):
+    rows, columns = torch.rand(5, 1, 2).double() + 0.1, torch.rand(1, 4, 2).double() + 0.1
+    rows, columns = rows / rows.sum(0), columns / columns.sum(1)
+    plan = scale_to_marginals(3 * torch.randn(5, 4, 2).double(), rows, columns, 200, pause)
+    torch.testing.assert_close(plan.sum(0, keepdim=True), columns)
+    torch.testing.assert_close(plan.sum(1, keepdim=True), rows)
+
+
+def test_variance_over_time_is_the_biased_variance():
+    x = torch.randn(3, 11, 2)
+    torch.testing.assert_close(variance_over_time(x), x.var(1, correction=0))
+
+
+def test_only_precision_below_single_is_raised():
+    raised = {dtype: at_least_single(torch.ones(2, dtype=dtype)).dtype for dtype in (
+        torch.float16, torch.bfloat16, torch.float32, torch.float64
+    )}  # fmt: skip
+    assert list(raised.values()) == [torch.float32] * 3 + [torch.float64]

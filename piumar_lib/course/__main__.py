@@ -50,6 +50,15 @@ def _parser() -> argparse.ArgumentParser:
 
     add("book", _book, "build the HTML book in build/book/")
 
+    for name, words in (
+        ("student", "write notebooks without solutions to build/student/"),
+        ("solutions", "write notebooks with every exercise solved to build/solutions/"),
+        ("slides", "build lecture slides in build/slides/ from executed notebooks"),
+    ):
+        made = add(name, _slides if name == "slides" else _edition, words)
+        made.add_argument("--only", nargs="+", metavar="NN", help="numbers of the chapters")
+        made.set_defaults(edition=name)
+
     readme = add("readme", _readme, "refresh the chapter table of README.md")
     readme.add_argument("--check", action="store_true", help="only say whether it is current")
 
@@ -89,6 +98,19 @@ def _book(root: Path, arguments: argparse.Namespace) -> None:
     from piumar_lib.course.book import build_book
 
     print(f"The book is at {build_book(root).as_uri()}")
+
+
+def _edition(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.editions import write_edition
+
+    written = write_edition(root, arguments.edition, arguments.only)
+    print(f"{len(written)} notebooks in {written[0].parent}")
+
+
+def _slides(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.slides import build_slides
+
+    print(f"The slides are at {build_slides(root, arguments.only).as_uri()}")
 
 
 def _readme(root: Path, arguments: argparse.Namespace) -> int:

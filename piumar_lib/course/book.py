@@ -5,28 +5,25 @@ from __future__ import annotations
 import html
 import re
 import shutil
-from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from string import Template
-from urllib.parse import unquote, urlsplit
 
-import nbformat
-from bs4 import BeautifulSoup
-from jinja2 import pass_context
-from jinja2.runtime import Context
-from latex2mathml.converter import convert
-from nbconvert import HTMLExporter
-from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbformat import NotebookNode
+from bs4 import BeautifulSoup, Tag
 from pygments.formatters import HtmlFormatter
 
-from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
-from piumar_lib.course.pairs import clean
+from piumar_lib.course import reading, search
+from piumar_lib.course.body import render_chapter, render_document
+from piumar_lib.course.chapter_map import draw_map
+from piumar_lib.course.chapters import Chapter, list_chapters
+from piumar_lib.course.ledger import render_cheat_sheet
+from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
 from piumar_lib.course.plan import PLAN
-from piumar_lib.course.readme import END
-from piumar_lib.course.run import build_path
 
-NO_ALT = "No description has been provided"  # what nbconvert fills in for a missing text
+CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
+GLOSSARY = Path("notebooks/glossary.md")
+SCRIPTS = ("page.js", "search.js")  # the book's only scripts: a chapter may bring none
 
 PAGE = Template("""<!DOCTYPE html>
 <html lang="en">
@@ -35,87 +32,47 @@ PAGE = Template("""<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>$title</title>
 <link rel="stylesheet" href="book.css">
+$scripts
 </head>
 <body>
+<a class="skip" href="#content">Skip to the text</a>
+<header>
+<form class="search" role="search" autocomplete="off" hidden>
+<label for="search">Search <kbd>/</kbd></label>
+<input id="search" type="search" placeholder="Sinkhorn" aria-controls="found">
+<div class="found"><p role="status"></p><ol id="found"></ol></div>
+</form>
 <nav class="chapters" aria-label="Chapters">
 <details open><summary>Chapters</summary>
 <ol>
 $sidebar
 </ol></details>
 </nav>
-<main>
+</header>
+<main id="content" class="$kind" tabindex="-1">
 $body
-<nav class="turn" aria-label="Previous and next chapter">$turn</nav>
+<nav class="turn" aria-label="Previous and next page">$turn</nav>
 </main>
 </body>
 </html>
 """)
 
 
-class MathRenderer(IPythonRenderer):
-    """Writes formulas as MathML, which browsers draw without a script."""
+@dataclass(frozen=True)
+class Page:
+    """One page of the book.
 
-    def inline_math(self, body: str) -> str:
-        """Render ``$...$``."""
-        return to_mathml(body, "inline")
-
-    def block_math(self, body: str) -> str:
-        """Render ``$$...$$``."""
-        return to_mathml(body, "block")
-
-    def latex_environment(self, name: str, body: str) -> str:
-        """Render a bare ``\\begin{...}``."""
-        return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")
-
-
-class BookExporter(HTMLExporter):
-    """nbconvert's bare template with formulas converted at build time."""
-
-    template_name = "basic"
-
-    @pass_context
-    def markdown2html(self, context: Context, source: str) -> str:
-        """Replace nbconvert's filter, which leaves formulas to a script from elsewhere."""
-        return render_markdown(source)
-
-
-def to_mathml(formula: str, display: str) -> str:
-    """Convert one LaTeX formula.
-
-    Raises:
-        ValueError: If it holds a command that the converter does not know.
+    Attributes:
+        stem: File name without its ending.
+        title: What the list of chapters calls it.
+        source: What it is made from; its links are relative to it.
+        soup: Its text.
     """
-    # 'aligned' is what GitHub needs inside $$; the converter knows its twin only.
-    known = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", formula).strip()
-    known = re.sub(r"\\arg\b", r"\\operatorname{arg}", known).replace(r"\mathbb{1}", "\U0001d7d9")
-    try:
-        mathml = convert(known, display=display)
-    except Exception as error:  # the converter has a dozen exceptions without a common parent
-        raise ValueError(f"formula {formula!r}: {type(error).__name__}. Simplify it.") from error
-    if unknown := re.search(r"\\[A-Za-z]+", mathml):
-        raise ValueError(f"formula {formula!r}: {unknown[0]} is not known. Write it differently.")
-    if "<mi>&</mi>" in mathml:
-        raise ValueError(f"formula {formula!r}: '&' outside of aligned, split, cases or a matrix.")
-    return mathml
 
-
-def render_markdown(source: str) -> str:
-    """Render markdown with formulas.
-
-    Raises:
-        ValueError: If a formula fails, or a ``$`` is left over because one was torn apart.
-    """
-    renderer = MathRenderer(escape=False, exclude_anchor_links=True)
-    rendered = MarkdownWithMath(renderer=renderer).render(source)
-    soup = BeautifulSoup(rendered, "html.parser")
-    for part in soup(["code", "pre", "math"]):
-        part.decompose()
-    if left := re.search(r".{0,40}\$.{0,40}", soup.get_text()):
-        raise ValueError(
-            f"'$' left over in {left[0]!r}. Inside a table write \\vert instead of |; leave an "
-            "empty line between an HTML tag and a formula."
-        )
-    return rendered
+    stem: str
+    title: str
+    source: Path
+    soup: BeautifulSoup
 
 
 def build_book(root: Path) -> Path:
@@ -130,156 +87,111 @@ def build_book(root: Path) -> Path:
     book = root / "build" / "book"
     shutil.rmtree(book, ignore_errors=True)
     book.mkdir(parents=True)
-    chapters = list_chapters(root)
     problems: list[str] = []
-    bodies = {"index": _render_readme(root, problems)}
-    for chapter in chapters:
-        try:
-            bodies[chapter.stem] = _render_notebook(root, chapter)
-        except ValueError as error:
-            problems.append(f"{chapter.stem}: {error}")
-            bodies[chapter.stem] = ""  # so that links to it are not reported as well
-    pages = {stem: BeautifulSoup(body, "html.parser") for stem, body in bodies.items()}
-    for stem, page in pages.items():
-        _anchor_headings(page)
-        problems += [f"{stem}: {problem}" for problem in _find_foreign(page)]
-    for stem, page in pages.items():
-        folder = root if stem == "index" else root / "notebooks"
-        problems += [f"{stem}: {p}" for p in _resolve_links(page, folder, root, pages)]
+    pages = _make_pages(root, problems)
+    for page in pages:
+        anchor_headings(page.soup)
+        problems += [f"{page.stem}: {problem}" for problem in find_foreign(page.soup)]
+    anchors = {page.stem: find_anchors(page.soup) for page in pages}
+    for page in pages:
+        broken = resolve_links(page.soup, page.source, root, anchors)
+        problems += [f"{page.stem}: {problem}" for problem in broken]
     if problems:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
-    for index, (stem, page) in enumerate(pages.items()):
-        (book / f"{stem}.html").write_text(_page(index, str(page), chapters))
-    (book / "book.css").write_text(_stylesheet())
+    sections = [s for page in pages for s in search.find_sections(page.stem, page.title, page.soup)]
+    _write(book / search.DATA, search.to_script(sections))
+    for page in pages:
+        _box_tables(page.soup)
+        _write(book / f"{page.stem}.html", _frame(page, pages))
+    _write(book / "book.css", _stylesheet())
+    for name in SCRIPTS:
+        shutil.copyfile(Path(__file__).with_name(name), book / name)
     return book / "index.html"
 
 
-def _render_readme(root: Path, problems: list[str]) -> str:
-    text = (root / "README.md").read_text().split(END)[0]
-    try:
-        return render_markdown(text)
-    except ValueError as error:
-        problems.append(f"README.md: {error}")
-        return ""
+def _make_pages(root: Path, problems: list[str]) -> list[Page]:
+    """Render all pages; one that fails is empty, so that links to it are not reported as well."""
+    chapters = list_chapters(root)
+
+    def make(stem: str, title: str, source: Path, render: Callable[[], str]) -> Page:
+        try:
+            body = render()
+        except ValueError as error:
+            problems.append(f"{stem}: {error}")
+            body = ""
+        return Page(stem, title, source, BeautifulSoup(body, "html.parser"))
+
+    readme, glossary = root / "README.md", root / GLOSSARY
+    pages = [make("index", "Overview", readme, lambda: render_document(readme))]
+    _complete_overview(pages[0].soup, chapters)
+    for c in chapters:
+        pages.append(make(c.stem, f"{c.number} {c.title}", c.path, lambda c=c: render_chapter(root, c)))
+        _insert_after(pages[-1].soup.h1, f'<p class="facts">{reading.describe(root, c)}</p>')
+    if glossary.exists():
+        pages.append(make("glossary", "Glossary", glossary, lambda: render_document(glossary)))
+    # Its links are written as if it lay beside the chapters.
+    sheet = root / "notebooks" / "cheat_sheet.md"
+    pages.append(make(sheet.stem, "Cheat sheet", sheet, lambda: render_cheat_sheet(root)))
+    return pages
 
 
-def _render_notebook(root: Path, chapter: Chapter) -> str:
-    notebook = clean(_find_executed(root, chapter))
-    exporter = BookExporter()
-    return exporter.from_notebook_node(notebook)[0]
+def _complete_overview(page: BeautifulSoup, chapters: list[Chapter]) -> None:
+    """Add to README what only the book can show: the map of chapters, and reading times."""
+    reading.add_column(page, chapters)
+    heading = page.find("h2", string="The chapters")
+    picture = draw_map({chapter.stem: chapter.title for chapter in chapters})
+    _insert_after(heading, f'<div class="scroll">{picture}</div>')
 
 
-def _find_executed(root: Path, chapter: Chapter) -> NotebookNode:
-    sources = [cell.source for cell in to_notebook(chapter.path).cells]
-    for path in (build_path(root, chapter), chapter.pair):
-        if not path.is_file():
-            continue
-        notebook = nbformat.read(path, 4)
-        code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
-        failed = any(o.output_type == "error" for c in code for o in c.outputs)
-        if [c.source for c in notebook.cells] == sources and not failed and all(
-            c.execution_count for c in code
-        ):
-            return notebook
-    raise ValueError(
-        "no executed notebook matches the source. Run: "
-        f"python -m piumar_lib.course run --only {chapter.number}"
-    )
+def _insert_after(tag: Tag | None, markup: str) -> None:
+    if tag:
+        tag.insert_after(BeautifulSoup(markup, "html.parser"))
 
 
-def _anchor_headings(page: BeautifulSoup) -> None:
-    """Give headings the ids that GitHub gives them, so that one link works in both places."""
-    seen: Counter[str] = Counter()
-    for heading in page(["h1", "h2", "h3", "h4"]):
-        text = heading.get_text().strip().lower()
-        slug = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
-        heading["id"] = f"{slug}-{seen[slug]}" if seen[slug] else slug
-        seen[slug] += 1
-        anchor = page.new_tag("a", href=f"#{heading['id']}", **{"class": "anchor"})
-        anchor["aria-label"] = "Link to this section"
-        anchor.string = "#"
-        heading.append(anchor)
+def _box_tables(page: BeautifulSoup) -> None:
+    """Put each table into a box that scrolls: a table that scrolls itself is no table to a reader."""
+    for table in page("table"):
+        table.wrap(page.new_tag("div", **{"class": "scroll"}))
 
 
-def _find_foreign(page: BeautifulSoup) -> list[str]:
-    """Return what a reader offline, or one who cannot see, would miss."""
-    problems = []
-    for image in page("img"):
-        text = image.get("alt", "").strip()
-        if not text or text.startswith(NO_ALT):
-            problems.append("a figure has no alt text. Use show(fig, alt)")
-    for tag in page(["script", "link", "iframe", "img"]):
-        source = tag.get("src") or tag.get("href") or ""
-        if tag.name != "img" or urlsplit(source).scheme in ("http", "https"):
-            problems.append(f"<{tag.name}> {source[:60]} would not work offline")
-    return problems
-
-
-def _resolve_links(
-    page: BeautifulSoup, folder: Path, root: Path, pages: dict[str, BeautifulSoup]
-) -> list[str]:
-    """Point links at pages of the book or copies of files, and return the broken ones."""
-    problems = []
-    for tag, key in [(t, "href") for t in page("a", href=True)] + [(t, "src") for t in page("img")]:
-        link = urlsplit(tag[key])
-        if link.scheme or link.netloc:
-            continue
-        fragment = f"#{link.fragment}" if link.fragment else ""
-        target, stem = (folder / unquote(link.path)).resolve(), None
-        if not link.path:
-            stem, own = "", page
-        elif target == root / "README.md":
-            stem, own = "index", pages["index"]
-        elif target.parent == root / "notebooks" and target.stem in pages:
-            stem, own = target.stem, pages[target.stem]
-        if stem is None:
-            if target.is_dir() and root in (target, *target.parents):
-                tag.unwrap()  # a folder has no page
-            elif target.is_file() and root in target.parents:
-                tag[key] = _copy(target, root) + fragment
-            else:
-                problems.append(f"broken link {tag[key]}")
-            continue
-        if link.fragment and not own.find(id=unquote(link.fragment)):
-            problems.append(f"no section for link {tag[key]}")
-        tag[key] = (f"{stem}.html" if stem else "") + fragment
-    return problems
-
-
-def _copy(target: Path, root: Path) -> str:
-    relative = target.relative_to(root)
-    copy = root / "build" / "book" / "files" / relative
-    copy.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(target, copy)
-    return f"files/{relative.as_posix()}"
-
-
-def _page(index: int, body: str, chapters: list[Chapter]) -> str:
-    entries = [("index", "Overview"), *((c.stem, f"{c.number} {c.title}") for c in chapters)]
-    items = []
-    for position, (stem, title) in enumerate(entries):
-        here = ' aria-current="page"' if position == index else ""
-        items.append(f'<li><a href="{stem}.html"{here}>{html.escape(title)}</a></li>')
-    written = {chapter.stem for chapter in chapters}
+def _frame(page: Page, pages: list[Page]) -> str:
+    items = [_item(other, other.stem == page.stem) for other in pages]
+    written = {other.stem for other in pages}
     planned = [step for step in PLAN if step.stem not in written]
     items += [f"<li><span>{s.number} {s.title} (planned)</span></li>" for s in planned]
+    place = pages.index(page)
     turn = ["<span></span>", "<span></span>"]
-    for place, position, mark in ((0, index - 1, "← {}"), (1, index + 1, "{} →")):
-        if 0 <= position < len(entries):
-            stem, title = entries[position]
-            turn[place] = f'<a href="{stem}.html">{mark.format(html.escape(title))}</a>'
+    if place > 0:
+        turn[0] = _link(pages[place - 1], "← {}")
+    if place + 1 < len(pages):
+        turn[1] = _link(pages[place + 1], "{} →")
     return PAGE.substitute(
-        title=html.escape(f"{entries[index][1]} - PIUmr-course"),
+        title=html.escape(f"{page.title} - PIUmr-course"),
+        scripts="\n".join(f'<script src="{name}" defer></script>' for name in SCRIPTS),
         sidebar="\n".join(items),
-        body=body,
+        kind=page.stem,
+        body=str(page.soup),
         turn="".join(turn),
     )
 
 
+def _item(page: Page, here: bool) -> str:
+    current = ' aria-current="page"' if here else ""
+    return f'<li><a href="{page.stem}.html"{current}>{html.escape(page.title)}</a></li>'
+
+
+def _link(page: Page, words: str) -> str:
+    return f'<a href="{page.stem}.html">{words.format(html.escape(page.title))}</a>'
+
+
 def _stylesheet() -> str:
-    own = Path(__file__).with_name("book.css").read_text()
-    light = HtmlFormatter(style="friendly").get_style_defs(".highlight")
-    dark = HtmlFormatter(style="github-dark").get_style_defs(".highlight")
+    own = Path(__file__).with_name("book.css").read_text(encoding="utf-8")
+    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in CODE_STYLES)
     # Only the colours of tokens: the boxes' background is the book's own.
     light, dark = (re.sub(r"\.highlight \{[^}]*\}", "", css) for css in (light, dark))
-    return f"{own}\n{light}\n@media (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+    # Paper is white, whatever the screen is.
+    return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
+
+
+def _write(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8")

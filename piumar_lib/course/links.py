@@ -33,6 +33,11 @@ def anchor_headings(page: BeautifulSoup) -> None:
         heading.append(anchor)
 
 
+def find_anchors(page: BeautifulSoup) -> set[str]:
+    """Return the ids that a link can lead to."""
+    return {tag["id"] for tag in page(id=True)}
+
+
 def find_foreign(page: BeautifulSoup) -> list[str]:
     """Return what a reader offline, or one who cannot see, would miss."""
     problems = []
@@ -48,15 +53,15 @@ def find_foreign(page: BeautifulSoup) -> list[str]:
 
 
 def resolve_links(
-    page: BeautifulSoup, folder: Path, root: Path, pages: dict[str, BeautifulSoup]
+    page: BeautifulSoup, source: Path, root: Path, anchors: dict[str, set[str]]
 ) -> list[str]:
     """Point links at pages of the book or copies of files, and return the broken ones.
 
     Args:
         page: The page, changed in place.
-        folder: Where the page's source lies; its links are relative to it.
+        source: What the page was made from; its links are relative to it.
         root: Repository root.
-        pages: All pages by stem, headings anchored.
+        anchors: What can be linked to on each page of the book, by stem.
     """
     problems = []
     for tag, key in [(t, "href") for t in page("a", href=True)] + [(t, "src") for t in page("img")]:
@@ -64,13 +69,12 @@ def resolve_links(
         if link.scheme or link.netloc:
             continue
         fragment = f"#{link.fragment}" if link.fragment else ""
-        target, stem = (folder / unquote(link.path)).resolve(), None
-        if not link.path:
-            stem, own = "", page
-        elif target == root / "README.md":
-            stem, own = "index", pages["index"]
-        elif target.parent == root / "notebooks" and target.stem in pages:
-            stem, own = target.stem, pages[target.stem]
+        target = (source.parent / unquote(link.path)).resolve() if link.path else source
+        stem = None
+        if target == root / "README.md":
+            stem = "index"
+        elif target.parent == root / "notebooks" and target.stem in anchors:
+            stem = target.stem
         if stem is None:
             if target.is_dir() and root in (target, *target.parents):
                 tag.unwrap()  # a folder has no page
@@ -79,9 +83,9 @@ def resolve_links(
             else:
                 problems.append(f"broken link {tag[key]}")
             continue
-        if link.fragment and not own.find(id=unquote(link.fragment)):
+        if link.fragment and unquote(link.fragment) not in anchors[stem]:
             problems.append(f"no section for link {tag[key]}")
-        tag[key] = (f"{stem}.html" if stem else "") + fragment
+        tag[key] = (f"{stem}.html" if link.path else "") + fragment
     return problems
 
 

@@ -67,11 +67,18 @@
     }
   };
 
+  // The stretch of text that holds most of the words.
   const snippet = (section, words) => {
-    const places = words.map((word) => section.body.indexOf(word)).filter((place) => place >= 0);
-    const hit = places.length ? Math.min(...places) : 0;
-    const start = hit < 70 ? 0 : section.text.indexOf(" ", hit - 70) + 1;
-    let end = section.text.indexOf(" ", hit + 110);
+    const after = (place) => section.body.slice(place, place + 110);
+    let best = { place: 0, held: -1 };
+    for (const word of words) {
+      for (let at = section.body.indexOf(word); at >= 0; at = section.body.indexOf(word, at + 1)) {
+        const held = words.filter((other) => after(at).includes(other)).length;
+        if (held > best.held) best = { place: at, held };
+      }
+    }
+    const start = best.place < 70 ? 0 : section.text.indexOf(" ", best.place - 70) + 1;
+    let end = section.text.indexOf(" ", best.place + 110);
     if (end < 0) end = section.text.length;
     return (start ? "… " : "") + section.text.slice(start, end) + (end < section.text.length ? " …" : "");
   };

@@ -17,7 +17,7 @@ from piumar_lib.course.links import HEADINGS
 DATA = "search_data.js"
 # Their text is not the course's own words, or says nothing on its own.
 LEFT_OUT = ["style", "script", "a.anchor", "p.facts", ".prompt", ".output_wrapper", "svg"]
-INLINE = {"a", "abbr", "b", "code", "em", "i", "kbd", "small", "span", "strong", "sub", "sup"}
+INLINE = {"a", "abbr", "b", "code", "em", "i", "kbd", "math", "small", "span", "strong", "sub", "sup"}
 
 
 class Section(NamedTuple):
@@ -57,7 +57,7 @@ def find_sections(stem: str, chapter: str, page: BeautifulSoup) -> list[Section]
                 found[-1][2].append(part)
 
     walk(page)
-    return [Section(stem, anchor, chapter, title, _tidy("".join(words))) for anchor, title, words in found]
+    return [Section(stem, anchor, chapter, title, _tidy("".join(text))) for anchor, title, text in found]
 
 
 def _tidy(text: str) -> str:

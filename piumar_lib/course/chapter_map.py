@@ -1,0 +1,90 @@
+"""The map of the chapters as a drawing: an arrow leads from a chapter to those that build on it."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+
+from piumar_lib.course.plan import PLAN, Step
+
+WIDTH, HEIGHT = 100, 46  # of a box
+ACROSS, DOWN = 122, 72  # from box to box
+
+
+def lay_out(plan: Sequence[Step] = PLAN) -> dict[str, tuple[float, float]]:
+    """Return the middle of each chapter's box by its number.
+
+    A chapter stands one column to the right of the last that it builds on; a column is centred.
+    """
+    depth: dict[str, int] = {}
+    for step in plan:
+        depth[step.number] = 1 + max((depth[need] for need in step.needs), default=-1)
+    columns = [[s.number for s in plan if depth[s.number] == d] for d in range(max(depth.values()) + 1)]
+    middle = max(map(len, columns)) * DOWN / 2
+    return {
+        number: (WIDTH / 2 + d * ACROSS + 2, middle + (row - (len(column) - 1) / 2) * DOWN)
+        for d, column in enumerate(columns)
+        for row, number in enumerate(column)
+    }
+
+
+def describe(plan: Sequence[Step] = PLAN) -> str:
+    """Return the map in words, for readers who cannot see it."""
+    said = [f"{s.number} on {' and '.join(s.needs)}" for s in plan if s.needs]
+    return f"Map of the chapters. What builds on what: {', '.join(said)}."
+
+
+def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
+    """Return the map as SVG in the page's own colours; its boxes are links.
+
+    Args:
+        titles: Title of each chapter that is written, by file stem; the others are dashed.
+        plan: The chapters and their needs.
+    """
+    place = lay_out(plan)
+    width = max(x for x, _ in place.values()) + WIDTH / 2 + 2
+    height = max(y for _, y in place.values()) + DOWN / 2
+    box = f"0 0 {width:g} {height:g}"
+    parts = [f'<svg class="map" viewBox="{box}" role="group" aria-label="{describe(plan)}">']
+    for step in plan:
+        parts += [_arrow(place[need], place[step.number]) for need in step.needs]
+    for step in plan:
+        box = _box(step, titles.get(step.stem), *place[step.number])
+        link = f'<a href="notebooks/{step.stem}.ipynb">{box}</a>'
+        parts.append(link if step.stem in titles else box)
+    return "".join([*parts, "</svg>"])
+
+
+def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
+    x, y, u, v = start[0] + WIDTH / 2, start[1], end[0] - WIDTH / 2, end[1]
+    gap = ACROSS - WIDTH
+    # If it passes a column, keep to the gap until the last moment.
+    corner = f"L{u - gap:g} {y:g} " if u - x > gap else ""
+    return (
+        f'<path d="M{x:g} {y:g} {corner}L{u - 2:g} {v:g}"/>'
+        f'<path class="head" d="M{u:g} {v:g}l-7 -4v8z"/>'
+    )
+
+
+def _box(step: Step, title: str | None, x: float, y: float) -> str:
+    lines = _wrap(title or f"{step.title} (planned)")
+    first = y - 7 * (len(lines) - 1) - 3
+    text = "".join(
+        f'<text x="{x:g}" y="{first + 14 * i:g}">{html.escape(line)}</text>'
+        for i, line in enumerate(lines)
+    )
+    kind = "" if title else ' class="planned"'
+    left, top = x - WIDTH / 2, y - HEIGHT / 2
+    return (
+        f'<rect{kind} x="{left:g}" y="{top:g}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
+        f'<text class="number" x="{left + 5:g}" y="{top + 11:g}">{step.number}</text>{text}'
+    )
+
+
+def _wrap(title: str) -> list[str]:
+    """Break a title into at most two lines, as even as its words allow."""
+    words = title.split()
+    breaks = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
+    if len(title) <= 13 or not breaks:
+        return [title]
+    return list(min(breaks, key=lambda two: max(map(len, two))))
