@@ -519,7 +519,7 @@ def test_book_is_complete_and_needs_nothing_from_elsewhere(root, capsys):
     assert main(["--root", str(root), "book"]) == 0
     assert "build/book/index.html" in capsys.readouterr().out
     pages = {path.name: path.read_text() for path in (root / "build/book").glob("*.html")}
-    assert set(pages) == {"index.html", "01_first.html", "02_second.html"}
+    assert set(pages) == {"index.html", "01_first.html", "02_second.html", "cheat_sheet.html"}
     page = pages["01_first.html"]
     assert "<msubsup>" in page and "<mtable" in page and "$HOME" in page and "$$" not in page
     assert f'alt="{ALT}"' in page
