@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import shutil
 
 import matplotlib.pyplot as plt
@@ -32,6 +33,7 @@ MARKERS = "\n".join(
     for name in ("figure", "chapters", "costs")
     for end in ("begin", "end")
 )
+OWN_SCRIPTS = [f'<script src="{name}.js" defer>' for name in ("page", "search")]
 DOT = base64.b64encode(
     base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -530,7 +532,8 @@ def test_book_is_complete_and_needs_nothing_from_elsewhere(root, capsys):
     assert (root / "build/book/files/notebooks/data.csv").read_text() == "1"
     assert "prefers-color-scheme: dark" in (root / "build/book/book.css").read_text()
     for text in pages.values():
-        assert "<script" not in text and 'src="http' not in text and 'aria-current="page"' in text
+        assert re.findall("<script[^>]*>", text) == OWN_SCRIPTS
+        assert 'src="http' not in text and 'aria-current="page"' in text
 
 
 @pytest.mark.parametrize(
