@@ -505,7 +505,7 @@ def pick(name, method):
     return [r for r in same if r["seed"] == seed % evidence.SEEDS] or same[:1]
 
 
-chosen = ("spar-repetitions", "ERM"), ("spar-repetitions", "frequency"), ("synthetic", "ERM")
+chosen = ("spar-repetitions", "ERM"), ("spar-repetitions", "PIUmr"), ("synthetic", "ERM")
 live = [record for name, method in chosen for record in pick(name, method)]
 
 # %%

@@ -9,6 +9,7 @@ training clips as a whole.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -125,9 +126,11 @@ def clip_losses(
         views: Weights.
         smoothing: Share of each label that is spread evenly over all classes.
     """
-    every = [prediction.logits, *prediction.view_logits]
-    first, *rest = (F.cross_entropy(v, y, reduction="none", label_smoothing=smoothing) for v in every)
-    return first + sum(views.supervision * losses for losses in rest)
+    entropy = partial(F.cross_entropy, target=y, reduction="none", label_smoothing=smoothing)
+    losses = entropy(prediction.logits)
+    for logits in prediction.view_logits:  # one after the other: the records were made in this order
+        losses = losses + views.supervision * entropy(logits)
+    return losses
 
 
 def agreement(prediction: Prediction, y: Tensor, views: Views) -> Tensor:

@@ -73,11 +73,11 @@ def exact_plan(mass: Tensor, steps: int) -> Tensor:
         raise ValueError(f"mass: shape {tuple(mass.shape)} is not (batch, time). Add the batch axis.")
     if steps < 1:
         raise ValueError(f"steps: {steps} canonical steps. Ask for at least 1.")
-    # By the end of frame t, step k has received the share clamp(A_t - k / K, 0, 1 / K); what frame t
-    # itself brought is the increase.
-    edges = torch.nn.functional.pad(mass.cumsum(1), (1, 0))
-    begins = torch.arange(steps, dtype=mass.dtype, device=mass.device) / steps
-    return (edges[..., None] - begins).clamp_(0, 1 / steps).diff(dim=1)
+    # By the end of frame t, step k has received the share clamp(K A_t - k, 0, 1) of what it will
+    # hold; what frame t itself brought is the increase.
+    edges = steps * torch.nn.functional.pad(mass.cumsum(1), (1, 0))
+    filled = (edges[..., None] - torch.arange(steps, device=mass.device)).clamp_(0, 1)
+    return filled.diff(dim=1).div_(steps)
 
 
 def sinkhorn_plan(
