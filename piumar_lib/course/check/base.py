@@ -24,6 +24,27 @@ def require(condition: bool, hint: str) -> None:
         raise Hint(hint)
 
 
+def rule_out(
+    given: Any, misconceptions: dict[str, Any], right: Any = None, rtol: float = 1e-5, atol: float = 1e-8
+) -> None:
+    """Raise `Hint` with the words of the misconception that would have given ``given``.
+
+    Args:
+        given: A number or array that a learner's answer gave.
+        misconceptions: What each misconception gives, or a tuple of several such values, under its hint.
+        right: What is right, where by chance a misconception may give it as well.
+        rtol: Relative tolerance of "the same".
+        atol: Absolute tolerance of "the same".
+    """
+
+    def same(a: Any, b: Any) -> bool:
+        return np.allclose(np.asarray(a), np.asarray(b), rtol=rtol, atol=atol)
+
+    for hint, values in misconceptions.items():
+        for value in values if isinstance(values, tuple) else (values,):
+            require(not same(given, value) or (right is not None and same(value, right)), hint)
+
+
 def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[[Any], None]:
     """Make ``check.NAME`` of a function that examines an answer.
 

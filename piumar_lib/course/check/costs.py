@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -28,8 +28,7 @@ def training_hours(hours: Callable, rng: np.random.Generator) -> str:
             "no training reaches the peak; where is the utilisation?": 3 * forward * used,
             "this is one epoch.": 3 * forward / epochs,
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value, rtol=1e-6), words)
+        rule_out(given, misconceptions, rtol=1e-6)
         require(
             np.isclose(given, 3 * forward, rtol=1e-6),
             f"for {clips} clips, {epochs} epochs, {flops:.1e} FLOPs a clip, a peak of {peak:.1e} and "

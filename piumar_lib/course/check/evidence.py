@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -87,8 +87,7 @@ def holm_by_hand(answer: Callable, rng: np.random.Generator) -> str:
                     1, np.minimum.accumulate((m / (np.arange(m) + 1) * p[order])[::-1])[::-1]
                 )[back],
             }
-            for words, value in misconceptions.items():
-                require(not np.allclose(given, value) or np.allclose(value, closed), words)
+            rule_out(given, misconceptions, closed)
             require(np.allclose(given, closed), f"for {m} hypotheses some value is not as expected.")
     return "the same as testing every set of hypotheses."
 
@@ -124,8 +123,7 @@ def best_gain(answer: Callable, rng: np.random.Generator) -> str:
             "this is the mean method; asked is the one that looks best.": 0.0,
             "this is the worst method.": -expected(m) * unit,
         }
-        for words, value in misconceptions.items():
-            require(abs(given - value) > noise, words)
+        rule_out(given, misconceptions, atol=noise)
         require(
             abs(given - expected(m) * unit) < noise,
             f"{m} methods, {people} people: {given:.2f}, but {expected(m) * unit:.2f} is expected.",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -77,8 +77,7 @@ def after_shift(answer: Callable, rng: np.random.Generator) -> str:
             ),
             "a shift moves mass; it cannot save any.": (centred - shift**2,),
         }
-        for words, values in misconceptions.items():
-            require(not any(np.isclose(given, value, rtol=1e-9) for value in values), words)
+        rule_out(given, misconceptions, rtol=1e-9)
         require(
             np.isclose(given, shifted, rtol=1e-9), f"{given:.4f}, but sorting again gives {shifted:.4f}."
         )

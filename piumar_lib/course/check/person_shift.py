@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -68,8 +68,7 @@ def standard_error(error: Callable, rng: np.random.Generator) -> str:
                 (between**2 + mean * (1 - mean) / clips) / people
             ),
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value, rtol=1e-6), words)
+        rule_out(given, misconceptions, rtol=1e-6)
         require(
             abs(given / simulated - 1) < 0.05,
             f"for {people} people with {clips} clips it says {given:.4f}, but simulation says "

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -57,8 +57,7 @@ def balanced(answer: Callable, rng: np.random.Generator) -> str:
             ),
             "this is the worst action; asked is the mean over all of them.": np.min(shares),
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value), words)
+        rule_out(given, misconceptions)
         require(np.isclose(given, right), f"{given:.3f}, but scikit-learn says {right:.3f}.")
         often = np.concatenate([np.arange(200), np.repeat(np.flatnonzero(y == 3), 9)])
         require(

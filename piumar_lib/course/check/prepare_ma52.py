@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -42,8 +42,7 @@ def shared_people(answer: Callable, rng: np.random.Generator) -> str:
             "this is the number of clips; asked is a share.": right * len(val),
             "this is the share of clips of people who are *not* in train.": 1 - right,
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value) or np.isclose(value, right), words)
+        rule_out(given, misconceptions, right)
         two = float(answer(["0001_01_0001.mp4"], ["0011_01_0001.mp4"]))
         require(two == 0, "0001 and 0011 are two people.")
         require(np.isclose(given, right), f"{given:.3f}, but {right:.3f} is expected.")

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -31,8 +31,7 @@ def pair_index(answer: Callable, rng: np.random.Generator) -> str:
             / (1 - same[0] * same[1]),
             "divide by what is left above chance, not by chance.": (agree - chance) / chance,
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value), words)
+        rule_out(given, misconceptions)
         whole = [(x[:, None] == x).mean() for x in (a, b)]
         everyone = ((a[:, None] == a) == (b[:, None] == b)).mean()
         all_chance = whole[0] * whole[1] + (1 - whole[0]) * (1 - whole[1])
@@ -80,8 +79,7 @@ def soften(answer: Callable, rng: np.random.Generator) -> str:
         / (2 * mean),
         "a mean over clips is asked for, not their sum.": 1 / (2 * squares.amin(1).sum()),
     }
-    for words, value in misconceptions.items():
-        require(not np.isclose(float(slope), float(value)), words)
+    rule_out(slope, misconceptions)
     require(np.isclose(float(slope), float(1 / (2 * unit))), "the exponent has a wrong unit.")
     twice = torch.as_tensor(answer(squares.clone(), 2.0))
     log_ratio = ((twice[:, 0] / twice[:, 1]).log() / (squares[:, 1] - squares[:, 0])).mean()
@@ -128,8 +126,7 @@ def strength_for(answer: Callable, rng: np.random.Generator) -> str:
             if temperature != 1
             else np.nan,
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, float(value), rtol=1e-4), words)
+        rule_out(given, misconceptions, rtol=1e-4)
         require(np.isfinite(given), f"at temperature {temperature} there is such a strength.")
         logits = torch.stack([margins, torch.zeros_like(margins)], 1)
         w = girl.boundary_weights(logits, given, temperature)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -37,8 +37,7 @@ def cvar_bound(answer: Callable, rng: np.random.Generator) -> str:
             "alpha divides, it does not multiply: a smaller share of groups may weigh more.": eta
             + alpha * over.mean(),
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(at(eta), float(value)), words)
+        rule_out(at(eta), misconceptions)
         values = [at(float(e)) for e in np.linspace(-4, 4, 41)]
         require(min(values) > target - 1e-9, "for some threshold this is below CVaR, so it is no bound.")
         best = min(at(float(e)) for e in risks)
@@ -71,10 +70,7 @@ def largest_weight(answer: Callable, rng: np.random.Generator) -> str:
                 / (risks.max() - risks.min()),
                 "this is rho, not lambda = sqrt(2 rho).": (deviation / (mean - risks.min())) ** 2 / 2,
             }
-            for words, value in misconceptions.items():
-                wrong = float(value)
-                right = float(deviation / (mean - risks.min()))
-                require(not np.isclose(given, wrong) or np.isclose(wrong, right), words)
+            rule_out(given, misconceptions, deviation / (mean - risks.min()))
 
             def lowest(weight: float, risks: torch.Tensor = risks) -> float:
                 r = risks.clone().requires_grad_()
@@ -104,8 +100,7 @@ def temperature_for(answer: Callable, rng: np.random.Generator) -> str:
             / groups,
             "as exact as with a single group only: how does the number of groups enter?": error,
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value), words)
+        rule_out(given, misconceptions)
         risks = torch.as_tensor(rng.normal(0, 3, (500, groups)))
         short = risks.amax(-1) - dro.kl_penalty(risks, given).value
         alone = torch.zeros(groups, dtype=torch.float64)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.course.check.base import check, require
+from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
@@ -38,8 +38,7 @@ def optimism(answer: Callable, rng: np.random.Generator) -> str:
             - last.mean(),
             "this is a sum over runs; asked is their mean.": (best - last).sum(),
         }
-        for words, value in misconceptions.items():
-            require(not np.isclose(given, value), words)
+        rule_out(given, misconceptions)
         expected = sum(max(run) - run[-1] for run in curves.tolist()) / len(curves)
         require(np.isclose(given, expected), f"{given:.3f}, but {expected:.3f} is expected.")
     return "thirty looks at nothing gain two standard deviations."
