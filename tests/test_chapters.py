@@ -11,10 +11,10 @@ import nbformat
 import pytest
 
 from piumar_lib.course.chapters import list_chapters, read_parameters, to_notebook
-from piumar_lib.course.markup import render_markdown
 from piumar_lib.course.pairs import check_pair
 from piumar_lib.course.profile import PROFILES
 from piumar_lib.course.readme import update_readme
+from piumar_lib.course.rendering import render_markdown
 from piumar_lib.course.run import execute, widget_errors
 
 ROOT = Path(__file__).parents[1]

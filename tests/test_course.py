@@ -22,9 +22,9 @@ from piumar_lib.course.chapters import (
     read_parameters,
     to_notebook,
 )
-from piumar_lib.course.markup import render_markdown, to_mathml
 from piumar_lib.course.pairs import check_pair, make_pairs
 from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
+from piumar_lib.course.rendering import render_markdown, to_mathml
 from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."

@@ -19,7 +19,7 @@ from piumar_lib.course.chapters import list_chapters, to_notebook
 from piumar_lib.course.deck import HIDDEN, LIMIT, LONGEST_CODE, to_deck
 from piumar_lib.course.editions import REMOVED, point_links, write_edition
 from piumar_lib.course.exercises import FOLDED, find_exercises
-from piumar_lib.course.markup import render_markdown
+from piumar_lib.course.rendering import render_markdown
 from piumar_lib.course.run import execute
 from piumar_lib.course.slides import build_slides, copy_reveal
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,15 +10,14 @@ from pathlib import Path
 from string import Template
 
 from bs4 import BeautifulSoup, Tag
-from pygments.formatters import HtmlFormatter
 
 from piumar_lib.course import reading, search
-from piumar_lib.course.body import render_chapter, render_document
 from piumar_lib.course.chapter_map import draw_map
 from piumar_lib.course.chapters import Chapter, list_chapters
 from piumar_lib.course.ledger import render_cheat_sheet
 from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
 from piumar_lib.course.plan import PLAN
+from piumar_lib.course.rendering import render_chapter, render_document, token_colours
 
 CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
 GLOSSARY = Path("notebooks/glossary.md")
@@ -99,11 +97,11 @@ def build_book(root: Path) -> Path:
     if problems:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
     sections = [s for page in pages for s in search.find_sections(page.stem, page.title, page.soup)]
-    _write(book / search.DATA, search.to_script(sections))
+    (book / search.DATA).write_text(search.to_script(sections), encoding="utf-8")
     for page in pages:
         _box_tables(page.soup)
-        _write(book / f"{page.stem}.html", _frame(page, pages))
-    _write(book / "book.css", _stylesheet())
+        (book / f"{page.stem}.html").write_text(_frame(page, pages), encoding="utf-8")
+    (book / "book.css").write_text(_stylesheet(), encoding="utf-8")
     for name in SCRIPTS:
         shutil.copyfile(Path(__file__).with_name(name), book / name)
     return book / "index.html"
@@ -186,12 +184,6 @@ def _link(page: Page, words: str) -> str:
 
 def _stylesheet() -> str:
     own = Path(__file__).with_name("book.css").read_text(encoding="utf-8")
-    light, dark = (HtmlFormatter(style=style).get_style_defs(".highlight") for style in CODE_STYLES)
-    # Only the colours of tokens: the boxes' background is the book's own.
-    light, dark = (re.sub(r"\.highlight \{[^}]*\}", "", css) for css in (light, dark))
+    light, dark = (token_colours(style) for style in CODE_STYLES)
     # Paper is white, whatever the screen is.
     return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

@@ -215,11 +215,10 @@ def _cut(source: str) -> list[str]:
     Imports are left out: they teach nothing on a slide, and are in the notebook.
     """
     lines = source.splitlines()
-    starts = [_first_line(node) for node in ast.parse(_plain(source)).body]
+    body = ast.parse(_plain(source)).body
+    starts = [_first_line(node) for node in body]
     pieces = []
-    for node, begin, end in zip(
-        ast.parse(_plain(source)).body, starts, [*starts[1:], len(lines)], strict=True
-    ):
+    for node, begin, end in zip(body, starts, [*starts[1:], len(lines)], strict=True):
         if not isinstance(node, ast.Import | ast.ImportFrom):
             piece = "\n".join(lines[begin:end]).strip("\n")
             pieces.append(f"\n{piece}" if isinstance(node, ast.FunctionDef | ast.ClassDef) else piece)
@@ -323,7 +322,7 @@ def _shorten_text(text: str) -> str:
     return "\n".join([*lines[:kept], f"... and {len(lines) - kept} more lines"])
 
 
-def to_notebook(slides: list[Slide]) -> NotebookNode:
+def arrange(slides: list[Slide]) -> NotebookNode:
     """Return the notebook that nbconvert turns into these slides."""
     cells = []
     for slide in slides:

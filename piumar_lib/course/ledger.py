@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 
 from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
 from piumar_lib.course.links import to_slug
-from piumar_lib.course.markup import render_markdown, to_mathml
+from piumar_lib.course.rendering import render_markdown, to_mathml
 
 LEDGER = "Paper ledger"
 COLUMNS = ["library", "test", "our choice"]  # after what was said, and where the chapter has it

@@ -13,14 +13,13 @@ from string import Template
 from bs4 import BeautifulSoup
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
-from pygments.formatters import HtmlFormatter
 
 from piumar_lib.course.blocks import SHORT_CELL, is_wide
-from piumar_lib.course.body import BookExporter, find_executed
 from piumar_lib.course.chapters import Chapter, list_chapters
-from piumar_lib.course.deck import HIDDEN, to_deck, to_notebook
+from piumar_lib.course.deck import HIDDEN, arrange, to_deck
 from piumar_lib.course.links import find_foreign
 from piumar_lib.course.pairs import clean
+from piumar_lib.course.rendering import BookExporter, find_executed, token_colours
 
 HERE = Path(__file__).parent
 # reveal.js comes with this package. It is copied at build time only.
@@ -90,14 +89,14 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
             continue
         _point_links(page, {c.stem for c in chapters})
         problems += [f"{chapter.stem}: {problem}" for problem in find_foreign(page.find("main"))]
-        _write(folder / f"{chapter.stem}.html", str(page))
+        (folder / f"{chapter.stem}.html").write_text(str(page), encoding="utf-8")
     if problems:
         raise ValueError("the slides cannot be built:\n" + "\n".join(problems))
     items = [f'<li value="{int(c.number)}">{_entry(c)}</li>' for c in chapters]
-    _write(folder / "index.html", INDEX.substitute(chapters="\n".join(items)))
-    colours = HtmlFormatter(style="friendly").get_style_defs(".highlight")
+    index = INDEX.substitute(chapters="\n".join(items))
+    (folder / "index.html").write_text(index, encoding="utf-8")
     own = (HERE / "slides.css").read_text(encoding="utf-8")
-    _write(folder / "slides.css", re.sub(r"\.highlight \{[^}]*\}", "", colours) + "\n" + own)
+    (folder / "slides.css").write_text(f"{token_colours('friendly')}\n{own}", encoding="utf-8")
     shutil.copyfile(HERE / "slides.js", folder / "slides.js")
     copy_reveal(folder / "reveal")
     return folder / "index.html"
@@ -109,7 +108,7 @@ def render_deck(root: Path, chapter: Chapter) -> BeautifulSoup:
     Raises:
         ValueError: If no executed notebook matches the source, or a formula fails.
     """
-    notebook = to_notebook(to_deck(clean(find_executed(root, chapter))))
+    notebook = arrange(to_deck(clean(find_executed(root, chapter))))
     notebook.metadata["title"] = f"{chapter.number} {chapter.title}"
     page = BeautifulSoup(DeckExporter().from_notebook_node(notebook)[0], "html.parser")
     first = page.find("section").find("section")
@@ -158,7 +157,3 @@ def copy_reveal(target: Path, find: Callable[[str], object] = importlib.util.fin
 def _entry(chapter: Chapter) -> str:
     title, question = html.escape(chapter.title), html.escape(chapter.question)
     return f'<a href="{chapter.stem}.html">{title}</a><br>{question}'
-
-
-def _write(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8")

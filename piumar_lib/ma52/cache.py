@@ -173,9 +173,8 @@ def read_raw(path: Path, at: np.ndarray) -> np.ndarray:
     Straight into place: through a memory map each of thousands of pages would have to be fetched.
     """
     with path.open("rb", buffering=0) as file:
-        version = np.lib.format.read_magic(file)
-        read_header = {(1, 0): np.lib.format.read_array_header_1_0}[version]
-        (_, *picture), _, _ = read_header(file)
+        np.lib.format.read_magic(file)
+        (_, *picture), _, _ = np.lib.format.read_array_header_1_0(file)  # what np.save writes
         begin, frames = file.tell(), np.empty((len(at), *picture), np.uint8)
         for frame, number in zip(frames, at, strict=True):
             file.seek(begin + int(number) * frame.nbytes)
