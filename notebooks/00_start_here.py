@@ -263,10 +263,9 @@ print(f"- The same exercise, ten people: one repetition takes {tempo[fastest]:.2
 # paper's definitions beyond its abstract are not public to us; where it is silent we define
 # something ourselves, and say so.
 #
-# | the abstract says | here | our choice |
-# |---|---|---|
-# | people differ in style, speed and physique | seconds of one repetition | ten people and seven exercises instead of MA-52 |
-# | unseen people are the hard case | taken up in chapter 01 | |
+# | the abstract says | here | library | test | our choice |
+# |---|---|---|---|---|
+# | people differ in style, speed and physique | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
 
 # %% [markdown]
 # ## References

@@ -123,6 +123,14 @@ def test_ledger_with_a_torn_line_is_refused():
     notebook = from_dict({"cells": [cell]})
     with pytest.raises(ValueError, match="01_first: the ledger's line .* 7 cells, but its head 5"):
         read_ledger(notebook, "01_first")
+    notebook.cells[0].source = "## Paper ledger\n\n| said | here | our choice |\n|---|---|---|"
+    with pytest.raises(ValueError, match="01_first: the ledger's columns are .*'our choice'"):
+        read_ledger(notebook, "01_first")
+
+
+@pytest.mark.parametrize("chapter", NOTEBOOKS, ids=lambda chapter: chapter.stem)
+def test_every_chapter_ends_with_a_ledger(chapter):
+    assert read_ledger(NOTEBOOKS[chapter], chapter.stem)
 
 
 def test_used_symbols_are_found_by_their_module_and_by_import():

@@ -74,16 +74,18 @@ def _formulas(text: str) -> list[str]:
 
 
 def read_ledger(notebook: NotebookNode, name: str = "chapter") -> list[Row]:
-    """Read a chapter's ledger; it is empty if there is none, or one without the usual columns.
+    """Read a chapter's ledger; it is empty if there is none.
 
     Raises:
-        ValueError: If a line has another number of cells than the ledger's head.
+        ValueError: If it has other columns, or a line another number of cells than its head.
     """
     texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
     text = next((t for t in texts if f"## {LEDGER}\n" in t), "").partition(f"## {LEDGER}\n")[2]
     lines = [line for line in text.splitlines() if line.startswith("|")]
-    if not lines or (head := _cells(lines[0]))[2:] != COLUMNS:
+    if not lines:
         return []
+    if (head := _cells(lines[0]))[2:] != COLUMNS:
+        raise ValueError(f"{name}: the ledger's columns are {head}, but they must end with {COLUMNS}.")
     rows = []
     for line in lines[2:]:
         cells = _cells(line)
