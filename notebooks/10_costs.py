@@ -473,9 +473,9 @@ print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed: "
 # - *The plan alone, without a gradient.* POT's plain form works with the same products as ours. What ours does
 #   beyond them, moving factors into the exponent, is what keeps it from breaking at a small temperature
 #   (chapter 02); a goal of twice the speed of the same arithmetic is out of reach.
-# - *The exact plan.* It reads and writes `batch x T x K` numbers four times: a difference, a clamp, a difference, a
-#   division. Dividing before the clamp saves one of the four and 24 % of the time, but rounds differently, so that the
-#   records of chapter 09 would no longer come out bit for bit.
+# - *The exact plan.* It goes over `batch x T x K` numbers four times: a difference, a clamp, a difference, a
+#   division. Dividing first would save one of the four, but rounds differently: the records of chapter 09 would no
+#   longer come out bit for bit.
 # - *Preparing clips.* h264 has to be decoded once, frame by frame, by the same library on both sides. The note
 #   says how much the straightforward loop would gain if everything else cost nothing: no more is to be had.
 # - *In two processes.* Two processes on the two threads of one core slow each other down, and each has to start.

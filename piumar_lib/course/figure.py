@@ -26,19 +26,23 @@ def show(fig: Figure, alt: str) -> None:
         ValueError: If the text is too short to say anything.
     """
     import matplotlib.pyplot as plt
+    import numpy as np
     from IPython.display import Image, display
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image as Picture
 
     if len(alt.strip()) < SHORTEST_ALT:
         raise ValueError(
             f"alt: {alt!r} has fewer than {SHORTEST_ALT} characters. Say what the figure shows."
         )
-    drawn, small = io.BytesIO(), io.BytesIO()
-    fig.savefig(drawn, format="png")
+    # Drawn once. Saving would draw twice when there is a layout to find, which a widget's knob shows.
+    canvas = FigureCanvasAgg(fig)
+    canvas.draw()
     plt.close(fig)
     # 256 colours look the same and keep a chapter with a dozen figures small enough for git.
-    colours = Picture.open(drawn).convert("RGB").quantize(256, dither=Picture.Dither.NONE)
-    colours.save(small, format="png", optimize=True)
+    picture = Picture.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
+    small = io.BytesIO()
+    picture.quantize(256, dither=Picture.Dither.NONE).save(small, format="png", optimize=True)
     display(Image(data=small.getvalue(), format="png", alt=" ".join(alt.split())))
 
 
