@@ -122,6 +122,18 @@ def test_a_folder_of_another_run_is_refused(finished):
         train.train(replace(config, epochs=3))
 
 
+def test_a_folder_with_a_run_of_another_fold_is_refused_but_a_split_may_move(finished, tmp_path):
+    config, record = finished
+    other = Path(config.split).with_name("fold2.txt")
+    message = "holds a run of other clips .*fold 1 of .*fold2.txt .*fold 2 of .*Name another folder"
+    with pytest.raises(ValueError, match=message):
+        train.train(replace(config, split=str(other)))
+    moved = tmp_path / "moved.txt"
+    moved.write_bytes(Path(config.split).read_bytes())
+    again = train.train(replace(config, split=str(moved)), progress=False)
+    assert again["held out"]["scores"] == record["held out"]["scores"]
+
+
 def test_a_split_of_other_clips_is_refused(prepared, tmp_path):
     config = prepared.config(tmp_path / "run")
     short = tmp_path / "index.csv"

@@ -6,7 +6,7 @@ One GPU, several (``python -m torch.distributed.run``), or a CPU run the same co
 Everything that is drawn follows from the seed and the number of the step, so a run that was killed goes
 on from its checkpoint as if nothing had happened. Files of a run, all under ``out``:
 
-    config.json              its settings
+    config.json, split.txt   its settings, and who trains and who is held out
     checkpoint.safetensors   the last state that was saved
     history.jsonl            a line every few steps, and one for every look at held-out people
     tensorboard/             the same for TensorBoard
@@ -56,7 +56,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 ROWS_PER_EPOCH = 20
-FREE = ("out", "cache", "index", "split", "workers", "save_minutes")  # may change when a run goes on
+# May change when a run goes on. The split may move, but must hold the same clips.
+FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
 
 
 def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
@@ -71,7 +72,8 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
         The content of ``record.json``.
 
     Raises:
-        ValueError: If ``out`` holds a run of other settings, or settings do not go with the data.
+        ValueError: If ``out`` holds a run of other settings or another split, or settings do not go with
+            the data.
         FileNotFoundError: If something that is read is not there.
         FloatingPointError: If the loss is not finite; the state is kept in ``failed.safetensors``.
         MemoryError: If the device's memory does not suffice.
@@ -410,19 +412,28 @@ def _mix(*numbers: int) -> int:
 
 
 def _claim(out: Path, config: TrainConfig) -> None:
-    """Write down what the folder holds, or refuse if it holds a run of other settings."""
+    """Write down what the folder holds, or refuse if it holds a run of other settings or clips."""
     path, mine = out / "config.json", asdict(config)
+    split = read_split(config.split)
     if path.is_file():
         theirs = asdict(TrainConfig.from_json(path.read_text(encoding="utf-8")))
         other = [name for name in mine if name not in FREE and mine[name] != theirs[name]]
         if other:
             said = ", ".join(f"{name}={theirs[name]!r}, not {mine[name]!r}" for name in other)
             raise ValueError(f"out: {out} holds a run with {said}. Name another folder.")
+        theirs = read_split(out / "split.txt")
+        if theirs != split:
+            raise ValueError(
+                f"out: {out} holds a run of other clips ({theirs.title}) than those of {config.split} "
+                f"({split.title}). Name another folder."
+            )
         return
     out.mkdir(parents=True, exist_ok=True)
-    part = out / f"config.json.{os.getpid()}.part"  # every process of a distributed run comes here
-    part.write_text(config.to_json() + "\n", encoding="utf-8")
-    os.replace(part, path)
+    text = Path(config.split).expanduser().read_text(encoding="utf-8")
+    for name, content in (("split.txt", text), ("config.json", config.to_json() + "\n")):
+        part = out / f"{name}.{os.getpid()}.part"  # every process of a distributed run comes here
+        part.write_text(content, encoding="utf-8")
+        os.replace(part, out / name)
 
 
 @contextmanager
