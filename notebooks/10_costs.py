@@ -251,8 +251,9 @@ print(f"longest: {longest}; TFAM both ways {1e3 * both['TFAM'] / BATCH:.2f} ms a
       f"{1e6 * both['GIRL'] / BATCH:.0f} microseconds a clip")
 
 # %% [markdown]
-# **Compare.** The parts that iterate or transform cost most, the closed form and the fusion least. What that
-# is beside a backbone tells the table of benchmarks below, from a run with the whole network.
+# **Compare.** The parts that iterate or transform cost most, the closed form and the fusion least. The table of
+# benchmarks below says what that is beside a backbone. There the backbone and what follows it are timed apart: what is
+# added would drown in the noise of the whole.
 #
 # ## How it grows
 #
@@ -311,7 +312,8 @@ words = "; ".join(f"{part} in {name} {slope:.1f}" for (part, name), slope in slo
 show(fig, alt=f"Time of four parts against clips, moments, channels and steps. Last slopes: {words}.")
 
 # %% [markdown]
-# With $K = T$, as by default, transport is quadratic in $T$; with $K$ given, linear in each.
+# With $K = T$, as by default, transport is quadratic in $T$; with $K$ given, linear in each. (Sinkhorn's $K$ is its
+# number of anchors, so it stays linear.)
 
 # %%
 THEORY = {"temporal, exact": (1, 2, 1, 1), "temporal, Sinkhorn": (1, 1, 1, 1),
@@ -326,6 +328,10 @@ taken = costs.seconds_each({g: girl_step(g, batch=256) for g in groups}, rounds)
 growth = costs.exponent(groups, list(taken.values()))
 print("GIRL, 256 clips: " + ", ".join(f"{g} groups {1e3 * s:.2f} ms" for g, s in taken.items())
       + f"; slope {growth:.2f}")
+
+# %%
+longer, more = 4 ** slopes["frequency", "T"], 4**growth
+print(f"clips four times as long: {longer:.1f} times the time; four times the groups: {more:.1f} times")
 
 # %% [markdown]
 # **Compare.** At small sizes lines are flat: a call costs some microseconds whatever it does, and doubling
@@ -478,12 +484,14 @@ print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed: "
 #   longer come out bit for bit.
 # - *Preparing clips.* h264 has to be decoded once, frame by frame, by the same library on both sides. The note
 #   says how much the straightforward loop would gain if everything else cost nothing: no more is to be had.
-# - *In two processes.* Two processes on the two threads of one core slow each other down, and each has to start.
+# - *In two processes.* Each process has to start, and that is counted in. What else the two take from each other was
+#   not measured apart.
 # - *The raw cache against a copy of memory.* Frames are read straight into place, but by a call for each frame, and
 #   into memory that has to be touched first. It is a third of a copy, and many hundred times a decoder; as it takes
 #   fifty times the room, `prepare_ma52.py cache --form raw` is the choice where a GPU starves.
 #
-# What a GPU makes of benchmarks 1, 2, 5 and 6 has **not been measured yet**; `--device cuda` does it.
+# What a GPU makes of `sinkhorn`, `exact_transport`, `training_step` and `overhead` has **not been measured yet**;
+# `python tests/benchmarks/run.py --device cuda --only` with these names does it.
 #
 # ## From clips to a whole data set
 
@@ -496,17 +504,20 @@ CLIPS = 22_422
 row = found("prepare, crop in the middle")
 if row:
     per_clip = float(row["note"].split("; ")[1].split(" s ")[0])
-    print(f"preparing {CLIPS} clips: {CLIPS * per_clip / 3600:.1f} hours of one core of {row['device']}")
-sizes_kb = {form: found(f"read from the {form} cache") for form in ("mp4", "raw")}
-for form, r in sizes_kb.items():
-    if r:
-        print(f"cache as {form}: {CLIPS * float(r['note'].split()[0]) / 2**20:.1f} GB at 224 pixels")
+    print(f"preparing {CLIPS} clips, cropped in the middle: {CLIPS * per_clip / 3600:.1f} hours of one "
+          f"core of {row['device']}")
+for form in ("mp4", "raw"):
+    if r := found(f"read from the {form} cache"):
+        gigabytes = CLIPS * float(r["note"].split()[0]) / 2**20
+        print(f"cache as {form}: {gigabytes:.1f} GB at 224 pixels, about "
+              f"{gigabytes * (256 / 224) ** 2:.0f} GB at the 256 that prepare_ma52.py makes")
 
 # %% [markdown]
 # ## Move a knob
 #
 # How does the plug's share change if it sits deeper, where clips have more moments or more channels? From
-# the counts above: the share of TFAM in the operations of a backbone, if the features were of this shape.
+# the counts above, $2TKC$ with $K = T$: the share of TFAM in the operations of a backbone, if the features were of
+# this shape.
 
 # %%
 from ipywidgets import interact
@@ -514,7 +525,7 @@ from ipywidgets import interact
 
 def plug_share(moments, channels, backbone="videomae-base"):
     steps = moments
-    return 100 * (2 * moments * steps * channels + 20 * moments * channels) / operations[backbone]
+    return 100 * 2 * moments * steps * channels / operations[backbone]
 
 
 def draw_share(log2_moments=3, log2_channels=10):

@@ -30,7 +30,7 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-root = ""  # folder of MA-52 with train/, val/, test/ and the lists; without it a stand-in is made
+root = ""  # absolute path of MA-52, with train/, val/, test/ and the lists; without it a stand-in is made
 seed = 0
 
 # %%
@@ -54,7 +54,8 @@ build = ROOT / "build" / "ma52" / run.name
 #
 # Without it, this chapter makes a **stand-in**: synthetic people (chapter 01) on video, in exactly the same
 # layout. Everything below runs on either. What it says about the stand-in's people and actions is true of the
-# stand-in only.
+# stand-in only. With `root`, decoding takes hours of processor time; clips of the cache have 64 pixels in `quick`,
+# 256 in `gpu`. (Commands are for the repository's root; `python` is that of the course, `.venv/bin/python`.)
 
 # %%
 from piumar_lib.ma52 import standin
@@ -77,7 +78,9 @@ import numpy as np
 from piumar_lib.ma52.lists import read_list
 from piumar_lib.ma52.video import read_frames
 
-train, _ = read_list(folder, "train")
+train, faults = read_list(folder, "train")
+if not train:
+    raise ValueError(f"root: {folder}: {faults[0].what}. {faults[0].remedy}")
 first_of = {entry.person: entry for entry in reversed(train)}
 six = [first_of[person] for person in sorted(first_of)[:6]]
 films = [read_frames(folder / "train" / entry.name, size=120) for entry in six]
@@ -164,9 +167,9 @@ kinds = [fault.kind for fault in damaged.faults if fault.serious]
 print(damaged.to_text().replace(f"{ROOT}/", ""))
 
 # %% [markdown]
-# **Compare.** A loader would notice three, one crash at a time, hours apart. Label 52 would crash a loss; a
-# line that stands twice and a clip in two lists would never be noticed: the first counts a clip double, the
-# second trains on the test.
+# **Compare.** A loader would notice four: *nine* when it reads the list, and the three broken clips one crash at a
+# time, hours apart. Label 52 would crash a loss. A line that stands twice and a clip in two lists would never be
+# noticed: the first counts a clip double, the second trains on a clip that is judged.
 #
 # Now the real folder. The same from the shell, with an exit code for scripts:
 #
@@ -220,7 +223,8 @@ print(f"actions that nobody makes here: {sum(makers == 0)}; that one person make
 
 # %% [markdown]
 # In MA-52 a person has 11 to 303 training clips, and the rarest action six. A mean over clips is then a mean
-# over few people and fewer actions: hence macro F1, and hence scores by person.
+# over few people and fewer actions: hence macro F1 (the mean over actions, a rare one as heavy as a frequent one),
+# and hence scores by person.
 #
 # ## Who may be held out?
 #
@@ -235,7 +239,7 @@ print(f"{len(by_hand)} of {len(people['val'])} val people are in train")
 print(splits.leak(clips))
 
 # %% [markdown]
-# **Compare.** All but chance. In MA-52 it is all 186 of 186. The official validation measures recognition of
+# **Compare.** All of them. In MA-52 it is all 186 of 186. The official validation measures recognition of
 # *known* people, on other clips. Test clips carry no names, so nobody outside can tell whose they are.
 #
 # So we deal anew: folds of people, classes as even as possible (*StratifiedGroupKFold*). What has to hold is
@@ -269,7 +273,10 @@ splits.write_splits(build / "splits", folds, seed);
 #
 # The person fills a quarter of the width. Shrunk to 224 pixels, a micro-action of a few original pixels is a
 # fraction of one. So cut first. Before a plain wall no detector is needed: **whatever differs from the wall is
-# the person**, and the wall is what the left and the right side of a row show.
+# the person**, and the wall is what the left and the right side of a row show. What we keep is a square about the
+# person.
+#
+# > **Predict.** The square covers what share of the frame, and what share of all that changes?
 
 # %%
 def foreground_by_hand(frame):
@@ -313,13 +320,16 @@ show(fig, alt="A frame with a dashed box about the person and a square about the
      f"are not wall; the square; what changes in it. It holds {100 * kept:.0f} % of all that changes.")
 
 # %% [markdown]
-# > **Predict.** The square covers what share of the frame, and what share of all that changes?
+# Now every clip, into a cache:
 
 # %%
+import os
+
 from piumar_lib.ma52.cache import CacheSettings, make_cache
 
 settings = CacheSettings(size=size)
-cached = make_cache(folder, clips, build / f"cache-{size}-{seed}", settings)
+workers = os.cpu_count() if root else 1
+cached = make_cache(folder, clips, build / f"cache-{size}-{seed}", settings, workers, bool(root))
 found = [k for k in cached if k.found]
 area = np.mean([(k.right - k.left) * (k.bottom - k.top) for k in found])
 print(f"{len(found)} of {len(cached)} people found; the square covers {100 * area:.0f} % of the frame")
@@ -335,8 +345,8 @@ for entry, film in zip(six, films, strict=True):
 print("share of changing pixels inside the square, six clips:", np.round(inside, 2))
 
 # %% [markdown]
-# **Compare.** All that moves, on part of the area. At the same number of pixels a movement is larger by one over
-# the square's side. With `find_person` failing (a crowd, a busy room), the middle square is kept, and
+# **Compare.** All that moves, on part of the area. At the same number of pixels a movement is larger than in a square
+# as wide as the frame, by the frame's width over the square's side. With `find_person` failing (a crowd, a busy room), the middle square is kept, and
 # `cache.csv` says so.
 #
 # ### What compression costs
@@ -459,6 +469,15 @@ show(fig, alt="Three clips at three moments, as cached and as trained on: each c
      "and lit in a way of its own, which is the same at all of its moments.")
 
 # %% [markdown]
+# This chapter's files lie in `build/ma52/PROFILE/`: `index.csv`, `splits/fold1.txt` to `fold5.txt`, and the cache. For a
+# training on MA-52 make them once from the shell, on all cores; whatever is interrupted goes on with the same command:
+#
+# ```bash
+# python data_scripts/prepare_ma52.py index data/ma52 --out build/ma52/index.csv
+# python data_scripts/prepare_ma52.py split build/ma52/index.csv --out build/ma52/splits
+# python data_scripts/prepare_ma52.py cache data/ma52 build/ma52/index.csv --out build/ma52/cache
+# ```
+#
 # ## Exercise: find the leak
 #
 # *10 minutes, easy.*

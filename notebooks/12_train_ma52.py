@@ -24,13 +24,13 @@
 #
 # After this chapter you can
 #
-# - train ERM and PIUmr on MA-52 with one word each, stop at any moment, and go on,
+# - train ERM on MA-52, and PIUmr with two words more, stop at any moment, and go on,
 # - judge them on people they never saw, person by person, and say what the comparison allows,
 # - hand in a submission, and use the model on a recording of your own.
 
 # %% tags=["parameters"]
 profile = "quick"
-root = ""  # folder of MA-52; without it, and without a cache, a stand-in is made
+root = ""  # absolute path of MA-52; without it, and without a cache, a stand-in is made
 preset = ""  # a recipe: videomae-base, resnet50-tsm, manet, tiny; by default what suits the profile
 cache = None  # folder of the clip cache
 index = None  # the .csv of the index
@@ -101,8 +101,8 @@ amount = run.pick(quick={"epochs": 4, "views": 1}, full={"epochs": 40, "views": 
 build = ROOT / "build" / "ma52" / run.name
 
 # %% [markdown]
-# Every setting has a default, a unit and a range (`describe()`); those above replace the recipe's. Whatever is
-# unknown or out of range is refused before anything starts:
+# Every setting has a default and a meaning, numbers have a range and words their choices (`describe()`); those
+# above replace the recipe's. Whatever is unknown or out of range is refused before anything starts:
 
 # %%
 for wrong in ({"epoch": 3}, {"rate": -1.0}, {"plug": "girl"}):
@@ -114,10 +114,13 @@ for wrong in ({"epoch": 3}, {"rate": -1.0}, {"plug": "girl"}):
 # %% [markdown]
 # ## Clips
 #
-# With `cache`, `index` and `split` from chapter 11 this cell does nothing. Without them it goes through that
-# chapter's four steps: verify, index, split, cache; on MA-52 if `root` names it, otherwise on a stand-in.
+# With `cache`, `index` and `split`, all three, this cell does nothing; [chapter 11](11_prepare_ma52.ipynb) ends with
+# the commands that make them. Otherwise it goes through that chapter's four steps: verify, index, split, cache; on
+# MA-52 if `root` names it (hours of processor time, on all cores), else on a stand-in.
 
 # %%
+import os
+
 from piumar_lib.ma52 import cache as caching
 from piumar_lib.ma52 import splits, standin
 from piumar_lib.ma52.index import make_index, write_index
@@ -134,10 +137,14 @@ def prepare():
     if not root:
         standin.write(folder, standin.plan(clips_wanted, people_wanted, width, 0), progress=False)
         print(f"no MA-52 here: a stand-in of {clips_wanted} clips of {people_wanted} people")
-    clips = make_index(folder, verify(folder).entries)
+    report = verify(folder)
+    if not report.usable:
+        raise ValueError(report.to_text())
+    clips = make_index(folder, report.entries)
     write_index(build / "index.csv", clips)
     folds = splits.write_splits(build / "splits", splits.person_disjoint(clips), 0)
-    caching.make_cache(folder, clips, build / f"cache-{size}-0", caching.CacheSettings(size=size))
+    settings, workers = caching.CacheSettings(size=size), os.cpu_count() if root else 1
+    caching.make_cache(folder, clips, build / f"cache-{size}-0", settings, workers, progress=bool(root))
     return {"cache": build / f"cache-{size}-0", "index": build / "index.csv", "split": folds[0]}
 
 
@@ -208,15 +215,22 @@ show(fig, alt="From bytes to actions: " + ", ".join(
     f"{name} {' x '.join(map(str, tensor.shape[1:]))}" for name, tensor in stages))
 
 # %% [markdown]
+# ## Where weights start
+#
+# By default where others have trained them: `videomae-base` from `MCG-NJU/videomae-base-finetuned-kinetics`, which
+# has learned from labelled videos of actions; `resnet50-tsm` and `manet` from `microsoft/resnet-50`, which has learned
+# from ImageNet's photographs. They are fetched from the hub once. Without a network, set `HF_HOME` to a folder that
+# has them; `weights = "random"` starts from nothing. `tiny`, here, always does.
+#
 # ## A step by hand
 #
-# **The rate.** Large steps at the start would tear trained features apart: the rate rises linearly for
-# $w$ epochs, then falls along half a cosine until the last epoch $E$:
+# **The rate.** Large steps at the start would tear trained features apart: the rate rises linearly to its peak
+# $r_0$ in $w$ epochs, then falls along half a cosine. At epoch $e$, until the last epoch $E$:
 #
 # $$r(e) = r_0 \frac{1 + \cos(\pi \frac{e - w}{E - w})}{2} .$$
 #
-# And layers near the input, which know edges already, move less: each by `layer_decay` less than the one
-# above it.
+# And layers near the input, which know edges already, move less: each has `layer_decay` times the rate of the
+# one above it.
 
 # %%
 import math
@@ -291,6 +305,10 @@ print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in ste
 # %% [markdown]
 # ## Train
 #
+# The benchmark's score is *F1_mean*: the mean of four F1 scores, macro and micro, of body parts and of actions.
+# Micro F1 counts every clip alike and is the share of clips that are right. Macro F1 is the mean over classes, in
+# which a rare action weighs as much as a frequent one.
+#
 # > **Predict.** Fifty-odd training clips, 52 actions, people the model never saw: what will F1_mean be after
 # > a few epochs? (In `quick`. A rule that always says *nodding* gets the body part right for all heads.)
 #
@@ -327,10 +345,18 @@ print(say(erm))
 #
 # > **Predict.** We stop a training in the middle and give the same command again. Will the model be *equal*
 # > to one that was never stopped, or nearly?
+#
+# A few clips suffice to see it, whatever the data set:
 
 # %%
-short = {**base, "epochs": 2, "warmup": 0.0, "judge_every": 0, "plug": "tfam", "loss": "girl"}
+whole = splits.read_split(config.split)
+some = splits.Split("some of its clips", whole.train[:96], whole.held_out[:32])
+few = splits.write_splits(build / "few", [some], 0)[0]
+short = {**base, "split": few, "epochs": 2, "warmup": 0.0, "judge_every": 0, "plug": "tfam",
+         "loss": "girl"}
 
+
+# %%
 
 def fresh(name, **more):
     """Settings of a short run in an empty folder."""
@@ -370,8 +396,8 @@ assert equal or run.device != "cpu"
 # One word for the feature level, one for the loss level; everything else stays as it was.
 
 # %%
-chosen = {"out": build / "runs" / "piumr", "plug": "tfam", "loss": "girl"}
-ours = TrainConfig.make(recipe, **{**base, **chosen})
+beside = Path(f"{config.out}-piumr") if "out" in given else build / "runs" / "piumr"
+ours = TrainConfig.make(recipe, **{**base, "out": beside, "plug": "tfam", "loss": "girl"})
 live = Live(plots.history)
 piumr = train(ours, progress=False, watch=live)
 live.finish(ours.out)
@@ -386,9 +412,8 @@ for record in (erm, piumr):
 show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "worst quarter"], rows)
 
 # %% [markdown]
-# F1_mean is the benchmark's score: macro and micro F1 of body parts and of actions, averaged. It counts clips.
-# The columns behind it count people, which is what we ask for. A difference is believed when its interval over
-# people, on the same people, leaves out zero:
+# F1_mean and top-1 count clips. The columns behind them count people, which is what we ask for. A difference is
+# believed when its interval over people, on the same people, leaves out zero:
 
 # %%
 from piumar_lib.course.tables import points
@@ -414,6 +439,9 @@ from piumar_lib.ma52.evaluate import read_predictions
 said = read_predictions(Path(ours.out) / "predictions.safetensors")
 confusion = np.array(piumr["held out"]["confusion of parts"])
 shares = confusion / confusion.sum(1, keepdims=True).clip(1)
+wrong = shares - 2 * np.eye(7)  # what is right comes last
+most = [int(k) for k in np.flatnonzero(np.isclose(wrong.max(1), wrong.max()))]
+mistaken = "; ".join(f"{BODY_PARTS[k]} for {BODY_PARTS[wrong[k].argmax()]}" for k in most)
 error, bins = scoring.calibration(said.y, said.actions, bins=8)
 
 # %%
@@ -429,12 +457,14 @@ sure, right, _ = np.array(bins).T
 axes[2].plot([0, 1], [0, 1], ":", color="grey")
 axes[2].plot(sure, right, "o-", color="C0")
 axes[2].set(xlabel="sure", ylabel="right", xlim=(0, 1), ylim=(0, 1), title="calibration")
-worst = (shares - np.eye(7) * 2).max(1).argmax()
-show(fig, alt=f"Left: body parts as recognised; {BODY_PARTS[worst]} is most often taken for "
-     f"{BODY_PARTS[(shares - np.eye(7) * 2)[worst].argmax()]}. Middle: unseen people from "
-     f"{100 * by_person[0]:.0f} to {100 * by_person[-1]:.0f} %. Right: calibration error {error:.2f}.")
+show(fig, alt=f"Left: body parts as recognised; most often mistaken: {mistaken}. Middle: unseen people "
+     f"from {100 * by_person[0]:.0f} to {100 * by_person[-1]:.0f} %. Right: calibration error {error:.2f}.")
+print(f"most often mistaken, {100 * wrong.max():.0f} % of the clips: {mistaken}")
 
 # %% [markdown]
+# On the right: of clips about which the model was so sure, the share that it got right. The dotted line is a model
+# that is right as often as it is sure; the mean distance from it is the *calibration error*.
+#
 # The most frequent confusions, with pictures: a clip of the true action above a clip of what it was taken
 # for. Look whether you would have known better.
 
@@ -486,6 +516,7 @@ print("mean over people, 1 and 10 views: "
 
 # %%
 from piumar_lib.ma52.recognise import recognise
+from piumar_lib.ma52.video import read_frames, write_mp4
 
 # %%
 index_of = {clip.name: clip for clip in held_out.clips}
@@ -494,6 +525,9 @@ source = Path(root).expanduser() if root else build / "standin-0"
 recording = source / index_of[name].split / name
 if not recording.is_file():  # the cache alone is here
     recording = caching.cached_path(Path(ours.cache), index_of[name].split, name, held_out.settings)
+if recording.suffix == ".npy":  # a raw cache: its frames, as a video
+    write_mp4(build / "clip.mp4", np.load(recording))
+    recording = build / "clip.mp4"
 seen = recognise(trained, recording)
 
 # %%
@@ -503,11 +537,8 @@ print("in truth:", ACTIONS[index_of[name].action])
 
 # %% [markdown]
 # A long one becomes a timeline of windows. We put four clips of one person behind one another. Below the
-# frames: how much the picture changes, the motion energy that drives the temporal branch's clock, and what
-# each window is taken for.
-
-# %%
-from piumar_lib.ma52.video import read_frames, write_mp4
+# frames: how much the picture changes, and what each window is taken for. (The temporal branch's clock goes by the
+# same kind of change, but in the backbone's features. The tall spikes are where one clip ends and the next begins.)
 
 # %%
 person = said.person[0]
@@ -593,12 +624,13 @@ from piumar_lib.ma52.submit import read_truth, submit
 handed_in = submit(ours.out, build / "submission.zip")
 print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}; checked")
 if not root and prepared:
-    truth = read_truth(build / "standin-0")
-    print(f"the stand-in knows who made them: {len({p for p, _ in truth.values()})} people of whom no "
-          "other clip exists")
+    makers = {person for person, _ in read_truth(build / "standin-0").values()}
+    print(f"the stand-in knows who made them; people of whom no other clip exists: {len(makers)}")
 
 # %% [markdown]
 # ## The same from the shell
+#
+# From the repository's root; `python` is that of the course, `.venv/bin/python`.
 #
 # ```bash
 # python -m piumar_lib.ma52 train --preset videomae-base --plug tfam --loss girl \
@@ -612,19 +644,21 @@ if not root and prepared:
 # steps stay the same, each GPU takes a quarter of a batch. (TFAM's statistics over a batch are then over a
 # quarter; GIRL's groups are over all of it.)
 #
-# **A sweep** through papermill, splits by methods by seeds; killed runs go on where they were:
+# **A sweep** through papermill, folds by seeds. Each job trains ERM in `out` and PIUmr beside it, in `out`-piumr. A
+# killed job goes on where it was with the same command:
 #
 # ```bash
-# for fold in 1 2 3 4 5; do for plug in none tfam; do for seed in 0 1 2; do
-#   python -m piumar_lib.course papermill 12 build/sweep-$fold-$plug-$seed.ipynb \
+# for fold in 1 2 3 4 5; do for seed in 0 1 2; do
+#   python -m piumar_lib.course papermill 12 build/sweep-$fold-$seed.ipynb \
 #     -p profile gpu -p cache $PWD/build/ma52/cache -p index $PWD/build/ma52/index.csv \
 #     -p split $PWD/build/ma52/splits/person-disjoint/fold$fold.txt \
-#     -p plug $plug -p seed $seed -p out $PWD/build/ma52/runs/$plug-$fold-$seed
-# done; done; done
-# python -m piumar_lib.ma52 table build/ma52/runs/*
+#     -p seed $seed -p out $PWD/build/ma52/runs/sweep-$fold-$seed
+# done; done
+# python -m piumar_lib.ma52 table build/ma52/runs/sweep-*
 # ```
 #
-# The last line compares runs as chapter 09 does: by person, paired, corrected. Here with the two runs above:
+# The last line compares runs as chapter 09 does: by person, paired, corrected. It wants every method on the same
+# people, and finished runs only. Here with the two runs above:
 
 # %%
 from piumar_lib import evidence
@@ -641,8 +675,10 @@ show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 #
 # What was run where: everything above, on the device that the first line of this chapter's output names. A run
 # on a stand-in of full size (22,422 clips, 205 people) or on MA-52 itself has **not been made yet**; no number
-# of this chapter says how well PIUmr recognises micro-actions on MA-52. With `profile = "gpu"` and a cache this
-# chapter makes that run; `make_synthetic_ma52.py --cache` films a stand-in of full size into one in minutes.
+# of this chapter says how well PIUmr recognises micro-actions on MA-52. With `profile = "gpu"`, `cache`, `index` and
+# `split` this chapter makes that run. `make_synthetic_ma52.py --cache` films a stand-in of full size straight into a
+# raw cache, with `--device cuda` on a GPU; the index is `index.csv` in the cache, and `prepare_ma52.py split` makes
+# splits from it.
 #
 # ## Exercise: the best epoch
 #
@@ -693,7 +729,7 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 # |---|---|---|---|---|
 # | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | TFAM behind the backbone, one temporal layer behind TFAM |
 # | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `girl.GIRL` | `test_ma52_train.py` | groups from style of the features behind TFAM |
-# | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning; MANet's published recipe |
+# | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |
 #
 # ## References

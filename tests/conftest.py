@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -32,10 +33,30 @@ keep_looking()  # before nbmake executes the chapters
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("course")
 
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
+QUIET = [
+    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+
 
 @pytest.fixture(autouse=True)
 def seed():
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Headless Chromium; on Debian and Ubuntu: apt-get install chromium."""
+    playwright = pytest.importorskip("playwright.sync_api", reason="make test installs playwright")
+    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
+    if path is None:
+        pytest.skip(f"no browser (looked for {', '.join(CHROMIUM)}). Install Debian's package chromium")
+    with playwright.sync_playwright() as driver:
+        # Named, so that nothing is looked for or downloaded. As root there is no sandbox to be had.
+        started = driver.chromium.launch(executable_path=path, args=QUIET, chromium_sandbox=False)
+        yield started
+        started.close()
 
 
 @dataclass(frozen=True)

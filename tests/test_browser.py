@@ -1,12 +1,8 @@
-"""What a reader sees and can do, tried in headless Chromium: the book, and widgets in JupyterLab.
-
-Skipped where no Chromium is installed; on Debian and Ubuntu: apt-get install chromium.
-"""
+"""What a reader of the book sees and can do, tried in headless Chromium; skipped where there is none."""
 
 from __future__ import annotations
 
 import re
-import shutil
 from pathlib import Path
 
 import pytest
@@ -18,25 +14,8 @@ playwright = pytest.importorskip("playwright.sync_api", reason="make test instal
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make test installs axe")
 
 ROOT = Path(__file__).parents[1]
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
-QUIET = [
-    "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 SECOND = 1000  # playwright counts milliseconds
-
-
-@pytest.fixture(scope="module")
-def browser():
-    path = next((found for name in CHROMIUM if (found := shutil.which(name))), None)
-    if path is None:
-        pytest.skip(f"no browser (looked for {', '.join(CHROMIUM)}). Install Debian's package chromium")
-    with playwright.sync_playwright() as driver:
-        # Named, so that nothing is looked for or downloaded. As root there is no sandbox to be had.
-        started = driver.chromium.launch(executable_path=path, args=QUIET, chromium_sandbox=False)
-        yield started
-        started.close()
 
 
 @pytest.fixture(scope="module")
