@@ -184,7 +184,7 @@ import torch
 
 from piumar_lib.ma52.transforms import to_input
 
-torch.manual_seed(0)
+torch.manual_seed(0);
 
 # %%
 one = train_clips[0]["video"][None]

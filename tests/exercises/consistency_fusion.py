@@ -2,23 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
-from torch.nn import functional as F
 
 from exercises import Answers
 
 
-def _fuse(a, b, g, shut=torch.minimum, mean=0.5):
-    return g * mean * (a + b) + (1 - g) * shut(a, b)
-
-
-def _gate(a, b, weight, bias, dim=-1):
-    return (weight * F.cosine_similarity(a, b, dim=dim) + bias).sigmoid().unsqueeze(dim)
-
-
-def fuse_by_lerp(a, b, weight, bias):
-    middle, half = (a + b) / 2, (a - b).abs() / 2
-    return middle - half * (1 - _gate(a, b, weight, bias))
+def bias_by_logit(kept):
+    return torch.logit(torch.tensor(kept, dtype=torch.float64) / 0.5)
 
 
 def js_by_entropy(p, q):
@@ -38,19 +30,17 @@ def naive(p, q):
 
 
 ANSWERS = {
-    "fuse_by_gate": Answers(
-        fuse_by_lerp,
+    "bias_for": Answers(
+        bias_by_logit,
         {
-            "exchanged": lambda a, b, w, c: _fuse(a, b, 1 - _gate(a, b, w, c)),
-            "maximum": lambda a, b, w, c: _fuse(a, b, _gate(a, b, w, c), torch.maximum),
-            "over clips": lambda a, b, w, c: _fuse(a, b, _gate(a, b, w, c, dim=0)),
-            "inner product": lambda a, b, w, c: _fuse(
-                a, b, (w * (a * b).sum(-1) + c).sigmoid()[:, None]
-            ),
-            "sigmoid": lambda a, b, w, c: _fuse(a, b, (w * F.cosine_similarity(a, b) + c)[:, None]),
-            "summed": lambda a, b, w, c: _fuse(a, b, _gate(a, b, w, c), mean=1),
-            "no effect": lambda a, b, w, c: _fuse(a, b, _gate(a, b, 1, 0)),
-            "other values": lambda a, b, w, c: (a + b) / 2,
+            "the gate itself": lambda kept: 2 * kept,
+            "only the mean": lambda kept: math.log(kept / (1 - kept)),
+            "sign is wrong": lambda kept: math.log((1 - 2 * kept) / (2 * kept)),
+            "odds": lambda kept: kept / (0.5 - kept),
+            "once more": lambda kept: 1 / (1 + math.exp(-2 * kept)),
+            "another base": lambda kept: math.log2(kept / (0.5 - kept)),
+            "one number": lambda kept: [0.0, 1.0],
+            "instead of": lambda kept: -2.0,
         },
     ),
     "consistency": Answers(

@@ -1,6 +1,6 @@
 """Checks of the exercises: ``check.NAME(answer)`` tries an answer and prints one line."""
 
-from piumar_lib.course.check.consistency_fusion import consistency, fuse_by_gate
+from piumar_lib.course.check.consistency_fusion import bias_for, consistency
 from piumar_lib.course.check.costs import training_hours
 from piumar_lib.course.check.evidence import best_gain, clip_interval, holm_by_hand
 from piumar_lib.course.check.optimal_transport import after_shift, project
@@ -15,8 +15,8 @@ from piumar_lib.course.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.course.check.train_ma52 import optimism
 
 __all__ = [
-    "after_shift", "balanced", "best_gain", "borrow_clock", "clip_interval", "consistency",
-    "cvar_bound", "fastest_people", "fuse_by_gate", "holm_by_hand", "largest_weight", "optimism",
+    "after_shift", "balanced", "best_gain", "bias_for", "borrow_clock", "clip_interval", "consistency",
+    "cvar_bound", "fastest_people", "holm_by_hand", "largest_weight", "optimism",
     "pair_index", "project", "shared_people", "smooth_noise", "soften", "split_people",
     "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
     "worst_by_luck",

@@ -10,48 +10,45 @@ from piumar_lib.course.check.base import check, require, rule_out
 
 
 @check
-def fuse_by_gate(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(a, b, weight, bias)``: two views ``(batch, channels)``, fused by a gate."""
+def bias_for(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(kept)``: the gate's bias that keeps this share of what one view alone has seen."""
     import torch
 
     from piumar_lib.tfam import ConsistencyFusion
 
-    library = ConsistencyFusion().double()
+    fusion = ConsistencyFusion().double()
     for _ in range(5):
-        a, b = torch.as_tensor(rng.normal(size=(2, 7, 5)))
-        weight, bias = rng.uniform(1, 3), rng.uniform(-1, 1)
-        given = torch.as_tensor(answer(a.clone(), b.clone(), weight, bias))
-        require(
-            given.shape == a.shape, f"the shape is {tuple(given.shape)} instead of {tuple(a.shape)}."
-        )
-        cosine = torch.nn.functional.cosine_similarity(a, b)
-        over_clips = torch.nn.functional.cosine_similarity(a, b, dim=0)
-        mean, least, most = (a + b) / 2, torch.minimum(a, b), torch.maximum(a, b)
-
-        def mixed(s: torch.Tensor, shut: torch.Tensor, m: torch.Tensor = mean) -> torch.Tensor:
-            return s * m + (1 - s) * shut
-
-        g = (weight * cosine + bias).sigmoid()[:, None]
+        kept = float(rng.uniform(0.05, 0.45))
+        given = torch.as_tensor(answer(kept)).double()
+        require(given.numel() == 1, f"asked is one number; these are {given.numel()}.")
+        odds, odds_of_share = 2 * kept / (1 - 2 * kept), kept / (1 - kept)
+        right = np.log(odds)
         misconceptions = {
-            "open and shut are exchanged: agreement should let the mean through.": mixed(1 - g, least),
-            "a shut gate lets the minimum through, not the maximum.": mixed(g, most),
-            "the similarity is one over clips; take it over the channels of each clip.": mixed(
-                (weight * over_clips + bias).sigmoid()[None], least
+            "this is the gate itself; the bias is what the logistic function makes it from.": 2 * kept,
+            "with this bias the gate is as large as the share; but an open gate lets only the mean "
+            "through.": np.log(odds_of_share),
+            "the sign is wrong: a larger bias keeps more.": -right,
+            "these are the odds of the gate, which are never negative; a bias may be.": odds,
+            "the logistic function is taken once more; go back from the gate to what is inside it.": (
+                1 / (1 + np.exp(-2 * kept)),
+                1 / (1 + np.exp(-kept)),
             ),
-            "an inner product grows with the size of the views; a cosine does not.": mixed(
-                (weight * (a * b).sum(-1) + bias).sigmoid()[:, None], least
+            "this logarithm has another base; the logistic function goes with the natural one.": (
+                np.log2(odds),
+                np.log10(odds),
             ),
-            "the gate is not in (0, 1): where is the sigmoid?": mixed(
-                (weight * cosine + bias)[:, None], least
-            ),
-            "two views are summed where their mean is asked for.": mixed(g, least, a + b),
-            "weight and bias have no effect.": mixed(cosine.sigmoid()[:, None], least),
         }
-        rule_out(given, misconceptions)
-        library.weight.data.fill_(weight)
-        library.bias.data.fill_(bias)
-        require(torch.allclose(given, library(a, b)), "other values are expected.")
-    return "where views agree it is their mean, elsewhere only what both of them see."
+        rule_out(given, misconceptions, right)
+        fusion.weight.data.fill_(rng.uniform(-5, 5))
+        fusion.bias.data.fill_(float(given))
+        a, b = torch.as_tensor(rng.uniform(0.1, 2, (2, 3, 6)))
+        a[:, 3:], b[:, :3] = 0, 0  # each channel is seen by one view
+        share = (fusion(a, b) / (a + b)).mean().item()
+        require(
+            bool(np.isclose(share, kept)),
+            f"with this bias the fused feature keeps {share:.2f} instead of {kept:.2f}.",
+        )
+    return "whatever the weight, the fused feature keeps just that share; never more than a half."
 
 
 @check
