@@ -8,6 +8,8 @@ PROFILE ?= quick
 # Two threads on a busy machine are slower than one; a free machine may raise this.
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
+# Tests run in so many processes; each may take 1.5 GB.
+WORKERS ?= 2
 
 PY := $(VENV)/bin/python
 COURSE := $(PY) -m piumar_lib.course
@@ -45,7 +47,8 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
 	$(PY) -m ruff check .
 	@$(COURSE) notebooks
-	$(PY) -m pytest --nbmake --nbmake-timeout=300 --overwrite build/notebooks/*.ipynb tests \
+	$(PY) -m pytest -n $(WORKERS) --nbmake --nbmake-timeout=300 --overwrite build/notebooks
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
 	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
 
 lab: $(STAMP) ## open JupyterLab on the chapters

@@ -18,7 +18,6 @@ import torch
 from hypothesis import settings
 
 from piumar_lib import experiments
-from piumar_lib.course.steady import keep_looking
 from piumar_lib.data import Sequences
 from piumar_lib.experiments import Experiment
 from piumar_lib.ma52 import splits, standin
@@ -26,8 +25,6 @@ from piumar_lib.ma52.cache import CacheSettings, make_cache
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.index import Clip, make_index, write_index
 from piumar_lib.ma52.verify import verify
-
-keep_looking()  # before nbmake executes the chapters
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
