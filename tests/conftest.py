@@ -56,6 +56,20 @@ def browser():
         started.close()
 
 
+@pytest.fixture
+def page(browser):
+    """A page without a network, which fails the test if the browser complains of anything."""
+    context = browser.new_context(viewport={"width": 1280, "height": 900}, offline=True)
+    context.set_default_timeout(20_000)  # milliseconds
+    page, complaints = context.new_page(), []
+    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
+    yield page
+    context.close()
+    assert not complaints
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A stand-in that has gone all the way to a cache."""

@@ -23,7 +23,6 @@ import pytest
 from piumar_lib.course.chapters import list_chapters, to_notebook
 
 ROOT = Path(__file__).parents[1]
-SECOND = 1000  # playwright counts milliseconds
 # In a browser beside the kernel on one slow core; a laptop takes about half as long.
 SLOWEST = 400  # milliseconds from a key to the new figure, median
 WIDGET = re.compile(r"^interact\(", re.M)
@@ -101,7 +100,7 @@ def wait_for(address, server, log):
 @pytest.mark.parametrize("stem", CHAPTERS)
 def test_widget_follows_the_keyboard(browser, lab, stem):
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
-    context.set_default_timeout(60 * SECOND)
+    context.set_default_timeout(60_000)
     page, broken = context.new_page(), []
     page.on("pageerror", lambda error: broken.append(str(error)))
     page.goto(lab.format(stem))
@@ -109,7 +108,7 @@ def test_widget_follows_the_keyboard(browser, lab, stem):
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_text("Run All Cells", exact=True).click()
     box = page.locator(".widget-interact")
-    box.locator("img").wait_for(timeout=240 * SECOND)
+    box.locator("img").wait_for(timeout=240_000)
     # JupyterLab takes the arrow keys of a dropdown: it moves to another cell.
     assert not box.locator("select").count(), "use a SelectionSlider: no key turns a dropdown"
     knobs = box.locator(".noUi-handle")

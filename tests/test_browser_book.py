@@ -15,26 +15,11 @@ axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make 
 
 ROOT = Path(__file__).parents[1]
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
-SECOND = 1000  # playwright counts milliseconds
 
 
 @pytest.fixture(scope="module")
 def book():
     return build_book(ROOT).parent
-
-
-@pytest.fixture
-def page(browser):
-    """A page without a network, which fails the test if the browser complains of anything."""
-    context = browser.new_context(viewport=DESK, offline=True)
-    context.set_default_timeout(20 * SECOND)
-    page, complaints = context.new_page(), []
-    page.on("console", lambda m: complaints.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("requestfailed", lambda request: complaints.append(f"failed: {request.url}"))
-    yield page
-    context.close()
-    assert not complaints
 
 
 def stems(book):
