@@ -80,7 +80,9 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # The method is PIUmr, *person independence universal micro-action recognition*
 # [1](#references). *Micro-actions* are small unintended movements: a nod, a shrug, a hand that
 # touches the face. Their clips are gated by a licence, so you start with data that everybody may
-# have: these recordings here, and synthetic skeletons from chapter 01 on.
+# have: the recordings above, and synthetic skeletons from chapter 01 on. The recordings are called
+# *SPAR*: ten people did seven shoulder exercises, with each arm, wearing a watch
+# [2](#references).
 
 # %% [markdown]
 # ## Check the set-up
@@ -103,10 +105,13 @@ for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywid
 # | profile | what it is for |
 # |---|---|
 # | `quick` | a first read: each chapter within a minute on two cores |
-# | `full` | what the figures in the repository were made with: more people, more seeds |
+# | `full` | what the figures in the repository were made with: more people, more seeds, some minutes |
 # | `gpu` | like `full`, on a CUDA device |
 #
-# `start` prints what you got. Chapters then ask the profile for their sizes:
+# To choose, change the word in that cell and run the chapter anew. The environment variable
+# `PIUMR_PROFILE`, if set, wins over the cell; so were the repository's figures made. (Chapter 09 is an
+# exception: it reads its results from records, which are the same in each profile.) `start` prints what
+# you got. Chapters then ask the profile for their sizes:
 
 # %%
 seeds = run.pick(quick=2, full=6)
@@ -115,8 +120,8 @@ print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.
 # %% [markdown]
 # ## Read the map
 #
-# An arrow means "builds on". Each chapter also starts alone: it imports from `piumar_lib` what
-# earlier chapters built. Hollow boxes are planned.
+# An arrow leads from a chapter to one that builds on it. Each chapter also starts alone: it imports from
+# `piumar_lib` what earlier chapters built.
 
 # %%
 from piumar_lib.course import PLAN
@@ -135,8 +140,8 @@ fig, ax = plt.subplots(figsize=(7, 3.6))
 for step in PLAN:
     ax.text(
         *place[step.number], f"{step.number}\n" + step.name.replace("_", "\n"),
-        ha="center", va="center", fontsize=7.5, color="white" if step.written else "black",
-        bbox={"boxstyle": "round", "fc": "C0" if step.written else "white", "ec": "C0"},
+        ha="center", va="center", fontsize=7.5, color="white",
+        bbox={"boxstyle": "round", "color": "C0"},
     )
     for need in step.needs:
         ax.annotate(
@@ -145,9 +150,9 @@ for step in PLAN:
         )
 ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-1.6, 1.6))
 ax.axis("off")
-show(fig, alt="Two paths lead from chapter 00 to the whole method in chapter 08: one through "
-     "transport, temporal alignment, spectra and fusion (02 to 05), one through robust risks and "
-     "pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
+show(fig, alt="From person shift (01) two paths lead to the whole method in chapter 08: one through "
+     "temporal alignment, which also needs transport (02), spectra and fusion (03 to 05), one through "
+     "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
 
 # %% [markdown]
 # ## Predict, run, compare
@@ -157,6 +162,8 @@ show(fig, alt="Two paths lead from chapter 00 to the whole method in chapter 08:
 #
 # > **Predict.** All ten people do the same exercise, told to do it the same way. The slowest takes
 # > how many times as long for one repetition as the fastest: 1.1, 1.3, 1.6 or 2 times?
+#
+# The curves are periodic. `repetition_bounds` finds their period and cuts at the troughs.
 
 # %%
 def seconds_per_repetition(recording):
@@ -183,11 +190,11 @@ show(fig, alt=f"Seconds for one repetition of {exercise}: from {tempo[fastest]:.
 #
 # ## Move a knob
 #
-# Choose another person. The figure below the widget shows everyone at once, for readers of the
-# page without a live kernel.
+# Choose another person, with the mouse or with the arrow keys. The figure below the widget shows
+# everyone at once, for readers of the page without a live kernel.
 
 # %%
-from ipywidgets import interact
+from ipywidgets import SelectionSlider, interact
 
 
 def draw(person=10):
@@ -196,7 +203,7 @@ def draw(person=10):
     show(fig, alt=f"Eight seconds of {exercise} by person {person}.")
 
 
-interact(draw, person=sorted(signals));
+interact(draw, person=SelectionSlider(options=sorted(signals), value=10));
 
 # %%
 fig, axes = plt.subplots(2, 5, figsize=(7, 3), sharex=True, sharey=True)
@@ -214,9 +221,9 @@ show(fig, alt=f"Eight seconds of {exercise} by each of ten people. All curves sw
 #
 # *10 minutes, easy.*
 #
-# The table below has a row for each person and a column for each of the seven exercises: seconds for one
-# repetition with the right arm. Write `fastest_people(seconds)`, which gives for each *exercise* the row of
-# the person who is fastest. How many different people are there?
+# The table below has a row for each person and a column for each of the seven exercises: seconds for
+# one repetition with the right arm. Write `fastest_people(seconds)`, which gives for each *exercise*
+# the row of the person who is fastest. How many different people does it name?
 
 # %%
 people = sorted({r.person for r in recordings})

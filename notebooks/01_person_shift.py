@@ -95,8 +95,8 @@ model = learn(training, steps=run.pick(quick=400, full=600))
 # people's recordings. It is tested on the last 30 % of *the same recordings*, and on everything from
 # the people that were held out.
 #
-# To let everybody be a stranger once, we repeat this: each fold of `GroupKFold` holds other people
-# out. If `data` names a file of yours, it takes SPAR's place; then the last 30 % of each person's clips of
+# To let everybody be a stranger once, we repeat this: each fold of `GroupKFold` holds other people out.
+# If `data` names a file of yours, it takes SPAR's place; then the last 30 % of each person's clips of
 # each action, in the file's order, stand for "later".
 
 # %%
@@ -162,8 +162,9 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % right on people it knows
 
 # %% [markdown]
 # The network has not seen a single clip of either bar. What it has seen, on the left of each pair,
-# is *the person*. That is worth a good many points, and it is the part of the accuracy that is gone
-# on the day the recogniser meets somebody new.
+# is *the person*; on SPAR even an earlier part of the same recording, which helps as well. That is worth
+# a good many points, and it is the part of the accuracy that is gone on the day the recogniser meets
+# somebody new.
 #
 # Bars are means over people: every person counts the same, however many clips there are of them.
 #
@@ -171,7 +172,7 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % right on people it knows
 #
 # Real people differ in everything at once. The synthetic ones differ in twelve *style factors* that
 # we can switch on and off: each is drawn once for a person and then stays. Below, two people do the
-# same action. Early moments are pale; the movement is drawn twice as large as it is.
+# same action. Early moments are pale. In the skeletons the movement is drawn twice as large as it is.
 
 # %%
 standing = synthetic.make_clips(people, 40, seed=1, centred=False)  # joints where they are
@@ -249,7 +250,7 @@ print(f"what is left: {left_over:.4f}; the generator's noise: {synthetic.NOISE:.
 # is this factor alone.
 
 # %%
-from ipywidgets import interact
+from ipywidgets import SelectionSlider, interact
 
 HEAD = tuple(a for a in teaching_actions() if a.name in ("nodding", "bowing head"))
 NOD = [a.name for a in HEAD].index("nodding")
@@ -277,7 +278,8 @@ def knob(factor="tempo", strength=1.0):
 
 
 # %%
-interact(knob, factor=["tempo", "onset", "amplitude", "tremor", "sway"], strength=(0.0, 1.5, 0.25));
+one_of = SelectionSlider(options=["tempo", "onset", "amplitude", "tremor", "sway"])
+interact(knob, factor=one_of, strength=(0.0, 1.5, 0.25));
 
 # %%
 fig, axes = plt.subplots(3, 3, figsize=(7, 5), sharex=True, sharey=True)
@@ -298,7 +300,8 @@ show(fig, alt="Nose height of six nodding people. At strength 0 all six curves c
 #
 # It has four parts: standardise each channel with the training clips' mean and scale; a *backbone*,
 # three convolutions along time; the mean over time; one linear layer. With the backbone's features
-# $h_t$ (32 numbers for each of $T$ frames), weights $W$ and bias $b$:
+# $h_t$ (32 numbers for each of $T$ frames), weights $W$ and bias $b$, it gives each class a probability.
+# $p$ holds them all, $p_y$ is the one of the clip's true class $y$, and $\ell$ is the clip's loss:
 #
 # $$ p = \mathrm{softmax}\left(W \bar h + b\right), \qquad \bar h = \tfrac{1}{T} \sum_t h_t, \qquad
 # \ell = -\log p_y $$
@@ -352,10 +355,10 @@ plots.people_bars(right_ax, scores["unseen"])
 left.set(title="people it knows", xlabel="40 people, best first")
 right_ax.set(title="unseen people", xlabel="20 people, best first", ylabel="")
 summary = {k: metrics.summarise(list(v.values())) for k, v in scores.items()}
-best = max(scores["unseen"].values())
-show(fig, alt="Accuracy of each person. Known people fall gently from "
-     f"{100 * max(scores['known'].values()):.0f} % to {100 * summary['known'].worst:.0f} %, unseen "
-     f"people steeply from {100 * best:.0f} % to {100 * summary['unseen'].worst:.0f} %.")
+below = {k: sum(a < 0.5 for a in v.values()) for k, v in scores.items()}
+show(fig, alt="Accuracy of each person, from best to worst. Below one half lie "
+     f"{below['known']} of 40 people it knows and {below['unseen']} of 20 unseen people; the worst "
+     f"have {100 * summary['known'].worst:.0f} % and {100 * summary['unseen'].worst:.0f} %.")
 
 # %%
 def in_percent(s):
@@ -364,6 +367,8 @@ def in_percent(s):
 
 header = ["tested on", "mean [%]", "95 % interval", "worst quarter [%]", "people"]
 show_table(header, [[k, *in_percent(s)] for k, s in summary.items()])
+best, worst = max(scores["unseen"].values()), summary["unseen"].worst
+print(f"from the best to the worst unseen person: {100 * (best - worst):.0f} points")
 
 # %% [markdown]
 # **Compare.** The gap is wide. Look at the right-hand tail: some strangers are recognised as well as
@@ -374,8 +379,10 @@ show_table(header, [[k, *in_percent(s)] for k, s in summary.items()])
 #   worst person is too noisy a number;
 # - draw *people* for intervals, because people are what we want to generalise over.
 #
-# The last one is not a matter of taste. Compare two bootstrap intervals of the same mean: one that
-# draws single clips as if they were independent, one that draws whole people.
+# The last one is not a matter of taste. The intervals are made by the *bootstrap*: draw as many units
+# again as there are, with replacement, take their mean, and repeat; the interval holds the middle 95 %
+# of the means. Compare two of the same mean accuracy: one draws single clips as if they were
+# independent, one draws whole people, as the table above does.
 
 # %%
 correct = right(model, unseen).astype(float)
@@ -428,8 +435,9 @@ show(fig, alt="Pale squares are for training, hatched ones for testing. In both 
      "rows mix both kinds, side by side. In the split by person each row is one kind throughout.")
 
 # %% [markdown]
-# In the two random splits, a test window lies between training windows of the same person, in the
-# same recording. If windows overlap, half of its samples are *in* the training set.
+# In the two random splits, a test window mostly has training windows of the same person beside it, from
+# the same recording. If windows overlap, each half of it is also half of a neighbour: most of its
+# samples are *in* the training set.
 #
 # > **Predict.** Same network, same number of steps, same recordings. Order the three splits by the
 # > accuracy they report. How many points lie between the first and the last?
@@ -456,28 +464,32 @@ show(fig, alt="Reported accuracy: " + ", ".join(
     f"{s} {v:.1f} % (worst person {100 * min(reported[s].values()):.0f} %)" for s, v in means.items()))
 
 # %% [markdown]
-# **Compare.** Only the hatched bars answer the question "how well will it do on somebody new?" The
-# blue ones answer another question, "how well will it do on the people who are in the file?", and
-# are mostly quoted as if it were the first.
+# **Compare.** The two random splits come first. Only the hatched bars answer the question "how well will
+# it do on somebody new?" The plain ones answer another question, "how well will it do on the people who
+# are in the file?", and are often quoted as if it were the first.
 #
 # The third bar is a control: overlap makes twice as many training windows. Is what it gains under
 # one split also gained under the other?
 
 # %%
+print(f"from the first to the last of the splits: {inflation:.1f} points")
 for split in () if data else ("random", "by person"):
     gained = means[f"{split}, windows overlap"] - means[f"{split}, windows apart"]
     print(f"overlap, split {split:<10} {gained:+.1f} points")
 print(f"random instead of by person: {means[SHOWN[-2]] - means[SHOWN[-1]]:+.1f} points, windows apart")
 
 # %% [markdown]
-# On these recordings the person is the big leak, and overlap a small addition: the exercises repeat
-# every few seconds, so the next window is a near copy even if it shares no sample. For everyday
-# activities others measured about 10 points from random folds, and 16 with overlapping windows, while
-# overlap brought nothing under a split by person [[3](#references)].
+# On these recordings the person is the big leak. What overlap adds is small: a repetition takes one or
+# two seconds, so the next window is a near copy even if it shares no sample. For everyday activities
+# others measured about 10 points from random folds, and 16 with overlapping windows, while overlap
+# brought nothing under a split by person [[3](#references)].
 #
 # Why does it happen? Look for each window's closest relative: once among the other windows of the same
 # person, once among everybody else's. We compare amplitude spectra (chapter 04 explains them), so
 # that it does not matter at which moment of a repetition a window begins.
+#
+# > **Predict.** For how many of ten windows is the closest window of the same person closer than that of
+# > anybody else? And which of the two shows the same exercise more often?
 
 # %%
 from scipy.spatial.distance import cdist
@@ -511,9 +523,10 @@ show(fig, alt=f"Each dot is a window. {nearer:.0f} % lie above the diagonal: the
      f"% of cases, against {agree[1]:.0f} %.")
 
 # %% [markdown]
-# Under a random split the closest relative is nearly always available. To copy its label would already
-# score well, without knowing what the exercises have in common. A stranger offers no such relative.
-# Random folds are right when clips are independent, and clips of one person are not.
+# **Compare.** Under a random split there are always training windows of the same person. To copy the
+# label of the closest would already score well, without knowing what the exercises have in common. A
+# stranger offers no such relative. Random folds are right when clips are independent, and clips of one
+# person are not.
 
 # %%
 for kind, value in zip(("the same person", "anybody else"), agree, strict=True):
@@ -562,7 +575,7 @@ print(f"{len(in_train)} people in train, {len(in_val)} in val, {len(shared)} in 
 #
 # > **Predict.** Twelve factors: tempo, onset, asymmetry, amplitude, direction, co-motion, handedness,
 # > tremor, sway, bones, posture, habits. Which one costs most? Which cost *nothing*, by construction,
-# > because a centred clip holds no trace of them?
+# > because a centred clip holds no trace of them? And what if clips were not centred?
 
 # %%
 def accuracies(off=None, draw=0, centred=True):
@@ -601,6 +614,8 @@ show(fig, alt="Gain in points on unseen people when a factor is off: "
 # %%
 print(f"all factors on: {reference[1]:.1f} % on unseen people")
 print(f"costliest factor: {order[0]}, {mean_gain[order[0]]:+.1f} points when off")
+total, missing = sum(mean_gain.values()), 100 - reference[1]
+print(f"all gains sum to {total:.1f} points; {missing:.1f} are missing to 100 %")
 assert mean_gain["bones"] == 0  # exactly: the clips are the same numbers
 print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on unseen people")
 
@@ -608,7 +623,8 @@ print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on u
 # **Compare.** Bones and posture cost exactly nothing: every clip is centred, its mean pose is taken
 # away, and with it the body. (`quick` shows one of the two, and one draw; look at the ranges in
 # `full` before you believe an order.) Gains do not add up: without one obstacle the next one matters
-# more or less. And switching off habits also changes which actions are common in the test.
+# more or less. In `full` they sum to more than there is to gain. And switching off habits also changes
+# which actions are common in the test.
 #
 # The last line is the **trap**. Leave the clips *uncentred*, in training and in testing, and accuracy
 # breaks down, on strangers most of all. Bodies differ by far more than a micro-action moves them. A
@@ -661,7 +677,8 @@ check.split_people(split_people)
 # You may record 400 clips to *test* a recogniser: 10 people with 40 clips each, or 40 people with 10
 # each. Let people's true accuracies have standard deviation `between`, and let a clip of a person
 # with accuracy `a` be right with probability `a`, where `a` averages `mean`. Write the standard error
-# of the mean accuracy over `people` people with `clips` clips each.
+# of the mean accuracy over `people` people with `clips` clips each. Which of the two ways to spend 400
+# clips is better, with `mean` 0.8 and `between` 0.2?
 
 # %%
 def standard_error(mean, between, people, clips):
@@ -680,7 +697,8 @@ check.standard_error(standard_error)
 #     return np.sqrt((between**2 + within / clips) / people)
 # ```
 #
-# More clips shrink only the second term. Beyond some ten clips a person, only more people help.
+# Ten people with 40 clips give 0.066, 40 people with ten clips 0.036. More clips shrink only the second
+# term, which is small already with ten clips a person. From there on it takes more people.
 # </details>
 
 # %% [markdown]

@@ -207,9 +207,10 @@ show(fig, alt=f"Left: seven points joined in order. Right: mean squared way of a
 # ## Masses on a line: cut where the cumulative sums cut
 #
 # Frames do not weigh the same. Let $a_t$ be masses at $T$ ordered places and $b_k$ at $K$ places; both
-# sum to one. A **plan** $P$ is a table of shape $(T, K)$: $P_{tk}$ is what goes from place $t$ to
-# place $k$. Row sums are $a$, column sums are $b$. To carry in order, lay both masses out on the
-# interval from 0 to 1, with $A_t = a_1 + \dots + a_t$ and $B_k$ likewise. Then
+# sum to one. A **plan** $P$ is a table of shape $(T, K)$: $P_{tk}$ is what goes from place $t$ to place
+# $k$. Row sums are $a$, column sums are $b$. To carry in order, lay both masses out on the interval
+# from 0 to 1, with $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $B_k$ likewise. Then $P_{tk}$ is the
+# length of an overlap:
 #
 # $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \, \vert $$
 #
@@ -225,8 +226,8 @@ print("row sums", line_plan(a, b).sum(1).tolist(), "column sums", line_plan(a, b
 # %% [markdown]
 # You have seen the code of `line_plan` above: the length of an overlap is the smaller end minus the
 # larger beginning, if positive. The library's `exact_plan` is the case where $b$ is even, $1/K$ each.
-# Masses must keep summing to one, so only gradients *along* that constraint mean anything. We compare them
-# through a softmax, which stays on it.
+# Masses must keep summing to one, so only gradients *along* that constraint mean anything. We compare
+# them through a softmax, which stays on it.
 
 # %%
 logits = torch.randn(5, 12, dtype=torch.float64)
@@ -236,8 +237,9 @@ assert_same(
 )
 
 # %% [markdown]
-# The two bumps below will be with us for a while. Left: the cumulative sums. Mass at a height $h$ on the
-# one curve goes to the same height on the other; so $W_1$ is the area between the curves. Right: the plan.
+# The two masses below will be with us for a while: a source with two bumps, a target with one. Left:
+# the cumulative sums. Mass at a height $h$ on the one curve goes to the same height on the other; so
+# $W_1$ is the area between the curves. Right: the plan.
 
 # %%
 from piumar_lib import plots
@@ -265,11 +267,11 @@ left.fill_between(place, source.cumsum(0), target.cumsum(0), step="post", color=
 left.set(xlabel="place", ylabel="cumulative mass", title=f"area between: $W_1$ = {area:.2f}")
 left.legend()
 plots.plan(right, exact)
-right.set(xlabel="from place", ylabel="to place", title="plan, monotone")
+right.set(xlabel=f"from place [steps of {N}]", ylabel=f"to place [steps of {N}]", title="plan, monotone")
 distance = (exact * (place[:, None] - place).abs()).sum().item()
 assert abs(area - distance) < 1e-12
 show(fig, alt=f"The source's cumulative mass runs ahead of the target's; area between: {area:.2f}, "
-     "which is also what the plan costs. The plan is a monotone staircase.")
+     "which is also what the plan costs if a way costs its length. The plan is a monotone staircase.")
 
 # %% [markdown]
 # ## Any cost: a linear programme
@@ -301,9 +303,9 @@ assert np.allclose(tiny_plan, line_plan(a, b))
 print("on a line the programme finds the same plan; it costs", round(tiny_value, 3))
 
 # %% [markdown]
-# The **value** has a simple gradient: $\partial\, \text{value} / \partial C_{tk} = P_{tk}$. If a way
-# becomes dearer by a little, you pay that little times what goes there. The plan itself need not be
-# differentiated. A finite difference agrees:
+# Where the cheapest plan is unique, the **value** has a simple gradient:
+# $\partial\, \text{value} / \partial C_{tk} = P_{tk}$. If a way becomes dearer by a little, you pay that
+# little times what goes there. The plan itself need not be differentiated. A finite difference agrees:
 
 # %%
 rng = np.random.default_rng(seed)
@@ -346,8 +348,9 @@ show(fig, alt="From late to early phases. On a line the plan is one monotone sta
 # %% [markdown]
 # ## Entropic transport: a price on being too sure
 #
-# Add a penalty that keeps the plan close to the product of its marginals, which is the plan that
-# knows nothing. KL is the Kullback-Leibler divergence, $\varepsilon > 0$ a temperature:
+# The row and column sums $a$ and $b$ of a plan are its *marginals*. Add a penalty that keeps the plan
+# close to their product $a b^\top$, which is the plan that knows nothing. KL is the Kullback-Leibler
+# divergence, $\varepsilon > 0$ a temperature:
 #
 # $$ \min_{P} \; \sum_{t,k} P_{tk} C_{tk} + \varepsilon \, \mathrm{KL}(P \,\vert\, a b^\top), \qquad
 # \mathrm{KL}(P \,\vert\, Q) = \sum_{t,k} P_{tk} \log \frac{P_{tk}}{Q_{tk}} $$
@@ -429,8 +432,8 @@ print("gradients agree with finite differences")
 # %% [markdown]
 # ## What epsilon does
 #
-# > **Predict.** The two bumps again. What does the plan look like for a very large $\varepsilon$, what for
-# > a very small one? And which of the two needs more iterations?
+# > **Predict.** The two masses again. What does the plan look like for a very large $\varepsilon$, what
+# > for a very small one? And which of the two needs more iterations?
 
 # %%
 EPSILONS = (1.0, 0.1, 0.01, 0.001)
@@ -589,8 +592,8 @@ print("by hand 10, library", transport.gaussian_w2_diagonal(*one).item())
 # To go a share $\alpha$ of the way, move every point a share $\alpha$ towards its image. This is
 # *McCann's interpolation*; its covariance is $A_\alpha = S A S$ with $S = (1 - \alpha) I + \alpha M$.
 #
-# > **Predict.** A narrow ellipse that leans right, and one that leans left. Half way between them: a round
-# > blob, or again something narrow? And if you average the two covariances instead?
+# > **Predict.** A narrow ellipse that leans right, and one that leans left. Half way between them: a
+# > round blob, or again something narrow? And if you average the two covariances instead?
 
 # %%
 def root(matrix):
@@ -634,9 +637,10 @@ show(fig, alt="Ellipses from one leaning right to one leaning left. Half way, Mc
      f"the ends have {size['McCann', 0]:.2f} and {size['McCann', 1]:.2f}.")
 
 # %% [markdown]
-# **Compare.** Averaging covariances swells more than transport does: it puts both clouds on top of one
-# another, instead of moving the points. Chapter 03 uses a McCann step with a single variance for all
-# channels, to bring small and large movers closer together.
+# **Compare.** Half way both are rounder than the ends. But averaging covariances swells more than
+# transport does: it puts both clouds on top of one another, instead of moving the points. Chapter 03
+# uses a McCann step with a single variance for all channels, to bring small and large movers closer
+# together.
 #
 # ## Sliced: back to the line
 #
@@ -667,8 +671,9 @@ print(f"by hand 12.5, with 500 directions {sliced_by_hand(cloud, moved):.2f}")
 assert_same(sliced_by_hand, sliced_library, cloud, torch.randn_like(cloud))
 
 # %% [markdown]
-# What does each distance see? Three pairs of clouds: a shift; a ring against a blob with the *same mean
-# and covariance*; and the way of a wrist in a clip against the same clip played backwards.
+# What does each distance see? Three pairs of clouds, one drawn as circles, one as crosses: a shift; a
+# ring against a blob with the *same mean and covariance*; and the way of a wrist in a clip (ten times
+# as large as it is) against the same clip played backwards.
 #
 # > **Predict.** Which of the two distances is zero for which pair?
 
@@ -705,7 +710,7 @@ for ax, (name, pair) in zip(axes, PAIRS.items(), strict=True):
     gaussian_part, sliced_part = seen[name]
     ax.set_title(f"{name}\nGaussian {abs(gaussian_part):.2f}, sliced {sliced_part:.2f}", fontsize=10)
     ax.set_aspect("equal", adjustable="datalim")
-show(fig, alt="Squared distances, Gaussian and sliced: "
+show(fig, alt="Three pairs of clouds. Squared distances, Gaussian and sliced: "
      + "; ".join(f"{k} {abs(g):.2f} and {s:.2f}" for k, (g, s) in seen.items())
      + ". A ring looks like a blob to the Gaussian distance; backwards, a clip is the same cloud.")
 
@@ -716,8 +721,8 @@ show(fig, alt="Squared distances, Gaussian and sliced: "
 #
 # ## Back to people
 #
-# For the two nods we know the truth: which moment of the slow nod is the same progress as which moment of
-# the fast one. Three candidates of a plan:
+# For the two nods we know the truth: which moment of the slow nod is the same progress as which moment
+# of the fast one. Three candidates of a plan:
 #
 # - **line**: carry motion mass in order (the idea figure);
 # - **pose**: entropic, cost = squared distance of the poses, which ignores time;
@@ -777,10 +782,11 @@ about = "" if data else ("The dashed line is the truth. In order along the line 
 show(fig, alt=f"Three plans between two clips: line, pose, pose and progress. {about} Errors: {text}.")
 
 # %% [markdown]
-# **Compare.** Pose alone confuses the way down of one swing with the way down of the next. Order is what
-# makes a plan an alignment. On noise-free clips the plan on the line is hard to beat, and it needs no
-# iterations. Chapter [03](03_temporal_alignment.ipynb) builds both kinds into a layer, and tests them on
-# clips with noise, where motion energy is a worse guide.
+# **Compare.** Pose alone confuses the way down with the way up, and one swing with the next. Order is
+# what makes a plan an alignment. On noise-free clips the plan on the line is about as good as pose and
+# progress together, and it needs no iterations and no factor. Chapter [03](03_temporal_alignment.ipynb)
+# builds both kinds into a layer, and tests them on clips with noise, where motion energy is a worse
+# guide.
 
 # %% [markdown]
 # ## Exercise 1: read one clip on the other's clock
@@ -816,8 +822,8 @@ check.project(project)
 #
 # *10 minutes, medium.*
 #
-# Two samples on a line, both with mean zero, have squared 2-Wasserstein distance `centred`. Now the second
-# one is shifted by `shift`. Write the new squared distance, without sorting again.
+# Two samples on a line, both with mean zero, have squared 2-Wasserstein distance `centred`. Now the
+# second one is shifted by `shift`. Write the new squared distance, without sorting again.
 
 # %%
 def after_shift(centred, shift):
@@ -844,9 +850,10 @@ check.after_shift(after_shift)
 # ## What we saw
 
 # %%
-print(f"- On a line: {better} of 5040 assignments beat sorting; the plan costs what the area between "
-      f"the cumulative sums says, {area:.2f}.")
-print(f"- Epsilon: plan cost {paid[1.0]:.3f} at 1, {paid[0.01]:.3f} at 0.01, exact {exact_cost:.3f}. "
+print(f"- On a line: {better} of 5040 assignments beat sorting; if a way costs its length, the plan "
+      f"costs what the area between the cumulative sums says, {area:.2f}.")
+print(f"- Epsilon, if a way costs its square: {paid[1.0]:.3f} at 1, {paid[0.01]:.3f} at 0.01, exact "
+      f"{exact_cost:.3f}. "
       f"Row error below 1e-6 after {needed[0.1]} iterations at 0.1 and {needed[0.01]} at 0.01.")
 ring_gaussian, ring_sliced = seen["ring, blob"]
 print(f"- Ring against blob: Gaussian {abs(ring_gaussian):.2f}, sliced {ring_sliced:.2f}; "
