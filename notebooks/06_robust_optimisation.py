@@ -46,10 +46,11 @@ descents = run.pick(quick=400, full=2_000)
 # %% [markdown]
 # ## The idea in one figure
 #
-# A recogniser's **risk** for a person is its mean loss on that person's clips. Say it has risk 0.2 for
-# A, 0.4 for B, 0.9 for C. An average gives each person a weight; the three weights sum to one. So every
-# point of the triangle below is an average: a corner gives all weight to one person, the centre gives
-# each a third. Training on the plain mean (ERM) looks at the centre.
+# A recogniser's **risk** for a person is its mean loss on that person's clips (in *nats*: cross-entropies
+# with natural logarithms). Say it has risk 0.2 for A, 0.4 for B, 0.9 for C. An average gives each person a
+# weight; the three weights sum to one. So every point of the triangle below is an average: a corner gives
+# all weight to one person, the centre gives each a third. Training on the plain mean (ERM) looks at the
+# centre.
 #
 # Now let an **adversary** choose the weights, anywhere in the disc, so that the average is as *bad* as
 # possible. Who minimises *that* average cannot forget C.
@@ -387,16 +388,16 @@ for name, style in STYLE.items():
 left.set(xlabel="risk of C", ylabel="robust risk", title="value: a bowl")
 right.set(xlabel="risk of C", ylabel="weight of C", title="its slope: the weight")
 left.legend()
-show(fig, alt="Left: robust risk over C's risk, convex and rising for all three. Right: C's weight "
-     "rises from 0 or near it to "
+show(fig, alt="Left: robust risk over C's risk, convex and never falling for all three. Right: C's "
+     "weight rises from 0 or near it to "
      + ", ".join(f"{robust(n, stacked[-1], 0.6).weights[2]:.2f} ({n})" for n in STYLE)
      + ". CVXPY's dots lie on the lines.")
 
 # %% [markdown]
-# **Compare.** CVaR: steps, one for each rank of C. KL: an S, never quite 0. Chi-square: exactly 0 while
-# C is easy; and it jumps where C overtakes B, because there the edge of the triangle cuts the disc off,
-# and on a straight side the best point is at one end or at the other. The assertion in the cell
-# compares the right-hand curves with measured slopes of the left-hand ones.
+# **Compare.** CVaR: steps, one for each rank of C. KL: an S at both ends, never quite 0. Chi-square:
+# exactly 0 while C is easy. Both of them *jump* where C overtakes B: there the edge of the triangle cuts
+# their sets off, and on a straight side the best point is at one end or at the other. The assertion in
+# the cell compares the right-hand curves with measured slopes of the left-hand ones.
 #
 # ## When is mean plus deviation a worst case?
 #
@@ -705,7 +706,7 @@ def regress(loss, steps=descents):
     return risks_of(w).detach()
 
 # %% [markdown]
-# > **Predict.** All three robust losses narrow the gap between people. Who pays for it? Is anybody
+# > **Predict.** All three losses besides ERM narrow the gap between people. Who pays for it? Is anybody
 # > better off with *mean + deviation* than with the exact worst case of the same radius, $\rho = 1.5$?
 
 # %%
@@ -751,10 +752,11 @@ print(f"threshold at ERM's risks: rho* = {limit:.2f}, deviation weight {(2 * lim
       f"V-REx: beta = {0.5 / (got['ERM'].mean() - got['ERM'].min()).item():.2f}")
 
 # %% [markdown]
-# **Compare.** The printed line says what each loss costs ERM's easiest person: a small model can only
+# **Compare.** The second printed line says what each loss costs ERM's easiest person: a small model can only
 # be pulled one way. With the exact worst case the pull *away* from them ends at weight 0: it stops
-# caring for them. The other two may go on, below 0, and count their misfortune as a success. The number
-# of people who would be better off with the worst case of the same radius is in the printed line.
+# caring for them. The other two may go on, below 0, and count their misfortune as a success. Is anybody
+# better off with the deviation? The first printed line says how many people are better off with the worst
+# case of the same radius; the others, if any, are those for whom the deviation is no worse.
 #
 # **When is it harmless?** Below the threshold. Then the slopes are honest weights. The thresholds in
 # the last line are those at ERM's risks; they move as training goes on. Three ways to stay honest:
@@ -769,9 +771,10 @@ print(f"threshold at ERM's risks: rho* = {limit:.2f}, deviation weight {(2 * lim
 # ## Minibatches: what a sample does to a worst case
 #
 # A mean over a batch is right on average. A worst average is not. Take a large population of losses and
-# compute the exact robust risk. Then do the same on batches of $m$ losses, many times, and average. The
-# bound for $\eta$ above says which way it errs: in the batch, $\eta$ is chosen to suit *the batch*, and
-# the minimum of an average is at least the average of minima.
+# compute the exact robust risk. Then do the same on batches of $m$ losses, many times, and average. A
+# bound like chi-square's above (exercise 1 has CVaR's) says which way it errs: in the batch, $\eta$ is
+# chosen to suit *the batch*, and the minimum of an average is at least the average of minima. (Chi-square's
+# root errs the same way: the root of an average is at least the average of roots. So does KL's logarithm.)
 #
 # > **Predict.** Losses like $\vert N(0, 1) \vert$, share 0.3. How far off is CVaR of a batch of 16, in
 # > percent: 0.3, 3 or 30? And how does the error shrink with $m$?
@@ -868,12 +871,13 @@ for memory, values in aim.items():
 # ## Online weights: GroupDRO
 #
 # GroupDRO [4](#references) keeps the weights $q$ as a slow variable of its own. In each step groups with
-# high risk gain, and the model takes a gradient step on the weighted mean:
+# high risk gain, and the model takes a gradient step, of size $\gamma$, on the weighted mean. ($\eta$ is a
+# step size from here on, no longer a threshold.)
 #
 # $$ q_g \leftarrow \frac{q_g \, e^{\eta R_g}}{\sum_h q_h \, e^{\eta R_h}}, \qquad w \leftarrow w - \gamma \sum_g q_g \nabla R_g(w) $$
 #
-# This is memory, too: after $t$ steps $q$ is a softmax of the *sum* of all past risks. With $\eta = 0$
-# it stays even: ERM. By hand: $q$ even, $\eta = 1$: proportional to
+# This is memory, too: after $t$ steps from even weights $q$ is the softmax of $\eta$ times the *sum* of all
+# past risks. With $\eta = 0$ it stays even: ERM. By hand: $q$ even, $\eta = 1$: proportional to
 # $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $0.24, 0.29, 0.48$.
 
 # %%
@@ -895,19 +899,21 @@ torch.testing.assert_close(dro.exponentiated_gradient(even, abc, 0.0), even)
 # Does the game end at the worst case? Five neighbours and one who lives far out want to meet. With all
 # weights allowed, the best place minimises the largest squared distance: the centre of the smallest
 # circle around all homes. CVXPY finds it. For a chi-square ball of radius 0.2 we let CVXPY minimise the
-# bound with $\eta$, and compare it with gradient descent under `dro.chi_square`'s weights.
+# bound of the section on chi-square, over its threshold and the place together, and compare it with
+# gradient descent under `dro.chi_square`'s weights.
 
 # %%
 rng = np.random.default_rng(seed + 5)
 town = torch.as_tensor(np.r_[0.6 * rng.normal(size=(5, 2)), [[4.0, 1.0]]])
-w, eta = cp.Variable(2), cp.Variable()
+w, threshold = cp.Variable(2), cp.Variable()
 distances = cp.hstack([cp.sum_squares(w - home) for home in town.numpy()])
 smallest = cp.Problem(cp.Minimize(cp.max(distances))).solve(solver=cp.CLARABEL)
 centre = w.value
 
 # %%
-excess = cp.norm(cp.pos(distances - eta), 2)
-ball_best = cp.Problem(cp.Minimize(eta + ((1 + 2 * 0.2) / 6) ** 0.5 * excess)).solve(solver=cp.CLARABEL)
+excess = cp.norm(cp.pos(distances - threshold), 2)
+bound = threshold + ((1 + 2 * 0.2) / 6) ** 0.5 * excess
+ball_best = cp.Problem(cp.Minimize(bound)).solve(solver=cp.CLARABEL)
 ball_place = w.value
 
 # %%
@@ -1057,8 +1063,9 @@ for side, (risks, accuracy) in sides.items():
     for name in RADIUS:
         found = robust(name, risks, 0.25)
         rows.append(row(f"{side}, {name}", found.value, found.weights, scores, quarter))
-show_table(["weights", "risk [nats]", "accuracy [%]", "for the worst quarter [%]",
-            "people with less than 1 %"], rows)
+show_table(["weights", "risk [nats]", "accuracy [%]",
+            "weight of the quarter with the highest risk [%]",
+            "people with less than 1 % of an even share"], rows)
 
 # %%
 from scipy.stats import spearmanr
@@ -1077,7 +1084,7 @@ print(f"highest risk: person {hardest}, rank {place} from below in accuracy, get
 
 # %% [markdown]
 # **Compare.** The three shapes are the three derivations: a step at a rank, a hinge at a threshold, an
-# exponential. CVaR treats all of the worst quarter alike. The other two follow the size of the risk; KL
+# exponential. CVaR treats all of the highest quarter alike. The other two follow the size of the risk; KL
 # in particular may hand a large part to *one* person, while nobody's weight is ever exactly 0.
 #
 # The weights follow the *loss*, which is highest where the model is confidently wrong. The printed
@@ -1094,9 +1101,9 @@ print(f"highest risk: person {hardest}, rank {place} from below in accuracy, get
 #
 # *20 minutes, hard.*
 #
-# The bound for chi-square needed a threshold $\eta$. Find the one for CVaR: start from
+# The bound for chi-square held for any threshold $\eta$. Find such a bound for CVaR: start from
 # $\sum_g p_g R_g - \eta \le \sum_g p_g (R_g - \eta)_+$ and use the cap. Write `cvar_bound(risks, eta,
-# alpha)`.
+# alpha)`, its right-hand side: at least CVaR for every $\eta$, and equal to it for the best one.
 
 # %%
 def cvar_bound(risks, eta, alpha):

@@ -94,7 +94,7 @@ def curve(ax, x, y, clip, title):
 
 # %%
 def draw_flow(ax, second, title, learning):
-    ax.set(xlim=(0, 100), ylim=(-16 if learning else 6, 44))
+    ax.set(xlim=(0, 101), ylim=(-16 if learning else 6, 45))
     ax.axis("off")
     ax.set_title(title, loc="left", fontsize=10)
     curve(ax, 0, 18, x[shown], "a clip")
@@ -124,8 +124,9 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
      "boxes are gone: the clip itself is the second view.")
 
 # %% [markdown]
-# Dashed is what exists in training only. To recognise an unseen person the method needs one clip: no
-# label, no name, no other clips. And it leaves behind no more weights than three numbers of TFAM.
+# Dashed is what exists in training only. The shaking does, too: below, the clip itself takes its place.
+# To recognise an unseen person the method needs one clip: no label, no name, no other clips. Beside the
+# network's own weights it keeps three numbers: the clock's floor and the gate's slope and bias.
 #
 # Keep the lower row in mind. **Whatever GIRL and the shaken spectra achieve must be in the weights** when
 # training ends. Only the common clock still does something for somebody new.
@@ -147,6 +148,11 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 # | 11 | loss $L = \sum_g q_g R_g + \lambda \sum_g s_g R_g + J + \mu V$, with $s$ the slope of the deviation of $\tilde R$ | [06](06_robust_optimisation.ipynb), [05](05_consistency_fusion.ipynb) |
 # | 12 | keep the style statistics of this batch for line 1 | [07](07_pseudo_groups.ipynb) |
 # | 13 | one step of AdamW along $-\nabla L$ | [01](01_person_shift.ipynb) |
+#
+# Two chapters' symbols meet here. $J$ and $V$ are chapter 05's consistency and regulariser, $V$ now with
+# weight $\mu$, because $\lambda$ is the deviation's. Chapter 07's running risks $J_g$ are written
+# $\tilde R_g$ here, its shares $a_g$ are $\pi_g$, its variance $V(R)$ is $\mathrm{Var}$, and its momentum
+# is a plain 0.9.
 #
 # Without lines 1, 8 to 10 and 12, and with the plain mean of $\ell$ in line 11, this is TFAM. With one
 # view instead of lines 3 to 6 it is GIRL. With neither it is ERM.
@@ -189,7 +195,10 @@ import inspect
 print(inspect.getsource(methods.build))
 
 # %% [markdown]
-# And these are the values that the method needs. None of them was chosen on people of this chapter.
+# And these are the values that the method needs. None of them was chosen on people of this chapter. In the
+# symbols of the table of steps: `groups` is $G$, `step` $\eta$, `weight` $\lambda$, `boundary` $\beta$,
+# `temperature` $\tau$, `regulariser` $\mu$. `supervision` is the $\tfrac12$ of line 7, `probability` the
+# half of line 4, `amplitude_step` that of line 3; `momentum` belongs to the running means.
 
 # %%
 table = methods.knobs_of("PIUmr").items()
@@ -413,7 +422,7 @@ print(f"cosine of PIUmr's step with TFAM's on the same batch {turn:.2f},",
 # %% [markdown]
 # **Compare.** The two cosines say how much room GIRL has at its default settings: where the first is near 1
 # and the second is not, the luck of the batch turns a step more than the whole of GIRL does. Then do
-# not expect PIUmr and TFAM to differ much on anybody. At the end of training the training people are
+# not expect PIUmr and TFAM to differ much on average. At the end of training the training people are
 # mostly learnt, and groups that are all well leave nothing to even out.
 #
 # ## Unseen people, worst people
@@ -466,9 +475,11 @@ for name, j in judged.items():
 
 # %% [markdown]
 # **Compare.** The right column is all that this run establishes. "Not established" means that these people
-# cannot tell, not that there is no difference. Two cautions: the unseen people of one population are
-# judged by one trained model, whose luck they share; and hyperparameters are defaults here. Chapter 09
-# searches them for every method alike, on more people, with five seeds.
+# cannot tell, not that there is no difference. An interval is of one comparison alone and of its mean;
+# p is of ranks, and corrected for five comparisons. So an interval may leave out zero although the
+# verdict is "not established". Two cautions: the unseen people of one population are judged by one
+# trained model, whose luck they share; and hyperparameters are defaults here. Chapter 09 searches them
+# for every method alike, on more people, with five seeds.
 #
 # ## Real people, one left out at a time
 #
@@ -514,10 +525,12 @@ for name, j in both.items():
     print(f"{name:<26} {tables.points(j.comparison):<22} p {j.p:.3f}: {j.verdict}")
 
 # %% [markdown]
-# **Compare.** With two people no test can say anything: of four ways to toss two coins, two are as extreme
-# as any result. With ten, PIUmr would have to win with nearly everybody. The committed records of chapter
-# 09 have all ten people with five seeds and searched hyperparameters. Look at the figure instead for what
-# a mean hides: lines that go up beside lines that go down.
+# **Compare.** Two questions, two answers: read both printed lines. With two people no test can say
+# anything: of four ways to toss two coins, two are as extreme as any result. With ten, nearly everybody
+# must go the same way. In profile `full` (SPAR, seed 0) that happens once, and not in PIUmr's favour:
+# against augmentation it loses. Against ERM nothing is established. The figure shows what a mean hides:
+# lines that go up beside lines that go down. The committed records of chapter 09 have all ten people with
+# five seeds and searched hyperparameters.
 
 # %% [markdown]
 # ## Whom does it leave behind?
@@ -598,13 +611,15 @@ ax.set_xticks(range(len(at)), [train.class_names[k] for k in at], rotation=35, h
 ax.set(ylabel="recognised [%]", ylim=(0, 118))
 ax.legend(ncols=2, loc="upper right")
 lost = [train.class_names[k] for k in at if of_low[k] < 0.5]
-show(fig, alt=f"Share of 20 clips of each action that PIUmr recognises, best and worst person. The "
-     f"worst person's {', '.join(lost) or 'no action'} stay below half.")
+slips = [train.class_names[k] for k in at if of_high[k] < 0.5]
+show(fig, alt="Share of 20 clips of each action that PIUmr recognises, best and worst person. Below "
+     f"half: of the worst person's actions {', '.join(lost) or 'none'}; of the best person's "
+     f"{', '.join(slips) or 'none'}.")
 
 # %% [markdown]
-# The worst person is not bad at everything. Take the action with the widest gap, and look at three clips of
-# either person. Thin and grey: eight clips of that action by training people, what the recogniser has learnt
-# from.
+# The worst person is not bad at everything, nor need the best be good at everything: people were ranked
+# on what they do often. Take the action with the widest gap, and look at three clips of either person.
+# Thin and grey: eight clips of that action by training people, what the recogniser has learnt from.
 
 # %%
 gap_at = int(at[0])
@@ -637,8 +652,8 @@ show(fig, alt=f"Three clips of {train.class_names[gap_at]} by the best and by th
 
 # %%
 TRAITS = {
-    "tempo [times the usual]": lambda p: np.exp(0.55 * p.tempo),
-    "amplitude [times the usual]": lambda p: np.exp(0.45 * p.amplitude),
+    "tempo [1: the generator's middle]": lambda p: np.exp(0.55 * p.tempo),
+    "amplitude [1: the generator's middle]": lambda p: np.exp(0.45 * p.amplitude),
     "onset [s]": lambda p: np.clip(0.35 + 0.35 * p.onset, 0.05, 1.2),
     "co-motion [share of the action]": lambda p: np.abs(p.comotion).mean((1, 2)),
     "direction [degrees]": lambda p: np.degrees(np.abs(p.direction).mean(1)),
@@ -673,17 +688,30 @@ show_table(["trait", "median of training people", "best", "worst", "best: traini
 # again, and recognise the clips with the very same models.
 #
 # $$ \Delta_{p,f} = \mathrm{accuracy}(p \text{ with } f \text{ made usual}) - \mathrm{accuracy}(p) $$
+#
+# Two traits have no middle: the sign of a direction or of a co-motion is arbitrary, and the middle of both
+# signs is none at all. So there we take the trait away. Nobody in the crowd has so little of it: read these
+# two bars as the most that could be gained.
 
 # %%
+REMOVED = ("comotion", "direction")
+
+
 def usual_trait(people, crowd, field):
     """People with one trait replaced by the crowd's median, or by none where its sign is arbitrary."""
     values = getattr(people, field)
-    middle = 0.0 if field in ("comotion", "direction") else np.median(getattr(crowd, field))
+    middle = 0.0 if field in REMOVED else np.median(getattr(crowd, field))
     return dataclasses.replace(people, **{field: np.full_like(values, middle)})
 
 
 FIELDS = ("tempo", "onset", "asymmetry", "amplitude", "direction", "comotion", "left",
           "tremor_amplitude", "sway_amplitude")
+LABEL = {f: f.removesuffix("_amplitude") for f in FIELDS}
+LABEL |= {"left": "handedness", "comotion": "co-motion"}
+
+
+def made(field):
+    return f"{LABEL[field]} {'removed' if field in REMOVED else 'made usual'}"
 
 # %%
 def labels_of(number):
@@ -721,32 +749,46 @@ for shift, name, style in ((-0.19, "ERM", plots.KNOWN), (0.19, "PIUmr", plots.UN
     ax.barh(rows_at, [np.mean(changed[name][f]) for f in order_of], 0.36, label=name, **style)
     for k, f in zip(rows_at, order_of, strict=True):
         ax.plot(changed[name][f], np.full(len(changed[name][f]), k), "|", color="0.3", ms=5)
-ax.set_yticks(range(len(order_of)), [f.replace("_amplitude", "").replace("left", "handedness")
-                                     for f in order_of])
+names_of = {f: LABEL[f] + (" (removed)" if f in REMOVED else "") for f in order_of}
+ax.set_yticks(range(len(order_of)), names_of.values())
 ax.invert_yaxis()
 ax.axvline(0, color="0.3", ls=":", lw=1.2)
 ax.set_xlabel("change of accuracy when this trait is made usual [points]")
 ax.legend(loc="lower right")
-words = "; ".join(f"{f.replace('_amplitude', '')} {np.mean(changed['ERM'][f]):+.1f} and "
-                  f"{np.mean(changed['PIUmr'][f]):+.1f}" for f in order_of)
+words = "; ".join(f"{label} {np.mean(changed['ERM'][f]):+.1f} and {np.mean(changed['PIUmr'][f]):+.1f}"
+                  for f, label in names_of.items())
 show(fig, alt=f"Change of accuracy of {len(changed['ERM'][order_of[0]])} people when one trait is made "
      f"usual, in points, under ERM and under PIUmr: {words}. Ticks are single people.")
 
 # %%
 for name in changed:
     found = {f: metrics.bootstrap_interval(np.array(v)) for f, v in changed[name].items()}
-    clear = [f"{f} {np.mean(changed[name][f]):+.1f} [{low:+.1f}, {high:+.1f}]"
+    clear = [f"{LABEL[f]} {np.mean(changed[name][f]):+.1f} [{low:+.1f}, {high:+.1f}]"
              for f, (low, high) in found.items() if low > 0 or high < 0]
     print(f"{name}, interval over people leaves out zero: {', '.join(clear) or 'none'}")
-less = {f: np.mean(changed["ERM"][f]) - np.mean(changed["PIUmr"][f]) for f in FIELDS}
-most = max(less, key=less.get)
-print(f"PIUmr leaves {less[most]:+.1f} points less to be gained by a usual {most}, most of all traits")
+
+# %%
+less = {f: np.array(changed["ERM"][f]) - np.array(changed["PIUmr"][f]) for f in FIELDS}
+relieved = [LABEL[f] for f, v in less.items() if metrics.bootstrap_interval(v)[0] > 0]
+most = max(less, key=lambda f: less[f].mean())
+low, high = metrics.bootstrap_interval(less[most])
+negative = sum(v.mean() < 0 for v in less.values())
+print(f"ERM minus PIUmr is largest for {LABEL[most]}: {less[most].mean():+.1f} points "
+      f"[{low:+.1f}, {high:+.1f}]; it is negative for {negative} of {len(FIELDS)} traits")
 
 # %% [markdown]
 # **Compare.** A long bar says: *this* is why these people fail. Where PIUmr's bar is shorter than ERM's, the
-# method has taken some of that burden; where both are long, nothing in it addresses the trait. Single ticks
-# are as telling as the bars: people fail for different reasons, and one person's remedy leaves another where
-# they were. Bars that point left are no mistake: a trait may compensate for another one.
+# method may have taken some of that burden. Where both are equally long it has not, at least not from these
+# people. The largest of nine differences is large by luck, too: trust it only if its interval leaves out
+# zero by far.
+#
+# Look at tempo and amplitude: the common clock and the amplitude step were built for them. If their bars are
+# as long as ERM's, the parts exist and these people still fail by that trait; they are, after all, the ones
+# whom PIUmr recognises worst.
+#
+# Single ticks are as telling as the bars: people fail for different reasons, and one person's remedy leaves
+# another where they were. Bars or ticks that point left are no mistake: a trait may compensate for another
+# one.
 #
 # Two cautions. The worst quarter is PIUmr's; ERM's would be other people, so do not read ERM's bars as its
 # own worst case. And these are synthetic people, whose reasons we built in.
@@ -776,7 +818,8 @@ def draw_repair(rank=1, trait="amplitude", usual=1.0):
     ax.set_xticks((0, 1), ("ERM", "PIUmr"))
     ax.set(ylabel="recognised [%]", ylim=(0, 115))
     ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
-    title = f"person {rank} from the worst, {trait} {100 * usual:.0f} % usual"
+    way = "removed" if trait in REMOVED else "usual"
+    title = f"person {rank} from the worst, {LABEL[trait]} {100 * usual:.0f} % {way}"
     ax.set_title(title, loc="left", fontsize=10)
     show(fig, alt=f"{title}: PIUmr recognises {found['changed'][1]:.0f} % of 40 clips, "
          f"{found['as they are'][1]:.0f} % before.")
@@ -785,9 +828,10 @@ def draw_repair(rank=1, trait="amplitude", usual=1.0):
 draw_repair()
 
 # %%
-from ipywidgets import interact
+from ipywidgets import SelectionSlider, interact
 
-interact(draw_repair, rank=(1, 20), trait=list(FIELDS), usual=(0.0, 1.0, 0.25));
+traits = SelectionSlider(options=[(LABEL[f], f) for f in FIELDS], value="amplitude")
+interact(draw_repair, rank=(1, 20), trait=traits, usual=(0.0, 1.0, 0.25));
 
 # %%
 draw_repair(rank=1, trait="comotion", usual=1.0)
@@ -836,8 +880,9 @@ check.worst_by_luck(worst_by_luck)
 #     return generator.binomial(clips, share, (4000, people)).min(1).mean() / clips
 # ```
 #
-# Ask it about the people above: `worst_by_luck(np.mean(list(before.values())), 20, 40,
-# np.random.default_rng(0))`, beside `min(before.values())`. What luck does not explain is the person.
+# Ask it about the people above: `worst_by_luck(np.mean(list(before.values())), len(before), 40,
+# np.random.default_rng(0))`, beside `min(before.values())`. From the mean down to the first number is what
+# luck alone can do; what is left down to the second one is the person. (A person may be unlucky, too.)
 # </details>
 
 # %% [markdown]
@@ -879,15 +924,16 @@ print(f"- PIUmr is one expression of parts; its loss is {len(terms)} terms, reco
       f"The deviation of group risks pulls {share:.0f} % as hard as the weighted risk.")
 both_of = (f"{n} {mean[n]:.1f} and {worst[n]:.1f} %" for n in ("ERM", "augmentation", "PIUmr"))
 print(f"- Unseen people, mean and worst quarter: {'; '.join(both_of)}.")
-print(f"- Over ERM PIUmr's gain is {judged['PIUmr minus ERM'].verdict}, over augmentation "
-      f"{judged['PIUmr minus augmentation'].verdict}.")
+for where, found in (("synthetic people", judged), ("real people, one left out at a time", both)):
+    ours = (f"{n} {tables.points(j.comparison)}, {j.verdict}" for n, j in found.items() if "PIUmr" in n)
+    print(f"- {where.capitalize()}: {'; '.join(ours)}.")
 
 # %%
 strongest = max(FIELDS, key=lambda f: np.mean(changed["PIUmr"][f]))
 back, (unlucky, fair) = np.mean(changed["PIUmr"][strongest]), moved["worst quarter"]
-print(f"- Why people fail: a usual {strongest} gives the worst quarter {back:+.1f} points back, more "
-      f"than any other trait; of what a usual {most} would give, PIUmr has given "
-      f"{less[most]:+.1f} already.")
+print(f"- Why people fail: {made(strongest)} gives the worst quarter {back:+.1f} points back, more than "
+      f"any other trait. Less to be gained under PIUmr than under ERM, with an interval that leaves out "
+      f"zero: {', '.join(relieved) or 'no trait'}.")
 print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {fair:.0f} % on new ones.")
 
 # %% [markdown]
