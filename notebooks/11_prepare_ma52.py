@@ -30,7 +30,7 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-root = ""  # absolute path of MA-52, with train/, val/, test/ and the lists; without it a stand-in is made
+root = ""  # absolute path of MA-52 (train/, val/, test/ and the lists); without it a stand-in is made
 seed = 0
 
 # %%

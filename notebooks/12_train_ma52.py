@@ -458,7 +458,8 @@ axes[2].plot([0, 1], [0, 1], ":", color="grey")
 axes[2].plot(sure, right, "o-", color="C0")
 axes[2].set(xlabel="sure", ylabel="right", xlim=(0, 1), ylim=(0, 1), title="calibration")
 show(fig, alt=f"Left: body parts as recognised; most often mistaken: {mistaken}. Middle: unseen people "
-     f"from {100 * by_person[0]:.0f} to {100 * by_person[-1]:.0f} %. Right: calibration error {error:.2f}.")
+     f"from {100 * by_person[0]:.0f} to {100 * by_person[-1]:.0f} %. "
+     f"Right: calibration error {error:.2f}.")
 print(f"most often mistaken, {100 * wrong.max():.0f} % of the clips: {mistaken}")
 
 # %% [markdown]
