@@ -47,7 +47,8 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
 	$(PY) -m ruff check .
 	@$(COURSE) notebooks
-	$(PY) -m pytest -n $(WORKERS) --nbmake --nbmake-timeout=300 --overwrite build/notebooks
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup --nbmake --nbmake-timeout=300 --overwrite \
+	  build/notebooks
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
 	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
 
