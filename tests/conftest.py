@@ -42,7 +42,7 @@ def seed():
     torch.manual_seed(0)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop, while it runs, would be in the way of other tests
 def browser():
     """Headless Chromium; on Debian and Ubuntu: apt-get install chromium."""
     playwright = pytest.importorskip("playwright.sync_api", reason="make test installs playwright")
