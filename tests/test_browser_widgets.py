@@ -23,8 +23,7 @@ import pytest
 from piumar_lib.course.chapters import list_chapters, to_notebook
 
 ROOT = Path(__file__).parents[1]
-# In a browser beside the kernel on one slow core; a laptop takes about half as long.
-SLOWEST = 400  # milliseconds from a key to the new figure, median
+SLOWEST = 400  # milliseconds from a key to the new figure, median; browser and kernel share two cores
 WIDGET = re.compile(r"^interact\(", re.M)
 NOTEBOOKS = {chapter.stem: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}
 CHAPTERS = {
