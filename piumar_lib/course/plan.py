@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import NamedTuple
-
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
 
 
 class Step(NamedTuple):
@@ -19,11 +16,6 @@ class Step(NamedTuple):
     def stem(self) -> str:
         """File name of the chapter without its ending."""
         return f"{self.number}_{self.name}"
-
-    @property
-    def written(self) -> bool:
-        """Whether the chapter exists already."""
-        return (NOTEBOOKS / f"{self.stem}.py").exists()
 
     @property
     def title(self) -> str:
