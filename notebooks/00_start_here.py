@@ -196,9 +196,11 @@ show(fig, alt=f"Seconds for one repetition of {exercise}: from {tempo[fastest]:.
 # %%
 from ipywidgets import SelectionSlider, interact
 
+from piumar_lib.course import fixed_figure
+
 
 def draw(person=10):
-    fig, ax = plt.subplots()
+    fig, ax = fixed_figure(7, 3.2)
     draw_person(ax, person)
     show(fig, alt=f"Eight seconds of {exercise} by person {person}.")
 

@@ -264,13 +264,16 @@ def nods(factor, strength):
 
 
 # %%
+from piumar_lib.course import fixed_figure
+
+
 def draw_nods(ax, factor, strength):
     for p, nose in enumerate(nods(factor, strength)):
         ax.plot(np.arange(32) / synthetic.RATE, -nose, color=f"C{p}", lw=1.2)
 
 
 def knob(factor="tempo", strength=1.0):
-    fig, ax = plt.subplots(figsize=(5, 2.6))
+    fig, ax = fixed_figure(5, 2.6)
     draw_nods(ax, factor, strength)
     ax.set(xlabel="time [s]", ylabel="nose, upward\n[torso lengths]", ylim=(-0.25, 0.25))
     ax.set_title(f"{factor}, strength {strength:g}")

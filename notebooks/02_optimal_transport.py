@@ -528,12 +528,14 @@ assert "not a number" in rows[-1][1] and "not a number" not in rows[-1][2]
 # %%
 from ipywidgets import interact
 
+from piumar_lib.course import fixed_figure
+
 
 def draw_plan(log10_epsilon=-1.5):
     e = 10**log10_epsilon
     plan = log_sinkhorn(line_cost, source, target, e, 100)
     off = (plan.sum(1) - source).abs().sum().item()
-    fig, ax = plt.subplots(figsize=(3.4, 2.8))
+    fig, ax = fixed_figure(3.4, 2.8)
     plots.plan(ax, plan.sqrt())
     ax.set(title=f"$\\varepsilon$ = {e:.2g}, rows off by {off:.0e}", xlabel="from", ylabel="to")
     show(fig, alt=f"The plan at epsilon {e:.2g} after 100 iterations; its cost is "

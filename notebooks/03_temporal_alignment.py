@@ -808,10 +808,12 @@ print(f"{better} of {len(gap)} people are recognised better{alone}")
 # %%
 from ipywidgets import interact
 
+from piumar_lib.course import fixed_figure
+
 
 def draw(floor=0.1):
     z = align(pair, floor)
-    fig, ax = plt.subplots(figsize=(7, 2.6))
+    fig, ax = fixed_figure(7, 2.6)
     draw_pair(ax, z)
     ax.set(xlabel="canonical step", ylabel="nose, upward\n[torso lengths / 100]")
     ax.set_title(f"floor {floor:.2f}: relative distance {distance(z):.2f}", loc="left")

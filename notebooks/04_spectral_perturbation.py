@@ -647,15 +647,18 @@ def perturb_one(scale):
     return spectrum.from_spectrum(moved, x.shape[1])[0, :, channel]
 
 # %%
+from piumar_lib.course import fixed_figure
+
+
 def draw(scale=1.0):
     torch.manual_seed(seed)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.8))
+    fig, (left, right) = fixed_figure(7, 2.8, columns=2)
     draw_band(left, scale)
     moved = perturb_one(scale)
     right.plot(seconds, moved, "--", color="C1", label="perturbed")
     right.plot(seconds, x[shown, :, channel], color="C0", label="clip")
     right.set(xlabel="time [s]", ylabel="channel 1 [deviations]")
-    right.legend(loc="upper right", fontsize=8)
+    right.legend(loc="lower left", fontsize=8)
     show(fig, alt=f"Scale {scale:.2f}: the band is {2 * scale * band.mean():.2f} high on average.")
 
 # %%

@@ -145,13 +145,15 @@ assert_same(fuse, library, a, b, torch.tensor(3.0).double(), torch.tensor(-1.0).
 # %%
 import numpy as np
 
+from piumar_lib.course import fixed_figure
+
 
 def draw(weight=4.0):
     angle = torch.linspace(0, torch.pi / 2, 60)
     a = torch.stack([torch.ones_like(angle), torch.zeros_like(angle)], -1)
     b = torch.stack([angle.cos(), angle.sin()], -1)
     z = fuse(a, b, weight, -weight / 2)
-    fig, ax = plt.subplots(figsize=(7, 2.6))
+    fig, ax = fixed_figure(7, 2.6)
     degrees = np.rad2deg(angle.numpy())
     ax.plot(degrees, (a + b)[:, 1] / 2, ":", color="C2", label="plain mean")
     ax.plot(degrees, z[:, 1], color="C0", label=f"fused, $w$ = {weight:g}, $\\beta$ = {-weight / 2:g}")

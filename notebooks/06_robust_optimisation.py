@@ -469,7 +469,7 @@ def draw_weights(ax, risks, rho):
 
 # %%
 def draw_values(ax, risks, rho):
-    radii = np.linspace(0, 2, 81)
+    radii = np.linspace(0, 2, 41)
     limit = dro.variance_threshold(risks).item()
     bound = [dro.mean_plus_deviation(risks, r).item() for r in radii]
     exact = [dro.chi_square(risks, r).value.item() for r in radii]
@@ -480,15 +480,18 @@ def draw_values(ax, risks, rho):
     ax.plot(rho, dro.chi_square(risks, rho).value, "o", color="C0")
 
 # %%
+from piumar_lib.course import fixed_figure
+
+
 def draw(rho=0.4, tail=-1.0, groups=8):
     risks = shaped(tail, groups)
-    fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3))
+    fig, (left, right) = fixed_figure(7, 3, columns=2)
     draw_weights(left, risks, rho)
     draw_values(right, risks, rho)
     left.set_ylabel("weight")
     right.set(xlabel="radius $\\rho$", ylabel="risk")
-    left.legend(fontsize=8)
-    right.legend(fontsize=8)
+    left.legend(loc="upper left", fontsize=8)
+    right.legend(loc="lower right", fontsize=8)
     gap = (dro.mean_plus_deviation(risks, rho) - dro.chi_square(risks, rho).value).item()
     show(fig, alt=f"Radius {rho:.2f}, tail {tail:.1f}: the formula exceeds the worst average by "
          f"{gap:.3f}; threshold {dro.variance_threshold(risks):.2f}.")

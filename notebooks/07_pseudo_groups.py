@@ -433,8 +433,11 @@ def draw_groups(ax, groups, softness):
     return adjusted_rand_score(clips.person, m.argmax(1)), belongs
 
 # %%
+from piumar_lib.course import fixed_figure
+
+
 def draw(groups=4, softness=1.0):
-    fig, ax = plt.subplots(figsize=(5, 3.4))
+    fig, ax = fixed_figure(5, 3.4)
     ari, belongs = draw_groups(ax, groups, softness)
     ax.set_ylabel("direction 2")
     ax.set_title(f"ARI with people {ari:.2f}, a clip is in {belongs:.1f} groups", loc="left")

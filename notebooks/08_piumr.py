@@ -804,10 +804,13 @@ def repair_one(rank, trait, usual):
 
 
 # %%
+from piumar_lib.course import fixed_figure
+
+
 def draw_repair(rank=1, trait="amplitude", usual=1.0):
     who, changed_people = repair_one(rank, trait, usual)
     counts = np.where(np.arange(len(people)) == who, 40, 0)
-    fig, ax = plt.subplots(figsize=(5, 2.2))
+    fig, ax = fixed_figure(5, 2.2, right=1.4)
     found = {}
     for shift, label, now, style in ((-0.2, "as they are", people, plots.UNSEEN),
                                      (0.2, "changed", changed_people, plots.KNOWN)):

@@ -960,13 +960,16 @@ for knob, values in effects.items():
 # the other helps few a lot.
 
 # %%
+from piumar_lib.course import fixed_figure
+
+
 def draw_people(name="spar-repetitions", method="augmentation"):
     both = [evidence.scores_by_person(records[name], m) for m in (method, "ERM")]
     if not all(both):
         print(f"{name} was not judged with {method}")
         return
     better = sum(both[0][p] > both[1][p] for p in both[1])
-    fig, ax = plt.subplots(figsize=(7, 2.8))
+    fig, ax = fixed_figure(7, 2.8)
     plots.two_by_person(ax, *both, names=(method, "ERM"))
     ax.set_title(f"{name}: {method} is better for {better} of {len(both[1])} people", loc="left")
     ax.legend(loc="lower right")

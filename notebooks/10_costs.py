@@ -522,6 +522,8 @@ for form in ("mp4", "raw"):
 # %%
 from ipywidgets import interact
 
+from piumar_lib.course import fixed_figure
+
 
 def plug_share(moments, channels, backbone="videomae-base"):
     steps = moments
@@ -530,14 +532,17 @@ def plug_share(moments, channels, backbone="videomae-base"):
 
 def draw_share(log2_moments=3, log2_channels=10):
     moments = 2**log2_moments
-    fig, ax = plt.subplots(figsize=(4.5, 2.2))
+    fig, ax = fixed_figure(4.5, 2.2)
     ks = range(6, 13)
     for b, style in zip(whole, ("C0o-", "C1s--"), strict=True):
         shares = [plug_share(moments, 2**k, b) for k in ks]
         ax.loglog([2**k for k in ks], shares, style, markersize=4, label=b)
     ax.axvline(2**log2_channels, color="0.5", lw=1)
     ax.set(xlabel="channels", ylabel="share [%]", title=f"{moments} moments", ylim=(1e-7, 10))
-    ax.legend(fontsize=8)
+    ax.set_xticks([64, 512, 4096], ["64", "512", "4096"])
+    ax.set_yticks([1e-6, 1e-4, 1e-2, 1], ["1e-6", "1e-4", "0.01", "1"])
+    ax.minorticks_off()
+    ax.legend(loc="upper left", fontsize=8)
     here = plug_share(moments, 2**log2_channels)
     show(fig, alt=f"Share of the plug with {moments} moments: {here:.1e} % of VideoMAE-base at "
          f"{2**log2_channels} channels, growing in proportion to the channels.")

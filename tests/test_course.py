@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 import shutil
 
 import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from piumar_lib.course import PLAN, Profile, assert_same, show, show_table, start
+from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
 from piumar_lib.course.__main__ import main
 from piumar_lib.course.book import build_book
 from piumar_lib.course.chapters import (
@@ -22,7 +25,7 @@ from piumar_lib.course.chapters import (
     read_parameters,
     to_notebook,
 )
-from piumar_lib.course.pairs import check_pair, make_pairs
+from piumar_lib.course.pairs import check_pair, make_pairs, shrink
 from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
 from piumar_lib.course.rendering import render_markdown, to_mathml
 from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
@@ -153,6 +156,15 @@ def test_show_displays_one_image_with_alt_text_and_closes_the_figure(monkeypatch
     assert not plt.fignum_exists(fig.number)
 
 
+def test_a_fixed_figure_has_its_margins_in_inches():
+    fig, axes = fixed_figure(8, 4, columns=2, right=1)
+    left, right = (ax.get_position() for ax in axes)
+    assert fig.get_layout_engine() is None
+    assert (8 * left.x0, 4 * left.y0) == pytest.approx((0.85, 0.5))
+    assert (8 * right.x1, 4 * right.y1) == pytest.approx((7, 3.65))
+    plt.close(fig)
+
+
 def test_show_refuses_an_alt_text_that_says_nothing():
     with pytest.raises(ValueError, match="alt: 'A plot' has fewer than 30 characters"):
         show(plt.figure(), alt="A plot")
@@ -165,6 +177,8 @@ def test_show_table_aligns_and_rounds_numbers(monkeypatch):
     show_table(["method", "accuracy"], [["ERM", 76.72], ["TFAM", 3]])
     expected = "| method | accuracy |\n| --- | ---: |\n| ERM | 76.7 |\n| TFAM | 3 |"
     assert shown[0].data == expected
+    show_table(["", "gain", "because"], [["a", "+1.2 [0.3, 2.1]", "of 3"], ["b", "-", "5"]])
+    assert shown[1].data.splitlines()[1] == "| --- | ---: | --- |"
     with pytest.raises(ValueError, match="rows: 1 entries for 2 columns"):
         show_table(["method", "accuracy"], [["ERM"]])
 
@@ -337,7 +351,25 @@ def test_pairs_are_executed_in_full_and_hold_no_widgets(root):
     printed, slider, figure = (cell.outputs for cell in notebook.cells[2:])
     assert printed[0].text == "full\n" and slider == []
     assert figure[0].metadata["image/png"]["alt"] == ALT
+    assert read_png(figure[0].data["image/png"]).mode == "P"
     assert main(["--root", str(root), "pairs", "--check"]) == 0
+
+
+def read_png(text):
+    return Image.open(io.BytesIO(base64.b64decode(text)))
+
+
+def test_a_shrunk_figure_looks_the_same():
+    drawn = io.BytesIO()
+    fig, ax = plt.subplots()
+    ax.imshow(np.arange(100.0).reshape(10, 10), cmap="cividis")
+    fig.savefig(drawn, format="png")
+    plt.close(fig)
+    large = base64.b64encode(drawn.getvalue()).decode()
+    small = shrink(large)
+    before, after = (np.asarray(read_png(p).convert("RGB"), int) for p in (large, small))
+    assert np.abs(before - after).mean() < 0.5 and (after[0, 0] == 255).all()
+    assert len(small) < len(large)
 
 
 def test_a_failing_chapter_makes_no_pair(root):

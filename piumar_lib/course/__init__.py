@@ -1,8 +1,8 @@
 """The edge of the course: profiles, figures with alt text, running and publishing chapters."""
 
 from piumar_lib.course.agree import assert_same
-from piumar_lib.course.figure import show, show_table
+from piumar_lib.course.figure import fixed_figure, show, show_table
 from piumar_lib.course.plan import PLAN, Step
 from piumar_lib.course.profile import Profile, start
 
-__all__ = ["PLAN", "Profile", "Step", "assert_same", "show", "show_table", "start"]
+__all__ = ["PLAN", "Profile", "Step", "assert_same", "fixed_figure", "show", "show_table", "start"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+from PIL import Image
 
 from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
 from piumar_lib.course.run import execute
@@ -42,7 +45,7 @@ def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full")
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
-    """Remove, in place, what only a live kernel can use or what differs from run to run."""
+    """Remove, in place, what only a live kernel can use or differs from run to run; shrink figures."""
     notebook.metadata = nbformat.from_dict(
         {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
     )
@@ -52,7 +55,18 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         if cell.cell_type == "code":
             # A widget's static twin is an output of its own and stays.
             cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
+            for output in cell.outputs:
+                if "image/png" in output.get("data", {}):
+                    output.data["image/png"] = shrink(output.data["image/png"])
     return notebook
+
+
+def shrink(png: str) -> str:
+    """A base64 PNG in 256 colours: it looks the same and is less than half as large in git."""
+    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    small = io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    return base64.b64encode(small.getvalue()).decode()
 
 
 def check_pair(chapter: Chapter) -> None:
