@@ -16,7 +16,6 @@ from piumar_lib.course.chapter_map import draw_map
 from piumar_lib.course.chapters import Chapter, list_chapters
 from piumar_lib.course.ledger import render_cheat_sheet
 from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
-from piumar_lib.course.plan import PLAN
 from piumar_lib.course.rendering import render_chapter, render_document, token_colours
 
 CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
@@ -154,9 +153,6 @@ def _box_tables(page: BeautifulSoup) -> None:
 
 def _frame(page: Page, pages: list[Page]) -> str:
     items = [_item(other, other.stem == page.stem) for other in pages]
-    written = {other.stem for other in pages}
-    planned = [step for step in PLAN if step.stem not in written]
-    items += [f"<li><span>{s.number} {s.title} (planned)</span></li>" for s in planned]
     place = pages.index(page)
     turn = ["<span></span>", "<span></span>"]
     if place > 0:

@@ -18,7 +18,7 @@ def lay_out(plan: Sequence[Step] = PLAN) -> dict[str, tuple[float, float]]:
     """
     depth: dict[str, int] = {}
     for step in plan:
-        depth[step.number] = 1 + max((depth[need] for need in step.needs), default=-1)
+        depth[step.number] = 1 + max((depth[n] for n in step.needs if n in depth), default=-1)
     columns = [[s.number for s in plan if depth[s.number] == d] for d in range(max(depth.values()) + 1)]
     middle = max(map(len, columns)) * DOWN / 2
     return {
@@ -38,20 +38,22 @@ def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
     """Return the map as SVG in the page's own colours; its boxes are links.
 
     Args:
-        titles: Title of each chapter that is written, by file stem; the others are dashed.
-        plan: The chapters and their needs.
+        titles: Title of each chapter, by file stem.
+        plan: The chapters and their needs. One without a title is left out.
     """
+    plan = [step for step in plan if step.stem in titles]
+    if not plan:
+        return ""
     place = lay_out(plan)
     width = max(x for x, _ in place.values()) + WIDTH / 2 + 2
     height = max(y for _, y in place.values()) + DOWN / 2
     box = f"0 0 {width:g} {height:g}"
     parts = [f'<svg class="map" viewBox="{box}" role="group" aria-label="{describe(plan)}">']
     for step in plan:
-        parts += [_arrow(place[need], place[step.number]) for need in step.needs]
+        parts += [_arrow(place[need], place[step.number]) for need in step.needs if need in place]
     for step in plan:
-        box = _box(step, titles.get(step.stem), *place[step.number])
-        link = f'<a href="notebooks/{step.stem}.ipynb">{box}</a>'
-        parts.append(link if step.stem in titles else box)
+        box = _box(step.number, titles[step.stem], *place[step.number])
+        parts.append(f'<a href="notebooks/{step.stem}.ipynb">{box}</a>')
     return "".join([*parts, "</svg>"])
 
 
@@ -66,18 +68,17 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
     )
 
 
-def _box(step: Step, title: str | None, x: float, y: float) -> str:
-    lines = _wrap(title or f"{step.title} (planned)")
+def _box(number: str, title: str, x: float, y: float) -> str:
+    lines = _wrap(title)
     first = y - 7 * (len(lines) - 1) - 3
     text = "".join(
         f'<text x="{x:g}" y="{first + 14 * i:g}">{html.escape(line)}</text>'
         for i, line in enumerate(lines)
     )
-    kind = "" if title else ' class="planned"'
     left, top = x - WIDTH / 2, y - HEIGHT / 2
     return (
-        f'<rect{kind} x="{left:g}" y="{top:g}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
-        f'<text class="number" x="{left + 5:g}" y="{top + 11:g}">{step.number}</text>{text}'
+        f'<rect x="{left:g}" y="{top:g}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
+        f'<text class="number" x="{left + 5:g}" y="{top + 11:g}">{number}</text>{text}'
     )
 
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import nbformat
 
 from piumar_lib.course.chapters import list_chapters
-from piumar_lib.course.plan import PLAN
 from piumar_lib.course.run import RECORD
 from piumar_lib.experiments import read_records
 
@@ -31,22 +30,18 @@ SHOWN = "03_temporal_alignment"  # the chapter whose first figure opens README.m
 
 
 def chapter_table(root: Path) -> str:
-    """Return the table: what each chapter answers, how long it takes, what is planned."""
+    """Return the table: what each chapter answers, how long it takes."""
     path = root / RECORD
     record = json.loads(path.read_text()) if path.exists() else {"chapters": {}}
     lines = [
         "| # | chapter | the question it answers | time | memory |",
         "|---|---|---|---|---|",
     ]
-    chapters = list_chapters(root)
-    for chapter in chapters:
+    for chapter in list_chapters(root):
         cost = record["chapters"].get(chapter.stem)
         time, memory = (f"{cost['seconds']:.0f} s", f"{cost['peak_mb']} MB") if cost else ("", "")
         link = f"[{chapter.title}](notebooks/{chapter.stem}.ipynb)"
         lines.append(f"| {chapter.number} | {link} | {chapter.question} | {time} | {memory} |")
-    written = {chapter.stem for chapter in chapters}
-    planned = [step for step in PLAN if step.stem not in written]
-    lines += [f"| {step.number} | {step.title} | *planned* | | |" for step in planned]
     if record["chapters"]:
         lines += ["", f"Time and peak memory in profile `quick`, measured on {record['machine']}."]
     return "\n".join(lines)
