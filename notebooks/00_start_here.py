@@ -78,11 +78,11 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # recogniser that holds up on people who were not in the training set.
 #
 # The method is PIUmr, *person independence universal micro-action recognition*
-# [1](#references). *Micro-actions* are small unintended movements: a nod, a shrug, a hand that
+# [[1](#references)]. *Micro-actions* are small unintended movements: a nod, a shrug, a hand that
 # touches the face. Their clips are gated by a licence, so you start with data that everybody may
 # have: the recordings above, and synthetic skeletons from chapter 01 on. The recordings are called
 # *SPAR*: ten people did seven shoulder exercises, with each arm, wearing a watch
-# [2](#references).
+# [[2](#references)].
 
 # %% [markdown]
 # ## Check the set-up

@@ -651,8 +651,9 @@ show(fig, alt="Ellipses from one leaning right to one leaning left. Half way, Mc
 #
 # $$ SW_2^2(x, y) = \mathbb{E}_\theta \, W_2^2(\langle x, \theta \rangle, \langle y, \theta \rangle) $$
 #
-# By hand: in two dimensions, shift a cloud by $(3, 4)$. Along $\theta$ the shift is
-# $3 \cos + 4 \sin$, whose mean square is $(9 + 16) / 2 = 12.5$: the squared length over the dimension.
+# By hand: in two dimensions, shift a cloud by $(3, 4)$. Along the direction at
+# angle $\varphi$ the shift is $3 \cos\varphi + 4 \sin\varphi$, whose mean square is $(9 + 16) / 2 = 12.5$: the
+# squared length over the dimension.
 
 # %%
 def sliced_by_hand(x, y, directions=500):

@@ -685,7 +685,7 @@ show(fig, alt="From scale 0 to 2 the band around the spectrum grows from nothing
 # *10 minutes, easy.*
 #
 # Write `swap_amplitude(x, other)`: the clip with the Fourier amplitudes of `other` and the phases of `x`,
-# both `(batch, time, channels)`. Methods for images use this swap as augmentation [2, 3](#references).
+# both `(batch, time, channels)`. Methods for images use this swap as augmentation [[2, 3](#references)].
 
 # %%
 def swap_amplitude(x, other):

@@ -562,8 +562,8 @@ show_gains(tables["spar-repetitions"])
 # %% [markdown]
 # ## References
 #
-# 1. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
-#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
+#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 2. J. Lin. *Divergence measures based on the Shannon entropy.* IEEE Transactions on Information
 #    Theory 37(1), 1991.
 # 3. S. Holm. *A simple sequentially rejective multiple test procedure.* Scandinavian Journal of

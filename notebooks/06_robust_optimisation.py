@@ -538,7 +538,7 @@ show(fig, alt="Eight people, three shapes of risks. With a few easy people the f
 #
 # ## The trap: negative weights train against people
 #
-# The best known penalty of this kind takes the variance itself. V-REx [5](#references) minimises
+# The best known penalty of this kind takes the variance itself. V-REx [[5](#references)] minimises
 #
 # $$ \bar R + \beta V, \qquad \text{slope} \quad \frac{1}{G} \bigl( 1 + 2 \beta (R_g - \bar R) \bigr) $$
 #
@@ -873,7 +873,7 @@ for memory, values in aim.items():
 #
 # ## Online weights: GroupDRO
 #
-# GroupDRO [4](#references) keeps the weights $q$ as a slow variable of its own. In each step groups with
+# GroupDRO [[4](#references)] keeps the weights $q$ as a slow variable of its own. In each step groups with
 # high risk gain, and the model takes a gradient step, of size $\gamma$, on the weighted mean. ($\eta$ is a
 # step size from here on, no longer a threshold.)
 #
@@ -1184,7 +1184,9 @@ check.temperature_for(temperature_for)
 # ```
 #
 # Keep only the largest term of the sum:
-# $T \log (\frac1G \sum_g e^{R_g / T}) \ge T \log (\frac1G e^{R_{\max} / T}) = R_{\max} - T \log G$.
+#
+# $$ T \log \Big(\frac1G \sum_g e^{R_g / T}\Big) \ge T \log \Big(\frac1G e^{R_{\max} / T}\Big) = R_{\max} - T \log G $$
+#
 # Replace all terms by the largest: the value is at most $R_{\max}$.
 # </details>
 

@@ -113,8 +113,8 @@ show(fig, alt="Clips of five people by style. Left, people overlap, though some 
 # \mu_c = \frac1T \sum_t h_{tc}, \qquad \sigma_c^2 = \frac1T \sum_t (h_{tc} - \mu_c)^2 $$
 #
 # *When* something happens is averaged out. What is left is where a channel stays and how much it moves.
-# (Image stylisation transfers just these numbers [2](#references); MixStyle mixes those of two images
-# [3](#references).)
+# (Image stylisation transfers just these numbers [[2](#references)]; MixStyle mixes those of two images
+# [[3](#references)].)
 # By hand: one channel, four frames $0, 0, 2, 2$. Mean 1, deviation 1.
 
 # %%
@@ -166,7 +166,7 @@ print("equal; the library returns memberships", tuple(theirs.shape), "row sums",
 # ## Do clusters find people?
 #
 # To compare two groupings, take every *pair* of clips. The groupings agree on a pair if both put it
-# together or both keep it apart. The **adjusted Rand index** (ARI) [4](#references) scales the share $a$
+# together or both keep it apart. The **adjusted Rand index** (ARI) [[4](#references)] scales the share $a$
 # of pairs on which they agree, so that equal groupings have 1 and random ones have 0 on average:
 #
 # $$ \mathrm{ARI} = \frac{a - a_{\mathrm{chance}}}{1 - a_{\mathrm{chance}}} $$

@@ -528,8 +528,8 @@ for name, j in both.items():
 # **Compare.** Two questions, two answers: read both printed lines. With two people no test can say
 # anything: of four ways to toss two coins, two are as extreme as any result. With ten, nearly everybody
 # must go the same way. In profile `full` (SPAR, seed 0) that happens once, and not in PIUmr's favour:
-# against augmentation it loses. Against ERM nothing is established. The figure shows what a mean hides:
-# lines that go up beside lines that go down. The committed records of chapter 09 have all ten people with
+# against augmentation it loses. Against ERM nothing is established. There the figure shows what a mean
+# hides: lines that go up beside lines that go down. The committed records of chapter 09 have all ten people with
 # five seeds and searched hyperparameters.
 
 # %% [markdown]
@@ -953,8 +953,8 @@ print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {f
 # %% [markdown]
 # ## References
 #
-# 1. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
-#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
+#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 2. I. Loshchilov, F. Hutter. *Decoupled Weight Decay Regularization.*
 #    [arXiv 1711.05101](https://arxiv.org/abs/1711.05101), 2019. (AdamW)
 # 3. F. Galton. *Regression towards mediocrity in hereditary stature.* Journal of the Anthropological

@@ -1126,8 +1126,8 @@ print(f"- {len(live)} records trained again from scratch moved by {gap:+.2f} poi
 # %% [markdown]
 # ## References
 #
-# 1. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
-#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
+#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 2. S. Sagawa, P. W. Koh, T. B. Hashimoto, P. Liang. *Distributionally Robust Neural Networks for Group
 #    Shifts.* ICLR 2020. (GroupDRO)
 # 3. D. Krueger et al. *Out-of-Distribution Generalization via Risk Extrapolation.* ICML 2021. (V-REx)

@@ -20,7 +20,7 @@
 # | time in `quick` | under a minute |
 # | prerequisites | [08 PIUmr](08_piumr.ipynb) |
 # | you will build | a bill for every part, a law for how it grows, and a gradient that skips its own history |
-# | device | any laptop; figures of GPUs come from committed records |
+# | device | any laptop; the table of benchmarks comes from committed records |
 #
 # After this chapter you can
 #
@@ -458,7 +458,7 @@ def line(r):
 
 for name in devices:
     print(name)
-    show_table(["work, against", "goal", "measured", "", "note"],
+    show_table(["work, against", "goal", "measured", "verdict", "note"],
                [line(r) for r in with_goal if r["device"] == name])
 
 # %% [markdown]

@@ -157,7 +157,7 @@ listing = copy / "train_list_videos.txt"
 extra = ["0099_01_0001.mp4 52", "0099_01_0002.mp4 nine", f"{train[4].name} {train[4].action}"]
 listing.write_text("\n".join([listing.read_text(), *extra]))
 val = copy / "val_list_videos.txt"
-val.write_text(f"{val.read_text()}\n{train[5].name} {train[5].action}")
+val.write_text(f"{val.read_text()}\n{train[5].name} {train[5].action}");
 
 # %%
 from piumar_lib.ma52.verify import verify
@@ -242,7 +242,7 @@ print(splits.leak(clips))
 # **Compare.** All of them. In MA-52 it is all 186 of 186. The official validation measures recognition of
 # *known* people, on other clips. Test clips carry no names, so nobody outside can tell whose they are.
 #
-# So we deal anew: folds of people, classes as even as possible (*StratifiedGroupKFold*). What has to hold is
+# So we deal anew: *person-disjoint* folds, classes as even as possible (*StratifiedGroupKFold*). What has to hold is
 # easily said, and checked for every fold: nobody is on both sides, and everybody is held out once.
 
 # %%
@@ -508,7 +508,8 @@ check.shared_people(shared_people)
 #
 # ```python
 # official = {side: [c.name for c in known if c.split == side] for side in ("train", "val")}
-# print(shared_people(official["train"], official["val"]), shared_people(folds[0].train, folds[0].held_out))
+# print(shared_people(official["train"], official["val"]))
+# print(shared_people(folds[0].train, folds[0].held_out))
 # ```
 # </details>
 
@@ -537,7 +538,7 @@ print(f"- The square about the person covers {100 * area:.0f} % of the frame and
 #
 # 1. D. Guo, K. Li, B. Hu, Y. Zhang, M. Wang. *Benchmarking Micro-action Recognition: Dataset, Methods, and
 #    Applications.* IEEE Transactions on Circuits and Systems for Video Technology 34(7), 2024. (MA-52)
-# 2. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
-#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 2. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
+#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 3. L. Wang et al. *Temporal Segment Networks: Towards Good Practices for Deep Action Recognition.*
 #    [arXiv 1608.00859](https://arxiv.org/abs/1608.00859), 2016. One moment of each stretch.

@@ -109,7 +109,7 @@ for wrong in ({"epoch": 3}, {"rate": -1.0}, {"plug": "girl"}):
     try:
         TrainConfig.make(recipe, **wrong)
     except ValueError as error:
-        print(str(error)[:95])
+        print(str(error).split(" There are")[0])
 
 # %% [markdown]
 # ## Clips
@@ -312,7 +312,7 @@ print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in ste
 # > **Predict.** Fifty-odd training clips, 52 actions, people the model never saw: what will F1_mean be after
 # > a few epochs? (In `quick`. A rule that always says *nodding* gets the body part right for all heads.)
 #
-# The figure below grows while the training runs.
+# The figure below grows while the training runs; on a page it is complete.
 
 # %%
 import shutil
@@ -573,7 +573,8 @@ def timeline(line):
 timeline(line)
 
 # %% [markdown]
-# Choose a recording of your own (it stays on this machine):
+# Choose a recording of your own (it stays on this machine). On a page without a kernel there is nothing to
+# choose; what follows a choice looks like the figure above.
 
 # %%
 from ipywidgets import FileUpload, Output
@@ -596,6 +597,7 @@ upload
 
 # %%
 use({"new": [{"name": "clip.mp4", "content": recording.read_bytes()}]})  # as if it had been chosen
+print(f"read, recognised, and shown in {len(output.outputs)} figure")
 output
 
 # %% [markdown]
@@ -737,8 +739,8 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 #
 # 1. D. Guo, K. Li, B. Hu, Y. Zhang, M. Wang. *Benchmarking Micro-action Recognition: Dataset, Methods, and
 #    Applications.* IEEE Transactions on Circuits and Systems for Video Technology 34(7), 2024. (MA-52, MANet)
-# 2. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
-#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 2. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
+#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 3. Z. Tong, Y. Song, J. Wang, L. Wang. *VideoMAE: Masked Autoencoders are Data-Efficient Learners for
 #    Self-Supervised Video Pre-Training.* [arXiv 2203.12602](https://arxiv.org/abs/2203.12602), 2022.
 # 4. J. Lin, C. Gan, S. Han. *TSM: Temporal Shift Module for Efficient Video Understanding.*

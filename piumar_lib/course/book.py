@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,9 +147,16 @@ def _insert_after(tag: Tag | None, markup: str) -> None:
 
 
 def _box_tables(page: BeautifulSoup) -> None:
-    """Put each table into a box that scrolls: a table that scrolls itself is no table to a reader."""
+    """Put each table into a box that scrolls: a table that scrolls itself is no table to a reader.
+
+    A long name in code may break behind a point or a bracket, or it makes its column too wide.
+    """
     for table in page("table"):
         table.wrap(page.new_tag("div", **{"class": "scroll"}))
+        for code in table.select("td code"):
+            name = re.sub(r"([.(])(?=[A-Za-z])", r"\1<wbr>", html.escape(code.get_text()))
+            code.clear()
+            code.append(BeautifulSoup(name, "html.parser"))
 
 
 def _frame(page: Page, pages: list[Page]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from piumar_lib.course.plan import PLAN, Step
 
-WIDTH, HEIGHT = 100, 46  # of a box
-ACROSS, DOWN = 122, 72  # from box to box
+WIDTH, HEIGHT = 112, 46  # of a box
+ACROSS, DOWN = 134, 72  # from box to box
 
 
 def lay_out(plan: Sequence[Step] = PLAN) -> dict[str, tuple[float, float]]:
@@ -70,7 +70,7 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
 
 def _box(number: str, title: str, x: float, y: float) -> str:
     lines = _wrap(title)
-    first = y - 7 * (len(lines) - 1) - 3
+    first = y - 7 * (len(lines) - 1) - (3 if len(lines) == 1 else 0)
     text = "".join(
         f'<text x="{x:g}" y="{first + 14 * i:g}">{html.escape(line)}</text>'
         for i, line in enumerate(lines)

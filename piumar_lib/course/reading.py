@@ -42,7 +42,7 @@ def add_column(page: BeautifulSoup, chapters: list[Chapter]) -> None:
             continue
         cell = page.new_tag(cells[0].name)
         if link:
-            cell.string = f"{reading_minutes(to_notebook(stems[link['href']].path))} min"
+            cell.string = f"{reading_minutes(to_notebook(stems[link['href']].path))}\u00a0min"
         elif cells[0].name == "th":
-            cell.string = "to read"
+            cell.string = "to\u00a0read"
         cells[-2].insert_before(cell)

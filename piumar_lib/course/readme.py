@@ -9,11 +9,12 @@ from pathlib import Path
 
 import nbformat
 
-from piumar_lib.course.chapters import list_chapters
+from piumar_lib.course.chapters import list_chapters, to_notebook
+from piumar_lib.course.reading import reading_minutes
 from piumar_lib.course.run import RECORD
 from piumar_lib.experiments import read_records
 
-END = "<!-- chapters:end -->"  # what README.md says up to here also opens the book
+END = "<!-- book:end -->"  # what README.md says up to here also opens the book
 OVERVIEW = Path("notebooks/results/overview.png")
 BENCHMARKS = Path("notebooks/results/benchmarks.jsonl")
 COSTS = (  # what README.md says, and how the rows begin from which it takes the numbers
@@ -37,13 +38,20 @@ def chapter_table(root: Path) -> str:
         "| # | chapter | the question it answers | time | memory |",
         "|---|---|---|---|---|",
     ]
-    for chapter in list_chapters(root):
+    chapters = list_chapters(root)
+    hours = round(sum(reading_minutes(to_notebook(c.path)) for c in chapters) / 60)
+    for chapter in chapters:
         cost = record["chapters"].get(chapter.stem)
         time, memory = (f"{cost['seconds']:.0f} s", f"{cost['peak_mb']} MB") if cost else ("", "")
         link = f"[{chapter.title}](notebooks/{chapter.stem}.ipynb)"
         lines.append(f"| {chapter.number} | {link} | {chapter.question} | {time} | {memory} |")
     if record["chapters"]:
-        lines += ["", f"Time and peak memory in profile `quick`, measured on {record['machine']}."]
+        seconds = sum(cost["seconds"] for cost in record["chapters"].values())
+        lines += [
+            "",
+            f"Time and peak memory in profile `quick`, measured on {record['machine']}; all chapters "
+            f"together take {seconds / 60:.0f} minutes to run. To read them takes about {hours} hours.",
+        ]
     return "\n".join(lines)
 
 

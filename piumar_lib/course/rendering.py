@@ -20,6 +20,8 @@ from piumar_lib.course.pairs import clean
 from piumar_lib.course.readme import END
 from piumar_lib.course.run import build_path
 
+KNOB = "*A knob, to be moved in the notebook. On this page the figures around it stand for it.*"
+
 
 class MathRenderer(IPythonRenderer):
     """Writes formulas as MathML, which browsers draw without a script."""
@@ -45,6 +47,7 @@ def to_mathml(formula: str, display: str) -> str:
     """
     # 'aligned' is what GitHub needs inside $$; the converter knows its twin only.
     known = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", formula).strip()
+    known = _space_functions(known)
     known = re.sub(r"\\arg\b", r"\\operatorname{arg}", known).replace(r"\mathbb{1}", "\U0001d7d9")
     try:
         mathml = convert(known, display=display)
@@ -57,6 +60,13 @@ def to_mathml(formula: str, display: str) -> str:
     return mathml
 
 
+def _space_functions(formula: str) -> str:
+    """Set "n log n" with spaces, as LaTeX does and browsers do not."""
+    name = r"\\(log|exp|cos|sin)\b"
+    after = re.sub(rf"{name}(?!\s*(\\left|\\[bB]igl?|[(_^}}]|$))", r"\\\1\\,", formula)
+    return re.sub(rf"(?<=[\w}})])\s*{name}", r"\\,\\\1", after)
+
+
 def render_markdown(source: str) -> str:
     """Render markdown with formulas.
 
@@ -65,6 +75,13 @@ def render_markdown(source: str) -> str:
     """
     renderer = MathRenderer(escape=False, exclude_anchor_links=True)
     rendered = MarkdownWithMath(renderer=renderer).render(source)
+    # A browser may break a line between a formula and its full stop.
+    rendered = re.sub(
+        r'(<math[^>]*display="inline">(?:(?!</math>).)*</math>[.,;:)!?]+)',
+        r'<span class="nobr">\1</span>',
+        rendered,
+        flags=re.S,
+    )
     soup = BeautifulSoup(rendered, "html.parser")
     for part in soup(["code", "pre", "math"]):
         part.decompose()
@@ -105,7 +122,12 @@ def render_chapter(root: Path, chapter: Chapter) -> str:
     Raises:
         ValueError: If none matches the source, or a formula fails.
     """
-    return BookExporter().from_notebook_node(clean(find_executed(root, chapter)))[0]
+    notebook = clean(find_executed(root, chapter))
+    for cell in notebook.cells:
+        if re.search("^interact\\(", cell.source, re.M) and not cell.outputs:
+            note = nbformat.v4.new_output("display_data", {"text/markdown": KNOB})
+            cell.outputs.append(note)
+    return BookExporter().from_notebook_node(notebook)[0]
 
 
 def find_executed(root: Path, chapter: Chapter) -> NotebookNode:

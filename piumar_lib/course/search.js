@@ -23,7 +23,7 @@
     script.onload = () => {
       sections = window.bookSections.map(([page, anchor, chapter, title, text]) => ({
         page, anchor, chapter, title, text,
-        head: fold(`${title} ${chapter}`), body: fold(text),
+        head: fold(`${title} ${chapter}`), name: fold(title), body: fold(text),
       }));
       search();
     };
@@ -35,12 +35,16 @@
   };
 
   const count = (text, word) => text.split(word).length - 1;
+  // The cheat sheet's titles repeat those of the chapters, which are what a reader looks for.
+  const isTitle = (section) => section.page !== "cheat_sheet";
+  const starts = (text, word) => ` ${text}`.includes(` ${word}`);
 
   // A word in the title counts most; a section in which some word is missing does not count at all.
   const score = (section, words) => {
-    let sum = 0;
+    let sum = section.name === words.join(" ") && isTitle(section) ? 20 : 0;
     for (const word of words) {
-      const inTitle = fold(section.title).includes(word) ? 20 : 0;
+      const found = section.name.includes(word) && isTitle(section);
+      const inTitle = found ? (starts(section.name, word) ? 20 : 5) : 0;
       const hits = Math.min(count(section.body, word), 8);
       if (!inTitle && !hits && !section.head.includes(word)) return 0;
       sum += inTitle + hits + 1;

@@ -59,7 +59,8 @@ def run_submit(options: argparse.Namespace) -> None:
     """Recognise the test clips and write the file that Codabench takes."""
     from piumar_lib.ma52.submit import submit
 
-    print(f"{options.out}: {submit(options.folder, options.out, options.views)} clips; checked")
+    clips = submit(options.folder, options.out, options.views, progress=True)
+    print(f"{options.out}: {clips} clips; checked")
 
 
 def run_recognise(options: argparse.Namespace) -> None:

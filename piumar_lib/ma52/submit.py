@@ -15,13 +15,14 @@ from piumar_lib.ma52.index import read_index
 from piumar_lib.ma52.model import load_model
 
 
-def submit(folder: str | Path, path: str | Path, views: int = 1) -> int:
+def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool = False) -> int:
     """Recognise all test clips and write a submission; it is checked before it is called done.
 
     Args:
         folder: Of a finished run; its configuration says where cache and index are.
         path: Ends in ``.zip``.
         views: Temporal views of each clip.
+        progress: Show a progress bar.
 
     Returns:
         The number of clips.
@@ -44,7 +45,7 @@ def submit(folder: str | Path, path: str | Path, views: int = 1) -> int:
             f"cache: {len(data.left_out)} test clips could not be decoded, {data.left_out[0]} is the "
             "first. Download them again, then run prepare_ma52.py cache: all have to be in the file."
         )
-    found = predict(model, data, workers=config.workers, progress=True)
+    found = predict(model, data, workers=config.workers, progress=progress)
     write_submission(path, found.names, found.actions, found.parts)
     return len(found)
 
