@@ -544,8 +544,10 @@ show(fig, alt="Eight people, three shapes of risks. With a few easy people the f
 #
 # The slope is negative for the easiest group as soon as $\beta > 1 / (2 (\bar R - R_{\min}))$. Unlike
 # $\rho^*$ this *does* depend on scale. By hand for A, B, C and $\beta = 10$, a common default:
-# $1/3 \cdot (1 - 6, 1 - 2, 1 + 8) = (-1.67, -0.33, 3)$. Two of three people have negative weight.
-# Gradient *descent* on this loss makes *ascent* on theirs.
+#
+# $$ \tfrac13 \, (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3) $$
+#
+# Two of three people have negative weight. Gradient *descent* on this loss makes *ascent* on theirs.
 
 # %%
 def vrex(risks, beta=10.0):

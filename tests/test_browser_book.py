@@ -68,6 +68,7 @@ def judge(page, colours_only):
             whole.textContent = formula.textContent;
             formula.replaceChildren(whole);
         }
+        window.dispatchEvent(new Event("resize"));  // formulas have another width now
     }""")
     # Preloading means fetching style sheets, which a page from a file may not do.
     options = {"resultTypes": ["violations"], "preload": False}
