@@ -221,7 +221,7 @@ show(fig, alt=f"Left: seven points joined in order. Right: mean squared way of a
 a = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
 b = torch.tensor([0.4, 0.6], dtype=torch.float64)
 print(line_plan(a, b))
-print("row sums", line_plan(a, b).sum(1).tolist(), "column sums", line_plan(a, b).sum(0).tolist())
+print("row sums", line_plan(a, b).sum(1).numpy(), "column sums", line_plan(a, b).sum(0).numpy())
 
 # %% [markdown]
 # You have seen the code of `line_plan` above: the length of an overlap is the smaller end minus the
@@ -542,6 +542,8 @@ def draw_plan(log10_epsilon=-1.5):
          f"{(plan * line_cost).sum():.3f}, the exact plan's {exact_cost:.3f}.")
 
 
+draw_plan()
+
 # %%
 interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 
@@ -551,7 +553,7 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # Often one wants only a number: how far apart are two clips, as clouds of frames? If both clouds were
 # Gaussian, with means $m, n$ and covariances $A, B$, there is a closed form:
 #
-# $$ W_2^2 = \lVert m - n \rVert^2 + \mathrm{tr}\left( A + B - 2 (A^{1/2} B A^{1/2})^{1/2} \right) $$
+# $$ W_2^2 = {\lVert m - n \rVert}^2 + \mathrm{tr}\left( A + B - 2 (A^{1/2} B A^{1/2})^{1/2} \right) $$
 #
 # The second part is the (squared) *Bures* distance. With independent channels, standard deviations $s$
 # and $r$, it is $\lVert s - r \rVert^2$. By hand, in one dimension: mean 0, deviation 1 against mean 3,

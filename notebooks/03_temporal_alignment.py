@@ -134,7 +134,7 @@ show(fig, alt="Two nods. On their own clocks the fast person's ends while the sl
 # A clip $x$ has frames $x_1, \dots, x_T$, each with $C$ coordinates. Its motion energy is the
 # length of the step from the frame before, averaged over three frames:
 #
-# $$ e_t = \tfrac{1}{3} \sum_{u=t-1}^{t+1} \lVert x_u - x_{u-1} \rVert $$
+# $$ e_t = \tfrac{1}{3} \sum_{u=t-1}^{t+1} {\lVert x_u - x_{u-1} \rVert} $$
 #
 # The first step repeats the second one, and the ends repeat themselves. By hand, four frames of
 # a point that jumps once, by $(3, 4)$: steps $0, 0, 5, 0$; averages $0, 5/3, 5/3, 5/3$.
@@ -184,7 +184,7 @@ def mass_by_hand(energy, floor):
 
 # %%
 a = mass_by_hand(energy_by_hand(jump), 0.5)
-print(a, "sum", a.sum().item())
+print(a.numpy().round(4), "sum", f"{a.sum():.4f}")
 floor = torch.tensor(0.3, dtype=torch.float64)
 assert_same(mass_by_hand, transport.time_mass, energy_by_hand(some), floor)
 
@@ -444,7 +444,7 @@ show(fig, alt="Aligned, the noisy nods do not cover each other: the fast one's p
 # The exact plan looks at *when* and *how much*, never at *what*. The second transport has $K$ learnt
 # prototypes, the anchors $m_1, \dots, m_K$, and pays for unlikeness and for being out of time:
 #
-# $$ M_{tk} = 1 - \cos(\mathrm{LN}(x_t), m_k) + \lambda \Bigl(\frac{t - 1/2}{T} - \frac{k - 1/2}{K}\Bigr)^2 $$
+# $$ M_{tk} = 1 - \cos(\mathrm{LN}(x_t), m_k) + \lambda {\Bigl(\frac{t - 1/2}{T} - \frac{k - 1/2}{K}\Bigr)}^2 $$
 #
 # LN is layer normalisation (each frame to mean 0 and variance 1 over its coordinates). The prior's
 # weight $\lambda$ keeps the order. The plan comes from Sinkhorn's iterations of chapter 02, with
@@ -559,7 +559,7 @@ show(fig, alt="For s = 5 McCann's half step leaves 3.0 and ours 2.24; for s = 0.
 # $\lVert \mu_i - \mu_j \rVert^2 + \lVert \sigma_i - \sigma_j \rVert^2$. The law nearest to all, the
 # **barycentre**, therefore has the mean $\mu$ and the mean $\sigma$, and the penalty is
 #
-# $$ \Omega = \frac{1}{B C} \sum_{i=1}^{B} \lVert \mu_i - \bar\mu_{y_i} \rVert^2 + \lVert \sigma_i - \bar\sigma_{y_i} \rVert^2 $$
+# $$ \Omega = \frac{1}{B C} \sum_{i=1}^{B} {\lVert \mu_i - \bar\mu_{y_i} \rVert}^2 + {\lVert \sigma_i - \bar\sigma_{y_i} \rVert}^2 $$
 #
 # over a batch of $B$ clips, with one barycentre a class $y$, so that actions stay apart.
 
@@ -758,7 +758,7 @@ from piumar_lib.course.tables import p_value
 found = {}
 for (name, c), p in zip(contrasts.items(), corrected, strict=True):
     found[name] = metrics.verdict(c, p)
-    print(f"{name:<42} {c.difference:+5.1f}, corrected p {p_value(c, p)}: {found[name]}")
+    print(f"{name:<34} {c.difference:+5.1f}, Holm p {p_value(c, p)}: {found[name]}")
 
 # %% [markdown]
 # **Compare.** Read the intervals, not the dots; each is about people, and seven comparisons were made at

@@ -216,7 +216,7 @@ def deviation_by_hand(level, y):
 # %%
 four = torch.tensor([1.0, 3, 10, 12], dtype=torch.float64)[:, None, None]
 two_classes = torch.tensor([0, 0, 1, 1])
-print(deviation_by_hand(four, two_classes).item(), spectrum.style_deviation(four).item())
+print(f"{deviation_by_hand(four, two_classes).item():.3f} {spectrum.style_deviation(four).item():.3f}")
 assert_same(
     lambda level: deviation_by_hand(level, classes),
     lambda level: spectrum.style_deviation(level, classes), spectrum.log_amplitude(there),
@@ -603,7 +603,7 @@ from piumar_lib.course.tables import p_value
 corrected = metrics.holm([c.p for c in contrasts.values()])
 found = {name: metrics.verdict(c, p) for (name, c), p in zip(contrasts.items(), corrected, strict=True)}
 for (name, c), p in zip(contrasts.items(), corrected, strict=True):
-    print(f"{name:<30} {c.difference:+5.1f}, corrected p {p_value(c, p)}: {found[name]}")
+    print(f"{name:<30} {c.difference:+5.1f}, Holm p {p_value(c, p)}: {found[name]}")
 
 # %%
 for name in scores:

@@ -1128,7 +1128,7 @@ show(fig, alt=plots.differences(ax, contrasts))
 # %%
 for name, c in contrasts.items():
     verdict = metrics.verdict(c, corrected[name])
-    print(f"{name:36s} {c.difference:+5.1f}, corrected p {corrected[name]:.3f}: {verdict}")
+    print(f"{name:36s} {c.difference:+5.1f}, p {corrected[name]:.3f}: {verdict}")
 gap = 100 * np.mean(known["ERM"]) - strangers_of["ERM"].mean()
 leader = max(METHODS, key=lambda name: strangers_of[name].mean())
 print(f"highest mean: {leader}; for scale: ERM's known minus unseen people {gap:+.1f} points")

@@ -471,7 +471,7 @@ show(fig, alt=f"Paired differences over {summary['ERM']['unseen'].people} unseen
 
 # %%
 for name, j in judged.items():
-    print(f"{name:<28} {tables.points(j.comparison):<22} p {j.p:.3f}: {j.verdict}")
+    print(f"{name:<24} {tables.points(j.comparison):<19} p {j.p:.3f}: {j.verdict}")
 
 # %% [markdown]
 # **Compare.** The right column is all that this run establishes. "Not established" means that these people
@@ -522,7 +522,7 @@ for name in RIVALS:
     values = 100 * np.array(list(left_out[name].values()))
     print(f"{name:<14} mean {values.mean():.1f} %, worst person {values.min():.1f} %")
 for name, j in both.items():
-    print(f"{name:<26} {tables.points(j.comparison):<22} p {j.p:.3f}: {j.verdict}")
+    print(f"{name:<24} {tables.points(j.comparison):<19} p {j.p:.3f}: {j.verdict}")
 
 # %% [markdown]
 # **Compare.** Two questions, two answers: read both printed lines. With two people no test can say

@@ -905,7 +905,7 @@ show(fig, alt=f"Repetitions at their own tempo, ten people, differences in point
 
 # %%
 for name, j in tables.correct(tempo_effects).items():
-    print(f"{name:34s} {tables.points(j.comparison)} points, p {j.p:.3f}: {j.verdict}")
+    print(f"{name:33s} {tables.points(j.comparison)}, p {j.p:.3f}: {j.verdict}")
 
 # %% [markdown]
 # **Compare.** A clock of its own for every clip makes people hard to recognise, and there alignment

@@ -597,7 +597,6 @@ upload
 
 # %%
 use({"new": [{"name": "clip.mp4", "content": recording.read_bytes()}]})  # as if it had been chosen
-print(f"read, recognised, and shown in {len(output.outputs)} figure")
 output
 
 # %% [markdown]

@@ -24,6 +24,7 @@ TABLE_WIDTH, COLUMN_GAP, SHORT_CELL = 76, 2.2, 18  # short cells are never broke
 WIDE = 1.3  # how many more characters, and lines, the smaller type of a wide table has room for
 # A line of prose, a row of a formula and of a table are higher than a line of code, which counts 1.
 PROSE_LINE, FORMULA_LINE, TABLE_LINE, GAP = 1.35, 2.0, 1.3, 0.6
+LIMIT = 16.0  # lines of code that fit below the title of a slide
 
 
 @dataclass(frozen=True)
@@ -111,9 +112,12 @@ def count_lines(block: Block) -> float:
 def count_rows(rows: list[str]) -> float:
     """Return how many lines of code the rows of a markdown table are as high as, header included."""
     table = [_cells(row) for row in rows if not re.fullmatch(r"[|\s:-]+", row)]
-    width = TABLE_WIDTH * (WIDE if is_wide(table) else 1)
-    line = TABLE_LINE / (WIDE if is_wide(table) else 1)
-    columns = _squeeze(_column_widths(table), width)
+    return _table_height(table, WIDE if is_wide(table) else 1)
+
+
+def _table_height(table: list[list[str]], smaller: float) -> float:
+    line = TABLE_LINE / smaller
+    columns = _squeeze(_column_widths(table), TABLE_WIDTH * smaller)
     height = 0.0
     for row in table:
         broken = [wrapped([cell], room) for cell, room in zip(row, columns, strict=False)]
@@ -123,7 +127,7 @@ def count_rows(rows: list[str]) -> float:
 
 def is_wide(table: list[list[str]]) -> bool:
     """Whether a table, given by its cells, must be set in smaller type."""
-    return _needs(_column_widths(table)) > TABLE_WIDTH
+    return _needs(_column_widths(table)) > TABLE_WIDTH or _table_height(table, 1) > LIMIT
 
 
 def cut_columns(rows: list[str]) -> list[str]:
@@ -135,6 +139,16 @@ def cut_columns(rows: list[str]) -> list[str]:
     if kept == len(widths):
         return rows
     return ["| " + " | ".join(_raw_cells(row)[:kept]) + " |" for row in rows]
+
+
+def cut_rows(rows: list[str]) -> list[list[str]]:
+    """Cut a markdown table into tables that fit on a slide each, all with its header."""
+    parts = [rows[:2]]
+    for row in rows[2:]:
+        if len(parts[-1]) > 2 and count_rows([*parts[-1], row]) > LIMIT:
+            parts.append(rows[:2])
+        parts[-1] = [*parts[-1], row]
+    return parts
 
 
 def _needs(widths: list[int]) -> float:

@@ -16,22 +16,27 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from piumar_lib.course.blocks import (
     CODE_WIDTH,
     GAP,
+    LIMIT,
     PROSE_LINE,
     Block,
     count_lines,
     count_rows,
     cut_columns,
+    cut_rows,
     sentences,
     split,
     wrapped,
 )
 from piumar_lib.course.exercises import CALL, FOLDED
 
-LIMIT = 16.0  # lines of code that fit below the title of a slide
 LONGEST_CODE = 14  # longer code is cut at its statements, or moves to the notes
 APPENDIX = ("Paper ledger", "References")  # sections that are for reading, not for showing
 SUMMARY = "What we saw"  # a section of printed sentences
+IDEA = "The idea in one figure"  # a section in which code and its results wait for the figure
 LEAD = 3  # lines of prose that a heading's or a formula's sentence may take
+CAPTION = 3  # printed lines for which a figure makes room
+SCRAP = 4.0  # lines of code that are not worth a slide of their own
+TABLES = 3  # slides that a printed table may take
 HIDDEN = "hide-input"  # tag of cells whose output alone is on the slide
 QUIET = re.compile(r"(print|show|draw|display|plot|knob)")  # names of what only draws or prints
 
@@ -105,7 +110,36 @@ def to_deck(notebook: NotebookNode) -> list[Slide]:
             _place_code(deck, cell)
         else:
             _place_markdown(deck, cell.source)
-    return deck.slides
+    return _tidy(deck.slides)
+
+
+def _tidy(slides: list[Slide]) -> list[Slide]:
+    """Take out slides that only lead to the next one, or hold a scrap of code; the notes keep both."""
+    kept: list[Slide] = []
+    for slide, after in zip(slides, [*slides[1:], None], strict=True):
+        goes_on = after is not None and not after.fresh and after.title == slide.title
+        if goes_on and _is_lead(slide):
+            after.fresh, after.notes = slide.fresh, slide.notes + after.notes
+        elif not slide.fresh and _is_scrap(slide):
+            code = [f"```python\n{cell.source}\n```" for cell in slide.cells]
+            if goes_on:
+                after.notes = [*slide.notes, *code, *after.notes]
+            else:
+                kept[-1].notes += [*slide.notes, *code]
+        else:
+            kept.append(slide)
+    return kept
+
+
+def _is_lead(slide: Slide) -> bool:
+    """Whether there is nothing but the first sentence of a section, which its notes have, too."""
+    return all("lead" in cell.metadata for cell in slide.cells) and not slide.title.startswith("# ")
+
+
+def _is_scrap(slide: Slide) -> bool:
+    """Whether there is nothing but a few lines of code without a result, and no exercise."""
+    plain = all(cell.cell_type == "code" and not cell.outputs for cell in slide.cells)
+    return plain and slide.lines <= SCRAP and "Exercise" not in slide.title
 
 
 def _place_markdown(deck: Deck, source: str) -> None:
@@ -123,8 +157,14 @@ def _place_markdown(deck: Deck, source: str) -> None:
             deck.begin(block.text)
         elif block.kind == "prose":
             _place_prose(deck, block, before, after)
+        elif block.kind == "table" and count_lines(block) > LIMIT and not _is_facts(deck, block):
+            for part in cut_rows(block.text.splitlines()):
+                deck.put(new_markdown_cell("\n".join(part)), count_rows(part))
         elif block.kind == "html" or count_lines(block) > LIMIT or _is_facts(deck, block):
             deck.note(block.text)
+        elif block.kind == "formula":
+            alone = re.sub(r"[,.;]\s*\$\$$", " $$", block.text)  # its sentence is in the notes
+            deck.put(new_markdown_cell(alone), count_lines(block))
         else:
             deck.put(new_markdown_cell(block.text), count_lines(block), block.kind == "figure")
             if block.text.startswith("> **Predict"):
@@ -165,6 +205,7 @@ def _place_prose(deck: Deck, block: Block, before: Block | None, after: Block | 
 def _place_code(deck: Deck, cell: NotebookNode) -> None:
     # What checks and the start of a run print is not about the matter.
     silent = bool(CALL.search(cell.source)) or "start(profile" in cell.source
+    silent |= _waits_for_figure(deck, cell)
     pictured = any(_is_figure(o) or "text/markdown" in o.get("data", {}) for o in cell.outputs)
     quiet = silent or pictured or SUMMARY in deck.slides[-1].title or _is_quiet(cell)
     parts = [] if quiet else _cut(cell.source)
@@ -177,9 +218,18 @@ def _place_code(deck: Deck, cell: NotebookNode) -> None:
             deck.go_on()  # code stays with its results
         deck.put(new_code_cell(part), lines)
     for output in printed:
-        _place_output(deck, output)
+        if parts or not _place_caption(deck, output):
+            _place_output(deck, output)
     if not parts and cell.source.strip():
         deck.note(f"```python\n{cell.source.strip()}\n```")
+
+
+def _waits_for_figure(deck: Deck, cell: NotebookNode) -> bool:
+    """Whether a section has to begin with its figure, which neither it nor this cell has shown yet."""
+    title = deck.slides[-1].title
+    seen = [c for slide in deck.slides if slide.title == title for c in slide.cells]
+    outputs = [output for c in (*seen, cell) for output in c.get("outputs", [])]
+    return IDEA in title and not any(map(_is_figure, outputs))
 
 
 def _is_figure(output: NotebookNode) -> bool:
@@ -252,6 +302,18 @@ def _height(output: NotebookNode) -> float:
     return wrapped(text.rstrip().splitlines(), CODE_WIDTH) + GAP
 
 
+def _place_caption(deck: Deck, output: NotebookNode) -> bool:
+    """Put a few printed lines below the figure that was shown last; return whether they fit."""
+    cells = deck.slides[-1].cells
+    text = output.get("text", "").rstrip()
+    lines = wrapped(text.splitlines(), CODE_WIDTH)
+    pictured = len(cells) == 1 and any(map(_is_figure, cells[0].get("outputs", [])))
+    if not pictured or not text or text.startswith("- ") or lines > CAPTION:
+        return False
+    cells.append(_shown(new_output("stream", name="stdout", text=text)))
+    return True
+
+
 def _place_output(deck: Deck, output: NotebookNode) -> None:
     """Put an output on the slide; of a long one the beginning, with the whole in the notes."""
     if _is_figure(output):
@@ -261,10 +323,15 @@ def _place_output(deck: Deck, output: NotebookNode) -> None:
     if "text/markdown" in data:
         if _height(output) > LIMIT or not _has_room(data["text/markdown"]):
             deck.note(data["text/markdown"])
-            output = _markdown(_shorten_table(data["text/markdown"]))
+            for part in _cut_table(data["text/markdown"]):
+                deck.put(_shown(_markdown(part)), _height(_markdown(part)))
+            return
     else:
         text = (output.get("text") or data.get("text/plain", "")).rstrip()
         if not text or text.startswith("<"):  # the name of an object that is drawn elsewhere
+            return
+        if text.startswith("def ") and _height(output) > LIMIT:  # half a function explains nothing
+            deck.note(f"```python\n{text}\n```")
             return
         if all(line.startswith("- ") for line in text.splitlines()) and "$" not in text:
             for part in _fit_bullets(text.splitlines()):
@@ -303,16 +370,22 @@ def _markdown(text: str) -> NotebookNode:
     return new_output("display_data", {"text/markdown": text, "text/plain": ""})
 
 
-def _shorten_table(markdown: str) -> str:
-    """The first rows and columns of a table; for anything else, its first block that fits."""
+def _cut_table(markdown: str) -> list[str]:
+    """A table on a few slides, or else its beginning, without columns for which there is no room.
+
+    Of anything else, the first block that fits.
+    """
     blocks = split(markdown)
     table = next((block for block in blocks if block.kind == "table"), None)
     if table is None:
-        return next((block.text for block in blocks if count_lines(block) <= LIMIT), "")
+        return [next((block.text for block in blocks if count_lines(block) <= LIMIT), "")]
     rows, kept = cut_columns(table.text.splitlines()), 2
+    parts = cut_rows(rows)
+    if len(parts) <= TABLES:
+        return ["\n".join(part) for part in parts]
     while count_rows(rows[: kept + 1]) + PROSE_LINE + GAP <= LIMIT and kept < len(rows):
         kept += 1
-    return "\n".join(rows[:kept]) + "\n\n*The whole table is in the chapter.*"
+    return ["\n".join(rows[:kept]) + "\n\n*The whole table is in the chapter.*"]
 
 
 def _shorten_text(text: str) -> str:
