@@ -23,7 +23,7 @@ PROSE_WIDTH, QUOTE_WIDTH, CODE_WIDTH = 74, 62, 83
 TABLE_WIDTH, COLUMN_GAP, SHORT_CELL = 76, 2.2, 18  # short cells are never broken
 WIDE = 1.3  # how many more characters, and lines, the smaller type of a wide table has room for
 # A line of prose, a row of a formula and of a table are higher than a line of code, which counts 1.
-PROSE_LINE, FORMULA_LINE, TABLE_LINE, GAP = 1.35, 2.0, 1.3, 0.6
+PROSE_LINE, FORMULA_LINE, TABLE_LINE, GAP = 1.35, 2.0, 1.1, 0.6
 LIMIT = 16.0  # lines of code that fit below the title of a slide
 
 
@@ -121,7 +121,7 @@ def _table_height(table: list[list[str]], smaller: float) -> float:
     height = 0.0
     for row in table:
         broken = [wrapped([cell], room) for cell, room in zip(row, columns, strict=False)]
-        height += line * max(broken, default=1) + 0.25
+        height += line * max(broken, default=1) + 0.27
     return height + GAP
 
 
@@ -142,13 +142,14 @@ def cut_columns(rows: list[str]) -> list[str]:
 
 
 def cut_rows(rows: list[str]) -> list[list[str]]:
-    """Cut a markdown table into tables that fit on a slide each, all with its header."""
-    parts = [rows[:2]]
-    for row in rows[2:]:
-        if len(parts[-1]) > 2 and count_rows([*parts[-1], row]) > LIMIT:
-            parts.append(rows[:2])
-        parts[-1] = [*parts[-1], row]
-    return parts
+    """Cut a markdown table into even tables that fit on a slide each, all with its header."""
+    head, body = rows[:2], rows[2:]
+    for count in range(1, len(body) + 1):
+        size = math.ceil(len(body) / count)
+        parts = [[*head, *body[k : k + size]] for k in range(0, len(body), size)]
+        if all(count_rows(part) <= LIMIT for part in parts):
+            return parts
+    return [rows]
 
 
 def _needs(widths: list[int]) -> float:
