@@ -758,7 +758,7 @@ from piumar_lib.course.tables import p_value
 found = {}
 for (name, c), p in zip(contrasts.items(), corrected, strict=True):
     found[name] = metrics.verdict(c, p)
-    print(f"{name:<34} {c.difference:+5.1f}, p {p_value(c, p)}: {found[name]}")
+    print(f"{name:<35} {c.difference:+5.1f}, p {p_value(c, p)}: {found[name]}")
 
 # %% [markdown]
 # **Compare.** Read the intervals, not the dots; each is about people, and seven comparisons were made at

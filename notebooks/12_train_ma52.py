@@ -219,8 +219,8 @@ show(fig, alt="From bytes to actions: " + ", ".join(
 #
 # By default, where others have trained them. `videomae-base` starts from `MCG-NJU/videomae-base-finetuned-kinetics`,
 # which has learned from labelled videos of actions; `resnet50-tsm` and `manet` start from `microsoft/resnet-50`,
-# which has learned from ImageNet's photographs. They are fetched from the hub once. Without a network, set `HF_HOME` to a folder that
-# has them; `weights = "random"` starts from nothing. `tiny`, here, always does.
+# which has learned from ImageNet's photographs. They are fetched from the hub once. Without a network, set
+# `HF_HOME` to a folder that has them; `weights = "random"` starts from nothing. `tiny`, here, always does.
 #
 # ## A step by hand
 #

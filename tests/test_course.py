@@ -588,12 +588,14 @@ def test_book_refuses_what_would_be_broken(root, cell, outputs, message):
 
 def test_book_reports_a_chapter_that_never_ran_and_a_broken_readme(root):
     path = write_chapter(root, "01_first", "\n1 + 1")
+    (root / "notebooks/glossary.md").write_text("# Glossary\n\n[first](01_first.ipynb#some-section)\n")
     torn = "| a | b | c |\n|---|---|---|\n| $|x|$ |"
     (root / "README.md").write_text(f"# Course\n\n{torn}\n\n{MARKERS}\n")
     with pytest.raises(ValueError) as caught:
         build_book(root)
     assert "no executed notebook matches the source" in str(caught.value)
     assert "README.md: '$' left over" in str(caught.value)
+    assert "no section" not in str(caught.value)  # the chapter is reported, not every link to it
     put_executed(root, path, place="build", outputs=[ERROR])
     with pytest.raises(ValueError, match="no executed notebook"):
         build_book(root)

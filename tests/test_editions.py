@@ -14,12 +14,13 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 from piumar_lib.course import check as checks
 from piumar_lib.course import slides as slides_module
 from piumar_lib.course.__main__ import main
-from piumar_lib.course.blocks import Block, count_lines, count_rows, cut_columns, sentences, split
+from piumar_lib.course.blocks import LIMIT, Block, count_lines, count_rows, cut_columns, sentences, split
 from piumar_lib.course.chapters import list_chapters, to_notebook
-from piumar_lib.course.deck import HIDDEN, IDEA, LIMIT, LONGEST_CODE, to_deck
+from piumar_lib.course.deck import HIDDEN, IDEA, to_deck
 from piumar_lib.course.editions import REMOVED, point_links, write_edition
 from piumar_lib.course.exercises import FOLDED, find_exercises
 from piumar_lib.course.rendering import render_markdown
+from piumar_lib.course.statements import LONGEST_CODE
 from piumar_lib.course.run import execute
 from piumar_lib.course.slides import build_slides, copy_reveal
 

@@ -21,7 +21,7 @@ ALONE = ("formula", "heading", "code")  # blocks even without empty lines around
 # Characters that fit on one line of the slide's 1232 pixels, in the sizes of slides.css.
 PROSE_WIDTH, QUOTE_WIDTH, CODE_WIDTH = 74, 62, 83
 TABLE_WIDTH, COLUMN_GAP, SHORT_CELL = 76, 2.2, 18  # short cells are never broken
-WIDE = 1.3  # how many more characters, and lines, the smaller type of a wide table has room for
+SMALLER = 1.3  # how many more characters, and lines, the small type of a table has room for
 # A line of prose, a row of a formula and of a table are higher than a line of code, which counts 1.
 PROSE_LINE, FORMULA_LINE, TABLE_LINE, GAP = 1.35, 2.0, 1.1, 0.6
 LIMIT = 16.0  # lines of code that fit below the title of a slide
@@ -112,7 +112,7 @@ def count_lines(block: Block) -> float:
 def count_rows(rows: list[str]) -> float:
     """Return how many lines of code the rows of a markdown table are as high as, header included."""
     table = [_cells(row) for row in rows if not re.fullmatch(r"[|\s:-]+", row)]
-    return _table_height(table, WIDE if is_wide(table) else 1)
+    return _table_height(table, SMALLER if is_small(table) else 1)
 
 
 def _table_height(table: list[list[str]], smaller: float) -> float:
@@ -125,7 +125,7 @@ def _table_height(table: list[list[str]], smaller: float) -> float:
     return height + GAP
 
 
-def is_wide(table: list[list[str]]) -> bool:
+def is_small(table: list[list[str]]) -> bool:
     """Whether a table, given by its cells, must be set in smaller type."""
     return _needs(_column_widths(table)) > TABLE_WIDTH or _table_height(table, 1) > LIMIT
 
@@ -134,7 +134,7 @@ def cut_columns(rows: list[str]) -> list[str]:
     """Keep as many columns of a markdown table as fit in small type with their short cells unbroken."""
     widths = _column_widths([_cells(row) for row in rows if not re.fullmatch(r"[|\s:-]+", row)])
     kept = len(widths)
-    while kept > 2 and _needs([min(w, SHORT_CELL) for w in widths[:kept]]) > TABLE_WIDTH * WIDE:
+    while kept > 2 and _needs([min(w, SHORT_CELL) for w in widths[:kept]]) > TABLE_WIDTH * SMALLER:
         kept -= 1
     if kept == len(widths):
         return rows

@@ -17,7 +17,7 @@ from piumar_lib.course.chapter_map import draw_map
 from piumar_lib.course.chapters import Chapter, list_chapters
 from piumar_lib.course.ledger import render_cheat_sheet
 from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
-from piumar_lib.course.rendering import render_chapter, render_document, token_colours
+from piumar_lib.course.rendering import FORMULA_STYLE, render_chapter, render_document, token_colours
 
 CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
 GLOSSARY = Path("notebooks/glossary.md")
@@ -189,5 +189,6 @@ def _link(page: Page, words: str) -> str:
 def _stylesheet() -> str:
     own = Path(__file__).with_name("book.css").read_text(encoding="utf-8")
     light, dark = (token_colours(style) for style in CODE_STYLES)
+    own += FORMULA_STYLE
     # Paper is white, whatever the screen is.
     return f"{own}\n{light}\n@media screen and (prefers-color-scheme: dark) {{\n{dark}\n}}\n"

@@ -6,7 +6,6 @@ code that only prepares, draws or prints go to the notes, so nothing is lost.
 
 from __future__ import annotations
 
-import ast
 import re
 from dataclasses import dataclass, field
 
@@ -28,8 +27,8 @@ from piumar_lib.course.blocks import (
     wrapped,
 )
 from piumar_lib.course.exercises import CALL, FOLDED
+from piumar_lib.course.statements import cut_code, is_quiet
 
-LONGEST_CODE = 14  # longer code is cut at its statements, or moves to the notes
 APPENDIX = ("Paper ledger", "References")  # sections that are for reading, not for showing
 SUMMARY = "What we saw"  # a section of printed sentences
 IDEA = "The idea in one figure"  # a section in which code and its results wait for the figure
@@ -38,7 +37,6 @@ CAPTION = 3  # printed lines for which a figure makes room
 SCRAP = 4.0  # lines of code that are not worth a slide of their own
 TABLES = 3  # slides that a printed table may take
 HIDDEN = "hide-input"  # tag of cells whose output alone is on the slide
-QUIET = re.compile(r"(print|show|draw|display|plot|knob)")  # names of what only draws or prints
 
 
 @dataclass
@@ -207,8 +205,8 @@ def _place_code(deck: Deck, cell: NotebookNode) -> None:
     silent = bool(CALL.search(cell.source)) or "start(profile" in cell.source
     silent |= _waits_for_figure(deck, cell)
     pictured = any(_is_figure(o) or "text/markdown" in o.get("data", {}) for o in cell.outputs)
-    quiet = silent or pictured or SUMMARY in deck.slides[-1].title or _is_quiet(cell)
-    parts = [] if quiet else _cut(cell.source)
+    quiet = silent or pictured or SUMMARY in deck.slides[-1].title or is_quiet(cell)
+    parts = [] if quiet else cut_code(cell.source)
     printed = [] if silent else [o for o in cell.outputs if o.get("name") != "stderr"]
     for index, part in enumerate(parts):
         lines = wrapped(part.splitlines(), CODE_WIDTH) + GAP
@@ -234,59 +232,6 @@ def _waits_for_figure(deck: Deck, cell: NotebookNode) -> bool:
 
 def _is_figure(output: NotebookNode) -> bool:
     return any(kind.startswith("image/") for kind in output.get("data", {}))
-
-
-def _is_quiet(cell: NotebookNode) -> bool:
-    """Whether code only imports, prepares, prints or draws: it defines nothing and shows no result."""
-    if re.search(r"^interact\(|plt\.subplots", cell.source, re.M):
-        return True
-    body = ast.parse(_plain(cell.source)).body
-    defined = [node.name for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef)]
-    teaches = any(not QUIET.match(name) for name in defined)
-    return not (teaches or cell.outputs) or all(_says_nothing(node) for node in body)
-
-
-def _says_nothing(node: ast.stmt) -> bool:
-    if isinstance(node, ast.For | ast.With):
-        return all(_says_nothing(inner) for inner in node.body)
-    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
-        return bool(QUIET.match(ast.unparse(node.value.func).rpartition(".")[2]))
-    return isinstance(node, ast.Import | ast.ImportFrom | ast.Assert)
-
-
-def _plain(source: str) -> str:
-    """Code without Jupyter's own commands, which Python cannot parse."""
-    return re.sub(r"^\s*[%!].*$", "", source, flags=re.M)
-
-
-def _cut(source: str) -> list[str]:
-    """Cut code at its statements into parts that fit; none if a statement is too long.
-
-    Imports are left out: they teach nothing on a slide, and are in the notebook.
-    """
-    lines = source.splitlines()
-    body = ast.parse(_plain(source)).body
-    starts = [_first_line(node) for node in body]
-    pieces = []
-    for node, begin, end in zip(body, starts, [*starts[1:], len(lines)], strict=True):
-        if not isinstance(node, ast.Import | ast.ImportFrom):
-            piece = "\n".join(lines[begin:end]).strip("\n")
-            pieces.append(f"\n{piece}" if isinstance(node, ast.FunctionDef | ast.ClassDef) else piece)
-    parts: list[str] = []
-    for piece in pieces:
-        joined = f"{parts[-1]}\n{piece}" if parts else piece
-        if parts and wrapped(joined.splitlines(), CODE_WIDTH) <= LONGEST_CODE:
-            parts[-1] = joined
-        else:
-            parts.append(piece)
-    parts = [part.strip("\n") for part in parts]
-    fits = all(wrapped(part.splitlines(), CODE_WIDTH) <= LONGEST_CODE for part in parts)
-    return parts if fits else []
-
-
-def _first_line(node: ast.stmt) -> int:
-    decorators = getattr(node, "decorator_list", [])
-    return min([node.lineno, *(d.lineno for d in decorators)]) - 1
 
 
 def _height(output: NotebookNode) -> float:

@@ -83,7 +83,8 @@ def resolve_links(
             else:
                 problems.append(f"broken link {tag[key]}")
             continue
-        if link.fragment and unquote(link.fragment) not in anchors[stem]:
+        # A page that could not be made has no sections, and is reported already.
+        if link.fragment and anchors[stem] and unquote(link.fragment) not in anchors[stem]:
             problems.append(f"no section for link {tag[key]}")
         tag[key] = (f"{stem}.html" if link.path else "") + fragment
     return problems

@@ -47,11 +47,11 @@ def chapter_table(root: Path) -> str:
         lines.append(f"| {chapter.number} | {link} | {chapter.question} | {time} | {memory} |")
     if record["chapters"]:
         seconds = sum(cost["seconds"] for cost in record["chapters"].values())
-        lines += [
-            "",
+        words = (
             f"Time and peak memory in profile `quick`, measured on {record['machine']}; all chapters "
-            f"together take {seconds / 60:.0f} minutes to run. To read them takes about {hours} hours.",
-        ]
+            f"together take {seconds / 60:.0f} minutes to run. To read them takes about {hours} hours."
+        )
+        lines += ["", textwrap.fill(words, 105)]
     return "\n".join(lines)
 
 

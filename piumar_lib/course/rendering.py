@@ -20,6 +20,13 @@ from piumar_lib.course.pairs import clean
 from piumar_lib.course.readme import END
 from piumar_lib.course.run import build_path
 
+# Brackets, roots and sums grow only in a font for formulas; each system has another one.
+FORMULA_STYLE = """math {
+  font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "DejaVu Math TeX Gyre",
+    "TeX Gyre Termes Math", "Noto Sans Math", math;
+}
+.nobr { white-space: nowrap; }
+"""
 KNOB = "*A knob, to be moved in the notebook. On this page the figures around it stand for it.*"
 
 

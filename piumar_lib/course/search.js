@@ -35,15 +35,15 @@
   };
 
   const count = (text, word) => text.split(word).length - 1;
-  // The cheat sheet's titles repeat those of the chapters, which are what a reader looks for.
-  const isTitle = (section) => section.page !== "cheat_sheet";
+  // The cheat sheet repeats the titles of the chapters, which are what a reader looks for.
+  const original = (section) => section.page !== "cheat_sheet";
   const starts = (text, word) => ` ${text}`.includes(` ${word}`);
 
   // A word in the title counts most; a section in which some word is missing does not count at all.
   const score = (section, words) => {
-    let sum = section.name === words.join(" ") && isTitle(section) ? 20 : 0;
+    let sum = section.name === words.join(" ") && original(section) ? 20 : 0;
     for (const word of words) {
-      const found = section.name.includes(word) && isTitle(section);
+      const found = section.name.includes(word) && original(section);
       const inTitle = found ? (starts(section.name, word) ? 20 : 5) : 0;
       const hits = Math.min(count(section.body, word), 8);
       if (!inTitle && !hits && !section.head.includes(word)) return 0;

@@ -14,12 +14,12 @@ from bs4 import BeautifulSoup
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
-from piumar_lib.course.blocks import SHORT_CELL, is_wide
+from piumar_lib.course.blocks import SHORT_CELL, is_small
 from piumar_lib.course.chapters import Chapter, list_chapters
 from piumar_lib.course.deck import HIDDEN, arrange, to_deck
 from piumar_lib.course.links import find_foreign
 from piumar_lib.course.pairs import clean
-from piumar_lib.course.rendering import BookExporter, find_executed, token_colours
+from piumar_lib.course.rendering import FORMULA_STYLE, BookExporter, find_executed, token_colours
 
 HERE = Path(__file__).parent
 # reveal.js comes with this package. It is copied at build time only.
@@ -96,7 +96,8 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
     index = INDEX.substitute(chapters="\n".join(items))
     (folder / "index.html").write_text(index, encoding="utf-8")
     own = (HERE / "slides.css").read_text(encoding="utf-8")
-    (folder / "slides.css").write_text(f"{token_colours('friendly')}\n{own}", encoding="utf-8")
+    styles = (token_colours("friendly"), FORMULA_STYLE, own)
+    (folder / "slides.css").write_text("\n".join(styles), encoding="utf-8")
     shutil.copyfile(HERE / "slides.js", folder / "slides.js")
     copy_reveal(folder / "reveal")
     return folder / "index.html"
@@ -114,8 +115,8 @@ def render_deck(root: Path, chapter: Chapter) -> BeautifulSoup:
     first = page.find("section").find("section")
     first["class"] = "title"
     for table in page("table"):
-        if is_wide([[cell.get_text().strip() for cell in row(["th", "td"])] for row in table("tr")]):
-            table["class"] = "wide"
+        if is_small([[cell.get_text().strip() for cell in row(["th", "td"])] for row in table("tr")]):
+            table["class"] = "small"
         for cell in table("td"):
             if len(cell.get_text().strip()) <= SHORT_CELL:
                 cell["class"] = "short"
