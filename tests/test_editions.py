@@ -20,9 +20,9 @@ from piumar_lib.course.deck import HIDDEN, IDEA, to_deck
 from piumar_lib.course.editions import REMOVED, point_links, write_edition
 from piumar_lib.course.exercises import FOLDED, find_exercises
 from piumar_lib.course.rendering import render_markdown
-from piumar_lib.course.statements import LONGEST_CODE
 from piumar_lib.course.run import execute
 from piumar_lib.course.slides import build_slides, copy_reveal
+from piumar_lib.course.statements import LONGEST_CODE
 
 ROOT = Path(__file__).parents[1]
 ALT = "A line that rises from zero to one, as an example."
