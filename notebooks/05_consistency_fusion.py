@@ -103,7 +103,7 @@ a = torch.tensor([[1.0, 0.0], [1.0, 0.0]])
 b = torch.tensor([[2.0, 0.0], [0.0, 1.0]])
 cosine = (a * b).sum(-1) / (a.norm(dim=-1) * b.norm(dim=-1))
 g = torch.sigmoid(1.0 * cosine + 0.0)
-print("same direction:", g[0].item(), "  right angle:", g[1].item())
+print(f"same direction: {g[0]:.3f}, right angle: {g[1]:.3f}")
 
 # %% [markdown]
 # ## The fusion: the mean where views agree, the minimum where they do not

@@ -25,7 +25,7 @@ from piumar_lib.course.chapters import (
     read_parameters,
     to_notebook,
 )
-from piumar_lib.course.pairs import check_pair, make_pairs, shrink
+from piumar_lib.course.pairs import check_pair, clean, make_pairs, shrink
 from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
 from piumar_lib.course.rendering import render_markdown, to_mathml
 from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
@@ -349,6 +349,9 @@ def test_pairs_are_executed_in_full_and_hold_no_widgets(root):
     notebook = nbformat.read(chapter.pair, 4)
     assert set(notebook.metadata) == {"kernelspec", "language_info"}
     printed, slider, figure = (cell.outputs for cell in notebook.cells[2:])
+    pieces = [nbformat.v4.new_output("stream", name="stdout", text=text) for text in ("a\n", "b\n")]
+    notebook.cells[2].outputs = pieces
+    assert [output.text for output in clean(notebook).cells[2].outputs] == ["a\nb\n"]
     assert printed[0].text == "full\n" and slider == []
     assert figure[0].metadata["image/png"]["alt"] == ALT
     assert read_png(figure[0].data["image/png"]).mode == "P"

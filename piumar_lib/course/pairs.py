@@ -8,12 +8,14 @@ import re
 from pathlib import Path
 
 import nbformat
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
 from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
 from piumar_lib.course.run import execute
 
+COALESCE = CoalesceStreamsPreprocessor()
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
 LARGEST_KB = 600
 LOCAL_PATH = r"(?<![\w.:/])/(?:home|Users|root|tmp|opt|usr|var)/[\w.-]+[^\s'\"]*"
@@ -53,6 +55,8 @@ def clean(notebook: NotebookNode) -> NotebookNode:
         for key in ("execution", "collapsed", "scrolled"):
             cell.metadata.pop(key, None)
         if cell.cell_type == "code":
+            # What a cell prints may come in any number of pieces.
+            COALESCE.preprocess_cell(cell, {}, 0)
             # A widget's static twin is an output of its own and stays.
             cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
             for output in cell.outputs:
