@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import signal
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from tqdm import tqdm
 
 from piumar_lib import experiments
 from piumar_lib.data import Sequences
@@ -110,6 +112,9 @@ def kill_often() -> Callable[..., None]:
             child = os.fork()  # much faster than a new interpreter
             if child == 0:
                 torch.set_num_threads(1)
+                # The lock of progress bars is shared with this process; a child that is killed while
+                # it holds it would make everybody wait for ever.
+                tqdm.set_lock(threading.RLock())
                 try:
                     work()
                 finally:
