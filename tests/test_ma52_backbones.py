@@ -91,6 +91,37 @@ def test_the_full_models_have_the_sizes_that_are_known():
         assert (model.frames, model.size) == (BACKBONES[name].frames, BACKBONES[name].size)
 
 
+@pytest.mark.parametrize(("name", "size"), [("videomae-tiny", 96), ("resnet-tiny-tsm", 72)])
+def test_a_backbone_takes_pictures_of_the_size_that_is_asked_for(name, size):
+    model = load_backbone(name, "random", size).eval()
+    assert model.size == size and model(clip(model)).shape == (2, *TINY[name])
+
+
+def test_videomae_takes_whole_patches_only():
+    with pytest.raises(ValueError, match="size: 72 pixels. VideoMAE takes patches of 16"):
+        load_backbone("videomae-tiny", "random", 72)
+
+
+def test_trained_weights_go_with_pictures_of_another_size(tmp_path):
+    torch.manual_seed(0)
+    small = load_backbone("videomae-tiny", "random")
+    small.model.save_pretrained(tmp_path)
+    large = backbones._videomae(str(tmp_path), small.frames, 96)
+    assert large.size == 96 and large(clip(large)).isfinite().all()
+    ours, theirs = large.state_dict(), small.state_dict()
+    assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_compiled_layers_say_the_same_and_keep_their_names(name):
+    torch.manual_seed(0)
+    model = load_backbone(name, "random").eval()
+    video, names = clip(model), list(model.state_dict())
+    before = model(video)
+    backbones.compile_layers(model, backend="aot_eager")
+    assert torch.allclose(model(video), before, atol=1e-5) and list(model.state_dict()) == names
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_tfam_plugs_in_behind_a_video_backbone(name):
     torch.manual_seed(0)

@@ -52,6 +52,16 @@ def test_every_parameter_learns():
     assert not still
 
 
+@pytest.mark.parametrize("backbone", BOTH)
+def test_to_differences_what_stands_still_is_nothing(backbone):
+    model = make(backbone=backbone, modality="difference").eval()
+    video = clips(model)
+    still = torch.randn(3, 1, *video.shape[2:])
+    assert torch.allclose(model(video + still)[0].logits, model(video)[0].logits, atol=1e-4)
+    pictures = make(backbone=backbone).eval()
+    assert not torch.allclose(pictures(video + still)[0].logits, pictures(video)[0].logits, atol=1e-2)
+
+
 def test_mixing_in_time_starts_as_the_identity_and_then_sees_order():
     layer, x = TemporalMixing(6, 4), torch.randn(2, 5, 6)
     assert (layer(x) == x).all()

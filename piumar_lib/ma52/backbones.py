@@ -109,8 +109,11 @@ class Source:
 def _videomae(checkpoint: str | None, frames: int, size: int, **shape: Any) -> VideoMAE:
     from transformers import VideoMAEConfig, VideoMAEModel
 
+    if size % 16:
+        raise ValueError(f"size: {size} pixels. VideoMAE takes patches of 16: choose a multiple.")
     if checkpoint:
-        return VideoMAE(VideoMAEModel.from_pretrained(checkpoint))
+        # Its positions are sines of any number of patches, so that the side may differ.
+        return VideoMAE(VideoMAEModel.from_pretrained(checkpoint, image_size=size))
     return VideoMAE(VideoMAEModel(VideoMAEConfig(num_frames=frames, image_size=size, **shape)))
 
 
@@ -139,17 +142,21 @@ BACKBONES = {
     "resnet-tiny-tsm": Source("", 8, 64, _tiny_resnet),
 }
 WEIGHTS = ("pretrained", "random")
+# "difference": each picture less the clip's mean, so that all that stands still vanishes. After the RGB
+# differences of Wang et al., TSN, ECCV 2016; it takes a camera that stands still.
+MODALITIES = ("rgb", "difference")
 
 
-def load_backbone(name: str, weights: str = "pretrained") -> VideoMAE | ShiftedResNet:
+def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> VideoMAE | ShiftedResNet:
     """Load a backbone.
 
     Args:
         name: A key of `BACKBONES`.
         weights: ``"pretrained"`` (downloaded once, then kept by `transformers`), or ``"random"``.
+        size: Pixels of the side that it takes; 0 for those that it was made for.
 
     Raises:
-        ValueError: If the name is unknown, or the backbone has no trained weights.
+        ValueError: If the name is unknown, the backbone has no trained weights, or cannot take the size.
         OSError: If the weights cannot be had; never are random ones taken instead.
     """
     if name not in BACKBONES or weights not in WEIGHTS:
@@ -158,15 +165,34 @@ def load_backbone(name: str, weights: str = "pretrained") -> VideoMAE | ShiftedR
             f"and weights from {', '.join(WEIGHTS)}."
         )
     source = BACKBONES[name]
+    size = size or source.size
     if weights == "random":
-        return source.build(None, source.frames, source.size)
+        return source.build(None, source.frames, size)
     if not source.checkpoint:
         raise ValueError(f"weights: {name} has no trained weights. Choose weights='random'.")
     try:
-        return source.build(source.checkpoint, source.frames, source.size)
+        return source.build(source.checkpoint, source.frames, size)
     except OSError as error:
         raise OSError(
             f"weights of {name} ({source.checkpoint}) are not on this machine and cannot be downloaded: "
             f"{str(error).splitlines()[0]} Connect once, set HF_HOME to a folder that has them, or "
             "choose weights='random'."
         ) from error
+
+
+def compile_layers(backbone: VideoMAE | ShiftedResNet, backend: str = "inductor") -> None:
+    """Let `torch.compile` fuse what happens within each layer; weights and their names stay.
+
+    Layer by layer, because layers of one shape then share what was compiled for the first of them.
+
+    Args:
+        backbone: Is changed in place.
+        backend: See `torch.compile`.
+    """
+    encoder = backbone.model.encoder
+    if isinstance(backbone, ShiftedResNet):
+        layers = [layer for stage in encoder.stages for layer in stage.layers]
+    else:
+        layers = encoder.layer
+    for layer in layers:
+        layer.compile(backend=backend)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.ma52.backbones import BACKBONES, WEIGHTS
+from piumar_lib.ma52.backbones import BACKBONES, MODALITIES, WEIGHTS
 from piumar_lib.tfam import MASSES, TRANSPORTS
 
 
@@ -43,6 +43,8 @@ class TrainConfig:
     # Model
     backbone: str = _setting("videomae-base", "video backbone", choices=BACKBONES)
     weights: str = _setting("pretrained", "where its weights start", choices=WEIGHTS)
+    pixels: int = _setting(0, "side of what the backbone sees; 0: as it was made for", 0, 1024)
+    modality: str = _setting("rgb", "what it sees: pictures, or what moves", choices=MODALITIES)
     plug: str = _setting("none", "feature level: tfam is the method", choices=("none", "tfam"))
     loss: str = _setting("erm", "loss level: girl is the method", choices=("erm", "girl"))
     body: str = _setting("derived", "body part: of the action, or a head", choices=("derived", "head"))
@@ -85,6 +87,7 @@ class TrainConfig:
     temperature: float = _setting(1.0, "tau of the boundary weights, in logits", 1e-6, 1000)
     # The run
     precision: str = _setting("fp32", "of arithmetic", choices=("fp32", "bf16", "fp16"))
+    compiled: bool = _setting(False, "fuse the backbone's operations (torch.compile): pays in long runs")
     workers: int = _setting(0, "processes that read clips", 0, 256)
     seed: int = _setting(0, "of everything that is drawn", 0, 2**31 - 1)
     judge_every: int = _setting(1, "epochs between looks at held-out people; 0: at the end", 0, 10_000)

@@ -76,6 +76,8 @@ class MicroActionRecognizer(nn.Module):
         Returns:
             The prediction of actions, and logits of body parts ``(batch, 7)`` or None.
         """
+        if self.config.modality == "difference":
+            video = video - video.mean(1, keepdim=True)
         prediction = self.recognizer(video, y)
         parts = None if self.body_head is None else self.body_head(prediction.features)
         return prediction, parts
@@ -105,7 +107,7 @@ def build_model(config: TrainConfig, weights: str | None = None) -> MicroActionR
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        backbone = load_backbone(config.backbone, weights or config.weights)
+        backbone = load_backbone(config.backbone, weights or config.weights, config.pixels)
         return MicroActionRecognizer(backbone, config)
 
 
@@ -179,5 +181,3 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     torch.export.save(program, path)
     return path
-
-

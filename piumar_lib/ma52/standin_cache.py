@@ -11,7 +11,7 @@ from tqdm import tqdm
 from piumar_lib.data.ma52 import BODY_PARTS, CLIPS, body_part
 from piumar_lib.data.render import make_looks, render
 from piumar_lib.ma52 import cache
-from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
+from piumar_lib.ma52.crop import WHOLE, Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip, write_index
 from piumar_lib.ma52.standin import RATE, Plan, acted
 from piumar_lib.processes import in_processes
@@ -85,8 +85,9 @@ def film_person(
         at = np.linspace(0, plan.frames[row] - 1, settings.frames).round().astype(int)
         joints = torch.as_tensor(clips.x[k, at].reshape(1, -1, 17, 2), device=device)
         film = render(joints, looks, np.array([person]), plan.width, plan.height, seed=int(row))[0]
-        few = film[:: max(1, len(film) // 2)].cpu().numpy()
-        found, size = find_person(few), (plan.width, plan.height)
+        few = film[[0, len(film) // 2, len(film) - 1]]
+        size = (plan.width, plan.height)
+        found = find_person(_cut(few, WHOLE, min(120, plan.width)))  # small pictures will do
         box = square_about(found, *size) if found else square_in_the_middle(*size)
         split, name = str(plan.split[row]), str(plan.name[row])
         cache.save_raw(cache.cached_path(folder, split, name, settings), _cut(film, box, settings.size))

@@ -40,6 +40,7 @@ from tqdm import tqdm
 
 from piumar_lib.girl import GIRL
 from piumar_lib.ma52 import checkpoint, evaluate
+from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.draws import Draws
@@ -133,6 +134,12 @@ class Run:
         self.config, self.out, self.device = config, out, self.accelerator.device
         self.is_main = self.accelerator.is_main_process
         model = build_model(config)
+        if self.device.type == "cuda":
+            # Convolutions of half precision want channels last, and time to find their fastest form.
+            model = model.to(memory_format=torch.channels_last)
+            torch.backends.cudnn.benchmark = True
+        if config.compiled:
+            compile_layers(model.recognizer.backbone[0])
         self.data, self.held_out, self.split = load_data(config, model.frames)
         self.clips = Clips(
             torch.empty(len(self.data), 0), self.data.labels(), self.data.persons(),
