@@ -230,8 +230,11 @@ class GIRL(Objective):
         judged = self._running(risks)
         # No weight vanishes: its group could not come back, nor be a batch of its own.
         self.q = dro.exponentiated_gradient(self.q, judged, self.step).clamp_min(1e-30)
+        # Absent groups count nothing. They are not cut out: a GPU would have to wait for their number.
         present = ~risks.isnan()
-        risks, judged, q, shares = (v[present] for v in (risks, judged, self.q, self.shares))
+        risks, judged, q, shares = (
+            torch.where(present, v, 0.0) for v in (risks, judged, self.q, self.shares)
+        )
         shares = shares / shares.sum()
         weighted = (q / q.sum() * risks).sum()
         if self.squared:

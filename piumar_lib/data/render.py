@@ -8,6 +8,7 @@ runs on any torch device, in float32.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 
 import numpy as np
@@ -34,7 +35,7 @@ def render(
     width: int = 112,
     height: int | None = None,
     view: float = VIEW,
-    seed: int = 0,
+    seed: int | Sequence[int] = 0,
     chunk: int = 64,
     device: torch.device | str | None = None,
 ) -> Tensor:
@@ -48,7 +49,7 @@ def render(
         width: Pixels across.
         height: Pixels down; by default 6/5 of the width. Square frames show less wall.
         view: Torso lengths across the frame; smaller ones bring the person nearer.
-        seed: Of the sensor's noise.
+        seed: Of the sensor's noise; one number, or one for each clip, which is then as if filmed alone.
         chunk: Frames painted at a time; bounds memory (20 to 30 bytes for each pixel of each frame).
         device: Where to compute; by default where ``joints`` are.
 
@@ -74,10 +75,12 @@ def render(
     given["hips"] = centre + given["place"] * (width / view)
 
     # One plate of noise lies under every frame at another place: the same on every device.
-    rng = np.random.default_rng([seed, 5])
-    plate = rng.normal(0, GRAIN, (height + 64, width + 64)).astype(np.float32)
-    plate = torch.as_tensor(plate, device=device).unfold(0, height, 1).unfold(1, width, 1)
-    shift = torch.as_tensor(rng.integers(0, 64, (2, clips * time)), device=device)
+    seeds = [seed] if isinstance(seed, int) else list(seed)
+    each = clips * time // len(seeds)
+    drawn = [_noise(number, height, width, each) for number in seeds]
+    plates = torch.as_tensor(np.stack([plate for plate, _ in drawn]), device=device)
+    plates = plates.unfold(1, height, 1).unfold(2, width, 1)
+    shift = torch.as_tensor(np.concatenate([at for _, at in drawn], axis=1), device=device)
 
     joints = joints.flatten(0, 1)
     film = torch.empty(len(joints), height, width, 3, dtype=torch.uint8, device=device)
@@ -88,7 +91,8 @@ def render(
         scenes = _scene({k: v[first : last + 1] for k, v in given.items()}, height, width)
         image, here = scenes.index_select(0, clip - first), {k: v[clip] for k, v in given.items()}
         _paint(image, PERSON, body_points(joints[start:stop], here["head"]), here)
-        image += plate[*shift[:, start:stop]][:, None]
+        under = torch.arange(start, stop, device=device) // each
+        image += plates[under, *shift[:, start:stop]][:, None]
         film[start:stop] = image.clamp_(0, 1).mul_(255).round_().byte().permute(0, 2, 3, 1)
     return film.view(clips, time, height, width, 3)
 
@@ -119,6 +123,13 @@ def _checked(
             "Draw more looks, or number the people from 0."
         )
     return joints, person
+
+
+def _noise(seed: int, height: int, width: int, frames: int) -> tuple[np.ndarray, np.ndarray]:
+    """A plate of noise larger than the picture, and where each frame lies on it, ``(2, frames)``."""
+    rng = np.random.default_rng([seed, 5])
+    plate = rng.normal(0, GRAIN, (height + 64, width + 64)).astype(np.float32)
+    return plate, rng.integers(0, 64, (2, frames))
 
 
 def _scene(given: dict[str, Tensor], height: int, width: int) -> Tensor:
