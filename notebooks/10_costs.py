@@ -462,16 +462,20 @@ for name in devices:
                [line(r) for r in with_goal if r["device"] == name])
 
 # %% [markdown]
-# All others of the same run, for orientation:
+# All others of the same runs, for orientation:
 
 # %%
 COLUMNS = ["work, against", "measured", "note"]
-show_table(COLUMNS, [[line(r)[k] for k in (0, 2, 4)] for r in records if r["goal"] is None])
+for name in devices:
+    print(name)
+    show_table(COLUMNS, [[line(r)[k] for k in (0, 2, 4)]
+                         for r in records if r["goal"] is None and r["device"] == name])
 
 # %%
 missed = [r for r in with_goal if r["verdict"] != "met"]
-print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed: "
-      + ("; ".join(r["what"] for r in missed) or "none"))
+print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed:")
+for name in devices:
+    print(f"- {name}:", "; ".join(r["what"] for r in missed if r["device"] == name) or "none")
 
 # %% [markdown]
 # **Where a goal was missed, what stops it?**
@@ -490,8 +494,19 @@ print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed: "
 #   into memory that has to be touched first. It is a third of a copy, and many hundred times a decoder; as it takes
 #   fifty times the room, `prepare_ma52.py cache --form raw` is the choice where a GPU starves.
 #
-# What a GPU makes of `sinkhorn`, `exact_transport`, `training_step` and `overhead` has **not been measured yet**;
-# `python tests/benchmarks/run.py --device cuda --only` with these names does it.
+# And on a GPU (`python tests/benchmarks/run.py --device cuda`):
+#
+# - *Small problems.* The plans of 64 clips are a few thousand numbers, too few for a GPU: it takes as long to start an
+#   operation on them as to do it. Ours and POT's plain form start equally many for a plan, whatever its size, so
+#   the ratios hardly differ between the three sizes. Only the way back, without a history, starts fewer.
+# - *GIRL in a training step.* TFAM adds nothing that can be measured; GIRL added a few milliseconds. It cut groups
+#   of which nobody was in the batch out of four tensors, and each cut asks the device how many are left: the
+#   processor waits, in the middle of the step, and can hand over the way back only then. Such groups now count
+#   nothing instead, which nobody has to wait for. The row above is from *before* that change, and is to be measured
+#   again; what the step costs since, on a smaller network, [chapter 12](12_train_ma52.ipynb) says.
+# - *Utilisation.* What a transformer does between its products (norms, activations, sums, conversions) reads and
+#   writes memory, and computes little. `torch.compile` fuses much of it: that is the whole difference between the
+#   two rows, and what `--compiled` does in training.
 #
 # ## From clips to a whole data set
 

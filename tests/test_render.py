@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from piumar_lib.data.actions import all_actions
 from piumar_lib.data.looks import PERSON, STOOL
 from piumar_lib.data.render import VIEW, make_looks, render
 from piumar_lib.data.skeleton import JOINTS, MIRROR, POSES
@@ -261,3 +262,12 @@ def test_overlapping_joints_do_no_harm():
 def test_bad_arguments_are_named(changes, message):
     with pytest.raises(ValueError, match=message):
         render(**({"joints": SEATED, "looks": PLAIN, "person": np.zeros(1, int)} | changes))
+
+
+def test_clips_with_seeds_of_their_own_look_as_if_filmed_alone():
+    clips = make_clips(make_people(2, 0, all_actions()), np.array([3, 0]), 0, 4, centred=False)
+    joints, looks = clips.x.reshape(3, -1, 17, 2), make_looks(2, 0)
+    together = render(joints, looks, np.zeros(3, int), 48, seed=[5, 6, 7], chunk=7)
+    for k, film in enumerate(together):
+        alone = render(joints[k : k + 1], looks, np.zeros(1, int), 48, seed=5 + k)
+        assert torch.equal(film, alone[0])
