@@ -702,6 +702,9 @@ for r in large:
 
 # %%
 small = read_records(ROOT / "notebooks" / "results" / "modality.jsonl")
+print("python data_scripts/make_synthetic_ma52.py --cache --clips 6000 --people 100 --width 320 --size 144 \\\n"
+      "    --out build/modality/cache")
+print(small[0]["command"].replace(" --", " \\\n    --"))
 show_table(["input", "clips", "epochs", "top-1, %", "body part, %", "device"],
            [[r["config"]["modality"], r["trained on"], r["config"]["epochs"],
              100 * r["held out"]["scores"]["action top-1"], 100 * r["held out"]["scores"]["body top-1"],
