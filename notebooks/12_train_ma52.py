@@ -680,18 +680,23 @@ show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 #
 # Everything above ran on the device that the first line of this chapter's output names. The same command was run
 # on one GPU, on a stand-in of full size, filmed straight into a cache. Nothing of MA-52 itself was seen: no number of
-# this chapter says how well PIUmr recognises micro-actions there.
+# this chapter says how well PIUmr recognises micro-actions there. The clips came from
+#
+# ```bash
+# python data_scripts/make_synthetic_ma52.py --cache --device cuda --width 320 --size 128 \
+#     --workers 15 --out build/ma52/full
+# ```
+#
+# and each record holds the command that trained:
 
 # %%
 from piumar_lib.experiments import read_records
 
 large = read_records(ROOT / "notebooks" / "results" / "full-scale.jsonl")
-print("python data_scripts/make_synthetic_ma52.py --cache --device cuda --width 320 --size 128 \\\n"
-      "    --workers 15 --out build/ma52/full")
 print(large[0]["command"].replace(" --", " \\\n    --"))
 for r in large:
-    print(f"{r['method']}: {r['steps']} steps in {r['seconds']:.0f} s on {r['device']}, commit "
-          f"{r['commit']}; {r['clips/s']:.0f} clips/s, {100 * r['waiting']:.1f} % of it waiting for clips")
+    print(f"{r['method']}: {r['steps']} steps in {r['seconds']:.0f} s on {r['device']}, commit {r['commit']}")
+    print(f"    {r['clips/s']:.0f} clips/s, {100 * r['waiting']:.1f} % of the time waiting for clips")
 
 # %% [markdown]
 # Two settings are new. `--weights random`: these weights were never trained on other videos. And
@@ -699,11 +704,16 @@ for r in large:
 # vanishes, as in the RGB differences of Wang et al.
 #
 # > **Predict.** How much does that help a small network with random weights, on people that it never saw?
+#
+# Its clips came from
+#
+# ```bash
+# python data_scripts/make_synthetic_ma52.py --cache --clips 6000 --people 100 --width 320 \
+#     --size 144 --out build/modality/cache
+# ```
 
 # %%
 small = read_records(ROOT / "notebooks" / "results" / "modality.jsonl")
-print("python data_scripts/make_synthetic_ma52.py --cache --clips 6000 --people 100 --width 320 --size 144 \\\n"
-      "    --out build/modality/cache")
 print(small[0]["command"].replace(" --", " \\\n    --"))
 show_table(["input", "clips", "epochs", "top-1, %", "body part, %", "device"],
            [[r["config"]["modality"], r["trained on"], r["config"]["epochs"],
@@ -744,8 +754,8 @@ axes[1].plot(100 * by_person[0], 100 * by_person[1], "o", color="C0", markersize
 axes[1].set(xlabel="ERM, %", ylabel="PIUmr, %", xlim=(0, 100), ylim=(0, 100), title="each unseen person")
 axes[1].set_aspect("equal")
 ends = [100 * r["held out"]["scores"]["action top-1"] for r in large]
-show(fig, alt=f"Left: on unseen people ERM and PIUmr rise together to {ends[0]:.0f} and {ends[1]:.0f} %; "
-     f"always the most frequent action would be right in {100 * most_frequent:.0f} %. Right: person by "
+show(fig, alt="Left: on unseen people ERM and PIUmr rise together to "
+     f"{ends[0]:.0f} and {ends[1]:.0f} %; always the most frequent action would be right in {100 * most_frequent:.0f} %. Right: person by "
      "person, PIUmr over ERM; the points lie about the diagonal.")
 
 # %%
@@ -757,7 +767,8 @@ for r in large:
                  interval, 100 * over["worst_quarter"]])
 show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "worst quarter"], rows)
 step = [1000 * r["config"]["batch"] / r["clips/s"] for r in large]
-print(f"a step of {large[0]['config']['batch']} clips: {step[0]:.1f} ms with ERM, {step[1]:.1f} ms with PIUmr")
+print(f"a step of {large[0]['config']['batch']} clips: "
+      f"{step[0]:.1f} ms with ERM, {step[1]:.1f} ms with PIUmr")
 
 # %% [markdown]
 # **Compare.** Learning is beyond doubt. What TFAM and GIRL add is not established: the interval of the difference
