@@ -754,9 +754,9 @@ axes[1].plot(100 * by_person[0], 100 * by_person[1], "o", color="C0", markersize
 axes[1].set(xlabel="ERM, %", ylabel="PIUmr, %", xlim=(0, 100), ylim=(0, 100), title="each unseen person")
 axes[1].set_aspect("equal")
 ends = [100 * r["held out"]["scores"]["action top-1"] for r in large]
-show(fig, alt="Left: on unseen people ERM and PIUmr rise together to "
-     f"{ends[0]:.0f} and {ends[1]:.0f} %; always the most frequent action would be right in {100 * most_frequent:.0f} %. Right: person by "
-     "person, PIUmr over ERM; the points lie about the diagonal.")
+show(fig, alt=f"Left: on unseen people ERM and PIUmr rise together to {ends[0]:.0f} and "
+     f"{ends[1]:.0f} %; always the most frequent action would be right in {100 * most_frequent:.0f} %. "
+     "Right: person by person, PIUmr over ERM; the points lie about the diagonal.")
 
 # %%
 rows = []
@@ -829,6 +829,7 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 # | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | TFAM behind the backbone, one temporal layer behind TFAM |
 # | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `girl.GIRL` | `test_ma52_train.py` | groups from style of the features behind TFAM |
 # | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
+# | (silent) input | on a GPU, at full scale | `model.MicroActionRecognizer`, `TrainConfig.modality` | `test_ma52_model.py` | pictures by default; less the clip's mean picture for random weights |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |
 #
 # ## References
