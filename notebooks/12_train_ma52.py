@@ -695,7 +695,8 @@ from piumar_lib.experiments import read_records
 large = read_records(ROOT / "notebooks" / "results" / "full-scale.jsonl")
 print(large[0]["command"].replace(" --", " \\\n    --"))
 for r in large:
-    print(f"{r['method']}: {r['steps']} steps in {r['seconds']:.0f} s on {r['device']}, commit {r['commit']}")
+    print(f"{r['method']}: {r['steps']} steps in {r['seconds']:.0f} s on {r['device']}, "
+          f"commit {r['commit']}")
     print(f"    {r['clips/s']:.0f} clips/s, {100 * r['waiting']:.1f} % of the time waiting for clips")
 
 # %% [markdown]
