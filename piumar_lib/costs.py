@@ -32,6 +32,27 @@ def count_flops(call: Callable[[], Any]) -> int:
     return counter.get_total_flops()
 
 
+def count_operations(call: Callable[[], Any]) -> int:
+    """How many operations a call starts, forward or both ways: on a GPU each is a kernel or more.
+
+    Views, which compute nothing, are left out.
+    """
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    class Counter(TorchDispatchMode):
+        started = 0
+
+        def __torch_dispatch__(
+            self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        ) -> Any:
+            self.started += not operation.is_view
+            return operation(*args, **(kwargs or {}))
+
+    with Counter() as counter:
+        call()
+    return counter.started
+
+
 def count_saved_bytes(call: Callable[[], Any]) -> int:
     """Bytes that a forward pass keeps for the backward one, parameters among them; each storage once."""
     storages: dict[int, int] = {}

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from piumar_lib.training import Settings
 
 SOURCES = ("style", "batch", "difficulty", "trajectory", "person", "random")
+# So many clips place the centres of all: of MA-52's, every third.
+SAMPLE = 4096
 
 
 def style_statistics(frames: Tensor) -> Tensor:
@@ -93,7 +95,7 @@ def cluster(
             ``exp(-d^2 / (2 softness s^2))`` for its distance d and the mean squared distance s^2 to
             the nearest centre.
         per_class: Make groups within each class, ``groups * classes`` in all.
-        seed: Of the initial centres.
+        seed: Of the initial centres, and of the `SAMPLE` clips that place them if there are more.
 
     Returns:
         Membership, shape ``(n, groups)`` or ``(n, groups * classes)``; rows sum to one.
@@ -209,8 +211,10 @@ class GIRL(Objective):
             level = rank * self.groups // len(rank)
             membership = torch.nn.functional.one_hot(level, self.groups).float()
         else:
-            self.past = [*self.past, bank] if self.source == "trajectory" else [bank]
-            membership = self._cluster(torch.cat(self.past, dim=1), clips.y)
+            past = [*self.past, bank]
+            if self.source == "trajectory":
+                self.past = past
+            membership = self._cluster(torch.cat(past, dim=1), clips.y)
         self._regroup(membership)
         self.bank.zero_()
         self.seen.zero_()
@@ -297,17 +301,22 @@ def _k_means(features: Tensor, groups: int, softness: float, seed: int) -> Tenso
     """Membership ``(n, groups)`` in k-means clusters of ``features (n, d)``."""
     from sklearn.cluster import KMeans
 
-    points = features.cpu().numpy()
-    different = len(features.unique(dim=0))
-    found = KMeans(min(groups, different), n_init=1, random_state=seed).fit(points)
-    square = torch.as_tensor(found.transform(points)) ** 2
+    rows = torch.arange(len(features))
+    if len(rows) > SAMPLE:
+        rows = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:SAMPLE]
+    sample = features[rows.to(features.device)].cpu()
+    different = len(sample.unique(dim=0))
+    found = KMeans(min(groups, different), n_init=1, random_state=seed).fit(sample.numpy())
+    centres = torch.as_tensor(found.cluster_centers_).to(features)
+    # Without the product of matrices, which loses digits where a clip lies near its centre.
+    square = torch.cdist(features, centres, compute_mode="donot_use_mm_for_euclid_dist") ** 2
     if softness == 0:
         membership = torch.nn.functional.one_hot(square.argmin(1), groups)
     else:
         scale = 2 * softness * square.amin(1).mean().clamp_min(1e-12)
         membership = (-square / scale).softmax(1)
         membership = torch.nn.functional.pad(membership, (0, groups - membership.shape[1]))
-    return membership.float().to(features.device)
+    return membership.float()
 
 
 def _over_processes(values: Tensor) -> Tensor:

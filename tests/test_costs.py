@@ -32,6 +32,14 @@ def test_flops_of_a_convolution():
     assert costs.count_flops(lambda: layer(x)) == 2 * 2 * 5 * 7 * 3 * 3
 
 
+def test_operations_are_counted_both_ways_and_views_are_none():
+    x = torch.randn(3, 4, requires_grad=True)
+    assert costs.count_operations(lambda: (x.detach() * 2 + 1).sum()) == 3
+    assert costs.count_operations(lambda: x.detach().t()[1:].unsqueeze(0)) == 0
+    # exp, sum; the 1 to begin with; the way back through exp is a product (that of a sum is a view).
+    assert costs.count_operations(lambda: x.exp().sum().backward()) == 4
+
+
 def test_saved_bytes_count_each_storage_once():
     x = torch.randn(10, requires_grad=True)
     assert costs.count_saved_bytes(lambda: x.exp()) == 40  # its result

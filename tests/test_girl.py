@@ -14,13 +14,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.cluster import KMeans
 from sklearn.metrics import adjusted_rand_score, log_loss
 from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import piumar_lib
 from piumar_lib import dro
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.girl import GIRL, SOURCES, boundary_weights, cluster, group_risks, style_statistics
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.model import build_model
+from piumar_lib.ma52.train import make_objective
 from piumar_lib.objective import Clips
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
@@ -213,6 +218,29 @@ def test_fewer_different_clips_than_groups_make_fewer_groups(softness):
     assert membership.sum(0).sort(descending=True).values.tolist() == [5, 5, 0, 0]
     assert membership.sum(1).tolist() == [1] * 10
     assert cluster(style[:1], torch.zeros(1, dtype=torch.long), 4, softness).sum().item() == 1
+
+
+def test_of_many_clips_a_sample_places_the_centres(monkeypatch):
+    def inertia(membership):
+        centres = membership.T @ style / membership.sum(0)[:, None]
+        return (style - centres[membership.argmax(1)]).square().sum().item()
+
+    seen = []
+    fit_all = KMeans.fit
+    monkeypatch.setattr(KMeans, "fit", lambda self, x: seen.append(len(x)) or fit_all(self, x))
+    style = torch.randn(piumar_lib.girl.SAMPLE + 2000, 6) * torch.tensor([1.0, 1, 1, 2, 2, 2]).exp()
+    style = (style - style.mean(0)) / style.std(0, unbiased=False)
+    membership = cluster(style, torch.zeros(len(style), dtype=torch.long), 4, seed=1)
+    assert seen == [piumar_lib.girl.SAMPLE]
+    assert membership.sum(1).eq(1).all()
+    whole = KMeans(4, n_init=1, random_state=1).fit(style.numpy())
+    assert inertia(membership) < 1.02 * whole.inertia_
+    # Every clip, drawn or not, is with the nearest centre; manners that stand apart are found.
+    style, y, manner = manners(3, each=500)
+    monkeypatch.setattr(piumar_lib.girl, "SAMPLE", 60)
+    membership = cluster(style, y, 3)
+    assert seen[-1] == 60
+    assert adjusted_rand_score(membership.argmax(1), manner) == 1
 
 
 def test_soft_membership_by_hand():
@@ -603,6 +631,35 @@ def test_random_groups_are_drawn_once_from_the_seed():
     assert np.array_equal(labels(begun(data, seed=3, source="random")), drawn)
     assert abs(adjusted_rand_score(labels(begun(data, seed=4, source="random")), drawn)) < 0.05
     assert np.abs(np.bincount(drawn) - 100).max() < 5 * np.sqrt(400 * 0.25 * 0.75)
+
+
+@pytest.mark.parametrize("loss", ["erm", "girl"])
+def test_a_gpu_waits_for_nothing_in_a_step(loss):
+    """Numbers that decide what is done next, or how much of it, must be waited for."""
+    asks = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "equal"}
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            name = operation.overloadpacket.__name__
+            places = args[1] if name in ("index", "index_put", "index_put_") else []
+            if any(place is not None and place.dtype == torch.bool for place in places):
+                waits.append("a mask")
+            waits.extend({name} & asks)
+            return operation(*args, **(kwargs or {}))
+
+    config = TrainConfig(backbone="resnet-tiny-tsm", weights="random", plug="tfam", loss=loss)
+    model, objective = build_model(config), make_objective(config)
+    data = clips(n=8)
+    pictures = torch.rand(8, model.frames, 3, model.size, model.size)
+    batch = Clips(pictures, data.y, data.person, data.index)
+    objective.start(model.recognizer, batch, config)
+    waits = []
+    with Watch():
+        objective.loss(model.recognizer, batch).backward()
+    assert not waits
+    with Watch():
+        batch.y[batch.y > 0].sum().item()
+    assert waits == ["a mask", "_local_scalar_dense"]
 
 
 def test_soft_and_class_wise_groups_reach_the_loss():

@@ -12,6 +12,7 @@ from row import Row
 
 from piumar_lib import costs
 from piumar_lib.costs import count_flops
+from piumar_lib.girl import cluster
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
@@ -57,6 +58,10 @@ def recogniser(
     return step, predict
 
 
+def channels(backbone: str) -> int:
+    return build_model(TrainConfig(backbone=backbone, weights="random")).recognizer.backbone[0].channels
+
+
 def measure(quick: bool, device: str) -> Iterator[Row]:
     """Shares of time, with 2 clips on a CPU, 32 on a GPU.
 
@@ -80,6 +85,13 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
             note = f"{count} clips; {1e3 * added / count:.2g} ms a clip"
             wanted = 100 * goal if name == "PIUmr" else None
             yield Row(f"{name} adds to {work} of {backbone}", share, wanted, True, "%", note)
+    # Once an epoch, not in any step: a training set such as MA-52's is grouped anew.
+    clips, width = (500 if quick else 13_440), channels(backbone)
+    style, y = torch.randn(clips, 2 * width, device=device), torch.arange(clips, device=device) % 52
+    seconds = costs.seconds_each({"groups": lambda: cluster(style, y, 8)}, 3, device)["groups"]
+    share = 100 * seconds / (full["a training step"] * clips / count)
+    note = f"{clips} clips in {seconds:.1f} s; of an epoch that costs nothing but its steps"
+    yield Row(f"GIRL's groups add to an epoch of {backbone}", share, None, True, "%", note)
     kind = torch.bfloat16 if gpu else torch.float32
     peak = costs.peak_flops(512 if quick else 8192 if gpu else 2048, 2, device, kind)
     note = f"of {peak / 1e9:.0f} GFLOP/s that a product of matrices reaches in {kind}"
