@@ -848,7 +848,7 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 # | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | TFAM behind the backbone, one temporal layer behind TFAM |
 # | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `girl.GIRL` | `test_ma52_train.py` | groups from style of the features behind TFAM |
 # | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
-# | (silent) input | on a GPU, at full scale | `model.MicroActionRecognizer`, `TrainConfig.modality` | `test_ma52_model.py` | pictures by default; less the clip's mean picture for random weights |
+# | (silent) input | on a GPU, at full scale | `model.MicroActionRecognizer`, `config.TrainConfig` | `test_ma52_model.py` | pictures by default; less the clip's mean picture for random weights |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |
 #
 # ## References

@@ -32,6 +32,9 @@ from piumar_lib.ma52.verify import verify
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
 settings.load_profile("course")
 
+# A shell's background jobs ignore Ctrl-C, and so would the programs that tests start and stop with it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
