@@ -1033,8 +1033,7 @@ show(fig, alt="Top: running risks of the groups fall over training. Bottom: grou
 
 # %%
 for name in SHOWN:
-    print(f"{name:17s} spread of risks {fan(name):.2f} of their mean, "
-          f"largest q {farthest(name):.2f} times its share")
+    print(f"{name:17s} spread of risks {fan(name):.2f} of their mean, largest q/a {farthest(name):.2f}")
 
 # %% [markdown]
 # **Compare.** Random groups have no true differences, so their fan is what *noise* looks like for groups of a

@@ -818,7 +818,6 @@ for n in studies.PEOPLE[:-2] if "ERM" in found else ():
 # %%
 tried = tables.records_of("attempts")
 girl = tables.outcomes(studies.GIRL_ATTEMPTS, tried)
-print(f"{len(girl)} of {len(studies.GIRL_ATTEMPTS)} attempts")
 tables.show_attempts(studies.GIRL_ATTEMPTS, girl)
 
 
@@ -833,7 +832,7 @@ def draw_attempts(judged, what):
 draw_attempts(girl, "Attempts with GIRL")
 
 # %%
-print("with GIRL:", tables.verdicts(girl))
+print(f"with GIRL, {len(girl)} of {len(studies.GIRL_ATTEMPTS)} attempts done:", tables.verdicts(girl))
 
 # %% [markdown]
 # **Compare.** In none, after the correction. Some lines lead, among them *random groups*, whose groups
@@ -855,14 +854,14 @@ print("with GIRL:", tables.verdicts(girl))
 
 # %%
 alignment = tables.outcomes(studies.ALIGNMENT_ATTEMPTS, tried)
-print(f"{len(alignment)} of {len(studies.ALIGNMENT_ATTEMPTS)} attempts")
 tables.show_attempts(studies.ALIGNMENT_ATTEMPTS, alignment)
 
 # %%
 draw_attempts(alignment, "Attempts with alignment")
 
 # %%
-print("with alignment:", tables.verdicts(alignment))
+print(f"with alignment, {len(alignment)} of {len(studies.ALIGNMENT_ATTEMPTS)} attempts done:",
+      tables.verdicts(alignment))
 beyond = {a.question: alignment[a.question] for a in studies.ALIGNMENT_ATTEMPTS
           if a.against == "augmentation" and a.question in alignment}
 print("of these, on top of augmentation:", tables.verdicts(beyond))
