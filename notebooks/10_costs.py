@@ -464,19 +464,17 @@ def line(r):
 
 
 for name in devices:
-    print(name)
-    show_table(["work, against", "goal", "measured", "verdict", "note"],
+    show_table([f"on {name}: work, against", "goal", "measured", "verdict", "note"],
                [line(r) for r in with_goal if r["device"] == name])
 
 # %% [markdown]
 # All others of the same runs, for orientation:
 
 # %%
-COLUMNS = ["work, against", "measured", "note"]
 for name in devices:
-    print(name)
-    show_table(COLUMNS, [[line(r)[k] for k in (0, 2, 4)]
-                         for r in records if r["goal"] is None and r["device"] == name])
+    show_table([f"on {name}: work, against", "measured", "note"],
+               [[line(r)[k] for k in (0, 2, 4)]
+                for r in records if r["goal"] is None and r["device"] == name])
 
 # %%
 missed = [r for r in with_goal if r["verdict"] != "met"]

@@ -204,14 +204,14 @@ stages = [("bytes", one), ("input", video), ("features", features), ("aligned vi
 # %%
 import matplotlib.pyplot as plt
 
-fig, ax = plt.subplots(figsize=(7, 1.9))
+fig, ax = plt.subplots(figsize=(7, 1.4))
 for k, (name, tensor) in enumerate(stages):
-    ax.text(k, 0, f"{name}\n{' x '.join(map(str, tensor.shape[1:]))}", ha="center", va="center",
-            fontsize=7, bbox={"boxstyle": "round", "fc": "C0" if k == 3 else "white", "alpha": 0.4})
+    ax.text(k, 0, f"{name}\n{'×'.join(map(str, tensor.shape[1:]))}", ha="center", va="center",
+            fontsize=9, bbox={"boxstyle": "round", "fc": "C0" if k == 3 else "white", "alpha": 0.4})
     if k:
         ax.annotate("", (k - 0.38, 0), (k - 0.62, 0), arrowprops={"arrowstyle": "->"})
 for k, word in enumerate(("on the device", "backbone", "TFAM", "mixing, mean", "head")):
-    ax.text(k + 0.5, 0.35, word, ha="center", fontsize=7)
+    ax.text(k + 0.5, 0.4, word, ha="center", fontsize=9)
 ax.set(xlim=(-0.6, len(stages) - 0.4), ylim=(-0.6, 0.6))
 ax.axis("off")
 show(fig, alt="From bytes to actions: " + ", ".join(
@@ -497,7 +497,7 @@ show(fig, alt=f"The most frequent confusions, each above a clip of what it was t
 # **One view or ten?** A clip has more moments than the model takes. Ten shifted choices, averaged, cost ten
 # times as much.
 #
-# > **Predict.** How much will they gain?
+# > **Predict.** How many points will ten views gain over one?
 
 # %%
 from piumar_lib.ma52.dataset import ClipDataset
