@@ -204,7 +204,7 @@ stages = [("bytes", one), ("input", video), ("features", features), ("aligned vi
 # %%
 import matplotlib.pyplot as plt
 
-fig, ax = plt.subplots(figsize=(7, 1.4))
+fig, ax = plt.subplots(figsize=(7, 1.2))
 for k, (name, tensor) in enumerate(stages):
     ax.text(k, 0, f"{name}\n{'×'.join(map(str, tensor.shape[1:]))}", ha="center", va="center",
             fontsize=9, bbox={"boxstyle": "round", "fc": "C0" if k == 3 else "white", "alpha": 0.4})
@@ -212,7 +212,7 @@ for k, (name, tensor) in enumerate(stages):
         ax.annotate("", (k - 0.38, 0), (k - 0.62, 0), arrowprops={"arrowstyle": "->"})
 for k, word in enumerate(("on the device", "backbone", "TFAM", "mixing, mean", "head")):
     ax.text(k + 0.5, 0.4, word, ha="center", fontsize=9)
-ax.set(xlim=(-0.6, len(stages) - 0.4), ylim=(-0.6, 0.6))
+ax.set(xlim=(-0.6, len(stages) - 0.4), ylim=(-0.4, 0.65))
 ax.axis("off")
 show(fig, alt="From bytes to actions: " + ", ".join(
     f"{name} {' x '.join(map(str, tensor.shape[1:]))}" for name, tensor in stages))
