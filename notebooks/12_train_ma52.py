@@ -559,9 +559,9 @@ def timeline(line):
     """Frames, motion energy and what windows are taken for."""
     fig, (top, middle, bottom) = plt.subplots(3, 1, figsize=(7, 3.8), height_ratios=(1.2, 1, 1.2))
     at = np.linspace(0, len(line.energy) - 1, 10).astype(int)
-    top.imshow(np.concatenate(line.recording.frames[at], axis=1))
+    top.imshow(np.concatenate(line.recording.read(at), axis=1))
     top.axis("off")
-    middle.plot(np.arange(len(line.energy)) / line.recording.fps, line.energy, color="C0")
+    middle.plot(line.recording.times, line.energy, color="C0")
     middle.set(ylabel="change", xlim=(0, line.recording.seconds))
     names = list(dict.fromkeys(action for *_, action, _ in line.timeline()))
     for begin, end, action, p in line.timeline():

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,8 +16,9 @@ from hypothesis import strategies as st
 
 from piumar_lib.data.ma52 import ACTIONS, body_part
 from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.dataset import moments
 from piumar_lib.ma52.model import TemporalMixing, build_model, export, load_model, save_model
-from piumar_lib.ma52.recognise import motion, read_recording, recognise, to_parts, windows
+from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, to_parts, windows
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.ma52.video import read_frames, write_mp4
 
@@ -138,6 +143,8 @@ def test_windows_by_hand():
     assert windows(5.2, 2, 1)[-1] == pytest.approx((3.2, 5.2))
     with pytest.raises(ValueError, match="length, stride: 0, 1 seconds"):
         windows(5, 0, 1)
+    with pytest.raises(ValueError, match="stride: 1e-09 s makes 1e.09 windows. Choose a longer one"):
+        windows(6, 5, 1e-9)
 
 
 def film(frames=30, size=64):
@@ -163,8 +170,6 @@ def test_a_short_recording_is_one_clip(tmp_path):
     seen = recognise(model, tmp_path / "me.mp4", views=2, crop="middle")
     assert (seen.start, seen.end) == (0, 1) and seen.recording.fps == 30
     frames = read_frames(tmp_path / "me.mp4", size=64)
-    from piumar_lib.ma52.dataset import moments
-
     looks = torch.from_numpy(np.stack([frames[moments(30, 8, k, 2)] for k in (0, 1)]))
     with torch.no_grad():
         expected = model(to_input(looks, 64))[0].logits.softmax(-1).mean(0).numpy()
@@ -205,11 +210,127 @@ def test_what_is_no_recording_is_named(tmp_path):
             read_recording(tmp_path / name)
 
 
-def test_a_recording_that_is_too_long_is_refused(tmp_path, monkeypatch):
+def test_more_frames_than_fit_into_memory_are_not_read_at_once(tmp_path, monkeypatch):
     write_mp4(tmp_path / "me.mp4", film())
     monkeypatch.setattr("piumar_lib.ma52.recognise.FRAMES_AT_MOST", 20)
-    with pytest.raises(ValueError, match="30 frames; it can be read with 1 to 20, so cut it"):
-        read_recording(tmp_path / "me.mp4")
+    recording = read_recording(tmp_path / "me.mp4", 64, "middle")
+    with pytest.raises(ValueError, match="30 frames at a time; memory is planned for 20"):
+        _ = recording.frames
+    assert (recording.read([29, 3, 3]) == read_frames(tmp_path / "me.mp4", size=64)[[29, 3, 3]]).all()
+    assert len(recognise(make().eval(), tmp_path / "me.mp4").energy) == 30
+
+
+def test_a_picture_alone_is_no_recording(tmp_path):
+    write_mp4(tmp_path / "one.mp4", film()[:1])
+    with pytest.raises(ValueError, match="one.mp4: .* it is a single picture, in which nothing moves"):
+        read_recording(tmp_path / "one.mp4")
+
+
+def test_the_middle_of_a_long_recording_is_looked_at_for_a_person(tmp_path, monkeypatch):
+    monkeypatch.setattr("piumar_lib.ma52.recognise.SMALL_ONES", 4)
+    empty = np.full((45, 64, 64, 3), 200, np.uint8)
+    empty[20:27, 20:60, 8:28] = 30  # somebody is there only about the middle
+    write_mp4(tmp_path / "me.mp4", empty)
+    recording = read_recording(tmp_path / "me.mp4", 32)
+    assert recording.found and recording.box.left < 0.2
+
+
+# Times are those at which frames are shown
+
+FLASH = np.r_[np.arange(48) / 10, 4.8 + np.arange(190) / 60]  # ten frames a second, then sixty
+
+
+@pytest.fixture(scope="module")
+def flash(tmp_path_factory):
+    """A film of 8 s of varying frame rate; a light flashes at 6.0 s."""
+    import av
+
+    path = tmp_path_factory.mktemp("flash") / "flash.mp4"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=60)
+        stream.width, stream.height, stream.pix_fmt = 64, 64, "yuv420p"
+        for time in FLASH:
+            light = 250 if 5.95 < time < 6.05 else 100
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), light, np.uint8), format="rgb24")
+            frame.pts, frame.time_base = round(time * 600), Fraction(1, 600)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+class Lamp(torch.nn.Module):
+    """Says action 0 of a dark window, and 1 of one in which the light flashes, in place of a model."""
+
+    def __init__(self, frames):
+        super().__init__()
+        self.frames, self.size, self.weight = frames, 64, torch.nn.Parameter(torch.zeros(1))
+
+    def forward(self, video):
+        bright = video.amax((1, 2, 3, 4)) > 1
+        return SimpleNamespace(logits=10 * torch.nn.functional.one_hot(bright.long(), 52).float()), None
+
+
+def test_an_event_is_put_where_a_player_shows_it(flash):
+    seen = recognise(Lamp(72), flash, length=2, stride=0.5, views=1, crop="middle")
+    assert seen.recording.seconds == pytest.approx(FLASH[-1] + 1 / 60, abs=5e-3)
+    assert seen.recording.times[seen.energy.argmax()] == pytest.approx(6.0, abs=0.1)
+    for start, end, action, _ in seen.timeline():
+        assert (action == ACTIONS[1]) == (start < 6.05 and end > 5.95), (start, end)
+    assert seen.start[0] == 0 and seen.end[-1] == pytest.approx(seen.recording.seconds)
+
+
+@given(st.integers(4, 90), st.integers(1, 16), st.integers(1, 4), st.sampled_from([24, 30, 29.97]))
+def test_of_a_steady_clip_the_same_frames_are_looked_at_as_in_training(total, frames, views, fps):
+    found = sample(np.arange(total) / fps, 0.0, total / fps, frames, views)
+    assert (found == [moments(total, frames, view, views) for view in range(views)]).all()
+
+
+@given(st.floats(0, 6), st.floats(0.1, 3))
+def test_a_window_looks_at_what_is_shown_in_it(start, length):
+    times = FLASH[np.array(sample(FLASH, start, start + length, 8, 2))]
+    assert (times <= start + length).all()
+    wanted = np.minimum(start + (np.arange(8) + 0.25) / 8 * length, FLASH[-1])
+    assert (wanted - times[0] < 0.1 + 1e-6).all() and (times[0] <= wanted + 1e-6).all()
+
+
+@pytest.mark.parametrize("length, stride", [(float("nan"), 1), (2, float("inf")), (0, 1), (2, -1)])
+def test_spans_that_are_none_are_refused_before_anything_is_read(length, stride):
+    with pytest.raises(ValueError, match="length, stride: .* Choose two numbers above 0"):
+        recognise(make(), "nothing.mp4", length=length, stride=stride)
+    with pytest.raises(ValueError, match="views: 0. Choose 1 or more"):
+        recognise(make(), "nothing.mp4", views=0)
+
+
+LONG = """
+import resource, sys
+import torch
+from piumar_lib.ma52.recognise import recognise
+
+class Anything(torch.nn.Module):
+    frames, size = 8, 224
+    def forward(self, video):
+        return type("Prediction", (), {"logits": torch.zeros(len(video), 52)}), None
+
+peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KB on Linux
+model = Anything()
+model.weight = torch.nn.Parameter(torch.zeros(1))
+recognise(model, sys.argv[1])  # whatever a short one needs, too
+before = peak()
+seen = recognise(model, sys.argv[2], length=2, stride=2)
+assert len(seen.energy) == 3000 and len(seen.start) == 50
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss counts otherwise")
+def test_a_long_recording_takes_little_memory(tmp_path):
+    still = np.full((1, 224, 256, 3), 90, np.uint8)
+    write_mp4(tmp_path / "short.mp4", still.repeat(30, 0))
+    write_mp4(tmp_path / "long.mp4", still.repeat(3000, 0))
+    command = [sys.executable, "-c", LONG, tmp_path / "short.mp4", tmp_path / "long.mp4"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    # All 3,000 frames would be 430 MB, and 3.5 GB while their motion is measured.
+    assert int(done.stdout) < 200, "MB more for 3,000 frames than for 30"
 
 
 # Against a second decoder

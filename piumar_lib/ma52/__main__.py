@@ -68,7 +68,10 @@ def run_recognise(options: argparse.Namespace) -> None:
     from piumar_lib.ma52.model import load_model
     from piumar_lib.ma52.recognise import recognise
 
-    seen = recognise(load_model(options.folder), options.video, options.length, options.stride)
+    model = load_model(options.folder)
+    seen = recognise(model, options.video, options.length, options.stride, progress=True)
+    if assumed := seen.recording.shown.assumed:
+        print(f"the file holds no times: {assumed:g} frames a second are assumed")
     if not seen.recording.found:
         print("no person was found before a plain wall: the middle of the picture is looked at")
     if len(seen.start) == 1:

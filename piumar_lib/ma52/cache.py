@@ -15,7 +15,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from tqdm import tqdm
 
 from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip
-from piumar_lib.ma52.video import decode, shrink, write_mp4
+from piumar_lib.ma52.video import VideoError, evenly, open_video, shrink, write_mp4
 from piumar_lib.processes import in_processes
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 FORMS = ("mp4", "raw")
 CROPS = ("person", "middle")
 KEYFRAME_EVERY, CRF = 8, 14  # keeps 0.93 of the correlation of frame differences (crf 18: 0.90)
+VERSION = 2
 BYTES_PER_PIXEL = 0.05  # of such an mp4, for each pixel of each frame, about
 
 
@@ -45,7 +46,10 @@ class CacheSettings:
         crop: ``"person"``: a square about the person, the middle one where nobody is found;
             ``"middle"``: the largest square about the middle.
         form: ``"mp4"``, or ``"raw"`` (uint8 arrays, a hundred times the space, read at once).
-        frames: Keep so many frames, evenly spread over the clip; 0 keeps all.
+        frames: Keep so many frames, evenly spread over the clip's time; 0 keeps as many as it has.
+        version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
+            them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
+            varying frame rate, so its caches of version 1 stay valid.
 
     Raises:
         ValueError: If a value cannot be right.
@@ -55,6 +59,7 @@ class CacheSettings:
     crop: str = "person"
     form: str = "mp4"
     frames: int = 0
+    version: int = VERSION
 
     def __post_init__(self) -> None:
         if not 32 <= self.size <= 1024 or self.size % 2:
@@ -66,6 +71,8 @@ class CacheSettings:
             )
         if self.frames < 0:
             raise ValueError(f"frames: {self.frames} cannot be kept. Choose 0 (all) or more.")
+        if not 1 <= self.version <= VERSION:
+            raise ValueError(f"version: {self.version} is unknown. Update the course, or cache again.")
 
     @property
     def suffix(self) -> str:
@@ -144,19 +151,23 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
     """Decode, crop, shrink and keep one clip."""
     path = root / clip.split / clip.name
     try:
-        pictures = list(decode(path))  # once: decoding the original takes most of the time
-        box, found = find_crop([pictures[k] for k in telling(len(pictures))], settings.crop)
-        if settings.frames and settings.frames < len(pictures):
-            at = np.linspace(0, len(pictures) - 1, settings.frames).round().astype(int)
-            pictures = [pictures[k] for k in at]
+        with open_video(path) as video:
+            pictures = list(video.frames())  # once: decoding the original takes most of the time
+        seen = video.survey()
+        small = np.stack([thumbnail(pictures[k]) for k in telling(len(seen))])
+        box, found = find_crop(small, seen.width, seen.height, settings.crop)
+        kept = min(settings.frames or len(seen), len(seen))
+        pictures = [pictures[k] for k in evenly(seen.times, kept)]
         frames = shrink(pictures, box, settings.size)[:, : settings.size, : settings.size]
         target = cached_path(folder, clip.split, clip.name, settings)
         if settings.form == "mp4":
-            write_mp4(target, frames, round(clip.fps), KEYFRAME_EVERY, CRF, between=0)
+            rate = max(1, round(seen.fps * kept / len(seen)))
+            write_mp4(target, frames, rate, KEYFRAME_EVERY, CRF, between=0)
         else:
             save_raw(target, frames)
-    except (OSError, ValueError) as error:  # FFmpeg's errors are among both
-        return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, str(error).split("\n")[0])
+    except (OSError, ValueError) as error:
+        fault = error.what if isinstance(error, VideoError) else str(error).split("\n")[0]
+        return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, fault)
     return Kept(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
 
 
@@ -188,14 +199,23 @@ def telling(frames: int) -> list[int]:
     return sorted({0, frames // 2, frames - 1})
 
 
-def find_crop(pictures: list[av.VideoFrame], crop: str) -> tuple[Box, bool]:
-    """The square to keep, and whether it is about a person who was found in these few frames."""
-    width, height = pictures[0].width, pictures[0].height
-    middle = square_in_the_middle(width, height)
-    if crop == "middle":
-        return middle, False
-    person = find_person(shrink(pictures, size=min(120, width)))
-    return (square_about(person, width, height), True) if person else (middle, False)
+def thumbnail(frame: av.VideoFrame) -> np.ndarray:
+    """A frame as small as suffices to find a person in it, uint8 ``(height, width, 3)``."""
+    return shrink([frame], size=min(120, frame.width))[0]
+
+
+def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Box, bool]:
+    """The square to keep, and whether it is about a person who was found.
+
+    Args:
+        small: The `thumbnail` of each `telling` moment, ``(time, height, width, 3)``.
+        width, height: Of the frames themselves, in pixels.
+        crop: One of `CROPS`.
+    """
+    person = None if crop == "middle" else find_person(small)
+    if person is None:
+        return square_in_the_middle(width, height), False
+    return square_about(person, width, height), True
 
 
 def read_settings(folder: str | Path) -> CacheSettings:
@@ -207,7 +227,7 @@ def read_settings(folder: str | Path) -> CacheSettings:
     path = Path(folder) / "settings.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no cache. Make one: prepare_ma52.py cache --help")
-    return CacheSettings(**json.loads(path.read_text(encoding="utf-8")))
+    return CacheSettings(**{"version": 1} | json.loads(path.read_text(encoding="utf-8")))
 
 
 def read_kept(folder: Path) -> list[Kept]:
@@ -249,7 +269,7 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
     path = folder / "settings.json"
     if path.is_file():
         found = read_settings(folder)
-        if found != settings:
+        if replace(found, version=settings.version) != settings:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
     folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from piumar_lib.data.ma52 import BODY_PARTS, body_part
 from piumar_lib.ma52.lists import Entry
+from piumar_lib.ma52.video import survey
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class Clip:
         person, session: As written in the name; "" for test clips.
         action: 0 to 51; -1 for test clips, whose labels are not published.
         part: Body part of the action; "" for test clips.
-        frames, fps, width, height: Of the video.
+        frames, fps, width, height: Of the video as a player shows it.
         bytes, sha256: Of the file.
     """
 
@@ -46,18 +47,12 @@ class Clip:
 
 def describe(root: Path, entry: Entry) -> Clip:
     """Look a listed clip up."""
-    import av
-
     path = root / entry.split / entry.name
-    content = path.read_bytes()
-    with av.open(path) as container:
-        stream = container.streams.video[0]
-        frames = stream.frames or sum(p.size > 0 for p in container.demux(stream))
-        rate, size = float(stream.average_rate), (stream.width, stream.height)
+    content, seen = path.read_bytes(), survey(path)
     part = "" if entry.action < 0 else BODY_PARTS[int(body_part(entry.action))]
     return Clip(
-        entry.name, entry.split, entry.person, entry.session, entry.action, part, frames, rate, *size,
-        len(content), hashlib.sha256(content).hexdigest(),
+        entry.name, entry.split, entry.person, entry.session, entry.action, part, len(seen), seen.fps,
+        seen.width, seen.height, len(content), hashlib.sha256(content).hexdigest(),
     )  # fmt: skip
 
 

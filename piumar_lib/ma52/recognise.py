@@ -6,44 +6,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from tqdm import tqdm
 
 from piumar_lib.data.ma52 import ACTIONS, body_part
-from piumar_lib.ma52.cache import find_crop, telling
-from piumar_lib.ma52.dataset import moments
+from piumar_lib.ma52.cache import find_crop, telling, thumbnail
+from piumar_lib.ma52.crop import Box
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.transforms import to_input
-from piumar_lib.ma52.video import decode, read_frames
+from piumar_lib.ma52.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
 
 SHORT = 4.0  # seconds up to which a recording is one clip; MA-52's last 1.5 to 2.5
-FRAMES_AT_MOST = 20_000  # 11 minutes at 30 frames a second; more does not fit into memory
+FRAMES_AT_MOST = 20_000  # in memory at a time: 3 GB at 224 pixels
+WINDOWS_AT_MOST = 1_000_000
+SMALL_ONES = 256  # thumbnails that are kept of a recording while it is surveyed; of a short one, all
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording as the recogniser sees it.
+    """A recording as the recogniser sees it; its frames are read when they are asked for.
 
     Attributes:
         path: The file.
-        frames: uint8 ``(time, size, size, 3)``, cut to the person.
-        fps: Frames per second.
+        shown: When its frames are shown.
+        size: Pixels of the square's side.
+        box: The square, in shares of the picture.
         found: Whether a person was found; otherwise the middle square is kept.
     """
 
     path: Path
-    frames: np.ndarray
-    fps: float
+    shown: Survey
+    size: int
+    box: Box
     found: bool
+
+    @property
+    def times(self) -> np.ndarray:
+        """When each frame is shown, in seconds, shape ``(time,)``."""
+        return self.shown.times
+
+    @property
+    def fps(self) -> float:
+        """Frames per second, on average."""
+        return self.shown.fps
 
     @property
     def seconds(self) -> float:
         """Length."""
-        return len(self.frames) / self.fps
+        return self.shown.seconds
+
+    @property
+    def frames(self) -> np.ndarray:
+        """All frames, uint8 ``(time, size, size, 3)``: see `read`."""
+        return self.read(range(len(self.times)))
+
+    def read(self, which: Sequence[int]) -> np.ndarray:
+        """Some frames, uint8 ``(len(which), size, size, 3)``, cut to the person.
+
+        Raises:
+            ValueError: If more are asked for than `FRAMES_AT_MOST`.
+        """
+        if len(which) > FRAMES_AT_MOST:
+            raise ValueError(
+                f"{self.path}: {len(which)} frames at a time; memory is planned for {FRAMES_AT_MOST}. "
+                "Read some of them, or let recognise look at it window by window."
+            )
+        different, back = np.unique(np.asarray(which, int), return_inverse=True)
+        return np.stack(list(self.stream(different.tolist())))[back]
+
+    def stream(self, which: Sequence[int] | None = None) -> Iterator[np.ndarray]:
+        """Frames one after the other, by default all, each uint8 ``(size, size, 3)``."""
+        for picture in shrunk(decode(self.path, which), self.box, self.size):
+            yield picture[: self.size, : self.size]
 
 
 @dataclass(frozen=True)
@@ -78,7 +118,7 @@ class Recognised:
 
 
 def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> Recording:
-    """Read a recording and cut it to the person, as the cache does.
+    """Survey a recording, and find the person in it, as the cache does.
 
     Args:
         path: Any video that FFmpeg reads.
@@ -87,40 +127,44 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no video, holds no frame, or is too long.
+        VideoError: If it is no video, or shows less than two frames.
     """
-    import av
-
     path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file. Give the path of a recording.")
-    try:
-        with av.open(str(path)) as container:
-            stream = container.streams.video[0]
-            fps = float(stream.average_rate or 30)
-            frames = sum(packet.size > 0 for packet in container.demux(stream))
-        if not 1 <= frames <= FRAMES_AT_MOST:
-            raise ValueError(f"{frames} frames; it can be read with 1 to {FRAMES_AT_MOST}, so cut it")
-        box, found = find_crop(list(decode(path, telling(frames))), crop)
-        film = read_frames(path, box, size)[:, :size, :size]
-    except (av.error.FFmpegError, IndexError, ValueError) as error:
-        raise ValueError(f"{path}: cannot be read as a video: {error}.") from error
-    return Recording(path, film, fps, found)
+    small, apart = [], 1
+    with open_video(path) as video:
+        for number, frame in enumerate(video.frames()):
+            if number % apart == 0:
+                small.append(thumbnail(frame))
+            if len(small) == 2 * SMALL_ONES:
+                small, apart = small[::2], 2 * apart
+        shown = video.survey()
+    if len(shown) == 1:
+        raise VideoError(path, "no video", STILL, "Give a video.")
+    small.append(thumbnail(video.last))
+    moments = [-1 if k == len(shown) - 1 else round(k / apart) for k in telling(len(shown))]
+    few = np.stack([small[k] for k in moments])
+    return Recording(path, shown, size, *find_crop(few, shown.width, shown.height, crop))
 
 
 def windows(seconds: float, length: float, stride: float) -> list[tuple[float, float]]:
     """Start and end of windows that cover a recording; a short one is one window.
 
     Raises:
-        ValueError: If ``length`` or ``stride`` is not positive.
+        ValueError: If ``length`` or ``stride`` is not positive, or there would be a million windows.
     """
-    if length <= 0 or stride <= 0:
-        raise ValueError(f"length, stride: {length}, {stride} seconds. Choose both above 0.")
+    _require_spans(length, stride)
     if seconds <= max(SHORT, length):
         return [(0.0, seconds)]
-    count = int(np.ceil((seconds - length) / stride - 1e-9)) + 1
-    starts = np.minimum(np.arange(count) * stride, seconds - length)
-    return [(float(s), float(s) + length) for s in starts]
+    count = (seconds - length) / stride
+    if count > WINDOWS_AT_MOST:
+        raise ValueError(f"stride: {stride} s makes {count:.0e} windows. Choose a longer one.")
+    starts = np.arange(int(np.ceil(count - 1e-9)) + 1) * stride
+    return [(float(s), float(s) + length) for s in np.minimum(starts, seconds - length)]
+
+
+def _require_spans(length: float, stride: float) -> None:
+    if not (0 < length < np.inf and 0 < stride < np.inf):
+        raise ValueError(f"length, stride: {length}, {stride} seconds. Choose two numbers above 0.")
 
 
 @torch.no_grad()
@@ -131,8 +175,12 @@ def recognise(
     stride: float = 0.5,
     views: int = 3,
     crop: str = "person",
+    progress: bool = False,
 ) -> Recognised:
     """Recognise the micro-actions of a recording.
+
+    It is decoded twice, to survey it and to look at it, and never held as a whole: only frames that a
+    window still waits for are kept.
 
     Args:
         model: From `piumar_lib.ma52.model.load_model`.
@@ -141,44 +189,96 @@ def recognise(
         length, stride: Of the windows, in seconds.
         views: Temporal views of each window, averaged.
         crop: See `read_recording`.
+        progress: Show a progress bar.
 
     Raises:
-        FileNotFoundError, ValueError: If the recording cannot be read.
+        FileNotFoundError, ValueError: If the recording cannot be read, or a number cannot be right.
     """
+    _require_spans(length, stride)
+    if views < 1:
+        raise ValueError(f"views: {views}. Choose 1 or more.")
     recording = read_recording(path, model.size, crop)
-    device = next(model.parameters()).device
-    at = windows(recording.seconds, length, stride)
+    begin, device = recording.times[0], next(model.parameters()).device
+    at = begin + np.array(windows(recording.seconds - begin, length, stride))
+    moments = [sample(recording.times, *window, model.frames, views) for window in at]
+    frames = tqdm(recording.stream(), total=len(recording.times), disable=not progress, unit="frame")
+    energy: list[float] = []
+    probabilities = np.empty((len(at), len(ACTIONS)))
     model.eval()
-    probabilities = [
-        _look(model, _cut(recording, start, end), views, device) for start, end in at
-    ]
-    start, end = np.array(at).T
-    return Recognised(recording, start, end, np.stack(probabilities), motion(recording.frames))
+    windowed = _gather(_note_motion(frames, energy), moments, model.size)
+    for row, looks in zip(probabilities, windowed, strict=True):
+        video = to_input(torch.from_numpy(looks).to(device), model.size)  # (views, T, 3, size, size)
+        row[:] = model(video)[0].logits.float().softmax(-1).mean(0).cpu()
+    return Recognised(recording, *at.T, probabilities, np.array(energy))
 
 
-def motion(frames: np.ndarray) -> np.ndarray:
-    """Mean change of grey levels since the frame before, 0 for the first, shape ``(time,)``."""
-    grey = frames.astype(np.float32).mean(-1)
-    return np.concatenate([[0.0], np.abs(np.diff(grey, axis=0)).mean((1, 2))])
+def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
+    """Which frames to look at: those that are seen in the middle of equal stretches of a window's time.
+
+    With a steady frame rate these are the `piumar_lib.ma52.dataset.moments` of training.
+
+    Args:
+        times: When each frame is shown, in seconds, shape ``(time,)``.
+        start, end: Of the window, in seconds.
+        frames: How many stretches.
+        views: How many choices, evenly shifted within the stretches.
+
+    Returns:
+        Frame numbers, shape ``(views, frames)``.
+    """
+    shift = (np.arange(views)[:, None] + 0.5) / views
+    return shown_at(times, start + (np.arange(frames) + shift) / frames * (end - start))
+
+
+def motion(frames: Iterable[np.ndarray]) -> np.ndarray:
+    """Mean change of grey levels since the frame before, 0 for the first, shape ``(time,)``.
+
+    Args:
+        frames: uint8 ``(time, height, width, 3)``, or such frames one by one.
+    """
+    energy: list[float] = []
+    for _ in _note_motion(frames, energy):
+        pass
+    return np.array(energy)
+
+
+def _note_motion(frames: Iterable[np.ndarray], energy: list[float]) -> Iterator[np.ndarray]:
+    """Pass frames on, and append how much each differs from the one before."""
+    before = None
+    for frame in frames:
+        grey = frame.astype(np.float32).mean(-1)
+        energy.append(0.0 if before is None else float(np.abs(grey - before).mean()))
+        before = grey
+        yield frame
+
+
+def _gather(
+    frames: Iterable[np.ndarray], moments: Sequence[np.ndarray], size: int
+) -> Iterator[np.ndarray]:
+    """The frames of each window, as soon as its last one has passed; others are forgotten.
+
+    Args:
+        frames: All frames, in order, each ``(size, size, 3)``.
+        moments: Frame numbers of each window, rising from window to window, each ``(views, frames)``.
+        size: Pixels of a frame's side.
+
+    Yields:
+        Of each window, uint8 ``(views, frames, size, size, 3)``.
+    """
+    wanted = np.unique(np.concatenate([window.ravel() for window in moments]))
+    places = deque(np.searchsorted(wanted, window) for window in moments)
+    # As many as a window spans; one array, as thousands that come and go would scatter over memory.
+    ring = np.empty((max(np.ptp(place) for place in places) + 1, size, size, 3), np.uint8)
+    seen = 0
+    for number, frame in enumerate(frames):
+        if seen < len(wanted) and number == wanted[seen]:
+            ring[seen % len(ring)] = frame
+            seen += 1
+        while places and places[0].max() < seen:
+            yield ring[places.popleft() % len(ring)]
 
 
 def to_parts(probabilities: np.ndarray) -> np.ndarray:
     """Probabilities of body parts, ``(windows, 7)``: the sums over their actions."""
     parts = body_part(np.arange(len(ACTIONS)))
     return np.stack([probabilities[:, parts == k].sum(1) for k in range(parts.max() + 1)], axis=1)
-
-
-def _cut(recording: Recording, start: float, end: float) -> np.ndarray:
-    first, last = round(start * recording.fps), round(end * recording.fps)
-    return recording.frames[min(first, len(recording.frames) - 1) : max(last, first + 1)]
-
-
-def _look(
-    model: MicroActionRecognizer, film: np.ndarray, views: int, device: torch.device
-) -> np.ndarray:
-    """Probabilities of one window, averaged over its views, shape ``(52,)``."""
-    looks: Sequence[np.ndarray] = [
-        film[moments(len(film), model.frames, view, views)] for view in range(views)
-    ]
-    video = to_input(torch.from_numpy(np.stack(looks)).to(device), model.size)
-    return model(video)[0].logits.float().softmax(-1).mean(0).double().cpu().numpy()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from piumar_lib.data.ma52 import CLIPS, PEOPLE, VISIBLE
 from piumar_lib.ma52.lists import SPLITS, Entry, Fault, read_list, repeated
+from piumar_lib.ma52.video import VideoError, open_video
 
 DOWNLOAD = "Download or unpack this clip again."
 
@@ -113,35 +114,32 @@ def verify(
 
 def check_clip(root: Path, entry: Entry, decode: bool = False) -> Fault | None:
     """What is wrong with a listed clip; None if nothing is."""
-    import av
-
     path, where = root / entry.split / entry.name, f"{entry.split}/{entry.name}"
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            head = file.read(64)
+        lost = _lost_frames(path, decode)
     except FileNotFoundError:
         return Fault("missing clip", where, "listed, but not there", DOWNLOAD)
-    except OSError as error:
-        return Fault("unreadable clip", where, error.strerror or str(error), "Change its permissions.")
-    if size == 0:
-        return Fault("empty clip", where, "0 bytes", DOWNLOAD)
-    if head.lstrip()[:1] == b"<":
-        what = head.decode("latin-1").split("\n")[0][:40]
-        return Fault("no video", where, f"a web page: {what}", f"{DOWNLOAD} Are you signed in?")
-    try:
-        with av.open(path) as container:
-            stream = container.streams.video[0]
-            promised = stream.frames
-            if decode:
-                got = sum(1 for _ in container.decode(stream))
-            else:
-                got = sum(p.size > 0 and p.pos + p.size <= size for p in container.demux(stream))
-    except (av.error.FFmpegError, IndexError, OSError) as error:
-        return Fault("damaged clip", where, str(error).split(":")[0], DOWNLOAD)
-    if got < max(1, promised):
-        return Fault("truncated clip", where, f"{got} of {promised} frames", DOWNLOAD)
-    return None
+    except VideoError as error:
+        unreadable = error.kind == "unreadable clip"
+        return Fault(error.kind, where, error.what, error.remedy if unreadable else DOWNLOAD)
+    return Fault("truncated clip", where, lost, DOWNLOAD) if lost else None
+
+
+def _lost_frames(path: Path, decode: bool) -> str:
+    """How many of a clip's frames are there, or "" if all are."""
+    size = path.stat().st_size
+    with open_video(path) as video:
+        promised, packets = video.stream.frames, video.packets()
+    there = sum(packet.pos is None or packet.pos + packet.size <= size for packet in packets)
+    if there < max(1, promised):
+        return f"{there} of {promised} frames"
+    if not decode:
+        return ""
+    with open_video(path) as video:
+        shown = sum(1 for _ in video.frames())
+    # What an edit list hides is not lost; how much of it decodes depends on where it begins.
+    whole = len(packets) if not any(packet.is_discard for packet in packets) else 1
+    return f"{shown} of {whole} frames" if shown < whole else ""
 
 
 def _extra_files(root: Path, listed: Iterable[str]) -> list[Fault]:
