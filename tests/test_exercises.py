@@ -5,17 +5,20 @@ from __future__ import annotations
 import ast
 import contextlib
 import importlib
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from exercises import Answers
+from nbformat.v4 import new_code_cell, new_notebook
 
 from piumar_lib.course import check as checks
 from piumar_lib.course.chapters import list_chapters, to_notebook
 from piumar_lib.course.check.base import check, judge, require
 from piumar_lib.course.exercises import find_exercises
+from piumar_lib.course.run import execute
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(3)  # of what the checks draw, which is fresh each time in a chapter
@@ -116,6 +119,51 @@ def test_an_exception_in_an_answer_is_said_with_its_line(capsys):
     assert capsys.readouterr().out == "Right: well\n"
     shifted(3)
     assert capsys.readouterr().out.startswith("Not yet: what it returns raised TypeError")
+
+
+class Cancelled(BaseException):
+    """No Exception, like asyncio's."""
+
+
+def leave(error):
+    raise error
+
+
+@check
+def constant(answer, rng):
+    require(answer(1) == 2, "hint")
+    return "well"
+
+
+@pytest.mark.parametrize("leaves", [exit, quit, sys.exit, lambda code: leave(SystemExit(code))])
+def test_an_answer_that_ends_python_is_not_right_yet(leaves):
+    def wrong(a):
+        leaves(0)
+
+    verdict, line = judge(constant, wrong)
+    assert verdict == "not yet"
+    assert line == "Not yet: line 2 of wrong ends Python, as exit() does. Return a value instead."
+
+
+@pytest.mark.parametrize("error", [Cancelled("away\nand gone"), GeneratorExit("away\nand gone")])
+def test_whatever_an_answer_raises_becomes_one_line(error):
+    verdict, line = judge(constant, lambda a: leave(error))
+    assert verdict == "not yet" and line.endswith(f"raised {type(error).__name__}: away and gone")
+
+
+def test_a_reader_may_interrupt_a_check():
+    with pytest.raises(KeyboardInterrupt):
+        judge(constant, lambda a: leave(KeyboardInterrupt()))
+
+
+def test_a_chapter_outlives_an_answer_that_calls_exit(tmp_path):
+    answer = "from piumar_lib.course import check\ndef answer(*given):\n    {}"
+    cells = [answer.format("exit()"), "check.shared_people(answer)", answer.format("quit()")]
+    cells += ["check.shared_people(answer)", "import time; time.sleep(0.3); print('alive')"]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    assert execute(notebook, tmp_path)[1] == ""
+    said = [cell.outputs[0].text for cell in notebook.cells if cell.outputs]
+    assert [text[:30] for text in said] == ["Not yet: line 2 of answer ends"] * 2 + ["alive\n"]
 
 
 @pytest.mark.parametrize("answer", [None, ..., lambda a: None])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -73,15 +75,37 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
     """
     name = checked.__name__
     try:
-        praise = checked.examine(_asked(answer), rng or np.random.default_rng())  # type: ignore
+        with _exit_raises():
+            praise = checked.examine(_asked(answer), rng or np.random.default_rng())  # type: ignore
+    except KeyboardInterrupt:  # the reader's own wish
+        raise
     except Unsolved:
         return "unsolved", f"{name} has no answer yet. Fill in the cell above and run both again."
     except Hint as hint:
         return "not yet", f"Not yet: {hint}"
-    except Exception as error:
+    except SystemExit as error:
         where = _line_of(error, answer)
-        return "not yet", f"Not yet: {where} raised {type(error).__name__}: {error}"
+        return "not yet", f"Not yet: {where} ends Python, as exit() does. Return a value instead."
+    except BaseException as error:  # some exceptions, such as asyncio's, are no Exception
+        where, said = _line_of(error, answer), " ".join(str(error).split())
+        return "not yet", f"Not yet: {where} raised {type(error).__name__}: {said}"
     return "right", f"Right: {praise}"
+
+
+@contextlib.contextmanager
+def _exit_raises() -> Iterator[None]:
+    """Let ``exit()`` raise SystemExit in a notebook, too; there it only asks the kernel to end soon."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    if shell is None:
+        yield
+        return
+    asked, shell.ask_exit = shell.ask_exit, sys.exit
+    try:
+        yield
+    finally:
+        shell.ask_exit = asked
 
 
 def _asked(answer: Any) -> Any:
@@ -101,7 +125,7 @@ def _asked(answer: Any) -> Any:
     return asked
 
 
-def _line_of(error: Exception, answer: Any) -> str:
+def _line_of(error: BaseException, answer: Any) -> str:
     """Which line of a learner's function an exception came from, or passed through."""
     code = getattr(answer, "__code__", None)
     frames = traceback.walk_tb(error.__traceback__)
