@@ -7,12 +7,14 @@ import io
 import json
 import re
 import shutil
+import sys
 
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
 import pytest
 import torch
+from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
 from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
@@ -321,6 +323,21 @@ def test_papermill_runs_with_parameters_and_in_the_notebooks_folder(root):
     assert main(["--root", str(root), "papermill", "01", str(out), *parameters]) == 0
     texts = [o.text for c in nbformat.read(out, 4).cells for o in c.get("outputs", [])]
     assert texts == ["7 hi notebooks\n"]
+
+
+@pytest.mark.parametrize("python", ["/no/python", shutil.which("false")], ids=["gone", "no kernel"])
+def test_an_installed_kernel_that_is_no_good_is_in_nobodys_way(root, monkeypatch, python):
+    installed = root / "jupyter/kernels/python3/kernel.json"
+    installed.parent.mkdir(parents=True)
+    installed.write_text(json.dumps({"argv": [python, "{connection_file}"], "display_name": "x"}))
+    monkeypatch.setenv("JUPYTER_PATH", str(root / "jupyter"))
+    assert KernelSpecManager().get_kernel_spec("python3").argv[0] == python
+    write_chapter(root, "01_first", "\nimport sys\nprint(sys.executable)")
+    out = root / "out.ipynb"
+    assert main(["--root", str(root), "run"]) == 0
+    assert main(["--root", str(root), "papermill", "01", str(out), "-p", "seeds", "7"]) == 0
+    for path in (root / "build/notebooks/01_first.ipynb", out):
+        assert nbformat.read(path, 4).cells[-1].outputs[0].text == f"{sys.executable}\n"
 
 
 def test_papermill_refuses_what_the_chapter_does_not_know(root, capsys):

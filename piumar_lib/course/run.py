@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import nbformat
+from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+from traitlets import default
 
 from piumar_lib.course.chapters import (
     Chapter,
@@ -47,6 +50,17 @@ def _peak_mb():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(_peak_mb())
 """
+
+
+class OwnKernel(AsyncKernelManager):
+    """Starts kernels with the Python that runs this command.
+
+    A kernel ``python3`` that is installed on a machine may start another Python, or one that is gone.
+    """
+
+    @default("kernel_spec_manager")
+    def _without_installed_kernels(self) -> KernelSpecManager:
+        return KernelSpecManager(kernel_dirs=[])
 
 
 @dataclass(frozen=True)
@@ -94,6 +108,7 @@ def execute(
     client = NotebookClient(
         notebook,
         timeout=timeout,
+        kernel_manager_class=OwnKernel,
         coalesce_streams=True,
         record_timing=False,
         extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
@@ -255,7 +270,9 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = str(chapter.path.parent)
     try:
-        papermill.execute_notebook(notebook, str(output), parameters=parameters, cwd=folder)
+        papermill.execute_notebook(
+            notebook, str(output), parameters=parameters, cwd=folder, kernel_manager_class=OwnKernel
+        )
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(
             f"{chapter.stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
