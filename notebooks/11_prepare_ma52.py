@@ -239,8 +239,8 @@ print(f"{len(by_hand)} of {len(people['val'])} val people are in train")
 print(splits.leak(clips))
 
 # %% [markdown]
-# **Compare.** All of them. In MA-52 it is all 186 of 186. The official validation measures recognition of
-# *known* people, on other clips. Test clips carry no names, so nobody outside can tell whose they are.
+# **Compare.** All of them, in the stand-in as in MA-52 itself (186 of 186). Its official validation measures
+# recognition of *known* people, on other clips. Test clips carry no names, so nobody outside can tell whose they are.
 #
 # So we deal anew: *person-disjoint* folds, classes as even as possible (*StratifiedGroupKFold*). What has to hold is
 # easily said, and checked for every fold: nobody is on both sides, and everybody is held out once.

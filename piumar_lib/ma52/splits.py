@@ -100,15 +100,27 @@ def visible(clips: Iterable[Clip]) -> list[Clip]:
 
 
 def leak(clips: Iterable[Clip]) -> str:
-    """Say how many people and sessions the official train and val lists share."""
+    """Say how many people and sessions the official train and val lists share, and what follows."""
     sides = [[c for c in visible(clips) if c.split == split] for split in ("train", "val")]
     people, people_val = ({c.person for c in side} for side in sides)
     sessions, sessions_val = ({(c.person, c.session) for c in side} for side in sides)
+    shared = len(people & people_val)
     return (
-        f"official lists: {len(people & people_val)} of {len(people_val)} val people are in train, too, "
+        f"official lists: {shared} of {len(people_val)} val people are in train, too, "
         f"and {len(sessions & sessions_val)} of {len(sessions_val)} val sessions. "
-        "Official validation tells nothing about unseen people."
+        f"{_what_follows(shared, len(people), len(people_val))}"
     )
+
+
+def _what_follows(shared: int, train: int, val: int) -> str:
+    """What official validation is worth, from numbers of people."""
+    if not train or not val:
+        return f"There is nobody in {'val' if train else 'train'}, so there is nothing to compare."
+    if not shared:
+        return "No leak: everybody in official validation is unseen."
+    if shared < val:
+        return f"Official validation mixes known people with {val - shared} unseen."
+    return "Official validation tells nothing about unseen people."
 
 
 def people_per_action(clips: Iterable[Clip]) -> np.ndarray:
@@ -144,7 +156,10 @@ def read_split(path: str | Path) -> Split:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no split. Make it: prepare_ma52.py split INDEX --out FOLDER")
-    head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    try:
+        head, _, body = path.read_text(encoding="utf-8").partition("\n")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path}: no split in UTF-8. Make it again.") from error
     title, _, rest = head.removeprefix("# ").partition(", seed ")
     if not head.startswith("# ") or ", sha256 " not in rest:
         raise ValueError(f"{path}: the first line is {head[:60]!r}, not that of a split. Make it again.")
