@@ -8,6 +8,7 @@ import importlib.util
 import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -312,6 +313,29 @@ def test_an_index_is_written_and_read(clips, tmp_path):
         read_index(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (lambda text: b"", "index.csv: the index holds no clip. Make it again: prepare_ma52.py index"),
+        (lambda text: b"\n\n", "index.csv: the index holds no clip"),
+        (lambda text: text.split("\n")[0].encode(), "index.csv: the index holds no clip"),
+        (lambda text: text.encode("utf-16"), "index.csv: no CSV table in UTF-8. Make it again: prepare"),
+        (lambda text: b"\x89PNG" + bytes(range(256)), "index.csv: no CSV table in UTF-8"),
+        (lambda text: text.replace("0", "0" * 140_000, 1).encode(), "index.csv: no CSV table in UTF-8"),
+        (lambda text: text.replace(",", ";").encode(), "index.csv, line 2: .* Make the index again"),
+    ],
+    ids=["no byte", "empty lines", "header", "UTF-16", "a picture", "a long field", "semicolons"],
+)
+def test_a_file_that_is_no_index_is_refused_by_name(clips, tmp_path, content, message, capsys):
+    path = tmp_path / "index.csv"
+    write_index(path, clips)
+    path.write_bytes(content(path.read_text()))
+    with pytest.raises(ValueError, match=message):
+        read_index(path)
+    assert prepare_ma52.main(["split", str(path), "--out", str(tmp_path / "s")]) == 1
+    assert capsys.readouterr().err.startswith(f"error: {path}")
+
+
 # Splits
 
 
@@ -342,6 +366,25 @@ def test_the_official_split_and_what_it_leaks(clips):
     people = {s: {c.person for c in clips if c.split == s} for s in ("train", "val")}
     shared, val = len(people["train"] & people["val"]), len(people["val"])
     assert splits.leak(clips).startswith(f"official lists: {shared} of {val} val people are in train")
+
+
+@pytest.mark.parametrize(
+    ("train", "val", "said"),
+    [
+        ("ab", "ab", "2 of 2 val people are in train, too, and 2 of 2 val sessions. Official validation "
+         "tells nothing about unseen people."),
+        ("abc", "abde", "2 of 4 val people are in train, too, and 2 of 4 val sessions. Official "
+         "validation mixes known people with 2 unseen."),
+        ("abc", "d", "0 of 1 val people are in train, too, and 0 of 1 val sessions. No leak: everybody "
+         "in official validation is unseen."),
+        ("ab", "", "There is nobody in val, so there is nothing to compare."),
+        ("", "ab", "There is nobody in train, so there is nothing to compare."),
+    ],
+)  # fmt: skip
+def test_what_is_said_of_a_leak_follows_from_its_count(clips, train, val, said):
+    sides = [("train", person) for person in train] + [("val", person) for person in val]
+    made = [replace(clips[0], split=split, person=person) for split, person in sides]
+    assert splits.leak(made).endswith(said)
 
 
 def test_people_per_action_are_counted(clips):
@@ -375,6 +418,9 @@ def test_split_files_are_read_back_and_refused_once_changed(clips, tmp_path):
     paths[0].write_text(paths[0].read_text().replace("held-out", "train", 1))
     with pytest.raises(ValueError, match="fold1.txt: its lines were changed"):
         splits.read_split(paths[0])
+    paths[2].write_text(paths[2].read_text(), encoding="utf-16")
+    with pytest.raises(ValueError, match="fold3.txt: no split in UTF-8. Make it again"):
+        splits.read_split(paths[2])
     paths[1].write_text("0001_01_0001.mp4\n")
     with pytest.raises(ValueError, match="the first line is '0001_01_0001.mp4', not that of a split"):
         splits.read_split(paths[1])
@@ -413,6 +459,9 @@ def test_the_commands_say_what_is_wrong(root, tmp_path, capsys):
     assert "mend this, or leave such clips out with --leave-out" in capsys.readouterr().err
     assert prepare_ma52.main(["index", str(root), "--out", str(index), "--leave-out"]) == 0
     assert len(read_index(index)) == 59
+    (empty := tmp_path / "empty").mkdir()
+    assert prepare_ma52.main(["index", str(empty), "--out", str(tmp_path / "0.csv"), "--leave-out"]) == 1
+    assert "empty: no clip can be used" in capsys.readouterr().err and not (tmp_path / "0.csv").exists()
     assert prepare_ma52.main(["split", str(tmp_path / "no.csv"), "--out", str(tmp_path)]) == 1
     assert prepare_ma52.main(["verify", str(tmp_path / "nowhere")]) == 1
     assert "error: " in capsys.readouterr().err

@@ -89,19 +89,30 @@ def read_index(path: str | Path) -> list[Clip]:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If a line does not have the columns; the message names file and line.
+        ValueError: If it holds no clip or is no UTF-8, or if a line does not have the columns; the
+            message names file and line.
     """
     path = Path(path).expanduser()
+    remedy = f"prepare_ma52.py index ROOT --out {path}"
     if not path.is_file():
-        raise FileNotFoundError(f"{path}: no index. Make it: prepare_ma52.py index ROOT --out {path}")
+        raise FileNotFoundError(f"{path}: no index. Make it: {remedy}")
     clips = []
-    with path.open(newline="", encoding="utf-8") as file:
-        for number, row in enumerate(csv.DictReader(file), start=2):
-            try:
-                clips.append(Clip(**row | {name: kind(row[name]) for name, kind in _NUMBERS.items()}))
-            except (TypeError, KeyError, ValueError) as error:
-                raise ValueError(f"{path}, line {number}: {error}. Make the index again.") from error
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                clips.append(_to_clip(path, number, row))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: no CSV table in UTF-8. Make it again: {remedy}") from error
+    if not clips:
+        raise ValueError(f"{path}: the index holds no clip. Make it again: {remedy}")
     return clips
+
+
+def _to_clip(path: Path, number: int, row: dict[str, str]) -> Clip:
+    try:
+        return Clip(**row | {name: kind(row[name]) for name, kind in _NUMBERS.items()})
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}, line {number}: {error}. Make the index again.") from error
 
 
 _NUMBERS = {"action": int, "frames": int, "fps": float, "width": int, "height": int, "bytes": int}
