@@ -52,7 +52,7 @@ def run_index(options: argparse.Namespace) -> int:
         print("error: mend this, or leave such clips out with --leave-out", file=sys.stderr)
         return 1
     if not report.entries:
-        raise ValueError(f"{options.root}: no clip can be used. See: prepare_ma52.py verify {options.root}")
+        raise ValueError(f"{options.root}: no clip can be used. See why: prepare_ma52.py verify")
     said = f"{len(report.entries)} clips"
     if options.dry_run:
         print(f"{options.out}: would hold {said}")

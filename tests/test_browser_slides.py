@@ -69,3 +69,21 @@ def test_speaker_notes_open_in_a_window_of_their_own_and_follow(page, decks):
     for _ in range(3):
         page.keyboard.press("Space")
         opened.value.wait_for_function(f"notes => {shown} === notes", arg=page.evaluate(there))
+
+
+@pytest.mark.parametrize("width", [1280, 400])
+def test_without_javascript_all_slides_stand_below_each_other(browser, decks, width):
+    context = browser.new_context(
+        java_script_enabled=False, offline=True, viewport={"width": width, "height": 720}
+    )
+    page = context.new_page()
+    page.goto((decks / f"{STEMS[1]}.html").as_uri())
+    boxes = [slide.bounding_box() for slide in page.locator(".slides > section > section").all()]
+    assert len(boxes) > 10 and boxes[0]["y"] > 0 and min(box["height"] for box in boxes) > 40
+    ends = [box["y"] + box["height"] for box in boxes]
+    assert all(box["y"] >= end - 1 for box, end in zip(boxes[1:], ends, strict=False))
+    assert all(box["width"] <= width for box in boxes)
+    for part in page.locator(".plain, .slides :is(h1, img):not(aside *)").all():
+        assert part.is_visible()
+    assert "Without it, they stand below each other" in page.locator(".plain").inner_text()
+    context.close()

@@ -98,7 +98,8 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
     own = (HERE / "slides.css").read_text(encoding="utf-8")
     styles = (token_colours("friendly"), FORMULA_STYLE, own)
     (folder / "slides.css").write_text("\n".join(styles), encoding="utf-8")
-    shutil.copyfile(HERE / "slides.js", folder / "slides.js")
+    for name in ("slides.js", "plain.css"):
+        shutil.copyfile(HERE / name, folder / name)
     copy_reveal(folder / "reveal")
     return folder / "index.html"
 
