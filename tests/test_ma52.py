@@ -6,8 +6,10 @@ import csv
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import time
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +17,7 @@ import av
 import numpy as np
 import pytest
 
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part, people_in_list
 from piumar_lib.ma52 import splits, standin
 from piumar_lib.ma52.index import make_index, read_index, write_index
 from piumar_lib.ma52.lists import read_list
@@ -170,6 +172,10 @@ def first_line(line):
         (b"NAME -1", "label out of range"),
         (b"NAME nine", "label is no number"),
         (b"NAME 9.5", "label is no number"),
+        (b"NAME --9", "label is no number"),
+        (b"NAME " + "²".encode(), "label is no number"),
+        (b"NAME " + 5000 * b"9", "label is no number"),
+        ("０００１_01_0001.mp4 9".encode(), "no person in the name"),
         (b"NAME", "malformed line"),
         (b"0001_0001.mp4 9", "no person in the name"),
         (b"0001_01_0001_1.mp4 9", "no person in the name"),
@@ -219,6 +225,150 @@ def test_a_list_of_another_encoding_is_read_and_noted(root):
     report = verify(root)
     assert ("wrong encoding", "train_list_videos.txt") in notes(report)
     assert [kind for kind, _ in serious(report)] == ["no person in the name"]
+
+
+@pytest.mark.parametrize("codec", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_lists_in_another_unicode_are_read_and_noted_once(root, codec):
+    expected, _ = read_list(root, "train")
+    edit(root, lambda b: b.decode().encode(codec))
+    report = verify(root)
+    assert report.usable and read_list(root, "train")[0] == expected
+    assert notes(report)[0] == ("wrong encoding", "train_list_videos.txt")
+    assert [kind for kind, _ in notes(report)].count("wrong encoding") == 1
+    people = people_in_list(root / "train_list_videos.txt")
+    assert people == Counter(entry.person for entry in expected)
+
+
+@pytest.mark.parametrize(
+    ("content", "what"),
+    [
+        (b"\n<!DOCTYPE html>\n<title>Sign in</title>\n" * 20, "a web page: '<!DOCTYPE html>"),
+        (b"PK\3\4" + bytes(range(256)) * 20, "no text file"),
+        (b"\0" * 4096, "no text file"),
+    ],
+    ids=["web page", "archive", "zeros"],
+)
+def test_a_file_that_is_no_list_is_one_fault(root, content, what):
+    edit(root, lambda b: content)
+    report = verify(root)
+    assert serious(report) == [("no list", "train_list_videos.txt")]
+    assert report.faults[0].what.startswith(what)
+
+
+# A download that is one level off
+
+
+def put(root, template):
+    """Give each split's folder another place."""
+    for split in ("train", "val", "test"):
+        target = root / template.format(split, split.capitalize())
+        (root / split).rename(root / "moved")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        (root / "moved").rename(target)
+
+
+def put_lists(root, template):
+    for split in ("train", "val", "test"):
+        target = root / template.format(split, split.capitalize())
+        target.parent.mkdir(exist_ok=True)
+        (root / f"{split}_list_videos.txt").rename(target)
+
+
+ELSEWHERE = [
+    "{0}/{0}", "MA-52/{0}", "{1}", "videos_{0}", "{0}_videos", "MA-52/Videos_{1}",
+    "{0}/MA-52/{0}", "clips/of {0}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("place", ELSEWHERE)
+def test_a_folder_that_is_elsewhere_is_one_fault_and_named(root, place):
+    put(root, place)
+    report = verify(root)
+    assert serious(report) == [("clips elsewhere", f"{s}/") for s in ("train", "val", "test")]
+    for fault, split in zip(report.faults, ("train", "val", "test"), strict=False):
+        count = (PLAN.split == split).sum()
+        where = root / place.format(split, split.capitalize())
+        assert fault.what == f"{count} of its clips are in {where}"
+    assert {kind for kind, _ in notes(report)} == {"other count"} and not report.entries
+    assert "do not download them again" in report.to_text()
+
+
+@pytest.mark.parametrize("place", [p for p in ELSEWHERE if "of" not in p])
+def test_without_lists_folders_elsewhere_are_known_by_their_names(root, place):
+    put(root, place)
+    for path in root.glob("*.txt"):
+        path.unlink()
+    found = serious(verify(root))
+    nested = place.startswith("{0}/")  # the folder is there
+    assert [kind for kind, _ in found] == ["no list"] * 3 + ["folder elsewhere"] * 3 * (not nested)
+
+
+@pytest.mark.parametrize(
+    "place", ["lists/{0}_list_videos.txt", "{1}_List_Videos.TXT", "{0}/{0}_list_videos.txt"]
+)
+def test_a_list_that_is_elsewhere_is_one_fault_and_named(root, place):
+    put_lists(root, place)
+    report = verify(root)
+    names = [f"{split}_list_videos.txt" for split in ("train", "val", "test")]
+    assert serious(report) == [("list elsewhere", name) for name in names]
+    assert report.faults[0].what == f"it lies at {root / place.format('train', 'Train')}"
+    assert {kind for kind, _ in notes(report)} == {"other count"}
+
+
+@pytest.mark.parametrize("given", ["..", "train", "train/deeper", "download"])
+def test_a_folder_above_or_below_the_root_is_told_which_is_meant(root, given, monkeypatch):
+    for folder in ("train/deeper", "download"):
+        (root / folder).mkdir()
+    shutil.copy(root / "val_list_videos.txt", root / "download")
+    monkeypatch.chdir(root / given)
+    report = verify(Path())
+    assert [fault.kind for fault in report.faults] == ["another folder"] and not report.usable
+    meant = re.fullmatch("lists and clips are not here, but in (.*)", report.faults[0].what)[1]
+    assert Path(meant).samefile(root)
+
+
+def test_lists_above_clips_or_below_them(root):
+    inner = root / "MA-52"
+    put(root, "MA-52/{0}")
+    assert {kind for kind, _ in serious(verify(root))} == {"clips elsewhere"}
+    assert {kind for kind, _ in serious(verify(inner))} == {"list elsewhere"}
+    put_lists(root, "MA-52/{0}_list_videos.txt")
+    assert verify(inner).usable
+    assert serious(verify(root)) == [("another folder", str(root))]
+
+
+def test_what_lies_elsewhere_in_part_or_in_another_case_is_told_from_what_is_lost(root):
+    (root / "train" / "more").mkdir()
+    for path in sorted((root / "train").glob("*.mp4"))[:3]:
+        path.rename(root / "train" / "more" / path.name)
+    some_clip(root, "val").rename(root / "train" / some_clip(root, "val").name)
+    some_clip(root, "val").rename(some_clip(root, "val").with_suffix(".MP4"))
+    (lost := some_clip(root, "test")).unlink()
+    report = verify(root)
+    assert serious(report) == [
+        ("clips elsewhere", "train/"),
+        ("other case", "val/"),
+        ("clips elsewhere", "val/"),
+        ("missing clip", f"test/{lost.name}"),
+    ]
+    assert len(report.entries) == 60 - 6 and {kind for kind, _ in notes(report)} == {"other count"}
+
+
+def test_a_folder_that_can_be_opened_in_either_case_is_no_fault(root):
+    """As on the file systems of Windows and macOS."""
+    put(root, "{1}")
+    put_lists(root, "{1}_list_videos.txt")
+    for split in ("train", "val", "test"):
+        (root / split).symlink_to(root / split.capitalize())
+        (root / f"{split}_list_videos.txt").symlink_to(root / f"{split.capitalize()}_list_videos.txt")
+    assert verify(root).usable
+
+
+def test_clips_without_a_folder_are_named(root):
+    put(root, "{0}.d")
+    for path in root.glob("*.d/*.mp4"):
+        path.rename(root / path.name)
+    assert serious(verify(root)) == [("clips elsewhere", f"{s}/") for s in ("train", "val", "test")]
 
 
 def test_missing_lists_and_folders_are_named(root):

@@ -5,12 +5,18 @@ Source: Guo et al., "Benchmarking Micro-action Recognition" (MA-52), repository 
 
 from __future__ import annotations
 
+import codecs
 from pathlib import Path
 
 import numpy as np
 
 CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the official lists
 PEOPLE, VISIBLE = 205, 186  # participants, and those whose identity train and val show
+
+MARKS = {  # that a text begins with; UTF-32's begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 
 BODY_PARTS = ("body", "head", "upper limb", "lower limb", "body-hand", "head-hand", "leg-hand")
 FIRST_ACTION = (0, 5, 11, 24, 32, 38, 48)  # of each body part
@@ -44,6 +50,23 @@ def body_part(action: np.ndarray) -> np.ndarray:
     return np.searchsorted(FIRST_ACTION, action, side="right") - 1
 
 
+def decode(content: bytes) -> tuple[str, str]:
+    """Text of a list file, and its encoding.
+
+    Names and labels are ASCII, so Latin-1 reads them in whatever is neither UTF-8, UTF-16, nor UTF-32.
+    """
+    for mark, codec in MARKS.items():
+        if content.startswith(mark):
+            return content.decode(codec, errors="replace"), codec.upper()
+    if 0 in content[:2]:  # UTF-16 without its mark: a zero byte before or behind each letter
+        codec = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+        return content.decode(codec, errors="replace"), codec.upper()
+    try:
+        return content.decode("utf-8-sig"), "UTF-8"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "an unknown encoding"
+
+
 def people_in_list(path: str | Path) -> dict[str, int]:
     """Count the clips of each person in an official list file (``train_list_videos.txt`` ...).
 
@@ -60,7 +83,7 @@ def people_in_list(path: str | Path) -> dict[str, int]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list file. Give the path of train_list_videos.txt.")
     counts: dict[str, int] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8-sig").splitlines(), start=1):
+    for number, line in enumerate(decode(path.read_bytes())[0].splitlines(), start=1):
         fields = line.split()
         if not fields:
             continue

@@ -9,11 +9,12 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from piumar_lib.data.ma52 import ACTIONS
+from piumar_lib.data.ma52 import ACTIONS, decode
+from piumar_lib.ma52.layout import find_list, list_path
 
-SPLITS = ("train", "val", "test")
-NAMED = re.compile(r"(?P<person>\d+)_(?P<session>\d+)_(?P<clip>\d+)\.mp4")
-ANONYMOUS = re.compile(r"test\d+\.mp4")
+NAMED = re.compile(r"(?P<person>\d+)_(?P<session>\d+)_(?P<clip>\d+)\.mp4", re.ASCII)
+ANONYMOUS = re.compile(r"test\d+\.mp4", re.ASCII)
+LABEL = re.compile(r"-?\d{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -57,32 +58,29 @@ class Entry:
         return found["session"] if found else ""
 
 
-def list_path(root: Path, split: str) -> Path:
-    """Where a split's list lies."""
-    return root / f"{split}_list_videos.txt"
-
-
 def read_list(root: Path, split: str) -> tuple[list[Entry], list[Fault]]:
     """Read a split's list file: every good line as an entry, every other one as a fault."""
     path = list_path(root, split)
     try:
         content = path.read_bytes()
     except OSError as error:
-        remedy = "Unpack the download again, lists included."
-        return [], [Fault("no list", path.name, error.strerror or str(error), remedy)]
+        return [], [_no_list(root, split, error)]
+    text, encoding = decode(content)
+    if text.lstrip().startswith("<"):
+        what, remedy = f"a web page: {text.strip()[:40]!r}", "Download it again. Are you signed in?"
+        return [], [Fault("no list", path.name, what, remedy)]
     faults = []
-    try:
-        text = content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        text = content.decode("latin-1")
-        what = f"byte {error.start} is no UTF-8"
-        faults.append(Fault("wrong encoding", path.name, what, "Save the list as UTF-8.", serious=False))
+    if encoding != "UTF-8":
+        what, remedy = f"{encoding}, not UTF-8", "It can be read all the same; better save it as UTF-8."
+        faults.append(Fault("wrong encoding", path.name, what, remedy, serious=False))
     entries = []
     for number, line in enumerate(text.splitlines(), start=1):
         if line.strip():
             entry, fault = _read_line(split, line.strip(), f"{path.name}, line {number}", number)
             entries += [entry] if entry else []
             faults += [fault] if fault else []
+    if not entries and "\0" in text:
+        return [], [Fault("no list", path.name, "no text file", "Use the list as it was published.")]
     if not entries:
         faults.append(Fault("empty list", path.name, "no clip", "Use the list as it was published."))
     return entries, faults
@@ -103,6 +101,15 @@ def repeated(entries: list[Entry]) -> list[Fault]:
     return faults
 
 
+def _no_list(root: Path, split: str, error: OSError) -> Fault:
+    name, found = list_path(root, split).name, find_list(root, split)
+    if isinstance(error, FileNotFoundError) and found:
+        remedy = "Move or rename it, or give its folder as ROOT; do not download it again."
+        return Fault("list elsewhere", name, f"it lies at {found}", remedy)
+    remedy = "Unpack the download again, lists included."
+    return Fault("no list", name, error.strerror or str(error), remedy)
+
+
 def _read_line(split: str, line: str, where: str, number: int) -> tuple[Entry | None, Fault | None]:
     name, _, label = line.rpartition(" ")
     name = name.strip()
@@ -116,7 +123,7 @@ def _read_line(split: str, line: str, where: str, number: int) -> tuple[Entry | 
             return None, Fault("upper-case extension", where, name, "Rename clip and line to .mp4.")
         kind = "malformed name" if split == "test" else "no person in the name"
         return None, Fault(kind, where, name, f"It should read: {form}")
-    if not label.lstrip("-").isdigit():
+    if not LABEL.fullmatch(label):
         return None, Fault("label is no number", where, label, f"Give 0 to {len(ACTIONS) - 1}.")
     if not 0 <= int(label) < len(ACTIONS):
         return None, Fault("label out of range", where, label, f"Give 0 to {len(ACTIONS) - 1}.")

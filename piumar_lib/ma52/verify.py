@@ -13,10 +13,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from piumar_lib.data.ma52 import CLIPS, PEOPLE, VISIBLE
-from piumar_lib.ma52.lists import SPLITS, Entry, Fault, read_list, repeated
+from piumar_lib.ma52.layout import SPLITS, find_astray, find_folder, find_other_root, names_in
+from piumar_lib.ma52.lists import Entry, Fault, read_list, repeated
 from piumar_lib.ma52.video import VideoError, open_video
 
 DOWNLOAD = "Download or unpack this clip again."
+MOVE = "Move the clips where they belong, or rename their folder; do not download them again."
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,19 @@ def verify(
     root = Path(root).expanduser()
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder. Give the one with train/, val/ and test/.")
+    meant = find_other_root(root)
+    if meant:
+        what, remedy = f"lists and clips are not here, but in {meant}", "Give that folder as ROOT."
+        return Report(root, [], [Fault("another folder", f"{root}", what, remedy)], 0)
     read = {split: read_list(root, split) for split in SPLITS}
     listed = [entry for entries, _ in read.values() for entry in entries]
     faults = [fault for _, found in read.values() for fault in found]
     faults += repeated(listed)
     once = {entry.name: entry for entry in reversed(listed)}
     entries = sorted(once.values(), key=lambda e: (SPLITS.index(e.split), e.line))
-    faults += _extra_files(root, once)
+    of_folders, astray = _look_at_folders(root, entries)
+    faults += of_folders
+    entries = [entry for entry in entries if entry.name not in astray]
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         checks = pool.map(lambda e: check_clip(root, e, decode), entries)
         found = list(tqdm(checks, total=len(entries), desc="clips", disable=not progress))
@@ -142,19 +150,45 @@ def _lost_frames(path: Path, decode: bool) -> str:
     return f"{shown} of {whole} frames" if shown < whole else ""
 
 
-def _extra_files(root: Path, listed: Iterable[str]) -> list[Fault]:
-    known = set(listed)
-    faults = []
+def _look_at_folders(root: Path, entries: list[Entry]) -> tuple[list[Fault], dict[str, Path]]:
+    """What is wrong with whole folders, and where clips are that do not lie in their own."""
+    faults: list[Fault] = []
+    astray: dict[str, Path] = {}
     for split in SPLITS:
-        folder = root / split
-        if not folder.is_dir():
-            faults.append(Fault("no folder", f"{split}/", "not there", f"Unpack {split}.zip here."))
-            continue
-        for path in sorted(folder.iterdir()):
-            if path.name not in known:
-                where, remedy = f"{split}/{path.name}", "It is not used. Remove it, or list it."
-                faults.append(Fault("extra file", where, "not listed", remedy, serious=False))
+        found = find_astray(root, split, [e.name for e in entries if e.split == split])
+        faults += _say_astray(root, split, found)
+        if not found and not (root / split).is_dir():
+            faults.append(_no_folder(root, split))
+        astray |= found
+    for split in sorted({entry.split for entry in entries}):  # without its list, nothing is extra
+        faults += _extra_files(root / split, {entry.name for entry in entries}, astray)
+    return faults, astray
+
+
+def _say_astray(root: Path, split: str, astray: dict[str, Path]) -> list[Fault]:
+    """One fault for each folder that holds clips of a split."""
+    where, faults = f"{split}/", []
+    for folder, count in Counter(path.parent for path in astray.values()).items():
+        if folder == root / split:
+            what = f"{count} of its clips are named in another case"
+            faults.append(Fault("other case", where, what, "Rename them to what the list says."))
+        else:
+            faults.append(Fault("clips elsewhere", where, f"{count} of its clips are in {folder}", MOVE))
     return faults
+
+
+def _no_folder(root: Path, split: str) -> Fault:
+    found = find_folder(root, split)
+    if found:
+        return Fault("folder elsewhere", f"{split}/", f"not there, but {found} is", MOVE)
+    return Fault("no folder", f"{split}/", "not there", f"Unpack {split}.zip here.")
+
+
+def _extra_files(folder: Path, listed: set[str], astray: dict[str, Path]) -> list[Fault]:
+    used = {part for path in astray.values() for part in (path, *path.parents)}
+    extra = [name for name in sorted(names_in(folder) - listed) if folder / name not in used]
+    what, remedy = "not listed", "It is not used. Remove it, or list it."
+    return [Fault("extra file", f"{folder.name}/{name}", what, remedy, serious=False) for name in extra]
 
 
 def _by_kind(faults: Iterable[Fault]) -> Iterator[tuple[str, list[Fault]]]:
