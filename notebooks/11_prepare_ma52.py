@@ -119,15 +119,18 @@ print(f"{100 * moving.mean():.1f} % of the frame, on average, changes by more th
 # %%
 import re
 
+from piumar_lib.data.ma52 import decode
+
 
 def read_by_hand(line):
     found = re.fullmatch(r"(\d+)_(\d+)_(\d+)\.mp4 (\d+)", line)
     return (found[1], found[2], int(found[4])) if found and int(found[4]) < 52 else None
 
 
-lines = (folder / "train_list_videos.txt").read_text().splitlines()
-assert [read_by_hand(line) for line in lines] == [(e.person, e.session, e.action) for e in train]
-print(lines[0], "->", read_by_hand(lines[0]), "; equal for all", len(lines), "lines")
+lines = decode((folder / "train_list_videos.txt").read_bytes())[0].splitlines()
+good = [lines[entry.line - 1] for entry in train]
+assert [read_by_hand(line) for line in good] == [(e.person, e.session, e.action) for e in train]
+print(good[0], "->", read_by_hand(good[0]), "; equal for all", len(good), "lines")
 
 # %% [markdown]
 # > **Predict.** We damage a copy: a clip cut off half way, an empty one, a web page that was saved as a clip, a
