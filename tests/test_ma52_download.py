@@ -138,6 +138,14 @@ def test_everything_wanted_is_downloaded_and_unpacked(hub, tmp_path):
     assert again == downloads, "nothing is downloaded twice"
 
 
+def test_lists_in_folders_and_in_another_case_land_where_they_belong(hub, tmp_path):
+    for split in ("train", "val", "test"):
+        content = Hub.files.pop(f"{split}_list_videos.txt")
+        Hub.files[f"{split.capitalize()}_list_videos.txt"] = content
+    download(tmp_path, endpoint=hub, progress=False)
+    assert {path.name: path.read_bytes() for path in tmp_path.glob("*.txt")} == LISTS
+
+
 def test_a_download_that_was_cut_off_goes_on(hub, tmp_path, monkeypatch):
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 5_000)
     Hub.cut = True
@@ -236,6 +244,156 @@ def test_an_interrupted_unpacking_goes_on(tmp_path, monkeypatch):
     (tmp_path / "train" / "0001_01_0001.mp4").write_bytes(CLIP[:-1])
     assert unpack(path, tmp_path) == 1 and unpack(path, tmp_path) == 0
     assert (tmp_path / "train" / "0001_01_0001.mp4").read_bytes() == CLIP
+
+
+AROUND = ["", "train/", "MA-52/train/", "Train/", "train/train/", "videos_train/"]
+
+
+@pytest.mark.parametrize("around", AROUND)
+@pytest.mark.parametrize("name", ["train.zip", "Train.zip", "videos_train.zip"])
+def test_clips_land_in_their_folder_whatever_is_around_them(tmp_path, around, name):
+    path, clip = tmp_path / name, "0001_01_0001.mp4"
+    clutter = [f"__MACOSX/{around}{clip}", f"{around}._{clip}", f"{around}.DS_Store"]
+    with zipfile.ZipFile(path, "w") as held:
+        for member in (f"{around}{clip}", "MA-52/Train_list_videos.txt", *clutter):
+            held.writestr(member, b"x")
+    assert unpack(path, tmp_path / "ma52") == 2 and unpack(path, tmp_path / "ma52") == 0
+    found = [p.relative_to(tmp_path / "ma52") for p in (tmp_path / "ma52").rglob("*.*")]
+    assert sorted(map(str, found)) == [f"train/{clip}", "train_list_videos.txt"]
+
+
+def test_an_archive_of_all_splits_is_dealt_to_their_folders(tmp_path):
+    path = tmp_path / "MA-52.zip"
+    path.write_bytes(zipped(**{f"MA-52/{name}": content for name, content in EXPECTED.items()}))
+    assert unpack(path, tmp_path / "ma52") == 4 and clips(tmp_path / "ma52") == EXPECTED
+
+
+@pytest.mark.parametrize("other", ["old/a.mp4", "train/A.MP4"])
+def test_two_files_for_one_place_are_refused_before_anything_is_unpacked(tmp_path, other):
+    path = tmp_path / "train.zip"
+    path.write_bytes(zipped(**{"train/b.mp4": b"0", "train/a.mp4": b"1", other: b"2"}))
+    with pytest.raises(DownloadError, match=f"'train/a.mp4' and '{other}' have the same name. Unpack"):
+        unpack(path, tmp_path / "ma52")
+    assert not (tmp_path / "ma52").exists()
+
+
+def test_of_a_file_that_was_added_twice_the_last_counts(tmp_path):
+    path = archive(tmp_path / "train.zip", "train/a.mp4", b"old")
+    with zipfile.ZipFile(path, "a") as held, pytest.warns(UserWarning, match="Duplicate name"):
+        held.writestr("train/a.mp4", b"newer")
+    assert unpack(path, tmp_path) == 1 and (tmp_path / "train/a.mp4").read_bytes() == b"newer"
+
+
+# Archives that Python cannot unpack
+
+
+def pack(path, flags=0, method=None):
+    """Two members, of which the headers of the second say what zipfile cannot write."""
+    path.write_bytes(zipped(**{"train/a.mp4": CLIP, "train/b.mp4": b"\0" * 12 + b"two"}))
+    content = bytearray(path.read_bytes())
+    for mark, place in ((b"PK\3\4", 6), (b"PK\1\2", 8)):
+        at = content.rindex(mark) + place
+        content[at] |= flags
+        content[at + 2] = content[at + 2] if method is None else method
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("flags", "method", "kind"),
+    [
+        (1, None, "encrypted with a password"),
+        (1, 8, "encrypted with a password"),
+        (1, 99, "encrypted with a password"),
+        (0x41, None, "encrypted with a password"),
+        (0, 9, "compressed with Deflate64, which Python cannot read"),
+        (0, 95, "compressed with XZ, which Python cannot read"),
+        (0, 98, "compressed with PPMd, which Python cannot read"),
+        (0, 77, "compressed with method 77, which Python cannot read"),
+    ],
+)
+def test_what_python_cannot_unpack_is_said_before_anything_is_unpacked(tmp_path, flags, method, kind):
+    path, root = pack(tmp_path / "train.zip", flags, method), tmp_path / "ma52"
+    with pytest.raises(DownloadError) as failed:
+        unpack(path, root)
+    assert str(failed.value) == f"{path}: {kind}. Unpack it with 7-Zip into {root / 'train'}."
+    assert not root.exists()
+    (root / "train").mkdir(parents=True)  # as one does next
+    (root / "train" / "b.mp4").write_bytes(b"\0" * 12 + b"two")
+    assert unpack(path, root) == 1 and (root / "train" / "a.mp4").read_bytes() == CLIP
+
+
+@pytest.mark.parametrize("missing", ["lzma", "bz2"])
+def test_a_python_without_a_module_for_a_compression_says_so(tmp_path, monkeypatch, missing):
+    path, method = tmp_path / "train.zip", {"lzma": zipfile.ZIP_LZMA, "bz2": zipfile.ZIP_BZIP2}[missing]
+    with zipfile.ZipFile(path, "w", method) as held:
+        held.writestr("train/a.mp4", CLIP)
+    monkeypatch.setattr(zipfile, missing, None)
+    with pytest.raises(DownloadError, match="compressed with (LZMA|bzip2), which Python cannot read"):
+        unpack(path, tmp_path)
+
+
+def test_an_archive_of_a_version_to_come_is_left_to_others(tmp_path):
+    path = archive(tmp_path / "train.zip", "train/a.mp4")
+    content = bytearray(path.read_bytes())
+    content[content.rindex(b"PK\1\2") + 6] = 99
+    path.write_bytes(content)
+    with pytest.raises(DownloadError, match="train.zip: .*version 9.9. Unpack it with 7-Zip into "):
+        unpack(path, tmp_path)
+
+
+def first_part(path):
+    path.write_bytes(b"PK\7\10" + FILES["train.zip"][:60_000])
+
+
+def last_part(path):
+    content = bytearray(FILES["train.zip"][60_000:])
+    content[content.rindex(b"PK\5\6") + 4] = 1
+    path.write_bytes(content)
+
+
+def last_part_of_a_large_one(path):
+    locator = b"PK\6\7" + bytes(12) + (2).to_bytes(4, "little")
+    end = FILES["train.zip"].rindex(b"PK\5\6")
+    path.write_bytes(FILES["train.zip"][60_000:end] + locator + FILES["train.zip"][end:])
+
+
+def begun_beside(name):
+    def write(path):
+        path.write_bytes(FILES["train.zip"][:60_000])
+        (path.parent / name).touch()
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        first_part, last_part, last_part_of_a_large_one,
+        *map(begun_beside, ("train.z01", "train.Z02", "train.zip.001", "train.zip.002")),
+    ],
+)  # fmt: skip
+def test_a_part_of_a_split_archive_is_named_as_such(tmp_path, write):
+    write(tmp_path / "train.zip")
+    with pytest.raises(DownloadError, match="train.zip: one part of a split archive. Put all its parts"):
+        unpack(tmp_path / "train.zip", tmp_path / "ma52")
+
+
+def test_a_whole_archive_may_lie_beside_parts(tmp_path):
+    (tmp_path / "train.zip").write_bytes(FILES["train.zip"])
+    (tmp_path / "train.z01").touch()
+    assert unpack(tmp_path / "train.zip", tmp_path) == 2
+
+
+def test_damage_inside_a_compressed_file_is_named(tmp_path):
+    path = tmp_path / "train.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as held:
+        held.writestr("train/a.mp4", CLIP)
+    content = bytearray(path.read_bytes())
+    content[60:160] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(DownloadError, match="train.zip: .*Delete it, and download it again"):
+        unpack(path, tmp_path / "ma52")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Fetch MA-52 from the Hugging Face hub and unpack it, so that no file leaves its folder.
+"""Fetch MA-52 from the Hugging Face hub and unpack it.
 
 The data set is gated: sign its licence on the hub first (non-commercial research only). An interrupted
 download goes on where it stopped.
@@ -7,20 +7,14 @@ download goes on where it stopped.
 from __future__ import annotations
 
 import errno
-import os
 import shutil
-import stat
-import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from tqdm import tqdm
+from piumar_lib.ma52.archive import DownloadError, unpack
+from piumar_lib.ma52.layout import list_path, split_of_list
 
 REPOSITORY = "kunli-cs/MA-52"
 WANTED = (".zip", ".txt")
-
-
-class DownloadError(OSError):
-    """A download that failed; the message says what to do next."""
 
 
 def list_files(token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
@@ -75,7 +69,8 @@ def download(
         if path.suffix == ".zip":
             unpack(path, root, progress)
         else:
-            shutil.copyfile(path, root / path.name)
+            split = split_of_list(path.name)
+            shutil.copyfile(path, list_path(root, split) if split else root / path.name)
     return fetched
 
 
@@ -92,56 +87,6 @@ def require_room(root: Path, files: dict[str, int]) -> None:
         raise DownloadError(
             f"{root}: {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. Choose another disk."
         )
-
-
-def unpack(archive: Path, root: Path, progress: bool = False) -> int:
-    """Unpack ``train.zip`` into ``root/train``, whether or not the archive names this folder.
-
-    Files that are there in full are kept, so an interrupted run goes on.
-
-    Returns:
-        The number of files that were missing.
-
-    Raises:
-        DownloadError: If the archive is damaged, or a name in it leads out of the folder.
-    """
-    folder = root / archive.stem
-    try:
-        with zipfile.ZipFile(archive) as held:
-            members = [m for m in held.infolist() if not m.is_dir()]
-            targets = {m.filename: _inside(archive, folder, m) for m in members}
-            missing = [m for m in members if not _is_whole(targets[m.filename], m.file_size)]
-            for member in tqdm(missing, desc=archive.name, disable=not progress):
-                target = targets[member.filename]
-                target.parent.mkdir(parents=True, exist_ok=True)
-                part = target.with_name(target.name + ".part")
-                with held.open(member) as source, part.open("wb") as file:
-                    shutil.copyfileobj(source, file)  # checks the sum, too
-                os.replace(part, target)
-    except zipfile.BadZipFile as error:
-        raise DownloadError(f"{archive}: {error}. Delete it, and download it again.") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DownloadError(f"{root}: the disk is full. Make room; then run this again.") from error
-        raise
-    return len(missing)
-
-
-def _inside(archive: Path, folder: Path, member: zipfile.ZipInfo) -> Path:
-    """Where a member belongs; refuses every name that could lead elsewhere."""
-    parts = PurePosixPath(member.filename.replace("\\", "/")).parts
-    if parts[0] == folder.name:
-        parts = parts[1:]
-    link = stat.S_ISLNK(member.external_attr >> 16)
-    outside = not parts or any(part in ("..", "/", "") or ":" in part for part in parts)
-    if link or outside:
-        kind = "is a link" if link else "leads out of the folder"
-        raise DownloadError(f"{archive}: {member.filename!r} {kind}. Do not trust this archive.")
-    return folder.joinpath(*parts)
-
-
-def _is_whole(path: Path, size: int) -> bool:
-    return path.is_file() and path.stat().st_size == size
 
 
 class _explained:
