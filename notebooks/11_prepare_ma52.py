@@ -80,7 +80,7 @@ from piumar_lib.ma52.video import read_frames
 
 train, faults = read_list(folder, "train")
 if not train:
-    raise ValueError(f"root: {folder}: {faults[0].what}. {faults[0].remedy}")
+    raise ValueError(f"root: {folder}/{faults[0].where}: {faults[0].what}. {faults[0].remedy}")
 first_of = {entry.person: entry for entry in reversed(train)}
 six = [first_of[person] for person in sorted(first_of)[:6]]
 films = [read_frames(folder / "train" / entry.name, size=120) for entry in six]
