@@ -340,6 +340,19 @@ def test_an_installed_kernel_that_is_no_good_is_in_nobodys_way(root, monkeypatch
         assert nbformat.read(path, 4).cells[-1].outputs[0].text == f"{sys.executable}\n"
 
 
+def test_papermill_finds_files_from_the_current_folder(root, monkeypatch):
+    head = HEAD + "".join(f'{name} = ""\n' for name in ("mine", "both", "word", "none"))
+    write_chapter(root, "01_first", "\nprint(mine, both, word, none)", head=head)
+    monkeypatch.chdir(root)
+    for path in ("mine.npz", "word", "both.txt", "notebooks/both.txt"):
+        (root / path).touch()
+    given = {"mine": "mine.npz", "both": "both.txt", "word": "word", "none": "none.npz"}
+    out = ["01", "out.ipynb", *(part for pair in given.items() for part in ("-p", *pair))]
+    assert main(["papermill", *out]) == 0
+    said = nbformat.read("out.ipynb", 4).cells[-1].outputs[0].text
+    assert said == f"{root / 'mine.npz'} both.txt word none.npz\n"
+
+
 def test_papermill_refuses_what_the_chapter_does_not_know(root, capsys):
     write_chapter(root, "01_first", "\n1 / (seeds - 2)")
     out = root / "out.ipynb"

@@ -256,7 +256,8 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
         root: Repository root.
         name: Number or stem of the chapter.
         output: Where the executed notebook goes.
-        parameters: Values for names in the chapter's parameters cell.
+        parameters: Values for names in the chapter's parameters cell. Paths count from the chapter's
+            folder or, if nothing is there, from the current one.
 
     Raises:
         ValueError: If a parameter is unknown or has a value of another kind.
@@ -267,6 +268,7 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
     (chapter,) = list_chapters(root, [name])
     notebook = to_notebook(chapter.path)
     check_parameters(parameters, read_parameters(notebook, chapter.stem), chapter.stem)
+    parameters = {n: _from_here(value, chapter.path.parent) for n, value in parameters.items()}
     output.parent.mkdir(parents=True, exist_ok=True)
     folder = str(chapter.path.parent)
     try:
@@ -277,3 +279,10 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
         raise RuntimeError(
             f"{chapter.stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
         ) from None
+
+
+def _from_here(value: Any, folder: Path) -> Any:
+    """A path that leads somewhere from the current folder only, made absolute; all else as it is."""
+    path = Path(value) if isinstance(value, str) else Path()
+    named = path.suffix or len(path.parts) > 1  # a single word may be the name of a method
+    return str(path.absolute()) if named and path.exists() and not (folder / path).exists() else value
