@@ -21,7 +21,6 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
-from traitlets import default
 
 from piumar_lib.course.chapters import (
     Chapter,
@@ -58,9 +57,8 @@ class OwnKernel(AsyncKernelManager):
     A kernel ``python3`` that is installed on a machine may start another Python, or one that is gone.
     """
 
-    @default("kernel_spec_manager")
-    def _without_installed_kernels(self) -> KernelSpecManager:
-        return KernelSpecManager(kernel_dirs=[])
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **settings)
 
 
 @dataclass(frozen=True)
