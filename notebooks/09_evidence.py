@@ -76,13 +76,14 @@ seed = 0
 import os
 
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data.own import is_npz
 
 run = start(profile)
 REAL = ("spar-repetitions", "spar-windows")
 NAMES = (*REAL, "synthetic", "synthetic-52", "synthetic-comotion")
 SHORT = dict(zip(NAMES, ("repetitions", "windows", "synthetic", "52 actions", "co-motion"), strict=True))
 ABLATED = ("spar-repetitions", "synthetic")  # the data sets that have a search, and ablations
-own = data if data.endswith(".npz") else ""
+own = data if is_npz(data) else ""
 if data and not own and not rerun:
     raise ValueError(f"data: {data!r} is no .npz. To train one of its rows again, name it with rerun.")
 
@@ -597,7 +598,7 @@ if own and not rerun:
     some = run.pick(quick=("ERM", "augmentation", "TFAM"), full=None)
     budget = run.pick(quick=0, full=evidence.BUDGET)
     mine = evidence.make(own, some, run.pick(1, evidence.SEEDS), budget, folder=build / "own")
-    yours = tables.comparison([r for r in mine if r["data"] == own])
+    yours = tables.comparison(mine)
     tables.show_comparison(yours)
     print(f"{Path(own).name}:", tables.established(yours))
 else:

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib import folds, metrics
+from piumar_lib.data.own import is_npz
 from piumar_lib.experiments import ROOT, Experiment, experiment, read_records, run_all
 from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
 
@@ -48,7 +49,7 @@ def methods_of(data: str) -> list[str]:
 
 def searched_on(data: str) -> str:
     """The data set on which hyperparameters for ``data`` are searched: mostly itself."""
-    name = data.partition(":")[0]
+    name = data if is_npz(data) else data.partition(":")[0]
     return WORLDS.get(name, name)
 
 
@@ -106,7 +107,7 @@ def final_plan(
 
 def records_path(data: str, part: str = "", folder: Path = RESULTS) -> Path:
     """Where records are kept; ``part`` is ``"search"`` for those of the search."""
-    return folder / "-".join(filter(None, (part, f"{Path(data).stem}.jsonl")))
+    return folder.expanduser() / "-".join(filter(None, (part, f"{Path(data).stem}.jsonl")))
 
 
 def make(
@@ -129,6 +130,7 @@ def make(
         folder: Where records are kept.
         progress: Show progress bars.
     """
+    data, _ = folds.identify(data)
     methods = list(methods or methods_of(data))
     source = searched_on(data)
     search = search_plan(source, methods, budget)
@@ -144,11 +146,17 @@ def committed(data: str, folder: Path = RESULTS) -> list[dict]:
         FileNotFoundError: If there are none.
         ValueError: If they are of several searches, so that hyperparameters would be mixed.
     """
+    data, content = folds.identify(data)
     path = records_path(data, folder=folder)
-    records = [record for record in read_records(path) if record["data"] == data]
+    there = read_records(path)
+    if content:
+        records = [r | {"data": data} for r in there if r.get("content") == content]
+    else:
+        records = [r for r in there if r["data"] == data]
     if not records:
+        of = f" of what {data} holds now" if there and content else ""
         raise FileNotFoundError(
-            f"{path}: no records. Make them: python -m piumar_lib.evidence --data {data}"
+            f"{path}: no records{of}. Make them: python -m piumar_lib.evidence --data {data}"
         )
     trained = Counter((r["method"], r["fold"], r["seed"]) for r in records)
     if mixed := sorted({method for (method, *_), times in trained.items() if times > 1}):

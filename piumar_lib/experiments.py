@@ -25,6 +25,7 @@ import torch
 from tqdm import tqdm
 
 from piumar_lib import folds, metrics
+from piumar_lib.data.own import is_npz
 from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
@@ -44,6 +45,8 @@ class Experiment:
         knobs: All hyperparameters, as sorted pairs of name and value: a record stays what it is if a
             default changes.
         search: Whether the fold is one for choosing hyperparameters.
+        content: What a reader's own file is known by, see `piumar_lib.folds.identify`; its path does
+            not tell it from what it was before a correction.
     """
 
     data: str
@@ -52,6 +55,7 @@ class Experiment:
     seed: int
     knobs: tuple[tuple[str, Any], ...]
     search: bool = False
+    content: str = ""
 
     def key(self) -> dict[str, Any]:
         """The key as a record has it."""
@@ -62,7 +66,7 @@ class Experiment:
             "seed": self.seed,
             "knobs": dict(self.knobs),
             "search": self.search,
-        }
+        } | ({"content": self.content} if self.content else {})
 
 
 def experiment(
@@ -77,8 +81,11 @@ def experiment(
 
     Raises:
         ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
+        FileNotFoundError: If the data are a file that is not there.
     """
-    return Experiment(data, method, fold, seed, tuple(sorted(resolve(method, knobs).items())), search)
+    name, content = folds.identify(data)
+    knobs = resolve(method, knobs)
+    return Experiment(name, method, fold, seed, tuple(sorted(knobs.items())), search, content)
 
 
 def run(e: Experiment) -> dict:
@@ -88,10 +95,13 @@ def run(e: Experiment) -> dict:
     diverges is a result too: its record says so in ``failed`` and counts no clip as correct.
 
     Raises:
-        ValueError: If data, fold, method or a hyperparameter cannot be right.
+        ValueError: If data, fold, method or a hyperparameter cannot be right, or a reader's file is
+            not any more what it was when the experiment was planned.
     """
     start = time.perf_counter()
     fold = (folds.load_search_fold if e.search else folds.load_fold)(e.data, e.fold)
+    if folds.identify(e.data)[1] != e.content:
+        raise ValueError(f"{e.data}: has changed meanwhile. Start the same command again.")
     knobs = resolve(e.method, dict(e.knobs))
     model = build(e.method, fold.train.x.shape[-1], fold.train.classes, knobs, e.seed)
     chosen = settings(e.method, knobs, fold.augmentation, e.seed)
@@ -144,14 +154,16 @@ def run_all(
                 done[_key(record)] = record
                 bar.set_description(f"{record['data']}, {record['method']}")
                 bar.update()
-    return [done[_key(e.key())] for e in experiments]
+    # A reader's file may have been trained on under another path.
+    return [done[_key(e.key())] | {"data": e.data} for e in experiments]
 
 
 def read_records(path: Path) -> list[dict]:
     """Read a JSON-lines file; an unfinished last line, left by a killed run, is passed over.
 
     Raises:
-        ValueError: If another line is damaged; the message names file and line.
+        ValueError: If another line is damaged, or a record of a reader's file does not say which
+            content it was made from; the message names file and line.
     """
     if not path.is_file():
         return []
@@ -166,6 +178,11 @@ def read_records(path: Path) -> list[dict]:
             if number == len(lines):
                 break
             raise ValueError(f"{path}, line {number}: not a record. Remove this line.") from error
+        if is_npz(records[-1].get("data", "")) and "content" not in records[-1]:
+            raise ValueError(
+                f"{path}, line {number}: does not say what the content of {records[-1]['data']} was, "
+                "which may have changed since. Remove this file; the same command trains again."
+            )
     return records
 
 
@@ -189,8 +206,9 @@ def provenance() -> dict:
 
 
 def _key(record: dict) -> str:
-    names = ("data", "method", "fold", "seed", "knobs", "search")
-    return json.dumps([record[name] for name in names], sort_keys=True)
+    names = ("method", "fold", "seed", "knobs", "search")
+    data = record.get("content") or record["data"]
+    return json.dumps([data, *(record[name] for name in names)], sort_keys=True)
 
 
 def _append(path: Path, record: dict) -> None:

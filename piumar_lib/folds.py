@@ -14,6 +14,7 @@ import numpy as np
 
 from piumar_lib.data import Sequences, load_npz, spar, synthetic
 from piumar_lib.data.actions import all_actions
+from piumar_lib.data.own import content_of, find_npz, is_npz
 
 SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
 # Each synthetic fold is a population of its own: nobody of it occurs in another fold.
@@ -36,6 +37,19 @@ class Fold(NamedTuple):
     augmentation: str
 
 
+def identify(data: str) -> tuple[str, str]:
+    """What records call a data set, and what its content is known by.
+
+    Returns:
+        The course's own name and ""; or, for a reader's file, its absolute path and a digest of its
+        content: the same file under another path is the same data, a corrected one is not.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    return (str(find_npz(data)), content_of(data)) if is_npz(data) else (data, "")
+
+
 def folds(data: str) -> range:
     """The folds that a data set's evidence is made of: SPAR leaves each of its ten people out once;
     a reader's own data is cut into five folds of people; synthetic data has its final populations.
@@ -46,7 +60,6 @@ def folds(data: str) -> range:
     return range(min(10 if name in SPAR else 5, len(_load(name).people)))
 
 
-@lru_cache(maxsize=4)
 def load_fold(data: str, fold: int) -> Fold:
     """Load a fold.
 
@@ -60,6 +73,12 @@ def load_fold(data: str, fold: int) -> Fold:
     Raises:
         ValueError: If the data set is unknown, the fold is out of range, or there are too few people.
     """
+    return _load_fold(*identify(data), fold)
+
+
+@lru_cache(maxsize=4)
+def _load_fold(data: str, content: str, fold: int) -> Fold:
+    """Kept, as several methods share a fold; ``content`` keeps a corrected file apart."""
     name, options = _parse(data)
     if name in SYNTHETIC:
         return _synthetic_fold(name, fold, **options)
@@ -78,7 +97,6 @@ def search_folds(data: str) -> range:
     return range(len(_pairs(name)))
 
 
-@lru_cache(maxsize=4)
 def load_search_fold(data: str, fold: int) -> Fold:
     """Load a fold for choosing hyperparameters.
 
@@ -88,6 +106,11 @@ def load_search_fold(data: str, fold: int) -> Fold:
     Raises:
         ValueError: If the data set is unknown, or has no such search fold.
     """
+    return _load_search_fold(*identify(data), fold)
+
+
+@lru_cache(maxsize=4)
+def _load_search_fold(data: str, content: str, fold: int) -> Fold:
     name, _ = _parse(data)
     if fold not in search_folds(data):
         raise ValueError(f"fold: {fold} is no search fold of {data}. Choose from {search_folds(data)}.")
@@ -162,7 +185,7 @@ def _pairs(name: str) -> list[tuple[int, int]]:
 
 def _parse(data: str) -> tuple[str, dict[str, float]]:
     """Split ``"synthetic:people=20,shift=1.5"`` into a name and its options."""
-    if data.endswith(".npz"):
+    if is_npz(data):
         return data, {}
     name, _, tail = data.partition(":")
     known = {"people": int, "clips": int, "shift": float}
@@ -183,8 +206,12 @@ def _parse(data: str) -> tuple[str, dict[str, float]]:
     return name, options
 
 
-@cache
 def _load(name: str) -> Sequences:
+    return _load_content(*identify(name))
+
+
+@cache
+def _load_content(name: str, content: str) -> Sequences:
     if name == "spar-repetitions":
         # 32 frames hold a repetition: 64 were no better and cost twice the time.
         return spar.repetitions(spar.load_recordings(), time=32)

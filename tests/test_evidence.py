@@ -8,12 +8,13 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from piumar_lib import evidence, folds, metrics, studies
+from piumar_lib import evidence, experiments, folds, metrics, studies
 from piumar_lib.evidence import (
     BUDGET,
     TELLING,
@@ -259,6 +260,89 @@ def test_records_of_two_searches_are_not_mixed(own, computed, tmp_path):
         file.write(json.dumps(other) + "\n")
     with pytest.raises(ValueError, match="own.jsonl: TFAM with several .* Remove"):
         committed(own, tmp_path)
+
+
+# A reader's own file, corrected, moved, renamed
+
+
+def correct(path):
+    """Give a reader's file other labels, as a correction would."""
+    arrays = dict(np.load(path))
+    np.savez(path, **arrays | {"y": 1 - arrays["y"]})
+
+
+def test_a_corrected_file_is_searched_and_trained_on_again(own, computed, tmp_path):
+    def run():
+        computed.clear()
+        make(own, ["ERM"], seeds=1, budget=2, folder=tmp_path / "out", progress=False)
+        return [e.search for e in computed]
+
+    everything = [True] * 8 + [False] * 5
+    assert run() == everything and run() == []
+    correct(own)
+    assert run() == everything and run() == []
+    there = committed(own, tmp_path / "out")
+    assert len(there) == 5 and len(read_records(tmp_path / "out" / "own.jsonl")) == 10
+
+
+def test_a_corrected_files_old_table_is_not_shown(own, computed, tmp_path):
+    make(own, ["ERM", "TFAM"], seeds=1, budget=0, folder=tmp_path, progress=False)
+    correct(own)
+    with pytest.raises(FileNotFoundError, match=r"own.jsonl: no records of what .*own.npz holds now"):
+        run_main("--data", own, "--table", "--out", tmp_path)
+    make(own, ["ERM"], seeds=1, budget=0, folder=tmp_path, progress=False)
+    assert {r["method"] for r in committed(own, tmp_path)} == {"ERM"}
+
+
+def test_files_of_one_name_are_told_apart(own, computed, tmp_path):
+    twin = tmp_path / "elsewhere" / "own.npz"
+    twin.parent.mkdir()
+    twin.write_bytes(Path(own).read_bytes())
+    correct(twin)
+    for path in (own, str(twin)):
+        make(path, ["ERM"], seeds=1, budget=0, folder=tmp_path, progress=False)
+        assert {r["data"] for r in committed(path, tmp_path)} == {path}
+    assert len(computed) == len(read_records(tmp_path / "own.jsonl")) == 10
+
+
+@pytest.mark.parametrize("spelling", ["own.npz", "./own.npz", "../own.npz", "~/own.npz", "moved"])
+def test_a_file_is_the_same_under_any_path(own, computed, tmp_path, monkeypatch, spelling):
+    made = make(own, ["ERM"], seeds=1, budget=2, folder=tmp_path / "out", progress=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "below").mkdir()
+    monkeypatch.chdir(tmp_path / "below" if spelling.startswith("..") else tmp_path)
+    if spelling == "moved":
+        spelling = str(Path(own).rename(tmp_path / "below" / "own.npz"))
+    computed.clear()
+    again = make(spelling, ["ERM"], seeds=1, budget=2, folder=tmp_path / "out", progress=False)
+    where = str(Path(spelling).expanduser().resolve())
+    assert computed == [] and again == [r | {"data": where} for r in made]
+    assert committed(spelling, tmp_path / "out") == again
+    assert summarise(again)[0].summary.people == 5  # the stand-in's records have a person a fold
+
+
+def test_a_file_that_changes_while_it_is_trained_on_is_noticed(own):
+    e = experiment(own, "ERM", 0, 0, {"epochs": 1})
+    folds.load_fold(own, 0)
+    correct(own)
+    with pytest.raises(ValueError, match=r"own.npz: has changed meanwhile. Start the same command"):
+        experiments.run(e)
+
+
+@pytest.mark.parametrize("name", ["own.jsonl", "search-own.jsonl"])
+def test_records_that_do_not_say_what_the_file_held_are_refused(own, computed, tmp_path, name):
+    make(own, ["ERM"], seeds=1, budget=2, folder=tmp_path, progress=False)
+    old = [{k: v for k, v in r.items() if k != "content"} for r in read_records(tmp_path / name)]
+    (tmp_path / name).write_text("\n".join(map(json.dumps, old)))
+    with pytest.raises(ValueError, match=rf"/{name}, line 1: does not say .*own.npz.* Remove this file"):
+        make(own, ["ERM"], seeds=1, budget=2, folder=tmp_path, progress=False)
+
+
+def test_an_ending_in_capitals_is_that_of_a_file_too(own, computed, tmp_path):
+    shouted = str(Path(own).rename(tmp_path / "a:OWN.NPZ"))
+    assert evidence.searched_on(shouted) == shouted
+    make(shouted, ["ERM"], seeds=1, budget=1, folder=tmp_path, progress=False)
+    assert len(computed) == 9 and len(committed(shouted, tmp_path)) == 5
 
 
 # Tables

@@ -225,7 +225,8 @@ def key_of(record: dict) -> Experiment:
 
     knobs = tuple(sorted(record["knobs"].items()))
     names = ("data", "method", "fold", "seed")
-    return Experiment(*(record[name] for name in names), knobs, record["search"])
+    content = record.get("content", "")
+    return Experiment(*(record[name] for name in names), knobs, record["search"], content)
 
 
 def scores_of(

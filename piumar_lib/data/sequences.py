@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
 from dataclasses import dataclass, replace
 from numbers import Real
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -95,79 +92,6 @@ class Sequences:
         x = (1 - weight) * self.x[rows, left] + weight * self.x[rows, right]
         rate = self.rate * time / float(np.mean(self.lengths))
         return replace(self, x=x, lengths=np.full(len(self), time), rate=rate)
-
-
-def load_npz(path: str | Path) -> Sequences:
-    """Load a reader's own sequences from one ``.npz`` file.
-
-    The file holds ``X (n, time, channels)``, ``y (n,)``, ``person (n,)`` and, if clips differ in
-    length, ``lengths (n,)``; optionally ``class_names (classes,)`` and ``rate`` in Hz. ``person``
-    may be text. Nothing in the file is ever unpickled.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If an array is missing, or its contents cannot be right.
-    """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such file. Give the path of an .npz with X, y, person.")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path}: cannot be read as a plain .npz ({error}). "
-            "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
-        ) from error
-    missing = [key for key in ("X", "y", "person") if key not in arrays]
-    if missing:
-        raise ValueError(
-            f"{path}: has no array {', '.join(missing)} (found {sorted(arrays)}). "
-            "Save X (n, time, channels), y (n,) and person (n,)."
-        )
-    person = arrays["person"]
-    if person.dtype.kind in "US":
-        person = np.unique(person, return_inverse=True)[1]
-    names, rate = arrays.get("class_names"), arrays.get("rate", np.array(1.0))
-    if names is not None and names.ndim != 1:
-        raise ValueError(f"class_names: shape {names.shape} is not (classes,). Save a list of names.")
-    if rate.size != 1:
-        raise ValueError(f"rate: shape {rate.shape} is not one number. Save one frame rate in Hz.")
-    return Sequences(
-        x=arrays["X"],
-        y=arrays["y"],
-        person=person,
-        lengths=arrays.get("lengths"),
-        class_names=None if names is None else tuple(names.tolist()),
-        rate=rate.item(),
-        name=path.stem,
-    )
-
-
-def save_npz(path: str | Path, data: Sequences, force: bool = False) -> None:
-    """Write ``data`` in the format of `load_npz`; a broken run leaves no half-written file.
-
-    Raises:
-        FileExistsError: If the file exists and ``force`` is off.
-        ValueError: If the path does not end in ``.npz``, or its folder does not exist.
-    """
-    path = Path(path).expanduser()
-    if path.suffix != ".npz" or not path.parent.is_dir():
-        raise ValueError(f"path: {path} is not an .npz in a folder that exists. Choose another one.")
-    if path.exists() and not force:
-        raise FileExistsError(f"{path}: exists already. Choose another name, or force overwriting.")
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
-        np.savez(
-            file,
-            X=data.x,
-            y=data.y,
-            person=data.person,
-            lengths=data.lengths,
-            class_names=np.array(data.class_names),
-            rate=data.rate,
-        )
-    part.replace(path)
 
 
 def describe(data: Sequences, few: int = 5) -> str:
