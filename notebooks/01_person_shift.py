@@ -37,8 +37,10 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+yours = require(load_npz(data), people=2) if data else None
 folds, steps, draws = run.pick(quick=2, full=5), run.pick(quick=150, full=250), run.pick(quick=1, full=4)
 clips_each, factor_steps = run.pick(quick=20, full=30), run.pick(quick=220, full=300)
 
@@ -102,13 +104,13 @@ model = learn(training, steps=run.pick(quick=400, full=600))
 # %%
 from sklearn.model_selection import GroupKFold
 
-from piumar_lib.data import load_npz, spar
+from piumar_lib.data import spar
 
 if data:
-    real, late = load_npz(data), []
+    real, late = yours, []
     for pair in set(zip(real.person, real.y, strict=True)):
         rows = np.flatnonzero((real.person == pair[0]) & (real.y == pair[1]))
-        late += list(rows[int(np.ceil(0.7 * len(rows))):])
+        late += list(rows[max(1, int(0.7 * len(rows))):])
     late = np.isin(np.arange(len(real)), late)
     first, last = real.take(~late), real.take(late)
 else:
@@ -116,7 +118,8 @@ else:
     real = spar.windows(recordings, time=32)
     first = spar.windows(recordings, time=32, part=(0, 0.7))
     last = spar.windows(recordings, time=32, part=(0.7, 1))
-name, folds = ("your data" if data else "SPAR"), min(folds, len(real.people))
+name = "your data" if data else "SPAR"
+folds = min(folds, len(real.people), np.bincount(real.y).max())
 
 # %%
 from piumar_lib.metrics import accuracy_by_person
@@ -365,7 +368,7 @@ show(fig, alt="Accuracy of each person, from best to worst. Below one half lie "
 
 # %%
 def in_percent(s):
-    return [100 * s.mean, f"{100 * s.low:.0f} to {100 * s.high:.0f}", 100 * s.worst_quarter, s.people]
+    return [100 * s.mean, metrics.interval(s.low, s.high), 100 * s.worst_quarter, s.people]
 
 
 header = ["tested on", "mean [%]", "95 % interval", "worst quarter [%]", "people"]
@@ -499,7 +502,8 @@ from scipy.spatial.distance import cdist
 
 
 def closest(clips):
-    x = (clips.x - clips.x.mean((0, 1))) / clips.x.std((0, 1))
+    spread = clips.x.std((0, 1))
+    x = (clips.x - clips.x.mean((0, 1))) / np.where(spread > 0, spread, 1)
     spectrum = np.abs(np.fft.rfft(x, axis=1)).reshape(len(x), -1) / np.sqrt(x[0].size * x.shape[1])
     distance = cdist(spectrum, spectrum)
     np.fill_diagonal(distance, np.inf)

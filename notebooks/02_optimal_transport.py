@@ -37,8 +37,13 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+yours = require(load_npz(data), people=1, classes=1, clips=1, frames=2) if data else None
+if data and not 0 <= min(first_clip, second_clip) < max(first_clip, second_clip) < len(yours):
+    raise ValueError(f"first_clip, second_clip: {first_clip} and {second_clip} are no two different "
+                     f"clips. Choose from 0 to {len(yours) - 1}.")
 rounds, most_iterations = run.pick(quick=400, full=2000), run.pick(quick=1000, full=10_000)
 
 # %% [markdown]
@@ -737,13 +742,11 @@ show(fig, alt="Three pairs of clouds. Squared distances, Gaussian and sliced: "
 # > **Predict.** A nod passes the same pose several times. What will the second plan do?
 
 # %%
-from piumar_lib.data import load_npz
-
-if data:
-    clips = load_npz(data)
-    slow, fast = (torch.as_tensor(clips.x[k], dtype=torch.float64) for k in (first_clip, second_clip))
+if data:  # in units of its own, as motion is measured with a small constant
+    size = np.float64(yours.x.std())
+    slow, fast = (torch.as_tensor(yours.x[k] / size) for k in (first_clip, second_clip))
 pose = torch.cdist(slow, fast).square()
-pose = pose / pose.max()
+pose = pose / pose.max().clamp_min(1e-30)
 a, b = masses(slow), masses(fast)
 progress = (a.cumsum(0)[:, None] - b.cumsum(0)[None, :]).square()
 three = {

@@ -35,8 +35,10 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+yours = require(load_npz(data)) if data else None
 populations, inits = run.pick(quick=1, full=3), run.pick(quick=1, full=2)
 epochs, thin = run.pick(quick=7, full=15), run.pick(quick=3, full=1)
 
@@ -52,15 +54,16 @@ import numpy as np
 import torch
 
 from piumar_lib import spectrum
-from piumar_lib.data import load_npz, spar, synthetic
+from piumar_lib.data import spar, synthetic
+from piumar_lib.recognizer import channel_scale
 
-real = load_npz(data) if data else spar.windows(spar.load_recordings())
+real = yours if data else spar.windows(spar.load_recordings())
 
 # %%
 def standardised(clips):
     """Clips as the recogniser sees them, in double precision, with actions and people."""
     x = torch.as_tensor(clips.x, dtype=torch.float64)
-    x = (x - x.mean((0, 1))) / x.std((0, 1)).clamp_min(1e-6)
+    x = (x - x.mean((0, 1))) / channel_scale(x)
     return x, torch.as_tensor(clips.y), torch.as_tensor(clips.person)
 
 # %%
@@ -70,7 +73,7 @@ print(f"{real.name}: {tuple(x.shape)} = (clips, frames, channels), {len(real.peo
 
 # %%
 torch.manual_seed(seed)
-shown, channel = int(torch.nonzero(y == 1)[0]), 0
+shown, channel = int(torch.nonzero(y == (y.mode().values if data else 1))[0]), 0
 level = spectrum.log_amplitude(spectrum.to_spectrum(x))
 deviation = spectrum.style_deviation(level, y)
 perturbed = [spectrum.perturb(x, y, probability=1.0)[shown, :, channel] for _ in range(3)]
@@ -356,8 +359,9 @@ assert test_view is x
 # %%
 before, after = spectrum.to_spectrum(x), spectrum.to_spectrum(trained_view)
 inner = slice(1, -1)  # the two ends of the spectrum are real numbers
-turned = (after[:, inner] * before[:, inner].conj()).angle().abs().max().item()
-gain = (after.abs().log() - before.abs().log())[:, inner]
+there = before[:, inner].abs() > 1e-9 * before.abs().max()  # less is only rounding
+turned = (after[:, inner] * before[:, inner].conj())[there].angle().abs().max().item()
+gain = (after.abs().log() - before.abs().log())[:, inner][there]
 print(f"largest turn of a phase {turned:.0e} rad, largest |log gain| {gain.abs().max().item():.3f}")
 assert turned < 1e-6 and gain.abs().max() < spectrum.LOG_GAIN_LIMIT + 1e-6
 
@@ -373,11 +377,12 @@ torch.manual_seed(seed + 1)
 small = spectrum.to_spectrum(spectrum.perturb(x, y, scale=0.3, probability=1.0))
 draws = ((small.abs().log() - before.abs().log()) / (0.3 * deviation))[:, inner]
 variance = draws.var(0).flatten().numpy()
+variance = variance[np.isfinite(variance)]  # a channel of yours may stand still
 tolerance = np.sqrt(2 / (len(x) - 1))
 inside = 100 * np.mean(np.abs(variance - 1) < 2 * tolerance)
 print(f"{variance.size} variances, mean {variance.mean():.4f};",
       f"{inside:.0f} % within 2 x {tolerance:.3f}")
-assert np.abs(variance - 1).max() < 5 * tolerance
+assert data or np.abs(variance - 1).max() < 5 * tolerance  # you may have few clips
 
 # %%
 fig, ax = plt.subplots(figsize=(7, 2.5))
@@ -458,7 +463,7 @@ def togetherness(eps):
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.6), sharey=True)
 for ax, (name, eps) in zip(axes, noises.items(), strict=True):
     for k, style in enumerate(("-", "--", ":")):
-        ax.plot(hertz, eps[10 * k, :, 0], style, lw=1.2)
+        ax.plot(hertz, eps[10 * k % len(eps), :, 0], style, lw=1.2)
     ax.set_title(f"{name}\ncorrelation {togetherness(eps):z.2f}", fontsize=10)
     ax.set_xlabel("frequency [Hz]")
 axes[0].set_ylabel("$\\epsilon$")
@@ -558,9 +563,9 @@ def judge(known, new, scale):
     return {p: np.mean([r[p] for r in results]) for p in results[0]}
 
 # %%
-used = real.take(np.arange(len(real)) % thin == 0)
+used = real.thinned(thin) if data else real.take(np.arange(len(real)) % thin == 0)
 scores = {"real": {s: {} for s in SCALES}, "synthetic": {s: {} for s in SCALES}}
-for fold in range(5):
+for fold in range(min(5, len(used.people))):
     out = np.isin(used.person, used.people[fold::5])
     for s in SCALES:
         scores["real"][s] |= judge(used.take(~out), used.take(out), s)
@@ -585,7 +590,8 @@ for name in scores:
     for s in SCALES:
         a = metrics.summarise(array(name, s))
         method = f"{name}, " + (f"scale {s:g}" if s else "ERM")
-        rows.append([method, a.mean, f"{a.low:.1f} to {a.high:.1f}", a.worst_quarter, a.people])
+        interval = metrics.interval(a.low, a.high, metrics.one_digit)
+        rows.append([method, a.mean, interval, a.worst_quarter, a.people])
 header = ["accuracy on unseen people [%]", "mean", "95 % over people", "worst quarter", "people"]
 show_table(header, rows)
 
@@ -754,7 +760,7 @@ print(f"- Where clips differ: within class by {seen[name][2].mean():.2f} in log-
 for name in scores:
     c = contrasts[f"{name}: scale 1 minus ERM"]
     print(f"- Unseen people, {name}: scale 1 minus ERM {c.difference:+.1f} points "
-          f"[{c.low:.1f}, {c.high:.1f}].")
+          f"{metrics.interval(c.low, c.high, metrics.one_digit)}.")
 
 # %% [markdown]
 # ## Paper ledger

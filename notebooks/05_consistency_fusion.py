@@ -35,8 +35,11 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+if data:
+    require(load_npz(data), people=2)
 data_set = data or "spar-repetitions"
 epochs = run.pick(quick=5, full=20)
 
@@ -51,6 +54,7 @@ epochs = run.pick(quick=5, full=20)
 import torch
 
 from piumar_lib.folds import load_fold
+from piumar_lib.recognizer import channel_scale
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 
 train, unseen, kind = load_fold(data_set, fold=0)
@@ -60,7 +64,7 @@ print(f"{len(unseen)} clips of person(s) {unseen.people.tolist()} to be judged o
 # %%
 torch.manual_seed(seed)
 x = torch.as_tensor(train.x)
-x = (x - x.mean((0, 1))) / x.std((0, 1))
+x = (x - x.mean((0, 1))) / channel_scale(x)
 y = torch.as_tensor(train.y)
 batch = torch.randperm(len(x))[:64]
 channels = x.shape[-1]
@@ -74,7 +78,7 @@ fig, axes = plt.subplots(1, 3, sharey=True, figsize=(7, 2.8))
 name = f"clip: {train.class_names[y[batch[0]]]}"
 views = {name: x[batch], "aligned view": aligned.detach(), "perturbed view": perturbed}
 for ax, (name, view) in zip(axes, views.items(), strict=True):
-    for channel, style in zip(range(3), ("-", "--", ":"), strict=False):
+    for channel, style in zip(range(min(3, channels)), ("-", "--", ":"), strict=False):
         ax.plot(view[0, :, channel], style, label=f"channel {channel + 1}")
     ax.set_title(name, fontsize=11)
     ax.set(xlabel="frame" if name != "aligned view" else "canonical step")
@@ -420,13 +424,13 @@ for name in ("spar-repetitions", "spar-windows"):
 
 # %%
 from piumar_lib import metrics
+from piumar_lib.course.tables import p_value, points
 
 
 def against(name, method, other):
     first, second = (evidence.scores_by_person(records[name], m) for m in (method, other))
     c = metrics.compare(list(first.values()), list(second.values()))
-    interval = f"[{100 * c.low:+.1f}, {100 * c.high:+.1f}]"
-    print(f"{name:17s} {method} minus {other:18s} {100 * c.difference:+.1f} {interval}, p = {c.p:.3f}")
+    print(f"{name:17s} {method} minus {other:18s} {points(c)}, p = {c.p:.3f}")
 
 
 for name in records:
@@ -532,8 +536,6 @@ print(f"- Where the views are at a right angle, a gate with w = 4 and beta = -2 
       "of what one view alone has seen; the plain mean would keep 0.50.")
 
 # %%
-from piumar_lib.course.tables import p_value, points
-
 gain = {name: points(row.gain) for name, row in synthetic.items()}
 whole = p_value(synthetic["TFAM"].gain, synthetic["TFAM"].p_holm)
 print(f"- TFAM costs one line and three parameters, at the input or deeper. On synthetic unseen people "

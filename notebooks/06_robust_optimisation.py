@@ -37,8 +37,10 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+yours = require(load_npz(data)) if data else None
 crowd, epochs = run.pick(quick=20, full=40), run.pick(quick=15, full=20)
 draws, rounds = run.pick(quick=10_000, full=50_000), run.pick(quick=1_000, full=5_000)
 descents = run.pick(quick=400, full=2_000)
@@ -669,12 +671,11 @@ assert (near < far).all() and (near < squared_distances(ends["mean + deviation"]
 # so people compete. Groups are the true people.
 
 # %%
-from piumar_lib.data import load_npz, synthetic
+from piumar_lib.data import synthetic
 
 if data:
-    everyone = load_npz(data)
-    held = np.isin(everyone.person, everyone.people[0::5])
-    known, unseen = everyone.take(~held), everyone.take(held)
+    held = np.isin(yours.person, yours.people[0::5])
+    known, unseen = yours.take(~held), yours.take(held)
 else:
     known = synthetic.make_clips(synthetic.make_people(crowd, seed=90 + seed), 40, seed=90 + seed)
     strangers = synthetic.make_people(20, seed=1090 + seed)
@@ -685,7 +686,8 @@ who, person = np.unique(known.person, return_inverse=True)
 print(f"{known.name}: {len(known)} clips of {len(who)} people; unseen: {len(unseen.people)} people")
 
 # %%
-moves = np.log(known.x.std(1) + 1e-3)
+unit = known.x.std() if data else 1  # the constant is small beside the movements of our skeletons
+moves = np.log(known.x.std(1) / unit + 1e-3)
 u, _, _ = np.linalg.svd((moves - moves.mean(0)) / moves.std(0).clip(1e-6), full_matrices=False)
 six = torch.as_tensor(np.c_[u[:, :6] * len(u) ** 0.5, np.ones(len(u))], dtype=torch.float64)
 

@@ -35,8 +35,10 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+yours = require(load_npz(data), people=2) if data else None
 crowd, each, epochs = run.pick(quick=(40, 20, 12), full=(60, 40, 15))
 populations, inits, clips_each = run.pick(quick=(1, 1, 20), full=(4, 2, 40))
 thin, real_epochs = run.pick(quick=4, full=1), run.pick(quick=15, full=12)
@@ -57,7 +59,7 @@ import numpy as np
 import torch
 
 from piumar_lib import girl
-from piumar_lib.data import load_npz, spar, synthetic
+from piumar_lib.data import spar, synthetic
 
 few = synthetic.make_clips(synthetic.make_people(5, seed=70 + seed), 40, seed=70 + seed)
 style, y = torch.as_tensor(few.x).std(1), torch.as_tensor(few.y)
@@ -193,8 +195,8 @@ from piumar_lib.training import Settings, fit, predict
 
 people = synthetic.make_people(crowd, seed=70 + seed)
 CROWDS = {"synthetic": synthetic.make_clips(people, each, seed=70 + seed)}
-real = load_npz(data) if data else spar.repetitions(spar.load_recordings(), time=32)
-CROWDS["real"] = real.take(np.arange(len(real)) % thin == 0)
+real = yours if data else spar.repetitions(spar.load_recordings(), time=32)
+CROWDS["real"] = real.thinned(thin) if data else real.take(np.arange(len(real)) % thin == 0)
 
 # %%
 def train(clips, epochs, objective=None, init=0):
@@ -939,13 +941,13 @@ METHODS = {
 # new clips of theirs. (With a path in `data`, your people take their place, a fifth of them unseen.)
 
 # %%
-from piumar_lib.folds import load_fold
+from piumar_lib.folds import folds, load_fold
 
 
 def world(number):
     """Training clips, new clips of the same people, clips of unseen people."""
     if data:
-        fold = load_fold(data, number % 5)
+        fold = load_fold(data, number % len(folds(data)))
         new = np.arange(len(fold.train)) % 5 == 0
         return fold.train.take(~new), fold.train.take(new), fold.unseen
     at = 80 + 10 * seed + number
@@ -1100,7 +1102,7 @@ strangers_of = {name: 100 * np.array(list(scores.values())) for name, scores in 
 rows = []
 for name in METHODS:
     s = metrics.summarise(strangers_of[name])
-    interval = f"{s.low:.1f} to {s.high:.1f}"
+    interval = metrics.interval(s.low, s.high, metrics.one_digit)
     rows.append([name, 100 * np.mean(known[name]), s.mean, interval, s.worst_quarter])
 header = ["accuracy [%]", "known people, new clips", "unseen people", "95 % interval", "worst quarter"]
 show_table(header, rows)
@@ -1281,7 +1283,8 @@ print("- GIRL by hand and by library agree in value and gradient. If groups coun
       f"after a fair start all do, and {batched['style']:.0f} % in batches of 64.")
 for a, b in PLANNED[:4] + PLANNED[6:]:
     c = contrasts[f"{a} minus {b}"]
-    print(f"- Unseen people, {a} minus {b}: {c.difference:+.1f} points [{c.low:.1f}, {c.high:.1f}], "
+    print(f"- Unseen people, {a} minus {b}: {c.difference:+.1f} points "
+          f"{metrics.interval(c.low, c.high, metrics.one_digit)}, "
           f"{metrics.verdict(c, corrected[f'{a} minus {b}'])}.")
 
 # %% [markdown]

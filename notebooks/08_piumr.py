@@ -35,8 +35,11 @@ seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 
 run = start(profile)
+if data:
+    require(load_npz(data), people=2)
 populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
 clips_each, fresh_each, copies = run.pick(quick=(20, 60, 200), full=(40, 100, 400))
 epochs, thin = run.pick(quick=15, full=20), run.pick(quick=4, full=2)
@@ -445,7 +448,7 @@ show(fig, alt="Accuracy on new clips of known people and on unseen people: " + "
 rows = []
 for name in NAMES:
     s, gap = summary[name]["unseen"], summary[name]["known"].mean - summary[name]["unseen"].mean
-    interval = f"{100 * s.low:.1f} to {100 * s.high:.1f}"
+    interval = metrics.interval(s.low, s.high)
     rows.append([name, 100 * s.mean, interval, 100 * s.worst_quarter, 100 * s.worst, 100 * gap])
 show_table(["unseen people [%]", "mean", "95 % over people", "worst quarter", "worst person",
             "known minus unseen"], rows)
@@ -498,7 +501,7 @@ mistakes = {}  # of PIUmr: person to pairs of classes (true, said)
 left_out = {name: {} for name in RIVALS}
 for fold in list(folds.folds(real))[:: run.pick(quick=5, full=1)]:
     known, person, sort = folds.load_fold(real, fold)
-    known = known.take(np.arange(len(known)) % thin == 0)
+    known = known.thinned(thin) if data else known.take(np.arange(len(known)) % thin == 0)
     for name in RIVALS:
         model, _ = learn(name, known, sort, epochs)
         left_out[name] |= by_person(model, person)

@@ -76,7 +76,9 @@ seed = 0
 import os
 
 from piumar_lib.course import show, show_table, start
+from piumar_lib.data import load_npz, require
 from piumar_lib.data.own import is_npz
+from piumar_lib.folds import NEEDED
 
 run = start(profile)
 REAL = ("spar-repetitions", "spar-windows")
@@ -84,6 +86,8 @@ NAMES = (*REAL, "synthetic", "synthetic-52", "synthetic-comotion")
 SHORT = dict(zip(NAMES, ("repetitions", "windows", "synthetic", "52 actions", "co-motion"), strict=True))
 ABLATED = ("spar-repetitions", "synthetic")  # the data sets that have a search, and ablations
 own = data if is_npz(data) else ""
+if own:
+    require(load_npz(own), **NEEDED)
 if data and not own and not rerun:
     raise ValueError(f"data: {data!r} is no .npz. To train one of its rows again, name it with rerun.")
 
@@ -578,7 +582,7 @@ if rerun:
         scores = [*evidence.scores_by_person(found_records, rerun).values()]
         s = metrics.summarise(scores)
         lines.append([side, len(found_records), s.people, 100 * s.mean, 100 * s.worst_quarter])
-    print(f"{rerun} on {chosen}; records: {path}")
+    print(f"{rerun} on {chosen}; records: {path}", evidence.failures(new))
     show_table(["", "records", "people", "mean [%]", "worst quarter [%]"], lines)
 else:
     print("no row was asked for: set rerun to a method's name")

@@ -406,12 +406,14 @@ piumr = train(ours, progress=False, watch=live)
 live.finish(ours.out)
 
 # %%
+from piumar_lib.metrics import compare, interval
+
 rows = []
 for record in (erm, piumr):
     found, people = record["held out"]["scores"], record["held out"]["over people"]
-    interval = f"{100 * people['low']:.1f} to {100 * people['high']:.1f}"
     rows.append([record["method"], 100 * found["F1_mean"], 100 * found["action top-1"],
-                 100 * people["mean"], interval, 100 * people["worst_quarter"]])
+                 100 * people["mean"], interval(people["low"], people["high"]),
+                 100 * people["worst_quarter"]])
 show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "worst quarter"], rows)
 
 # %% [markdown]
@@ -420,7 +422,6 @@ show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "
 
 # %%
 from piumar_lib.course.tables import points
-from piumar_lib.metrics import compare
 
 # %%
 who = sorted(erm["held out"]["people"])
@@ -771,9 +772,8 @@ show(fig, alt=f"Left: on unseen people ERM and PIUmr rise together to {ends[0]:.
 rows = []
 for r in large:
     found, over = r["held out"]["scores"], r["held out"]["over people"]
-    interval = f"{100 * over['low']:.1f} to {100 * over['high']:.1f}"
     rows.append([r["method"], 100 * found["F1_mean"], 100 * found["action top-1"], 100 * over["mean"],
-                 interval, 100 * over["worst_quarter"]])
+                 interval(over["low"], over["high"]), 100 * over["worst_quarter"]])
 show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "worst quarter"], rows)
 
 # %%

@@ -193,12 +193,14 @@ class Row:
 
     Attributes:
         method: Its name.
-        summary: Mean, interval, worst quarter and worst person over people.
+        summary: Mean, interval, worst quarter and worst person over people; nan if every training
+            failed. A single one that failed counts as no clip recognised.
         gain: Paired difference to ERM over the same people; None for ERM itself.
         p_holm: Its p value, corrected for all methods of the table.
         against_best: Paired difference to the best baseline; None for that one.
         p_holm_best: Its p value, corrected for all methods of the table.
         seed_deviation: Standard deviation of the mean accuracy over seeds (nan for one seed).
+        failed: How many trainings failed, and why the first did; "" if none.
     """
 
     method: str
@@ -208,6 +210,7 @@ class Row:
     against_best: metrics.Comparison | None
     p_holm_best: float
     seed_deviation: float
+    failed: str = ""
 
 
 def summarise(records: list[dict], baseline: str = "ERM") -> list[Row]:
@@ -224,27 +227,40 @@ def summarise(records: list[dict], baseline: str = "ERM") -> list[Row]:
     for name in names:
         if len(scores[name]) < len(everyone):
             raise ValueError(f"records: {name} was not judged on all people. Run the rest first.")
-    values = {name: np.array([scores[name][p] for p in everyone]) for name in names}
+    of = {name: [record for record in records if record["method"] == name] for name in names}
+    values = {
+        name: np.array([scores[name][p] for p in everyone])
+        for name in names
+        if not all(record.get("failed") for record in of[name])
+    }
     best = strongest_baseline({name: float(v.mean()) for name, v in values.items()})
     gains, p_gains = _compare_all(values, baseline)
     others, p_others = _compare_all(values, best)
+    nothing = np.full(len(everyone), np.nan)
     return [
         Row(
             name,
-            metrics.summarise(values[name]),
+            metrics.summarise(values.get(name, nothing)),
             gains.get(name),
             p_gains.get(name, float("nan")),
             others.get(name),
             p_others.get(name, float("nan")),
-            seed_deviation([r for r in records if r["method"] == name]),
+            seed_deviation(of[name]) if name in values else float("nan"),
+            failures(of[name]),
         )
         for name in names
     ]
 
 
+def failures(records: list[dict]) -> str:
+    """How many trainings failed, and why the first did; "" if none."""
+    reasons = [record["failed"] for record in records if record.get("failed")]
+    return f"{len(reasons)} of {len(records)} trainings failed: {reasons[0]}" if reasons else ""
+
+
 def strongest_baseline(means: dict[str, float]) -> str:
     """The baseline with the highest mean; "" if there is none."""
-    found = [name for name in means if METHODS[name].kind == "baseline"]
+    found = [n for n in means if METHODS[n].kind == "baseline" and not np.isnan(means[n])]
     return max(found, key=means.get) if found else ""
 
 
@@ -335,9 +351,13 @@ def print_table(records: list[dict], write: Callable[[str], None] = print) -> No
     """Print a data set's table, one method a line, in percent."""
     for row in summarise(records):
         s, g = row.summary, row.gain
+        if np.isnan(s.mean):
+            write(f"{row.method:26s} {row.failed}")
+            continue
         gain = f" gain {100 * g.difference:+5.1f}, p {row.p_holm:.3f}" if g else ""
+        gain += f"; {row.failed}" if row.failed else ""
         write(
-            f"{row.method:26s} {100 * s.mean:5.1f} [{100 * s.low:.1f}, {100 * s.high:.1f}] "
+            f"{row.method:26s} {100 * s.mean:5.1f} {metrics.interval(s.low, s.high)} "
             f"worst quarter {100 * s.worst_quarter:5.1f}, worst {100 * s.worst:5.1f}{gain}"
         )
 

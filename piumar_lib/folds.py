@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from piumar_lib.data import Sequences, load_npz, spar, synthetic
+from piumar_lib.data import Sequences, load_npz, require, spar, synthetic
 from piumar_lib.data.actions import all_actions
 from piumar_lib.data.own import content_of, find_npz, is_npz
 
@@ -27,6 +27,7 @@ DEVELOPMENT = range(5)  # looked at while developing; hyperparameters are search
 SPARE = range(5, 10)  # looked at by chapters 05-08 and by the sensitivity analysis
 FINAL = range(10, 15)  # only ever looked at to make the evidence
 GROUPS = 4
+NEEDED = {"people": 2, "classes": 2, "clips": 1, "frames": 2}  # of a reader's own file
 
 
 class Fold(NamedTuple):
@@ -83,7 +84,6 @@ def _load_fold(data: str, content: str, fold: int) -> Fold:
     if name in SYNTHETIC:
         return _synthetic_fold(name, fold, **options)
     everyone = _load(name)
-    _require_people(name, everyone)
     if fold not in folds(name):
         raise ValueError(f"fold: {fold} is out of range for {name}. Choose from {folds(name)}.")
     return _split(name, everyone, everyone.people[fold :: len(folds(name))])
@@ -219,9 +219,4 @@ def _load_content(name: str, content: str) -> Sequences:
         return spar.repetitions(spar.load_recordings(), fit="hold")
     if name == "spar-windows":
         return spar.windows(spar.load_recordings())
-    return load_npz(name)
-
-
-def _require_people(name: str, everyone: Sequences) -> None:
-    if len(everyone.people) < 2:
-        raise ValueError(f"data: {name} has one person. An unseen one needs at least 2.")
+    return require(load_npz(name), **NEEDED, name=name)

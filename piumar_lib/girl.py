@@ -111,7 +111,9 @@ def cluster(
     total = style.new_zeros(classes, style.shape[1]).index_add(0, y, style)
     residual = style - (total / y.bincount(minlength=classes).clamp_min(1)[:, None])[y]
     # Every feature counts alike; one that never varies stays zero.
-    residual = residual / residual.std(0, unbiased=False).clamp_min(1e-9)
+    spread = residual.std(0, unbiased=False)
+    least = max(1e-9 * spread.max().item(), torch.finfo(spread.dtype).tiny)
+    residual = residual / spread.clamp_min(least)
     if not per_class:
         return _k_means(residual, groups, softness, seed)
     membership = residual.new_zeros(len(y), classes * groups, dtype=torch.float32)

@@ -6,6 +6,7 @@ The unit of statistics is the person: clips and seeds of one person are not inde
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,7 +54,7 @@ def worst_quarter(scores: np.ndarray) -> float:
 
 @dataclass(frozen=True)
 class Summary:
-    """Accuracy over people, in [0, 1], with a bootstrap interval of the mean."""
+    """Accuracy over people, in [0, 1], with a bootstrap interval of the mean (nan for one person)."""
 
     mean: float
     low: float
@@ -73,7 +74,7 @@ def summarise(scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed
         seed: Of the bootstrap.
     """
     scores = np.asarray(scores, float)
-    low, high = bootstrap_interval(scores, level, draws, seed)
+    low, high = _interval_over_people(scores, level, draws, seed)
     return Summary(
         float(scores.mean()), low, high, worst_quarter(scores), float(scores.min()), len(scores)
     )
@@ -104,9 +105,38 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
+def _interval_over_people(scores: np.ndarray, *args: float, **options: float) -> tuple[float, float]:
+    """One person cannot say how much people differ, so there is no interval: both ends are nan."""
+    if len(scores) == 1:
+        return math.nan, math.nan
+    return bootstrap_interval(scores, *args, **options)
+
+
+def percent(share: float) -> str:
+    """A share in percent, with one digit."""
+    return f"{100 * share:.1f}"
+
+
+def one_digit(points: float) -> str:
+    """What is in percent or points already, with one digit."""
+    return f"{points:.1f}"
+
+
+def interval(low: float | None, high: float | None, write: Callable[[float], str] = percent) -> str:
+    """An interval as text, ``[40.1, 50.2]``, or why there is none.
+
+    Args:
+        low, high: Its ends; nan, or None as in JSON, if there is none.
+        write: From an end to text: `percent` if the ends are shares.
+    """
+    if low is None or math.isnan(low):
+        return "(one person: no interval)"
+    return f"[{write(low)}, {write(high)}]"
+
+
 @dataclass(frozen=True)
 class Comparison:
-    """A paired difference over people: mean, bootstrap interval, Wilcoxon's p."""
+    """A paired difference over people: mean, bootstrap interval (nan for one person), Wilcoxon's p."""
 
     difference: float
     low: float
@@ -117,7 +147,8 @@ class Comparison:
 def compare(scores: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Comparison:
     """Compare two methods on the same people: ``scores - baseline``, both ``(people,)``.
 
-    The p value is Wilcoxon's signed-rank test's, two-sided; 1 if no person's score differs.
+    The p value is Wilcoxon's signed-rank test's, two-sided; 1 if no person's score differs, or there is
+    only one person.
 
     Raises:
         ValueError: If the two do not score equally many people.
@@ -130,14 +161,15 @@ def compare(scores: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Comparis
             f"scores, baseline: shapes {scores.shape} and {baseline.shape}. Score the same people."
         )
     difference = scores - baseline
-    low, high = bootstrap_interval(difference, seed=seed)
+    low, high = _interval_over_people(difference, seed=seed)
     p = 1.0 if np.allclose(difference, 0) else float(stats.wilcoxon(difference).pvalue)
     return Comparison(float(difference.mean()), low, high, p)
 
 
 def verdict(comparison: Comparison, p: float) -> str:
     """Say what a comparison with (corrected) p value ``p`` establishes, at the 5 % level."""
-    if p > 0.05 or comparison.low <= 0 <= comparison.high:
+    clear = comparison.low > 0 or comparison.high < 0  # never without an interval
+    if not (clear and p <= 0.05):
         return "not established in this run"
     return "a gain" if comparison.difference > 0 else "a loss"
 

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from piumar_lib.data.skeleton import LIMBS
-from piumar_lib.metrics import Comparison, summarise
+from piumar_lib.metrics import Comparison, interval, one_digit, summarise
 
 if TYPE_CHECKING:
     from piumar_lib.evidence import Row
@@ -123,7 +123,9 @@ def differences(ax: Axes, comparisons: Mapping[str, Comparison]) -> str:
     middle, low, high = ([getattr(c, key) for c in values] for key in ("difference", "low", "high"))
     forest(ax, list(comparisons), middle, low, high, reference=0)
     ax.set_xlabel("difference, same unseen people [points]")
-    words = (f"{n} {c.difference:+.1f} [{c.low:.1f}, {c.high:.1f}]" for n, c in comparisons.items())
+    words = (
+        f"{n} {c.difference:+.1f} {interval(c.low, c.high, one_digit)}" for n, c in comparisons.items()
+    )
     return "Paired differences with 95 % intervals over people: " + "; ".join(words) + "."
 
 

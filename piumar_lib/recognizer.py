@@ -31,6 +31,15 @@ class Prediction:
     features: Tensor | None = None
 
 
+def channel_scale(x: Tensor) -> Tensor:
+    """Standard deviation of each channel of clips ``(n, time, channels)``, in whatever unit they are.
+
+    A channel that is constant here, but for rounding, may move in unseen people: its scale is 1.
+    """
+    spread = x.std((0, 1))
+    return torch.where(spread > 1e-6 * spread.max(), spread, 1.0)
+
+
 class Recognizer(nn.Module):
     """Recognise actions in clips; `plug` makes it robust to people.
 
@@ -65,9 +74,7 @@ class Recognizer(nn.Module):
     def standardise(self, x: Tensor) -> None:
         """Learn each channel's mean and scale from training clips ``(n, time, channels)``."""
         self.mean = x.mean((0, 1)).to(self.mean)
-        spread = x.std((0, 1))
-        # A channel that is constant here may move in unseen people: leave its scale as it is.
-        self.scale = torch.where(spread > 1e-6, spread, 1.0).to(self.scale)
+        self.scale = channel_scale(x).to(self.scale)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise.

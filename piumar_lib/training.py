@@ -143,8 +143,12 @@ def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor
 def predict(
     model: Recognizer, data: Sequences, batch: int = 512, device: str | torch.device = "cpu"
 ) -> np.ndarray:
-    """Return class probabilities in evaluation mode, shape ``(n, classes)``."""
+    """Return class probabilities in evaluation mode, shape ``(n, classes)``.
+
+    Long clips go in smaller batches, as a clip's plan has frames by frames entries.
+    """
     model.to(device).eval()
+    batch = max(1, min(batch, 2**27 // data.x.shape[1] ** 2))
     parts = [
         model(torch.as_tensor(data.x[start : start + batch], device=device)).logits.softmax(-1)
         for start in range(0, len(data), batch)

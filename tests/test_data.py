@@ -51,7 +51,7 @@ def test_sequences_fill_in_what_is_left_out():
         ({"x": X.astype(complex)}, "complex", "Convert it to float32"),
         ({"x": spoiled(np.nan)}, "clip 2", "Interpolate or drop"),
         ({"x": spoiled(-np.inf)}, "clip 2", "Interpolate or drop"),
-        ({"x": spoiled(1.0).astype(np.float64) * 1e300}, "clip 0", "Interpolate or drop"),
+        ({"x": spoiled(1.0).astype(np.float64) * 1e300}, "clip 3", "(the limit is 1e+15). Rescale"),
         ({"y": Y[:3]}, "(3,)", "shape (4,)"),
         ({"y": Y[:, None]}, "(4, 1)", "shape (4,)"),
         ({"y": Y - 1}, "-1", "Number the classes from 0"),

@@ -49,7 +49,7 @@ def signed(value: float) -> str:
 
 def points(c: Comparison | None) -> str:
     """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none."""
-    return "" if c is None else f"{signed(c.difference)} [{signed(c.low)}, {signed(c.high)}]"
+    return "" if c is None else f"{signed(c.difference)} {metrics.interval(c.low, c.high, signed)}"
 
 
 def p_value(c: Comparison | None, corrected: float) -> str:
@@ -301,12 +301,13 @@ def peeking(records: list[dict], data: str, method: str) -> tuple[float, float, 
 
 
 def show_gains(rows: Sequence[Row]) -> None:
-    """Display accuracy on unseen people, in percent, and the paired gain over ERM."""
+    """Display accuracy on unseen people, in percent, the paired gain over ERM, and what failed."""
     header = ["method", "mean", "95 % interval", "worst quarter", "worst", "gain over ERM", "p (Holm)"]
     show_table(
         header,
         [[row.method, *_accuracy(row), points(row.gain), p_value(row.gain, row.p_holm)] for row in rows],
     )
+    _print_failures(rows)
 
 
 def show_comparison(rows: Sequence[Row]) -> None:
@@ -323,7 +324,7 @@ def show_comparison(rows: Sequence[Row]) -> None:
                 row.method,
                 "yes" if METHODS[row.method].told else "no",
                 *_accuracy(row),
-                100 * row.seed_deviation,
+                "" if np.isnan(row.summary.mean) else 100 * row.seed_deviation,
                 points(row.gain),
                 p_value(row.gain, row.p_holm),
                 points(row.against_best),
@@ -332,12 +333,20 @@ def show_comparison(rows: Sequence[Row]) -> None:
             for row in rows
         ],
     )
+    _print_failures(rows)
+
+
+def _print_failures(rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.failed:
+            print(f"{row.method}: {row.failed}")
 
 
 def _accuracy(row: Row) -> list[object]:
     s = row.summary
-    interval = f"[{100 * s.low:.1f}, {100 * s.high:.1f}]"
-    return [100 * s.mean, interval, 100 * s.worst_quarter, 100 * s.worst]
+    if np.isnan(s.mean):
+        return ["failed", "", "", ""]
+    return [100 * s.mean, metrics.interval(s.low, s.high), 100 * s.worst_quarter, 100 * s.worst]
 
 
 def strongest(rows: Sequence[Row]) -> str:

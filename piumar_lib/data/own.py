@@ -6,6 +6,7 @@ import hashlib
 import os
 import zipfile
 import zlib
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -56,6 +57,81 @@ def _digest(path: Path, *state: int) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
+# A training step needs most memory for its clips' plans, frames by frames, and for their gradients:
+# 28 bytes an entry were measured. Half of a small laptop's memory may go there.
+BATCH, PLAN_BYTES, MEMORY = 64, 28, 4e9
+
+
+def require(
+    data: Sequences,
+    people: int = 3,
+    classes: int = 2,
+    clips: int = 2,
+    frames: int = 4,
+    name: str = "",
+) -> Sequences:
+    """Return ``data`` if there is enough of it; the defaults suffice for every chapter.
+
+    Args:
+        data: A reader's own sequences.
+        people: So many people at least.
+        classes: So many classes at least that somebody shows.
+        clips: So many clips at least of one action by each person.
+        frames: So many frames at least in the longest clip. At most, as many as memory allows.
+        name: What messages call the data; by default its own name.
+
+    Raises:
+        ValueError: Naming what there is too little or too much of, and the remedy.
+    """
+    if lack := next(_lacks(data, people, classes, clips, frames), ""):
+        raise ValueError(f"data: {name or data.name} has {lack}.")
+    return data
+
+
+def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) -> Iterator[str]:
+    there, shown, longest = len(data.people), len(np.unique(data.y)), int(data.lengths.max())
+    time, most = data.x.shape[1], most_frames(len(data))
+    if time > most:
+        yield (
+            f"clips of {time:,} frames. Beyond {most:,} a training step takes more than "
+            f"{MEMORY / 1e9:.0f} GB of memory. Resample with data.resampled({most}), or cut it "
+            "into shorter clips"
+        )
+    if there < people:
+        yield (
+            f"{_count(there, 'person', 'people')}. This takes at least {people}: some to learn from, "
+            "others to be judged on. Record more people"
+        )
+    if shown < classes:
+        yield (
+            f"{_count(shown, 'class', 'classes')}. This takes at least {classes} to tell apart. Add "
+            "clips of another action"
+        )
+    most_of = {p: np.bincount(data.y[data.person == p]).max() for p in data.people}
+    rarest = min(most_of, key=most_of.get)
+    if most_of[rarest] < clips:
+        yield (
+            f"no action that person {rarest} makes {clips} times. This takes so many clips of one "
+            "action by everybody. Add clips, or leave this person out"
+        )
+    if longest < frames:
+        yield (
+            f"{_count(longest, 'frame', 'frames')} in its longest clip. This takes at least {frames}, "
+            "as movement needs time. Cut longer clips"
+        )
+    if data.x.min() == data.x.max():
+        yield f"the value {data.x.min():g} everywhere: nothing moves. Save what was measured"
+
+
+def most_frames(clips: int) -> int:
+    """So many frames may each of ``clips`` clips have, if a training step is to fit into memory."""
+    return int((MEMORY / PLAN_BYTES / min(BATCH, clips)) ** 0.5)
+
+
+def _count(number: int, one: str, several: str) -> str:
+    return f"one {one}" if number == 1 else f"{number} {several}"
+
+
 def load_npz(path: str | Path) -> Sequences:
     """Load a reader's own sequences from one ``.npz`` file.
 
@@ -65,23 +141,36 @@ def load_npz(path: str | Path) -> Sequences:
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an array is missing, or its contents cannot be right.
+        ValueError: If an array is missing, or its contents cannot be right; the message names the file.
     """
     path = find_npz(path)
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(
-            f"{path}: cannot be read as a plain .npz ({error}). "
-            "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
-        ) from error
+    arrays = _read(path)
     missing = [key for key in ("X", "y", "person") if key not in arrays]
     if missing:
         raise ValueError(
             f"{path}: has no array {', '.join(missing)} (found {sorted(arrays)}). "
             "Save X (n, time, channels), y (n,) and person (n,)."
         )
+    try:
+        return _sequences(arrays, path.stem)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    how = "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ValueError(f"{path}: cannot be read as a plain .npz ({error}). {how}") from error
+    # numpy hands on the bytes of a zip's member that is no array.
+    if others := sorted(key for key, value in arrays.items() if not isinstance(value, np.ndarray)):
+        raise ValueError(f"{path}: no array is in its {', '.join(others)}. {how}")
+    return arrays
+
+
+def _sequences(arrays: dict[str, np.ndarray], name: str) -> Sequences:
     person = arrays["person"]
     if person.dtype.kind in "US":
         person = np.unique(person, return_inverse=True)[1]
@@ -97,7 +186,7 @@ def load_npz(path: str | Path) -> Sequences:
         lengths=arrays.get("lengths"),
         class_names=None if names is None else tuple(names.tolist()),
         rate=rate.item(),
-        name=path.stem,
+        name=name,
     )
 
 

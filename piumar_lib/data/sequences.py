@@ -8,6 +8,9 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 
+# Variances are sums of squares, and float32 ends at 3e38 and at 1e-38.
+SMALLEST, LARGEST = 1e-15, 1e15
+
 
 @dataclass(frozen=True, eq=False)
 class Sequences:
@@ -15,11 +18,13 @@ class Sequences:
 
     Attributes:
         x: Signals, float32, shape ``(n, time, channels)``.
-        y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``.
+        y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``. Labels that are codes, such
+            as 1001 and 2005, are numbered from 0 in sorted order.
         person: Person of each clip, any int64 identity, shape ``(n,)``.
         lengths: Number of real frames in each clip, shape ``(n,)``. Frames behind it repeat the
-            last real one (the body is held still), so no model needs a mask.
-        class_names: One name for each class.
+            last real one (the body is held still), so no model needs a mask; what was there before
+            does not matter.
+        class_names: One name for each class; by default the codes, or "class 0", "class 1", ...
         rate: Frames per second, in Hz.
         name: What the data is called in figures and records.
 
@@ -38,14 +43,7 @@ class Sequences:
 
     def __post_init__(self) -> None:
         x, y, person, lengths = _checked(self.x, self.y, self.person, self.lengths)
-        names = self.class_names
-        if names is None:
-            names = tuple(f"class {k}" for k in range(int(y.max()) + 1))
-        if int(y.max()) >= len(names):
-            raise ValueError(
-                f"class_names: {len(names)} names for labels up to {int(y.max())}. "
-                "Give one name for each class, or leave class_names out."
-            )
+        y, names = _numbered(y, self.class_names)
         if not (isinstance(self.rate, Real) and np.isfinite(self.rate) and self.rate > 0):
             raise ValueError(f"rate: {self.rate!r} Hz is not a frame rate. Give a positive number.")
         for field, value in (("x", x), ("y", y), ("person", person), ("lengths", lengths)):
@@ -79,6 +77,15 @@ class Sequences:
             person=self.person[index],
             lengths=self.lengths[index],
         )
+
+    def thinned(self, step: int) -> Sequences:
+        """Return every ``step``-th clip of each person and action, so that neither is lost."""
+        rows = [
+            np.flatnonzero((self.person == p) & (self.y == k))[::step]
+            for p in self.people
+            for k in np.unique(self.y)
+        ]
+        return self.take(np.sort(np.concatenate(rows)))
 
     def resampled(self, time: int) -> Sequences:
         """Return every clip's real part, stretched to ``time`` frames by linear interpolation."""
@@ -136,6 +143,22 @@ def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(rows).astype(np.float32), lengths
 
 
+def _numbered(y: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Number labels from 0 without a gap, unless names say which number is which class."""
+    if names is not None and y.max() < len(names):
+        return y, names
+    codes, numbered = np.unique(y, return_inverse=True)
+    if names is None:
+        first = "class " if codes[-1] == len(codes) - 1 else ""  # 0, 1, 2, ... are no codes
+        return numbered, tuple(f"{first}{code}" for code in codes)
+    if len(names) != len(codes):
+        raise ValueError(
+            f"class_names: {len(names)} names for labels up to {codes[-1]}, {len(codes)} of them "
+            "different. Give one name for each class, or leave class_names out."
+        )
+    return numbered, names
+
+
 def _checked(
     x: ArrayLike, y: ArrayLike, person: ArrayLike, lengths: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
@@ -147,29 +170,11 @@ def _checked(
         raise ValueError("x: no clips, so zero people. Give at least one clip of one person.")
     if x.dtype.kind not in "fiu":
         raise ValueError(f"x: type {x.dtype} is not numeric. Convert it to float32.")
-    with np.errstate(over="ignore"):
-        x = x.astype(np.float32)
-    if not np.isfinite(x).all():
-        clip = int(np.argmin(np.isfinite(x).all(axis=(1, 2))))
-        raise ValueError(
-            f"x: clip {clip} holds NaN or infinite values. Interpolate or drop such clips first."
-        )
-    integers = {}
-    for name, values in (("y", y), ("person", person), ("lengths", lengths)):
-        if values is None:
-            values = np.full(len(x), x.shape[1])
-        values = np.asarray(values)
-        if values.shape != (len(x),):
-            raise ValueError(
-                f"{name}: shape {values.shape} does not match the {len(x)} clips of x. "
-                f"Give one entry for each clip, shape ({len(x)},)."
-            )
-        if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
-            values = values.astype(np.int64)
-        if values.dtype.kind not in "iu":
-            raise ValueError(f"{name}: type {values.dtype} is not whole numbers. Encode it as int.")
-        integers[name] = values.astype(np.int64)
-    y, lengths = integers["y"], integers["lengths"]
+    lengths = np.full(len(x), x.shape[1]) if lengths is None else lengths
+    y, person, lengths = (
+        _whole_numbers(name, values, len(x))
+        for name, values in (("y", y), ("person", person), ("lengths", lengths))
+    )
     if y.min() < 0:
         raise ValueError(f"y: label {y.min()} is negative. Number the classes from 0.")
     if lengths.min() < 1 or lengths.max() > x.shape[1]:
@@ -179,5 +184,37 @@ def _checked(
         )
     # Whatever stands behind a clip's end is replaced by its last real frame.
     last = np.minimum(np.arange(x.shape[1])[None], lengths[:, None] - 1)
-    x = np.take_along_axis(x, last[..., None], axis=1)
-    return x, y, integers["person"], lengths
+    return _single(np.take_along_axis(x, last[..., None], axis=1)), y, person, lengths
+
+
+def _whole_numbers(name: str, values: ArrayLike, clips: int) -> np.ndarray:
+    values = np.asarray(values)
+    if values.shape != (clips,):
+        raise ValueError(
+            f"{name}: shape {values.shape} does not match the {clips} clips of x. "
+            f"Give one entry for each clip, shape ({clips},)."
+        )
+    if values.dtype.kind == "f" and np.isfinite(values).all() and (values % 1 == 0).all():
+        values = values.astype(np.int64)
+    if values.dtype.kind not in "iu":
+        raise ValueError(f"{name}: type {values.dtype} is not whole numbers. Encode it as int.")
+    return values.astype(np.int64)
+
+
+def _single(x: np.ndarray) -> np.ndarray:
+    """``x`` as float32, in which all of its values have to be finite, and not all but vanish."""
+    finite = np.isfinite(x)
+    if not finite.all():
+        clip = int(np.argmin(finite.all(axis=(1, 2))))
+        raise ValueError(
+            f"x: clip {clip} holds NaN or infinite values. Interpolate or drop such clips first."
+        )
+    size = np.maximum(x.max((1, 2)), -x.min((1, 2)).astype(float))  # of each clip
+    largest, clip = float(size.max()), int(size.argmax())
+    if largest and not SMALLEST <= largest <= LARGEST:
+        what, end = ("large", LARGEST) if largest > 1 else ("small", SMALLEST)
+        raise ValueError(
+            f"x: the largest value, of clip {clip}, is {largest:.3g}, too {what} to compute with in "
+            f"float32 (the limit is {end:g}). Rescale all clips to another unit."
+        )
+    return x.astype(np.float32)

@@ -94,6 +94,7 @@ def run_table(options: argparse.Namespace) -> None:
     from piumar_lib import evidence
     from piumar_lib.course import tables
     from piumar_lib.ma52.evaluate import read_evidence
+    from piumar_lib.metrics import interval
 
     records = read_evidence(options.folders)
     for data in sorted({record["data"] for record in records}):
@@ -102,22 +103,24 @@ def run_table(options: argparse.Namespace) -> None:
         for row in rows:
             s = row.summary
             gain = f", over ERM {tables.points(row.gain)}, p {row.p_holm:.3f}" if row.gain else ""
-            print(f"  {row.method}: {100 * s.mean:.1f} % [{100 * s.low:.1f}, {100 * s.high:.1f}], worst "
-                  f"quarter {100 * s.worst_quarter:.1f}{gain}")  # fmt: skip
+            print(f"  {row.method}: {100 * s.mean:.1f} % {interval(s.low, s.high)}, worst quarter "
+                  f"{100 * s.worst_quarter:.1f}{gain}")  # fmt: skip
 
 
 def say(record: dict[str, Any]) -> str:
     """A record in a few lines."""
+    from piumar_lib import metrics
+
     found = record["held out"]
-    people, scores = found["over people"], found["scores"]
+    scores, people = found["scores"], metrics.summarise([c / n for c, n in found["people"].values()])
     official = ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items())
     pairs = "; ".join(f"{a} as {b} ({n})" for a, b, n in found["hardest pairs"][:3]) or "none"
     return "\n".join([
         f"{record['method']} on {record['data']}, {record['device']}: {record['steps']} steps",
         f"official scores, %: {official}",
-        f"over {people['people']} people: {100 * people['mean']:.1f} % [{100 * people['low']:.1f}, "
-        f"{100 * people['high']:.1f}], worst quarter {100 * people['worst_quarter']:.1f}, worst "
-        f"{100 * people['worst']:.1f}",
+        f"over {people.people} people: {100 * people.mean:.1f} % "
+        f"{metrics.interval(people.low, people.high)}, worst quarter {100 * people.worst_quarter:.1f}, "
+        f"worst {100 * people.worst:.1f}",
         f"most frequent confusions: {pairs}; calibration error {found['calibration error']:.3f}",
     ])  # fmt: skip
 

@@ -153,9 +153,9 @@ def report(found: Predicted) -> dict[str, Any]:
 
     Returns:
         ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
-        its interval, worst quarter, worst), ``f1 over people`` (each person's macro F1 over the
-        actions that she shows), ``confusion of parts`` (7 x 7), ``hardest pairs``, ``calibration
-        error``.
+        its interval, None for one person; worst quarter, worst), ``f1 over people`` (each person's
+        macro F1 over the actions that she shows), ``confusion of parts`` (7 x 7), ``hardest pairs``,
+        ``calibration error``.
     """
     people = by_person(found)
     shares = np.array([c / n for c, n in people.values()])
@@ -165,14 +165,19 @@ def report(found: Predicted) -> dict[str, Any]:
         "clips": len(found),
         "scores": scores.official_scores(found.y, found.actions, found.parts),
         "people": {p: list(counts) for p, counts in people.items()},
-        "over people": vars(metrics.summarise(shares)),
-        "f1 over people": vars(metrics.summarise(f1)),
+        "over people": _over_people(shares),
+        "f1 over people": _over_people(f1),
         "confusion of parts": scores.confusion_of_parts(found.y, predicted).tolist(),
         "hardest pairs": [
             [ACTIONS[a], ACTIONS[b], n] for a, b, n in scores.hardest_pairs(found.y, predicted)
         ],
         "calibration error": scores.calibration(found.y, found.actions)[0],
     }
+
+
+def _over_people(scores: np.ndarray) -> dict[str, float | None]:
+    """A summary for JSON, which has no nan."""
+    return {k: None if np.isnan(v) else v for k, v in vars(metrics.summarise(scores)).items()}
 
 
 def f1_over_own_actions(found: Predicted) -> dict[str, float]:
