@@ -530,8 +530,8 @@ for (name, values), style in zip(curves.items(), ("o-", "s--", "d:", "^-", "v--"
     ax.plot(strengths, values, style, label=name)
 ax.set(xlabel="scale $s$", ylabel="cross-entropy on training people [nats]")
 ax.legend()
-times = (curves["adversarial"][-1] - curves["adversarial"][0]) / (
-    curves["independent"][-1] - curves["independent"][0])
+raised = {n: v[-1] - v[0] for n, v in curves.items()}
+times = raised["adversarial"] / raised["independent"] if raised["independent"] else np.nan
 show(fig, alt="Loss over scale, for a model trained without perturbation. At scale 1: " + ", ".join(
     f"{n} {v[-1]:.2f}" for n, v in curves.items()) + f"; no noise {curves['independent'][0]:.2f}.")
 print(f"the worst direction raises the loss {times:.0f} times as much as an independent draw")

@@ -270,7 +270,7 @@ for model in (plain, plugged, deeper):
 
 # %%
 from piumar_lib import methods
-from piumar_lib.training import fit, predict
+from piumar_lib.training import clips_at_once, fit, predict
 
 live = {}
 for method in ("ERM", "augmentation", "TFAM"):
@@ -301,8 +301,9 @@ print(f"TFAM minus ERM {100 * (live['TFAM'] - live['ERM']):+.1f} points")
 
 # %%
 with torch.no_grad():
-    prediction = model.eval()(torch.as_tensor(unseen.x))
-    a, b = (frames.mean(1) for frames in prediction.frames)
+    some = torch.as_tensor(unseen.x).split(clips_at_once(unseen.x.shape[1]))
+    views = [[frames.mean(1) for frames in model.eval()(clips).frames] for clips in some]
+    a, b = (torch.cat(view) for view in zip(*views, strict=True))
     agreement = torch.nn.functional.cosine_similarity(a, b).numpy()
     trust = model.plug.fusion.gate(a, b)
 quarters = np.array_split(np.argsort(agreement), 4)

@@ -105,11 +105,13 @@ def bootstrap_interval(
     return float(low), float(high)
 
 
-def _interval_over_people(scores: np.ndarray, *args: float, **options: float) -> tuple[float, float]:
+def _interval_over_people(
+    scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0
+) -> tuple[float, float]:
     """One person cannot say how much people differ, so there is no interval: both ends are nan."""
     if len(scores) == 1:
         return math.nan, math.nan
-    return bootstrap_interval(scores, *args, **options)
+    return bootstrap_interval(scores, level, draws, seed)
 
 
 def percent(share: float) -> str:

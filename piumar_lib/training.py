@@ -139,16 +139,21 @@ def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor
     return [torch.cat([hands[k] for k in group]) for group in groups]
 
 
+def clips_at_once(frames: int, most: int = 512) -> int:
+    """How many clips to judge at once: a clip's plan has frames by frames entries, and two copies."""
+    return max(1, min(most, 2**27 // frames**2))  # so that plans take about 1 GB
+
+
 @torch.no_grad()
 def predict(
     model: Recognizer, data: Sequences, batch: int = 512, device: str | torch.device = "cpu"
 ) -> np.ndarray:
     """Return class probabilities in evaluation mode, shape ``(n, classes)``.
 
-    Long clips go in smaller batches, as a clip's plan has frames by frames entries.
+    Long clips go in smaller batches, see `clips_at_once`.
     """
     model.to(device).eval()
-    batch = max(1, min(batch, 2**27 // data.x.shape[1] ** 2))
+    batch = min(batch, clips_at_once(data.x.shape[1]))
     parts = [
         model(torch.as_tensor(data.x[start : start + batch], device=device)).logits.softmax(-1)
         for start in range(0, len(data), batch)

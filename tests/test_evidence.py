@@ -417,6 +417,56 @@ def test_rows_hold_the_summary_over_people_and_the_deviation_over_seeds(rows):
         assert row.seed_deviation == pytest.approx(scores[row.method].mean(1).std(ddof=1))
 
 
+def with_failures(failing):
+    """Records of which those of (method, seed, fold) in ``failing`` failed."""
+    return [
+        r | {"people": dict.fromkeys(r["people"], [0, 20]), "failed": f"seed {r['seed']}: loss is nan"}
+        if failing(r)
+        else r
+        for r in table_records()
+    ]
+
+
+def test_a_method_of_which_every_training_failed_has_no_score(capsys):
+    rows = summarise(with_failures(lambda r: r["method"] in ("CORAL", "TFAM")))
+    erm, piumr, coral, tfam = rows
+    for row in (coral, tfam):
+        assert row.failed == "20 of 20 trainings failed: seed 0: loss is nan"
+        assert np.isnan([row.summary.mean, row.summary.low, row.seed_deviation]).all()
+        assert row.gain is None and row.against_best is None
+    assert (erm.failed, piumr.failed) == ("", "")
+    alone = summarise([r for r in table_records() if r["method"] in ("ERM", "PIUmr")])
+    assert piumr == alone[1], "p values are not corrected for methods that could not be judged"
+    print_table(with_failures(lambda r: r["method"] == "CORAL"))
+    (line,) = (line for line in capsys.readouterr().out.splitlines() if line.startswith("CORAL"))
+    assert line.split(None, 1)[1] == coral.failed
+
+
+def test_a_training_that_failed_is_counted_and_its_reason_given(capsys):
+    records = with_failures(lambda r: r["method"] == "TFAM" and r["seed"] == 1)
+    (row,) = (row for row in summarise(records) if row.method == "TFAM")
+    assert row.failed == "10 of 20 trainings failed: seed 1: loss is nan"
+    assert 0 < row.summary.mean < 0.5 and row.gain.difference < 0
+    print_table(records)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.startswith("TFAM") for line in lines] == [row.failed in line for line in lines]
+
+
+def test_a_baseline_that_failed_is_compared_with_nothing():
+    rows = summarise(with_failures(lambda r: r["method"] == "ERM"))
+    assert all(row.gain is None for row in rows)
+    assert [row.against_best is None for row in rows] == [True, False, True, False]  # CORAL is the best
+    everything = summarise(with_failures(lambda r: True))
+    assert all(row.gain is None and row.against_best is None for row in everything)
+
+
+def test_one_persons_table_says_that_there_is_no_interval(capsys):
+    print_table([r | {"people": {"a": [*r["people"].values()][0]}} for r in table_records()])
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4 and all("(one person: no interval)" in line for line in lines)
+    assert not any("[" in line or "nan" in line for line in lines)
+
+
 def test_a_table_without_its_baseline_has_no_gains():
     rows = summarise([r for r in table_records() if r["method"] in ("PIUmr", "TFAM")])
     assert all(row.gain is None and row.against_best is None for row in rows)

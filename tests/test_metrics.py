@@ -150,6 +150,25 @@ def test_comparison_is_scipys_paired_test(seed, people):
         assert metrics.compare(baseline, scores).p == pytest.approx(ours.p)
 
 
+def test_one_person_has_no_interval_and_no_verdict():
+    alone = metrics.summarise(np.array([0.45]))
+    assert (alone.mean, alone.worst, alone.worst_quarter, alone.people) == (0.45, 0.45, 0.45, 1)
+    assert np.isnan([alone.low, alone.high]).all()
+    assert metrics.interval(alone.low, alone.high) == "(one person: no interval)"
+    for other in (0.25, 0.65):
+        c = metrics.compare(np.array([0.45]), np.array([other]))
+        assert c.difference == pytest.approx(0.45 - other) and c.p == 1
+        assert np.isnan([c.low, c.high]).all()
+        for p in (c.p, 0.001, np.nan):
+            assert metrics.verdict(c, p) == "not established in this run"
+
+
+def test_intervals_as_text():
+    assert metrics.interval(0.4012, 0.502) == "[40.1, 50.2]"
+    assert metrics.interval(-1.25, 3.0, metrics.one_digit) == "[-1.2, 3.0]"
+    assert metrics.interval(None, None) == metrics.interval(np.nan, np.nan)
+
+
 def test_comparison_of_clear_cases():
     baseline = np.linspace(0.4, 0.8, 12)
     better = baseline + np.linspace(0.01, 0.12, 12)

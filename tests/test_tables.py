@@ -413,3 +413,36 @@ def test_gains_are_over_erm_or_over_the_best_baseline(ax):
         words = plots.gains(ax, rows, over)
         assert [t.get_text() for t in ax.get_yticklabels()] == names
         assert words.startswith(f"{names[0]} ") and "best baseline" in ax.get_xlabel() or over == "ERM"
+
+
+# What cannot be judged
+
+
+def test_failed_trainings_are_shown_as_failed(shown, capsys):
+    records = made("spar-windows", ["ERM", "CORAL", "TFAM"])
+    broken = [
+        r | {"people": dict.fromkeys(r["people"], [0, 100]), "failed": "loss is nan"}
+        if r["method"] == "CORAL"
+        else r
+        for r in records
+    ]
+    rows = tables.comparison(broken)
+    assert tables.strongest(rows) == "ERM" and "CORAL" not in tables.established(rows)
+    for show in (tables.show_gains, tables.show_comparison):
+        show(rows)
+        (line,) = (line for line in shown[-1][1] if line[0] == "CORAL")
+        assert "failed" in line and len(line) == len(shown[-1][0])
+        assert all(cell in ("CORAL", "yes", "failed", "") for cell in line)
+        assert capsys.readouterr().out == "CORAL: 20 of 20 trainings failed: loss is nan\n"
+
+
+def test_one_person_is_shown_without_an_interval(shown, ax):
+    records = [r | {"people": {"a": [50 + r["seed"], 100]}} for r in made("spar-windows", ["ERM", "TFAM"])]
+    rows = tables.comparison(records)
+    tables.show_comparison(rows)
+    cells = " ".join(str(cell) for line in shown[-1][1] for cell in line)
+    assert "[" not in cells and cells.count("(one person: no interval)") == 4
+    gain = rows[1].gain
+    assert tables.points(gain) == "+0.0 (one person: no interval)"
+    assert "better than ERM: nothing; worse: nothing" in tables.established(rows)
+    assert "nan" not in plots.differences(ax, {"TFAM minus ERM": gain})

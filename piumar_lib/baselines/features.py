@@ -146,7 +146,8 @@ class ReMA(Objective):
             return mean, ((inside * (z - mean).square()).sum(1, keepdim=True) / frames).sqrt()
 
         (mean, spread), (mean_other, spread_other) = law(x), law(other)
-        fitted = mean + (other - mean_other) * spread / spread_other.clamp_min(1e-6)
+        least = 1e-6 * (x.std() / 1e-3).clamp(1e-12, 1)  # clips are raw, and may be of a tiny unit
+        fitted = mean + (other - mean_other) * spread / spread_other.clamp_min(least)
         return torch.where(inside > 0, fitted, x)
 
 
