@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 import pickle
 import shutil
+import zipfile
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from piumar_lib.data import Sequences, describe, load_npz, ma52, save_npz, spar
+from piumar_lib.data import Sequences, describe, load_npz, ma52, require, save_npz, spar
+from piumar_lib.data.own import most_frames
 from piumar_lib.data.sequences import hold
 
 X = np.arange(4 * 5 * 2, dtype=np.float32).reshape(4, 5, 2)
@@ -163,6 +166,117 @@ def test_description_counts_people_and_names_rare_classes():
     assert "none" in describe(sequences(), few=1)
 
 
+# ---------------------------------------------------------------- labels, ends, units
+
+
+@pytest.mark.parametrize(
+    ("y", "names", "numbered", "kept"),
+    [
+        ([1001, 2005, 9999, 1001], None, [0, 1, 2, 0], ("1001", "2005", "9999")),
+        ([10, 20_000_000, 10, 20], None, [0, 2, 0, 1], ("10", "20", "20000000")),
+        ([1, 2, 3, 4], None, [0, 1, 2, 3], ("1", "2", "3", "4")),
+        ([0, 0, 2, 2], None, [0, 0, 1, 1], ("0", "2")),
+        ([0, 1, 2, 1], None, [0, 1, 2, 1], ("class 0", "class 1", "class 2")),
+        ([0, 2, 2, 0], ("a", "b", "c"), [0, 2, 2, 0], ("a", "b", "c")),
+        ([3, 1, 2, 1], ("a", "b", "c"), [2, 0, 1, 0], ("a", "b", "c")),
+        ([2005, 1001, 1001, 2005], ("a", "b"), [1, 0, 0, 1], ("a", "b")),
+    ],
+)
+def test_labels_that_are_codes_become_classes(y, names, numbered, kept):
+    data = sequences(y=np.array(y), class_names=names)
+    assert data.y.tolist() == numbered and data.class_names == kept
+    part = data.take(data.y == data.y[0])
+    assert set(part.y) == {data.y[0]} and part.class_names == kept, "a part is numbered like the whole"
+
+
+@pytest.mark.parametrize("junk", [np.nan, np.inf, -1e300])
+def test_what_stands_behind_a_clips_end_does_not_matter(junk):
+    x = X.astype(np.float64)
+    x[1, 3:] = junk
+    data = sequences(x=x, lengths=[5, 3, 5, 5])
+    assert (data.x[1, 3:] == X[1, 2]).all() and (data.x[[0, 2, 3]] == X[[0, 2, 3]]).all()
+    with pytest.raises(ValueError, match="x: .*clip 1"):
+        sequences(x=x, lengths=[5, 4, 5, 5])
+
+
+@pytest.mark.parametrize(
+    ("factor", "words"), [(1e37, "too large"), (-1e300, "too large"), (1e-20, "too small")]
+)
+def test_units_that_float32_cannot_compute_with_are_named(factor, words):
+    with pytest.raises(ValueError, match=f"x: the largest value, of clip .* {words} .*Rescale") as error:
+        sequences(x=X.astype(np.float64) * factor)
+    assert "NaN" not in str(error.value)
+    assert (sequences(x=X * 0).x == 0).all()
+
+
+def test_thinning_keeps_every_person_and_action():
+    y, person = np.arange(40) % 4, np.arange(40) % 5
+    data = Sequences(np.arange(40.0).reshape(40, 1, 1), y, person)
+    thin = data.thinned(5)
+    pairs = {(p, k): (data.person == p) & (data.y == k) for p in range(5) for k in range(4)}
+    assert all(((thin.person == p) & (thin.y == k)).sum() == 1 for p, k in pairs)
+    assert (np.diff(thin.x.ravel()) > 0).all() and len(data.thinned(1)) == 40
+    assert all(data.x[rows].min() in thin.x for rows in pairs.values())
+
+
+# ---------------------------------------------------------------- enough for a chapter
+
+
+def enough(people=3, each=2, frames=4, classes=2):
+    """What just suffices: each person makes one action so many times."""
+    person = np.repeat(np.arange(people), each)
+    x = np.random.default_rng(0).standard_normal((len(person), frames, 2))
+    return Sequences(x, person % classes, person, name="mine")
+
+
+def test_the_least_that_suffices_passes():
+    data = enough()
+    assert require(data) is data
+
+
+@pytest.mark.parametrize(
+    ("lacking", "words"),
+    [
+        ({"people": 1, "classes": 1}, "one person. This takes at least 3"),
+        ({"people": 2}, "2 people. This takes at least 3"),
+        ({"classes": 1}, "one class. This takes at least 2"),
+        ({"each": 1}, "no action that person 0 makes 2 times"),
+        ({"frames": 1}, "one frame in its longest clip. This takes at least 4"),
+        ({"frames": 3}, "3 frames in its longest clip. This takes at least 4"),
+        ({"frames": 40_000}, "clips of 40,000 frames. Beyond 4,879 .* 4 GB .*Resample .* or cut"),
+    ],
+)
+def test_what_is_lacking_is_named_with_a_remedy(lacking, words):
+    with pytest.raises(ValueError, match=rf"^data: mine has {words}.*\.$"):
+        require(enough(**lacking))
+
+
+def test_less_may_be_asked_for():
+    require(enough(people=2, each=1, frames=2), people=2, clips=1, frames=2)
+    with pytest.raises(ValueError, match="data: a.npz has 2 people. This takes at least 5"):
+        require(enough(people=2), people=5, name="a.npz")
+
+
+def test_classes_count_if_somebody_shows_them_and_frames_if_they_are_real():
+    data = enough(classes=1)
+    with pytest.raises(ValueError, match="one class"):
+        require(replace(data, class_names=("nod", "wave")))
+    with pytest.raises(ValueError, match="3 frames"):
+        require(replace(enough(frames=9), lengths=np.full(6, 3)))
+
+
+def test_what_never_moves_is_refused():
+    with pytest.raises(ValueError, match="the value 7 everywhere: nothing moves"):
+        require(replace(enough(), x=np.full((6, 4, 2), 7.0)))
+
+
+def test_more_frames_are_allowed_where_a_batch_is_smaller():
+    assert most_frames(8) == pytest.approx(most_frames(64) * 8**0.5, abs=3)
+    assert most_frames(64) == most_frames(10_000)
+    # 28 bytes for each entry of 64 plans.
+    assert 64 * most_frames(64) ** 2 * 28 <= 4e9 < 64 * (most_frames(64) + 1) ** 2 * 28
+
+
 # ---------------------------------------------------------------- a reader's own .npz
 
 
@@ -267,6 +381,41 @@ def test_what_is_no_npz_is_refused(own, tmp_path, content):
 def test_absent_npz_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="none.npz: no such file. Give the path"):
         load_npz(tmp_path / "none.npz")
+
+
+def test_where_a_relative_path_counts_from_is_said(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    looked = rf"none.npz: no such file.* {tmp_path}/none.npz, .*notebooks/\); an absolute path always"
+    with pytest.raises(FileNotFoundError, match=looked):
+        load_npz("none.npz")
+    with pytest.raises(FileNotFoundError, match=r"X, y, person\.$"):
+        load_npz(tmp_path / "none.npz")
+
+
+def test_home_and_endings_in_capitals_are_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save_npz("~/MINE.NPZ", sequences())
+    assert load_npz("~/MINE.NPZ").name == "MINE" and (tmp_path / "MINE.NPZ").is_file()
+
+
+def test_a_zip_of_other_files_is_refused(tmp_path):
+    path = tmp_path / "x.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        for name in ("X", "y", "person"):
+            file.writestr(name, "1,2")
+    with pytest.raises(ValueError, match=r"x.npz: has no array X, y, person \(its arrays: \[\]\)"):
+        load_npz(path)
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("notes.txt", "one folder up")
+        for name, array in (("X", X), ("y", Y), ("person", PERSON)):
+            with file.open(f"{name}.npy", "w") as member:
+                np.save(member, array)
+    assert (load_npz(path).x == X).all(), "what else lies in the zip does not matter"
+
+
+def test_bad_contents_name_their_file(own):
+    with pytest.raises(ValueError, match=r"/own.npz: y: label -1 is negative"):
+        load_npz(own(y=Y - 1))
 
 
 # ---------------------------------------------------------------- SPAR

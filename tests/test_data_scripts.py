@@ -94,17 +94,18 @@ def test_help(main, capsys):
 
 def test_check_reports_what_is_in_a_good_file(tmp_path, capsys):
     path = tmp_path / "own.npz"
-    person = np.array(["ann", "ann", "ann", "bob", "bob", "cid"])
+    person = np.array(["ann", "ann", "ann", "bob", "bob", "bob", "cid", "cid"])
+    x = np.random.default_rng(0).standard_normal((8, 10, 3))
     np.savez(
-        path, X=np.zeros((6, 10, 3)), y=[0, 1, 0, 0, 1, 0], person=person,
-        lengths=[10, 5, 8, 10, 6, 10], class_names=["nod", "wave"], rate=20.0,
+        path, X=x, y=[0, 1, 0, 0, 1, 0, 0, 0], person=person,
+        lengths=[10, 5, 8, 10, 6, 10, 9, 9], class_names=["nod", "wave"], rate=20.0,
     )  # fmt: skip
     assert check([str(path), "--few", "3"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     for part in (
-        "good to use", "clips: 6", "frames: 10", "real frames: 5 to 10, median 9",
+        "good to use", "clips: 8", "frames: 10", "real frames: 5 to 10, median 9",
         "rate: 20 Hz, so 0.25 to 0.5 s", "channels: 3", "people: 3",
-        "clips per person: 1 to 3, median 2", "classes: 2", "under 3 people: wave (2)",
+        "clips per person: 2 to 3, median 3", "classes: 2", "under 3 people: wave (2)",
     ):  # fmt: skip
         assert part in printed
 
@@ -123,3 +124,37 @@ def test_check_says_what_is_wrong(tmp_path, capsys, spoil):
     assert check([str(path)]) == 1
     captured = capsys.readouterr()
     assert captured.err.startswith("error: ") and message in captured.err and not captured.out
+
+
+X = np.random.default_rng(0).standard_normal((60, 24, 3)).astype(np.float32)
+Y, PERSON = np.arange(60) % 4, np.arange(60) // 10
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"person": 0 * PERSON}, "has one person. This takes at least 3"),
+        ({"person": PERSON // 3}, "has 2 people. This takes at least 3"),
+        ({"y": 0 * Y}, "has one class. This takes at least 2"),
+        ({"X": X[:, :1]}, "has one frame in its longest clip"),
+        ({"X": np.repeat(X, 100, axis=1)}, "has clips of 2,400 frames"),
+        ({"X": X * np.float32(1e37)}, "too large to compute with in float32"),
+        ({"X": X * 0}, "nothing moves"),
+    ],
+)
+def test_check_never_calls_good_what_cannot_be_used(tmp_path, capsys, changes, message):
+    path = tmp_path / "own.npz"
+    np.savez(path, **{"X": X, "y": Y, "person": PERSON} | changes)
+    assert check([str(path)]) == 1
+    captured = capsys.readouterr()
+    assert not captured.out and captured.err.count("\n") == 1
+    assert captured.err.startswith("error: ") and f"{path}" in captured.err and message in captured.err
+
+
+@pytest.mark.parametrize("codes", [[1001, 2005, 3007, 9999], [10, 20, 30, 20_000_000], [1, 2, 3, 4]])
+def test_check_counts_the_classes_of_codes(tmp_path, capsys, codes):
+    path = tmp_path / "own.npz"
+    np.savez(path, X=X * np.float32(1e-9), y=np.array(codes)[Y], person=PERSON)
+    assert check([str(path), "--few", "99"]) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "classes: 4" in printed and f"under 99 people: {codes[0]} (6), " in printed

@@ -409,6 +409,28 @@ def test_reports_by_hand():
     assert found.take(found.person == "a").names == ("0.mp4", "1.mp4")
 
 
+def test_one_person_alone_is_reported_without_an_interval(tmp_path, capsys):
+    for method, right in (("ERM", [1, 0, 0, 0]), ("TFAM", [1, 1, 0, 0])):
+        said = report(predicted([9, 9, 0, 0], right, ["a"] * 4))
+        over = said["over people"]
+        assert (over["low"], over["high"]) == (None, None) and over["mean"] == sum(right) / 4
+        record = {"data": "MA-52", "method": method, "steps": 1, "seconds": 1, "held out": said}
+        record |= {"config": {"seed": 0}, "command": "", "commit": "", "versions": "", "device": ""}
+        (tmp_path / method).mkdir()
+        written = json.dumps(record, allow_nan=False)
+        (tmp_path / method / "record.json").write_text(written)
+    # Before, such a record held an interval of width 0: it is not shown either.
+    over |= {"low": 0.5, "high": 0.5}
+    (tmp_path / "TFAM" / "record.json").write_text(json.dumps(record))
+    assert main(["report", str(tmp_path / "TFAM")]) == 0
+    assert main(["table", str(tmp_path / "ERM"), str(tmp_path / "TFAM")]) == 0
+    printed = capsys.readouterr().out
+    assert "over 1 people: 50.0 % (one person: no interval), worst" in printed
+    assert "ERM: 25.0 % (one person: no interval)" in printed
+    assert "over ERM +25.0 (one person: no interval), p 1.000" in printed
+    assert "[" not in printed and "nan" not in printed
+
+
 def test_a_history_forgets_what_will_be_written_again(tmp_path):
     seen = []
     history = History(tmp_path, 0, watch=lambda rows: seen.append(len(rows)))

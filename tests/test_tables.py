@@ -437,7 +437,8 @@ def test_failed_trainings_are_shown_as_failed(shown, capsys):
 
 
 def test_one_person_is_shown_without_an_interval(shown, ax):
-    records = [r | {"people": {"a": [50 + r["seed"], 100]}} for r in made("spar-windows", ["ERM", "TFAM"])]
+    records = made("spar-windows", ["ERM", "TFAM"])
+    records = [r | {"people": {"a": [50 + r["seed"], 100]}} for r in records]
     rows = tables.comparison(records)
     tables.show_comparison(rows)
     cells = " ".join(str(cell) for line in shown[-1][1] for cell in line)

@@ -148,7 +148,7 @@ def load_npz(path: str | Path) -> Sequences:
     missing = [key for key in ("X", "y", "person") if key not in arrays]
     if missing:
         raise ValueError(
-            f"{path}: has no array {', '.join(missing)} (found {sorted(arrays)}). "
+            f"{path}: has no array {', '.join(missing)} (its arrays: {sorted(arrays)}). "
             "Save X (n, time, channels), y (n,) and person (n,)."
         )
     try:
@@ -158,16 +158,16 @@ def load_npz(path: str | Path) -> Sequences:
 
 
 def _read(path: Path) -> dict[str, np.ndarray]:
-    how = "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {key: file[key] for key in file.files}
     except (ValueError, OSError, TypeError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ValueError(f"{path}: cannot be read as a plain .npz ({error}). {how}") from error
-    # numpy hands on the bytes of a zip's member that is no array.
-    if others := sorted(key for key, value in arrays.items() if not isinstance(value, np.ndarray)):
-        raise ValueError(f"{path}: no array is in its {', '.join(others)}. {how}")
-    return arrays
+        raise ValueError(
+            f"{path}: cannot be read as a plain .npz ({error}). "
+            "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
+        ) from error
+    # Of a member that is no array, numpy hands on the bytes.
+    return {key: value for key, value in arrays.items() if isinstance(value, np.ndarray)}
 
 
 def _sequences(arrays: dict[str, np.ndarray], name: str) -> Sequences:
