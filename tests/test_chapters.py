@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import nbformat
+import numpy as np
 import pytest
 
 from piumar_lib.course.chapters import list_chapters, read_parameters, to_notebook
@@ -132,3 +133,48 @@ def test_chapter_table_of_the_readme_is_current():
 def test_numbers_are_unique():
     numbers = [chapter.number for chapter in CHAPTERS]
     assert len(numbers) == len(set(numbers))
+
+
+OF_YOURS = [c for c in CHAPTERS if "01" <= c.number <= "09"]
+
+
+def begin(chapter, path):
+    """Run a chapter's parameters, with a reader's file, and the cell behind them."""
+    parameters, first = code_cells(chapter)[:2]
+    scope: dict = {}
+    exec(parameters, scope)
+    scope["data"] = str(path)
+    exec(first, scope)
+
+
+@pytest.mark.parametrize("chapter", OF_YOURS, ids=lambda chapter: chapter.stem)
+def test_a_chapter_says_at_once_what_a_readers_file_lacks(chapter, tmp_path):
+    path, person, y = tmp_path / "MINE.NPZ", np.arange(12) // 4, np.arange(12) % 2
+    x = np.random.default_rng(0).standard_normal((12, 4, 2))
+
+    def save(**changes):
+        with path.open("wb") as file:
+            np.savez(file, **{"X": x, "y": y, "person": person} | changes)
+
+    save()
+    begin(chapter, path)
+    lacking = {"has one frame": {"X": x[:, :1]}}
+    if chapter.number != "02":  # two clips of anybody are enough to be transported
+        lacking |= {"has one person": {"person": 0 * person}, "has one class": {"y": 0 * y}}
+    if chapter.number in ("03", "04", "06"):
+        lacking |= {"has 2 people": {"person": person // 2}}
+    for words, changes in lacking.items():
+        save(**changes)
+        with pytest.raises(ValueError, match=f"data: .* {words}.* This takes at least"):
+            begin(chapter, path)
+    path.unlink()
+    with pytest.raises(FileNotFoundError, match="MINE.NPZ: no such file"):
+        begin(chapter, path)
+
+
+def test_chapter_02_takes_two_clips_that_are_there(tmp_path):
+    path = tmp_path / "mine.npz"
+    (chapter,) = (c for c in CHAPTERS if c.number == "02")
+    np.savez(path, X=np.random.default_rng(0).standard_normal((1, 4, 2)), y=[0], person=[0])
+    with pytest.raises(ValueError, match="first_clip, second_clip: 0 and 1 .* Choose from 0 to 0"):
+        begin(chapter, path)

@@ -220,3 +220,28 @@ def test_folds_that_are_not_there_are_refused(own_of):
 def test_one_person_is_too_few(own_of):
     with pytest.raises(ValueError, match=r"data: .*own-1.npz has one person. .* at least 2"):
         load_fold(own_of(1), 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"y": lambda a: 0 * a["y"]}, "one class"),
+        ({"X": lambda a: a["X"][:, :1]}, "one frame"),
+        ({"X": lambda a: np.repeat(a["X"], 300, axis=1)}, "clips of 4,800 frames"),
+    ],
+)
+@pytest.mark.parametrize("call", [folds, lambda data: load_fold(data, 0)])
+def test_a_readers_file_must_hold_enough_to_be_compared_on(own, changes, words, call):
+    arrays = dict(np.load(own))
+    np.savez(own, **arrays | {name: change(arrays) for name, change in changes.items()})
+    with pytest.raises(ValueError, match=rf"data: .*own.npz has {words}"):
+        call(own)
+
+
+def test_a_corrected_file_is_loaded_again(own):
+    before, people = load_fold(own, 0), folds(own)
+    assert load_fold(own, 0) is before, "a fold is kept while its file stays the same"
+    arrays = dict(np.load(own))
+    np.savez(own, **arrays | {"y": 1 - arrays["y"], "person": arrays["person"] // 2})
+    assert (load_fold(own, 0).train.y != before.train.y[: len(load_fold(own, 0).train)]).any()
+    assert len(folds(own)) == 3 != len(people)

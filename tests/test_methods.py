@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import is_dataclass
+from dataclasses import is_dataclass, replace
 
 import numpy as np
 import pytest
@@ -434,3 +434,13 @@ def test_worst_direction_is_what_the_branch_is_given_and_costs_the_statistics_no
     assert all(torch.equal(v, after[k]) for k, v in model.state_dict().items())
     name = "backbone.0.norm.num_batches_tracked"
     assert after[name] == start[name] + 1
+
+
+@pytest.mark.parametrize("unit", [2.0**-30, 2.0**30])  # exact in floating point; about 1e-9 and 1e9
+@pytest.mark.parametrize("name", ["ERM", "ReMA", "temporal, Sinkhorn", "GIRL", "PIUmr + augmentation"])
+def test_the_unit_of_the_data_does_not_matter(toy, name, unit):
+    still = np.ones((96, 16, 1), np.float32)  # a channel that never moves
+    data = replace(toy, x=np.concatenate([toy.x[..., :2], still], axis=2))
+    other = replace(data, x=data.x * np.float32(unit))
+    (model, losses, _), (again, others, _) = train(name, data), train(name, other)
+    assert losses == others and (predict(model, data) == predict(again, other)).all()
