@@ -280,6 +280,7 @@ show(fig, alt="Deviation of log-amplitude over frequency. " + "; ".join(
 
 # %%
 def personal_share(level, y, person):
+    person = person.unique(return_inverse=True)[1]  # yours may have any numbers
     pairs = y * (person.max() + 1) + person
     left = spectrum.style_deviation(level, pairs) ** 2
     return (1 - left / spectrum.style_deviation(level, y).clamp_min(1e-12) ** 2).mean(1)[1:-1]

@@ -192,6 +192,7 @@ def test_the_unit_of_a_feature_changes_no_cluster():
     style, y = torch.randn(40, 5), torch.arange(40) % 4
     rescaled = style * torch.tensor([1e-3, 1.0, 7.0, 1e3, 1e5])
     assert torch.equal(cluster(style, y, 3), cluster(rescaled, y, 3))
+    assert torch.equal(cluster(style, y, 3), cluster(style * 2**-40, y, 3))
     constant = torch.cat([style, torch.full((40, 1), 0.3)], dim=1)
     assert torch.equal(cluster(style, y, 3), cluster(constant, y, 3))
 

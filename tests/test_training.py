@@ -21,7 +21,7 @@ from piumar_lib.data.skeleton import JOINTS
 from piumar_lib.objective import Views, training_loss
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
-from piumar_lib.training import Settings, fit, predict
+from piumar_lib.training import Settings, clips_at_once, fit, predict
 
 
 def build(plug=None, classes=2):
@@ -142,6 +142,17 @@ def test_fit_stops_when_the_loss_is_not_finite(toy):
     model.head.weight.data.fill_(torch.nan)
     with pytest.raises(FloatingPointError, match=r"epoch 1 with rate=0.25: loss is nan. Lower"):
         fit(model, toy, Settings(rate=0.25))
+
+
+def test_long_clips_are_judged_few_at_a_time(toy):
+    assert [clips_at_once(frames) for frames in (16, 512, 1024, 40_000)] == [512, 512, 128, 1]
+    assert clips_at_once(16, most=7) == 7
+    seen = []
+    model = build()
+    model.register_forward_pre_hook(lambda _, inputs: seen.append(len(inputs[0])))
+    predict(model, toy.take(np.arange(3)).resampled(10_000))
+    predict(model, toy.take(np.arange(3)))
+    assert seen == [1, 1, 1, 3]
 
 
 def test_fit_refuses_more_classes_than_the_model_has(toy):
