@@ -7,7 +7,7 @@ fold tests, it looks only at the scores of the other groups, from training runs 
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -210,7 +210,7 @@ def _load(name: str) -> Sequences:
     return _load_content(*identify(name))
 
 
-@cache
+@lru_cache(maxsize=4)
 def _load_content(name: str, content: str) -> Sequences:
     if name == "spar-repetitions":
         # 32 frames hold a repetition: 64 were no better and cost twice the time.

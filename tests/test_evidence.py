@@ -491,6 +491,7 @@ def test_seeds_that_lack_a_fold_do_not_count():
 def test_the_strongest_baseline_is_one_and_the_best():
     assert strongest_baseline({"ERM": 0.5, "Mixup": 0.7, "PIUmr": 0.9, "DSU": 0.6}) == "Mixup"
     assert strongest_baseline({"PIUmr": 0.9, "oracle groups": 0.95}) == ""
+    assert strongest_baseline({"CORAL": float("nan"), "ERM": 0.5}) == "ERM"  # CORAL's trainings failed
 
 
 @pytest.mark.parametrize("method", ["ERM", "PIUmr"])

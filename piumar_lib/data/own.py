@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -47,19 +48,26 @@ def content_of(path: str | Path) -> str:
     """
     found = find_npz(path)
     state = found.stat()
-    return _digest(found, state.st_ino, state.st_size, state.st_mtime_ns)
+    if time.time() - state.st_mtime < 1:  # could change again before the file system's clock ticks
+        return _digest(found)
+    return _known_digest(found, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache
-def _digest(path: Path, *state: int) -> str:
+def _known_digest(path: Path, *state: int) -> str:
     """Asked for in every fold, so read once for each ``state`` of the file."""
+    return _digest(path)
+
+
+def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 # A training step needs most memory for its clips' plans, frames by frames, and for their gradients:
-# 28 bytes an entry were measured. Half of a small laptop's memory may go there.
-BATCH, PLAN_BYTES, MEMORY = 64, 28, 4e9
+# 28 bytes an entry were measured. Half of a small laptop's memory may go there. Batches are of about 64
+# clips, which `piumar_lib.training.batches` makes of up to 95.
+BATCH, PLAN_BYTES, MEMORY = 95, 28, 4e9
 
 
 def require(
@@ -90,12 +98,12 @@ def require(
 
 def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) -> Iterator[str]:
     there, shown, longest = len(data.people), len(np.unique(data.y)), int(data.lengths.max())
-    time, most = data.x.shape[1], most_frames(len(data))
-    if time > most:
+    most = most_frames(len(data))
+    if data.x.shape[1] > most:
         yield (
-            f"clips of {time:,} frames. Beyond {most:,} a training step takes more than "
-            f"{MEMORY / 1e9:.0f} GB of memory. Resample with data.resampled({most}), or cut it "
-            "into shorter clips"
+            f"clips of {data.x.shape[1]:,} frames. Beyond {most:,} a training step takes more than "
+            f"{MEMORY / 1e9:.0f} GB of memory. Cut shorter clips, or resample: "
+            f"save_npz(new, load_npz(old).resampled({most}))"
         )
     if there < people:
         yield (
