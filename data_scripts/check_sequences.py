@@ -1,8 +1,8 @@
 """Check an .npz of your own sequences before you train on it, and print what is in it.
 
 The file holds X (n, time, channels), y (n,), person (n,) and, if you like, lengths (n,),
-class_names (classes,) and rate in Hz. The exit code is 0 if chapters 01 to 09 and the evidence can all
-use it, else 1.
+class_names (classes,) and rate in Hz. Labels may be codes, people may be names. The exit code is 0 if
+chapters 01 to 09 and the evidence can all use it, else 1.
 """
 
 from __future__ import annotations

@@ -143,8 +143,9 @@ def committed(data: str, folder: Path = RESULTS) -> list[dict]:
     """The records of a data set's table that are there, in the order of `METHODS`.
 
     Raises:
-        FileNotFoundError: If there are none.
-        ValueError: If they are of several searches, so that hyperparameters would be mixed.
+        FileNotFoundError: If there are none; of a reader's file, none of what it holds now.
+        ValueError: If they are of several searches, so that hyperparameters would be mixed; or of a
+            reader's file without what was in it.
     """
     data, content = folds.identify(data)
     path = records_path(data, folder=folder)

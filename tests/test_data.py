@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from piumar_lib.data import Sequences, describe, load_npz, ma52, require, save_npz, spar
-from piumar_lib.data.own import most_frames
+from piumar_lib.data.enough import most_frames
 from piumar_lib.data.sequences import hold
 from piumar_lib.training import batches
 
@@ -242,7 +242,7 @@ def test_the_least_that_suffices_passes():
         ({"people": 1, "classes": 1}, "one person. This takes at least 3"),
         ({"people": 2}, "2 people. This takes at least 3"),
         ({"classes": 1}, "one class. This takes at least 2"),
-        ({"each": 1}, "no action that person 0 makes 2 times"),
+        ({"each": 1}, "fewer than 2 clips of the same action by person 0"),
         ({"frames": 1}, "one frame in its longest clip. This takes at least 4"),
         ({"frames": 3}, "3 frames in its longest clip. This takes at least 4"),
         ({"frames": 40_000}, "clips of 40,000 frames. Beyond 4,879 .* 4 GB .*Cut .*, or resample: "),

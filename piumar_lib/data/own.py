@@ -7,7 +7,6 @@ import os
 import time
 import zipfile
 import zlib
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
@@ -62,82 +61,6 @@ def _known_digest(path: Path, *state: int) -> str:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-# A training step needs most memory for its clips' plans, frames by frames, and for their gradients:
-# 28 bytes an entry were measured. Half of a small laptop's memory may go there. Batches are of about 64
-# clips, which `piumar_lib.training.batches` makes of up to 95.
-BATCH, PLAN_BYTES, MEMORY = 95, 28, 4e9
-
-
-def require(
-    data: Sequences,
-    people: int = 3,
-    classes: int = 2,
-    clips: int = 2,
-    frames: int = 4,
-    name: str = "",
-) -> Sequences:
-    """Return ``data`` if there is enough of it; the defaults suffice for every chapter.
-
-    Args:
-        data: A reader's own sequences.
-        people: So many people at least.
-        classes: So many classes at least that somebody shows.
-        clips: So many clips at least of one action by each person.
-        frames: So many frames at least in the longest clip. At most, as many as memory allows.
-        name: What messages call the data; by default its own name.
-
-    Raises:
-        ValueError: Naming what there is too little or too much of, and the remedy.
-    """
-    if lack := next(_lacks(data, people, classes, clips, frames), ""):
-        raise ValueError(f"data: {name or data.name} has {lack}.")
-    return data
-
-
-def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) -> Iterator[str]:
-    there, shown, longest = len(data.people), len(np.unique(data.y)), int(data.lengths.max())
-    most = most_frames(len(data))
-    if data.x.shape[1] > most:
-        yield (
-            f"clips of {data.x.shape[1]:,} frames. Beyond {most:,} a training step takes more than "
-            f"{MEMORY / 1e9:.0f} GB of memory. Cut shorter clips, or resample: "
-            f"save_npz(new, load_npz(old).resampled({most}))"
-        )
-    if there < people:
-        yield (
-            f"{_count(there, 'person', 'people')}. This takes at least {people}: some to learn from, "
-            "others to be judged on. Record more people"
-        )
-    if shown < classes:
-        yield (
-            f"{_count(shown, 'class', 'classes')}. This takes at least {classes} to tell apart. Add "
-            "clips of another action"
-        )
-    most_of = {p: np.bincount(data.y[data.person == p]).max() for p in data.people}
-    rarest = min(most_of, key=most_of.get)
-    if most_of[rarest] < clips:
-        yield (
-            f"no action that person {rarest} makes {clips} times. This takes so many clips of one "
-            "action by everybody. Add clips, or leave this person out"
-        )
-    if longest < frames:
-        yield (
-            f"{_count(longest, 'frame', 'frames')} in its longest clip. This takes at least {frames}, "
-            "as movement needs time. Cut longer clips"
-        )
-    if data.x.min() == data.x.max():
-        yield f"the value {data.x.min():g} everywhere: nothing moves. Save what was measured"
-
-
-def most_frames(clips: int) -> int:
-    """So many frames may each of ``clips`` clips have, if a training step is to fit into memory."""
-    return int((MEMORY / PLAN_BYTES / min(BATCH, clips)) ** 0.5)
-
-
-def _count(number: int, one: str, several: str) -> str:
-    return f"one {one}" if number == 1 else f"{number} {several}"
 
 
 def load_npz(path: str | Path) -> Sequences:
