@@ -63,8 +63,8 @@ def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) 
     rarest = min(most_of, key=most_of.get)
     if most_of[rarest] < clips:
         yield (
-            f"fewer than {clips} clips of the same action by person {rarest}. Everybody must repeat some "
-            "action. Add clips, or leave this person out"
+            f"fewer than {clips} clips of the same action by person {rarest}. Everybody must repeat "
+            "an action. Add clips, or leave this person out"
         )
     if longest < frames:
         yield (
