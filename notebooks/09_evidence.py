@@ -591,7 +591,8 @@ else:
 # ### On data of your own
 #
 # Sequences with persons, in one file, go through the same protocol: folds of people, a search that does
-# not see them, five seeds. Profile `quick` only tries three methods with their defaults:
+# not see them, five seeds. Records are known by what the file holds: once you correct it, all is trained
+# again. Profile `quick` only tries three methods with their defaults:
 #
 # ```bash
 # python -m piumar_lib.course papermill 09 build/mine.ipynb -p profile full -p data $PWD/mine.npz
