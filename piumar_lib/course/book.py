@@ -18,6 +18,7 @@ from piumar_lib.course.chapters import Chapter, list_chapters
 from piumar_lib.course.ledger import render_cheat_sheet
 from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
 from piumar_lib.course.rendering import FORMULA_STYLE, render_chapter, render_document, token_colours
+from piumar_lib.files import fresh_folder, write_text
 
 CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
 GLOSSARY = Path("notebooks/glossary.md")
@@ -83,8 +84,7 @@ def build_book(root: Path) -> Path:
         ValueError: Listing every figure without alt text, broken link or formula that fails.
     """
     book = root / "build" / "book"
-    shutil.rmtree(book, ignore_errors=True)
-    book.mkdir(parents=True)
+    fresh_folder(book)
     problems: list[str] = []
     pages = _make_pages(root, problems)
     for page in pages:
@@ -97,11 +97,11 @@ def build_book(root: Path) -> Path:
     if problems:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
     sections = [s for page in pages for s in search.find_sections(page.stem, page.title, page.soup)]
-    (book / search.DATA).write_text(search.to_script(sections), encoding="utf-8")
+    write_text(book / search.DATA, search.to_script(sections))
     for page in pages:
         _box_tables(page.soup)
-        (book / f"{page.stem}.html").write_text(_frame(page, pages), encoding="utf-8")
-    (book / "book.css").write_text(_stylesheet(), encoding="utf-8")
+        write_text(book / f"{page.stem}.html", _frame(page, pages))
+    write_text(book / "book.css", _stylesheet())
     for name in SCRIPTS:
         shutil.copyfile(Path(__file__).with_name(name), book / name)
     return book / "index.html"

@@ -10,7 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import jupytext
+import nbformat
 from nbformat import NotebookNode
+
+from piumar_lib.files import whole
 
 PATTERN = "[0-9][0-9]_*.py"
 
@@ -112,6 +115,28 @@ def to_notebook(path: Path) -> NotebookNode:
     notebook.metadata["language_info"] = {"name": "python", "pygments_lexer": "ipython3"}
     notebook.nbformat_minor = max(notebook.nbformat_minor, 5)  # the first with cell ids
     return notebook
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read an ``.ipynb``.
+
+    Raises:
+        ValueError: If it is no notebook.
+    """
+    try:
+        return nbformat.read(path, as_version=4)
+    except (ValueError, AttributeError, KeyError) as error:  # it may be any JSON, or none
+        raise ValueError(f"{path}: is no notebook, or damaged. Delete it, and make it again.") from error
+
+
+def write_notebook(notebook: NotebookNode, path: Path) -> None:
+    """Write an ``.ipynb``, whole or not at all.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    with whole(path) as part:
+        nbformat.write(notebook, part)
 
 
 def read_parameters(notebook: NotebookNode, name: str = "chapter") -> dict[str, Any]:

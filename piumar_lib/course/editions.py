@@ -9,10 +9,9 @@ from os.path import relpath
 from pathlib import Path
 from urllib.parse import unquote
 
-import nbformat
 from nbformat import NotebookNode
 
-from piumar_lib.course.chapters import list_chapters, to_notebook
+from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook, write_notebook
 from piumar_lib.course.exercises import BLOCK, FOLDED, find_exercises
 
 REMOVED = (
@@ -64,7 +63,6 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
         only: Numbers or stems of the chapters; all by default.
     """
     folder = root / "build" / name
-    folder.mkdir(parents=True, exist_ok=True)
     chapters = list_chapters(root, only)
     stems = {chapter.stem for chapter in list_chapters(root)}
     targets = []
@@ -78,7 +76,7 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
                 cell.source = point_links(cell.source, chapter.path.parent, folder, stems)
         targets.append(folder / f"{chapter.stem}.ipynb")
         _keep_aside(targets[-1])
-        nbformat.write(notebook, targets[-1])
+        write_notebook(notebook, targets[-1])
     return targets
 
 
@@ -105,7 +103,7 @@ def _keep_aside(path: Path) -> None:
     """Rename a notebook that has been run since it was written: its answers may exist only there."""
     if not path.is_file():
         return
-    if any(cell.get("execution_count") for cell in nbformat.read(path, 4).cells):
+    if any(cell.get("execution_count") for cell in read_notebook(path).cells):
         count, aside = 1, path.with_suffix(".worked.ipynb")
         while aside.exists():
             count += 1

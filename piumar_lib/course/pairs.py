@@ -12,8 +12,9 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
+from piumar_lib.course.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
 from piumar_lib.course.run import execute
+from piumar_lib.files import require_writable
 
 COALESCE = CoalesceStreamsPreprocessor()
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -33,14 +34,15 @@ def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full")
         RuntimeError: If a chapter fails; its old notebook stays.
         ValueError: If the new notebook is not fit to be committed; it stays for inspection.
     """
-    written = []
-    for chapter in list_chapters(root, only):
+    chapters, written = list_chapters(root, only), []
+    require_writable(root / "notebooks")
+    for chapter in chapters:
         print(f"{chapter.stem} ...", flush=True)
         notebook = to_notebook(chapter.path)
         _, error = execute(notebook, chapter.path.parent, profile)
         if error:
             raise RuntimeError(f"{chapter.stem} failed: {error}")
-        nbformat.write(clean(notebook), chapter.pair)
+        write_notebook(clean(notebook), chapter.pair)
         check_pair(chapter)
         written.append(chapter.pair)
     return written
@@ -91,7 +93,7 @@ def _find_problem(chapter: Chapter) -> str:
     size = chapter.pair.stat().st_size / 1024
     if size > LARGEST_KB:
         return f"{size:.0f} KB is over {LARGEST_KB} KB. Show fewer or smaller figures"
-    notebook, source = nbformat.read(chapter.pair, 4), to_notebook(chapter.path)
+    notebook, source = read_notebook(chapter.pair), to_notebook(chapter.path)
     if len(notebook.cells) != len(source.cells):
         return f"it has {len(notebook.cells)} cells, the source {len(source.cells)}. Edit the .py"
     for index, (cell, original) in enumerate(zip(notebook.cells, source.cells, strict=True)):

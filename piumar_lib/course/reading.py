@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from bs4 import BeautifulSoup
@@ -10,6 +9,7 @@ from nbformat import NotebookNode
 
 from piumar_lib.course.chapters import Chapter, to_notebook
 from piumar_lib.course.run import RECORD
+from piumar_lib.files import read_json
 
 WORDS, LINES = 200, 15  # a minute's worth of prose, and of code: a guess for technical text
 
@@ -26,7 +26,7 @@ def describe(root: Path, chapter: Chapter) -> str:
     """Return one line about a chapter: how long to read, how long to run where that was measured."""
     line = f"About {reading_minutes(to_notebook(chapter.path))} minutes to read"
     path = root / RECORD
-    costs = json.loads(path.read_text())["chapters"] if path.exists() else {}
+    costs = read_json(path, "Delete it.", ["chapters"])["chapters"] if path.exists() else {}
     if cost := costs.get(chapter.stem):
         line += f"; {cost['seconds']:.0f} s and {cost['peak_mb']} MB to run in profile quick"
     return f"{line}."

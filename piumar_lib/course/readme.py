@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import json
 import textwrap
 from pathlib import Path
 
-import nbformat
-
-from piumar_lib.course.chapters import list_chapters, to_notebook
+from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook
 from piumar_lib.course.reading import reading_minutes
 from piumar_lib.course.run import RECORD
 from piumar_lib.experiments import read_records
+from piumar_lib.files import read_json, whole, write_text
 
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
 OVERVIEW = Path("notebooks/results/overview.png")
@@ -42,7 +40,7 @@ SHOWN = "03_temporal_alignment"  # the chapter whose first figure opens README.m
 def chapter_table(root: Path) -> str:
     """Return the table: what each chapter answers, how long it takes."""
     path = root / RECORD
-    record = json.loads(path.read_text()) if path.exists() else {"chapters": {}}
+    record = read_json(path, "Delete it.", ["chapters"]) if path.exists() else {"chapters": {}}
     lines = [
         "| # | chapter | the question it answers | time | memory |",
         "|---|---|---|---|---|",
@@ -94,7 +92,7 @@ def overview(root: Path) -> tuple[str, bytes]:
     pair = root / "notebooks" / f"{SHOWN}.ipynb"
     if not pair.exists():
         return "", b""
-    outputs = [o for cell in nbformat.read(pair, as_version=4).cells for o in cell.get("outputs", [])]
+    outputs = [o for cell in read_notebook(pair).cells for o in cell.get("outputs", [])]
     first = next(o for o in outputs if "image/png" in o.get("data", {}))
     line = f"[![{first.metadata['image/png']['alt']}]({OVERVIEW})](notebooks/{SHOWN}.ipynb)"
     return line, base64.b64decode(first.data["image/png"])
@@ -111,7 +109,7 @@ def update_readme(root: Path, check: bool = False) -> bool:
         ValueError: If README.md lacks the markers.
     """
     path, picture = root / "README.md", root / OVERVIEW
-    text = fresh = path.read_text()
+    text = fresh = path.read_text(encoding="utf-8")
     line, image = overview(root)
     parts = {"figure": line, "chapters": chapter_table(root), "costs": cost_paragraph(root)}
     for name, content in parts.items():
@@ -122,8 +120,8 @@ def update_readme(root: Path, check: bool = False) -> bool:
         fresh = f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
     changed = fresh != text or (picture.read_bytes() if picture.exists() else b"") != image
     if changed and not check:
-        path.write_text(fresh)
+        write_text(path, fresh)
         if image:
-            picture.parent.mkdir(parents=True, exist_ok=True)
-            picture.write_bytes(image)
+            with whole(picture) as part:
+                part.write_bytes(image)
     return changed

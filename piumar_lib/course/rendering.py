@@ -15,7 +15,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-from piumar_lib.course.chapters import Chapter, to_notebook
+from piumar_lib.course.chapters import Chapter, read_notebook, to_notebook
 from piumar_lib.course.pairs import clean
 from piumar_lib.course.readme import END
 from piumar_lib.course.run import build_path
@@ -147,7 +147,7 @@ def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
     for path in (build_path(root, chapter), chapter.pair):
         if not path.is_file():
             continue
-        notebook = nbformat.read(path, 4)
+        notebook = read_notebook(path)
         code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
         failed = any(o.output_type == "error" for c in code for o in c.outputs)
         if [c.source for c in notebook.cells] == sources and not failed and all(

@@ -14,7 +14,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import nbformat
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
@@ -28,9 +27,11 @@ from piumar_lib.course.chapters import (
     list_chapters,
     read_parameters,
     to_notebook,
+    write_notebook,
 )
 from piumar_lib.course.profile import PROFILES, VARIABLE
 from piumar_lib.course.steady import keep_looking
+from piumar_lib.files import as_path, read_json, require_writable, write_text
 
 keep_looking()
 
@@ -157,8 +158,9 @@ def run_chapters(
     """
     if profile not in PROFILES:
         raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
-    outcomes = []
-    for chapter in list_chapters(root, only):
+    chapters, outcomes = list_chapters(root, only), []
+    require_writable(root / "build" / "notebooks")
+    for chapter in chapters:
         print(f"{chapter.stem:<26}", end=" ", flush=True)
         outcomes.append(_run_one(root, chapter, profile, timeout))
         print(_line(outcomes[-1]), flush=True)
@@ -173,7 +175,7 @@ def _run_one(root: Path, chapter: Chapter, profile: str, timeout: int | None) ->
     begin = time.perf_counter()
     peak, error = execute(notebook, chapter.path.parent, profile, timeout)
     target = build_path(root, chapter)
-    nbformat.write(notebook, target)
+    write_notebook(notebook, target)
     return Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target)
 
 
@@ -193,7 +195,7 @@ def write_notebooks(root: Path) -> list[Path]:
     for chapter, target in zip(chapters, targets, strict=True):
         notebook = to_notebook(chapter.path)
         read_parameters(notebook, chapter.stem)
-        nbformat.write(notebook, target)
+        write_notebook(notebook, target)
     return targets
 
 
@@ -217,7 +219,7 @@ def _summarise(outcomes: list[Outcome]) -> None:
 
 def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
     path = root / RECORD
-    old = json.loads(path.read_text()) if path.exists() else {}
+    old = read_json(path, "Delete it.") if path.exists() else {}
     same = old.get("profile") == profile
     chapters: dict[str, Any] = old.get("chapters", {}) if same else {}
     for outcome in outcomes:
@@ -235,8 +237,7 @@ def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
         "commit": _commit(root),
         "chapters": dict(sorted(chapters.items())),
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=1) + "\n")
+    write_text(path, json.dumps(record, indent=1) + "\n")
 
 
 def _commit(root: Path) -> str:
@@ -260,6 +261,7 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
     Raises:
         ValueError: If a parameter is unknown or has a value of another kind.
         RuntimeError: If the chapter fails.
+        OSError: If the output cannot be written.
     """
     import papermill
 
@@ -267,7 +269,8 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
     notebook = to_notebook(chapter.path)
     check_parameters(parameters, read_parameters(notebook, chapter.stem), chapter.stem)
     parameters = {n: _from_here(value, chapter.path.parent) for n, value in parameters.items()}
-    output.parent.mkdir(parents=True, exist_ok=True)
+    output = as_path(output)
+    write_notebook(notebook, output)  # whether it can be written shows before the kernel starts
     folder = str(chapter.path.parent)
     try:
         papermill.execute_notebook(

@@ -20,6 +20,7 @@ from piumar_lib.course.deck import HIDDEN, arrange, to_deck
 from piumar_lib.course.links import find_foreign
 from piumar_lib.course.pairs import clean
 from piumar_lib.course.rendering import FORMULA_STYLE, BookExporter, find_executed, token_colours
+from piumar_lib.files import fresh_folder, write_text
 
 HERE = Path(__file__).parent
 # reveal.js comes with this package. It is copied at build time only.
@@ -77,8 +78,7 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
         ValueError: Listing every chapter that has not run, and whatever would not work offline.
     """
     folder = root / "build" / "slides"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    fresh_folder(folder)
     chapters = list_chapters(root, only)
     problems: list[str] = []
     for chapter in chapters:
@@ -89,15 +89,15 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
             continue
         _point_links(page, {c.stem for c in chapters})
         problems += [f"{chapter.stem}: {problem}" for problem in find_foreign(page.find("main"))]
-        (folder / f"{chapter.stem}.html").write_text(str(page), encoding="utf-8")
+        write_text(folder / f"{chapter.stem}.html", str(page))
     if problems:
         raise ValueError("the slides cannot be built:\n" + "\n".join(problems))
     items = [f'<li value="{int(c.number)}">{_entry(c)}</li>' for c in chapters]
     index = INDEX.substitute(chapters="\n".join(items))
-    (folder / "index.html").write_text(index, encoding="utf-8")
+    write_text(folder / "index.html", index)
     own = (HERE / "slides.css").read_text(encoding="utf-8")
     styles = (token_colours("friendly"), FORMULA_STYLE, own)
-    (folder / "slides.css").write_text("\n".join(styles), encoding="utf-8")
+    write_text(folder / "slides.css", "\n".join(styles))
     for name in ("slides.js", "plain.css"):
         shutil.copyfile(HERE / name, folder / name)
     copy_reveal(folder / "reveal")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import re
 import shutil
 import stat
@@ -14,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from tqdm import tqdm
 
+from piumar_lib.files import CannotWrite, whole
 from piumar_lib.ma52.layout import is_clutter, list_path, names_in, split_of_folder, split_of_list
 
 METHODS = {
@@ -54,10 +53,8 @@ def unpack(archive: Path, root: Path, progress: bool = False) -> int:
         raise DownloadError(f"{archive}: {error}. Delete it, and download it again.") from error
     except NotImplementedError as error:  # an archive of a version to come
         raise DownloadError(f"{archive}: {error}. Unpack it {by_hand}.") from error
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            raise DownloadError(f"{root}: the disk is full. Make room; then run this again.") from error
-        raise
+    except CannotWrite as error:
+        raise DownloadError(str(error)) from error
     return len(missing)
 
 
@@ -140,11 +137,8 @@ def _is_part(archive: Path) -> bool:
 
 def _extract(held: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
     """Whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with held.open(member) as source, part.open("wb") as file:
+    with whole(path) as part, held.open(member) as source, part.open("wb") as file:
         shutil.copyfileobj(source, file)  # checks the sum, too
-    os.replace(part, path)
 
 
 def _is_whole(path: Path, size: int) -> bool:

@@ -7,13 +7,18 @@ the old checkpoint or the new one.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from piumar_lib.files import whole
 
 Nested = dict[str, Any]  # tensors, numbers, strings and lists of these, nested in dicts
 
@@ -28,25 +33,42 @@ def save(path: Path, state: Nested) -> None:
     Raises:
         OSError: If it cannot be written; an old file then stays as it was.
     """
-    from safetensors.torch import save_file
-
     tensors: dict[str, Tensor] = {}
     rest = _split(state, "", tensors)
-    part = path.with_name(f"{path.name}.part")
     # Safetensors refuses tensors that share memory; a copy on the CPU does not.
-    save_file({name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}, part,
-              {"state": json.dumps(rest)})  # fmt: skip
-    with part.open("rb") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
+    copies = {name: t.detach().cpu().contiguous().clone() for name, t in tensors.items()}
+    write_tensors(path, copies, {"state": json.dumps(rest)})
 
 
-def load(path: Path) -> Nested:
+def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None) -> None:
+    """Write a safetensors file, whole or not at all; ``about`` goes into its header.
+
+    Raises:
+        OSError: If it cannot be written; an old file then stays as it was.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_file
+
+    with whole(path) as part:
+        try:
+            save_file(tensors, part, about)
+        except SafetensorError as error:  # holds the system's error as text
+            number = re.search(r"os error (\d+)", str(error))
+            raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def load(path: Path, keys: Iterable[str] = ()) -> Nested:
     """Read what `save` wrote; tensors are on the CPU.
+
+    Args:
+        path: Of the file.
+        keys: What has to be in it.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, or damaged.
+        ValueError: If it is no checkpoint, or damaged, or lacks a key.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -58,6 +80,8 @@ def load(path: Path) -> Nested:
             rest = json.loads((file.metadata() or {})["state"])
     except (SafetensorError, KeyError, json.JSONDecodeError) as error:
         raise ValueError(f"{path}: is no checkpoint of this course ({error}). Remove it.") from error
+    if missing := [key for key in keys if key not in rest]:
+        raise ValueError(f"{path}: is another checkpoint, without {', '.join(missing)}. Remove it.")
     return _join(rest, "", tensors)
 
 

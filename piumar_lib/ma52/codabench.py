@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.files import as_path, whole
 
 BEST = 5
 HEADER = (
@@ -42,8 +42,9 @@ def write_submission(
 
     Raises:
         ValueError: If names and probabilities do not fit together, or the file would be refused.
+        OSError: If it cannot be written.
     """
-    path, probabilities = Path(path), np.asarray(probabilities)
+    path, probabilities = require_zip(path), np.asarray(probabilities)
     shapes = [(probabilities, len(ACTIONS), "probabilities")]
     shapes += [(np.asarray(parts), len(BODY_PARTS), "parts")] if parts is not None else []
     for values, classes, name in shapes:
@@ -58,16 +59,22 @@ def write_submission(
     table = csv.writer(text, lineterminator="\n")
     table.writerow(HEADER)
     table.writerows([name, *a, *b] for name, a, b in zip(names, actions, bodies, strict=True))
-    part = path.with_suffix(".part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("prediction.csv", text.getvalue())
-    try:
+    with whole(path) as part:
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("prediction.csv", text.getvalue())
         check_submission(part, names)
-    except ValueError:
-        part.unlink()
-        raise
-    os.replace(part, path)
+
+
+def require_zip(path: str | Path) -> Path:
+    """The path of a submission.
+
+    Raises:
+        ValueError: If it does not end in ``.zip``, all that the server takes.
+    """
+    path = as_path(path)
+    if path.suffix != ".zip":
+        raise ValueError(f"path: {path} does not end in .zip, all that Codabench takes. Rename it.")
+    return path
 
 
 def check_submission(path: str | Path, names: Sequence[str]) -> None:
@@ -76,6 +83,7 @@ def check_submission(path: str | Path, names: Sequence[str]) -> None:
     Raises:
         ValueError: Naming the file, the line and what is wrong with it.
     """
+    path = as_path(path)
     try:
         with zipfile.ZipFile(path) as archive:
             held = archive.namelist()

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from piumar_lib.files import as_path, parse_json, read_json
 from piumar_lib.ma52.backbones import BACKBONES, MODALITIES, WEIGHTS
 from piumar_lib.tfam import MASSES, TRANSPORTS
 
@@ -154,7 +155,25 @@ class TrainConfig:
     @classmethod
     def from_json(cls, text: str) -> TrainConfig:
         """What `to_json` wrote."""
-        return cls.make(**json.loads(text))
+        return cls.make(**parse_json(text, "config"))
+
+    @classmethod
+    def read(cls, path: Path) -> TrainConfig:
+        """The settings of a run, from its ``config.json``.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            ValueError: If it is damaged, or of another version of the course.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"{path}: no run. Train one: python -m piumar_lib.ma52 train --help")
+        settings = read_json(path, "Train again, into another folder.")
+        try:
+            return cls.make(**settings)
+        except ValueError as error:
+            raise ValueError(
+                f"{path}: does not fit this course's version: {error} Train again, into another folder."
+            ) from error
 
     def require_paths(self) -> None:
         """See that everything that is read is there.
@@ -167,7 +186,7 @@ class TrainConfig:
             if not getattr(self, name):
                 raise ValueError(f"{name}: no path is given. It is the {describe()[name]['words']}.")
         for name in ("cache", "index", "split"):
-            path = Path(getattr(self, name)).expanduser()
+            path = as_path(getattr(self, name))
             if not path.exists():
                 raise FileNotFoundError(f"{name}: {path} is not there. Make it with prepare_ma52.py.")
 

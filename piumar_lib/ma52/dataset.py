@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from piumar_lib.data.ma52 import body_part
+from piumar_lib.files import as_path
 from piumar_lib.ma52.cache import Kept, cached_path, read_kept, read_raw, read_settings
 from piumar_lib.ma52.index import Clip
 from piumar_lib.ma52.transforms import draw_chances
@@ -75,7 +76,7 @@ class ClipDataset(Dataset):
         views: int = 1,
         train: bool = False,
     ) -> None:
-        self.folder, self.settings = Path(folder), read_settings(folder)
+        self.folder, self.settings = as_path(folder), read_settings(folder)
         self.frames, self.views, self.train = frames, views, train
         if views < 1 or (train and views != 1):
             raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")

@@ -10,6 +10,7 @@ import errno
 import shutil
 from pathlib import Path
 
+from piumar_lib.files import CannotWrite, whole
 from piumar_lib.ma52.archive import DownloadError, unpack
 from piumar_lib.ma52.layout import list_path, split_of_list
 
@@ -70,7 +71,8 @@ def download(
             unpack(path, root, progress)
         else:
             split = split_of_list(path.name)
-            shutil.copyfile(path, list_path(root, split) if split else root / path.name)
+            with whole(list_path(root, split) if split else root / path.name) as part:
+                shutil.copyfile(path, part)
     return fetched
 
 

@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from piumar_lib import metrics
 from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.files import as_path, read_json
 from piumar_lib.ma52 import checkpoint, scores
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.model import MicroActionRecognizer
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 CLIPS_AT_A_TIME = 32
+RECORD_KEYS = (
+    "method", "data", "held out", "steps", "seconds", "config", "command", "commit", "versions",
+    "device",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -67,7 +72,7 @@ def read_predictions(path: str | Path) -> Predicted:
     Raises:
         FileNotFoundError, ValueError: If there is no such file, or it is damaged.
     """
-    state = checkpoint.load(Path(path).expanduser())
+    state = checkpoint.load(as_path(path), keys=("names", "person", "y", "actions"))
     parts = state["parts"].numpy() if "parts" in state else None
     return Predicted(
         tuple(state["names"]), np.array(state["person"]), np.array(state["y"]),
@@ -197,6 +202,19 @@ def f1_over_own_actions(found: Predicted) -> dict[str, float]:
     return scored
 
 
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """The record of a finished run, as `piumar_lib.ma52.train.train` returns it.
+
+    Raises:
+        FileNotFoundError: If the folder holds no finished run.
+        ValueError: If its record is damaged.
+    """
+    path = as_path(folder) / "record.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
+    return read_json(path, "Delete it; the same training command then writes it again.", RECORD_KEYS)
+
+
 def to_evidence(record: dict, fold: int) -> dict[str, Any]:
     """A run's record in the form that chapter 09's tables take (`piumar_lib.evidence.summarise`).
 
@@ -225,15 +243,8 @@ def read_evidence(folders: Sequence[str | Path]) -> list[dict]:
     """Records of finished runs, for chapter 09's tables; runs of one split share a fold.
 
     Raises:
-        FileNotFoundError: If a folder holds no finished run.
+        FileNotFoundError, ValueError: See `read_record`.
     """
-    import json
-
-    records = []
-    for folder in folders:
-        path = Path(folder).expanduser() / "record.json"
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
-        records.append(json.loads(path.read_text(encoding="utf-8")))
+    records = [read_record(folder) for folder in folders]
     titles = sorted({record["data"] for record in records})
     return [to_evidence(record, titles.index(record["data"]) + 1) for record in records]

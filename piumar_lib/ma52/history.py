@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
+
+from piumar_lib.files import as_path, read_json_lines, write_text, writing
 
 Watch = Callable[[list[dict]], None]
 
@@ -33,9 +34,7 @@ class History:
         if writes:
             from torch.utils.tensorboard import SummaryWriter
 
-            part = self.path.with_suffix(".part")
-            part.write_text("".join(json.dumps(row) + "\n" for row in self.rows), encoding="utf-8")
-            os.replace(part, self.path)
+            write_text(self.path, "".join(json.dumps(row) + "\n" for row in self.rows))
             self.board = SummaryWriter(out / "tensorboard", purge_step=upto + 1)
 
     def add(self, row: dict) -> None:
@@ -43,12 +42,13 @@ class History:
         self.rows.append(row)
         if not self.writes:
             return
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(row) + "\n")
-        for name, value in (row | row.get("held out", {})).items():
-            if isinstance(value, float):
-                self.board.add_scalar(name, value, row["step"])
-        self.board.flush()
+        with writing(self.path):
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+            for name, value in (row | row.get("held out", {})).items():
+                if isinstance(value, float):
+                    self.board.add_scalar(name, value, row["step"])
+            self.board.flush()
         if self.watch is not None:
             self.watch(self.rows)
 
@@ -59,7 +59,9 @@ class History:
 
 
 def read_history(out: str | Path) -> list[dict]:
-    """Rows of a run so far; a last one that a killed run left unfinished is passed over."""
-    path = Path(out).expanduser() / "history.jsonl"
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0] if path.is_file() else ""
-    return [json.loads(line) for line in whole.splitlines()]
+    """Rows of a run so far; a last one that a killed run left unfinished is passed over.
+
+    Raises:
+        ValueError: If another one is damaged.
+    """
+    return read_json_lines(as_path(out) / "history.jsonl", keys=["step"])

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from piumar_lib.data.ma52 import BODY_PARTS, body_part
+from piumar_lib.files import whole
 from piumar_lib.ma52.lists import Entry
 from piumar_lib.ma52.video import survey
 
@@ -75,13 +76,10 @@ def make_index(
 
 def write_index(path: Path, clips: Iterable[Clip]) -> None:
     """Write the table as CSV, whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Clip)])
         table.writeheader()
         table.writerows(asdict(clip) for clip in clips)
-    os.replace(part, path)
 
 
 def read_index(path: str | Path) -> list[Clip]:

@@ -7,15 +7,17 @@ With ``plug="none"`` the very same layers are trained without TFAM, so that a co
 
 from __future__ import annotations
 
+import io
 import json
-import os
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
+from piumar_lib.files import as_path, read_json, whole, write_text
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
+from piumar_lib.ma52.checkpoint import write_tensors
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
@@ -112,18 +114,17 @@ def build_model(config: TrainConfig, weights: str | None = None) -> MicroActionR
 
 
 def save_model(model: MicroActionRecognizer, folder: str | Path) -> None:
-    """Write ``model.safetensors`` and ``model.json``, all that `load_model` needs."""
-    from safetensors.torch import save_file
+    """Write ``model.safetensors`` and ``model.json``, all that `load_model` needs.
 
-    folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
+    Raises:
+        OSError: If they cannot be written.
+    """
+    folder = as_path(folder)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     about = {"config": json.loads(model.config.to_json()), "actions": ACTIONS, "frames": model.frames,
              "size": model.size}  # fmt: skip
-    save_file(tensors, folder / "model.safetensors.part")
-    (folder / "model.json.part").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-    for name in ("model.safetensors", "model.json"):
-        os.replace(folder / f"{name}.part", folder / name)
+    write_tensors(folder / "model.safetensors", tensors)
+    write_text(folder / "model.json", json.dumps(about, indent=1) + "\n")
 
 
 def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroActionRecognizer:
@@ -136,18 +137,22 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
-    folder = Path(folder).expanduser()
+    folder = as_path(folder)
     for name in ("model.json", "model.safetensors"):
         if not (folder / name).is_file():
             raise FileNotFoundError(
                 f"{folder / name}: no trained model. Train one: python -m piumar_lib.ma52 train --help"
             )
     try:
-        about = json.loads((folder / "model.json").read_text(encoding="utf-8"))
+        about = read_json(folder / "model.json", keys=["config"])
         model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
         model.load_state_dict(load_file(folder / "model.safetensors"))
-    except (KeyError, RuntimeError, SafetensorError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder}: its model is damaged ({error}). Write it again.") from error
+    except (ValueError, RuntimeError, SafetensorError) as error:
+        said = str(error).splitlines()[0].rstrip(".:")
+        raise ValueError(
+            f"{folder}: its model is damaged ({said}). Delete record.json there: the same training "
+            "command then writes the model again."
+        ) from error
     return model.to(device).eval()
 
 
@@ -169,15 +174,22 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     Args:
         model: Is set to evaluation mode.
         path: Ends in ``.pt2``.
+
+    Raises:
+        ValueError: If the path has another ending.
+        OSError: If it cannot be written.
     """
-    path = Path(path)
+    path = as_path(path)
     if path.suffix != ".pt2":
         raise ValueError(f"path: {path} does not end in .pt2, which torch.export.load asks for.")
-    whole = Probabilities(model).eval().cpu()
+    recogniser = Probabilities(model).eval().cpu()
     video = torch.zeros(2, model.frames, 3, model.size, model.size)
     # Clips of a batch may be any number; frames and pixels are the backbone's.
     many = {"video": {0: torch.export.Dim("clips", min=1, max=4096)}}
-    program = torch.export.export(whole, (video,), dynamic_shapes=many)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    torch.export.save(program, path)
+    program = torch.export.export(recogniser, (video,), dynamic_shapes=many)
+    # By way of memory: torch's own writer ends the whole process when the disk is full.
+    packed = io.BytesIO()
+    torch.export.save(program, packed)
+    with whole(path) as part:
+        part.write_bytes(packed.getbuffer())
     return path

@@ -12,7 +12,6 @@ The hash is that of the lines below; a file that was changed by hand is refused.
 from __future__ import annotations
 
 import hashlib
-import os
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.ma52 import ACTIONS
+from piumar_lib.files import write_text
 from piumar_lib.ma52.index import Clip
 
 
@@ -59,7 +59,10 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
     found = []
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # rare classes are no surprise
-        cuts = list(cut.split(action, action, person))
+        try:
+            cuts = list(cut.split(action, action, person))
+        except ValueError as error:
+            raise ValueError(f"folds, seed: {folds}, {seed} cannot be had ({error}).") from error
     for k, (_, out) in enumerate(cuts, start=1):
         held_out = {person[row] for row in out}
         title = f"person-disjoint, fold {k} of {folds}"
@@ -131,17 +134,14 @@ def people_per_action(clips: Iterable[Clip]) -> np.ndarray:
 
 def write_splits(folder: Path, splits: Iterable[Split], seed: int) -> list[Path]:
     """Write a file for each split; returns their paths."""
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
     for number, split in enumerate(splits, start=1):
         lines = [f"train {name}" for name in split.train]
         lines += [f"held-out {name}" for name in split.held_out]
         body = "\n".join(lines) + "\n"
         path = folder / f"fold{number}.txt"
-        part = path.with_suffix(".part")
         head = f"# {split.title}, seed {seed}, sha256 {_hash(body)}\n"
-        part.write_text(head + body, encoding="utf-8")
-        os.replace(part, path)
+        write_text(path, head + body)
         written.append(path)
     return written
 

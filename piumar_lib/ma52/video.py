@@ -7,7 +7,6 @@ reads it here: which frames there are, how they look, and when they are seen.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from av.error import FFmpegError
 from av.stream import Disposition
 from av.video.reformatter import VideoReformatter
 
+from piumar_lib.files import whole
 from piumar_lib.ma52.crop import WHOLE, Box
 from piumar_lib.ma52.upright import Upright
 
@@ -56,13 +56,12 @@ def write_mp4(
     height, width = frames.shape[1:3]
     if height % 2 or width % 2:
         raise ValueError(f"frames: {width} x {height} pixels. h264 needs even numbers; crop one line.")
-    part = path.with_name(f"{path.stem}.part.mp4")
     options = {"crf": str(crf), "preset": "veryfast", "profile": "main"}
     options |= {"bf": str(between), "b_strategy": "0"}
     # With x264's macroblock tree, or more than one thread, equal frames gave different files.
     options |= {"mbtree": "0", "threads": "1"}
     convert = VideoReformatter().reformat
-    with av.open(part, "w") as container:
+    with whole(path) as part, av.open(part, "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=rate, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         stream.gop_size = keyframe_every
@@ -70,7 +69,6 @@ def write_mp4(
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
             container.mux(stream.encode(convert(frame, format="yuv420p")))
         container.mux(stream.encode())
-    os.replace(part, path)
 
 
 def read_frames(

@@ -1,0 +1,203 @@
+"""Files: written whole or not at all, read with a word about what is damaged, and errors that help.
+
+A run that is killed, or that finds the disk full, leaves the old file or the new one, never half of one.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+
+class CannotWrite(OSError):
+    """Something could not be written; the message says what, why, and what to do."""
+
+
+_MAKE_ROOM = "Make room; then run this again: the same command goes on."
+_ELSEWHERE = "Choose another place to write to, or copy the course into a folder of your own."
+# What the system says by a number: the cause in words, and the remedy.
+CAUSES = {
+    errno.ENOSPC: ("no room, the disk is full", _MAKE_ROOM),
+    errno.EDQUOT: ("no room, your share of the disk is used up", _MAKE_ROOM),
+    errno.EACCES: ("permission denied", _ELSEWHERE),
+    errno.EPERM: ("permission denied", _ELSEWHERE),
+    errno.EROFS: ("the disk is read-only", _ELSEWHERE),
+    errno.EISDIR: ("is a folder", "Name a file."),
+    errno.ENOTDIR: ("a file stands where a folder is needed", "Choose another path."),
+    errno.EEXIST: ("a file stands where a folder is needed", "Choose another path."),
+    errno.ENOENT: ("no such file or folder", "Check the path."),
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter one."),
+    errno.EMFILE: ("too many files are open", "Use fewer workers, or raise the limit: ulimit -n 4096."),
+}
+
+
+def as_path(path: str | Path) -> Path:
+    """The path with ``~`` as the home folder; also a type for argparse.
+
+    Raises:
+        ValueError: If there is no such home folder.
+    """
+    try:
+        return Path(path).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{path}: {error} Write the path out.") from error
+
+
+def explain(error: OSError, path: Path | None = None) -> str:
+    """Say in one line what the system refused: the file, the cause in words, the remedy.
+
+    Args:
+        error: Of the system, with an ``errno``.
+        path: What was worked on; by default what the error names.
+    """
+    name = path or error.filename2 or error.filename
+    cause, remedy = CAUSES.get(error.errno, (error.strerror or str(error), ""))
+    if error.errno == errno.EACCES and _is_unreadable(name):
+        remedy = "Ask its owner for the right to read it."
+    return f"{f'{name}: ' if name else ''}{cause}. {remedy}".rstrip()
+
+
+def _is_unreadable(name: Any) -> bool:
+    return bool(name) and os.path.exists(name) and not os.access(name, os.R_OK)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """While ``path`` is written, an error of the system names it and the remedy.
+
+    Raises:
+        CannotWrite: Instead of it.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:  # not the system's: says already what it has to say
+            raise
+        raise CannotWrite(explain(error, path)) from error
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """Write a file whole or not at all: ``with whole(path) as part: part.write_text(...)``.
+
+    Folders are made if need be. The part takes the place of ``path`` at the end of the block, and is
+    removed if the block fails.
+
+    Raises:
+        CannotWrite: If the system refuses; an old file then stays as it was.
+    """
+    part = path.with_name(f"{path.name}.part")
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir():
+            raise IsADirectoryError(errno.EISDIR, "", str(path))
+        try:
+            yield part
+            os.replace(part, path)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file whole or not at all; see `whole`."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def fresh_folder(path: Path) -> None:
+    """Make an empty folder, in place of what was there.
+
+    Raises:
+        CannotWrite: If the system refuses.
+    """
+    with writing(path):
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.mkdir(parents=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Make a folder if need be, and see, before work begins, that something can be written into it.
+
+    Raises:
+        CannotWrite: If the system refuses.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
+
+
+def read_text(path: Path, remedy: str = "") -> str:
+    """Read a text file.
+
+    Args:
+        path: Of the file.
+        remedy: What to do if it is damaged, as a sentence.
+
+    Raises:
+        ValueError: If it is no text in UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        said = f"{path}: is no text in UTF-8 (byte {error.start}). {remedy}"
+        raise ValueError(said.rstrip()) from error
+
+
+def read_json(path: Path, remedy: str = "", keys: Iterable[str] = ()) -> dict[str, Any]:
+    """Read a JSON file that holds an object.
+
+    Args:
+        path: Of the file.
+        remedy: What to do if it is damaged; a sentence.
+        keys: What the object has to have.
+
+    Raises:
+        ValueError: If it is damaged; the message names file, cause and remedy.
+    """
+    return parse_json(read_text(path, remedy), str(path), remedy, keys)
+
+
+def read_json_lines(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]]:
+    """Read a file with a JSON object on each line; none if there is no file.
+
+    An unfinished last line, left by a killed run, is passed over.
+
+    Raises:
+        ValueError: If another line is damaged; the message names file and line.
+    """
+    if not path.is_file():
+        return []
+    remedy = "Remove this line."
+    *lines, last = read_text(path, remedy).split("\n")
+    rows = [
+        parse_json(line, f"{path}, line {number}", remedy, keys)
+        for number, line in enumerate(lines, start=1)
+        if line.strip()
+    ]
+    try:
+        return [*rows, parse_json(last, str(path), remedy, keys)]
+    except ValueError:
+        return rows
+
+
+def parse_json(text: str, name: str, remedy: str = "", keys: Iterable[str] = ()) -> dict[str, Any]:
+    """An object from its JSON text; see `read_json`. ``name`` says where the text stands."""
+    try:
+        found = json.loads(text)
+        fault = "" if isinstance(found, dict) else "it holds no object"
+    except json.JSONDecodeError as error:
+        found, fault = {}, str(error)
+    if not fault and (missing := [key for key in keys if key not in found]):
+        fault = f"{', '.join(missing)} is missing"
+    if fault:
+        raise ValueError(f"{name}: is damaged ({fault}). {remedy}".rstrip())
+    return found
