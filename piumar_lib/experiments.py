@@ -26,6 +26,8 @@ from tqdm import tqdm
 
 from piumar_lib import folds, metrics
 from piumar_lib.data.own import is_npz
+from piumar_lib.files import as_path, writing
+from piumar_lib.locks import only_run
 from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
@@ -140,22 +142,34 @@ def run_all(
         path: A JSON-lines file; created if need be.
         workers: Processes, each with one thread.
         progress: Show a progress bar.
+
+    Raises:
+        InUse: If another run writes to ``path``.
+        OSError: If the system refuses to write.
     """
-    experiments = list(experiments)
-    done = {_key(record): record for record in read_records(path)}
-    missing = [e for e in dict.fromkeys(experiments) if _key(e.key()) not in done]
+    experiments, path = list(experiments), as_path(path)
+    done, missing = _look_up(experiments, path)
     if missing:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        origin = provenance()
-        with tqdm(total=len(missing), disable=not progress) as bar:
-            for record in in_processes(run, [(e,) for e in missing], workers):
-                record |= origin
-                _append(path, record)
-                done[_key(record)] = record
-                bar.set_description(f"{record['data']}, {record['method']}")
-                bar.update()
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with only_run(path):
+            done, missing = _look_up(experiments, path)  # another run may just have ended
+            origin = provenance()
+            with tqdm(total=len(missing), disable=not progress) as bar:
+                for record in in_processes(run, [(e,) for e in missing], workers):
+                    record |= origin
+                    _append(path, record)
+                    done[_key(record)] = record
+                    bar.set_description(f"{record['data']}, {record['method']}")
+                    bar.update()
     # A reader's file may have been trained on under another path.
     return [done[_key(e.key())] | {"data": e.data} for e in experiments]
+
+
+def _look_up(experiments: list[Experiment], path: Path) -> tuple[dict[str, dict], list[Experiment]]:
+    """The records that are there, by key, and the experiments that are missing."""
+    done = {_key(record): record for record in read_records(path)}
+    return done, [e for e in dict.fromkeys(experiments) if _key(e.key()) not in done]
 
 
 def read_records(path: Path) -> list[dict]:
@@ -220,7 +234,7 @@ def _append(path: Path, record: dict) -> None:
     except ValueError:
         os.truncate(path, len(content) - len(last))
         last = b""
-    with path.open("a", encoding="utf-8") as file:
+    with writing(path), path.open("a", encoding="utf-8") as file:
         file.write(("\n" if last else "") + json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from piumar_lib.files import CannotWrite, as_path, read_json, read_text, whole, write_text, writing
+from piumar_lib.locks import only_run
 from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip
 from piumar_lib.ma52.video import VideoError, evenly, open_video, shrink, write_mp4
@@ -127,23 +129,25 @@ def make_cache(
 
     Raises:
         ValueError: If the folder holds a cache that was made with other settings.
+        InUse: If another run writes it.
         OSError: If the disk has no room for what is missing.
     """
     settings, clips = settings or CacheSettings(), list(clips)
     open_cache(folder, settings)
-    done = {kept.name: kept for kept in read_kept(folder)}
-    missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
-    require_room(folder, missing, settings)
-    for split in {clip.split for clip in missing}:
-        (folder / split).mkdir(exist_ok=True)
-    jobs = [(root, clip, folder, settings) for clip in missing]
-    with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
-        for kept in in_processes(cache_clip, jobs, workers):
-            done[kept.name] = kept
-            record_kept(folder, kept)
-            bar.update()
-    found = [done[clip.name] for clip in clips]
-    _write_bad(folder, found)
+    with only_run(folder):
+        done = {kept.name: kept for kept in read_kept(folder)}
+        missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
+        require_room(folder, missing, settings)
+        for split in {clip.split for clip in missing}:
+            (folder / split).mkdir(exist_ok=True)
+        jobs = [(root, clip, folder, settings) for clip in missing]
+        with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
+            for kept in in_processes(cache_clip, jobs, workers):
+                done[kept.name] = kept
+                record_kept(folder, kept)
+                bar.update()
+        found = [done[clip.name] for clip in clips]
+        _write_bad(folder, found)
     return found
 
 
@@ -165,6 +169,8 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
             write_mp4(target, frames, rate, KEYFRAME_EVERY, CRF, between=0)
         else:
             save_raw(target, frames)
+    except CannotWrite:  # no fault of the clip
+        raise
     except (OSError, ValueError) as error:
         fault = error.what if isinstance(error, VideoError) else str(error).split("\n")[0]
         return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, fault)
@@ -173,9 +179,8 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
 
 def save_raw(path: Path, frames: np.ndarray) -> None:
     """Keep frames as they are, whole or not at all."""
-    part = path.with_name(f"{path.stem}.part.npy")
-    np.save(part, frames)
-    os.replace(part, path)
+    with whole(path) as part, part.open("wb") as file:
+        np.save(file, frames)
 
 
 def read_raw(path: Path, at: np.ndarray) -> np.ndarray:
@@ -223,23 +228,39 @@ def read_settings(folder: str | Path) -> CacheSettings:
 
     Raises:
         FileNotFoundError: If the folder holds no cache.
+        ValueError: If its settings are damaged.
     """
-    path = Path(folder) / "settings.json"
+    path = as_path(folder) / "settings.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder}: no cache. Make one: prepare_ma52.py cache --help")
-    return CacheSettings(**{"version": 1} | json.loads(path.read_text(encoding="utf-8")))
+    remedy = "Delete it; the command that made the cache then writes it again."
+    found = {"version": 1} | read_json(path, remedy)
+    try:
+        return CacheSettings(**found)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: does not fit this course's version: {error}") from error
 
 
 def read_kept(folder: Path) -> list[Kept]:
-    """The clips of a cache; a last line that a killed run left unfinished is passed over."""
+    """The clips of a cache; a last line that a killed run left unfinished is passed over.
+
+    Raises:
+        ValueError: If another line is damaged; the message names file and line.
+    """
     path = folder / "cache.csv"
     if not path.is_file():
         return []
-    whole = path.read_text(encoding="utf-8").rpartition("\n")[0]
+    remedy = "Remove this line; the command that made the cache then keeps the clip again."
+    lines = read_text(path, remedy).rpartition("\n")[0].splitlines()
     kept = []
-    for row in csv.reader(whole.splitlines()):
-        name, split, frames, *box, found, fault = row
-        kept.append(Kept(name, split, int(frames), *map(float, box), found == "True", fault))
+    for number, line in enumerate(lines, start=1):
+        try:
+            (row,) = csv.reader([line])
+            name, split, frames, left, top, right, bottom, found, fault = row
+            box = map(float, (left, top, right, bottom))
+            kept.append(Kept(name, split, int(frames), *box, found == "True", fault))
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {number}: is damaged ({error}). {remedy}") from error
     return kept
 
 
@@ -256,7 +277,7 @@ def record_kept(folder: Path, kept: Kept) -> None:
         content = path.read_bytes()
         if not content.endswith(b"\n"):
             os.truncate(path, content.rfind(b"\n") + 1)
-    with path.open("a", newline="", encoding="utf-8") as file:
+    with writing(path), path.open("a", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerow(asdict(kept).values())
 
 
@@ -272,10 +293,7 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
         if replace(found, version=settings.version) != settings:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
-    folder.mkdir(parents=True, exist_ok=True)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(settings)) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, json.dumps(asdict(settings)) + "\n")
 
 
 def require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> None:
@@ -294,4 +312,4 @@ def require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> 
 
 def _write_bad(folder: Path, kept: Iterable[Kept]) -> None:
     lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
-    (folder / "bad.csv").write_text("".join(lines), encoding="utf-8")
+    write_text(folder / "bad.csv", "".join(lines))

@@ -25,12 +25,15 @@ from piumar_lib.data.actions import all_actions
 from piumar_lib.data.ma52 import ACTIONS, CLIPS, PEOPLE, VISIBLE
 from piumar_lib.data.render import make_looks, render
 from piumar_lib.data.synthetic import clips_per_person, make_clips, make_people
+from piumar_lib.files import read_json, write_text
+from piumar_lib.locks import only_run
 from piumar_lib.ma52.video import write_mp4
 from piumar_lib.processes import in_processes
 
 SESSIONS = 5  # of a person, about: train and val have 908
 FRAMES = (45, 75)  # shortest and longest clip
 RATE = 30
+MADE_WITH, TRUTH = "made with", "test clips: person and action"  # in standin.json
 
 
 @dataclass(frozen=True)
@@ -112,16 +115,19 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
 
     Raises:
         ValueError: If the folder holds a stand-in of another plan.
+        InUse: If another run writes it.
+        OSError: If the system refuses.
     """
     _claim(root, plan)
-    for split in CLIPS:
-        (root / split).mkdir(parents=True, exist_ok=True)
-    there = np.array([(root / s / n).is_file() for s, n in zip(plan.split, plan.name, strict=True)])
-    jobs = [(root, plan, person) for person in np.unique(plan.person[~there]).tolist()]
-    with tqdm(total=int((~there).sum()), desc="clips", disable=not progress) as bar:
-        for done in in_processes(write_person, jobs, workers):
-            bar.update(done)
-    _write_lists(root, plan)
+    with only_run(root):
+        for split in CLIPS:
+            (root / split).mkdir(exist_ok=True)
+        there = np.array([(root / s / n).is_file() for s, n in zip(plan.split, plan.name, strict=True)])
+        jobs = [(root, plan, person) for person in np.unique(plan.person[~there]).tolist()]
+        with tqdm(total=int((~there).sum()), desc="clips", disable=not progress) as bar:
+            for done in in_processes(write_person, jobs, workers):
+                bar.update(done)
+        _write_lists(root, plan)
     return int((~there).sum())
 
 
@@ -171,7 +177,7 @@ def _claim(root: Path, plan: Plan) -> None:
             "width": plan.width}  # fmt: skip
     path = root / "standin.json"
     if path.is_file():
-        found = json.loads(path.read_text(encoding="utf-8"))["made with"]
+        found = read_json(path, "Name another folder.", [MADE_WITH])[MADE_WITH]
         if found != said:
             raise ValueError(
                 f"{root}: holds a stand-in made with {found}, not {said}. Name another folder."
@@ -184,9 +190,7 @@ def _claim(root: Path, plan: Plan) -> None:
         str(n): [int(p), int(a)]
         for n, p, a in zip(plan.name[test], plan.person[test], plan.action[test], strict=True)
     }
-    root.mkdir(parents=True, exist_ok=True)
-    content = {"made with": said, "test clips: person and action": truth}
-    path.write_text(json.dumps(content) + "\n", encoding="utf-8")
+    write_text(path, json.dumps({MADE_WITH: said, TRUTH: truth}) + "\n")
 
 
 def _write_lists(root: Path, plan: Plan) -> None:
@@ -196,6 +200,6 @@ def _write_lists(root: Path, plan: Plan) -> None:
         labels = np.zeros(len(rows), int) if split == "test" else plan.action[rows]
         lines = (f"{name} {label}" for name, label in zip(plan.name[rows], labels, strict=True))
         # As published: no newline at the end.
-        (root / f"{split}_list_videos.txt").write_text("\n".join(lines), encoding="utf-8")
+        write_text(root / f"{split}_list_videos.txt", "\n".join(lines))
     names = "".join(f"{k}\t{name}\n" for k, name in enumerate(ACTIONS))
-    (root / "label_name.txt").write_text(names, encoding="utf-8")
+    write_text(root / "label_name.txt", names)

@@ -10,6 +10,7 @@ from tqdm import tqdm
 
 from piumar_lib.data.ma52 import BODY_PARTS, CLIPS, body_part
 from piumar_lib.data.render import make_looks, render
+from piumar_lib.locks import only_run
 from piumar_lib.ma52 import cache
 from piumar_lib.ma52.crop import WHOLE, Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip, write_index
@@ -47,23 +48,25 @@ def write_cache(
 
     Raises:
         ValueError: If the folder holds a cache of other settings.
+        InUse: If another run writes it.
         OSError: If the disk has no room.
     """
     settings = cache.CacheSettings(size, form="raw", frames=frames)
     cache.open_cache(folder, settings)
-    write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
-    done = {kept.name for kept in cache.read_kept(folder)}
-    missing = np.array([str(name) not in done for name in plan.name])
-    cache.require_room(folder, [_clip(plan, row) for row in np.flatnonzero(missing)], settings)
-    for split in CLIPS:
-        (folder / split).mkdir(exist_ok=True)
-    people = np.unique(plan.person[missing]).tolist()
-    jobs = [(folder, plan, person, missing, settings, device) for person in people]
-    with tqdm(total=int(missing.sum()), desc="clips", disable=not progress) as bar:
-        for made in in_processes(film_person, jobs, workers):
-            for kept in made:
-                cache.record_kept(folder, kept)
-            bar.update(len(made))
+    with only_run(folder):
+        write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
+        done = {kept.name for kept in cache.read_kept(folder)}
+        missing = np.array([str(name) not in done for name in plan.name])
+        cache.require_room(folder, [_clip(plan, row) for row in np.flatnonzero(missing)], settings)
+        for split in CLIPS:
+            (folder / split).mkdir(exist_ok=True)
+        people = np.unique(plan.person[missing]).tolist()
+        jobs = [(folder, plan, person, missing, settings, device) for person in people]
+        with tqdm(total=int(missing.sum()), desc="clips", disable=not progress) as bar:
+            for made in in_processes(film_person, jobs, workers):
+                for kept in made:
+                    cache.record_kept(folder, kept)
+                bar.update(len(made))
     return int(missing.sum())
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 
-from piumar_lib.ma52.codabench import write_submission
+from piumar_lib.files import as_path, read_json, require_writable
+from piumar_lib.ma52.codabench import require_zip, write_submission
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.evaluate import predict
 from piumar_lib.ma52.index import read_index
 from piumar_lib.ma52.model import load_model
+from piumar_lib.ma52.standin import TRUTH
 
 
 def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool = False) -> int:
@@ -28,12 +29,13 @@ def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool 
         The number of clips.
 
     Raises:
-        ValueError: If a test clip is missing from the cache or could not be decoded: every line of the
-            list needs a prediction.
+        ValueError: If the path has another ending; if a test clip is missing from the cache or could not
+            be decoded: every line of the list needs a prediction.
+        OSError: If the file cannot be written.
     """
+    require_writable(require_zip(path).parent)
+    config = TrainConfig.read(as_path(folder) / "config.json")
     model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
-    text = (Path(folder).expanduser() / "config.json").read_text(encoding="utf-8")
-    config = TrainConfig.from_json(text)
     clips = sorted(
         (clip for clip in read_index(config.index) if clip.split == "test"), key=lambda clip: clip.name
     )
@@ -56,8 +58,8 @@ def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:
     Raises:
         FileNotFoundError: If ``root`` is no stand-in.
     """
-    path = Path(root).expanduser() / "standin.json"
+    path = as_path(root) / "standin.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no stand-in. Labels of MA-52's test clips are not published.")
-    truth = json.loads(path.read_text(encoding="utf-8"))["test clips: person and action"]
+    truth = read_json(path, "Make the stand-in again, in another folder.", [TRUTH])[TRUTH]
     return {name: (person, action) for name, (person, action) in truth.items()}

@@ -18,7 +18,6 @@ on from its checkpoint as if nothing had happened. Files of a run, all under ``o
 from __future__ import annotations
 
 import json
-import os
 import platform
 import shlex
 import signal
@@ -26,7 +25,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,7 +37,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from piumar_lib.files import as_path, write_text, writing
 from piumar_lib.girl import GIRL
+from piumar_lib.locks import only_run
 from piumar_lib.ma52 import checkpoint, evaluate
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.config import TrainConfig
@@ -58,6 +59,7 @@ if TYPE_CHECKING:
 
 ROWS_PER_EPOCH = 20
 # May change when a run goes on. The split may move, but must hold the same clips.
+STATE = ("step", "sums", "seconds", "model", "optimiser", "objective", "average", "scaler")
 FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
 
 
@@ -75,25 +77,29 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
     Raises:
         ValueError: If ``out`` holds a run of other settings or another split, or settings do not go with
             the data.
+        InUse: If another run writes to ``out``.
+        OSError: If the system refuses to write; once there is room, the same call goes on.
         FileNotFoundError: If something that is read is not there.
         FloatingPointError: If the loss is not finite; the state is kept in ``failed.safetensors``.
         MemoryError: If the device's memory does not suffice.
         KeyboardInterrupt: After Ctrl-C, or SIGTERM; the state was saved.
     """
     config.require_paths()
-    out = Path(config.out).expanduser()
-    _claim(out, config)
+    out = as_path(config.out)
+    _require_same(out, config)
     if (out / "record.json").is_file():
-        return json.loads((out / "record.json").read_text(encoding="utf-8"))
-    run = Run(config, out, watch)
-    if run.is_main and progress:
-        left = run.total - run.step
-        print(f"{config.method}: {len(run.data)} clips of {len(run.data.people)} people, "
-              f"{len(run.held_out)} clips of {len(run.held_out.people)} held out; {left} steps on "
-              f"{run.device}" + (f", from step {run.step}" if run.step else ""))  # fmt: skip
-    with _stop_on_signal() as stop:
-        run.go_on(stop, progress)
-    return run.finish(progress)
+        return evaluate.read_record(out)
+    accelerator = _accelerate(config)
+    with _claim(out, config, accelerator):
+        run = Run(config, out, accelerator, watch)
+        if run.is_main and progress:
+            left = run.total - run.step
+            print(f"{config.method}: {len(run.data)} clips of {len(run.data.people)} people, "
+                  f"{len(run.held_out)} clips of {len(run.held_out.people)} held out; {left} steps on "
+                  f"{run.device}" + (f", from step {run.step}" if run.step else ""))  # fmt: skip
+        with _stop_on_signal() as stop:
+            run.go_on(stop, progress)
+        return run.finish(progress)
 
 
 def load_data(config: TrainConfig, frames: int) -> tuple[ClipDataset, ClipDataset, Split]:
@@ -123,14 +129,14 @@ class Run:
     Args:
         config: See `TrainConfig`.
         out: Folder of the run; what it holds is gone on with.
+        accelerator: Of the processes that share the work.
         watch: See `train`.
     """
 
-    def __init__(self, config: TrainConfig, out: Path, watch: Watch | None = None) -> None:
-        from accelerate import Accelerator
-
-        precision = "no" if config.precision == "fp32" else config.precision
-        self.accelerator: Accelerator = Accelerator(mixed_precision=precision, cpu=config.cpu)
+    def __init__(
+        self, config: TrainConfig, out: Path, accelerator: Accelerator, watch: Watch | None = None
+    ) -> None:
+        self.accelerator = accelerator
         self.config, self.out, self.device = config, out, self.accelerator.device
         self.is_main = self.accelerator.is_main_process
         model = build_model(config)
@@ -158,7 +164,7 @@ class Run:
         self.began, self.saved = time.perf_counter(), time.perf_counter()
         self.seconds = 0.0  # of earlier runs that were interrupted
         if (out / "checkpoint.safetensors").is_file():
-            self._restore(checkpoint.load(out / "checkpoint.safetensors"))
+            self._restore(checkpoint.load(out / "checkpoint.safetensors", STATE))
         self.history = History(out, self.step, self.is_main, watch)
 
     @property
@@ -234,9 +240,7 @@ class Run:
         if self.is_main:
             save_model(self.judged, self.out)
             checkpoint.save(self.out / "predictions.safetensors", found.state())
-            part = self.out / "record.json.part"
-            part.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-            os.replace(part, self.out / "record.json")
+            write_text(self.out / "record.json", json.dumps(record, indent=1) + "\n")
         self.accelerator.wait_for_everyone()
         return record
 
@@ -418,29 +422,71 @@ def _mix(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])
 
 
-def _claim(out: Path, config: TrainConfig) -> None:
-    """Write down what the folder holds, or refuse if it holds a run of other settings or clips."""
+def _accelerate(config: TrainConfig) -> Accelerator:
+    """What shares the work between processes, and sets the precision.
+
+    Raises:
+        ValueError: If the device does not have the precision.
+    """
+    from accelerate import Accelerator
+
+    precision = "no" if config.precision == "fp32" else config.precision
+    try:
+        return Accelerator(mixed_precision=precision, cpu=config.cpu)
+    except ValueError as error:
+        raise ValueError(f"precision: {config.precision} cannot be had here ({error}).") from error
+
+
+@contextmanager
+def _claim(out: Path, config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
+    """Keep other runs out of the folder while this lasts, and write down what it holds.
+
+    The main process does; what it finds wrong is raised in all, so that none of them waits for it.
+    """
+    from accelerate.utils import broadcast_object_list
+
+    problem: list[Exception | None] = [None]
+    with ExitStack() as held:
+        if accelerator.is_main_process:
+            try:
+                with writing(out):
+                    out.mkdir(parents=True, exist_ok=True)
+                held.enter_context(only_run(out))
+                _require_same(out, config)
+                _write_down(out, config)
+            except (ValueError, RuntimeError, OSError) as error:
+                problem = [error]
+        broadcast_object_list(problem)
+        if problem[0] is not None:
+            raise problem[0]
+        yield
+
+
+def _require_same(out: Path, config: TrainConfig) -> None:
+    """Refuse a folder that holds a run of other settings or clips."""
     path, mine = out / "config.json", asdict(config)
     split = read_split(config.split)
-    if path.is_file():
-        theirs = asdict(TrainConfig.from_json(path.read_text(encoding="utf-8")))
-        other = [name for name in mine if name not in FREE and mine[name] != theirs[name]]
-        if other:
-            said = ", ".join(f"{name}={theirs[name]!r}, not {mine[name]!r}" for name in other)
-            raise ValueError(f"out: {out} holds a run with {said}. Name another folder.")
-        theirs = read_split(out / "split.txt")
-        if theirs != split:
-            raise ValueError(
-                f"out: {out} holds a run of other clips ({theirs.title}) than those of {config.split} "
-                f"({split.title}). Name another folder."
-            )
+    if not path.is_file():
         return
-    out.mkdir(parents=True, exist_ok=True)
-    text = Path(config.split).expanduser().read_text(encoding="utf-8")
+    theirs = asdict(TrainConfig.read(path))
+    other = [name for name in mine if name not in FREE and mine[name] != theirs[name]]
+    if other:
+        said = ", ".join(f"{name}={theirs[name]!r}, not {mine[name]!r}" for name in other)
+        raise ValueError(f"out: {out} holds a run with {said}. Name another folder.")
+    held = read_split(out / "split.txt")
+    if held != split:
+        raise ValueError(
+            f"out: {out} holds a run of other clips ({held.title}) than those of {config.split} "
+            f"({split.title}). Name another folder."
+        )
+
+
+def _write_down(out: Path, config: TrainConfig) -> None:
+    """Keep split and settings, unless the folder has them."""
+    text = as_path(config.split).read_text(encoding="utf-8")
     for name, content in (("split.txt", text), ("config.json", config.to_json() + "\n")):
-        part = out / f"{name}.{os.getpid()}.part"  # every process of a distributed run comes here
-        part.write_text(content, encoding="utf-8")
-        os.replace(part, out / name)
+        if not (out / name).is_file():
+            write_text(out / name, content)
 
 
 @contextmanager
