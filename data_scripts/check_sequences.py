@@ -9,28 +9,25 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from piumar_lib.command import at_least, command_line
 from piumar_lib.data import describe, load_npz, require
+from piumar_lib.files import as_path
 
 
-def main(argv: list[str] | None = None) -> int:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=Path, help="the .npz to check")
+    parser.add_argument("file", type=as_path, help="the .npz to check")
     parser.add_argument(
-        "--few", type=int, default=5, help="name classes that fewer people make (%(default)s)"
+        "--few", type=at_least(0), default=5, help="name classes that fewer people make (%(default)s)"
     )
     options = parser.parse_args(argv)
-    try:
-        data = require(load_npz(options.file), name=str(options.file))
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    data = require(load_npz(options.file), name=str(options.file))
     print(f"{options.file}: good to use\n{describe(data, options.few)}")
-    return 0
 
 
 if __name__ == "__main__":

@@ -11,35 +11,32 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
-from piumar_lib.ma52.download import REPOSITORY, DownloadError, download, list_files, require_room
+from piumar_lib.command import command_line
+from piumar_lib.files import as_path
+from piumar_lib.ma52.download import REPOSITORY, download, list_files, require_room
 
 
-def main(argv: list[str] | None = None) -> int:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder to unpack into")
+    parser.add_argument("--out", type=as_path, required=True, help="folder to unpack into")
     parser.add_argument("--token", help="of the hub; by default the one of 'hf auth login'")
     parser.add_argument("--endpoint", help="another hub")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")
     options = parser.parse_args(argv)
-    try:
-        if options.dry_run:
-            files = list_files(options.token, options.endpoint)
-            for name, size in files.items():
-                print(f"{name}: {size / 2**30:.2f} GB")
-            require_room(options.out, files)
-            return 0
-        fetched = download(options.out, options.token, options.endpoint)
-    except DownloadError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    if options.dry_run:
+        files = list_files(options.token, options.endpoint)
+        for name, size in files.items():
+            print(f"{name}: {size / 2**30:.2f} GB")
+        require_room(options.out, files)
+        return
+    fetched = download(options.out, options.token, options.endpoint)
     print(f"{options.out}: {len(fetched)} files of {REPOSITORY}, unpacked. Next: prepare_ma52.py verify")
     print(f"Once verified, {options.out / 'download'} may be deleted.")
-    return 0
 
 
 if __name__ == "__main__":

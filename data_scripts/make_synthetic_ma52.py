@@ -17,8 +17,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import torch
 
+from piumar_lib.command import at_least, command_line
 from piumar_lib.data.ma52 import CLIPS, PEOPLE
+from piumar_lib.files import as_path
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.standin_cache import write_cache
 
@@ -26,7 +29,8 @@ from piumar_lib.ma52.standin_cache import write_cache
 KB_AT_FULL_SIZE = 3000
 
 
-def main(argv: list[str] | None = None) -> int:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -35,36 +39,40 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--clips", type=int, default=total, help="how many clips (%(default)s)")
     parser.add_argument("--people", type=int, default=PEOPLE, help="of whom (%(default)s)")
     parser.add_argument("--width", type=int, default=1080, help="pixels across (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other numbers draw other people")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="other numbers draw other people")
     parser.add_argument(
-        "--workers", type=int, default=os.cpu_count() or 1, help="processes (%(default)s)"
+        "--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes (%(default)s)"
     )
     parser.add_argument("--cache", action="store_true", help="film into a cache, without any video")
     parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
-    parser.add_argument("--frames", type=int, default=16, help="of a cached clip (%(default)s)")
-    parser.add_argument("--device", default="cpu", help="that films into the cache (%(default)s)")
+    parser.add_argument("--frames", type=at_least(1), default=16, help="of a cached clip (%(default)s)")
+    parser.add_argument(
+        "--device", type=usable_device, default="cpu", help="that films into the cache (%(default)s)"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
-    parser.add_argument("--out", type=Path, required=True, help="folder to write into")
+    parser.add_argument("--out", type=as_path, required=True, help="folder to write into")
     options = parser.parse_args(argv)
+    plan = standin.plan(options.clips, options.people, options.width, options.seed)
+    if options.cache and not options.dry_run:
+        missing = write_cache(
+            options.out, plan, options.size, options.frames, options.device, options.workers
+        )
+        print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
+        return
+    say(plan, options.out)
+    if not options.dry_run:
+        missing = standin.write(options.out, plan, options.workers)
+        print(f"{options.out}: {missing} clips written, {len(plan) - missing} were there")
+
+
+def usable_device(name: str) -> str:
+    """A type for argparse: a device on which torch can compute here."""
     try:
-        plan = standin.plan(options.clips, options.people, options.width, options.seed)
-        if options.cache and not options.dry_run:
-            missing = write_cache(
-                options.out, plan, options.size, options.frames, options.device, options.workers
-            )
-            print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
-            return 0
-        say(plan, options.out)
-        if not options.dry_run:
-            missing = standin.write(options.out, plan, options.workers)
-            print(f"{options.out}: {missing} clips written, {len(plan) - missing} were there")
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except ImportError as error:
-        print(f"error: {error}. Install it: pip install av", file=sys.stderr)
-        return 1
-    return 0
+        torch.zeros(1, device=name)
+    except (RuntimeError, AssertionError) as error:
+        words = f"{name} cannot be used here. Install torch's build for it, or choose cpu."
+        raise argparse.ArgumentTypeError(words) from error
+    return name
 
 
 def say(plan: standin.Plan, out: Path) -> None:

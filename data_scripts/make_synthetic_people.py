@@ -9,16 +9,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from pathlib import Path
 
+from piumar_lib.command import at_least, command_line
 from piumar_lib.data import describe, save_npz
 from piumar_lib.data.actions import all_actions, teaching_actions
 from piumar_lib.data.synthetic import FACTORS, make_clips, make_people
+from piumar_lib.files import as_path
 
 ACTIONS = {"teaching": teaching_actions, "all": all_actions}
 
 
-def main(argv: list[str] | None = None) -> int:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -26,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--people", type=int, default=40, help="how many people (%(default)s)")
     parser.add_argument("--clips-each", type=int, default=40, help="clips of each (%(default)s)")
     parser.add_argument("--frames", type=int, default=32, help="of a clip, at 12.5 Hz (%(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="other numbers draw other people")
+    parser.add_argument("--seed", type=at_least(0), default=0, help="other numbers draw other people")
     parser.add_argument(
         "--actions", choices=ACTIONS, default="teaching", help="12 of equal frequency, or MA-52's 52"
     )
@@ -37,22 +39,17 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--absolute", action="store_true", help="keep joints where they are, not centred by clip"
     )
-    parser.add_argument("--out", type=Path, required=True, help="the .npz to write")
+    parser.add_argument("--out", type=as_path, required=True, help="the .npz to write")
     parser.add_argument("--force", action="store_true", help="overwrite it")
     options = parser.parse_args(argv)
-    try:
-        people = make_people(
-            options.people, options.seed, ACTIONS[options.actions](), dict.fromkeys(options.off, 0)
-        )
-        clips = make_clips(
-            people, options.clips_each, options.seed, options.frames, centred=not options.absolute
-        )
-        save_npz(options.out, clips, options.force)
-    except (ValueError, OSError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    people = make_people(
+        options.people, options.seed, ACTIONS[options.actions](), dict.fromkeys(options.off, 0)
+    )
+    clips = make_clips(
+        people, options.clips_each, options.seed, options.frames, centred=not options.absolute
+    )
+    save_npz(options.out, clips, options.force)
     print(f"{options.out}\n{describe(clips)}")
-    return 0
 
 
 if __name__ == "__main__":

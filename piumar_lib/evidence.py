@@ -20,8 +20,10 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib import folds, metrics
+from piumar_lib.command import at_least, command_line
 from piumar_lib.data.own import is_npz
 from piumar_lib.experiments import ROOT, Experiment, experiment, read_records, run_all
+from piumar_lib.files import as_path
 from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
 
 RESULTS = ROOT / "notebooks" / "results"
@@ -309,6 +311,7 @@ def hyperparameter_table() -> list[tuple[str, str, str, str, str]]:
     return lines("all", knobs_of("ERM")) + own
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     from piumar_lib import studies
@@ -316,18 +319,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m piumar_lib.evidence", description=__doc__)
     parser.add_argument("--data", default="spar-repetitions", help="a data set's name, or an .npz")
     parser.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="METHOD")
-    parser.add_argument("--seeds", type=int, default=SEEDS, help="initialisations of each fold")
-    parser.add_argument("--budget", type=int, default=BUDGET, help="hyperparameters tried; 0: defaults")
+    parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help="initialisations of each fold")
+    parser.add_argument(
+        "--budget", type=at_least(0), default=BUDGET, help="hyperparameters tried; 0: defaults"
+    )
     parser.add_argument("--study", choices=list(studies.STUDIES), help="instead of the comparison")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--out", type=Path, default=RESULTS, help="folder of the records")
+    parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--out", type=as_path, default=RESULTS, help="folder of the records")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     options = parser.parse_args(arguments)
     try:
         _carry_out(options)
-    except KeyboardInterrupt:
-        print("\nstopped. What was done is kept; the same command goes on.", file=sys.stderr)
-        sys.exit(130)
+    except KeyboardInterrupt as stop:
+        words = "stopped. What was done is kept; the same command goes on."
+        raise KeyboardInterrupt(words) from stop
 
 
 def _carry_out(options: argparse.Namespace) -> None:
@@ -364,4 +369,4 @@ def print_table(records: list[dict], write: Callable[[str], None] = print) -> No
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

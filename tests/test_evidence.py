@@ -538,7 +538,7 @@ def test_every_hyperparameter_of_baselines_and_of_ours_is_listed_once():
 
 
 def run_main(*arguments):
-    evidence.main([*map(str, arguments), "--workers", "1"])
+    return evidence.main([*map(str, arguments), "--workers", "1"])
 
 
 def test_main_makes_what_is_missing_and_prints_a_table(own, computed, tmp_path, capsys):
@@ -603,9 +603,11 @@ def test_main_refuses_unknown_methods(capsys):
     assert "invalid choice: 'magic'" in capsys.readouterr().err
 
 
-def test_main_without_records_prints_no_table(own, tmp_path):
-    with pytest.raises(FileNotFoundError, match="no records"):
-        run_main("--data", own, "--table", "--out", tmp_path)
+def test_main_without_records_prints_no_table(own, tmp_path, capsys):
+    assert run_main("--data", own, "--table", "--out", tmp_path) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and "no records" in said.err and not said.out
+    assert said.err.count("\n") == 1
 
 
 # Killed and resumed

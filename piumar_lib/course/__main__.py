@@ -4,30 +4,30 @@ from __future__ import annotations
 
 import argparse
 import ast
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from piumar_lib.command import at_least, command_line
 from piumar_lib.course.profile import PROFILES
+from piumar_lib.files import as_path
 
 
+@command_line
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     arguments = _parser().parse_args(argv)
     from piumar_lib.course.chapters import find_root
 
-    try:
-        root = arguments.root.resolve() if arguments.root else find_root()
-        return int(arguments.command(root, arguments) or 0)
-    except (ValueError, RuntimeError, FileNotFoundError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    root = arguments.root.resolve() if arguments.root else find_root()
+    return arguments.command(root, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m piumar_lib.course", description=__doc__)
-    parser.add_argument("--root", type=Path, help="repository root (default: found from here)")
+    parser.add_argument("--root", type=as_path, help="repository root (default: found from here)")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(name: str, command: Any, words: str) -> argparse.ArgumentParser:
@@ -39,7 +39,7 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--profile", choices=PROFILES, default="quick")
     run.add_argument("--only", nargs="+", metavar="NN", help="numbers of the chapters to run")
     run.add_argument("--record", action="store_true", help="keep the measurements for README.md")
-    run.add_argument("--timeout", type=int, help="limit for one cell, in seconds")
+    run.add_argument("--timeout", type=at_least(1), help="limit for one cell, in seconds")
 
     add("notebooks", _notebooks, "convert chapters, unexecuted, to build/notebooks/")
 
@@ -64,8 +64,10 @@ def _parser() -> argparse.ArgumentParser:
 
     mill = add("papermill", _papermill, "execute one chapter with parameters of your own")
     mill.add_argument("chapter", help="number or name, such as 05")
-    mill.add_argument("output", type=Path, help="where the executed notebook goes")
+    mill.add_argument("output", type=as_path, help="where the executed notebook goes")
     mill.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
+    # argparse takes -1 for a number, but -1e-3 for an option (python/cpython#105712).
+    mill._negative_number_matcher = re.compile(r"-\.?\d")
     return parser
 
 

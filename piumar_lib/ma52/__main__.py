@@ -16,26 +16,19 @@ A run that was stopped goes on with the same command. On several GPUs:
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 from typing import Any
 
+from piumar_lib.command import at_least, command_line
+from piumar_lib.files import as_path
 from piumar_lib.ma52.config import PRESETS, TrainConfig, describe, parameters_cell
 
 
-def main(argv: list[str] | None = None) -> int:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, 1 if something is wrong, 130 if it was stopped."""
     options = parser().parse_args(argv)
-    try:
-        options.run(options)
-    except (ValueError, OSError, ArithmeticError, MemoryError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt as error:
-        print(f"\n{error or 'stopped'}", file=sys.stderr)
-        return 130
-    return 0
+    options.run(options)
 
 
 def run_train(options: argparse.Namespace) -> None:
@@ -52,7 +45,9 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_report(options: argparse.Namespace) -> None:
     """Print a finished run's report."""
-    print(say(_record(options.folder)))
+    from piumar_lib.ma52.evaluate import read_record
+
+    print(say(read_record(options.folder)))
 
 
 def run_submit(options: argparse.Namespace) -> None:
@@ -142,32 +137,32 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=run_train)
 
     command = commands.add_parser("report", help="print the scores of a finished run")
-    command.add_argument("folder", type=Path, help="of the run")
+    command.add_argument("folder", type=as_path, help="of the run")
     command.set_defaults(run=run_report)
 
     command = commands.add_parser("submit", help="write the file that Codabench takes")
-    command.add_argument("folder", type=Path, help="of the run")
-    command.add_argument("--out", type=Path, required=True, help="the .zip to write")
-    command.add_argument("--views", type=int, default=1, help="temporal views (%(default)s)")
+    command.add_argument("folder", type=as_path, help="of the run")
+    command.add_argument("--out", type=as_path, required=True, help="the .zip to write")
+    command.add_argument("--views", type=at_least(1), default=1, help="temporal views (%(default)s)")
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognise", help="say what happens in a recording")
-    command.add_argument("folder", type=Path, help="of the run")
-    command.add_argument("video", type=Path, help="any video")
+    command.add_argument("folder", type=as_path, help="of the run")
+    command.add_argument("video", type=as_path, help="any video")
     command.add_argument("--length", type=float, default=2.0, help="of a window, s (%(default)s)")
     command.add_argument("--stride", type=float, default=0.5, help="between windows, s (%(default)s)")
     command.set_defaults(run=run_recognise)
 
     command = commands.add_parser("export", help="write the trained model as one program")
-    command.add_argument("folder", type=Path, help="of the run")
-    command.add_argument("--out", type=Path, required=True, help="the .pt2 to write")
+    command.add_argument("folder", type=as_path, help="of the run")
+    command.add_argument("--out", type=as_path, required=True, help="the .pt2 to write")
     command.set_defaults(run=run_export)
 
     command = commands.add_parser("parameters", help="print the settings as chapter 12 has them")
     command.set_defaults(run=lambda options: print(parameters_cell()))
 
     command = commands.add_parser("table", help="compare finished runs, over people")
-    command.add_argument("folders", type=Path, nargs="+", help="of the runs")
+    command.add_argument("folders", type=as_path, nargs="+", help="of the runs")
     command.set_defaults(run=run_table)
     return top
 
@@ -186,13 +181,6 @@ def _add_setting(command: argparse.ArgumentParser, name: str, about: dict[str, A
         command.add_argument(
             option, type=type(default), choices=choices, default=argparse.SUPPRESS, help=words
         )
-
-
-def _record(folder: Path) -> dict[str, Any]:
-    path = folder.expanduser() / "record.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 if __name__ == "__main__":

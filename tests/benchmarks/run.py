@@ -27,8 +27,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # benchmarks import one another 
 import torch
 from row import Row
 
+from piumar_lib.command import at_least, command_line
 from piumar_lib.costs import machine
 from piumar_lib.experiments import ROOT, provenance, read_records
+from piumar_lib.files import as_path, write_text
 
 NAMES = (
     "sinkhorn", "exact_transport", "reading", "preparation", "training_step", "overhead", "course",
@@ -50,9 +52,7 @@ def keep(path: Path, records: list[dict]) -> None:
     """Put records into the file, instead of those of the same benchmarks on the same device."""
     new = {(r["benchmark"], r["device"]) for r in records}
     old = [r for r in read_records(path) if (r["benchmark"], r["device"]) not in new]
-    part = path.with_suffix(".part")
-    part.write_text("".join(json.dumps(r) + "\n" for r in (*old, *records)), encoding="utf-8")
-    os.replace(part, path)
+    write_text(path, "".join(json.dumps(r) + "\n" for r in (*old, *records)))
 
 
 def show(row: Row) -> str:
@@ -64,15 +64,17 @@ def show(row: Row) -> str:
     return f"  {row.what:<62} {row.ratio:8.3g} {row.unit:<8} {goal:<20} {row.note}"
 
 
-def main() -> None:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Run what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=NAMES, nargs="+", default=NAMES)
     parser.add_argument("--quick", action="store_true", help="each once and tiny; keeps no records")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--workers", type=int, default=min(os.cpu_count() or 1, 8), help="processes")
-    parser.add_argument("--out", type=Path, default=RECORDS, help="JSON lines")
-    arguments = parser.parse_args()
+    workers = min(os.cpu_count() or 1, 8)
+    parser.add_argument("--workers", type=at_least(1), default=workers, help="processes")
+    parser.add_argument("--out", type=as_path, default=RECORDS, help="JSON lines")
+    arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("device: cuda is not there. Install torch's CUDA build, or leave --device out.")
     if arguments.device == "cpu":
@@ -97,4 +99,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
