@@ -26,9 +26,9 @@ _ELSEWHERE = "Choose another place to write to, or copy the course into a folder
 CAUSES = {
     errno.ENOSPC: ("no room, the disk is full", _MAKE_ROOM),
     errno.EDQUOT: ("no room, your share of the disk is used up", _MAKE_ROOM),
-    errno.EACCES: ("permission denied", _ELSEWHERE),
-    errno.EPERM: ("permission denied", _ELSEWHERE),
-    errno.EROFS: ("the disk is read-only", _ELSEWHERE),
+    errno.EACCES: ("cannot be written, permission denied", _ELSEWHERE),
+    errno.EPERM: ("cannot be written, permission denied", _ELSEWHERE),
+    errno.EROFS: ("cannot be written, the disk is read-only", _ELSEWHERE),
     errno.EISDIR: ("is a folder", "Name a file."),
     errno.ENOTDIR: ("a file stands where a folder is needed", "Choose another path."),
     errno.EEXIST: ("a file stands where a folder is needed", "Choose another path."),
@@ -60,7 +60,7 @@ def explain(error: OSError, path: Path | None = None) -> str:
     name = path or error.filename2 or error.filename
     cause, remedy = CAUSES.get(error.errno, (error.strerror or str(error), ""))
     if error.errno == errno.EACCES and _is_unreadable(name):
-        remedy = "Ask its owner for the right to read it."
+        cause, remedy = "cannot be read, permission denied", "Ask its owner for the right to read it."
     return f"{f'{name}: ' if name else ''}{cause}. {remedy}".rstrip()
 
 
@@ -197,7 +197,7 @@ def parse_json(text: str, name: str, remedy: str = "", keys: Iterable[str] = ())
     except json.JSONDecodeError as error:
         found, fault = {}, str(error)
     if not fault and (missing := [key for key in keys if key not in found]):
-        fault = f"{', '.join(missing)} is missing"
+        fault = f"it lacks {', '.join(missing)}"
     if fault:
         raise ValueError(f"{name}: is damaged ({fault}). {remedy}".rstrip())
     return found

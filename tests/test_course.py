@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import base64
+import errno
 import io
 import json
 import re
 import shutil
 import sys
+import tempfile
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -17,8 +20,9 @@ import torch
 from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
-from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
-from piumar_lib.course.__main__ import main
+from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, run, show, show_table, start
+from piumar_lib.course.__main__ import _parser as course_parser
+from piumar_lib.course.__main__ import _value, main
 from piumar_lib.course.book import build_book
 from piumar_lib.course.chapters import (
     check_parameters,
@@ -361,6 +365,70 @@ def test_papermill_refuses_what_the_chapter_does_not_know(root, capsys):
     assert not out.exists()
     assert main(["--root", str(root), "papermill", "01", str(out)]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("value", ["-1e-3", "-1", "-.5", "-2.5E+4"])
+def test_negative_numbers_are_values_of_parameters(value):
+    given = course_parser().parse_args(["papermill", "01", "out.ipynb", "-p", "rate", value])
+    assert given.p == [["rate", value]] and _value(value) == float(value)
+
+
+def test_a_tilde_in_papermills_output_is_the_home_folder(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ann")
+    assert course_parser().parse_args(["papermill", "01", "~/out.ipynb"]).output == Path(
+        "/home/ann/out.ipynb"
+    )
+
+
+# Where nothing may be written
+
+
+WRITERS = ("student", "solutions", "notebooks", "run", "slides", "book", "papermill 01 build/x.ipynb")
+
+
+@pytest.mark.parametrize("arguments", WRITERS)
+def test_a_course_that_may_only_be_read_says_so_in_one_line(root, capsys, monkeypatch, arguments):
+    write_chapter(root, "01_first")
+    (root / "README.md").write_text("# Course\n")
+    monkeypatch.chdir(root)
+    monkeypatch.setattr(run, "execute", lambda *_: pytest.fail("took time"))
+
+    def refuse(path, *_, **__):  # root may write anywhere, so take the right away from everybody
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main(["--root", str(root), *arguments.split()]) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and said.err.count("\n") == 1
+    assert "build" in said.err and "cannot be written, permission denied. Choose another" in said.err
+    assert "copy the course into a folder of your own" in said.err and "Errno" not in said.err
+
+
+def test_chapters_do_not_run_if_their_notebooks_cannot_be_written(root, monkeypatch, capsys):
+    write_chapter(root, "01_first")
+    monkeypatch.setattr(run, "execute", lambda *_: pytest.fail("took time"))
+
+    def refuse(*_, dir):
+        raise OSError(errno.EROFS, "Read-only file system", str(dir))
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    for command in ("run", "pairs"):
+        assert main(["--root", str(root), command]) == 1
+        assert "notebooks: cannot be written, the disk is read-only" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_output_of_papermill(root, capsys):
+    write_chapter(root, "01_first", "\n1 / 0")
+    assert main(["--root", str(root), "papermill", "01", str(root)]) == 1
+    assert capsys.readouterr().err == f"error: {root}: is a folder. Name a file.\n"
+
+
+def test_a_damaged_notebook_is_named(root, capsys):
+    chapter = list_chapters(write_chapter(root, "01_first").parents[1])[0]
+    for content in ("", "{}", "[]", '{"nbformat": 4, "nbformat_minor": 5}'):
+        chapter.pair.write_text(content)
+        assert main(["--root", str(root), "pairs", "--check"]) == 1
+        assert "01_first.ipynb: is no notebook, or damaged. Delete it" in capsys.readouterr().err
 
 
 # Pairs

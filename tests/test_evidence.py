@@ -610,6 +610,51 @@ def test_main_without_records_prints_no_table(own, tmp_path, capsys):
     assert said.err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "missing.npz"], "missing.npz: no such file"),
+        (["--data", "magic"], "data: 'magic' is unknown"),
+        (["--data", "synthetic:people=one"], "'people=one' in "),
+        (["--data", "spar-windows", "--table"], "spar-windows.jsonl: no records. Make them"),
+    ],
+)
+def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
+    assert run_main(*arguments, "--out", tmp_path) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("error: ") and words in said.err and said.err.count("\n") == 1
+    assert not said.out
+
+
+def test_one_person_is_a_mistake_in_one_line(own_of, tmp_path, capsys):
+    assert run_main("--data", own_of(1), "--out", tmp_path) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and "An unseen one needs at least 2." in said
+
+
+def test_a_bug_keeps_its_traceback(own, computed, tmp_path, monkeypatch):
+    monkeypatch.setattr(evidence, "print_table", lambda *_: {}["bug"])
+    with pytest.raises(KeyError, match="bug"):
+        run_main("--data", own, "--methods", "ERM", "--seeds", 1, "--budget", 0, "--out", tmp_path)
+
+
+def test_records_that_cannot_be_written_are_named_before_anything_is_trained(
+    own, computed, tmp_path, capsys
+):
+    (tmp_path / "file").touch()
+    arguments = ("--data", own, "--methods", "ERM", "--budget", 0, "--out")
+    assert run_main(*arguments, tmp_path / "file") == 1
+    assert "own.jsonl: a file stands where a folder is needed" in capsys.readouterr().err
+    assert not computed
+
+
+def test_a_tilde_in_out_is_the_home_folder(own, computed, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    options = ("--methods", "ERM", "--seeds", 1, "--budget", 0)
+    assert run_main("--data", own, *options, "--out", "~/records") == 0
+    assert len(read_records(tmp_path / "records" / "own.jsonl")) == 5
+
+
 # Killed and resumed
 
 

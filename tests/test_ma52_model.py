@@ -10,11 +10,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from safetensors import SafetensorError
 
 from piumar_lib.data.ma52 import ACTIONS, body_part
+from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import moments
 from piumar_lib.ma52.model import TemporalMixing, build_model, export, load_model, save_model
@@ -109,6 +112,51 @@ def test_a_damaged_model_is_named(tmp_path):
         load_model(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "model.json: is damaged .Expecting value"),
+        ("[]", "model.json: is damaged .it holds no object"),
+        ('{"config": []}', "config: is damaged .it holds no object"),
+        ('{"config": {"max_epochs": 3}}', "max_epochs: there is no such setting"),
+    ],
+)
+def test_what_is_damaged_in_a_model_is_said(tmp_path, text, fault):
+    (tmp_path / "model.safetensors").touch()
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ValueError, match=f"its model is damaged .*{fault}.* Delete record.json there"):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("I/O error: No space left on device (os error 28)", "no room, the disk is full. Make room"),
+        ("I/O error: Permission denied (os error 13)", "cannot be written, permission denied"),
+        ("something new", "something new."),
+    ],
+)
+def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch, said, words):
+    path = tmp_path / "model.safetensors"
+    checkpoint.save(path, {"step": 1})
+    before = path.read_bytes()
+
+    def refuse(*_):
+        raise SafetensorError(f"Error while serializing: {said}")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", refuse)
+    for write in (lambda: checkpoint.save(path, {"step": 2}), lambda: save_model(make(), tmp_path)):
+        with pytest.raises(OSError, match=f"model.safetensors: (Error while serializing: )?{words}"):
+            write()
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_checkpoint_of_something_else_is_named(tmp_path):
+    checkpoint.save(tmp_path / "a.safetensors", {"names": [], "x": torch.zeros(1)})
+    with pytest.raises(ValueError, match="a.safetensors: is another checkpoint, without step. Remove"):
+        checkpoint.load(tmp_path / "a.safetensors", ("names", "x", "step"))
+
+
 @pytest.mark.parametrize("backbone", BOTH)
 @pytest.mark.parametrize("plug", ["none", "tfam"])
 def test_an_exported_program_says_the_same_of_any_number_of_clips(tmp_path, backbone, plug):
@@ -122,6 +170,16 @@ def test_an_exported_program_says_the_same_of_any_number_of_clips(tmp_path, back
 def test_an_export_needs_its_ending(tmp_path):
     with pytest.raises(ValueError, match="does not end in .pt2"):
         export(make(), tmp_path / "model.onnx")
+
+
+def test_an_export_means_the_home_folder_and_leaves_nothing_half_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr(torch.export, "save", lambda program, file: file.write(b"program"))
+    assert export(make(), "~/model.pt2") == tmp_path / "model.pt2"
+    assert (tmp_path / "model.pt2").read_bytes() == b"program"
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file/model.pt2: a file stands where a folder is needed"):
+        export(make(), tmp_path / "file" / "model.pt2")
 
 
 # Recordings

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import safetensors.torch
 import torch
+from safetensors import SafetensorError
 
 from piumar_lib import evidence
+from piumar_lib.locks import only_run
 from piumar_lib.ma52 import checkpoint, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.codabench import check_submission
@@ -259,6 +265,103 @@ def test_a_loss_that_is_not_finite_names_its_clips_and_keeps_the_state(prepared,
     # Once the cause is gone, the same command goes on from what was saved before.
     monkeypatch.undo()
     assert train.train(config, progress=False)["steps"] == 4
+
+
+@pytest.mark.parametrize("name", ["checkpoint", "model", "predictions"])
+def test_a_disk_that_fills_up_ends_in_one_line_and_then_the_same_command_goes_on(
+    prepared, tmp_path, name, monkeypatch, capsys
+):
+    config = prepared.config(tmp_path / "run", epochs=1)
+    plain = safetensors.torch.save_file
+
+    def full(tensors, path, about=None):
+        if path.name.startswith(name):
+            raise SafetensorError("I/O error: No space left on device (os error 28)")
+        plain(tensors, path, about)
+
+    monkeypatch.setattr(safetensors.torch, "save_file", full)
+    assert main(command(config)[3:]) == 1
+    said = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in said if "error: " in line]
+    assert f"run/{name}.safetensors: no room, the disk is full. Make room" in line
+    assert not list((tmp_path / "run").glob("*.part"))
+    monkeypatch.undo()
+    assert main(command(config)[3:]) == 0
+
+
+def test_a_second_training_into_the_same_folder_is_refused(prepared, tmp_path, capsys):
+    config, out = prepared.config(tmp_path / "run", epochs=1), tmp_path / "run"
+    out.mkdir()
+    with only_run(out):
+        assert main(command(config)[3:]) == 1
+    assert f"error: {out}: is being written by another run (process {os.getpid()})" in (
+        capsys.readouterr().err
+    )
+    assert list(out.iterdir()) == [], "nothing was written"
+
+
+def test_all_processes_hear_of_a_refusal(prepared, tmp_path, monkeypatch):
+    config, heard = prepared.config(tmp_path / "run"), ["run: is being written"]
+    other = SimpleNamespace(is_main_process=False)
+
+    def tell(problem):
+        problem[0] = RuntimeError(heard.pop())
+
+    monkeypatch.setattr("accelerate.utils.broadcast_object_list", tell)
+    with pytest.raises(RuntimeError, match="run: is being"), train._claim(tmp_path, config, other):
+        pytest.fail("went on")
+    assert not (tmp_path / ".lock").exists(), "only the main process takes the lock"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "fault"),
+    [
+        ("config.json", "{", "is damaged (Expecting property name"),
+        ("config.json", '{"max_epochs": 3}', "does not fit this course's version: max_epochs: there is"),
+        ("record.json", "", "is damaged (Expecting value"),
+        ("record.json", "[]", "is damaged (it holds no object). Delete it; the same training"),
+        ("record.json", "{}", "is damaged (it lacks method"),
+        ("history.jsonl", '{"st\n', "line 1: is damaged (Unterminated"),
+    ],
+)
+def test_a_damaged_file_of_a_run_is_named(finished, tmp_path, capsys, name, text, fault):
+    config, _ = finished
+    run = tmp_path / "run"
+    shutil.copytree(config.out, run)
+    if name == "history.jsonl":
+        (run / "record.json").unlink()
+    (run / name).write_text(text)
+    commands = {
+        "config.json": (["submit", str(run), "--out", str(tmp_path / "s.zip")],),
+        "record.json": (["report", str(run)], ["table", str(run)]),
+        "history.jsonl": (),
+    }
+    for arguments in (*commands[name], command(replace(config, out=str(run)))[3:]):
+        assert main(arguments) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {run / name}") and fault in said and said.count("\n") == 1
+
+
+def test_only_a_zip_can_be_submitted_and_that_is_said_at_once(finished, tmp_path, monkeypatch, capsys):
+    config, _ = finished
+    monkeypatch.setattr("piumar_lib.ma52.submit.load_model", lambda *_: pytest.fail("took time"))
+    for name in ("x.txt", "x", "x.zip.csv"):
+        assert main(["submit", config.out, "--out", str(tmp_path / name)]) == 1
+        assert f"{name} does not end in .zip" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_tilde_means_the_home_folder_everywhere(prepared, tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(prepared.cache.parent))
+    monkeypatch.chdir(tmp_path)
+    out, zipped = "~/of-tilde/run", "~/of-tilde/s.zip"
+    paths = [f"--cache=~/{prepared.cache.name}", "--index=~/index.csv", "--split=~/splits/fold1.txt"]
+    short = ["--preset", "tiny", "--epochs", "1", "--batch", "8", "--judge-every", "0"]
+    assert main(["train", *short, *paths, f"--out={out}"]) == 0
+    assert main(["submit", out, f"--out={zipped}"]) == 0
+    assert main(["report", out]) == 0
+    assert (prepared.cache.parent / "of-tilde" / "s.zip").is_file()
+    assert list(tmp_path.iterdir()) == [], "no folder of the name ~"
 
 
 # Several processes, and the plain command

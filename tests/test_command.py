@@ -1,0 +1,144 @@
+"""How commands end: in one line after a mistake, in a traceback after a bug."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import pickle
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from piumar_lib import processes
+from piumar_lib.command import at_least, command_line, is_mistake
+from piumar_lib.data import load_npz
+from piumar_lib.files import CannotWrite
+from piumar_lib.ma52.index import read_index
+from piumar_lib.metrics import bootstrap_interval
+from piumar_lib.processes import in_processes
+
+
+def of_ours():
+    read_index("nowhere.csv")
+
+
+def of_the_system():
+    Path("/nowhere/at/all").write_text("")
+
+
+def of_json():
+    json.loads("{")
+
+
+def of_numpy():
+    np.zeros(3) + np.zeros(4)
+
+
+def of_a_call_in_our_code():
+    bootstrap_interval(["a"])  # numpy refuses, inside a function of ours
+
+
+def of_torch():
+    torch.zeros(3) @ torch.zeros(4)
+
+
+def of_a_bug():
+    {}["key"]
+
+
+def of_arithmetic():
+    return 1 / 0
+
+
+@command_line
+def main(argv):
+    argv()
+
+
+@pytest.mark.parametrize("work", [of_ours, of_the_system])
+def test_a_mistake_is_one_line_and_code_1(work, capsys):
+    assert main(work) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
+    assert "nowhere" in said and "Errno" not in said
+
+
+@pytest.mark.parametrize(
+    "work", [of_json, of_numpy, of_a_call_in_our_code, of_torch, of_a_bug, of_arithmetic]
+)
+def test_a_bug_is_raised(work):
+    with pytest.raises((ValueError, RuntimeError, TypeError, LookupError, ArithmeticError)):
+        main(work)
+
+
+def test_a_chain_ends_with_the_last_to_speak(tmp_path, capsys):
+    (tmp_path / "own.npz").write_bytes(b"no zip")
+    assert main(lambda: load_npz(tmp_path / "own.npz")) == 1
+    assert "cannot be read as a plain .npz" in capsys.readouterr().err
+
+
+def test_memory_that_does_not_suffice_is_no_bug(capsys):
+    assert main(lambda: np.empty(2**60, np.uint8)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: memory: Unable to allocate") and "fewer workers" in said
+
+
+def test_a_package_that_is_missing_is_named(capsys):
+    assert main(lambda: __import__("no_such_package")) == 1
+    assert "No module named 'no_such_package'. Install what the course needs" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", ["", "all is saved"])
+def test_ctrl_c_is_130(words, capsys):
+    def stop():
+        raise KeyboardInterrupt(words)
+
+    assert main(stop) == 130
+    assert capsys.readouterr().err == f"\n{words or 'stopped'}\n"
+
+
+def test_a_code_is_passed_on():
+    assert command_line(lambda argv: 3)([]) == 3 and command_line(lambda argv: None)([]) == 0
+
+
+@pytest.mark.parametrize(("text", "low"), [("0", 1), ("-1", 0)])
+def test_numbers_have_a_least(text, low):
+    assert at_least(low)(str(low)) == low
+    with pytest.raises(Exception, match=f"{text} is too small. Choose {low} or more"):
+        at_least(low)(text)
+
+
+# Out of worker processes, where no traceback comes along
+
+
+def fails(how: str):
+    """Work of a worker process that ends badly."""
+    if how == "mistake":
+        read_index("nowhere.csv")
+    if how == "full":
+        raise CannotWrite("a.npy: no room.") from OSError(errno.ENOSPC, "")
+    if how == "bug":
+        json.loads("{")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(("how", "mistake"), [("mistake", True), ("full", True), ("bug", False)])
+def test_an_error_that_travels_says_whose_it_is(how, mistake):
+    with pytest.raises((ValueError, OSError)) as error:
+        processes._call(fails, (how,))
+    arrived = pickle.loads(pickle.dumps(error.value))
+    assert arrived.__traceback__ is None and is_mistake(arrived) is mistake
+
+
+def test_a_worker_that_is_killed_is_a_mistake_with_a_remedy(capsys):
+    assert main(lambda: list(in_processes(fails, [("killed",)], workers=2))) == 1
+    assert "error: workers: one of 2 processes was killed, most likely" in capsys.readouterr().err
+
+
+def test_work_needs_a_worker():
+    with pytest.raises(ValueError, match="workers: 0 processes do nothing"):
+        list(in_processes(fails, [("bug",)], workers=0))
