@@ -346,6 +346,7 @@ def _carry_out(options: argparse.Namespace) -> None:
     if options.table:
         records = judged_on_everybody(committed(options.data, options.out))
     else:
+        folds.folds(options.data)  # says what is wrong with the data now, not after a search
         records = make(
             options.data, options.methods, options.seeds, options.budget, options.workers, options.out
         )

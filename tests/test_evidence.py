@@ -628,8 +628,8 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
 
 def test_one_person_is_a_mistake_in_one_line(own_of, tmp_path, capsys):
     assert run_main("--data", own_of(1), "--out", tmp_path) == 1
-    said = capsys.readouterr().err
-    assert said.startswith("error: ") and "An unseen one needs at least 2." in said
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: data: ") and said.endswith("An unseen one needs at least 2.")
 
 
 def test_a_bug_keeps_its_traceback(own, computed, tmp_path, monkeypatch):

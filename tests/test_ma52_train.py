@@ -282,7 +282,7 @@ def test_a_disk_that_fills_up_ends_in_one_line_and_then_the_same_command_goes_on
     monkeypatch.setattr(safetensors.torch, "save_file", full)
     assert main(command(config)[3:]) == 1
     said = capsys.readouterr().err.splitlines()
-    (line,) = [line for line in said if "error: " in line]
+    (line,) = [line for line in said if line.startswith("error: ")]
     assert f"run/{name}.safetensors: no room, the disk is full. Make room" in line
     assert not list((tmp_path / "run").glob("*.part"))
     monkeypatch.undo()

@@ -125,7 +125,7 @@ def read_notebook(path: Path) -> NotebookNode:
     """
     try:
         return nbformat.read(path, as_version=4)
-    except (ValueError, AttributeError, KeyError) as error:  # it may be any JSON, or none
+    except (ValueError, TypeError, AttributeError, nbformat.ValidationError) as error:
         raise ValueError(f"{path}: is no notebook, or damaged. Delete it, and make it again.") from error
 
 

@@ -191,35 +191,34 @@ class Run:
         bar = tqdm(total=self.total, initial=self.step, desc="training", disable=not progress,
                    unit="step")  # fmt: skip
         clock, waited = time.perf_counter(), 0.0
-        while self.step < self.total:
-            if self.step % per_epoch == 0:
-                self.objective.before_epoch(self.clips, self.step // per_epoch)
-            try:
-                loss, wait, wish = self._make_step(parts, stop)
-            except torch.OutOfMemoryError as error:
-                raise MemoryError(self._say_memory(error)) from error
-            self.step += 1
-            self.sums = [self.sums[0] + loss, self.sums[1] + 1]
-            waited += wait
-            bar.update()
-            ends = self.step % per_epoch == 0
-            if ends or self.step % every == 0:
-                seconds, clock = time.perf_counter() - clock, time.perf_counter()
-                self._add_row(seconds, waited)
-                bar.set_postfix(loss=f"{self.history.rows[-1]['loss']:.3f}")
-                waited = 0.0
-            epoch = self.step // per_epoch
-            if ends and self.config.judge_every and epoch % self.config.judge_every == 0:
-                self._judge(epoch)
-            if ends or wish or self.step == self.total:
-                self.save()
-            if wish > 1:
-                bar.close()
-                raise KeyboardInterrupt(
-                    f"stopped at step {self.step} of {self.total}; all is saved in {self.out}. "
-                    "The same command goes on."
-                )
-        bar.close()
+        with bar:
+            while self.step < self.total:
+                if self.step % per_epoch == 0:
+                    self.objective.before_epoch(self.clips, self.step // per_epoch)
+                try:
+                    loss, wait, wish = self._make_step(parts, stop)
+                except torch.OutOfMemoryError as error:
+                    raise MemoryError(self._say_memory(error)) from error
+                self.step += 1
+                self.sums = [self.sums[0] + loss, self.sums[1] + 1]
+                waited += wait
+                bar.update()
+                ends = self.step % per_epoch == 0
+                if ends or self.step % every == 0:
+                    seconds, clock = time.perf_counter() - clock, time.perf_counter()
+                    self._add_row(seconds, waited)
+                    bar.set_postfix(loss=f"{self.history.rows[-1]['loss']:.3f}")
+                    waited = 0.0
+                epoch = self.step // per_epoch
+                if ends and self.config.judge_every and epoch % self.config.judge_every == 0:
+                    self._judge(epoch)
+                if ends or wish or self.step == self.total:
+                    self.save()
+                if wish > 1:
+                    raise KeyboardInterrupt(
+                        f"stopped at step {self.step} of {self.total}; all is saved in {self.out}. "
+                        "The same command goes on."
+                    )
         self.history.close()
 
     def finish(self, progress: bool) -> dict:
