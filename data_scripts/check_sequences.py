@@ -10,9 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import describe, load_npz, require
-from piumar_lib.files import as_path
 
 
 @command_line
@@ -21,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("file", type=as_path, help="the .npz to check")
+    parser.add_argument("file", type=path, help="the .npz to check")
     parser.add_argument(
         "--few", type=at_least(0), default=5, help="name classes that fewer people make (%(default)s)"
     )

@@ -12,8 +12,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.command import command_line
-from piumar_lib.files import as_path
+from piumar_lib.command import command_line, path
 from piumar_lib.ma52.download import REPOSITORY, download, list_files, require_room
 
 
@@ -23,7 +22,7 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--out", type=as_path, required=True, help="folder to unpack into")
+    parser.add_argument("--out", type=path, required=True, help="folder to unpack into")
     parser.add_argument("--token", help="of the hub; by default the one of 'hf auth login'")
     parser.add_argument("--endpoint", help="another hub")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be downloaded")

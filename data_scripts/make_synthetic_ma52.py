@@ -19,9 +19,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data.ma52 import CLIPS, PEOPLE
-from piumar_lib.files import as_path
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.standin_cache import write_cache
 
@@ -50,7 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         "--device", type=usable_device, default="cpu", help="that films into the cache (%(default)s)"
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
-    parser.add_argument("--out", type=as_path, required=True, help="folder to write into")
+    parser.add_argument("--out", type=path, required=True, help="folder to write into")
     options = parser.parse_args(argv)
     plan = standin.plan(options.clips, options.people, options.width, options.seed)
     if options.cache and not options.dry_run:

@@ -10,11 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import describe, save_npz
 from piumar_lib.data.actions import all_actions, teaching_actions
 from piumar_lib.data.synthetic import FACTORS, make_clips, make_people
-from piumar_lib.files import as_path
 
 ACTIONS = {"teaching": teaching_actions, "all": all_actions}
 
@@ -39,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--absolute", action="store_true", help="keep joints where they are, not centred by clip"
     )
-    parser.add_argument("--out", type=as_path, required=True, help="the .npz to write")
+    parser.add_argument("--out", type=path, required=True, help="the .npz to write")
     parser.add_argument("--force", action="store_true", help="overwrite it")
     options = parser.parse_args(argv)
     people = make_people(

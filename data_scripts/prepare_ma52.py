@@ -16,9 +16,9 @@ import sys
 
 import numpy as np
 
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data.ma52 import ACTIONS
-from piumar_lib.files import as_path, write_text
+from piumar_lib.files import write_text
 from piumar_lib.ma52 import cache, splits
 from piumar_lib.ma52.cache import CacheSettings
 from piumar_lib.ma52.index import make_index, read_index, write_index
@@ -114,9 +114,9 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("verify", help="name every fault of lists and clips")
-    command.add_argument("root", type=as_path, help="folder with train/, val/, test/ and the lists")
+    command.add_argument("root", type=path, help="folder with train/, val/, test/ and the lists")
     command.add_argument("--decode", action="store_true", help="decode every frame: slow, finds more")
-    command.add_argument("--json", type=as_path, help="write the report for programs, too")
+    command.add_argument("--json", type=path, help="write the report for programs, too")
     command.add_argument(
         "--most", type=at_least(0), default=5, help="faults shown of each kind (%(default)s)"
     )
@@ -124,16 +124,16 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=run_verify)
 
     command = commands.add_parser("index", help="write one table of all clips")
-    command.add_argument("root", type=as_path, help="folder with train/, val/, test/ and the lists")
-    command.add_argument("--out", type=as_path, required=True, help="the .csv to write")
+    command.add_argument("root", type=path, help="folder with train/, val/, test/ and the lists")
+    command.add_argument("--out", type=path, required=True, help="the .csv to write")
     command.add_argument("--leave-out", action="store_true", help="go on without clips that are bad")
     command.add_argument("--dry-run", action="store_true", help="only say what would be written")
     command.add_argument("--workers", type=at_least(1), help="threads; by default one for each core")
     command.set_defaults(run=run_index)
 
     command = commands.add_parser("split", help="write folds as small text files")
-    command.add_argument("index", type=as_path, help="the .csv of the index")
-    command.add_argument("--out", type=as_path, required=True, help="folder to write into")
+    command.add_argument("index", type=path, help="the .csv of the index")
+    command.add_argument("--out", type=path, required=True, help="folder to write into")
     command.add_argument("--protocol", choices=splits.PROTOCOLS, default="person-disjoint")
     command.add_argument("--folds", type=int, default=5, help="of person-disjoint (%(default)s)")
     command.add_argument("--people", type=int, default=10, help="left out at a time (%(default)s)")
@@ -145,9 +145,9 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=run_split)
 
     command = commands.add_parser("cache", help="decode every clip once, cropped and small")
-    command.add_argument("root", type=as_path, help="folder with train/, val/ and test/")
-    command.add_argument("index", type=as_path, help="the .csv of the index")
-    command.add_argument("--out", type=as_path, required=True, help="folder of the cache")
+    command.add_argument("root", type=path, help="folder with train/, val/ and test/")
+    command.add_argument("index", type=path, help="the .csv of the index")
+    command.add_argument("--out", type=path, required=True, help="folder of the cache")
     usual = CacheSettings()
     command.add_argument("--size", type=int, default=usual.size, help="of the square (%(default)s)")
     command.add_argument("--crop", choices=cache.CROPS, default=usual.crop, help="(%(default)s)")

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from piumar_lib.files import explain
+from piumar_lib.files import as_path, explain
 
 _ROOT = Path(__file__).resolve().parents[1]
 OURS = (_ROOT / "piumar_lib", _ROOT / "data_scripts", _ROOT / "tests" / "benchmarks")
@@ -71,6 +71,14 @@ def _say(error: Exception) -> str:
     if isinstance(error, MemoryError) and not _is_ours(error):
         return f"memory: {error or 'it does not suffice'}. Use fewer workers, or less data at a time."
     return str(error)
+
+
+def path(text: str) -> Path:
+    """A type for argparse: a path, with ``~`` as the home folder."""
+    try:
+        return as_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 def at_least(low: int) -> Callable[[str], int]:

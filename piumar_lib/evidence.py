@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib import folds, metrics
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data.own import is_npz
 from piumar_lib.experiments import ROOT, Experiment, experiment, read_records, run_all
-from piumar_lib.files import as_path
 from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
 
 RESULTS = ROOT / "notebooks" / "results"
@@ -325,7 +324,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--study", choices=list(studies.STUDIES), help="instead of the comparison")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--out", type=as_path, default=RESULTS, help="folder of the records")
+    parser.add_argument("--out", type=path, default=RESULTS, help="folder of the records")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     options = parser.parse_args(arguments)
     try:

@@ -39,7 +39,7 @@ CAUSES = {
 
 
 def as_path(path: str | Path) -> Path:
-    """The path with ``~`` as the home folder; also a type for argparse.
+    """The path with ``~`` as the home folder.
 
     Raises:
         ValueError: If there is no such home folder.

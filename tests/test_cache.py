@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import random
 import shutil
@@ -11,6 +12,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -318,3 +320,51 @@ def test_the_command_keeps_clips_and_names_bad_ones(root, clips, tmp_path, capsy
     write_index(index, [*clips, missing])
     assert prepare_ma52.main(arguments) == 1
     assert f"left out: {missing.split}/0099_01_0001.mp4: " in capsys.readouterr().err
+
+
+# What is damaged, or cannot be written
+
+
+@pytest.mark.parametrize("form", cache.FORMS)
+def test_a_full_disk_is_no_fault_of_the_clips(root, clips, tmp_path, monkeypatch, capsys, form):
+    write_index(tmp_path / "index.csv", clips[:2])
+    arguments = ["cache", str(root), str(tmp_path / "index.csv"), "--out", str(tmp_path / "cache"),
+                 "--size", "48", "--form", form, "--workers", "1"]  # fmt: skip
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("numpy.save" if form == "raw" else "av.open", full)
+    # Decoding opens files by av, too, and takes an error there for the clip's.
+    frames = np.zeros((1, 48, 48, 3), np.uint8)
+    monkeypatch.setattr(cache, "decode", lambda _: [SimpleNamespace(width=48, height=48)])
+    monkeypatch.setattr(cache, "shrink", lambda *_, **__: frames)
+    assert prepare_ma52.main(arguments) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and "no room, the disk is full. Make room" in said
+    assert read_kept(tmp_path / "cache") == [] and not list(tmp_path.rglob("*.part"))
+    monkeypatch.undo()
+    assert prepare_ma52.main(arguments) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("settings.json", "", "settings.json: is damaged .Expecting value.*Delete it; the command"),
+        ("settings.json", "[]", "settings.json: is damaged .it holds no object"),
+        ("settings.json", '{"pixels": 3}', "settings.json: does not fit this course.*pixels"),
+        ("cache.csv", "a,train,x\n", "cache.csv, line 1: is damaged .*Remove this line"),
+        ("cache.csv", '\n"a,train\n', "cache.csv, line 1: is damaged"),
+        ("cache.csv", b"\xff\n", "cache.csv: is no text in UTF-8"),
+    ],
+)
+def test_a_damaged_cache_is_named(tmp_path, name, text, words):
+    (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
+    with pytest.raises(ValueError, match=words):
+        (read_settings if name == "settings.json" else read_kept)(tmp_path)
+
+
+def test_a_cache_is_found_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    cache.open_cache(tmp_path / "c", SMALL)
+    assert read_settings("~/c") == SMALL

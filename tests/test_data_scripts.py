@@ -158,3 +158,28 @@ def test_check_counts_the_classes_of_codes(tmp_path, capsys, codes):
     assert check([str(path), "--few", "99"]) == 0
     printed = " ".join(capsys.readouterr().out.split())
     assert "classes: 4" in printed and f"under 99 people: {codes[0]} (6), " in printed
+
+
+def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert make(["--people", "2", "--clips-each", "2", "--out", "~/people.npz"]) == 0
+    assert check(["~/people.npz"]) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["people.npz"]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "words"),
+    [
+        ("make_synthetic_people", ["--seed", "-1"], "--seed: -1 is too small. Choose 0 or more"),
+        ("make_synthetic_ma52", ["--seed", "-1"], "--seed: -1 is too small. Choose 0 or more"),
+        ("make_synthetic_ma52", ["--workers", "0"], "--workers: 0 is too small. Choose 1 or more"),
+        ("make_synthetic_ma52", ["--device", "tpu9"], "--device: tpu9 cannot be used here"),
+        ("make_synthetic_ma52", ["--out", "~no-such-user/x"], "~no-such-user/x: "),
+    ],
+)
+def test_options_that_cannot_be_are_named(tmp_path, capsys, name, arguments, words):
+    with pytest.raises(SystemExit) as stop:
+        command(name)(["--out", str(tmp_path / "out"), *arguments])
+    assert stop.value.code == 2 and words in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -20,6 +21,7 @@ import torch
 from safetensors import SafetensorError
 
 from piumar_lib import evidence
+from piumar_lib.files import CannotWrite
 from piumar_lib.locks import only_run
 from piumar_lib.ma52 import checkpoint, train
 from piumar_lib.ma52.__main__ import main
@@ -557,3 +559,15 @@ def test_methods_start_from_one_model(prepared, tmp_path):
     models = [build_model(prepared.config(tmp_path, plug=plug)) for plug in ("none", "tfam")]
     states = [model.state_dict() for model in models]
     assert all((states[0][name] == states[1][name]).all() for name in states[0])
+
+
+def test_a_history_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    history = History(tmp_path, 0)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")  # as TensorBoard has it: no name
+
+    monkeypatch.setattr(history.board, "add_scalar", full)
+    with pytest.raises(CannotWrite, match="history.jsonl: no room, the disk is full"):
+        history.add({"step": 1, "loss": 0.5})
+    history.close()

@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.course.profile import PROFILES
-from piumar_lib.files import as_path
 
 
 @command_line
@@ -27,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m piumar_lib.course", description=__doc__)
-    parser.add_argument("--root", type=as_path, help="repository root (default: found from here)")
+    parser.add_argument("--root", type=path, help="repository root (default: found from here)")
     commands = parser.add_subparsers(required=True, metavar="command")
 
     def add(name: str, command: Any, words: str) -> argparse.ArgumentParser:
@@ -64,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
 
     mill = add("papermill", _papermill, "execute one chapter with parameters of your own")
     mill.add_argument("chapter", help="number or name, such as 05")
-    mill.add_argument("output", type=as_path, help="where the executed notebook goes")
+    mill.add_argument("output", type=path, help="where the executed notebook goes")
     mill.add_argument("-p", nargs=2, action="append", default=[], metavar=("NAME", "VALUE"))
     # argparse takes -1 for a number, but -1e-3 for an option (python/cpython#105712).
     mill._negative_number_matcher = re.compile(r"-\.?\d")

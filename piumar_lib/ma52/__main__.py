@@ -19,8 +19,7 @@ import argparse
 import sys
 from typing import Any
 
-from piumar_lib.command import at_least, command_line
-from piumar_lib.files import as_path
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.ma52.config import PRESETS, TrainConfig, describe, parameters_cell
 
 
@@ -137,32 +136,32 @@ def parser() -> argparse.ArgumentParser:
     command.set_defaults(run=run_train)
 
     command = commands.add_parser("report", help="print the scores of a finished run")
-    command.add_argument("folder", type=as_path, help="of the run")
+    command.add_argument("folder", type=path, help="of the run")
     command.set_defaults(run=run_report)
 
     command = commands.add_parser("submit", help="write the file that Codabench takes")
-    command.add_argument("folder", type=as_path, help="of the run")
-    command.add_argument("--out", type=as_path, required=True, help="the .zip to write")
+    command.add_argument("folder", type=path, help="of the run")
+    command.add_argument("--out", type=path, required=True, help="the .zip to write")
     command.add_argument("--views", type=at_least(1), default=1, help="temporal views (%(default)s)")
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognise", help="say what happens in a recording")
-    command.add_argument("folder", type=as_path, help="of the run")
-    command.add_argument("video", type=as_path, help="any video")
+    command.add_argument("folder", type=path, help="of the run")
+    command.add_argument("video", type=path, help="any video")
     command.add_argument("--length", type=float, default=2.0, help="of a window, s (%(default)s)")
     command.add_argument("--stride", type=float, default=0.5, help="between windows, s (%(default)s)")
     command.set_defaults(run=run_recognise)
 
     command = commands.add_parser("export", help="write the trained model as one program")
-    command.add_argument("folder", type=as_path, help="of the run")
-    command.add_argument("--out", type=as_path, required=True, help="the .pt2 to write")
+    command.add_argument("folder", type=path, help="of the run")
+    command.add_argument("--out", type=path, required=True, help="the .pt2 to write")
     command.set_defaults(run=run_export)
 
     command = commands.add_parser("parameters", help="print the settings as chapter 12 has them")
     command.set_defaults(run=lambda options: print(parameters_cell()))
 
     command = commands.add_parser("table", help="compare finished runs, over people")
-    command.add_argument("folders", type=as_path, nargs="+", help="of the runs")
+    command.add_argument("folders", type=path, nargs="+", help="of the runs")
     command.set_defaults(run=run_table)
     return top
 

@@ -10,7 +10,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from piumar_lib.files import CannotWrite, whole
+from piumar_lib.files import whole
 from piumar_lib.ma52.archive import DownloadError, unpack
 from piumar_lib.ma52.layout import list_path, split_of_list
 

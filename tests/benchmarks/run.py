@@ -27,10 +27,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # benchmarks import one another 
 import torch
 from row import Row
 
-from piumar_lib.command import at_least, command_line
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.costs import machine
 from piumar_lib.experiments import ROOT, provenance, read_records
-from piumar_lib.files import as_path, write_text
+from piumar_lib.files import write_text
 
 NAMES = (
     "sinkhorn", "exact_transport", "reading", "preparation", "training_step", "overhead", "course",
@@ -73,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     workers = min(os.cpu_count() or 1, 8)
     parser.add_argument("--workers", type=at_least(1), default=workers, help="processes")
-    parser.add_argument("--out", type=as_path, default=RECORDS, help="JSON lines")
+    parser.add_argument("--out", type=path, default=RECORDS, help="JSON lines")
     arguments = parser.parse_args(argv)
     if arguments.device == "cuda" and not torch.cuda.is_available():
         parser.error("device: cuda is not there. Install torch's CUDA build, or leave --device out.")
