@@ -37,7 +37,7 @@ from piumar_lib.ma52.evaluate import (
     short_report,
 )
 from piumar_lib.ma52.history import History, read_history
-from piumar_lib.ma52.model import build_model, load_model
+from piumar_lib.ma52.model import build_model, load_model, save_model
 from piumar_lib.ma52.splits import read_split
 from piumar_lib.ma52.submit import read_truth, submit
 
@@ -362,7 +362,10 @@ def test_a_tilde_means_the_home_folder_everywhere(prepared, tmp_path, monkeypatc
     assert main(["train", *short, *paths, f"--out={out}"]) == 0
     assert main(["submit", out, f"--out={zipped}"]) == 0
     assert main(["report", out]) == 0
-    assert (prepared.cache.parent / "of-tilde" / "s.zip").is_file()
+    submit(out, "~/of-tilde/again.zip")
+    save_model(load_model(out), "~/of-tilde/model")
+    made = {path.name for path in (prepared.cache.parent / "of-tilde").iterdir()}
+    assert made == {"run", "s.zip", "again.zip", "model"}
     assert list(tmp_path.iterdir()) == [], "no folder of the name ~"
 
 
