@@ -23,6 +23,7 @@ from piumar_lib import folds, metrics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data.own import is_npz
 from piumar_lib.experiments import ROOT, Experiment, experiment, read_records, run_all
+from piumar_lib.files import as_path
 from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
 
 RESULTS = ROOT / "notebooks" / "results"
@@ -108,7 +109,7 @@ def final_plan(
 
 def records_path(data: str, part: str = "", folder: Path = RESULTS) -> Path:
     """Where records are kept; ``part`` is ``"search"`` for those of the search."""
-    return folder.expanduser() / "-".join(filter(None, (part, f"{Path(data).stem}.jsonl")))
+    return as_path(folder) / "-".join(filter(None, (part, f"{Path(data).stem}.jsonl")))
 
 
 def make(

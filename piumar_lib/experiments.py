@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from piumar_lib import folds, metrics
 from piumar_lib.data.own import is_npz
-from piumar_lib.files import as_path, writing
+from piumar_lib.files import as_path, read_json_lines, writing
 from piumar_lib.locks import only_run
 from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.processes import in_processes
@@ -177,25 +177,14 @@ def read_records(path: Path) -> list[dict]:
 
     Raises:
         ValueError: If another line is damaged, or a record of a reader's file does not say which
-            content it was made from; the message names file and line.
+            content it was made from; the message names the file.
     """
-    if not path.is_file():
-        return []
-    lines = path.read_text(encoding="utf-8").split("\n")
-    records = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise ValueError(f"{path}, line {number}: not a record. Remove this line.") from error
-        if is_npz(records[-1].get("data", "")) and "content" not in records[-1]:
+    records = read_json_lines(path)
+    for record in records:
+        if is_npz(record.get("data", "")) and "content" not in record:
             raise ValueError(
-                f"{path}, line {number}: does not say what the content of {records[-1]['data']} was, "
-                "which may have changed since. Remove this file; the same command trains again."
+                f"{path}: does not say what the content of {record['data']} was, which may have changed "
+                "since. Remove this file; the same command trains again."
             )
     return records
 

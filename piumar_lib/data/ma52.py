@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from piumar_lib.files import as_path
+
 CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the official lists
 PEOPLE, VISIBLE = 205, 186  # participants, and those whose identity train and val show
 
@@ -79,7 +81,7 @@ def people_in_list(path: str | Path) -> dict[str, int]:
         FileNotFoundError: If there is no such file.
         ValueError: If a line does not have this form; the message names file, line and text.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such list file. Give the path of train_list_videos.txt.")
     counts: dict[str, int] = {}

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.sequences import Sequences
+from piumar_lib.files import as_path, whole
 
 
 def is_npz(name: str | Path) -> bool:
@@ -26,7 +27,7 @@ def find_npz(path: str | Path) -> Path:
     Raises:
         FileNotFoundError: If there is no such file.
     """
-    given = Path(path).expanduser()
+    given = as_path(path)
     found = Path(os.path.abspath(given))
     if found.is_file():
         return found
@@ -128,13 +129,12 @@ def save_npz(path: str | Path, data: Sequences, force: bool = False) -> None:
         FileExistsError: If the file exists and ``force`` is off.
         ValueError: If the path does not end in ``.npz``, or its folder does not exist.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     if not is_npz(path) or not path.parent.is_dir():
         raise ValueError(f"path: {path} is not an .npz in a folder that exists. Choose another one.")
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists already. Choose another name, or force overwriting.")
-    part = path.with_name(path.name + ".part")
-    with part.open("wb") as file:
+    with whole(path) as part, part.open("wb") as file:
         np.savez(
             file,
             X=data.x,
@@ -144,4 +144,3 @@ def save_npz(path: str | Path, data: Sequences, force: bool = False) -> None:
             class_names=np.array(data.class_names),
             rate=data.rate,
         )
-    part.replace(path)

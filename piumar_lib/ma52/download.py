@@ -10,7 +10,7 @@ import errno
 import shutil
 from pathlib import Path
 
-from piumar_lib.files import whole
+from piumar_lib.files import as_path, whole
 from piumar_lib.ma52.archive import DownloadError, unpack
 from piumar_lib.ma52.layout import list_path, split_of_list
 
@@ -50,7 +50,7 @@ def download(
     """
     from huggingface_hub import hf_hub_download
 
-    root = Path(root).expanduser()
+    root = as_path(root)
     files = list_files(token, endpoint)
     require_room(root, files)
     fetched = []

@@ -13,7 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from piumar_lib.data.ma52 import BODY_PARTS, body_part
-from piumar_lib.files import whole
+from piumar_lib.files import as_path, whole
 from piumar_lib.ma52.lists import Entry
 from piumar_lib.ma52.video import survey
 
@@ -90,7 +90,7 @@ def read_index(path: str | Path) -> list[Clip]:
         ValueError: If it holds no clip or is no UTF-8, or if a line does not have the columns; the
             message names file and line.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     remedy = f"prepare_ma52.py index ROOT --out {path}"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no index. Make it: {remedy}")

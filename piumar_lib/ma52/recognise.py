@@ -16,6 +16,7 @@ import torch
 from tqdm import tqdm
 
 from piumar_lib.data.ma52 import ACTIONS, body_part
+from piumar_lib.files import as_path
 from piumar_lib.ma52.cache import find_crop, telling, thumbnail
 from piumar_lib.ma52.crop import Box
 from piumar_lib.ma52.model import MicroActionRecognizer
@@ -129,7 +130,7 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
         FileNotFoundError: If there is no such file.
         VideoError: If it is no video, or shows less than two frames.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     small, apart = [], 1
     with open_video(path) as video:
         for number, frame in enumerate(video.frames()):

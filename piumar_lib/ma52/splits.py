@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.ma52 import ACTIONS
-from piumar_lib.files import write_text
+from piumar_lib.files import as_path, write_text
 from piumar_lib.ma52.index import Clip
 
 
@@ -153,7 +153,7 @@ def read_split(path: str | Path) -> Split:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no split, or its lines are not those that were written.
     """
-    path = Path(path).expanduser()
+    path = as_path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no split. Make it: prepare_ma52.py split INDEX --out FOLDER")
     try:

@@ -13,6 +13,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from piumar_lib.data.ma52 import CLIPS, PEOPLE, VISIBLE
+from piumar_lib.files import as_path
 from piumar_lib.ma52.layout import SPLITS, find_astray, find_folder, find_other_root, names_in
 from piumar_lib.ma52.lists import Entry, Fault, read_list, repeated
 from piumar_lib.ma52.video import VideoError, open_video
@@ -91,7 +92,7 @@ def verify(
     Raises:
         NotADirectoryError: If ``root`` is no folder.
     """
-    root = Path(root).expanduser()
+    root = as_path(root)
     if not root.is_dir():
         raise NotADirectoryError(f"{root}: no such folder. Give the one with train/, val/ and test/.")
     meant = find_other_root(root)
