@@ -406,7 +406,7 @@ def test_a_zip_of_other_files_is_refused(tmp_path):
     with zipfile.ZipFile(path, "w") as file:
         for name in ("X", "y", "person"):
             file.writestr(name, "1,2")
-    with pytest.raises(ValueError, match=r"x.npz: has no array X, y, person \(its arrays: \[\]\)"):
+    with pytest.raises(ValueError, match="x.npz: has no array X, y, person .its members are no"):
         load_npz(path)
     with zipfile.ZipFile(path, "w") as file:
         file.writestr("notes.txt", "one folder up")

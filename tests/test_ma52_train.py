@@ -130,6 +130,13 @@ def test_a_folder_of_another_run_is_refused(finished):
         train.train(replace(config, epochs=3))
 
 
+def test_settings_that_were_refused_do_not_bind_the_folder(prepared, tmp_path):
+    config = prepared.config(tmp_path / "run", epochs=1)
+    with pytest.raises(ValueError, match="batch: 4096 of .* Choose a smaller one"):
+        train.train(replace(config, batch=4096), progress=False)
+    assert train.train(config, progress=False)["config"]["batch"] == config.batch
+
+
 def test_a_folder_with_a_run_of_another_fold_is_refused_but_a_split_may_move(finished, tmp_path):
     config, record = finished
     other = Path(config.split).with_name("fold2.txt")

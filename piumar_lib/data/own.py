@@ -79,8 +79,9 @@ def load_npz(path: str | Path) -> Sequences:
     arrays = _read(path)
     missing = [key for key in ("X", "y", "person") if key not in arrays]
     if missing:
+        there = f"its arrays: {', '.join(sorted(arrays))}" if arrays else "its members are no arrays"
         raise ValueError(
-            f"{path}: has no array {', '.join(missing)} (its arrays: {sorted(arrays)}). "
+            f"{path}: has no array {', '.join(missing)} ({there}). "
             "Save X (n, time, channels), y (n,) and person (n,)."
         )
     try:

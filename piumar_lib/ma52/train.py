@@ -58,8 +58,8 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 ROWS_PER_EPOCH = 20
-# May change when a run goes on. The split may move, but must hold the same clips.
 STATE = ("step", "sums", "seconds", "model", "optimiser", "objective", "average", "scaler")
+# May change when a run goes on. The split may move, but must hold the same clips.
 FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
 
 
@@ -463,11 +463,10 @@ def _claim(out: Path, config: TrainConfig, accelerator: Accelerator) -> Iterator
 
 def _require_same(out: Path, config: TrainConfig) -> None:
     """Refuse a folder that holds a run of other settings or clips."""
-    path, mine = out / "config.json", asdict(config)
-    split = read_split(config.split)
-    if not path.is_file():
+    mine, split = asdict(config), read_split(config.split)
+    if not _has_begun(out):
         return
-    theirs = asdict(TrainConfig.read(path))
+    theirs = asdict(TrainConfig.read(out / "config.json"))
     other = [name for name in mine if name not in FREE and mine[name] != theirs[name]]
     if other:
         said = ", ".join(f"{name}={theirs[name]!r}, not {mine[name]!r}" for name in other)
@@ -480,12 +479,17 @@ def _require_same(out: Path, config: TrainConfig) -> None:
         )
 
 
+def _has_begun(out: Path) -> bool:
+    """Whether a folder holds steps of a run; settings alone, which were refused, bind nobody."""
+    return any((out / name).is_file() for name in ("checkpoint.safetensors", "record.json"))
+
+
 def _write_down(out: Path, config: TrainConfig) -> None:
-    """Keep split and settings, unless the folder has them."""
-    text = as_path(config.split).read_text(encoding="utf-8")
-    for name, content in (("split.txt", text), ("config.json", config.to_json() + "\n")):
-        if not (out / name).is_file():
-            write_text(out / name, content)
+    """Keep split and settings, unless the folder has those of steps that were made."""
+    if _has_begun(out):
+        return
+    write_text(out / "split.txt", as_path(config.split).read_text(encoding="utf-8"))
+    write_text(out / "config.json", config.to_json() + "\n")
 
 
 @contextmanager
