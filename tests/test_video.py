@@ -149,6 +149,35 @@ def test_a_video_is_read_as_a_player_shows_it(folder, name, axes, pixel, rate, h
         assert replace(one, times=decoded.times) == replace(decoded, times=decoded.times)
 
 
+CODECS = {
+    "mp4": ("libx265", "mpeg4", "libsvtav1"), "mov": ("prores_ks", "mpeg4"), "avi": ("mpeg4", "mjpeg"),
+    "mkv": ("ffv1", "libx265"), "webm": ("libvpx-vp9",), "ts": ("mpeg2video", "libx264"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind, codec", [(kind, codec) for kind in CODECS for codec in CODECS[kind]])
+def test_any_codec_is_read_to_its_last_frame(tmp_path, kind, codec):
+    if codec not in av.codecs_available:
+        pytest.skip(f"this build of PyAV cannot write {codec}")
+    path, rate = tmp_path / f"clip.{kind}", 25
+    blocks = np.sort(coarse(11).reshape(11, -1), axis=0).reshape(11, 8, 10, 3)  # from dark to light
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = 192, 240
+        formats = stream.codec_context.codec.video_formats
+        stream.pix_fmt = next(f.name for f in formats if f.name.startswith("yuv"))
+        stream.codec_context.bit_rate = 20_000_000
+        for picture in large(blocks).repeat(2, 1).repeat(2, 2):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode())
+    seen = survey(path)
+    assert len(seen) == 11 and (seen.width, seen.height) == (240, 192)
+    assert seen.times == pytest.approx(np.arange(11) / rate, abs=2e-3)
+    assert seen.seconds == pytest.approx(11 / rate, abs=5e-3)
+    light = read_frames(path).mean((1, 2, 3))
+    assert (np.diff(light) > 5).all(), "frames in another order"
+
+
 def read_with_opencv(path):
     import cv2
 
