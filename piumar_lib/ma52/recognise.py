@@ -83,7 +83,7 @@ class Recording:
 
     def stream(self, which: Sequence[int] | None = None) -> Iterator[np.ndarray]:
         """Frames one after the other, by default all, each uint8 ``(size, size, 3)``."""
-        for picture in shrunk(decode(self.path, which), self.box, self.size):
+        for picture in shrunk(decode(self.path, which, threads=0), self.box, self.size):
             yield picture[: self.size, : self.size]
 
 
@@ -132,7 +132,7 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
     """
     path = as_path(path)
     small, apart = [], 1
-    with open_video(path) as video:
+    with open_video(path, threads=0) as video:
         for number, frame in enumerate(video.frames()):
             if number % apart == 0:
                 small.append(thumbnail(frame))

@@ -78,12 +78,15 @@ def read_frames(
     return shrink(decode(path, which), box, size)
 
 
-def decode(path: Path, which: Sequence[int] | None = None) -> Iterator[av.VideoFrame]:
+def decode(
+    path: Path, which: Sequence[int] | None = None, threads: int = 1
+) -> Iterator[av.VideoFrame]:
     """Decode a clip as a player shows it: see `Video.frames`.
 
     Args:
         path: Any video that FFmpeg reads.
         which: Numbers of the frames that are wanted, rising; by default all.
+        threads: See `open_video`.
 
     Yields:
         Frames, mostly yuv420p: 2 MB each at MA-52's size.
@@ -94,7 +97,7 @@ def decode(path: Path, which: Sequence[int] | None = None) -> Iterator[av.VideoF
         ValueError: If a frame is asked for that it does not have.
     """
     wanted = None if which is None else set(which)
-    with open_video(path) as video:
+    with open_video(path, threads) as video:
         for number, frame in enumerate(video.frames()):
             if wanted is None:
                 yield frame
@@ -131,6 +134,7 @@ class Video:
     Args:
         path: The file.
         container: What PyAV opened.
+        threads: See `open_video`.
 
     Attributes:
         assumed: Frames a second that stand in for times where the file holds none, else None; known once
@@ -140,7 +144,9 @@ class Video:
         VideoError: If there are no moving pictures in it.
     """
 
-    def __init__(self, path: Path, container: av.container.InputContainer) -> None:
+    def __init__(
+        self, path: Path, container: av.container.InputContainer, threads: int = 1
+    ) -> None:
         kind = container.format.name
         if kind == "image2" or kind.endswith("_pipe"):  # what FFmpeg calls readers of single pictures
             raise VideoError(path, "no video", STILL, "Give a video.")
@@ -153,7 +159,8 @@ class Video:
         if self.stream.codec_context is None:
             what, remedy = "its codec is unknown here", "Convert it: ffmpeg -i OLD NEW.mp4"
             raise VideoError(path, "no video", what, remedy)
-        self.stream.thread_count = 1  # processes run side by side
+        self.stream.thread_count = threads
+        self.stream.thread_type = "SLICE" if threads == 1 else "AUTO"
         self.assumed: float | None = None
         self.ticks: list[int] = []
         self.last: av.VideoFrame | None = None
@@ -223,8 +230,13 @@ class Video:
 
 
 @contextmanager
-def open_video(path: str | Path) -> Iterator[Video]:
+def open_video(path: str | Path, threads: int = 1) -> Iterator[Video]:
     """Open a video, for as long as the block lasts.
+
+    Args:
+        path: Any video that FFmpeg reads.
+        threads: Of the decoder; 0 takes as many as there are cores. Clips of a data set are decoded by
+            several processes, which have one each.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -237,7 +249,7 @@ def open_video(path: str | Path) -> Iterator[Video]:
     except FFmpegError as error:
         raise VideoError(path, *_cause(path, head)) from error
     with container:
-        yield Video(path, container)
+        yield Video(path, container, threads)
 
 
 def _read_head(path: Path) -> bytes:
