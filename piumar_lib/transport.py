@@ -67,12 +67,13 @@ def exact_plan(mass: Tensor, steps: int) -> Tensor:
         Plan of shape ``(batch, time, steps)`` with marginals ``mass`` and ``1 / steps``.
 
     Raises:
-        ValueError: If ``mass`` is not 2-D or ``steps`` is not positive.
+        ValueError: If ``mass`` is not 2-D or does not sum to one, or ``steps`` is not positive.
     """
     if mass.ndim != 2:
         raise ValueError(f"mass: shape {tuple(mass.shape)} is not (batch, time). Add the batch axis.")
     if steps < 1:
         raise ValueError(f"steps: {steps} canonical steps. Ask for at least 1.")
+    _require_unit_mass("mass", mass)
     # By the end of frame t, step k has received the share clamp(K A_t - k, 0, 1) of what it will
     # hold; what frame t itself brought is the increase.
     edges = steps * torch.nn.functional.pad(mass.cumsum(1), (1, 0))
@@ -81,7 +82,12 @@ def exact_plan(mass: Tensor, steps: int) -> Tensor:
 
 
 def sinkhorn_plan(
-    cost: Tensor, source: Tensor, target: Tensor, epsilon: float = 0.05, iterations: int = 100
+    cost: Tensor,
+    source: Tensor,
+    target: Tensor,
+    epsilon: float = 0.05,
+    iterations: int = 100,
+    tolerance: float = 0.0,
 ) -> Tensor:
     """Entropic transport: ``argmin <P, cost> + epsilon KL(P | source x target)``.
 
@@ -92,19 +98,23 @@ def sinkhorn_plan(
         epsilon: Temperature in units of ``cost``. Towards 0 the plan becomes exact, towards
             infinity it becomes the product of its marginals.
         iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
+        tolerance: Stop earlier, once no clip has more than this share of its mass in the wrong row.
 
     Returns:
         Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. Its
         gradient is that of the plan it converges to (`EntropicPlan`), and costs no iterations.
 
     Raises:
-        ValueError: If ``epsilon`` or ``iterations`` is not positive.
+        ValueError: If ``epsilon`` or ``iterations`` is not positive, or masses do not sum to one.
     """
     if epsilon <= 0:
         raise ValueError(f"epsilon: {epsilon} is no temperature. Choose a positive number.")
     if iterations < 1:
         raise ValueError(f"iterations: {iterations} updates make no plan. Ask for at least 1.")
-    return EntropicPlan.apply(cost, source, target.expand(len(cost), -1), epsilon, iterations)
+    _require_unit_mass("source", source)
+    _require_unit_mass("target", target)
+    target = target.expand(len(cost), -1)
+    return EntropicPlan.apply(cost, source, target, epsilon, iterations, tolerance)
 
 
 class EntropicPlan(torch.autograd.Function):
@@ -123,10 +133,12 @@ class EntropicPlan(torch.autograd.Function):
         target: Tensor,
         epsilon: float,
         iterations: int,
+        tolerance: float,
     ) -> Tensor:
         """Iterate to the plan; the batch goes last, so that each sum runs over contiguous memory."""
         parts = (-cost / epsilon).permute(1, 2, 0), source.T[:, None], target.T[None]
-        plan = scale_to_marginals(*(part.contiguous() for part in parts), iterations)
+        parts = (part.contiguous() for part in parts)
+        plan = scale_to_marginals(*parts, iterations, tolerance=tolerance)
         plan = plan.permute(2, 0, 1).contiguous()
         ctx.save_for_backward(plan)
         ctx.epsilon = epsilon
@@ -150,11 +162,16 @@ class EntropicPlan(torch.autograd.Function):
         level = (rows * on_source).sum(1, keepdim=True)
         on_source, on_target = on_source - level, on_target + level
         on_cost = (plan * (on_source[:, :, None] + on_target[:, None, :]) - weighted) / ctx.epsilon
-        return on_cost, on_source, on_target, None, None
+        return on_cost, on_source, on_target, None, None, None
 
 
 def scale_to_marginals(
-    exponent: Tensor, rows: Tensor, columns: Tensor, iterations: int, pause: int = 10
+    exponent: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+    iterations: int,
+    pause: int = 10,
+    tolerance: float = 0.0,
 ) -> Tensor:
     """Scale rows and columns of ``exp(exponent)`` in turn until they sum as they should (Sinkhorn).
 
@@ -166,6 +183,7 @@ def scale_to_marginals(
         exponent: Shape ``(time, steps, batch)``.
         rows, columns: Positive sums, shapes ``(time, 1, batch)`` and ``(1, steps, batch)``.
         iterations, pause: Pairs of updates, and after how many the scalings are taken in.
+        tolerance: Stop at such a pause if each plan's mass lies in the right rows but for this share.
 
     Returns:
         Shape ``(time, steps, batch)``; its column sums are exact.
@@ -181,6 +199,8 @@ def scale_to_marginals(
             u = rows / (kernel * v).sum(1, keepdim=True).clamp_min_(LEAST)
             v = columns / (kernel * u).sum(0, keepdim=True).clamp_min_(LEAST)
         exponent = exponent + u.log() + v.log()
+        if tolerance and _misplaced((u * kernel * v).sum(1), rows[:, 0]).amax() <= tolerance:
+            break
     return columns * exponent.softmax(0)
 
 
@@ -266,7 +286,10 @@ def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x and y: {x.shape[-1]} and {y.shape[-1]} samples. Give equally many.")
     gap = (x.sort(-1).values - y.sort(-1).values).abs()
-    return gap.pow(p).mean(-1).pow(1 / p)
+    total = gap.pow(p).mean(-1)
+    # A root has no finite slope at 0, where the distance is least: take it to be flat there.
+    apart = total > 0
+    return torch.where(apart, torch.where(apart, total, 1.0).pow(1 / p), 0.0)
 
 
 def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) -> Tensor:
@@ -281,8 +304,8 @@ def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) ->
     Returns:
         Squared distances, shape ``(...,)``.
     """
-    root = _symmetric_root(cov_x)
-    cross = _symmetric_root(root @ cov_y @ root)
+    root = _SymmetricRoot.apply(cov_x)
+    cross = _SymmetricRoot.apply(root @ cov_y @ root)
     trace = (cov_x + cov_y - 2 * cross).diagonal(dim1=-2, dim2=-1).sum(-1)
     return (mean_x - mean_y).square().sum(-1) + trace.clamp_min(0)
 
@@ -370,7 +393,49 @@ def at_least_single(x: Tensor) -> Tensor:
     return x.float() if x.dtype.itemsize < 4 else x
 
 
-def _symmetric_root(matrix: Tensor) -> Tensor:
-    """Square root of a symmetric positive semi-definite matrix, through its eigenvalues."""
-    values, vectors = torch.linalg.eigh(matrix)
-    return vectors * values.clamp_min(0).sqrt()[..., None, :] @ vectors.transpose(-1, -2)
+class _SymmetricRoot(torch.autograd.Function):
+    """Square root of a symmetric positive semi-definite matrix, shape ``(..., channels, channels)``.
+
+    A small change dA changes the root R by dR with ``R dR + dR R = dA``. In A's eigenbasis that is one
+    division by the sum of two roots, which does not mind equal eigenvalues; the gradient through the
+    eigenvectors, which torch would take, divides by their difference.
+    """
+
+    @staticmethod
+    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor) -> Tensor:
+        """Through eigenvalues; those that rounding made negative count as zero."""
+        values, vectors = torch.linalg.eigh(matrix)
+        roots = values.clamp_min(0).sqrt()
+        ctx.save_for_backward(roots, vectors)
+        return vectors * roots[..., None, :] @ vectors.mT
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+        """Solve the same equation for the gradient; flat where both roots are zero."""
+        roots, vectors = ctx.saved_tensors
+        sums = roots[..., :, None] + roots[..., None, :]
+        turned = vectors.mT @ (gradient + gradient.mT) @ vectors / 2
+        turned = torch.where(sums > 0, turned / torch.where(sums > 0, sums, 1.0), 0.0)
+        return vectors @ turned @ vectors.mT
+
+
+def _misplaced(sums: Tensor, mass: Tensor) -> Tensor:
+    """Share of each clip's mass that lies in the wrong rows; ``(time, batch)`` to ``(batch,)``."""
+    return (sums - mass).abs().sum(0) / 2
+
+
+def _require_unit_mass(name: str, mass: Tensor) -> None:
+    """Refuse masses that do not sum to one; those that are not numbers are for the loss to report.
+
+    Raises:
+        ValueError: Naming the argument, the sum and the remedy.
+    """
+    if torch.compiler.is_compiling():  # a question to the data would cut the graph in two
+        return
+    total = mass.detach().sum(-1)
+    wrong = (total - 1).abs() > 1e-2
+    if wrong.any():
+        raise ValueError(
+            f"{name}: sums to {float(total[wrong][0]):.4g}, not to 1. Divide it by its sum over time."
+        )

@@ -307,6 +307,17 @@ def test_sinkhorn_plan_has_its_marginals(problem):
     assert not torch.allclose(early.sum(2), source, atol=1e-4)
 
 
+@pytest.mark.parametrize("tolerance", [1e-2, 1e-4])
+def test_sinkhorn_stops_once_the_rows_are_within_the_tolerance(problem, tolerance):
+    cost, source, target = problem
+    plan = sinkhorn_plan(cost, source, target, 0.02, 10_000, tolerance)
+    assert 0 < ((plan.sum(2) - source).abs().sum(1) / 2).max() <= tolerance
+    exact = sinkhorn_plan(cost, source, target, 0.02, 10_000)
+    assert not torch.equal(plan, exact) and torch.allclose(plan, exact, atol=tolerance)
+    early = sinkhorn_plan(cost, source, target, 0.02, 10, 1e-12)
+    assert ((early.sum(2) - source).abs().sum(1) / 2).max() > tolerance  # iterations end it, too
+
+
 def test_sinkhorn_accepts_one_target_for_all(problem):
     cost, source, target = problem
     assert torch.equal(
@@ -433,6 +444,31 @@ def test_sliced_distance_has_a_finite_gradient_where_clouds_coincide():
     x = torch.randn(4, 6, 3, requires_grad=True)
     sliced_w2(x, x.detach().clone()).sum().backward()
     assert torch.equal(x.grad, torch.zeros_like(x))
+
+
+def test_line_distance_has_a_finite_gradient_where_samples_coincide():
+    x = torch.tensor([[1.0, 2.0, 4.0], [1.0, 2.0, 4.0]], requires_grad=True)
+    y = torch.tensor([[1.0, 2.0, 4.0], [1.0, 2.0, 7.0]])
+    distance = wasserstein_1d(x, y)
+    distance.sum().backward()
+    assert distance.tolist() == pytest.approx([0, math.sqrt(3)])
+    # Of sqrt(sum of squares / 3): the gap's share of the distance, over three.
+    assert torch.allclose(x.grad, torch.tensor([[0, 0, 0], [0, 0, -3 / math.sqrt(3) / 3]]))
+
+
+@pytest.mark.parametrize("equal", [2, 3, 4])
+def test_gradient_of_the_gaussian_distance_at_repeated_eigenvalues(equal):
+    cov = torch.diag(torch.cat([torch.full((equal,), 2.0), torch.arange(3.0, 7 - equal)])).double()
+    other = torch.as_tensor(draw_covariance(np.random.default_rng(0), 4))
+    zero = torch.zeros(4, dtype=torch.float64)
+
+    def distance(root):
+        return gaussian_w2(zero, root @ root.mT, zero, other)
+
+    assert gradcheck(distance, (cov.sqrt().requires_grad_(),))
+    same = cov.clone().requires_grad_()
+    gaussian_w2(zero, same, zero, cov).backward()
+    assert same.grad.abs().max() < 1e-7  # at its least
 
 
 # Barycentric projection
@@ -580,6 +616,9 @@ def test_frame_law_spread_ignores_order_in_time_and_what_tells_classes_apart():
         (lambda: motion_energy(torch.ones(2, 5, 3), -1), "smooth: -1 .* odd"),
         (lambda: exact_plan(torch.ones(5) / 5, 3), r"mass: shape \(5,\) .* batch axis"),
         (lambda: exact_plan(torch.ones(1, 5) / 5, 0), "steps: 0 .* at least 1"),
+        (lambda: exact_plan(torch.ones(1, 5), 3), "mass: sums to 5, not to 1. Divide it by its sum"),
+        (lambda: sinkhorn_plan(three()[0], 2 * three()[1], three()[2]), "source: sums to 2, not to 1"),
+        (lambda: sinkhorn_plan(*three()[:2], 3 * three()[2]), "target: sums to 3, not to 1"),
         (lambda: sinkhorn_plan(*three(), epsilon=0), "epsilon: 0 .* positive"),
         (lambda: sinkhorn_plan(*three(), epsilon=-0.1), "epsilon: -0.1 .* positive"),
         (lambda: sinkhorn_plan(*three(), iterations=0), "iterations: 0 .* at least 1"),
