@@ -16,13 +16,17 @@ import torch
 from torch import Tensor, nn
 
 from piumar_lib import spectrum
+from piumar_lib.alignment import MonotoneAlignment, MotionClock, UniformClock
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup, ReMA
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.girl import GIRL
 from piumar_lib.objective import Clips, Objective, Views
+from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Recognizer
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, Reclock, TemporalBranch
 from piumar_lib.training import Settings
 
@@ -47,7 +51,7 @@ class Method:
         kind: ``"baseline"``, ``"ours"``, ``"control"``, ``"ablation"`` or ``"attempt"``.
         objective: From knobs to what is minimised.
         plug: From channels and knobs to what is plugged into the recogniser, or None.
-        at: The layer before which it sits.
+        at: The layer before which it sits, as in `Recognizer`.
         augmented: Whether training clips are augmented.
         knobs: Its own hyperparameters, besides those of `COMMON`.
         like: The method whose chosen hyperparameters it takes over, for ablations and controls.
@@ -58,7 +62,7 @@ class Method:
     kind: str
     objective: Callable[[Knobs], Objective] = lambda k: Objective()
     plug: Callable[[int, Knobs], nn.Module | None] = lambda channels, k: None
-    at: int = 0
+    at: int | str = 0
     augmented: bool = False
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     like: str = ""
@@ -97,6 +101,14 @@ _GIRL = {
     "momentum": Knob(0.9, (0.0, 0.9)),
 }
 _RECLOCK = {"chance": Knob(0.5, (0.25, 0.5, 1.0)), "floor": Knob(0.5, (0.2, 0.5, 0.8))}
+_ALIGNMENT = {"amplitude_step": Knob(0.5, (0.0, 0.5, 1.0)), "floor": Knob(0.1, (0.05, 0.1, 0.2))}
+_PERTURBATION = {"scale": Knob(1.0, (0.5, 1.0, 2.0)), "probability": Knob(0.5, (0.25, 0.5, 1.0))}
+_TWO_VIEWS = {
+    "supervision": Knob(0.5, (0.25, 0.5, 1.0)),
+    "consistency": Knob(1.0, (0.3, 1.0, 3.0)),
+    "regulariser_share": Knob(0.1, (0.05, 0.1, 0.2)),
+}
+_TFAM_2 = _ALIGNMENT | _PERTURBATION | _TWO_VIEWS
 _TFAM = _TEMPORAL | _FREQUENCY | _VIEWS
 _PIUMR = _TFAM | _GIRL
 
@@ -132,6 +144,26 @@ def _reclock(k: Knobs, **options: Any) -> Reclock:
 
 def _tfam(channels: int, k: Knobs) -> TFAM:
     return TFAM(_temporal(channels, k), _frequency(k))
+
+
+def _tfam_2(channels: int, k: Knobs, clock: type[nn.Module] | None = None) -> TemporalFrequencyModule:
+    steps = 16 if k["steps"] is None else int(k["steps"])
+    clock = MotionClock(k["floor"]) if clock is None else clock()
+    return TemporalFrequencyModule(
+        MonotoneAlignment(steps, clock, k["amplitude_step"]),
+        SpectralPerturbation(channels, **_pick(k, _PERTURBATION)),
+        AdaptiveFusion(int(k["width"])),
+    )
+
+
+def _two_views(k: Knobs) -> Objective:
+    return TwoViews(**_pick(k, _TWO_VIEWS))
+
+
+def _like_tfam_2(about: str, **options: Any) -> Method:
+    """The second version of TFAM with one thing changed; it is not searched anew."""
+    chosen = {"plug": _tfam_2, "knobs": _TFAM_2, "like": "TFAM 2"} | options
+    return Method(about, "attempt", _two_views, **chosen)
 
 
 def _baseline(about: str, objective: type[Objective], told: bool = False, **knobs: Knob) -> Method:
@@ -434,6 +466,15 @@ METHODS: dict[str, Method] = {
     "temporal + augmentation": Method(
         "alignment and augmentation", "attempt", plug=_temporal, augmented=True, knobs=_TEMPORAL
     ),
+    # The second version of TFAM, with its control
+    "TFAM 2": _like_tfam_2("common clock, smooth perturbation, adaptive fusion", like=""),
+    "TFAM 2, features": _like_tfam_2("behind the backbone", at="features"),
+    "TFAM 2 + augmentation": _like_tfam_2("with augmentation", augmented=True),
+    "TFAM 2, uniform clock + augmentation": _like_tfam_2(
+        "two views and nothing aligned, with augmentation",
+        plug=lambda channels, k: _tfam_2(channels, k, UniformClock),
+        augmented=True,
+    ),
 }
 
 
@@ -491,13 +532,13 @@ def draw(method: str, number: int) -> Knobs:
 def build(method: str, channels: int, classes: int, knobs: Knobs, seed: int) -> Recognizer:
     """Build a method's untrained recogniser; ``knobs`` from `resolve`."""
     chosen, width = METHODS[method], int(knobs["width"])
-    at = chosen.at if knobs["at"] is None else int(knobs["at"])
+    at = chosen.at if knobs["at"] is None else knobs["at"]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = tiny_cnn(channels, width)
         # The plug draws its numbers last, so that the same seed gives all methods one backbone.
         model = Recognizer(backbone, width, classes, at=at)
-        model.plug = chosen.plug(channels if at == 0 else width, knobs)
+        model.plug = chosen.plug(channels if model.at == 0 else width, knobs)
     return model
 
 

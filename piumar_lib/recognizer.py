@@ -8,8 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
-
 
 @dataclass
 class Prediction:
@@ -50,9 +48,12 @@ class Recognizer(nn.Module):
         backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
         width: Channels of the backbone's output.
         classes: Number of classes.
-        plug: A `TemporalBranch`, a `FrequencyBranch`, a `TFAM`, or None.
-        at: Layer of the backbone in front of which the plug sits: 0 for the input itself,
-            ``len(backbone)`` for the finished features.
+        plug: A `TemporalBranch`, a `FrequencyBranch`, a `TFAM`, a `TemporalFrequencyModule`, or None.
+        at: Layer of the backbone in front of which the plug sits: 0 or ``"input"`` for the input itself,
+            ``len(backbone)`` or ``"features"`` for the finished features.
+
+    Raises:
+        ValueError: If there is no such layer.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Recognizer(nn.Module):
         backbone: nn.Sequential,
         width: int,
         classes: int,
-        plug: TemporalBranch | FrequencyBranch | TFAM | None = None,
-        at: int = 0,
+        plug: nn.Module | None = None,
+        at: int | str = 0,
     ) -> None:
         super().__init__()
-        if not 0 <= at <= len(backbone):
-            raise ValueError(f"at: {at} is no layer. Choose from 0 to {len(backbone)}.")
+        places = {"input": 0, "features": len(backbone)}
+        at = places.get(at, at)
+        if isinstance(at, str) or not 0 <= at <= len(backbone):
+            raise ValueError(f"at: {at} is no layer. Choose from 0 to {len(backbone)}, or {[*places]}.")
         self.backbone, self.plug, self.at = backbone, plug, at
         self.head = nn.Linear(width, classes)
         self.register_buffer("mean", torch.zeros(1))
@@ -88,11 +91,11 @@ class Recognizer(nn.Module):
         # Views share one pass, so that batch normalisation sees in training what it sees later.
         layers = self.backbone[self.at :]
         early = layers[:1](torch.cat(views))
-        frames = layers[1:](early).unflatten(0, (len(views), -1))
+        frames = list(layers[1:](early).unflatten(0, (len(views), -1)))
         pooled = [view.mean(1) for view in frames]
         logits = [self.head(view) for view in pooled] if len(views) > 1 else []
         fused = self.plug.fusion(*pooled) if len(views) > 1 else pooled[0]
-        return Prediction(self.head(fused), logits, list(frames), early[: x.shape[0]], fused)
+        return Prediction(self.head(fused), logits, frames, early[: x.shape[0]], fused)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
         # Before training the statistics are scalars, afterwards one number for each channel.

@@ -13,6 +13,7 @@ from piumar_lib.augment import augment
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.objective import Clips, Objective
 from piumar_lib.recognizer import Recognizer
+from piumar_lib.weight_decay import parameter_groups
 
 
 @dataclass(frozen=True)
@@ -85,7 +86,7 @@ def fit_clips(
         objective.to(clips.x.device).start(model, clips, settings)
         model.train()
         optimiser = torch.optim.AdamW(
-            [*model.parameters(), *objective.parameters()],
+            parameter_groups(model, objective),
             lr=settings.rate,
             weight_decay=settings.weight_decay,
             fused=True,

@@ -1,0 +1,125 @@
+"""Adaptive fusion of TFAM's two views, and the regulariser that pulls people's features together."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib.running import RunningMean
+from piumar_lib.transport import gaussian_w2_diagonal, variance_over_time
+
+
+class AdaptiveFusion(nn.Module):
+    """Fuse two views by how well they agree on *this* clip, compared with other clips.
+
+    ``fused = g mean(a, b) + (1 - g) min(a, b)``: where the views disagree, only what both of them see is
+    kept. The gate is ``g = sigmoid(w z + v)``; z is the cosine of the two views' features about their
+    running mean, standardised by its own running mean and deviation. Averages of rectified features all
+    point the same way: without these two steps their cosine is 0.99 for every clip, and g is a constant.
+
+    Args:
+        channels: Channels of the features.
+    """
+
+    no_weight_decay = ("weight", "bias")
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(()))
+        self.bias = nn.Parameter(torch.zeros(()))
+        self.center = RunningMean(channels)
+        self.agreement = RunningMean()
+        self.square = RunningMean(start=1.0)  # of the agreement about its running mean
+
+    def gate(self, a: Tensor, b: Tensor) -> Tensor:
+        """Trust in the mean of both views, in (0, 1), shape ``(batch, ..., 1)``."""
+        if self.training:
+            self.center.update((a + b).detach().flatten(0, -2).mean(0) / 2)
+        center = self.center.mean.to(a)
+        agreement = F.cosine_similarity(a - center, b - center, dim=-1)
+        if self.training:
+            self.agreement.update(agreement.detach().mean())
+            self.square.update((agreement.detach() - self.agreement.mean).square().mean())
+        z = (agreement - self.agreement.mean) / (self.square.mean + 1e-6).sqrt()
+        return torch.sigmoid(self.weight * z + self.bias).to(a.dtype)[..., None]
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Fuse features of equal shape ``(batch, ..., channels)`` to the same shape.
+
+        Raises:
+            ValueError: If the shapes differ.
+        """
+        if a.shape != b.shape:
+            raise ValueError(f"a, b: shapes {tuple(a.shape)}, {tuple(b.shape)} differ. Make them equal.")
+        g = self.gate(a, b)
+        return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+
+
+class WassersteinRegularizer(nn.Module):
+    """Pull each clip's distribution of features over time to its class's running barycentre.
+
+    A clip's frames are summarised as a Gaussian with independent channels. The barycentre of such
+    distributions has their average mean and average standard deviation, and the regulariser is the mean
+    squared 2-Wasserstein distance to it, divided by the number of channels. It is weighted so that its
+    gradient with respect to the features has a given share of the cross-entropy's, whatever the scale of
+    features and loss; a constant weight is nothing at first or everything later.
+
+    Args:
+        classes: Number of classes.
+        channels: Channels of the features.
+        share: Size of its gradient, as a share of the cross-entropy's; 0 switches it off.
+        momentum: Weight of the newest batch in a class's barycentre.
+
+    Raises:
+        ValueError: If ``share`` is negative, or ``momentum`` is not in (0, 1].
+    """
+
+    def __init__(
+        self, classes: int, channels: int, share: float = 0.1, momentum: float = 0.1
+    ) -> None:
+        super().__init__()
+        if share < 0 or not 0 < momentum <= 1:
+            raise ValueError(
+                f"share, momentum: {share}, {momentum} are out of range. Choose share >= 0 and momentum "
+                "in (0, 1]."
+            )
+        self.share, self.momentum = share, momentum
+        self.register_buffer("barycenter", torch.zeros(classes, 2 * channels))  # mean, then deviation
+        self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
+        self.ratio = RunningMean()  # of the two gradients' sizes
+
+    def distance(self, frames: Tensor, y: Tensor) -> Tensor:
+        """Mean squared distance of clips to their classes' barycentres, which take them in.
+
+        Args:
+            frames: Features, shape ``(batch, time, channels)``.
+            y: Classes, shape ``(batch,)``.
+        """
+        sd = (variance_over_time(frames) + 1e-8).sqrt()
+        summary = torch.cat([frames.mean(1), sd], dim=1).to(self.barycenter)  # (B, 2 C)
+        self.observe(summary.detach(), y)
+        mean, sd = summary.chunk(2, dim=1)
+        return gaussian_w2_diagonal(mean, sd, *self.barycenter[y].chunk(2, dim=1)).mean() / mean.shape[1]
+
+    def observe(self, summary: Tensor, y: Tensor) -> None:
+        """Move the barycentres of the classes in the batch; the first clips of a class start its own."""
+        members = F.one_hot(y, len(self.known)).to(summary)  # (B, classes)
+        count = members.sum(0)[:, None]
+        mean = members.T @ summary / count.clamp_min(1)
+        weight = torch.where(self.known[:, None], self.momentum, 1.0) * (count > 0)
+        moved = self.barycenter.lerp(mean, weight)
+        self.barycenter = torch.where(moved.isfinite(), moved, self.barycenter)
+        self.known = self.known | (count[:, 0] > 0)
+
+    def forward(self, entropy: Tensor, frames: Tensor, y: Tensor) -> Tensor:
+        """The regulariser, weighted against ``entropy``, the scalar cross-entropy of ``frames``."""
+        if self.share == 0:
+            return entropy.new_zeros(())
+        distance = self.distance(frames, y)
+        ours, theirs = (
+            torch.autograd.grad(term, frames, retain_graph=True)[0].norm()
+            for term in (distance, entropy)
+        )
+        self.ratio.update(theirs / ours.clamp_min(1e-12))
+        return self.share * self.ratio.mean * distance

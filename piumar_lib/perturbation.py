@@ -1,0 +1,184 @@
+"""Frequency branch of TFAM: perturb spectra by as much as people differ, and by nothing else.
+
+A person's body acts on the *smooth* part of a clip's log spectrum along time: how strong it is, how
+steeply it falls. That part is described by a few cosine coefficients along frequency (a cepstrum), and
+they alone are perturbed, by as much as they vary between clips of one class. Phases, the mean over time
+and, in the mean, the power of every frequency stay.
+
+The definitions are ours, the paper has no equations.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib import transport
+from piumar_lib.running import RunningMean, require_clips
+from piumar_lib.spectrum import dct_matrix
+
+KINDS = ("gain", "swap")
+MOST = 1.0  # largest standard deviation of a log gain: 95 % of gains then lie in [0.05, 2.6]
+
+
+def log_spectrum(spectrum: Tensor) -> Tensor:
+    """``log |X|`` of a spectrum ``(batch, frequency, channels)``; empty frequencies stay finite.
+
+    Amplitudes below a thousandth of their frequency's typical one count as that much.
+    """
+    power = spectrum.real.square() + spectrum.imag.square()
+    least = 1e-6 * power.mean(0, keepdim=True) + torch.finfo(power.dtype).tiny
+    return (power + least).log() / 2
+
+
+def rayleigh_floor(time: int) -> Tensor:
+    """Variance of ``log |X|`` that Gaussian noise of *constant* power has already, for each frequency.
+
+    A coefficient of a single periodogram of Gaussian noise has real and imaginary part, so its power is
+    exponentially distributed, and the variance of ``log`` of that is pi^2 / 6: a quarter of it for the
+    amplitude, pi^2 / 24 (a deviation of 0.64). The last coefficient of an even number of frames is
+    real: its power has a chi-square law of one degree of freedom, pi^2 / 2, a quarter of it pi^2 / 8.
+
+    Args:
+        time: Number of frames.
+
+    Returns:
+        Shape ``(time // 2,)``, for the frequencies above zero.
+    """
+    floor = torch.full((time // 2,), math.pi**2 / 24)
+    if time % 2 == 0:
+        floor[-1] = math.pi**2 / 8
+    return floor
+
+
+def another_of_class(y: Tensor) -> Tensor:
+    """For each clip another one of its class, at random, or itself if there is none; ``(batch,)``."""
+    draw = torch.rand(len(y), len(y), device=y.device).masked_fill(y[:, None] != y, -1)
+    return draw.fill_diagonal_(-0.5).argmax(1)
+
+
+class SpectralPerturbation(nn.Module):
+    """Variance-guided perturbation of the smooth part of log spectra; the identity in evaluation.
+
+    Args:
+        channels: Channels of the clips.
+        scale: Size s of the perturbation: in standard deviations for ``"gain"``; for ``"swap"``, the
+            largest part of the way, at most 1. 0 makes it the identity.
+        probability: Chance of each clip to be perturbed.
+        kind: ``"gain"``: the log gain is ``s sd eps - (s sd)^2`` with eps ~ N(0, 1), so that power is
+            kept in the mean. ``"swap"``: a random part of the way to another clip of the class.
+        coefficients: Cosine coefficients along frequency that count as smooth: level, tilt, and so on.
+        groups_of_channels: The group of each channel, numbered from 0, for example ``[0, 0, 1, 1]`` for
+            two limbs in two coordinates; the channels of a group share one random profile. By default
+            each channel has its own.
+
+    Attributes:
+        squares, freedom: Running sums of squares within classes, ``(coefficients, channels)``, and their
+            degrees of freedom; their ratio is a variance also if batches hold few clips of a class.
+
+    Raises:
+        ValueError: If an option is unknown or out of range.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        scale: float = 1.0,
+        probability: float = 0.5,
+        kind: str = "gain",
+        coefficients: int = 4,
+        groups_of_channels: Sequence[int] | None = None,
+    ) -> None:
+        super().__init__()
+        if kind not in KINDS:
+            raise ValueError(f"kind: {kind!r} is unknown. Choose from {KINDS}.")
+        if not (0 <= scale <= (1 if kind == "swap" else math.inf) and 0 <= probability <= 1):
+            raise ValueError(
+                f"scale, probability: {scale}, {probability} are out of range. Choose scale >= 0 (for a "
+                "swap, at most 1) and probability in [0, 1]."
+            )
+        if coefficients < 1:
+            raise ValueError(f"coefficients: {coefficients} describe nothing. Choose at least 1.")
+        groups = list(range(channels) if groups_of_channels is None else groups_of_channels)
+        if len(groups) != channels or {*groups} != {*range(max(groups, default=0) + 1)}:
+            raise ValueError(
+                f"groups_of_channels: {groups} does not group {channels} channels. Give each channel a "
+                "number, from 0 without gaps."
+            )
+        self.scale, self.probability, self.kind = scale, probability, kind
+        self.coefficients, self.groups_of_channels = coefficients, groups
+        members = F.one_hot(torch.tensor(groups)).float()  # (C, G)
+        self.register_buffer("members", members, persistent=False)
+        self.squares = RunningMean(coefficients, channels)
+        self.freedom = RunningMean()
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Perturb ``x`` ``(batch, time, channels)``; ``y`` ``(batch,)`` are its classes.
+
+        Without ``y`` all clips count as one class, and what tells classes apart is perturbed, too.
+
+        Raises:
+            ValueError: If ``x`` is no batch of clips.
+        """
+        require_clips(x)
+        if not self.training or self.scale == 0 or x.shape[1] < 2:
+            return x
+        y = torch.zeros(len(x), dtype=torch.long, device=x.device) if y is None else y
+        with torch.autocast(x.device.type, enabled=False):
+            spectrum = torch.fft.rfft(transport.at_least_single(x), dim=1)  # (B, 1 + F, C)
+            with torch.no_grad():  # the gain is given; gradients pass through the clip alone
+                chosen = torch.rand(len(x), 1, 1, device=x.device) < self.probability
+                gain = torch.where(chosen, self.log_gain(spectrum[:, 1:], y, x.shape[1]), 0.0).exp()
+                gain = F.pad(gain, (0, 0, 1, 0), value=1.0)  # the mean over time stays
+            return torch.fft.irfft(spectrum * gain, n=x.shape[1], dim=1).to(x.dtype)
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The perturbed clip alone."""
+        return [self(x, y)]
+
+    def log_gain(self, spectrum: Tensor, y: Tensor, time: int) -> Tensor:
+        """Draw a log gain for each clip, frequency above zero and channel; updates the variances."""
+        level = log_spectrum(spectrum)  # (B, F, C)
+        basis = dct_matrix(level.shape[1], level.dtype, level.device)[: self.coefficients]  # (J, F)
+        smooth = basis @ level  # (B, J, C)
+        if self.kind == "swap":
+            toward = self._shared(smooth[another_of_class(y)] - smooth)
+            share = self.scale * torch.rand(len(y), 1, 1, dtype=level.dtype, device=level.device)
+            return basis.T @ (share * toward)
+        self.observe(smooth, y)
+        deviation = self.scale * self._shared(self.variance(time)).to(level).sqrt()  # (J, C)
+        drawn = torch.randn(len(y), len(basis), self.members.shape[1], device=level.device)
+        profile = basis.T @ (deviation * (drawn.to(level) @ self.members.T.to(level)))  # (B, F, C)
+        variance = basis.T.square() @ deviation.square()  # (F, C): of the profile
+        shrink = (MOST / variance.clamp_min(1e-12).sqrt()).clamp_max(1)
+        return shrink * profile - shrink.square() * variance
+
+    def observe(self, smooth: Tensor, y: Tensor) -> None:
+        """Take in a batch's coefficients, shape ``(batch, coefficients, channels)``."""
+        residual = smooth - transport.class_mean(smooth, y)
+        squares = F.pad(residual.square().sum(0), (0, 0, 0, self.coefficients - smooth.shape[1]))
+        same = y[:, None] == y  # (B, B)
+        self.squares.update(squares)
+        self.freedom.update(len(y) - (1 / same.sum(1)).sum())  # clips less classes
+
+    def variance(self, time: int) -> Tensor:
+        """How much people differ: variance within classes above that of noise, ``(coefficients, C)``.
+
+        A smooth coefficient is a weighted sum over frequencies, which are independent in white noise, so
+        its floor is the sum of theirs, weighted by squares.
+        """
+        floor = rayleigh_floor(time)
+        basis = dct_matrix(len(floor), floor.dtype)[: self.coefficients]
+        floor = (basis.square() @ floor).to(self.squares.mean)  # (J,)
+        # Less than one degree of freedom in all batches so far tells nothing.
+        total = self.squares.mean[: len(floor)] / self.freedom.mean.clamp_min(1e-6)
+        return (total - floor[:, None]).clamp_min(0)
+
+    def _shared(self, value: Tensor) -> Tensor:
+        """Average ``(..., channels)`` over each channel's group; shape stays."""
+        members = self.members.to(value)
+        return value @ (members / members.sum(0)) @ members.T

@@ -1,0 +1,98 @@
+"""TFAM, second version: the temporal-frequency alignment module, and what training minimises with it.
+
+    module = TemporalFrequencyModule.make(channels=34, width=32)
+    model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=module, at="input")
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from piumar_lib import transport
+from piumar_lib.alignment import MonotoneAlignment
+from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
+from piumar_lib.objective import Clips, Objective, Views, clip_losses
+from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.tfam import js_divergence
+
+
+class TemporalFrequencyModule(nn.Module):
+    """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
+
+    A plug for `Recognizer`: in front of the backbone (``at="input"``) or behind it (``at="features"``).
+    The perturbed view is averaged to as many steps as the aligned one has. With half as many steps as
+    frames the layers behind therefore cost two views no more than they cost one clip.
+
+    Args:
+        temporal: Such as `MonotoneAlignment`.
+        frequency: Such as `SpectralPerturbation`.
+        fusion: Fuses the two views' features behind the backbone; such as `AdaptiveFusion`.
+    """
+
+    def __init__(self, temporal: nn.Module, frequency: nn.Module, fusion: nn.Module) -> None:
+        super().__init__()
+        self.temporal, self.frequency, self.fusion = temporal, frequency, fusion
+
+    @classmethod
+    def make(cls, channels: int, width: int) -> TemporalFrequencyModule:
+        """All defaults, for clips or features of so many channels and a backbone of such a width."""
+        return cls(MonotoneAlignment(), SpectralPerturbation(channels), AdaptiveFusion(width))
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The aligned and the perturbed view of ``x`` ``(batch, time, channels)``, equally long."""
+        aligned = self.temporal(x, y)  # (B, K, C)
+        return [aligned, evenly(self.frequency(x, y), aligned.shape[1])]
+
+
+def evenly(x: Tensor, steps: int) -> Tensor:
+    """Average clips ``(batch, time, channels)`` to equal steps, ``(batch, steps, channels)``."""
+    if steps == x.shape[1]:
+        return x
+    with torch.autocast(x.device.type, enabled=False):
+        wide = transport.at_least_single(x)
+        even = wide.new_full((1, x.shape[1]), 1 / x.shape[1])
+        return transport.barycentric_projection(transport.exact_plan(even, steps), wide).to(x.dtype)
+
+
+class TwoViews(Objective):
+    """Cross-entropy of the decision and of both views, their consistency, and the regulariser.
+
+    Args:
+        supervision: Weight of each view's own cross-entropy.
+        consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
+        regulariser_share: See `WassersteinRegularizer`.
+    """
+
+    def __init__(
+        self, supervision: float = 0.5, consistency: float = 1.0, regulariser_share: float = 0.1
+    ) -> None:
+        super().__init__(Views(supervision, consistency, 0.0))
+        self.regulariser_share = regulariser_share
+        self.regularizer: WassersteinRegularizer | None = None
+
+    def start(self, model: Recognizer, clips: Clips, settings: Any = None) -> None:
+        """Make a regulariser of the model's size."""
+        head = model.head
+        regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regulariser_share)
+        self.regularizer = regularizer.to(clips.x.device)
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """The loss of a batch, from one forward pass."""
+        if self.regularizer is None:
+            self.start(model, batch)
+        prediction = model(batch.x, batch.y)
+        entropy = self.risk(clip_losses(prediction, batch.y, self.views), prediction, batch)
+        consistency = self.views.consistency * js_divergence(*prediction.view_logits)
+        return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)
+
+    def state(self) -> dict[str, Tensor]:
+        """The regulariser's barycentres and weight."""
+        return self.regularizer.state_dict()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state` gave, after `start`."""
+        self.regularizer.load_state_dict(state)

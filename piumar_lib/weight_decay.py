@@ -1,0 +1,26 @@
+"""Which parameters weight decay is for: weights, not floors, gates and scales."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+
+def parameter_groups(*modules: nn.Module) -> list[dict[str, Any]]:
+    """Parameters for an optimiser: those that it may decay, then, if there are any, those it may not.
+
+    A module names the latter in ``no_weight_decay``: numbers whose zero has a meaning of its own. Decay
+    would pull the floor of a `MotionClock` to one half, for example, whatever the data say.
+    """
+    kept = {
+        id(getattr(module, name))
+        for root in modules
+        for module in root.modules()
+        for name in getattr(module, "no_weight_decay", ())
+    }
+    parameters = [p for root in modules for p in root.parameters()]
+    groups = [{"params": [p for p in parameters if id(p) not in kept]}]
+    if kept:
+        groups.append({"params": [p for p in parameters if id(p) in kept], "weight_decay": 0.0})
+    return groups
