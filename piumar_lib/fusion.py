@@ -29,19 +29,26 @@ class AdaptiveFusion(nn.Module):
         self.weight = nn.Parameter(torch.ones(()))
         self.bias = nn.Parameter(torch.zeros(()))
         self.center = RunningMean(channels)
-        self.agreement = RunningMean()
-        self.square = RunningMean(start=1.0)  # of the agreement about its running mean
+        self.mean, self.variance = RunningMean(), RunningMean(start=1.0)  # of the cosine
+
+    @torch.no_grad()
+    def agreement(self, a: Tensor, b: Tensor) -> Tensor:
+        """Standardised agreement z of features ``(batch, ..., channels)``, shape ``(batch, ...)``.
+
+        Without gradients: views are to agree because they see the same, not because trust pays.
+        """
+        if self.training:
+            self.center.update((a + b).flatten(0, -2).mean(0) / 2)
+        center = self.center.mean.to(a)
+        cosine = F.cosine_similarity(a - center, b - center, dim=-1)
+        if self.training:
+            self.mean.update(cosine.mean())
+            self.variance.update((cosine - self.mean.mean).square().mean())
+        return (cosine - self.mean.mean) / (self.variance.mean + 1e-6).sqrt()
 
     def gate(self, a: Tensor, b: Tensor) -> Tensor:
         """Trust in the mean of both views, in (0, 1), shape ``(batch, ..., 1)``."""
-        if self.training:
-            self.center.update((a + b).detach().flatten(0, -2).mean(0) / 2)
-        center = self.center.mean.to(a)
-        agreement = F.cosine_similarity(a - center, b - center, dim=-1)
-        if self.training:
-            self.agreement.update(agreement.detach().mean())
-            self.square.update((agreement.detach() - self.agreement.mean).square().mean())
-        z = (agreement - self.agreement.mean) / (self.square.mean + 1e-6).sqrt()
+        z = self.agreement(a, b)
         return torch.sigmoid(self.weight * z + self.bias).to(a.dtype)[..., None]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

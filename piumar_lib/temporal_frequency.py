@@ -50,8 +50,8 @@ class TemporalFrequencyModule(nn.Module):
 
 def evenly(x: Tensor, steps: int) -> Tensor:
     """Average clips ``(batch, time, channels)`` to equal steps, ``(batch, steps, channels)``."""
-    if steps == x.shape[1]:
-        return x
+    if x.shape[1] % steps == 0:  # several times as fast as a plan
+        return x.unflatten(1, (steps, -1)).mean(2)
     with torch.autocast(x.device.type, enabled=False):
         wide = transport.at_least_single(x)
         even = wide.new_full((1, x.shape[1]), 1 / x.shape[1])
