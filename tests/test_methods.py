@@ -120,7 +120,8 @@ def test_common_knobs_reach_the_optimiser_under_every_method():
 OWN = [
     (method, name)
     for method, chosen in METHODS.items()
-    if chosen.kind in ("baseline", "ours") or method in ("reclock, size too", "reclock and itself")
+    if chosen.kind in ("baseline", "ours")
+    or method in ("reclock, size too", "reclock and itself", "TFAM 2", "TFAM 2, features")
     for name in chosen.knobs
 ]
 
@@ -288,6 +289,12 @@ ATTEMPTS = {
         "plug.fusion.kind": "fall back",
         "augmentation": "any",
     },
+    "TFAM 2, features": {"at": 3, "plug.frequency": "of 32 channels"},
+    "TFAM 2 + augmentation": {"augmentation": "any"},
+    "TFAM 2, uniform clock + augmentation": {
+        "plug.temporal.clock": "UniformClock",
+        "augmentation": "any",
+    },
 }
 BESIDE = {  # not ablations by name, but they say of themselves what they are
     ("TFAM", "TFAM + augmentation"): {"augmentation": "any"},
@@ -305,6 +312,9 @@ BESIDE = {  # not ablations by name, but they say of themselves what they are
     ("temporal", "temporal, learned mass"): {"plug.mass": "learned"},
     ("temporal", "temporal, mass above noise"): {"plug.mass": "above noise"},
     ("reclock", "reclock, size too"): {"plug.amplitude": True},
+    ("TFAM 2 + augmentation", "TFAM 2, uniform clock + augmentation"): {
+        "plug.temporal.clock": "UniformClock"
+    },
 }
 
 
