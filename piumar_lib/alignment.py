@@ -37,8 +37,7 @@ def centered_motion_energy(x: Tensor) -> Tensor:
     """
     if x.shape[1] < 2:
         raise ValueError(f"x: {x.shape[1]} frame shows no motion. Give clips of at least 2.")
-    # The tiny constant keeps the gradient of the norm finite where nothing moves.
-    steps = (x.diff(dim=1).square().sum(-1) + 1e-12).sqrt()  # (B, T - 1)
+    steps = x.diff(dim=1).norm(dim=-1)  # (B, T - 1); flat, says torch, where nothing moves
     steps = F.pad(steps[:, None], (1, 1), mode="replicate")[:, 0]  # (B, T + 1)
     return (steps[:, 1:] + steps[:, :-1]) / 2
 
@@ -134,13 +133,13 @@ class AmplitudeNormalization(nn.Module):
         """Clips ``(batch, time, channels)`` in, the same shape out."""
         if self.step == 0:
             return x
-        # The tiny constant keeps the gradient of the root finite where nothing moves.
-        size = (transport.variance_over_time(x).mean(-1) + 1e-12).sqrt()  # (B,)
-        if self.training:
-            self.size.update(size.median())
-        ratio = (size / self.size.mean.clamp_min(1e-6)).clamp(1 / self.limit, self.limit)
         mean = x.mean(1, keepdim=True)
-        return mean + (x - mean) * ratio.pow(-self.step)[:, None, None]
+        motion = x - mean
+        size = motion.flatten(1).norm(dim=1) / math.sqrt(motion[0].numel())  # (B,)
+        if self.training:
+            self.size.update(size.detach().median())
+        ratio = (size / self.size.mean.clamp_min(1e-6)).clamp(1 / self.limit, self.limit)
+        return torch.addcmul(mean, motion, ratio.pow(-self.step)[:, None, None])
 
 
 class _Alignment(nn.Module):

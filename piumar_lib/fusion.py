@@ -9,6 +9,8 @@ from torch.nn import functional as F
 from piumar_lib.running import RunningMean
 from piumar_lib.transport import gaussian_w2_diagonal, variance_over_time
 
+EVERY = 4  # batches from one comparison of gradients to the next, which costs two short ways back
+
 
 class AdaptiveFusion(nn.Module):
     """Fuse two views by how well they agree on *this* clip, compared with other clips.
@@ -94,7 +96,8 @@ class WassersteinRegularizer(nn.Module):
         self.share, self.momentum = share, momentum
         self.register_buffer("barycenter", torch.zeros(classes, 2 * channels))  # mean, then deviation
         self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
-        self.ratio = RunningMean()  # of the two gradients' sizes
+        self.ratio = RunningMean(momentum=0.2)  # of the two gradients' sizes
+        self.calls = 0
 
     def distance(self, frames: Tensor, y: Tensor) -> Tensor:
         """Mean squared distance of clips to their classes' barycentres, which take them in.
@@ -124,9 +127,11 @@ class WassersteinRegularizer(nn.Module):
         if self.share == 0:
             return entropy.new_zeros(())
         distance = self.distance(frames, y)
-        ours, theirs = (
-            torch.autograd.grad(term, frames, retain_graph=True)[0].norm()
-            for term in (distance, entropy)
-        )
-        self.ratio.update(theirs / ours.clamp_min(1e-12))
+        if self.calls % EVERY == 0:
+            ours, theirs = (
+                torch.autograd.grad(term, frames, retain_graph=True)[0].norm()
+                for term in (distance, entropy)
+            )
+            self.ratio.update(theirs / ours.clamp_min(1e-12))
+        self.calls += 1
         return self.share * self.ratio.mean * distance

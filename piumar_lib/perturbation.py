@@ -64,18 +64,21 @@ def another_of_class(y: Tensor) -> Tensor:
 class _Filter(torch.autograd.Function):
     """`filtered`, with a gradient that costs as little: such a filter is its own adjoint.
 
-    Torch would go back through both transforms with complex ones, at twice the time.
+    Torch would go back through both transforms with complex ones, at twice the time. Takes the spectrum
+    of ``x``, which is known already.
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, x: Tensor, gain: Tensor) -> Tensor:
+    def forward(
+        ctx: torch.autograd.function.FunctionCtx, x: Tensor, spectrum: Tensor, gain: Tensor
+    ) -> Tensor:
         ctx.save_for_backward(gain)
-        return filtered(x, gain)
+        return torch.fft.irfft(spectrum * gain, n=x.shape[1], dim=1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple[Tensor, None]:
-        return filtered(gradient, *ctx.saved_tensors), None
+    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple:
+        return filtered(gradient, *ctx.saved_tensors), None, None
 
 
 def filtered(x: Tensor, gain: Tensor) -> Tensor:
@@ -132,7 +135,7 @@ class SpectralPerturbation(nn.Module):
                 "number, from 0 without gaps."
             )
         self.scale, self.probability, self.kind = scale, probability, kind
-        self.coefficients, self.groups_of_channels = coefficients, groups
+        self.coefficients, self.groups_of_channels = coefficients, groups_of_channels
         members = F.one_hot(torch.tensor(groups)).float()  # (C, G)
         self.register_buffer("members", members, persistent=False)
         self.squares = RunningMean(coefficients, channels)
@@ -155,30 +158,32 @@ class SpectralPerturbation(nn.Module):
             with torch.no_grad():  # the gain is given; gradients pass through the clip alone
                 spectrum = torch.fft.rfft(wide, dim=1)  # (B, 1 + F, C)
                 chosen = torch.rand(len(x), 1, 1, device=x.device) < self.probability
-                gain = torch.where(chosen, self.log_gain(spectrum[:, 1:], y, x.shape[1]), 0.0).exp()
-                gain = F.pad(gain, (0, 0, 1, 0), value=1.0)  # the mean over time stays
-            return _Filter.apply(wide, gain).to(x.dtype)
+                gain = torch.where(chosen, self.log_gain(spectrum, y, x.shape[1]), 0.0).exp()
+            return _Filter.apply(wide, spectrum, gain).to(x.dtype)
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """The perturbed clip alone."""
         return [self(x, y)]
 
     def log_gain(self, spectrum: Tensor, y: Tensor, time: int) -> Tensor:
-        """Draw a log gain for each clip, frequency above zero and channel; updates the variances."""
-        level = log_spectrum(spectrum)  # (B, F, C)
+        """Draw a log gain for each clip, frequency and channel; updates the variances.
+
+        Its first frequency, the clip's mean, gets none.
+        """
+        level = log_spectrum(spectrum[:, 1:])  # (B, F, C)
         basis = dct_matrix(level.shape[1], level.dtype, level.device)[: self.coefficients]  # (J, F)
         smooth = basis @ level  # (B, J, C)
+        to_profile = F.pad(basis, (1, 0)).T  # (1 + F, J)
         if self.kind == "swap":
             toward = self._shared(smooth[another_of_class(y)] - smooth)
             share = self.scale * torch.rand(len(y), 1, 1, dtype=level.dtype, device=level.device)
-            return basis.T @ (share * toward)
+            return to_profile @ (share * toward)
         self.observe(smooth, y)
         deviation = self.scale * self._shared(self.variance(time)).to(level).sqrt()  # (J, C)
-        drawn = torch.randn(len(y), len(basis), self.members.shape[1], device=level.device)
-        profile = basis.T @ (deviation * (drawn.to(level) @ self.members.T.to(level)))  # (B, F, C)
-        variance = basis.T.square() @ deviation.square()  # (F, C): of the profile
-        shrink = (MOST / variance.clamp_min(1e-12).sqrt()).clamp_max(1)
-        return shrink * profile - shrink.square() * variance
+        most = (to_profile.square() @ deviation.square()).amax(0).sqrt()  # (C,)
+        deviation = deviation * (MOST / most.clamp_min(MOST))
+        profile = to_profile @ (deviation * self._shared_draw(smooth))
+        return profile - to_profile.square() @ deviation.square()  # (B, 1 + F, C)
 
     def observe(self, smooth: Tensor, y: Tensor) -> None:
         """Take in a batch's coefficients, shape ``(batch, coefficients, channels)``."""
@@ -203,5 +208,15 @@ class SpectralPerturbation(nn.Module):
 
     def _shared(self, value: Tensor) -> Tensor:
         """Average ``(..., channels)`` over each channel's group; shape stays."""
+        if self.groups_of_channels is None:
+            return value
         members = self.members.to(value)
         return value @ (members / members.sum(0)) @ members.T
+
+    def _shared_draw(self, like: Tensor) -> Tensor:
+        """Normal numbers of the shape of ``like``, equal for the channels of a group."""
+        drawn = torch.randn_like(like)
+        if self.groups_of_channels is None:
+            return drawn
+        first = self.members.argmax(0)  # a channel of each group
+        return drawn[..., first[self.members.argmax(1)]]

@@ -289,7 +289,7 @@ ATTEMPTS = {
         "plug.fusion.kind": "fall back",
         "augmentation": "any",
     },
-    "TFAM 2, features": {"at": 3, "plug.frequency": "of 32 channels"},
+    "TFAM 2, features": {"at": 3},
     "TFAM 2 + augmentation": {"augmentation": "any"},
     "TFAM 2, uniform clock + augmentation": {
         "plug.temporal.clock": "UniformClock",
