@@ -141,6 +141,26 @@ def test_evaluation_is_deterministic_and_a_saved_model_the_same(place, tmp_path)
     assert torch.equal(model(batch.x).logits, expected) and torch.equal(again(batch.x).logits, expected)
 
 
+@each_place
+def test_half_precision_trains_and_double_gives_the_same(place):
+    model, batch = recognizer(place), clips(40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        loss = TwoViews().loss(model, batch)
+        loss.backward()
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert torch.isfinite(loss) and all(torch.isfinite(g).all() for g in gradients)
+    single = model.eval()(batch.x).logits
+    double = model.double()(batch.x.double()).logits
+    assert double.dtype == torch.float64 and torch.allclose(double.float(), single, atol=0.05)
+
+
+@pytest.mark.filterwarnings("ignore")  # the compiler's own
+def test_compiled_equals_eager():
+    model, batch = recognizer("input").eval(), clips()
+    compiled = torch.compile(model, backend="eager")
+    assert torch.allclose(compiled(batch.x).logits, model(batch.x).logits, atol=1e-5)
+
+
 def test_the_objective_is_the_sum_of_its_terms():
     model, batch = recognizer("input"), clips()
     objective = TwoViews(0.3, 0.7, 0.0)
