@@ -25,30 +25,36 @@ class Robust(NamedTuple):
     weights: Tensor
 
 
-def chi_square(risks: Tensor, rho: float) -> Robust:
+def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust:
     """Worst case over the chi-square ball ``(1 / 2G) sum (G p_g - 1)^2 <= rho``.
 
     The optimal weights are ``(R_g - eta)_+``, normalised. With the k largest risks active, of mean m
     and variance v, ``eta = m - sqrt(v / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
     lies between the k-th and the next risk. No iterations.
 
+    Groups of different size count as so many equal ones: with shares ``s``, the ball is
+    ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho`` and the weights are ``s_g (R_g - eta)_+``, normalised.
+
     Args:
         risks: Shape ``(..., groups)``.
         rho: Radius, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the largest risk.
+        sizes: How much each group counts, all positive, in any unit, same shape; evenly without.
 
     Raises:
         ValueError: If ``rho`` is negative.
     """
     _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
-    groups = risks.shape[-1]
     given = risks.detach()
-    ordered = given.sort(-1, descending=True).values
-    k = torch.arange(1, groups + 1, dtype=given.dtype, device=given.device)
-    mean = ordered.cumsum(-1) / k
+    sizes = torch.ones_like(given) if sizes is None else sizes.to(given)
+    ordered, order = given.sort(-1, descending=True)
+    size = sizes.gather(-1, order)
+    k = size.cumsum(-1)
+    mean = (size * ordered).cumsum(-1) / k
     # Variance of the k largest, from differences to the largest: no cancellation for large risks.
     offset = ordered - ordered[..., :1]
-    variance = (offset.square().cumsum(-1) / k - (offset.cumsum(-1) / k).square()).clamp_min(0)
-    room = (1 + 2 * rho) * k / groups - 1
+    variance = (size * offset.square()).cumsum(-1) / k - ((size * offset).cumsum(-1) / k).square()
+    variance = variance.clamp_min(0)
+    room = (1 + 2 * rho) * k / k[..., -1:] - 1
     eta = mean - (variance / room.clamp_min(torch.finfo(given.dtype).tiny)).sqrt()
     following = torch.cat([ordered[..., 1:], torch.full_like(ordered[..., :1], -math.inf)], -1)
     fits = (room > 0) & (eta >= following) & (eta < ordered)
@@ -56,9 +62,9 @@ def chi_square(risks: Tensor, rho: float) -> Robust:
     first = fits.to(torch.int8).argmax(-1, keepdim=True)
     excess = (given - eta.gather(-1, first)).clamp_min(0)
     largest = (given == ordered[..., :1]).to(given.dtype)
-    weights = torch.where(fits.any(-1, keepdim=True), excess, largest)
+    weights = sizes * torch.where(fits.any(-1, keepdim=True), excess, largest)
     if rho == 0:
-        weights = torch.ones_like(given)
+        weights = sizes
     return _value(risks, weights / weights.sum(-1, keepdim=True))
 
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, distributed
 
 from piumar_lib import dro
+from piumar_lib.data_parallel import sum_over_processes as _over_processes
 from piumar_lib.objective import Clips, Objective, Views
 from piumar_lib.transport import variance_over_time
 
@@ -319,12 +320,3 @@ def _k_means(features: Tensor, groups: int, softness: float, seed: int) -> Tenso
         membership = (-square / scale).softmax(1)
         membership = torch.nn.functional.pad(membership, (0, groups - membership.shape[1]))
     return membership.float()
-
-
-def _over_processes(values: Tensor) -> Tensor:
-    """Sum over the processes of data-parallel training; alone, the values themselves."""
-    if not distributed.is_initialized() or distributed.get_world_size() == 1:
-        return values
-    from torch.distributed.nn.functional import all_reduce  # passes gradients, unlike the plain one
-
-    return all_reduce(values.clone())

@@ -50,6 +50,32 @@ def test_value_is_the_optimum_of_the_convex_programme(function, ball, radii, gro
         assert robust.value.item() == pytest.approx(optimum(risks, ball(radius)), abs=2e-5)
 
 
+@pytest.mark.parametrize("rho", [0.02, 0.3, 1.5, 9.0])
+@pytest.mark.parametrize("groups", [2, 3, 7])
+def test_groups_of_different_size_have_the_optimum_of_a_ball_around_their_shares(groups, rho):
+    rng = np.random.default_rng(groups)
+    risks, sizes = 3 * rng.normal(size=groups), rng.integers(1, 40, groups)
+    shares, p = sizes / sizes.sum(), cp.Variable(groups, nonneg=True)
+    ball = [cp.sum(p) == 1, cp.sum(cp.square(p - shares) / shares) / 2 <= rho]
+    best = cp.Problem(cp.Maximize(risks @ p), ball).solve(solver=cp.CLARABEL)
+    robust = dro.chi_square(torch.as_tensor(risks), rho, torch.as_tensor(sizes))
+    assert robust.value.item() == pytest.approx(best, abs=2e-5)
+    assert robust.weights.numpy() == pytest.approx(p.value, abs=1e-3)
+
+
+@QUICK
+@given(data=st.data(), rho=st.floats(0, 5))
+def test_a_group_counts_as_so_many_equal_ones(data, rho):
+    risks = torch.as_tensor(data.draw(RISKS))
+    sizes = torch.as_tensor(data.draw(arrays(np.int64, len(risks), elements=st.integers(1, 5))))
+    whole = dro.chi_square(risks, rho, sizes)
+    parts = dro.chi_square(risks.repeat_interleave(sizes), rho)
+    owner = torch.arange(len(risks)).repeat_interleave(sizes)
+    together = torch.zeros_like(risks).index_add(0, owner, parts.weights)
+    assert torch.allclose(whole.weights, together, atol=1e-6)
+    assert whole.value.item() == pytest.approx(parts.value.item(), abs=1e-6)
+
+
 def test_kl_penalty_is_the_optimum_of_its_programme():
     risks = np.random.default_rng(0).normal(size=5)
     p = cp.Variable(5, nonneg=True)
