@@ -1,0 +1,127 @@
+"""Where groups of training clips come from: clusters of style, chance, or the true people.
+
+All sources are asked alike: between epochs, given each clip's style as it was in the epoch before. Two
+sources differ in who is put with whom, and in nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from piumar_lib.objective import Clips
+from piumar_lib.transport import variance_over_time
+
+SAMPLE = 4096  # so many clips of a class place its centres
+
+
+class GroupSource(Protocol):
+    """Anything that puts clips into groups."""
+
+    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+        """Put clips into groups.
+
+        Args:
+            style: Of each clip, see `style_of`, shape ``(n, features)``.
+            clips: All training clips.
+            seed: Seed of everything that is drawn.
+
+        Returns:
+            Each clip's group, whole numbers, shape ``(n,)``.
+        """
+
+
+def style_of(frames: Tensor) -> Tensor:
+    """Mean and standard deviation over time of each channel, detached.
+
+    Args:
+        frames: Features, shape ``(batch, time, channels)``.
+
+    Returns:
+        Shape ``(batch, 2 channels)``.
+    """
+    frames = frames.detach().float()
+    return torch.cat([frames.mean(1), variance_over_time(frames).sqrt()], dim=1)
+
+
+def residual_style(style: Tensor, y: Tensor) -> Tensor:
+    """Style without what a class has in common; each feature in units of its standard deviation.
+
+    Args:
+        style: Shape ``(n, features)``.
+        y: Classes, shape ``(n,)``.
+
+    Returns:
+        Double precision, shape ``(n, features)``; a feature that varies in no class is zero.
+    """
+    style, classes = style.double(), int(y.max()) + 1
+    total = style.new_zeros(classes, style.shape[1]).index_add(0, y, style)
+    residual = style - (total / y.bincount(minlength=classes).clamp_min(1)[:, None])[y]
+    spread = residual.std(0, unbiased=False)
+    # What rounding leaves of a constant feature is no spread, in whatever unit.
+    return torch.where(spread > 1e-9 * style.abs().amax(0), residual / spread, 0.0)
+
+
+@dataclass(frozen=True)
+class StyleGroups:
+    """Clusters of residual style within each class (k-means).
+
+    Within a class, because the question is which manner *of an action* is recognised worst: across
+    classes, a cluster's risk would be mostly that of the classes in it.
+
+    Attributes:
+        each: Groups in a class; fewer where a class has fewer different clips.
+
+    Raises:
+        ValueError: If ``each`` is not positive.
+    """
+
+    each: int = 4
+
+    def __post_init__(self) -> None:
+        if self.each < 1:
+            raise ValueError(f"each: {self.each} groups in a class. Ask for at least 1.")
+
+    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+        """See `GroupSource.find`."""
+        residual, group = residual_style(style, clips.y), torch.zeros_like(clips.y)
+        for k in clips.y.unique().tolist():
+            own = clips.y == k
+            group[own] = k * self.each + _k_means(residual[own], self.each, seed)
+        return group
+
+
+class RandomGroups(StyleGroups):
+    """Style groups whose members were drawn by lot: as many groups, of the same sizes (a control)."""
+
+    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+        """See `GroupSource.find`."""
+        group = super().find(style, clips, seed)
+        lots = torch.randperm(len(group), generator=torch.Generator().manual_seed(seed)).to(group.device)
+        in_order = clips.y.argsort(stable=True)
+        drawn = lots[clips.y[lots].argsort(stable=True)]  # within each class, in the order of the lots
+        return torch.empty_like(group).scatter(0, in_order, group[drawn])
+
+
+@dataclass(frozen=True)
+class PersonGroups:
+    """The true people (an oracle)."""
+
+    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+        """See `GroupSource.find`."""
+        return clips.person
+
+
+def _k_means(features: Tensor, groups: int, seed: int) -> Tensor:
+    """Cluster of each row of ``features (n, d)``, shape ``(n,)``."""
+    from sklearn.cluster import KMeans
+
+    lots = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
+    sample = features[lots[:SAMPLE].to(features.device)].cpu()
+    groups = min(groups, len(sample.unique(dim=0)))
+    found = KMeans(groups, n_init=4, random_state=seed).fit(sample.numpy())
+    labels = found.predict(features.cpu().numpy())
+    return torch.as_tensor(labels, dtype=torch.long, device=features.device)
