@@ -1,0 +1,185 @@
+"""GIRL, second version: the worst weighting of groups within a ball, and hard clips count more.
+
+    loss = mean_i  (q_g(i) / s_g(i)) h_i l_i
+
+``l_i`` is a clip's loss, ``s_g`` the share of group g among the training clips, ``q`` the worst-case
+weights of groups in a chi-square ball around these shares (`piumar_lib.dro`), judged by running risks,
+and ``h`` the weight of hard clips. All weights are positive or zero, and constants for
+back-propagation; with radius 0 and no weight for hard clips the loss is plain cross-entropy.
+
+The paper publishes no equations; these definitions are ours.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, distributed
+from torch.nn import functional as F
+
+from piumar_lib import dro
+from piumar_lib.data_parallel import mean_over_processes, sum_over_processes
+from piumar_lib.objective import Clips, Objective, Views
+from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.training import Settings
+
+
+def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
+    """How far the true class's logit is above the largest other one; negative if the clip is wrong.
+
+    Args:
+        logits: Shape ``(batch, classes)``, at least two classes.
+        y: Classes, shape ``(batch,)``.
+
+    Returns:
+        Detached, shape ``(batch,)``.
+    """
+    logits = logits.detach().float()
+    place = y[:, None]
+    return logits.gather(1, place)[:, 0] - logits.scatter(1, place, -math.inf).amax(1)
+
+
+def hard_weights(logits: Tensor, y: Tensor, beta: float = 1.0, temperature: float = 1.0) -> Tensor:
+    """``1 + beta sigmoid(-margin / temperature)``, divided by its mean over the batch.
+
+    A clip that is safely right weighs least, one on the boundary more, one that is surely wrong, or
+    mislabelled, most, but never more than ``1 + beta`` times as much.
+
+    Args:
+        logits: Shape ``(batch, classes)``.
+        y: Classes, shape ``(batch,)``.
+        beta: How much more a hard clip counts, at least 0; with 0 all count alike.
+        temperature: Margins well beyond it are safe, or hopeless; positive, in logits.
+
+    Returns:
+        Detached, shape ``(batch,)``; their mean is 1 over the batches of all processes.
+    """
+    if logits.shape[1] < 2:
+        return torch.ones_like(y, dtype=torch.float32)
+    weights = 1 + beta * torch.sigmoid(-true_class_margin(logits, y) / temperature)
+    return weights / mean_over_processes(weights)
+
+
+class GroupRobustObjective(Objective):
+    """Group-invariant regularised loss: groups are judged by their running risks.
+
+    One rule for every source: in the first epoch all clips are one group; before the second the groups
+    are found, once, by the style that each clip had in the first. So no source has to match groups to
+    earlier ones, or forgets more than another. And early is when style shows most: what is easy to see,
+    and spurious, is learnt first; later features are about classes, and clusters of them no longer tell
+    manners apart.
+
+    A group's risk is the decision's own cross-entropy, divided by that of guessing, log(classes):
+    whether a recogniser has two views, and how many classes there are, changes no weight.
+
+    Args:
+        groups: Where groups come from.
+        radius: Radius of the chi-square ball around the groups' shares; with 0 clips count alike.
+        beta: How much more a hard clip counts, see `hard_weights`.
+        temperature: See `hard_weights`.
+        momentum: What a group's running risk keeps of its past whenever a batch has clips of it.
+        step: Follow the worst group by exponentiated gradient of this step instead, outside any ball
+            (an ablation).
+        views: See `Objective`.
+
+    Raises:
+        ValueError: If a parameter is out of range.
+    """
+
+    def __init__(
+        self,
+        groups: GroupSource | None = None,
+        radius: float = 0.05,
+        beta: float = 1.0,
+        temperature: float = 1.0,
+        momentum: float = 0.9,
+        step: float | None = None,
+        views: Views | None = None,
+    ) -> None:
+        super().__init__(views)
+        at_least_zero = {"radius": radius, "beta": beta, "step": step or 0.0}
+        for name, value in at_least_zero.items():
+            if value < 0:
+                raise ValueError(f"{name}: {value} is negative. Choose at least 0.")
+        if temperature <= 0:
+            raise ValueError(f"temperature: {temperature} is not positive. Choose a positive number.")
+        if not 0 <= momentum < 1:
+            raise ValueError(f"momentum: {momentum} is not in [0, 1). Choose 0.9, say.")
+        self.groups = groups or StyleGroups()
+        self.radius, self.beta, self.temperature = radius, beta, temperature
+        self.momentum, self.step = momentum, step
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Forget everything: one group, with the risk of guessing."""
+        self.seed = settings.seed
+        self.group = torch.zeros_like(clips.y)
+        self.shares, self.q, self.running = (torch.ones(1, device=clips.y.device) for _ in range(3))
+        self.style: Tensor | None = None
+        self.seen: Tensor | None = torch.zeros(len(clips), device=clips.y.device)
+
+    def before_epoch(self, clips: Clips, epoch: int) -> None:
+        """Before the second epoch: find groups. All begin with the risk of all clips."""
+        if self.style is None:
+            return
+        # Each process saw its own clips; together they saw all of them.
+        total, seen = sum_over_processes(self.style), sum_over_processes(self.seen)[:, None]
+        # An epoch may leave out the clips of an unfinished batch: they count as average.
+        style = torch.where(seen > 0, total / seen.clamp_min(1), total.sum(0) / seen.sum())
+        self.group = self.groups.find(style, clips, self.seed).unique(return_inverse=True)[1]
+        self.shares = self.group.bincount() / len(clips)
+        self.q, self.running = self.shares, self.running.repeat(len(self.shares))
+        self.style = self.seen = None
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """The mean of the clips' losses, weighted by group and by hardness."""
+        if self.seen is not None:
+            self._remember(batch.index, style_of(prediction.early))
+        group = self.group[batch.index]
+        self._judge(group, prediction.logits.detach().float(), batch.y)
+        hard = hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
+        weights = (self.q / self.shares)[group] * hard  # (batch,)
+        return mean_over_processes(weights * losses)
+
+    def state(self) -> dict[str, Tensor]:
+        """Groups, their weights and running risks; in the first epoch also what styles were seen."""
+        state = {name: getattr(self, name) for name in ("group", "shares", "q", "running")}
+        if self.seen is not None:
+            state["seen"] = sum_over_processes(self.seen)
+        if self.style is not None:
+            state["style"] = sum_over_processes(self.style)
+        return state
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state` gave; the first process keeps the styles of all."""
+        first = not distributed.is_initialized() or distributed.get_rank() == 0
+        self.seen = self.style = None
+        for name, value in state.items():
+            value = value.to(self.group.device)
+            setattr(self, name, value if first or name not in ("style", "seen") else 0 * value)
+
+    def _judge(self, group: Tensor, logits: Tensor, y: Tensor) -> None:
+        """Update running risks and weights of the groups of which someone is in the batch."""
+        classes = max(logits.shape[1], 2)
+        cost = F.cross_entropy(logits, y, reduction="none") / math.log(classes)
+        both = torch.stack([cost, torch.ones_like(cost)])  # (2, batch)
+        total, count = sum_over_processes(
+            both.new_zeros(2, len(self.running)).index_add(1, group, both)
+        )
+        now = total / count.clamp_min(1)
+        self.running = torch.where(count > 0, now.lerp(self.running, self.momentum), self.running)
+        if self.step is None:
+            self.q = dro.chi_square(self.running, self.radius, self.shares).weights
+        else:
+            # No weight vanishes: its group could not come back.
+            q = dro.exponentiated_gradient(self.q, self.running, self.step)
+            self.q = q.clamp_min(1e-30)
+
+    def _remember(self, index: Tensor, style: Tensor) -> None:
+        if self.style is None:
+            self.style = style.new_zeros(len(self.seen), style.shape[1])
+        self.style[index], self.seen[index] = style, torch.ones_like(style[:, 0])
