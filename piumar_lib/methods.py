@@ -23,8 +23,10 @@ from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VR
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.girl import GIRL
+from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Clips, Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, Reclock, TemporalBranch
@@ -99,6 +101,13 @@ _GIRL = {
     "boundary": Knob(1.0, (0.3, 1.0, 3.0)),
     "temperature": Knob(1.0, (0.5, 1.0, 2.0)),
     "momentum": Knob(0.9, (0.0, 0.9)),
+}
+_GIRL_2 = {
+    "groups": Knob(4, (2, 4, 8)),
+    "radius": Knob(0.05, (0.02, 0.05, 0.1, 0.2)),
+    "beta": Knob(1.0, (0.3, 1.0, 3.0)),
+    "temperature": Knob(1.0, (0.5, 1.0, 2.0)),
+    "momentum": Knob(0.9, (0.9, 0.97)),
 }
 _RECLOCK = {"chance": Knob(0.5, (0.25, 0.5, 1.0)), "floor": Knob(0.5, (0.2, 0.5, 0.8))}
 _ALIGNMENT = {"amplitude_step": Knob(0.5, (0.0, 0.5, 1.0)), "floor": Knob(0.1, (0.05, 0.1, 0.2))}
@@ -198,6 +207,19 @@ def _like_piumr(about: str, kind: str = "ablation", told: bool = False, **option
 def _girl_attempt(about: str, told: bool = False, **options: Any) -> Method:
     """GIRL alone, changed."""
     return Method(about, "attempt", lambda k: _girl(k, **options), knobs=_GIRL, like="GIRL", told=told)
+
+
+def _girl_2(about: str, source: str = "style", step: float | None = None) -> Method:
+    """GIRL's second version, with groups from a source; ``step`` of exponentiated gradient, if so."""
+
+    def objective(k: Knobs) -> Objective:
+        each = int(k["groups"])
+        sources = {"style": StyleGroups(each), "random": RandomGroups(each), "person": PersonGroups()}
+        own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
+        return GroupRobustObjective(sources[source], step=step, **own, views=_views(k))
+
+    like = "" if source == "style" and step is None else "GIRL 2"
+    return Method(about, "attempt", objective, knobs=_GIRL_2, like=like, told=source == "person")
 
 
 class WorstDirection(Objective):
@@ -416,6 +438,10 @@ METHODS: dict[str, Method] = {
     "GIRL, difficulty": _girl_attempt("quantiles of losses", source="difficulty"),
     "GIRL, trajectories": _girl_attempt("clusters of loss curves", source="trajectory"),
     "GIRL + augmentation": Method("with augmentation", "attempt", _girl, augmented=True, knobs=_GIRL),
+    "GIRL 2": _girl_2("worst weighting of style groups, hard clips"),
+    "GIRL 2, random groups": _girl_2("members drawn by lot", "random"),
+    "GIRL 2, oracle groups": _girl_2("true people", "person"),
+    "GIRL 2, exponentiated gradient": _girl_2("online group weights, no ball", step=0.05),
     "reclock, size too": Method(
         "clock and amplitude of others",
         "attempt",

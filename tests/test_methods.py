@@ -121,7 +121,7 @@ OWN = [
     (method, name)
     for method, chosen in METHODS.items()
     if chosen.kind in ("baseline", "ours")
-    or method in ("reclock, size too", "reclock and itself", "TFAM 2", "TFAM 2, features")
+    or method in ("GIRL 2", "TFAM 2", "TFAM 2, features", "reclock, size too", "reclock and itself")
     for name in chosen.knobs
 ]
 
@@ -281,6 +281,9 @@ ATTEMPTS = {
     "GIRL, groups of a batch": {"objective.source": "batch", "objective.step": 0.0},
     "GIRL, difficulty": {"objective.source": "difficulty"},
     "GIRL, trajectories": {"objective.source": "trajectory"},
+    "GIRL 2, random groups": {"objective.groups": "RandomGroups"},
+    "GIRL 2, oracle groups": {"objective.groups": "PersonGroups"},
+    "GIRL 2, exponentiated gradient": {"objective.step": 0.05},
     "aligned and itself": {"plug.frequency": None},
     "aligned, or itself": {"plug.frequency": None, "plug.fusion.kind": "fall back"},
     "aligned or itself, learned": {"plug.frequency": None, "plug.fusion.kind": "learned"},
@@ -305,6 +308,7 @@ BESIDE = {  # not ablations by name, but they say of themselves what they are
     ("ERM", "augmentation"): {"augmentation": "any"},
     ("TFAM", "PIUmr"): {"objective": "GIRL"},
     ("ERM", "GIRL"): {"objective": "GIRL"},
+    ("ERM", "GIRL 2"): {"objective": "GroupRobustObjective"},
     ("ERM", "temporal"): {"plug": "TemporalBranch"},
     ("ERM", "frequency"): {"plug": "FrequencyBranch"},
     ("ERM", "reclock"): {"plug": "Reclock"},
