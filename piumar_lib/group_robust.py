@@ -69,10 +69,10 @@ class GroupRobustObjective(Objective):
     """Group-invariant regularised loss: groups are judged by their running risks.
 
     One rule for every source: in the first epoch all clips are one group; before the second the groups
-    are found, once, by the style that each clip had in the first. So no source has to match groups to
-    earlier ones, or forgets more than another. And early is when style shows most: what is easy to see,
-    and spurious, is learnt first; later features are about classes, and clusters of them no longer tell
-    manners apart.
+    are found, once, by the style that each clip had in the first. So no group has to be matched with an
+    earlier one, and no source loses its weights more often than another. And style shows most early on:
+    what is easy to see, and spurious, is learnt first; later features are about classes, and their
+    clusters no longer tell manners apart.
 
     A group's risk is the decision's own cross-entropy, divided by that of guessing, log(classes):
     whether a recogniser has two views, and how many classes there are, changes no weight.
