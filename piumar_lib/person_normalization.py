@@ -139,7 +139,7 @@ def bures_map(source: Tensor, target: Tensor) -> Tensor:
     return inverse @ _power(root @ target @ root, 0.5) @ inverse
 
 
-def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: float = 1e-9) -> Tensor:
+def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: float = 1e-7) -> Tensor:
     """Covariance of the barycentre of Gaussians, by a fixed-point iteration.
 
     ``S <- S^-1/2 (mean_i (S^1/2 C_i S^1/2)^1/2)^2 S^-1/2`` (Alvarez-Esteban et al., 2016). Where the
@@ -236,7 +236,8 @@ def normalize_person(
         alpha: Share of the way to the training people, in [0, 1].
         prior: Shrinkage, as a number of clips; see `GaussianBarycenter.transport`.
         matched: Whether training people are weighted to the class frequencies that the model predicts
-            on ``seen``: the remedy for label shift.
+            on ``seen``: the remedy for label shift. Its price: where most predictions are wrong, a part
+            of the person's own shift passes for another choice of classes and stays.
 
     Returns:
         Class probabilities, shape ``(n, classes)``.
