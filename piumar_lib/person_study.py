@@ -98,7 +98,7 @@ def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Se
 
 def make(data: str, method: str, seeds: int, path: Path, workers: int = 1) -> list[dict]:
     """Run what is missing in ``path`` and return all records; a killed run goes on."""
-    wanted = trainings(data, method, seeds)
+    origin, wanted = provenance(), trainings(data, method, seeds)
     done = {_key(record) for record in read_records(path)}
     missing = [t for t in wanted if not {_key(key) for key in keys(t)} <= done]
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -106,7 +106,7 @@ def make(data: str, method: str, seeds: int, path: Path, workers: int = 1) -> li
     for records in tqdm(results, total=len(missing), desc=f"{data}, {method}"):
         for record in records:
             if _key(record) not in done:
-                append_record(path, record | provenance())
+                append_record(path, record | origin)
     found = {_key(key) for training in wanted for key in keys(training)}
     return [record for record in read_records(path) if _key(record) in found]
 
