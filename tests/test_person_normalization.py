@@ -274,6 +274,17 @@ def test_a_person_who_is_far_off_is_recognised_once_normalized(signs, kind):
     assert right(model, far, training, kind=kind, alpha=0, matched=False) < 0.6
 
 
+@pytest.mark.parametrize("matched", [False, True])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_person_is_estimated_from_the_clips_that_were_seen(signs, kind, matched):
+    model, training = signs
+    far, options = draw_clips(np.arange(40) % 2, 50, offset=4).x, {"kind": kind, "matched": matched}
+    together = normalize_person(model, far, training, **options)
+    alone = normalize_person(model, far[:3], training, seen=far, **options)
+    assert np.allclose(alone, together[:3], atol=1e-5)
+    assert not np.allclose(normalize_person(model, far[:3], training, **options), alone, atol=1e-4)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_matching_class_frequencies_repairs_label_shift(signs, kind):
     model, training = signs
