@@ -154,7 +154,7 @@ def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: floa
         Shape ``(width, width)``.
     """
     scale = covariances.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-12)
-    # Without variance in every direction there is no inverse root; the ridge goes again at the end.
+    # Without variance in every direction there is no inverse root.
     ridge = 1e-6 * scale * torch.eye(covariances.shape[1]).to(covariances)
     center = covariances.mean(0) + ridge
     for _ in range(iterations):
@@ -163,7 +163,7 @@ def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: floa
         before, center = center, inverse @ middle @ middle @ inverse
         if (center - before).abs().max() <= tolerance * scale:
             break
-    return center - ridge
+    return center
 
 
 class TrainingPeople:
