@@ -33,6 +33,7 @@ from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
 ROOT = Path(__file__).resolve().parents[1]
+PROGRAMS = ("evidence.py", "person_study.py")  # make records from the command line
 
 
 @dataclass(frozen=True)
@@ -158,7 +159,7 @@ def run_all(
             with tqdm(total=len(missing), disable=not progress) as bar:
                 for record in in_processes(run, [(e,) for e in missing], workers):
                     record |= origin
-                    _append(path, record)
+                    append_record(path, record)
                     done[_key(record)] = record
                     bar.set_description(f"{record['data']}, {record['method']}")
                     bar.update()
@@ -197,11 +198,11 @@ def provenance() -> dict:
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
-    module = "piumar_lib.evidence"
-    called = Path(sys.argv[0]).name == "evidence.py"
+    called = Path(sys.argv[0]).name
     arguments = [a.removeprefix(f"{ROOT}{os.sep}") for a in sys.argv[1:]]  # as typed in the repository
+    command = ["python", "-m", f"piumar_lib.{called.removesuffix('.py')}", *arguments]
     return {
-        "command": shlex.join(["python", "-m", module, *arguments]) if called else "notebook",
+        "command": shlex.join(command) if called in PROGRAMS else "notebook",
         "commit": commit,
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"CPU, {platform.machine()}, {os.cpu_count()} cores",
@@ -214,7 +215,7 @@ def _key(record: dict) -> str:
     return json.dumps([data, *(record[name] for name in names)], sort_keys=True)
 
 
-def _append(path: Path, record: dict) -> None:
+def append_record(path: Path, record: dict) -> None:
     """Add one line; what a killed run left unfinished is removed, what lacks its end gets it."""
     content = path.read_bytes() if path.is_file() else b""
     last = content[content.rfind(b"\n") + 1 :]

@@ -257,6 +257,11 @@ def test_provenance_names_no_folder_of_this_machine(called):
     assert provenance()["command"] == "python -m piumar_lib.evidence --out notebooks/results"
 
 
+def test_provenance_names_the_program(called):
+    called("/anywhere/person_study.py", "--seeds", "2")
+    assert provenance()["command"] == "python -m piumar_lib.person_study --seeds 2"
+
+
 def test_provenance_outside_the_command_line(called):
     called("/anywhere/ipykernel_launcher.py", "-f", "kernel.json")
     assert provenance()["command"] == "notebook"

@@ -1,0 +1,200 @@
+"""What is wrong with a recogniser, measured: cross-talk, margins between classes, sharp minima.
+
+The paper's first figure names three failings. *Cross-talk*: noise in space upsets features of motion,
+and a change of tempo upsets features of frequency. *Margins*: clips lie as near to another class as to
+their own. *Sharpness*: the loss rises steeply around the minimum that training found. Each is measured
+here by a plain function, before a method and after it. The paper gives no formulas; these are ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piumar_lib.augment import warp_time
+
+Encoder = Callable[[Tensor], Tensor]  # (batch, time, channels) to (batch, steps, width)
+
+
+def motion_magnitude(x: Tensor, frames: int = 16) -> Tensor:
+    """Mean length of the step from one frame to the next: optical flow's magnitude, for sequences.
+
+    Args:
+        x: Clips or features, shape ``(batch, time, channels)``.
+        frames: How many of the first frames to look at; all of them if there are fewer.
+
+    Returns:
+        In units of ``x`` per frame, shape ``(batch,)``.
+
+    Raises:
+        ValueError: If fewer than 2 frames are looked at.
+    """
+    seen = x[:, :frames]
+    if seen.shape[1] < 2:
+        raise ValueError(f"x, frames: {seen.shape[1]} frames show no motion. Look at 2 or more.")
+    return seen.diff(dim=1).norm(dim=-1).mean(1)
+
+
+def spectral_entropy(x: Tensor) -> Tensor:
+    """How widely power is spread over the frequencies: Shannon's entropy, divided by its maximum.
+
+    Power is summed over channels. Frequency 0 is left out, so that a constant changes nothing.
+
+    Args:
+        x: Clips or features, shape ``(batch, time, channels)``.
+
+    Returns:
+        In [0, 1], shape ``(batch,)``: 0 for one pure frequency (or no motion), 1 for white noise.
+
+    Raises:
+        ValueError: If there are fewer than 4 frames, hence fewer than 2 frequencies.
+    """
+    if x.shape[1] < 4:
+        raise ValueError(f"x: {x.shape[1]} frames have no two frequencies. Give clips of 4 or more.")
+    power = torch.fft.rfft(x, dim=1)[:, 1:].abs().square().sum(-1)  # (batch, frequencies)
+    share = power / power.sum(1, keepdim=True).clamp_min(torch.finfo(power.dtype).tiny)
+    entropy = -torch.xlogy(share, share).sum(1)
+    return entropy / torch.tensor(float(share.shape[1])).log().to(entropy)
+
+
+def add_spatial_noise(x: Tensor, strength: float = 0.1) -> Tensor:
+    """Add white noise to clips; ``strength`` is in standard deviations of each channel."""
+    return x + strength * x.std((0, 1)) * torch.randn_like(x)
+
+
+class CrossTalk(NamedTuple):
+    """Absolute changes, averaged over clips; 0 is no cross-talk.
+
+    Attributes:
+        motion: Of the features' motion magnitude under noise in space, relative to its mean.
+        entropy: Of the features' spectral entropy (at most 1) under a change of tempo.
+    """
+
+    motion: float
+    entropy: float
+
+
+@torch.no_grad()
+def cross_talk(
+    x: Tensor,
+    encode: Encoder = lambda x: x,
+    noise: float = 0.1,
+    warp: float = 0.5,
+    frames: int = 16,
+    seed: int = 0,
+) -> CrossTalk:
+    """Disturb clips in space and in time, and see what their features do in the other domain.
+
+    Args:
+        x: Clips, shape ``(batch, time, channels)``.
+        encode: Maps clips to features, such as ``lambda x: model(x).frames[0]`` for a model in
+            evaluation mode; by default the clips themselves are looked at.
+        noise: Strength of `add_spatial_noise`.
+        warp: Strength of `piumar_lib.augment.warp_time`.
+        frames: Of `motion_magnitude`.
+        seed: Of both disturbances, so that several encoders see the same ones.
+    """
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        noisy, warped = add_spatial_noise(x, noise), warp_time(x, warp)
+    plain = encode(x)
+    before, after = motion_magnitude(plain, frames), motion_magnitude(encode(noisy), frames)
+    motion = (after - before).abs().mean() / before.mean()
+    entropy = (spectral_entropy(encode(warped)) - spectral_entropy(plain)).abs().mean()
+    return CrossTalk(motion.item(), entropy.item())
+
+
+def class_margins(features: Tensor, y: Tensor) -> Tensor:
+    """Similarity to the same class minus similarity to the nearest other class.
+
+    The similarity to a class is the mean cosine to its clips, the clip itself left out.
+
+    Args:
+        features: Shape ``(n, width)``.
+        y: Classes, shape ``(n,)``.
+
+    Returns:
+        In [-2, 2], shape ``(n,)``; negative where another class is nearer.
+
+    Raises:
+        ValueError: If there are fewer than two classes, or a class has one clip.
+    """
+    classes, own, counts = y.unique(return_inverse=True, return_counts=True)
+    if len(classes) < 2:
+        raise ValueError(f"y: {len(classes)} class has no other one beside it. Give at least 2.")
+    if counts.min() < 2:
+        rare = classes[counts.argmin()].item()
+        raise ValueError(f"y: class {rare} has one clip, so no similar one. Give each at least 2.")
+    unit = F.normalize(features, dim=1)
+    member = F.one_hot(own).to(unit)  # (n, classes)
+    similarity = unit @ (unit.T @ member)  # the sum over each class's clips, (n, classes)
+    itself = unit.square().sum(1, keepdim=True)
+    similarity = (similarity - member * itself) / (counts - member)
+    same = similarity.gather(1, own[:, None])[:, 0]
+    return same - similarity.masked_fill(member.bool(), -torch.inf).amax(1)
+
+
+def sharpness(
+    loss: Callable[[], Tensor], parameters: Sequence[Tensor], radius: float = 0.05
+) -> float:
+    """How much the loss rises at distance ``radius`` along its gradient (SAM's ascent step).
+
+    To first order this is the largest rise within the radius (Foret et al., ICLR 2021).
+
+    Args:
+        loss: Computes the loss from ``parameters`` as they are; without randomness, so put the model
+            into evaluation mode.
+        parameters: What to move, such as ``list(model.parameters())``; they are as before afterwards.
+        radius: In units of the parameters.
+
+    Raises:
+        ValueError: If the radius is not positive.
+    """
+    if radius <= 0:
+        raise ValueError(f"radius: {radius} goes nowhere. Choose a positive one.")
+    here = loss()
+    gradient = torch.autograd.grad(here, parameters, materialize_grads=True)
+    length = torch.stack([g.norm() for g in gradient]).norm()
+    before = [p.detach().clone() for p in parameters]
+    with torch.no_grad():
+        try:
+            for p, g in zip(parameters, gradient, strict=True):
+                p.add_(radius * g / length.clamp_min(1e-12))
+            return (loss() - here).item()
+        finally:
+            for p, value in zip(parameters, before, strict=True):
+                p.copy_(value)
+
+
+def hessian_trace(
+    loss: Callable[[], Tensor], parameters: Sequence[Tensor], probes: int = 100, seed: int = 0
+) -> tuple[float, float]:
+    """Trace of the loss's Hessian by Hutchinson's estimator: the mean of ``v' H v``, v random signs.
+
+    Args:
+        loss, parameters: As for `sharpness`.
+        probes: Number of random vectors; each costs one backward pass.
+        seed: Of the vectors.
+
+    Returns:
+        The estimate and its standard error.
+
+    Raises:
+        ValueError: If there are fewer than 2 probes.
+    """
+    if probes < 2:
+        raise ValueError(f"probes: {probes} give no standard error. Draw at least 2.")
+    draw = torch.Generator().manual_seed(seed)
+    gradient = torch.autograd.grad(loss(), parameters, create_graph=True, materialize_grads=True)
+    values = []
+    for _ in range(probes):
+        signs = [(2 * torch.randint(2, p.shape, generator=draw) - 1).to(p) for p in parameters]
+        product = sum((g * v).sum() for g, v in zip(gradient, signs, strict=True))
+        curved = torch.autograd.grad(product, parameters, retain_graph=True, materialize_grads=True)
+        values.append(sum((h * v).sum() for h, v in zip(curved, signs, strict=True)).detach())
+    found = torch.stack(values)
+    return found.mean().item(), (found.std() / probes**0.5).item()

@@ -1,0 +1,356 @@
+"""Normalize a person, not a clip: bring somebody new to where the training people's features lie.
+
+A handful of *unlabelled* clips of the new person say where this person's features lie. Two roads lead
+back to the training people:
+
+- *Gaussian optimal transport*: the features behind the average over time are Gaussians, one a person.
+  The person's is mapped to the barycentre of the training people's (Agueh and Carlier, 2011): mean and
+  scale (``"diagonal"``), or the whole covariance (``"full"``, the Bures map).
+- *Batch statistics*: each batch normalisation takes the person's statistics (AdaBN, Li et al., 2018).
+
+The trap is label shift: somebody who only nods has other features than the average of all actions, and
+is not to be moved for that. So the person is compared with training people *as if they had shown the
+same classes as often*, by the recogniser's own predictions (``matched``).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from piumar_lib.data.sequences import Sequences
+from piumar_lib.recognizer import Recognizer
+
+KINDS = ("batch statistics", "diagonal", "full")
+RIDGE = 1e-3  # of the mean variance, added to each variance: a rectifier leaves some channels at 0
+
+
+@dataclass(frozen=True)
+class Gaussian:
+    """The distribution of one person's features: ``mean (width,)``, ``covariance (width, width)``."""
+
+    mean: Tensor
+    covariance: Tensor
+
+    @classmethod
+    def fit(cls, features: Tensor, weights: Tensor | None = None, kind: str = "full") -> Gaussian:
+        """Estimate from ``(n, width)`` features; ``weights (n,)`` need not sum to one.
+
+        The covariance is the biased one; for ``kind="diagonal"`` it has nothing beside its diagonal.
+        """
+        features = features.double()
+        weights = features.new_ones(len(features)) if weights is None else weights.to(features)
+        weights = weights / weights.sum()
+        mean = weights @ features
+        centred = features - mean
+        covariance = (weights[:, None] * centred).T @ centred
+        return cls(mean, covariance if kind == "full" else covariance.diagonal().diag())
+
+    def shrunk(self, target: Gaussian, clips: int, prior: float) -> Gaussian:
+        """Mix with ``target`` as if it had been seen in ``prior`` clips beside this one's ``clips``."""
+        share = clips / (clips + prior)
+        return Gaussian(
+            target.mean.lerp(self.mean, share), target.covariance.lerp(self.covariance, share)
+        )
+
+
+@dataclass(frozen=True)
+class GaussianBarycenter:
+    """Where training people's features lie: the Gaussian with the least mean squared 2-Wasserstein
+    distance to theirs, each person counting alike.
+
+        barycenter = GaussianBarycenter.fit(features, person, kind="full")
+        mapped = barycenter.transport(features_of_new_person, alpha=0.5)
+    """
+
+    center: Gaussian
+    kind: str
+
+    @classmethod
+    def fit(
+        cls, features: Tensor, person: Tensor, kind: str = "diagonal", weights: Tensor | None = None
+    ) -> GaussianBarycenter:
+        """Take the barycentre over people.
+
+        Args:
+            features: Shape ``(n, width)``.
+            person: Who made each clip, shape ``(n,)``.
+            kind: ``"diagonal"`` or ``"full"``.
+            weights: How much each clip counts within its person, shape ``(n,)``; people without any
+                weight are left out.
+
+        Raises:
+            ValueError: If the kind is unknown, or no clip has any weight.
+        """
+        if kind not in KINDS[1:]:
+            raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(KINDS[1:])}.")
+        weights = torch.ones(len(features)) if weights is None else weights
+        seen = person[weights > 0].unique()
+        if len(seen) == 0:
+            raise ValueError("weights: no clip has a positive one. Give at least one clip weight.")
+        people = [Gaussian.fit(features[person == p], weights[person == p], kind) for p in seen]
+        mean = torch.stack([g.mean for g in people]).mean(0)
+        covariance = bures_barycenter(torch.stack([g.covariance for g in people]))
+        return cls(Gaussian(mean, covariance), kind)
+
+    def transport(
+        self, features: Tensor, seen: Tensor | None = None, alpha: float = 0.5, prior: float = 4.0
+    ) -> Tensor:
+        """Move a new person's features towards the barycentre, by the Gaussian optimal map.
+
+        Args:
+            features: What to move, shape ``(n, width)``.
+            seen: What the person's own Gaussian is estimated from, shape ``(m, width)``; by default
+                ``features``.
+            alpha: Share of the way (McCann's interpolation): 0 moves nothing, 1 goes all the way.
+            prior: Trust in the barycentre, as a number of clips: the person's Gaussian is shrunk
+                towards it, so that one clip moves little.
+
+        Returns:
+            Shape and type of ``features``.
+        """
+        seen = features if seen is None else seen
+        person = Gaussian.fit(seen, kind=self.kind).shrunk(self.center, len(seen), prior)
+        matrix = bures_map(person.covariance, self.center.covariance)
+        moved = self.center.mean + (features.double() - person.mean) @ matrix
+        return features.double().lerp(moved, alpha).to(features)
+
+
+def bures_map(source: Tensor, target: Tensor) -> Tensor:
+    """Matrix of the optimal map between centred Gaussians: symmetric ``A`` with ``A S A = T``.
+
+    ``A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2`` (Peyre and Cuturi, remark 2.31); a ridge on both keeps it
+    finite where a direction has no variance.
+
+    Args:
+        source, target: Positive semi-definite, shape ``(width, width)``.
+    """
+    ridge = RIDGE * target.diagonal().mean().clamp_min(1e-12) * torch.eye(len(target)).to(target)
+    source, target = source + ridge, target + ridge
+    root, inverse = _power(source, 0.5), _power(source, -0.5)
+    return inverse @ _power(root @ target @ root, 0.5) @ inverse
+
+
+def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: float = 1e-7) -> Tensor:
+    """Covariance of the barycentre of Gaussians, by a fixed-point iteration.
+
+    ``S <- S^-1/2 (mean_i (S^1/2 C_i S^1/2)^1/2)^2 S^-1/2`` (Alvarez-Esteban et al., 2016). Where the
+    matrices commute, as diagonal ones do, one step ends at the mean of the roots, squared.
+
+    Args:
+        covariances: Positive semi-definite, shape ``(people, width, width)``.
+        iterations: At most so many.
+        tolerance: Stops once no entry changes by more than this share of the mean variance.
+
+    Returns:
+        Shape ``(width, width)``.
+    """
+    scale = covariances.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-12)
+    # Without variance in every direction there is no inverse root.
+    ridge = 1e-6 * scale * torch.eye(covariances.shape[1]).to(covariances)
+    center = covariances.mean(0) + ridge
+    for _ in range(iterations):
+        root, inverse = _power(center, 0.5), _power(center, -0.5)
+        middle = _power(root @ (covariances + ridge) @ root, 0.5).mean(0)
+        before, center = center, inverse @ middle @ middle @ inverse
+        if (center - before).abs().max() <= tolerance * scale:
+            break
+    return center
+
+
+class TrainingPeople:
+    """What a trained recogniser makes of its training clips: what new people are compared with.
+
+    Args:
+        model: Trained.
+        data: Its training clips, with true classes and people.
+
+    Attributes:
+        features: What decisions are made from, shape ``(n, width)``.
+        y, person: Of each clip, shape ``(n,)``.
+        moments: For each batch normalisation, by name, the mean and the mean square of its inputs in
+            each class, shape ``(2, classes, channels)``.
+    """
+
+    def __init__(self, model: Recognizer, data: Sequences) -> None:
+        device = model.head.weight.device
+        self.y, self.person = torch.as_tensor(data.y), torch.as_tensor(data.person)
+        self.moments: dict[str, Tensor] = {}
+        member = one_hot(self.y, model.head.out_features).double()
+        self.counts = member.sum(0)  # (classes,)
+        average = (member / self.counts.clamp_min(1)).T
+
+        def note(name: str, norm: _BatchNorm, x: Tensor) -> None:
+            clips = torch.stack([_per_clip(x), _per_clip(x.square())])  # (2, views * n, channels)
+            clips = clips.unflatten(1, (-1, len(data))).mean(1).cpu().double()
+            self.moments[name] = average @ clips
+
+        with _watched(model, note) as watched, torch.no_grad():
+            self.features = watched(torch.as_tensor(data.x, device=device)).features.cpu()
+
+    def weights(self, frequency: Tensor) -> Tensor:
+        """Weights ``(n,)`` that give every person's clips the class frequencies ``(classes,)``."""
+        _, own = self.person.unique(return_inverse=True)
+        cells = own * len(frequency) + self.y  # of person and class
+        return frequency[self.y].double() / cells.bincount()[cells]
+
+    def statistics(self, name: str, frequency: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and variance ``(channels,)`` of a norm's inputs at class frequencies ``(classes,)``."""
+        # Classes that nobody showed in training have no moments.
+        known = frequency.double() * (self.counts > 0)
+        mean, square = known / known.sum() @ self.moments[name]
+        return mean, (square - mean.square()).clamp_min(0)
+
+
+@torch.no_grad()
+def normalize_person(
+    model: Recognizer,
+    clips: np.ndarray | Tensor,
+    training: TrainingPeople,
+    seen: np.ndarray | Tensor | None = None,
+    kind: str = "batch statistics",
+    alpha: float = 0.5,
+    prior: float = 4.0,
+    matched: bool = True,
+) -> np.ndarray:
+    """Recognise clips of one new person, with this person's features normalized.
+
+        training = TrainingPeople(model, train)
+        probabilities = normalize_person(model, clips_of_new_person, training)
+
+    Args:
+        model: Trained; it is left as it is.
+        clips: Of the person, shape ``(n, time, channels)``.
+        training: The training people under this model.
+        seen: Unlabelled clips of the person to estimate from, shape ``(m, time, channels)``; by default
+            ``clips``.
+        kind: One of `KINDS`.
+        alpha: Share of the way to the training people, in [0, 1].
+        prior: Shrinkage, as a number of clips; see `GaussianBarycenter.transport`.
+        matched: Whether training people are weighted to the class frequencies that the model predicts
+            on ``seen``: the remedy for label shift. Its price: where most predictions are wrong, a part
+            of the person's own shift passes for another choice of classes and stays.
+
+    Returns:
+        Class probabilities, shape ``(n, classes)``.
+
+    Raises:
+        ValueError: If there is no clip to estimate from, a value is out of range, the kind is unknown,
+            or batch statistics are asked of a model without batch normalisation.
+    """
+    _check(model, clips, seen, kind, alpha, prior)
+    like = {"device": model.head.weight.device, "dtype": model.head.weight.dtype}
+    clips = torch.as_tensor(clips, **like)
+    seen = clips if seen is None else torch.as_tensor(seen, **like)
+    model = copy.deepcopy(model).eval()
+    prediction = model(seen)
+    frequency = prediction.logits.softmax(-1).mean(0).cpu().double() if matched else None
+    if kind == KINDS[0]:
+        _adapt_norms(model, seen, alpha * len(seen) / (len(seen) + prior), training, frequency)
+        return model(clips).logits.softmax(-1).cpu().numpy()
+    weights = None if frequency is None else training.weights(frequency)
+    barycenter = GaussianBarycenter.fit(training.features, training.person, kind, weights)
+    moved = barycenter.transport(
+        model(clips).features.cpu(), prediction.features.cpu(), alpha, prior
+    )
+    return model.head(moved.to(clips)).softmax(-1).cpu().numpy()
+
+
+def _adapt_norms(
+    model: Recognizer, seen: Tensor, share: float, training: TrainingPeople, frequency: Tensor | None
+) -> None:
+    """Shift each norm's running statistics, in place, by how the person differs from training.
+
+    Norm by norm: what a norm sees comes out of those that have been adapted before it.
+    """
+
+    def adapt(name: str, norm: _BatchNorm, x: Tensor) -> None:
+        mean = _per_clip(x).mean(0)
+        variance = _per_clip((x - _along_channels(mean, x)).square()).mean(0)
+        usual_mean, usual_variance = (
+            (norm.running_mean.clone(), norm.running_var.clone())
+            if frequency is None
+            else (s.to(mean) for s in training.statistics(name, frequency))
+        )
+        ratio = (variance + norm.eps) / (usual_variance + norm.eps)
+        norm.running_mean += share * (mean - usual_mean)
+        # Variances change by a factor, not by a summand, so that they cannot become negative.
+        scaled = (norm.running_var + norm.eps) * ratio**share - norm.eps
+        norm.running_var.copy_(scaled.clamp_min(0))
+
+    with _watched(model, adapt):
+        model(seen)
+
+
+@contextmanager
+def _watched(
+    model: Recognizer, look: Callable[[str, _BatchNorm, Tensor], None]
+) -> Iterator[Recognizer]:
+    """The model in evaluation mode; ``look`` gets each batch normalisation's input before it does."""
+    was_training = model.training
+    hooks = [
+        module.register_forward_pre_hook(lambda norm, x, name=name: look(name, norm, x[0]))
+        for name, module in _norms(model)
+    ]
+    try:
+        yield model.eval()
+    finally:
+        for hook in hooks:
+            hook.remove()
+        model.train(was_training)
+
+
+def _norms(model: nn.Module) -> list[tuple[str, _BatchNorm]]:
+    """Batch normalisations with running statistics, by name."""
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, _BatchNorm) and module.track_running_stats
+    ]
+
+
+def _per_clip(x: Tensor) -> Tensor:
+    """Mean of ``(batch, channels, ...)`` over all axes behind, ``(batch, channels)``."""
+    return x.flatten(2).mean(2) if x.ndim > 2 else x
+
+
+def _along_channels(values: Tensor, x: Tensor) -> Tensor:
+    """Values ``(channels,)`` in a shape that broadcasts against ``(batch, channels, ...)``."""
+    return values.view(1, -1, *[1] * (x.ndim - 2))
+
+
+def _power(matrix: Tensor, exponent: float) -> Tensor:
+    """Power of symmetric positive semi-definite matrices, through their eigenvalues."""
+    values, vectors = torch.linalg.eigh((matrix + matrix.mT) / 2)
+    least = values[..., -1:] * torch.finfo(matrix.dtype).eps
+    return vectors * values.clamp_min(least).pow(exponent)[..., None, :] @ vectors.mT
+
+
+def _check(
+    model: Recognizer,
+    clips: np.ndarray | Tensor,
+    seen: np.ndarray | Tensor | None,
+    kind: str,
+    alpha: float,
+    prior: float,
+) -> None:
+    if kind not in KINDS:
+        raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(KINDS)}.")
+    if not 0 <= alpha <= 1:
+        raise ValueError(f"alpha: {alpha} is no share of the way. Choose it in [0, 1].")
+    if prior < 0:
+        raise ValueError(f"prior: {prior} clips cannot be. Choose 0, or more to shrink more.")
+    if len(clips) == 0 or (seen is not None and len(seen) == 0):
+        raise ValueError("clips, seen: no clip of the new person. Give at least one of each.")
+    if kind == KINDS[0] and not _norms(model):
+        raise ValueError(
+            "kind: the model has no batch normalisation to adapt. Choose 'diagonal' or 'full'."
+        )
