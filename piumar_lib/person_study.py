@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -19,9 +20,12 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib import folds, metrics
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
 from piumar_lib.evidence import RESULTS
 from piumar_lib.experiments import append_record, provenance, read_records
+from piumar_lib.files import require_writable
+from piumar_lib.locks import only_run
 from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
 from piumar_lib.processes import in_processes
@@ -41,10 +45,12 @@ WAYS: tuple[tuple, ...] = (
 
 def trainings(data: str, method: str, seeds: int) -> list[dict[str, Any]]:
     """What to train: synthetic populations of development, or all folds of other data."""
+    data, content = folds.identify(data)
     synthetic = data.partition(":")[0] in folds.SYNTHETIC
     where = folds.DEVELOPMENT if synthetic else folds.folds(data)
+    of = {"data": data} | ({"content": content} if content else {})
     return [
-        {"data": data, "method": method, "fold": fold, "seed": seed}
+        of | {"method": method, "fold": fold, "seed": seed}
         for seed, fold in product(range(seeds), where)
     ]
 
@@ -96,19 +102,25 @@ def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Se
     return own.take(np.isin(own.y, rng.permutation(np.unique(own.y))[:shown]))
 
 
-def make(data: str, method: str, seeds: int, path: Path, workers: int = 1) -> list[dict]:
-    """Run what is missing in ``path`` and return all records; a killed run goes on."""
+def make(data: str, method: str, seeds: int, out: Path, workers: int = 1) -> list[dict]:
+    """Run what is missing in ``out`` and return all records; a killed run goes on.
+
+    Raises:
+        InUse: If another run writes to ``out``.
+        OSError: If the system refuses to write.
+    """
     origin, wanted = provenance(), trainings(data, method, seeds)
-    done = {_key(record) for record in read_records(path)}
-    missing = [t for t in wanted if not {_key(key) for key in keys(t)} <= done]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    results = in_processes(run, [(training,) for training in missing], workers)
-    for records in tqdm(results, total=len(missing), desc=f"{data}, {method}"):
-        for record in records:
-            if _key(record) not in done:
-                append_record(path, record | origin)
+    require_writable(out.parent)
+    with only_run(out):
+        done = {_key(record) for record in read_records(out)}
+        missing = [t for t in wanted if not {_key(key) for key in keys(t)} <= done]
+        results = in_processes(run, [(training,) for training in missing], workers)
+        for records in tqdm(results, total=len(missing), desc=f"{data}, {method}"):
+            for record in records:
+                if _key(record) not in done:
+                    append_record(out, record | origin)
     found = {_key(key) for training in wanted for key in keys(training)}
-    return [record for record in read_records(path) if _key(record) in found]
+    return [record for record in read_records(out) if _key(record) in found]
 
 
 def gains(records: list[dict]) -> dict[tuple, metrics.Comparison]:
@@ -129,17 +141,19 @@ def gains(records: list[dict]) -> dict[tuple, metrics.Comparison]:
 
 
 def _key(record: dict) -> tuple:
-    return tuple(record[name] for name in ("data", "method", "fold", "seed", *WAY, "clips", "shown"))
+    data = record.get("content") or record["data"]
+    return (data, *(record[name] for name in ("method", "fold", "seed", *WAY, "clips", "shown")))
 
 
+@command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     parser = argparse.ArgumentParser(prog="python -m piumar_lib.person_study", description=__doc__)
     parser.add_argument("--data", default="synthetic", help="a data set's name, or an .npz")
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")
-    parser.add_argument("--seeds", type=int, default=2, help="initialisations of each fold")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--out", type=Path, default=RESULTS / "person-normalization.jsonl")
+    parser.add_argument("--seeds", type=at_least(1), default=2, help="initialisations of each fold")
+    parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--out", type=path, default=RESULTS / "person-normalization.jsonl")
     options = parser.parse_args(arguments)
     records = make(options.data, options.method, options.seeds, options.out, options.workers)
     print(f"gain in points, by clips of the person: {', '.join(str(n or 'all') for n in CLIPS)}")
@@ -153,4 +167,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -10,11 +10,9 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +20,10 @@ import torch
 from tqdm import tqdm
 
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.command import command_line, path
 from piumar_lib.data import spurious
 from piumar_lib.experiments import provenance
+from piumar_lib.files import require_writable, write_text
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.metrics import accuracy_by_person
 from piumar_lib.objective import Objective
@@ -95,17 +95,18 @@ def _judge(seed: int, row: str) -> dict[str, Any]:
     return {"row": row, "seed": seed, "worst": min(groups), "mean": float(correct.mean())}
 
 
-def main() -> None:
+@command_line
+def main(argv: list[str] | None = None) -> None:
     """Make the records that the course keeps."""
     parser = argparse.ArgumentParser(description="Train the positive control and write its records.")
-    parser.add_argument("--out", type=Path, required=True, help="file to write, .jsonl")
+    parser.add_argument("--out", type=path, required=True, help="file to write, .jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(10))
-    chosen = parser.parse_args()
-    command = shlex.join(["python", "-m", "piumar_lib.positive_control", *sys.argv[1:]])
-    origin = provenance() | {"command": command}
+    chosen = parser.parse_args(argv)
+    require_writable(chosen.out.parent)
+    origin = provenance()
     lines = [json.dumps(record | origin) + "\n" for record in positive_control(chosen.seeds)]
-    chosen.out.write_text("".join(lines), encoding="utf-8")
+    write_text(chosen.out, "".join(lines))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
