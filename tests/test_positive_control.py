@@ -85,10 +85,14 @@ def test_recovered_by_hand():
 def test_the_command_writes_records_that_say_how_they_were_made(tmp_path, monkeypatch):
     monkeypatch.setattr(control, "_judge", lambda seed, row: {"row": row, "seed": seed})
     out = tmp_path / "rows.jsonl"
-    monkeypatch.setattr(sys, "argv", ["positive_control", "--out", str(out), "--seeds", "3", "4"])
-    control.main()
+    arguments = ["--out", str(out), "--seeds", "3", "4"]
+    monkeypatch.setattr(sys, "argv", ["positive_control.py", *arguments])
+    control.provenance.cache_clear()
+    assert control.main(arguments) == 0
+    control.provenance.cache_clear()
     records = [json.loads(line) for line in out.read_text().splitlines()]
     expected = [(seed, row) for seed in (3, 4) for row in control.OBJECTIVES]
     assert [(r["seed"], r["row"]) for r in records] == expected
-    assert records[0]["command"].endswith(f"--out {out} --seeds 3 4")
+    command = f"python -m piumar_lib.positive_control --out {out} --seeds 3 4"
+    assert records[0]["command"] == command
     assert {"commit", "versions", "device"} <= {*records[0]}
