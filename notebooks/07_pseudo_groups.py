@@ -926,7 +926,7 @@ for name, weights in (("q + lambda s", sloped), ("chi-square ball", worst)):
 from piumar_lib.data import spurious
 
 toy = spurious.make_clips(400, seed=seed)
-power = np.abs(np.fft.rfft(toy.x[:, :, :2], axis=1)) ** 2  # bins 2 and 3, 4 hold the two classes' frequencies
+power = np.abs(np.fft.rfft(toy.x[:, :, :2], axis=1)) ** 2  # classes have 2 and 3.5 cycles
 faster = np.log(power[:, 3:5].sum((1, 2)) / power[:, 2].sum(1))
 offset = toy.x[:, :, 2:].mean((1, 2))
 
@@ -938,8 +938,9 @@ for group, name in enumerate(("slow, disagrees", "slow, agrees", "fast, disagree
                color=f"C{group // 2}", label=f"{name}: {100 * mine.mean():.1f} %")
 ax.set(xlabel="log power at the fast over the slow frequency", ylabel="offset, mean over the clip")
 ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
-show(fig, alt="Each point a clip: across, how fast it oscillates, upwards, its offset. Slow clips lie left, fast ones "
-     "right. Nearly all slow ones have an offset near -0.5, fast ones near 0.5; of each class 2.5 % have the other's.")
+show(fig, alt="Each point a clip: across, how fast it oscillates, upwards, its offset. Slow clips lie "
+     "left, fast ones right. Nearly all slow ones have an offset near -0.5, fast ones near 0.5; of each "
+     "class 2.5 % have the other's.")
 
 # %% [markdown]
 # > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over plain ERM? What part of that
@@ -1234,7 +1235,8 @@ print(f"highest mean: {leader}; for scale: ERM's known minus unseen people {gap:
 #
 # One population, one initialisation (profile `quick`) shows the machinery; it can show no small effect.
 # Profile `full` has several.
-#
+
+# %% [markdown]
 # ### What is established, and what is not
 #
 # - **Established** (by proof and by the assertions above): what GIRL computes, and that for $q = a$ and small
@@ -1363,8 +1365,9 @@ print(f"- What they are instead: manners. {top_trait} leads with a correlation r
       f"{ratios['layer 1'][:, 0].max():.2f}, tempo has {ratios['layer 1'][1, 0]:.2f}.")
 
 # %%
-print(f"- Made for it: in the worst group ERM has {means['ERM'][0]:.0f} %, true groups {means['true groups'][0]:.0f} %, "
-      f"clusters of style {means['style groups'][0]:.0f} %, random groups {means['random groups'][0]:.0f} %.")
+four_ways = ("ERM", "true groups", "style groups", "random groups")
+print("- A case made for it, accuracy in the worst group: "
+      + ", ".join(f"{way} {means[way][0]:.0f} %" for way in four_ways) + ".")
 print("- GIRL by hand and by library agree in value and gradient. If groups count alike, "
       f"{left_of['style']:.0f} % of the clips remain effective with hard clusters, "
       f"{left_of['style, soft']:.0f} % with soft ones, {left_of['random']:.0f} % at random; "

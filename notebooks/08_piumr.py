@@ -603,8 +603,9 @@ ax.axvline(0, color="0.6", lw=1)
 ax.set(xlabel="margin: same class minus nearest other class", ylabel="clips, %")
 ax.legend(fontsize=8)
 below = {name: 100 * (m < 0).float().mean().item() for name, m in margins_of.items()}
-show(fig, alt="Distributions of the margins of left-out people's clips, for four methods: most lie well above zero, a second "
-     "heap lies at zero. Below zero: " + ", ".join(f"{n} {v:.0f} %" for n, v in below.items()) + ".")
+show(fig, alt="Distributions of the margins of left-out people's clips, for four methods: most lie well "
+     "above zero, a second heap lies at zero. Below zero: "
+     + ", ".join(f"{n} {v:.0f} %" for n, v in below.items()) + ".")
 
 # %% [markdown]
 # **Compare.** Read the columns. A common clock lessens cross-talk of both kinds, as it should: what is aligned hardly
@@ -1015,8 +1016,8 @@ for where, found in (("synthetic people", judged), ("real people, one left out a
 
 # %%
 crossed = {name: 100 * np.mean([t.motion for t, _, _ in looks[name]]) for name in ("ERM", "TFAM")}
-print(f"- Cross-talk, real people: noise in space changes the features' motion by {crossed['ERM']:.1f} % under ERM, "
-      f"by {crossed['TFAM']:.1f} % under TFAM.")
+print("- Cross-talk, real people: noise in space changes the features' motion by "
+      f"{crossed['ERM']:.1f} % under ERM, by {crossed['TFAM']:.1f} % under TFAM.")
 # %%
 strongest = max(FIELDS, key=lambda f: np.mean(changed["PIUmr"][f]))
 back, (unlucky, fair) = np.mean(changed["PIUmr"][strongest]), moved["worst quarter"]
