@@ -916,8 +916,8 @@ for name, weights in (("q + lambda s", sloped), ("chi-square ball", worst)):
 # - **One rule for all groups.** Style, random or true: all clips are one group in the first epoch; groups are found
 #   once, before the second, by the style seen in the first. What is spurious is learnt first, and shows best early.
 #
-# Would such a loss protect a group at all? Before people, a case that was made for it. Two noisy channels oscillate,
-# and their *frequency* is the class. Two more hold an *offset*, as a sensor does that is worn the other way round. In
+# Would such a loss protect a group at all? Before people, a **positive control**: a case that was made for it. Two noisy
+# channels oscillate, and their *frequency* is the class. Two more hold an *offset*, as a sensor does that is worn the other way round. In
 # 95 % of the training clips the offset agrees with the class; it is far easier to learn, and says nothing. Who leans on
 # it fails for the **minority**, whose offset disagrees. Test clips have as many of them as of the others. (Across, the
 # figure shows what a network has to find out first: how much power a clip has at the two classes' frequencies.)
