@@ -348,9 +348,10 @@ def test_what_is_no_video_is_named(tmp_path, kind):
     said = str(caught.value)
     assert caught.value.kind == of_kind
     assert said.startswith(f"{path}: cannot be read as a video: {words}")
-    assert said.endswith(".") and "rrno" not in said and "tuple" not in said
+    assert said[-1] in ".?" and "rrno" not in said and "tuple" not in said
     fault = check_clip(tmp_path, Entry("train", path.name, 0, 1))
     assert fault.kind in (of_kind, "truncated clip") and "rrno" not in fault.what
+    assert ("signed in" in fault.remedy) == ("signed in" in said) == (kind == "page")
 
 
 def test_an_error_survives_its_way_between_processes(tmp_path):

@@ -129,8 +129,9 @@ def check_clip(root: Path, entry: Entry, decode: bool = False) -> Fault | None:
     except FileNotFoundError:
         return Fault("missing clip", where, "listed, but not there", DOWNLOAD)
     except VideoError as error:
+        again = f"{DOWNLOAD} Are you signed in?" if "a web page" in error.what else DOWNLOAD
         unreadable = error.kind == "unreadable clip"
-        return Fault(error.kind, where, error.what, error.remedy if unreadable else DOWNLOAD)
+        return Fault(error.kind, where, error.what, error.remedy if unreadable else again)
     return Fault("truncated clip", where, lost, DOWNLOAD) if lost else None
 
 

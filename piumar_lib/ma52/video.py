@@ -266,15 +266,17 @@ def _read_head(path: Path) -> bytes:
         raise VideoError(path, "unreadable clip", what, "Change its permissions.") from error
 
 
-def _cause(path: Path, head: bytes) -> tuple[str, str]:
-    """Why a file cannot be opened: kind and words."""
+def _cause(path: Path, head: bytes) -> tuple[str, str, str]:
+    """Why a file cannot be opened: kind, words and remedy."""
     if not head:
-        return "empty clip", "it is empty (0 bytes)"
+        return "empty clip", "it is empty (0 bytes)", AGAIN
     if head.lstrip()[:1] == b"<":
-        return "no video", f"it is a web page ({head.decode('latin-1').strip().splitlines()[0][:40]})"
+        page = head.decode("latin-1").strip().splitlines()[0][:40]
+        return "no video", f"it is a web page ({page})", "Download it again. Are you signed in?"
     if head[4:8] == b"ftyp" and b"moov" not in _boxes(path):
-        return "damaged clip", "its end is missing (no moov box): recording or download was stopped"
-    return "damaged clip", DAMAGED
+        what = "its end is missing (no moov box): recording or download was stopped"
+        return "damaged clip", what, AGAIN
+    return "damaged clip", DAMAGED, AGAIN
 
 
 def _boxes(path: Path) -> list[bytes]:
