@@ -98,7 +98,7 @@ class TemporalBranch(nn.Module):
         """Transport plan from time to canonical steps, shape ``(batch, time, steps)``."""
         mass = self.clock(x)
         if self.transport == "exact":
-            return transport.exact_plan(mass, self.steps or x.shape[1])
+            return transport.exact_plan(mass, self.steps or x.shape[1], check=False)
         steps = len(self.anchors)
         frames = F.normalize(F.layer_norm(x, x.shape[-1:]), dim=-1)
         cost = 1 - frames @ F.normalize(self.anchors, dim=-1).T
@@ -106,7 +106,9 @@ class TemporalBranch(nn.Module):
         then = (torch.arange(steps, device=x.device, dtype=x.dtype) + 0.5) / steps
         cost = cost + self.prior * (when[:, None] - then[None, :]).square()
         equal = cost.new_full((steps,), 1 / steps)
-        return transport.sinkhorn_plan(cost, mass, equal, self.epsilon, self.iterations)
+        return transport.sinkhorn_plan(
+            cost, mass, equal, self.epsilon, self.iterations, check=False
+        )
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Align ``x`` ``(batch, time, channels)`` to ``(batch, steps, channels)``."""
@@ -302,7 +304,7 @@ class TFAM(nn.Module):
             with torch.autocast(x.device.type, enabled=False):
                 wide = transport.at_least_single(perturbed)
                 even = wide.new_full(x.shape[:2], 1 / x.shape[1])
-                plan = transport.exact_plan(even, aligned.shape[1])
+                plan = transport.exact_plan(even, aligned.shape[1], check=False)
                 perturbed = transport.barycentric_projection(plan, wide).to(x.dtype)
         return [aligned, perturbed]
 

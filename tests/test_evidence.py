@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -285,11 +286,12 @@ def test_a_corrected_file_is_searched_and_trained_on_again(own, computed, tmp_pa
     assert len(there) == 5 and len(read_records(tmp_path / "out" / "own.jsonl")) == 10
 
 
-def test_a_corrected_files_old_table_is_not_shown(own, computed, tmp_path):
+def test_a_corrected_files_old_table_is_not_shown(own, computed, tmp_path, capsys):
     make(own, ["ERM", "TFAM"], seeds=1, budget=0, folder=tmp_path, progress=False)
     correct(own)
-    with pytest.raises(FileNotFoundError, match=r"own.jsonl: no records of what .*own.npz holds now"):
-        run_main("--data", own, "--table", "--out", tmp_path)
+    assert run_main("--data", own, "--table", "--out", tmp_path) == 1
+    captured = capsys.readouterr()
+    assert not captured.out and re.search("own.jsonl: no records of what .*own.npz holds now", captured.err)
     make(own, ["ERM"], seeds=1, budget=0, folder=tmp_path, progress=False)
     assert {r["method"] for r in committed(own, tmp_path)} == {"ERM"}
 
@@ -334,7 +336,7 @@ def test_records_that_do_not_say_what_the_file_held_are_refused(own, computed, t
     make(own, ["ERM"], seeds=1, budget=2, folder=tmp_path, progress=False)
     old = [{k: v for k, v in r.items() if k != "content"} for r in read_records(tmp_path / name)]
     (tmp_path / name).write_text("\n".join(map(json.dumps, old)))
-    with pytest.raises(ValueError, match=rf"/{name}, line 1: does not say .*own.npz.* Remove this file"):
+    with pytest.raises(ValueError, match=rf"/{name}: does not say .*own.npz.* Remove this file"):
         make(own, ["ERM"], seeds=1, budget=2, folder=tmp_path, progress=False)
 
 
@@ -629,7 +631,7 @@ def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
 def test_one_person_is_a_mistake_in_one_line(own_of, tmp_path, capsys):
     assert run_main("--data", own_of(1), "--out", tmp_path) == 1
     said = capsys.readouterr().err.splitlines()[-1]
-    assert said.startswith("error: data: ") and said.endswith("An unseen one needs at least 2.")
+    assert said.startswith("error: data: ") and "has one person. This takes at least 2" in said
 
 
 def test_a_bug_keeps_its_traceback(own, computed, tmp_path, monkeypatch):
