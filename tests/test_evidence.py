@@ -291,7 +291,8 @@ def test_a_corrected_files_old_table_is_not_shown(own, computed, tmp_path, capsy
     correct(own)
     assert run_main("--data", own, "--table", "--out", tmp_path) == 1
     captured = capsys.readouterr()
-    assert not captured.out and re.search("own.jsonl: no records of what .*own.npz holds now", captured.err)
+    said = "own.jsonl: no records of what .*own.npz holds now"
+    assert not captured.out and re.search(said, captured.err)
     make(own, ["ERM"], seeds=1, budget=0, folder=tmp_path, progress=False)
     assert {r["method"] for r in committed(own, tmp_path)} == {"ERM"}
 
