@@ -603,8 +603,8 @@ ax.axvline(0, color="0.6", lw=1)
 ax.set(xlabel="margin: same class minus nearest other class", ylabel="clips, %")
 ax.legend(fontsize=8)
 below = {name: 100 * (m < 0).float().mean().item() for name, m in margins_of.items()}
-show(fig, alt="Distributions of the margins of left-out people's clips, for four methods: a peak at zero, "
-     "and a broad rest above it. Below zero: "
+show(fig, alt="Distributions of the margins of left-out people's clips, for four methods: a peak at "
+     "zero, and a broad rest above it. Below zero: "
      + ", ".join(f"{n} {v:.0f} %" for n, v in below.items()) + ".")
 
 # %% [markdown]
