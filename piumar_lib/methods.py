@@ -171,8 +171,8 @@ def _two_views(k: Knobs) -> Objective:
 
 def _like_tfam_2(about: str, **options: Any) -> Method:
     """The second version of TFAM with one thing changed; it is not searched anew."""
-    chosen = {"plug": _tfam_2, "knobs": _TFAM_2, "like": "TFAM 2"} | options
-    return Method(about, "attempt", _two_views, **chosen)
+    chosen = {"objective": _two_views, "plug": _tfam_2, "knobs": _TFAM_2, "like": "TFAM 2"} | options
+    return Method(about, "attempt", **chosen)
 
 
 def _baseline(about: str, objective: type[Objective], told: bool = False, **knobs: Knob) -> Method:
@@ -209,17 +209,25 @@ def _girl_attempt(about: str, told: bool = False, **options: Any) -> Method:
     return Method(about, "attempt", lambda k: _girl(k, **options), knobs=_GIRL, like="GIRL", told=told)
 
 
-def _girl_2(about: str, source: str = "style", step: float | None = None) -> Method:
+def _group_robust(k: Knobs, source: str = "style", step: float | None = None) -> GroupRobustObjective:
     """GIRL's second version, with groups from a source; ``step`` of exponentiated gradient, if so."""
+    each = int(k["groups"])
+    sources = {"style": StyleGroups(each), "random": RandomGroups(each), "person": PersonGroups()}
+    own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
+    return GroupRobustObjective(sources[source], step=step, **own, views=_views(k))
 
-    def objective(k: Knobs) -> Objective:
-        each = int(k["groups"])
-        sources = {"style": StyleGroups(each), "random": RandomGroups(each), "person": PersonGroups()}
-        own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
-        return GroupRobustObjective(sources[source], step=step, **own, views=_views(k))
 
+def _girl_2(about: str, source: str = "style", step: float | None = None) -> Method:
+    """GIRL's second version alone, or with one thing changed."""
     like = "" if source == "style" and step is None else "GIRL 2"
-    return Method(about, "attempt", objective, knobs=_GIRL_2, like=like, told=source == "person")
+    return Method(
+        about, "attempt", lambda k: _group_robust(k, source, step), knobs=_GIRL_2, like=like,
+        told=source == "person",
+    )  # fmt: skip
+
+
+def _piumr_2(k: Knobs) -> Objective:
+    return TwoViews(**_pick(k, _TWO_VIEWS), over=_group_robust(k))
 
 
 class WorstDirection(Objective):
@@ -496,6 +504,13 @@ METHODS: dict[str, Method] = {
     "TFAM 2": _like_tfam_2("common clock, smooth perturbation, adaptive fusion", like=""),
     "TFAM 2, features": _like_tfam_2("behind the backbone", at="features"),
     "TFAM 2 + augmentation": _like_tfam_2("with augmentation", augmented=True),
+    # TFAM's hyperparameters are held, so that the group-robust loss alone is compared.
+    "PIUmr 2": _like_tfam_2(
+        "TFAM 2 with GIRL 2 over it", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2
+    ),
+    "PIUmr 2 + augmentation": _like_tfam_2(
+        "both, with augmentation", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2, augmented=True
+    ),
     "TFAM 2, uniform clock + augmentation": _like_tfam_2(
         "two views and nothing aligned, with augmentation",
         plug=lambda channels, k: _tfam_2(channels, k, UniformClock),

@@ -66,34 +66,47 @@ class TwoViews(Objective):
         supervision: Weight of each view's own cross-entropy.
         consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
         regulariser_share: See `WassersteinRegularizer`.
+        over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
     """
 
     def __init__(
-        self, supervision: float = 0.5, consistency: float = 1.0, regulariser_share: float = 0.1
+        self,
+        supervision: float = 0.5,
+        consistency: float = 1.0,
+        regulariser_share: float = 0.1,
+        over: Objective | None = None,
     ) -> None:
         super().__init__(Views(supervision, consistency, 0.0))
-        self.regulariser_share = regulariser_share
+        self.regulariser_share, self.over = regulariser_share, over or Objective()
         self.regularizer: WassersteinRegularizer | None = None
 
     def start(self, model: Recognizer, clips: Clips, settings: Any = None) -> None:
         """Make a regulariser of the model's size."""
+        self.over.start(model, clips, settings)
         head = model.head
         regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regulariser_share)
         self.regularizer = regularizer.to(clips.x.device)
+
+    def before_epoch(self, clips: Clips, epoch: int) -> None:
+        """Let groups be found, if there are any."""
+        self.over.before_epoch(clips, epoch)
 
     def loss(self, model: Recognizer, batch: Clips) -> Tensor:
         """The loss of a batch, from one forward pass."""
         if self.regularizer is None:
             self.start(model, batch)
         prediction = model(batch.x, batch.y)
-        entropy = self.risk(clip_losses(prediction, batch.y, self.views), prediction, batch)
+        entropy = self.over.risk(clip_losses(prediction, batch.y, self.views), prediction, batch)
         consistency = self.views.consistency * js_divergence(*prediction.view_logits)
         return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)
 
     def state(self) -> dict[str, Tensor]:
-        """The regulariser's barycentres and weight."""
-        return self.regularizer.state_dict()
+        """The regulariser's barycentres and weight, and what the risk has learned."""
+        over = {f"over.{name}": value for name, value in self.over.state().items()}
+        return dict(self.regularizer.state_dict()) | over
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave, after `start`."""
-        self.regularizer.load_state_dict(state)
+        own = {name: value for name, value in state.items() if not name.startswith("over.")}
+        self.regularizer.load_state_dict(own)
+        self.over.restore({n.removeprefix("over."): v for n, v in state.items() if n not in own})

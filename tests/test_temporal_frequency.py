@@ -15,8 +15,10 @@ from piumar_lib.backbones import tiny_cnn
 from piumar_lib.costs import count_flops
 from piumar_lib.folds import load_fold
 from piumar_lib.fusion import AdaptiveFusion
+from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Clips, clip_losses
 from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.pseudo_groups import PersonGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews, evenly
 from piumar_lib.training import Settings, fit, predict
@@ -185,6 +187,27 @@ def test_the_objectives_state_can_be_put_back():
     objective.loss(model, batch)
     other.start(model, batch)
     other.restore(objective.state())
+    assert all(torch.equal(v, other.state()[k]) for k, v in objective.state().items())
+
+
+def test_a_group_robust_risk_over_the_views():
+    model, batch = recognizer("input"), clips()
+    losses = []
+    worst = GroupRobustObjective(PersonGroups(), 0.5)
+    for over in (None, GroupRobustObjective(radius=0, beta=0), worst):
+        objective = TwoViews(over=over)
+        objective.start(model, batch, Settings())
+        for epoch in range(2):  # groups are found before the second
+            torch.manual_seed(epoch)
+            objective.before_epoch(batch, epoch)
+            losses.append(objective.loss(copy.deepcopy(model), batch).item())
+    plain, neutral, robust = losses[:2], losses[2:4], losses[4:]
+    assert neutral == pytest.approx(plain, rel=1e-6)  # no ball, no hard clips: the mean
+    assert robust[1] > plain[1] * 1.001  # the worst weighting of people
+    other = TwoViews(over=GroupRobustObjective(PersonGroups(), 0.5))
+    other.start(model, batch, Settings())
+    other.restore(objective.state())
+    assert len(other.over.q) == len(batch.person.unique())
     assert all(torch.equal(v, other.state()[k]) for k, v in objective.state().items())
 
 
