@@ -163,7 +163,7 @@ def test_check_counts_the_classes_of_codes(tmp_path, capsys, codes):
 def test_a_tilde_is_the_home_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert make(["--people", "2", "--clips-each", "2", "--out", "~/people.npz"]) == 0
+    assert make(["--people", "3", "--clips-each", "20", "--out", "~/people.npz"]) == 0
     assert check(["~/people.npz"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["people.npz"]
 
