@@ -162,7 +162,6 @@ def test_every_clip_is_kept_whole_and_about_the_person(root, clips, tmp_path, fo
 
 
 def test_keyframes_are_close_so_that_a_part_can_be_read_fast(root, clips, tmp_path):
-
     make_cache(root, clips[:1], tmp_path, SMALL)
     with av.open(cached_path(tmp_path, clips[0].split, clips[0].name, SMALL)) as container:
         frames = list(container.decode(video=0))
