@@ -887,10 +887,11 @@ assert_same(worst_average, lambda z: library_risk(deepcopy(plain), z, batch), bo
 # ## A second version, and a case that it must win
 #
 # Look again at the weight of a group, $q_g + \lambda s_g$. Nothing keeps it positive: a small group that is much
-# better off than the others gets a *negative* one, so that the loss pays for its errors. That is the trap which chapter
-# 06 holds against V-REx. Below, four groups, the last small and easy, $q = a$ and $\lambda = 0.5$. Beside it the
-# weights that the worst case of a chi-square ball has: of radius $\rho = \lambda^2 / 2$, which is the same adversary
-# as long as all weights are positive.
+# better off than the others may get a *negative* one, so that the loss pays for its errors. That is the trap which
+# chapter 06 holds against V-REx. At $\lambda = 0.1$ it takes a share below 1 %, but larger $\lambda$ are tried in
+# chapter 09. Below, four groups, the last small and easy, $q = a$ and $\lambda = 0.5$. Beside it the weights that the
+# worst case of a chi-square ball has: of radius $\rho = \lambda^2 / 2$, which is the same adversary as long as all
+# weights are positive.
 
 # %%
 risks, shares = torch.tensor([0.9, 0.9, 0.9, 0.1]), torch.tensor([0.3, 0.3, 0.3, 0.1])
@@ -916,11 +917,12 @@ for name, weights in (("q + lambda s", sloped), ("chi-square ball", worst)):
 # - **One rule for all groups.** Style, random or true: all clips are one group in the first epoch; groups are found
 #   once, before the second, by the style seen in the first. What is spurious is learnt first, and shows best early.
 #
-# Would such a loss protect a group at all? Before people, a **positive control**: a case that was made for it. Two noisy
-# channels oscillate, and their *frequency* is the class. Two more hold an *offset*, as a sensor does that is worn the other way round. In
-# 95 % of the training clips the offset agrees with the class; it is far easier to learn, and says nothing. Who leans on
-# it fails for the **minority**, whose offset disagrees. Test clips have as many of them as of the others. (Across, the
-# figure shows what a network has to find out first: how much power a clip has at the two classes' frequencies.)
+# Would such a loss protect a group at all? Before people, a **positive control**: a case that was made for it. Two
+# noisy channels oscillate, and their *frequency* is the class. Two more hold an *offset*, as a sensor does that is
+# worn the other way round. In 95 % of the training clips the offset agrees with the class; it is far easier to learn,
+# and says nothing. Who leans on it fails for the **minority**, whose offset disagrees. Test clips have as many of them
+# as of the others. (Across, the figure shows what a network has to find out first: how much power a clip has at the
+# two classes' frequencies.)
 
 # %%
 from piumar_lib.data import spurious

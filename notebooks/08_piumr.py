@@ -568,8 +568,11 @@ def look(model, known, person):
     talk = diagnostics.cross_talk(x, lambda clips: model(clips).frames[0])
     rise = diagnostics.sharpness(
         lambda: torch.nn.functional.cross_entropy(model(fit_x).logits, fit_y), [*model.parameters()])
+    again = torch.bincount(y)[y] > 1  # a margin needs another clip of the class, and a second class
+    if len(y[again].unique()) < 2:
+        return talk, torch.empty(0), rise
     with torch.no_grad():
-        margins = diagnostics.class_margins(model(x).features, y)
+        margins = diagnostics.class_margins(model(x[again]).features, y[again])
     return talk, margins.cpu(), rise
 
 # %%
@@ -597,7 +600,7 @@ show_table(["left-out people", "motion under noise [%]", "entropy under warping 
 fig, ax = plt.subplots(figsize=(7, 2.6))
 edges = np.linspace(-0.6, 1, 33)
 for name, style in zip(LOOKED_AT, ("-", "--", ":", "-."), strict=True):
-    clips_in = 100 * np.histogram(margins_of[name], edges)[0] / len(margins_of[name])
+    clips_in = 100 * np.histogram(margins_of[name], edges)[0] / max(1, len(margins_of[name]))
     ax.stairs(clips_in, edges, label=name, ls=style, lw=1.5)
 ax.axvline(0, color="0.6", lw=1)
 ax.set(xlabel="margin: same class minus nearest other class", ylabel="clips, %")
