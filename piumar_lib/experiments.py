@@ -33,7 +33,8 @@ from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
 ROOT = Path(__file__).resolve().parents[1]
-PROGRAMS = ("evidence.py", "person_study.py", "positive_control.py")  # that make records
+# Programs that make records:
+PROGRAMS = ("development.py", "evidence.py", "person_study.py", "positive_control.py")
 
 
 @dataclass(frozen=True)

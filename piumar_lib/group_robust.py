@@ -141,9 +141,12 @@ class GroupRobustObjective(Objective):
             self._remember(batch.index, style_of(prediction.early))
         group = self.group[batch.index]
         self._judge(group, prediction.logits.detach().float(), batch.y)
-        hard = hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
-        weights = (self.q / self.shares)[group] * hard  # (batch,)
+        weights = (self.q / self.shares)[group] * self.hardness(prediction, batch)  # (batch,)
         return mean_over_processes(weights * losses)
+
+    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+        """Weights of hard clips, ``(batch,)``, of mean 1."""
+        return hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
 
     def state(self) -> dict[str, Tensor]:
         """Groups, their weights and running risks; in the first epoch also what styles were seen."""

@@ -26,7 +26,7 @@ from piumar_lib.girl import GIRL
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Clips, Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
+from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, Reclock, TemporalBranch
@@ -155,7 +155,10 @@ def _tfam(channels: int, k: Knobs) -> TFAM:
     return TFAM(_temporal(channels, k), _frequency(k))
 
 
-def _tfam_2(channels: int, k: Knobs, clock: type[nn.Module] | None = None) -> TemporalFrequencyModule:
+def temporal_frequency(
+    channels: int, k: Knobs, clock: type[nn.Module] | None = None
+) -> TemporalFrequencyModule:
+    """TFAM's second version, with knobs."""
     steps = 16 if k["steps"] is None else int(k["steps"])
     clock = MotionClock(k["floor"]) if clock is None else clock()
     return TemporalFrequencyModule(
@@ -165,13 +168,16 @@ def _tfam_2(channels: int, k: Knobs, clock: type[nn.Module] | None = None) -> Te
     )
 
 
-def _two_views(k: Knobs) -> Objective:
-    return TwoViews(**_pick(k, _TWO_VIEWS))
+def two_views(k: Knobs, over: Objective | None = None) -> TwoViews:
+    """TFAM's objective, with knobs; ``over`` turns clips' losses into one."""
+    return TwoViews(**_pick(k, _TWO_VIEWS), over=over)
 
 
 def _like_tfam_2(about: str, **options: Any) -> Method:
     """The second version of TFAM with one thing changed; it is not searched anew."""
-    chosen = {"objective": _two_views, "plug": _tfam_2, "knobs": _TFAM_2, "like": "TFAM 2"} | options
+    chosen = {
+        "objective": two_views, "plug": temporal_frequency, "knobs": _TFAM_2, "like": "TFAM 2",
+    } | options  # fmt: skip
     return Method(about, "attempt", **chosen)
 
 
@@ -209,25 +215,31 @@ def _girl_attempt(about: str, told: bool = False, **options: Any) -> Method:
     return Method(about, "attempt", lambda k: _girl(k, **options), knobs=_GIRL, like="GIRL", told=told)
 
 
-def _group_robust(k: Knobs, source: str = "style", step: float | None = None) -> GroupRobustObjective:
-    """GIRL's second version, with groups from a source; ``step`` of exponentiated gradient, if so."""
-    each = int(k["groups"])
-    sources = {"style": StyleGroups(each), "random": RandomGroups(each), "person": PersonGroups()}
+def group_robust(
+    k: Knobs,
+    source: type[GroupSource] = StyleGroups,
+    step: float | None = None,
+    kind: type[GroupRobustObjective] = GroupRobustObjective,
+) -> GroupRobustObjective:
+    """GIRL's second version, with knobs; ``step`` of exponentiated gradient, if so."""
+    groups = source() if source is PersonGroups else source(int(k["groups"]))
     own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
-    return GroupRobustObjective(sources[source], step=step, **own, views=_views(k))
+    return kind(groups, step=step, **own, views=_views(k))
 
 
-def _girl_2(about: str, source: str = "style", step: float | None = None) -> Method:
+def _girl_2(
+    about: str, source: type[GroupSource] = StyleGroups, step: float | None = None
+) -> Method:
     """GIRL's second version alone, or with one thing changed."""
-    like = "" if source == "style" and step is None else "GIRL 2"
+    like = "" if source is StyleGroups and step is None else "GIRL 2"
     return Method(
-        about, "attempt", lambda k: _group_robust(k, source, step), knobs=_GIRL_2, like=like,
-        told=source == "person",
+        about, "attempt", lambda k: group_robust(k, source, step), knobs=_GIRL_2, like=like,
+        told=source is PersonGroups,
     )  # fmt: skip
 
 
 def _piumr_2(k: Knobs) -> Objective:
-    return TwoViews(**_pick(k, _TWO_VIEWS), over=_group_robust(k))
+    return two_views(k, over=group_robust(k))
 
 
 class WorstDirection(Objective):
@@ -447,8 +459,8 @@ METHODS: dict[str, Method] = {
     "GIRL, trajectories": _girl_attempt("clusters of loss curves", source="trajectory"),
     "GIRL + augmentation": Method("with augmentation", "attempt", _girl, augmented=True, knobs=_GIRL),
     "GIRL 2": _girl_2("worst weighting of style groups, hard clips"),
-    "GIRL 2, random groups": _girl_2("members drawn by lot", "random"),
-    "GIRL 2, oracle groups": _girl_2("true people", "person"),
+    "GIRL 2, random groups": _girl_2("members drawn by lot", RandomGroups),
+    "GIRL 2, oracle groups": _girl_2("true people", PersonGroups),
     "GIRL 2, exponentiated gradient": _girl_2("online group weights, no ball", step=0.05),
     "reclock, size too": Method(
         "clock and amplitude of others",
@@ -513,7 +525,7 @@ METHODS: dict[str, Method] = {
     ),
     "TFAM 2, uniform clock + augmentation": _like_tfam_2(
         "two views and nothing aligned, with augmentation",
-        plug=lambda channels, k: _tfam_2(channels, k, UniformClock),
+        plug=lambda channels, k: temporal_frequency(channels, k, UniformClock),
         augmented=True,
     ),
 }
@@ -536,7 +548,12 @@ def resolve(method: str, chosen: Mapping[str, Any] | None = None) -> Knobs:
     Raises:
         ValueError: If the method or a hyperparameter is unknown, or a value is not a number.
     """
-    known = {name: knob.default for name, knob in knobs_of(method).items()} | FIXED
+    return put_in(method, knobs_of(method), chosen)
+
+
+def put_in(method: str, knobs: Mapping[str, Knob], chosen: Mapping[str, Any] | None) -> Knobs:
+    """What `resolve` does, for a method that need not be in the table; ``method`` is for messages."""
+    known = {name: knob.default for name, knob in knobs.items()} | FIXED
     for name, value in (chosen or {}).items():
         if name not in known:
             raise ValueError(f"{name}: {method} has no such knob. Choose from {', '.join(known)}.")
@@ -572,24 +589,36 @@ def draw(method: str, number: int) -> Knobs:
 
 def build(method: str, channels: int, classes: int, knobs: Knobs, seed: int) -> Recognizer:
     """Build a method's untrained recogniser; ``knobs`` from `resolve`."""
-    chosen, width = METHODS[method], int(knobs["width"])
-    at = chosen.at if knobs["at"] is None else knobs["at"]
+    return build_method(METHODS[method], channels, classes, knobs, seed)
+
+
+def build_method(
+    method: Method, channels: int, classes: int, knobs: Knobs, seed: int
+) -> Recognizer:
+    """Build the untrained recogniser of a method that need not be in the table."""
+    width = int(knobs["width"])
+    at = method.at if knobs["at"] is None else knobs["at"]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         backbone = tiny_cnn(channels, width)
         # The plug draws its numbers last, so that the same seed gives all methods one backbone.
         model = Recognizer(backbone, width, classes, at=at)
-        model.plug = chosen.plug(channels if model.at == 0 else width, knobs)
+        model.plug = method.plug(channels if model.at == 0 else width, knobs)
     return model
 
 
 def settings(method: str, knobs: Knobs, augmentation: str, seed: int) -> Settings:
     """How a method trains; ``augmentation`` is the kind that suits the data."""
+    return settings_of(METHODS[method], knobs, augmentation, seed)
+
+
+def settings_of(method: Method, knobs: Knobs, augmentation: str, seed: int) -> Settings:
+    """How a method that need not be in the table trains."""
     return Settings(
         epochs=int(knobs["epochs"]),
         batch=int(knobs["batch"]),
         rate=knobs["rate"],
         weight_decay=knobs["weight_decay"],
-        augmentation=augmentation if METHODS[method].augmented else "",
+        augmentation=augmentation if method.augmented else "",
         seed=seed,
     )

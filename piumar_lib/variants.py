@@ -1,0 +1,200 @@
+"""What was tried while the second version was developed: a method each that differs in one thing.
+
+`piumar_lib.development` trains them and keeps the log. The course's own methods are in
+`piumar_lib.methods`; what earned its place there is gone from here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib import transport
+from piumar_lib.alignment import (
+    MonotoneAlignment,
+    MotionClock,
+    SinkhornAlignment,
+    UniformClock,
+    centered_motion_energy,
+)
+from piumar_lib.diagnostics import class_margins
+from piumar_lib.fusion import AdaptiveFusion
+from piumar_lib.group_robust import GroupRobustObjective, hard_weights
+from piumar_lib.methods import METHODS, Knobs, Method, group_robust, temporal_frequency, two_views
+from piumar_lib.objective import Clips
+from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.pseudo_groups import PersonGroups, RandomGroups
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+from piumar_lib.tfam import ConsistencyFusion
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Prediction
+
+
+class EveryMotionClock(MotionClock):
+    """Mass by all motion energy, that of the sensor's noise included."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Masses ``(batch, time)``, sum one, of clips ``(batch, time, channels)``."""
+        return transport.time_mass(centered_motion_energy(x), self.floor)
+
+
+class ArcLengthClock(MotionClock):
+    """Mass by the arc length of the trajectory, smoothed over five frames, instead of a threshold."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Masses ``(batch, time)``, sum one, of clips ``(batch, time, channels)``."""
+        padded = F.pad(x.transpose(1, 2), (2, 2), mode="replicate")  # (B, C, T + 4)
+        smooth = F.avg_pool1d(padded, 5, stride=1).transpose(1, 2)  # (B, T, C)
+        return transport.time_mass(centered_motion_energy(smooth), self.floor)
+
+
+class ConstantFusion(nn.Module):
+    """``g mean + (1 - g) min`` with the same g for all clips: no gate."""
+
+    def __init__(self, g: float) -> None:
+        super().__init__()
+        self.g = g
+
+    def forward(self, a: Tensor, b: Tensor) -> Tensor:
+        """Fuse features ``(batch, channels)``."""
+        return self.g * (a + b) / 2 + (1 - self.g) * torch.minimum(a, b)
+
+
+class UnsignedMargin(GroupRobustObjective):
+    """Hard is what lies near the boundary, on either side of it: a sure mistake counts as easy."""
+
+    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+        """Weights ``(batch,)``, of mean 1."""
+        best = prediction.logits.detach().topk(2).values  # (batch, 2)
+        weights = 1 + self.beta * torch.exp(-(best[:, 0] - best[:, 1]) / self.temperature)
+        return weights / weights.mean()
+
+
+class SimilarityMargin(GroupRobustObjective):
+    """Hard by the paper's margin: similarity to the own class minus that to the nearest other one."""
+
+    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+        """Weights ``(batch,)``, of mean 1; by logits in a batch in which a class has one clip."""
+        try:
+            margin = class_margins(prediction.features.detach(), batch.y)
+        except ValueError:
+            return hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
+        weights = 1 + self.beta * torch.sigmoid(-margin / (0.1 * self.temperature))
+        return weights / weights.mean()
+
+
+def channels_of_joints(channels: int) -> list[int]:
+    """The joint, or the sensor, of each channel: two coordinates of pixels, three in space."""
+    coordinates = 2 if channels == 34 else 3
+    return [c // coordinates for c in range(channels)]
+
+
+def module(
+    channels: int,
+    k: Knobs,
+    clock: Callable[[float], nn.Module] = MotionClock,
+    alignment: Callable[..., nn.Module] | None = None,
+    perturbation: Callable[[int, Knobs], nn.Module] | None = None,
+    fusion: Callable[[int], nn.Module] = AdaptiveFusion,
+) -> TemporalFrequencyModule:
+    """TFAM with one part exchanged; all else as in `piumar_lib.methods`."""
+    made = temporal_frequency(channels, k)
+    steps, amplitude = made.temporal.steps, made.temporal.amplitude.step
+    temporal = (alignment or MonotoneAlignment)(
+        steps=steps, clock=clock(k["floor"]), amplitude_step=amplitude
+    )
+    frequency = perturbation(channels, k) if perturbation else made.frequency
+    return TemporalFrequencyModule(temporal, frequency, fusion(int(k["width"])))
+
+
+def _uniform(floor: float) -> nn.Module:
+    return UniformClock()
+
+
+_AUGMENTED = METHODS["TFAM 2 + augmentation"]
+_BOTH = METHODS["PIUmr 2 + augmentation"]
+UNALIGNED = "TFAM 2, uniform clock + augmentation"
+
+
+def _tfam(about: str, of: Method = _AUGMENTED, **parts: Callable) -> Method:
+    return replace(of, about=about, plug=lambda c, k: module(c, k, **parts))
+
+
+def _with_control(name: str, about: str, **parts: Callable) -> dict[str, Method]:
+    """A variant, and the same with the clock left as it is."""
+    return {
+        name: _tfam(about, **parts),
+        f"{name}, uniform clock": _tfam(f"{about}, nothing aligned", **parts | {"clock": _uniform}),
+    }
+
+
+def _perturbed(**options: object) -> Callable[[int, Knobs], nn.Module]:
+    def make(channels: int, k: Knobs) -> nn.Module:
+        groups = options.get("groups_of_channels")
+        own = {name: k[name] for name in ("scale", "probability")}
+        return SpectralPerturbation(
+            channels, **own, **options | ({"groups_of_channels": groups(channels)} if groups else {})
+        )
+
+    return make
+
+
+def _robust(about: str, told: bool = False, **options: object) -> Method:
+    """PIUmr with GIRL changed; TFAM stays."""
+
+    def objective(k: Knobs) -> TwoViews:
+        return two_views(k, over=group_robust(k, **options))
+
+    return replace(_BOTH, about=about, objective=objective, told=told)
+
+
+VARIANTS: dict[str, Method] = {
+    "without augmentation, uniform clock": replace(
+        METHODS[UNALIGNED], about="two views, nothing aligned, no augmentation", augmented=False
+    ),
+    **_with_control("all motion", "mass by all motion, noise included", clock=EveryMotionClock),
+    **_with_control("arc length", "mass by arc length of the smoothed clip", clock=ArcLengthClock),
+    **_with_control(
+        "swap", "spectra move towards another clip's", perturbation=_perturbed(kind="swap")
+    ),
+    **_with_control(
+        "joints share", "one profile a joint or sensor",
+        perturbation=_perturbed(groups_of_channels=channels_of_joints),
+    ),
+    **_with_control(
+        "all channels share", "one profile a clip",
+        perturbation=_perturbed(groups_of_channels=lambda channels: [0] * channels),
+    ),
+    **_with_control("mean fusion", "no gate, mean", fusion=lambda width: ConstantFusion(1.0)),
+    **_with_control("minimum fusion", "no gate, minimum", fusion=lambda width: ConstantFusion(0.0)),
+    **_with_control(
+        "first gate", "gate of the first version", fusion=lambda width: ConsistencyFusion()
+    ),
+    "random groups": _robust("members drawn by lot", source=RandomGroups),
+    "true people": _robust("true people as groups", True, source=PersonGroups),
+    "exponentiated gradient": _robust("online group weights, no ball", step=0.05),
+    "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),
+    "similarity margin": _robust("the paper's margin", kind=SimilarityMargin),
+    "first version": replace(METHODS["TFAM"], about="first version", augmented=True),
+    "first version, uniform clock": replace(METHODS["uniform mass"], about="", augmented=True),
+    "GIRL 2 + augmentation": replace(METHODS["GIRL 2"], augmented=True),
+    "GIRL 2, random groups + augmentation": replace(METHODS["GIRL 2, random groups"], augmented=True),
+}  # fmt: skip
+
+
+def sinkhorn(channels: int, k: Knobs) -> TemporalFrequencyModule:
+    """TFAM with entropic transport to learned anchors."""
+
+    def alignment(steps: int, clock: nn.Module, amplitude_step: float) -> nn.Module:
+        return SinkhornAlignment(channels, steps, clock, amplitude_step, tolerance=1e-2)
+
+    return module(channels, k, alignment=alignment)
+
+
+VARIANTS["Sinkhorn"] = replace(_AUGMENTED, about="entropic transport to anchors", plug=sinkhorn)
