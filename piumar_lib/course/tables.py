@@ -382,6 +382,24 @@ def show_attempts(attempts: Iterable[Attempt], judged: Mapping[str, Judged]) -> 
     show_table(header, lines)
 
 
+def show_development(abouts: Sequence[str], over: str = "against") -> None:
+    """Display what the log of attempts says of some of them, in points, a column for each pool of people.
+
+    Args:
+        abouts: Attempts, as `piumar_lib.development.ATTEMPTS` calls them.
+        over: ``"against"`` for the difference over what an attempt has to beat, or ``"control"``.
+    """
+    from piumar_lib import development
+
+    log = development.read_log()
+    shown = {about: log[about] for about in abouts if about in log}
+    people = [max((found.people for lines in shown.values()
+                   if (found := development.outcome(lines, pool))), default=0)
+              for pool in development.POOLS]  # fmt: skip
+    header = [f"{pool} ({n} people)" for pool, n in zip(development.POOLS, people, strict=True)]
+    show_table(["attempt", *header], development.rows(shown, over))
+
+
 def show_hyperparameters() -> None:
     """Display every knob with default, searched values and source; equal lines are merged."""
     from piumar_lib.evidence import hyperparameter_table
