@@ -193,10 +193,11 @@ def trainings(
 ) -> list[tuple[Training, str]]:
     """Everything to train, each with its data's place: all attempts on a seed before the next seed."""
     wanted = {}
+    known = {name: (folds.identify(place)[1], where(place)[0]) for name, place in found.items()}
     for seed, attempt, (name, place) in product(range(seeds), attempts, found.items()):
-        content = folds.identify(place)[1]
+        content, chosen = known[name]
         for method, knobs in roles(attempt).values():
-            for fold in where(place)[0]:
+            for fold in chosen:
                 key = Training(name, content, method, tuple(sorted(knobs.items())), fold, seed)
                 wanted[key] = place
     return list(wanted.items())

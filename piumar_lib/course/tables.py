@@ -383,7 +383,7 @@ def show_attempts(attempts: Iterable[Attempt], judged: Mapping[str, Judged]) -> 
 
 
 def show_development(abouts: Sequence[str], over: str = "against") -> None:
-    """Display what the log of attempts says of some of them, in points, a column for each pool of people.
+    """Display what the log of attempts says of some, in points, a column for each pool of people.
 
     Args:
         abouts: Attempts, as `piumar_lib.development.ATTEMPTS` calls them.
