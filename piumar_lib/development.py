@@ -81,6 +81,7 @@ def _girl(about: str, method: str = PIUMR, control: str = BY_LOT, **knobs: float
 ATTEMPTS = (
     Attempt("TFAM, defaults"),
     Attempt("behind the first block", knobs={"at": 1}),
+    Attempt("in front of the last block", knobs={"at": 2}),
     Attempt("behind all blocks", knobs={"at": 3}),
     Attempt(
         "without augmentation", "TFAM 2", {}, "ERM", "without augmentation, uniform clock",
@@ -89,6 +90,7 @@ ATTEMPTS = (
     _girl("PIUmr, defaults"),
     Attempt("width 64", knobs={"width": 64}),
     Attempt("width 64, behind the first block", knobs={"width": 64, "at": 1}),
+    Attempt("width 64, in front of the last block", knobs={"width": 64, "at": 2}),
     Attempt("width 64, behind all blocks", knobs={"width": 64, "at": 3}),
     Attempt("32 steps", knobs={"steps": 32}),
     Attempt("64 steps", knobs={"steps": 64}),

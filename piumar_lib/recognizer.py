@@ -50,7 +50,9 @@ class Recognizer(nn.Module):
         classes: Number of classes.
         plug: A `TemporalBranch`, a `FrequencyBranch`, a `TFAM`, a `TemporalFrequencyModule`, or None.
         at: Layer of the backbone in front of which the plug sits: 0 or ``"input"`` for the input itself,
-            ``len(backbone)`` or ``"features"`` for the finished features.
+            ``"features"`` for the features in front of the last layer. Behind the last one
+            (``len(backbone)``) an average over time is all that follows: it sees no order, so aligning
+            only weighs moments, and keeps the clip's mean, so a perturbed spectrum changes nothing.
 
     Raises:
         ValueError: If there is no such layer.
@@ -65,7 +67,7 @@ class Recognizer(nn.Module):
         at: int | str = 0,
     ) -> None:
         super().__init__()
-        places = {"input": 0, "features": len(backbone)}
+        places = {"input": 0, "features": max(0, len(backbone) - 1)}
         at = places.get(at, at)
         if isinstance(at, str) or not 0 <= at <= len(backbone):
             raise ValueError(f"at: {at} is no layer. Choose from 0 to {len(backbone)}, or {[*places]}.")
