@@ -40,7 +40,7 @@ LOG = RESULTS / "development.jsonl"
 PEOPLE = ("msraction3d", "utkinect")
 LENGTH = 32  # frames, at one length
 TFAM, PIUMR = "TFAM 2 + augmentation", "PIUmr 2 + augmentation"
-BY_LOT = "random groups"
+BY_LOT = "drawn by lot"
 # Data sets that are read together, as people are the unit: one column of the table each.
 POOLS = {
     "real, own tempo": tuple(f"{name}, own tempo" for name in PEOPLE),

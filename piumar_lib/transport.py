@@ -432,7 +432,7 @@ def _misplaced(sums: Tensor, mass: Tensor) -> Tensor:
 
 
 def _require_unit_mass(name: str, mass: Tensor) -> None:
-    """Refuse masses that do not sum to one; those that are not numbers are for the loss to report.
+    """Refuse masses that are negative or do not sum to one; those that are not numbers are for the loss to report.
 
     Raises:
         ValueError: Naming the argument, the sum and the remedy.
@@ -445,3 +445,6 @@ def _require_unit_mass(name: str, mass: Tensor) -> None:
         raise ValueError(
             f"{name}: sums to {float(total[wrong][0]):.4g}, not to 1. Divide it by its sum over time."
         )
+    least = mass.detach().amin()
+    if least < -1e-6:
+        raise ValueError(f"{name}: has {float(least):.4g} in it. Give masses of at least 0.")

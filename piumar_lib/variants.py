@@ -158,8 +158,8 @@ VARIANTS: dict[str, Method] = {
     "without augmentation, uniform clock": replace(
         METHODS[UNALIGNED], about="two views, nothing aligned, no augmentation", augmented=False
     ),
-    **_with_control("all motion", "mass by all motion, noise included", clock=EveryMotionClock),
-    **_with_control("arc length", "mass by arc length of the smoothed clip", clock=ArcLengthClock),
+    "all motion": _tfam("mass by all motion, noise included", clock=EveryMotionClock),
+    "arc length": _tfam("mass by arc length of the smoothed clip", clock=ArcLengthClock),
     **_with_control(
         "swap", "spectra move towards another clip's", perturbation=_perturbed(kind="swap")
     ),
@@ -176,7 +176,7 @@ VARIANTS: dict[str, Method] = {
     **_with_control(
         "first gate", "gate of the first version", fusion=lambda width: ConsistencyFusion()
     ),
-    "random groups": _robust("members drawn by lot", source=RandomGroups),
+    "drawn by lot": _robust("members drawn by lot", source=RandomGroups),
     "true people": _robust("true people as groups", True, source=PersonGroups),
     "exponentiated gradient": _robust("online group weights, no ball", step=0.05),
     "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),

@@ -618,6 +618,7 @@ def test_frame_law_spread_ignores_order_in_time_and_what_tells_classes_apart():
         (lambda: exact_plan(torch.ones(1, 5) / 5, 0), "steps: 0 .* at least 1"),
         (lambda: exact_plan(torch.ones(1, 5), 3), "mass: sums to 5, not to 1. Divide it by its sum"),
         (lambda: sinkhorn_plan(three()[0], 2 * three()[1], three()[2]), "source: sums to 2, not to 1"),
+        (lambda: exact_plan(torch.tensor([[1.5, -0.5]]), 3), "mass: has -0.5 in it. Give masses of"),
         (lambda: sinkhorn_plan(*three()[:2], 3 * three()[2]), "target: sums to 3, not to 1"),
         (lambda: sinkhorn_plan(*three(), epsilon=0), "epsilon: 0 .* positive"),
         (lambda: sinkhorn_plan(*three(), epsilon=-0.1), "epsilon: -0.1 .* positive"),

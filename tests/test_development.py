@@ -1,0 +1,278 @@
+"""The log of attempts: what each differs in, which people it looks at, and what is read from it."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+
+from piumar_lib import development, folds
+from piumar_lib.alignment import UniformClock
+from piumar_lib.data import save_npz
+from piumar_lib.development import (
+    ATTEMPTS,
+    PEOPLE,
+    POOLS,
+    Attempt,
+    data_sets,
+    in_points,
+    knobs_of,
+    lines_of,
+    main,
+    make,
+    method_of,
+    outcome,
+    read_log,
+    roles,
+    rows,
+    trainings,
+    where,
+)
+from piumar_lib.experiments import read_records
+from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.methods import METHODS, build_method
+from piumar_lib.objective import Clips
+from piumar_lib.pseudo_groups import RandomGroups
+from piumar_lib.training import Settings
+from piumar_lib.variants import UNALIGNED, VARIANTS, SimilarityMargin, UnsignedMargin
+
+FOUND = {name: name for name in ("synthetic", "spar-own-tempo", "spar-repetitions")}
+each_attempt = pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda a: a.about)
+AUGMENTATION = Attempt("augmentation", "augmentation", {}, "ERM", "ERM")
+
+
+def model_of(name, chosen, channels=34):
+    return build_method(method_of(name), channels, 4, knobs_of(name, chosen), seed=0)
+
+
+# What is tried
+
+
+def test_no_two_attempts_have_a_name_or_a_setting_in_common():
+    assert len({a.about for a in ATTEMPTS}) == len(ATTEMPTS)
+    settings = {(a.method, *sorted(knobs_of(a.method, a.knobs).items())) for a in ATTEMPTS}
+    assert len(settings) == len(ATTEMPTS)
+    assert not {*VARIANTS} & {*METHODS}
+
+
+@each_attempt
+def test_the_roles_of_an_attempt_share_every_hyperparameter_that_they_have(attempt):
+    chosen = {role: knobs for role, (_, knobs) in roles(attempt).items()}
+    for knobs in chosen.values():
+        assert all(knobs[name] == value for name, value in attempt.knobs.items() if name in knobs)
+        both = {*knobs} & {*chosen["tried"]}
+        assert all(knobs[name] == chosen["tried"][name] for name in both)
+    assert chosen["control"].keys() == chosen["tried"].keys()
+
+
+@each_attempt
+def test_each_attempt_knows_its_hyperparameters(attempt):
+    assert {*attempt.knobs} <= {*knobs_of(attempt.method, attempt.knobs)}
+
+
+@each_attempt
+def test_a_control_differs_in_its_clock_or_in_its_groups_alone(attempt):
+    tried, control = method_of(attempt.method), method_of(attempt.control)
+    assert tried.augmented == control.augmented
+    ours, theirs = model_of(attempt.method, attempt.knobs), model_of(attempt.control, attempt.knobs)
+    if ours.plug is None or "GIRL" in attempt.control or attempt.control == "drawn by lot":
+        assert (ours.plug is None) == (theirs.plug is None)
+        over = [getattr(o, "over", o) for o in (
+            m.objective(knobs_of(n, attempt.knobs))
+            for m, n in ((tried, attempt.method), (control, attempt.control)))]  # fmt: skip
+        assert all(isinstance(o, GroupRobustObjective) for o in over)
+        assert type(over[1].groups) is RandomGroups
+        assert over[0].radius == over[1].radius and over[0].beta == over[1].beta
+        return
+    if "first version" in attempt.method:
+        assert (ours.plug.temporal.mass, theirs.plug.temporal.mass) == ("motion", "uniform")
+        return
+    assert isinstance(theirs.plug.temporal.clock, UniformClock)
+    assert not isinstance(ours.plug.temporal.clock, UniformClock)
+    assert ours.at == theirs.at
+    assert type(ours.plug.fusion) is type(theirs.plug.fusion)
+    for name in ("kind", "scale", "probability", "coefficients", "groups_of_channels"):
+        assert getattr(ours.plug.frequency, name) == getattr(theirs.plug.frequency, name)
+
+
+def test_all_that_was_asked_for_is_tried():
+    knobs = [a.knobs for a in ATTEMPTS if a.against == "augmentation"]
+    assert {k["at"] for k in knobs if "at" in k} == {1, 2, 3}  # and the input, by default
+    assert {k["steps"] for k in knobs if "steps" in k} == {32, 64}  # and 16
+    assert {k["width"] for k in knobs if "width" in k} == {64}  # and 32
+    assert {"all motion", "arc length", "swap", "mean fusion", "first gate"} <= {
+        a.method for a in ATTEMPTS
+    }
+
+
+# On whom
+
+
+def test_nobody_of_a_final_fold_is_looked_at():
+    for training, place in trainings(ATTEMPTS[:2], FOUND, 1):
+        chosen, search = where(place)
+        assert training.fold in chosen
+        assert search == (place in folds.SPAR)
+        if place in folds.SYNTHETIC:
+            assert training.fold in folds.DEVELOPMENT
+            assert training.fold not in (*folds.SPARE, *folds.FINAL)
+
+
+def test_the_first_seed_comes_first_and_nothing_is_trained_twice():
+    jobs = [job for job, _ in trainings(ATTEMPTS, FOUND, 2)]
+    assert len(jobs) == len({*jobs})
+    seeds = [job.seed for job in jobs]
+    assert seeds == sorted(seeds) and {*seeds} == {0, 1}
+
+
+def test_real_people_at_their_own_tempo_and_at_one_length(tmp_path, toy):
+    for name in PEOPLE:
+        save_npz(tmp_path / f"{name}.npz", toy)
+    found = data_sets(tmp_path)
+    assert {name for pool in POOLS.values() for name in pool} == {*found}
+    short = folds.load_fold(found["utkinect, one length"], 0)
+    assert short.train.x.shape[1] == development.LENGTH
+    (tmp_path / "utkinect.npz").unlink()
+    with pytest.raises(FileNotFoundError, match="utkinect.npz: no such file. Put msraction3d, utkinect"):
+        data_sets(tmp_path)
+    assert {*data_sets(None)} == {*FOUND}
+
+
+# From trainings to lines
+
+
+@pytest.fixture
+def own_place(own, monkeypatch):
+    """One data set of a reader's, in a pool of its own."""
+    monkeypatch.setattr(development, "POOLS", {"own": ("own",)})
+    return {"own": own}
+
+
+def test_what_is_trained_is_kept_and_logged(own_place, tmp_path, monkeypatch):
+    out = tmp_path / "trainings.jsonl"
+    done = make([AUGMENTATION], own_place, 1, out, 1)
+    trained = len(read_records(out))
+    assert trained == len(done) == 2 * len(folds.folds(own_place["own"]))
+    monkeypatch.setattr(development, "run", None)  # nothing is trained again
+    assert make([AUGMENTATION], own_place, 1, out, 1) == done
+    (line,) = lines_of([AUGMENTATION], done)
+    assert str(tmp_path) not in json.dumps(line)  # a log is for others
+    assert line["data"] == "own" and line["content"] == folds.identify(own_place["own"])[1]
+    assert line["seeds"] == [0] and line["command"] and line["commit"] and line["device"]
+    everyone = folds.load_fold(own_place["own"], 0)
+    people = {*everyone.train.people, *everyone.unseen.people}
+    assert {*line["people"]} == {str(p) for p in people}
+    for tried, against, control in line["people"].values():
+        assert 0 <= tried <= 1 and against == control
+    record = next(r for r in done.values() if r["method"] == "augmentation" and r["fold"] == 0)
+    for person, (right, clips) in record["people"].items():
+        assert line["people"][person][0] == pytest.approx(right / clips, abs=1e-6)
+
+
+def test_only_seeds_with_all_folds_count(own_place, tmp_path):
+    done = make([AUGMENTATION], own_place, 1, tmp_path / "t.jsonl", 1)
+    last = max(done, key=lambda key: key.fold)
+    short = {key: value for key, value in done.items() if key != last}
+    # A fold that no role lacks is needed from all three.
+    assert last.method in ("ERM", "augmentation")
+    assert lines_of([AUGMENTATION], short) == [] or last.method == "augmentation"
+
+
+def lines(gains, data="a", attempt="tried"):
+    people = {str(k): [0.5 + g, 0.5, 0.5 - g] for k, g in enumerate(gains)}
+    return {"attempt": attempt, "data": data, "people": people}
+
+
+def test_outcomes_are_paired_differences_with_t_intervals(monkeypatch):
+    monkeypatch.setattr(development, "POOLS", {"one": ("a",), "both": ("a", "b")})
+    a, b = lines([0.01, 0.03, 0.05]), lines([0.02, -0.01], "b")
+    found = outcome([a, b], "both")
+    expected = stats.ttest_1samp([0.01, 0.03, 0.05, 0.02, -0.01], 0).confidence_interval(0.95)
+    assert found.difference == pytest.approx(0.02) and found.people == 5
+    assert (found.low, found.high) == pytest.approx([*expected])
+    assert outcome([a, b], "one").people == 3
+    assert outcome([a, b], "one", "control").difference == pytest.approx(0.06)
+    assert outcome([a], "both") is None  # not made on all of it
+    alone = outcome([lines([0.1])], "one")
+    assert alone.difference == pytest.approx(0.1) and np.isnan(alone.low)
+
+
+def test_points_are_written_with_sign_and_interval():
+    assert in_points(development.Outcome(0.0312, 0.001, 0.06, 20)) == "+3.1 [+0.1, +6.0]"
+    assert in_points(None) == ""
+
+
+def test_a_table_has_a_line_for_each_attempt(monkeypatch):
+    monkeypatch.setattr(development, "POOLS", {"one": ("a",), "other": ("b",)})
+    table = rows({"tried": [lines([0.01, 0.02, 0.03])]})
+    assert table == [["tried", "+2.0 [-0.5, +4.5]", ""]]
+
+
+def test_the_command_writes_the_log_of_what_is_there(own_place, tmp_path, monkeypatch, capsys):
+    out, log = tmp_path / "trainings.jsonl", tmp_path / "log.jsonl"
+    monkeypatch.setattr(development, "ATTEMPTS", (AUGMENTATION,))
+    monkeypatch.setattr(development, "data_sets", lambda people: own_place)
+    main(["--trainings", str(out), "--out", str(log), "--workers", "1"])
+    first = log.read_text()
+    main(["--trainings", str(out), "--out", str(log), "--log"])
+    assert log.read_text() == first and [*read_log(log)] == ["augmentation"]
+    assert "over what it has to beat, points:" in capsys.readouterr().out
+
+
+def test_the_committed_log_is_of_people_for_development():
+    log = read_log()
+    assert {*log} <= {a.about for a in ATTEMPTS}
+    for line in (line for of in log.values() for line in of):
+        assert line["data"] in {name for pool in POOLS.values() for name in pool}
+        assert "/" not in line["command"].replace("../", "")  # no paths of a machine
+
+
+# Variants
+
+
+def test_every_variant_is_tried():
+    used = {name for a in ATTEMPTS for name in (a.method, a.against, a.control)}
+    assert {*VARIANTS} <= used and UNALIGNED in used
+
+
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_variant_trains(name):
+    x, y = torch.randn(16, 32, 34).cumsum(1), torch.arange(16) % 4
+    batch = Clips(x, y, torch.arange(16) % 3, torch.arange(16))
+    model, objective = model_of(name, {}), method_of(name).objective(knobs_of(name, {}))
+    model.standardise(x)
+    objective.start(model, batch, Settings())
+    for epoch in range(2):
+        objective.before_epoch(batch, epoch)
+        loss = objective.loss(model.train(), batch)
+        loss.backward()
+        assert torch.isfinite(loss)
+
+
+def test_a_sure_mistake_is_easy_to_a_margin_without_sign_only():
+    class Said:
+        logits = torch.tensor([[0.0, 9.0], [0.1, 0.0], [9.0, 0.0]])  # sure mistake, unsure, sure
+        features = torch.eye(3)
+
+    batch = Clips(torch.zeros(3, 2, 1), torch.zeros(3, dtype=torch.long), None, None)
+    unsigned = UnsignedMargin(beta=3.0).hardness(Said, batch)
+    signed = GroupRobustObjective(beta=3.0).hardness(Said, batch)
+    assert unsigned.argmax() == 1 and signed.argmax() == 0
+    assert unsigned.mean() == pytest.approx(1) and signed.mean() == pytest.approx(1)
+
+
+def test_margins_of_similarity_fall_back_to_logits_where_a_class_has_one_clip():
+    class Said:
+        logits = torch.randn(4, 2)
+        features = torch.tensor([[1.0, 0], [1, 0.1], [0.1, 1], [1, 0.2]])
+
+    objective = SimilarityMargin(beta=3.0)
+    pairs = Clips(torch.zeros(4, 2, 1), torch.tensor([0, 0, 1, 1]), None, None)
+    weights = objective.hardness(Said, pairs)
+    assert weights.argmax() == 3  # of class 1, among clips of class 0
+    lonely = Clips(torch.zeros(4, 2, 1), torch.tensor([0, 0, 0, 1]), None, None)
+    expected = GroupRobustObjective(beta=3.0).hardness(Said, lonely)
+    assert torch.equal(objective.hardness(Said, lonely), expected)
