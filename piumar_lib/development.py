@@ -123,6 +123,8 @@ ATTEMPTS = (
     _girl("2 groups a class", groups=2),
     _girl("8 groups a class", groups=8),
     _girl("exponentiated gradient", "exponentiated gradient"),
+    _girl("groups by pairwise similarity", "pairwise similarity"),
+    _girl("a group left out in each step", "unseen group", "unseen group, by lot"),
     _girl("margin without sign", "unsigned margin"),
     _girl("margin of similarities", "similarity margin"),
     _girl("width 64: PIUmr", width=64),

@@ -432,7 +432,7 @@ def _misplaced(sums: Tensor, mass: Tensor) -> Tensor:
 
 
 def _require_unit_mass(name: str, mass: Tensor) -> None:
-    """Refuse masses that are negative or do not sum to one; those that are not numbers are for the loss to report.
+    """Refuse masses that are negative or do not sum to one; NaN is for the loss to report.
 
     Raises:
         ValueError: Naming the argument, the sum and the remedy.

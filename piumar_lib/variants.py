@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -26,14 +26,14 @@ from piumar_lib.diagnostics import class_margins
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective, hard_weights
 from piumar_lib.methods import METHODS, Knobs, Method, group_robust, temporal_frequency, two_views
-from piumar_lib.objective import Clips
+from piumar_lib.objective import Clips, require_finite
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.pseudo_groups import PersonGroups, RandomGroups
+from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups, residual_style
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import ConsistencyFusion
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction
+    from piumar_lib.recognizer import Prediction, Recognizer
 
 
 class EveryMotionClock(MotionClock):
@@ -87,6 +87,73 @@ class SimilarityMargin(GroupRobustObjective):
             return hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
         weights = 1 + self.beta * torch.sigmoid(-margin / (0.1 * self.temperature))
         return weights / weights.mean()
+
+
+class SimilarityGroups(StyleGroups):
+    """Groups of a class's clips whose residual styles point the same way: pairs are compared."""
+
+    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+        """See `GroupSource.find`."""
+        from sklearn.cluster import AgglomerativeClustering
+
+        residual, group = residual_style(style, clips.y).cpu(), torch.zeros_like(clips.y)
+        for k in clips.y.unique().tolist():
+            own = (clips.y == k).cpu()
+            groups = min(self.each, int(own.sum()))
+            # A direction of their own for clips without any: cosine has no meaning at zero.
+            rows = F.pad(residual[own], (0, 1), value=1e-9).numpy()
+            way = AgglomerativeClustering(groups, metric="cosine", linkage="average")
+            found = way.fit_predict(rows) if groups > 1 else [0] * int(own.sum())
+            group[own.to(group.device)] = k * self.each + torch.as_tensor(found).to(group)
+        return group
+
+
+class UnseenGroup(TwoViews):
+    """Simulates unseen people: each step leaves a pseudo-group of each class out and is judged on it.
+
+    First-order meta-learning for domain generalization (Li et al., AAAI 2018): the gradient of the other
+    clips at the model, plus that of the group's clips where a step down the former would lead.
+
+    Args:
+        ahead: Size of that step, in units of the learning rate.
+        options: Of `TwoViews`.
+    """
+
+    def __init__(self, ahead: float = 1.0, **options: Any) -> None:
+        super().__init__(**options)
+        self.ahead = ahead
+
+    @staticmethod
+    def left_out(group: Tensor, y: Tensor) -> Tensor:
+        """Of each class with several groups in the batch, the clips of one at random; ``(batch,)``."""
+        drawn = torch.rand(int(group.max()) + 1, device=group.device)[group]
+        of_class = torch.where(y[:, None] == y, drawn, torch.nan)
+        most, least = of_class.nan_to_num(-1).amax(1), of_class.nan_to_num(2).amin(1)
+        return (drawn == most) & (most > least)
+
+    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Make one step and return the loss, detached."""
+        out = self.left_out(self.over.group[batch.index], batch.y)
+        if not out.any() or (~out).sum() < 2:  # as in the first epoch, when all clips are one group
+            return super().update(model, batch, optimiser)
+        weights = [p for p in model.parameters() if p.requires_grad]
+        loss = self.loss(model, batch.take(~out))
+        require_finite(loss)
+        seen = torch.autograd.grad(loss, weights, allow_unused=True)
+        seen = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, seen, strict=True)]
+        before, rate = [w.detach().clone() for w in weights], optimiser.param_groups[0]["lr"]
+        with torch.no_grad():
+            torch._foreach_add_(weights, seen, alpha=-self.ahead * rate)
+        optimiser.zero_grad()
+        self.loss(model, batch.take(out)).backward()
+        share = out.float().mean()
+        with torch.no_grad():
+            for weight, old, gradient in zip(weights, before, seen, strict=True):
+                weight.copy_(old)
+                own = torch.zeros_like(weight) if weight.grad is None else weight.grad
+                weight.grad = (1 - share) * gradient + share * own
+        optimiser.step()
+        return loss.detach()
 
 
 def channels_of_joints(channels: int) -> list[int]:
@@ -149,9 +216,19 @@ def _robust(about: str, told: bool = False, **options: object) -> Method:
     """PIUmr with GIRL changed; TFAM stays."""
 
     def objective(k: Knobs) -> TwoViews:
-        return two_views(k, over=group_robust(k, **options))
+        return two_views(k, group_robust(k, **options))
 
     return replace(_BOTH, about=about, objective=objective, told=told)
+
+
+def _unseen(about: str, **options: object) -> Method:
+    """TFAM that leaves a pseudo-group out in each step; groups and hard clips weigh nothing."""
+
+    def objective(k: Knobs) -> TwoViews:
+        own = {name: k[name] for name in ("supervision", "consistency", "regulariser_share")}
+        return UnseenGroup(**own, over=group_robust(k | {"radius": 0.0, "beta": 0.0}, **options))
+
+    return replace(_BOTH, about=about, objective=objective)
 
 
 VARIANTS: dict[str, Method] = {
@@ -179,6 +256,9 @@ VARIANTS: dict[str, Method] = {
     "drawn by lot": _robust("members drawn by lot", source=RandomGroups),
     "true people": _robust("true people as groups", True, source=PersonGroups),
     "exponentiated gradient": _robust("online group weights, no ball", step=0.05),
+    "pairwise similarity": _robust("groups by pairs of clips", source=SimilarityGroups),
+    "unseen group": _unseen("each step is judged on a group that it left out"),
+    "unseen group, by lot": _unseen("the same, groups drawn by lot", source=RandomGroups),
     "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),
     "similarity margin": _robust("the paper's margin", kind=SimilarityMargin),
     "first version": replace(METHODS["TFAM"], about="first version", augmented=True),

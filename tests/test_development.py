@@ -35,9 +35,15 @@ from piumar_lib.experiments import read_records
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.methods import METHODS, build_method
 from piumar_lib.objective import Clips
-from piumar_lib.pseudo_groups import RandomGroups
+from piumar_lib.pseudo_groups import RandomGroups, residual_style
 from piumar_lib.training import Settings
-from piumar_lib.variants import UNALIGNED, VARIANTS, SimilarityMargin, UnsignedMargin
+from piumar_lib.variants import (
+    UNALIGNED,
+    VARIANTS,
+    SimilarityGroups,
+    SimilarityMargin,
+    UnsignedMargin,
+)
 
 FOUND = {name: name for name in ("synthetic", "spar-own-tempo", "spar-repetitions")}
 each_attempt = pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda a: a.about)
@@ -78,7 +84,7 @@ def test_a_control_differs_in_its_clock_or_in_its_groups_alone(attempt):
     tried, control = method_of(attempt.method), method_of(attempt.control)
     assert tried.augmented == control.augmented
     ours, theirs = model_of(attempt.method, attempt.knobs), model_of(attempt.control, attempt.knobs)
-    if ours.plug is None or "GIRL" in attempt.control or attempt.control == "drawn by lot":
+    if ours.plug is None or "GIRL" in attempt.control or "by lot" in attempt.control:
         assert (ours.plug is None) == (theirs.plug is None)
         over = [getattr(o, "over", o) for o in (
             m.objective(knobs_of(n, attempt.knobs))
@@ -276,3 +282,49 @@ def test_margins_of_similarity_fall_back_to_logits_where_a_class_has_one_clip():
     lonely = Clips(torch.zeros(4, 2, 1), torch.tensor([0, 0, 0, 1]), None, None)
     expected = GroupRobustObjective(beta=3.0).hardness(Said, lonely)
     assert torch.equal(objective.hardness(Said, lonely), expected)
+
+
+def test_similar_clips_share_a_group_whatever_their_size():
+    ways = torch.randn(3, 6)
+    which = torch.arange(24) % 3
+    style = ways[which] * (1 + 5 * torch.rand(24, 1)) + 0.01 * torch.randn(24, 6)
+    data = Clips(None, torch.zeros(24, dtype=torch.long), None, torch.arange(24))
+    style = style - style.mean(0)
+    found = SimilarityGroups(3).find(style, data, 0)
+    ours = residual_style(style, data.y)
+    ours = ours / ours.norm(dim=1, keepdim=True)
+    same = found[:, None] == found
+    cosine = ours @ ours.T
+    assert cosine[same].mean() > cosine[~same].mean() + 0.5
+    single = Clips(None, torch.arange(24), None, torch.arange(24))
+    assert len(SimilarityGroups(3).find(style, single, 0).unique()) == 24
+
+
+def test_a_step_is_judged_on_a_group_that_it_left_out(monkeypatch):
+    torch.manual_seed(0)
+    knobs = knobs_of("unseen group", {})
+    objective = method_of("unseen group").objective(knobs)
+    model = model_of("unseen group", {})
+    index = torch.arange(16)
+    batch = Clips(torch.randn(16, 32, 34).cumsum(1), index % 4, index % 2, index)
+    model.standardise(batch.x)
+    objective.start(model, batch, Settings())
+    objective.over.group = index // 4 % 2
+    objective.over.shares = objective.over.q = objective.over.running = torch.full((2,), 0.5)
+    seen, states, loss = [], [], type(objective).loss
+
+    def spy(self, model, clips):
+        seen.append(clips.index)
+        states.append(model.head.weight.detach().clone())
+        return loss(self, model, clips)
+
+    monkeypatch.setattr(type(objective), "loss", spy)
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    before = model.head.weight.detach().clone()
+    objective.update(model.train(), batch, optimiser)
+    assert sorted(torch.cat(seen).tolist()) == index.tolist()
+    for part in seen:  # of each class, clips of one group
+        assert all(len((part[part % 4 == k] // 4 % 2).unique()) == 1 for k in range(4))
+    assert torch.equal(states[0], before) and not torch.equal(states[1], before)
+    # The step starts from where the model was, not from where it looked.
+    assert torch.allclose(model.head.weight, before - 0.1 * model.head.weight.grad, atol=1e-6)
