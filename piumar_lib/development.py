@@ -136,6 +136,9 @@ ATTEMPTS = (
 )  # fmt: skip
 
 
+FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
+
+
 class Training(NamedTuple):
     """One training: data by name and content, method, hyperparameters as sorted pairs, fold, seed."""
 
@@ -173,7 +176,7 @@ def data_sets(people: Path | None) -> dict[str, str]:
     Raises:
         FileNotFoundError: If ``people`` lacks a file.
     """
-    found = {name: name for name in ("synthetic", "spar-own-tempo", "spar-repetitions")}
+    found = {name: name for name in FOR_ALL}
     for name in PEOPLE if people else ():
         own = people / f"{name}.npz"
         if not own.is_file():
@@ -195,11 +198,15 @@ def where(data: str) -> tuple[range, bool]:
 def trainings(
     attempts: Iterable[Attempt], found: dict[str, str], seeds: int
 ) -> list[tuple[Training, str]]:
-    """Everything to train, each with its data's place: all attempts on a seed before the next seed."""
+    """Everything to train, each with its data's place.
+
+    All of a seed before the next seed; real people first, as they tell most and cost least.
+    """
     wanted = {}
     known = {name: (folds.identify(place)[1], where(place)[0]) for name, place in found.items()}
-    for seed, attempt, (name, place) in product(range(seeds), attempts, found.items()):
-        content, chosen = known[name]
+    order = sorted(found, key=lambda name: name in FOR_ALL)
+    for seed, name, attempt in product(range(seeds), order, attempts):
+        (content, chosen), place = known[name], found[name]
         for method, knobs in roles(attempt).values():
             for fold in chosen:
                 key = Training(name, content, method, tuple(sorted(knobs.items())), fold, seed)
