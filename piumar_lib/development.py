@@ -39,6 +39,7 @@ from piumar_lib.variants import UNALIGNED, VARIANTS
 LOG = RESULTS / "development.jsonl"
 PEOPLE = ("msraction3d", "utkinect")
 LENGTH = 32  # frames, at one length
+MADE = ROOT / "build" / "development"
 TFAM, PIUMR = "TFAM 2 + augmentation", "PIUmr 2 + augmentation"
 BY_LOT = "drawn by lot"
 # Data sets that are read together, as people are the unit: one column of the table each.
@@ -170,8 +171,12 @@ def roles(attempt: Attempt) -> dict[str, tuple[str, Knobs]]:
     return {role: (name, knobs_of(name, attempt.knobs)) for role, name in names.items()}
 
 
-def data_sets(people: Path | None) -> dict[str, str]:
-    """Name of each data set to what `folds.load_fold` takes; one-length files are made if need be.
+def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
+    """Name of each data set to what `folds.load_fold` takes.
+
+    Args:
+        people: Folder of the real people's files; None does without them.
+        made: Folder for the same at one length, which are made here.
 
     Raises:
         FileNotFoundError: If ``people`` lacks a file.
@@ -181,8 +186,8 @@ def data_sets(people: Path | None) -> dict[str, str]:
         own = people / f"{name}.npz"
         if not own.is_file():
             raise FileNotFoundError(f"{own}: no such file. Put {', '.join(PEOPLE)} there, as .npz.")
-        short = ROOT / "build" / "development" / f"{name}-{LENGTH}.npz"
-        short.parent.mkdir(parents=True, exist_ok=True)
+        short = made / f"{name}-{LENGTH}.npz"
+        made.mkdir(parents=True, exist_ok=True)
         save_npz(short, load_npz(own).resampled(LENGTH), force=True)
         found |= {f"{name}, own tempo": str(own), f"{name}, one length": str(short)}
     return found
@@ -215,9 +220,15 @@ def trainings(
 
 
 def run(training: Training, place: str) -> dict:
-    """Train and judge on unseen people; ``people`` maps each to ``[correct clips, clips]``."""
+    """Train and judge on unseen people; ``people`` maps each to ``[correct clips, clips]``.
+
+    Raises:
+        ValueError: If a file is not any more what it was when the training was planned.
+    """
     search = where(place)[1]
     fold = (folds.load_search_fold if search else folds.load_fold)(place, training.fold)
+    if folds.identify(place)[1] != training.content:
+        raise ValueError(f"{place}: has changed meanwhile. Start the same command again.")
     knobs, method = dict(training.knobs), method_of(training.method)
     model = build_method(method, fold.train.x.shape[-1], fold.train.classes, knobs, training.seed)
     chosen = settings_of(method, knobs, fold.augmentation, training.seed)
@@ -345,9 +356,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")
     parser.add_argument("--seeds", type=at_least(1), default=1, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument(
-        "--trainings", type=path, default=ROOT / "build" / "development" / "trainings.jsonl"
-    )
+    parser.add_argument("--trainings", type=path, default=MADE / "trainings.jsonl")
     parser.add_argument("--out", type=path, default=LOG, help="the log")
     parser.add_argument(
         "--log", action="store_true", help="train nothing, write the log of what is there"

@@ -137,13 +137,13 @@ def test_the_first_seed_comes_first_and_nothing_is_trained_twice():
 def test_real_people_at_their_own_tempo_and_at_one_length(tmp_path, toy):
     for name in PEOPLE:
         save_npz(tmp_path / f"{name}.npz", toy)
-    found = data_sets(tmp_path)
+    found = data_sets(tmp_path, tmp_path / "made")
     assert {name for pool in POOLS.values() for name in pool} == {*found}
     short = folds.load_fold(found["utkinect, one length"], 0)
     assert short.train.x.shape[1] == development.LENGTH
     (tmp_path / "utkinect.npz").unlink()
     with pytest.raises(FileNotFoundError, match="utkinect.npz: no such file. Put msraction3d, utkinect"):
-        data_sets(tmp_path)
+        data_sets(tmp_path, tmp_path / "made")
     assert {*data_sets(None)} == {*FOUND}
 
 
@@ -176,6 +176,12 @@ def test_what_is_trained_is_kept_and_logged(own_place, tmp_path, monkeypatch):
     record = next(r for r in done.values() if r["method"] == "augmentation" and r["fold"] == 0)
     for person, (right, clips) in record["people"].items():
         assert line["people"][person][0] == pytest.approx(right / clips, abs=1e-6)
+
+
+def test_a_file_that_changed_meanwhile_is_not_trained_on(own_place, tmp_path, toy):
+    ((job, place), *_) = trainings([AUGMENTATION], own_place, 1)
+    with pytest.raises(ValueError, match="has changed meanwhile. Start the same command again"):
+        development.run(job._replace(content="another"), place)
 
 
 def test_only_seeds_with_all_folds_count(own_place, tmp_path):
