@@ -514,7 +514,7 @@ METHODS: dict[str, Method] = {
     ),
     # The second version of TFAM, with its control
     "TFAM 2": _like_tfam_2("common clock, smooth perturbation, adaptive fusion", like=""),
-    "TFAM 2, features": _like_tfam_2("in front of the last layer", at="features"),
+    "TFAM 2, features": _like_tfam_2("behind the first block", at="features"),
     "TFAM 2 + augmentation": _like_tfam_2("with augmentation", augmented=True),
     # TFAM's hyperparameters are held, so that the group-robust loss alone is compared.
     "PIUmr 2": _like_tfam_2(

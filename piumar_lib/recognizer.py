@@ -50,7 +50,7 @@ class Recognizer(nn.Module):
         classes: Number of classes.
         plug: A `TemporalBranch`, a `FrequencyBranch`, a `TFAM`, a `TemporalFrequencyModule`, or None.
         at: Layer of the backbone in front of which the plug sits: 0 or ``"input"`` for the input itself,
-            ``"features"`` for the features in front of the last layer. Behind the last one
+            1 or ``"features"`` for the features behind the first. Behind the last one
             (``len(backbone)``) an average over time is all that follows: it sees no order, so aligning
             only weighs moments, and keeps the clip's mean, so a perturbed spectrum changes nothing.
 
@@ -67,7 +67,7 @@ class Recognizer(nn.Module):
         at: int | str = 0,
     ) -> None:
         super().__init__()
-        places = {"input": 0, "features": max(0, len(backbone) - 1)}
+        places = {"input": 0, "features": 1}
         at = places.get(at, at)
         if isinstance(at, str) or not 0 <= at <= len(backbone):
             raise ValueError(f"at: {at} is no layer. Choose from 0 to {len(backbone)}, or {[*places]}.")

@@ -295,7 +295,7 @@ ATTEMPTS = {
     },
     "PIUmr 2": {"objective.over": "GroupRobustObjective"},
     "PIUmr 2 + augmentation": {"objective.over": "GroupRobustObjective", "augmentation": "any"},
-    "TFAM 2, features": {"at": 3},
+    "TFAM 2, features": {"at": 1},
     "TFAM 2 + augmentation": {"augmentation": "any"},
     "TFAM 2, uniform clock + augmentation": {
         "plug.temporal.clock": "UniformClock",

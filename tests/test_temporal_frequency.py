@@ -73,7 +73,7 @@ def test_even_steps_are_those_of_the_even_plan(steps):
 
 
 def test_places_have_names():
-    assert [Recognizer(tiny_cnn(34), 32, 4, at=place).at for place in PLACES] == [0, 2]
+    assert [Recognizer(tiny_cnn(34), 32, 4, at=place).at for place in PLACES] == [0, 1]
     with pytest.raises(ValueError, match="at: head is no layer. Choose from 0 to 3, or .*'features'"):
         Recognizer(tiny_cnn(34), 32, 4, at="head")
 
@@ -87,7 +87,7 @@ def test_two_views_cost_a_tenth_more_products_than_one_clip(place, training):
     assert 1.0 < ours / theirs < 1.1
     model.plug.temporal.steps = 32  # as many steps as frames: behind the input all layers run twice
     whole = count_flops(lambda: model(batch.x, batch.y)) / theirs
-    assert 2.0 < whole < 2.2 if place == "input" else 1.3 < whole < 1.5
+    assert 2.0 < whole < 2.2 if place == "input" else 1.5 < whole < 1.8
 
 
 @each_place
