@@ -17,6 +17,13 @@ def sum_over_processes(values: Tensor) -> Tensor:
     return all_reduce(values.clone())
 
 
+def average_over_processes(values: Tensor) -> Tensor:
+    """Average of each process's ``values``, in all processes. All processes have to call it."""
+    if not distributed.is_initialized():
+        return values
+    return sum_over_processes(values) / distributed.get_world_size()
+
+
 def mean_over_processes(values: Tensor) -> Tensor:
     """Mean of ``values (batch,)`` over the batches of all processes, which may differ in size."""
     count = values.new_tensor(len(values))

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from piumar_lib.data_parallel import sum_over_processes
 from piumar_lib.running import RunningMean
-from piumar_lib.transport import gaussian_w2_diagonal, variance_over_time
+from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance_over_time
 
 EVERY = 4  # batches from one comparison of gradients to the next, which costs two short ways back
 
@@ -74,6 +75,8 @@ class WassersteinRegularizer(nn.Module):
     gradient with respect to the features has a given share of the cross-entropy's, whatever the scale of
     features and loss; a constant weight is nothing at first or everything later.
 
+    Barycentres and weight are those of the clips of all processes.
+
     Args:
         classes: Number of classes.
         channels: Channels of the features.
@@ -106,17 +109,20 @@ class WassersteinRegularizer(nn.Module):
             frames: Features, shape ``(batch, time, channels)``.
             y: Classes, shape ``(batch,)``.
         """
-        sd = (variance_over_time(frames) + 1e-8).sqrt()
-        summary = torch.cat([frames.mean(1), sd], dim=1).to(self.barycenter)  # (B, 2 C)
-        self.observe(summary.detach(), y)
-        mean, sd = summary.chunk(2, dim=1)
-        return gaussian_w2_diagonal(mean, sd, *self.barycenter[y].chunk(2, dim=1)).mean() / mean.shape[1]
+        with torch.autocast(frames.device.type, enabled=False):
+            frames = at_least_single(frames)
+            sd = (variance_over_time(frames) + 1e-8).sqrt()
+            summary = torch.cat([frames.mean(1), sd], dim=1).to(self.barycenter)  # (B, 2 C)
+            self.observe(summary.detach(), y)
+            mean, sd = summary.chunk(2, dim=1)
+            barycenter = self.barycenter[y].chunk(2, dim=1)
+            return gaussian_w2_diagonal(mean, sd, *barycenter).mean() / mean.shape[1]
 
     def observe(self, summary: Tensor, y: Tensor) -> None:
         """Move the barycentres of the classes in the batch; the first clips of a class start its own."""
         members = F.one_hot(y, len(self.known)).to(summary)  # (B, classes)
-        count = members.sum(0)[:, None]
-        mean = members.T @ summary / count.clamp_min(1)
+        count = sum_over_processes(members.sum(0))[:, None]
+        mean = sum_over_processes(members.T @ summary) / count.clamp_min(1)
         weight = torch.where(self.known[:, None], self.momentum, 1.0) * (count > 0)
         moved = self.barycenter.lerp(mean, weight)
         self.barycenter = torch.where(moved.isfinite(), moved, self.barycenter)
@@ -128,10 +134,24 @@ class WassersteinRegularizer(nn.Module):
             return entropy.new_zeros(())
         distance = self.distance(frames, y)
         if self.calls % EVERY == 0:
-            ours, theirs = (
-                torch.autograd.grad(term, frames, retain_graph=True)[0].norm()
-                for term in (distance, entropy)
-            )
-            self.ratio.update(theirs / ours.clamp_min(1e-12))
+            ours, theirs = (_gradient_size(term, frames) for term in (distance, entropy))
+            # No class has a second clip yet: the distance is 0, which says nothing about its weight.
+            self.ratio.update(torch.where(ours > 0, theirs / ours, torch.nan))
         self.calls += 1
         return self.share * self.ratio.mean * distance
+
+    def get_extra_state(self) -> Tensor:
+        """Batches so far, on which the next comparison depends; saved with the buffers."""
+        return torch.tensor(self.calls)
+
+    def set_extra_state(self, state: Tensor) -> None:
+        """Put back what `get_extra_state` gave."""
+        self.calls = int(state)
+
+
+def _gradient_size(term: Tensor, frames: Tensor) -> Tensor:
+    """Norm of the gradient of a mean over clips with respect to ``frames``, over all processes."""
+    # Of the sum over clips and moments: half precision would lose some of the mean's.
+    many = frames[..., 0].numel() * term
+    (gradient,) = torch.autograd.grad(many, frames, retain_graph=True)
+    return sum_over_processes(at_least_single(gradient).square().sum()).sqrt()

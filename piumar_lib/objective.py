@@ -92,7 +92,10 @@ class Objective(nn.Module):
     def loss(self, model: Recognizer, batch: Clips) -> Tensor:
         """The loss of a batch: `risk` of the clips' losses, and the terms between two views."""
         prediction = model(batch.x, batch.y)
-        losses = clip_losses(prediction, batch.y, self.views)
+        return self.combine(clip_losses(prediction, batch.y, self.views), prediction, batch)
+
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """The loss of a batch from its clips' losses ``(batch,)`` and the prediction they are of."""
         return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.views)
 
     def state(self) -> dict[str, Tensor]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.data_parallel import average_over_processes
+
 
 class RunningMean(nn.Module):
     """Mean of a statistic over batches: the plain one at first, then an exponential moving average.
@@ -31,8 +33,12 @@ class RunningMean(nn.Module):
 
     @torch.no_grad()
     def update(self, value: Tensor) -> None:
-        """Take in a batch's statistic; entries that are no numbers are passed over."""
+        """Take in a batch's statistic; entries that are no numbers are passed over.
+
+        With several processes, that of each one's part of the batch: all take in their average.
+        """
         value = torch.where(value.isfinite(), value, self.mean).to(self.mean)
+        value = average_over_processes(value)
         weight = (1 / (self.updates + 1)).clamp_min(self.momentum)
         # New tensors, as a loss of two batches still needs the old ones on its way back.
         self.mean, self.updates = self.mean.lerp(value, weight), self.updates + 1

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from piumar_lib import transport
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
-from piumar_lib.objective import Clips, Objective, Views, clip_losses
+from piumar_lib.objective import Clips, Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.recognizer import Recognizer
+from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.tfam import js_divergence
 
 
@@ -97,8 +97,11 @@ class TwoViews(Objective):
         """The loss of a batch, from one forward pass."""
         if self.regularizer is None:
             self.start(model, batch)
-        prediction = model(batch.x, batch.y)
-        entropy = self.over.risk(clip_losses(prediction, batch.y, self.views), prediction, batch)
+        return super().loss(model, batch)
+
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """The loss of a batch, after `start`; see `Objective.combine`."""
+        entropy = self.over.risk(losses, prediction, batch)
         consistency = self.views.consistency * js_divergence(*prediction.view_logits)
         return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)
 

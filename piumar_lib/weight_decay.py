@@ -7,18 +7,23 @@ from typing import Any
 from torch import nn
 
 
+def kept_parameters(*modules: nn.Module) -> set[int]:
+    """``id`` of each parameter that its module names in ``no_weight_decay``."""
+    return {
+        id(getattr(module, name))
+        for root in modules
+        for module in root.modules()
+        for name in getattr(module, "no_weight_decay", ())
+    }
+
+
 def parameter_groups(*modules: nn.Module) -> list[dict[str, Any]]:
     """Parameters for an optimiser: those that it may decay, then, if there are any, those it may not.
 
     A module names the latter in ``no_weight_decay``: numbers whose zero has a meaning of its own. Decay
     would pull the floor of a `MotionClock` to one half, for example, whatever the data say.
     """
-    kept = {
-        id(getattr(module, name))
-        for root in modules
-        for module in root.modules()
-        for name in getattr(module, "no_weight_decay", ())
-    }
+    kept = kept_parameters(*modules)
     parameters = [p for root in modules for p in root.parameters()]
     groups = [{"params": [p for p in parameters if id(p) not in kept]}]
     if kept:

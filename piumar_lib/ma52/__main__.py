@@ -128,7 +128,9 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    command = commands.add_parser("train", help="train and judge; goes on where it was stopped")
+    about = "train and judge; goes on where it was stopped"
+    # No abbreviations: a setting of another version must not be taken for one that begins like it.
+    command = commands.add_parser("train", help=about, allow_abbrev=False)
     command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
     command.add_argument("--dry-run", action="store_true", help="only print all settings")
     for name, about in describe().items():

@@ -11,14 +11,29 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from piumar_lib.files import as_path, parse_json, read_json
 from piumar_lib.ma52.backbones import BACKBONES, MODALITIES, WEIGHTS
-from piumar_lib.tfam import MASSES, TRANSPORTS
+
+TRANSPORTS = ("exact", "sinkhorn")
+CLOCKS = ("motion", "uniform")
+# Settings that only the first version of TFAM and GIRL had, and what to look at instead.
+FIRST_VERSION = {
+    "mass": "clock",
+    "amplitude": "amplitude_step",
+    "regulariser": "regulariser_share",
+    "step": "radius",
+    "weight": "radius",
+    "boundary": "beta",
+}
+
+
+class FirstVersion(ValueError):
+    """A run of the method's first version, which this course no longer trains."""
 
 
 def _setting(
@@ -71,21 +86,22 @@ class TrainConfig:
     light: float = _setting(0.2, "deviation of log brightness and contrast", 0, 2)
     mirror: float = _setting(0.5, "chance of exchanging left and right", 0, 1)
     # TFAM
-    transport: str = _setting("exact", "of the temporal branch", choices=TRANSPORTS)
-    mass: str = _setting("above noise", "of the temporal branch; see chapter 09", choices=MASSES)
-    floor: float = _setting(0.5, "share of evenly spread mass at the start; learned", 0.001, 0.999)
-    amplitude: float = _setting(0.0, "size step alpha: a norm behind the plug removes sizes", 0, 1)
+    transport: str = _setting("exact", "to equal steps, or entropic to anchors", choices=TRANSPORTS)
+    clock: str = _setting("motion", "mass on time; uniform aligns nothing: a control", choices=CLOCKS)
+    floor: float = _setting(0.1, "share of evenly spread mass at the start; learned", 0.001, 0.999)
+    steps: int = _setting(16, "canonical steps K; exact: at most as many as moments", 1, 1024)
+    amplitude_step: float = _setting(0.5, "share of the way to movements of one size", 0, 1)
     scale: float = _setting(1.0, "deviations s by which spectra are perturbed", 0, 10)
     probability: float = _setting(0.5, "chance of a clip's spectrum to be perturbed", 0, 1)
     supervision: float = _setting(0.5, "weight of each view's own cross-entropy", 0, 100)
     consistency: float = _setting(1.0, "weight of the divergence between views", 0, 100)
-    regulariser: float = _setting(0.01, "weight of the Wasserstein regulariser", 0, 100)
+    regulariser_share: float = _setting(0.1, "regulariser's gradient over the cross-entropy's", 0, 100)
     # GIRL
-    groups: int = _setting(4, "pseudo-groups G", 1, 1000)
-    step: float = _setting(0.01, "eta: step of the group weights", 0, 10)
-    weight: float = _setting(0.1, "lambda: weight of the deviation of group risks", 0, 100)
-    boundary: float = _setting(1.0, "beta: how much more boundary clips count", 0, 100)
-    temperature: float = _setting(1.0, "tau of the boundary weights, in logits", 1e-6, 1000)
+    groups: int = _setting(4, "pseudo-groups in each action", 1, 1000)
+    radius: float = _setting(0.05, "rho: radius of the ball of group weights", 0, 1000)
+    beta: float = _setting(1.0, "how much more hard clips count", 0, 100)
+    temperature: float = _setting(1.0, "margin beyond which a clip is safe, in logits", 1e-6, 1000)
+    risk_momentum: float = _setting(0.9, "what a group's running risk keeps of its past", 0, 0.999)
     # The run
     precision: str = _setting("fp32", "of arithmetic", choices=("fp32", "bf16", "fp16"))
     compiled: bool = _setting(False, "fuse the backbone's operations (torch.compile): pays in long runs")
@@ -126,11 +142,17 @@ class TrainConfig:
 
         Raises:
             ValueError: If the preset or a setting is unknown, or a value cannot be right.
+            FirstVersion: If it is a setting of the method's first version alone.
         """
         if preset and preset not in PRESETS:
             raise ValueError(f"preset: {preset!r} is unknown. Choose from {', '.join(PRESETS)}.")
         known = [f.name for f in dataclasses.fields(cls)]
         for name in settings:
+            if name in FIRST_VERSION and name not in known:
+                raise FirstVersion(
+                    f"{name}: only the method's first version had it. Leave it out, and look at "
+                    f"{FIRST_VERSION[name]} instead."
+                )
             if name not in known:
                 close = difflib.get_close_matches(name, known, n=1)
                 hint = f"Did you mean {close[0]!r}? " if close else ""
@@ -164,10 +186,12 @@ class TrainConfig:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If it is damaged, or of another version of the course.
+            FirstVersion: If the run is one of the method's first version.
         """
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no run. Train one: python -m piumar_lib.ma52 train --help")
         settings = read_json(path, "Train again, into another folder.")
+        refuse_first_version(settings, path.parent)
         try:
             return cls.make(**settings)
         except ValueError as error:
@@ -234,6 +258,25 @@ PRESETS: Mapping[str, dict[str, Any]] = {
         "cpu": True,
     },
 }
+
+
+def is_first_version(settings: Iterable[str]) -> bool:
+    """Whether these are names of settings of a run of the method's first version."""
+    return not FIRST_VERSION.keys().isdisjoint(settings)
+
+
+def refuse_first_version(settings: Iterable[str], folder: Path) -> None:
+    """See that a run's settings are not those of the method's first version.
+
+    Raises:
+        FirstVersion: If they are.
+    """
+    if is_first_version(settings):
+        raise FirstVersion(
+            f"{folder}: holds a run of the first version of TFAM and GIRL, whose parts and settings are "
+            "no longer trained or loaded. Train again, into another folder; its record can still be "
+            f"read: python -m piumar_lib.ma52 report {folder}"
+        )
 
 
 def describe() -> dict[str, dict[str, Any]]:

@@ -16,7 +16,9 @@ class History:
 
     A row is about the steps since the row before (``loss``, ``rate``, ``clips/s``, ``memory GB``, and
     ``waiting``, the share of time spent waiting for clips), or a look at held-out people (``held
-    out``). Each has ``step`` and ``epoch``.
+    out``). Each has ``step`` and ``epoch``. Of steps, TFAM tells its ``floor``; GIRL the number of
+    ``groups``, the ``risk of the worst group`` as a share of that of guessing, and the ``weight of its
+    clips``, where 1 is that of all clips.
 
     Args:
         out: Folder of the run.

@@ -14,13 +14,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.alignment import MonotoneAlignment, MotionClock, SinkhornAlignment, UniformClock
 from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
 from piumar_lib.files import as_path, read_json, whole, write_text
+from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
 from piumar_lib.ma52.checkpoint import write_tensors
-from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.config import FirstVersion, TrainConfig, refuse_first_version
+from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
 
 class TemporalMixing(nn.Module):
@@ -85,16 +88,15 @@ class MicroActionRecognizer(nn.Module):
         return prediction, parts
 
 
-def make_tfam(width: int, config: TrainConfig) -> TFAM:
+def make_tfam(width: int, config: TrainConfig) -> TemporalFrequencyModule:
     """TFAM with a configuration's settings, for features of ``width`` channels."""
-    temporal = TemporalBranch(
-        width,
-        transport=config.transport,
-        mass=config.mass,
-        amplitude_step=config.amplitude,
-        floor=config.floor,
-    )
-    return TFAM(temporal, FrequencyBranch(config.scale, config.probability))
+    clock = MotionClock(config.floor) if config.clock == "motion" else UniformClock()
+    if config.transport == "exact":
+        temporal = MonotoneAlignment(config.steps, clock, config.amplitude_step)
+    else:
+        temporal = SinkhornAlignment(width, config.steps, clock, config.amplitude_step)
+    frequency = SpectralPerturbation(width, config.scale, config.probability)
+    return TemporalFrequencyModule(temporal, frequency, AdaptiveFusion(width))
 
 
 def build_model(config: TrainConfig, weights: str | None = None) -> MicroActionRecognizer:
@@ -133,6 +135,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
     Raises:
         FileNotFoundError: If the folder holds no trained model.
         ValueError: If its files are damaged.
+        FirstVersion: If the model is one of the method's first version.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -145,8 +148,11 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
+        refuse_first_version(about["config"], folder)
         model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
         model.load_state_dict(load_file(folder / "model.safetensors"))
+    except FirstVersion:
+        raise
     except (ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.weight_decay import kept_parameters
 
 # Names of a backbone's layers, from the input up; whatever matches none is its input.
 _LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.")
@@ -39,13 +40,13 @@ def count_layers(model: nn.Module) -> int:
 def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
     """Parameters by depth and decay; each group's ``share`` is its rate over the top's.
 
-    The rate falls by ``layer_decay`` from each layer to the one below it. Biases and norms are not
-    pulled towards zero, because their zero is no simpler than any other value.
+    The rate falls by ``layer_decay`` from each layer to the one below it. Biases and norms, and
+    TFAM's floor and gate, are not pulled towards zero: it is no simpler than any other value.
     """
-    layers = count_layers(model)
+    layers, kept = count_layers(model), kept_parameters(model)
     groups: dict[tuple[int, bool], dict] = {}
     for name, parameter in model.named_parameters():
-        key = (depth(name, layers), parameter.ndim > 1)
+        key = (depth(name, layers), parameter.ndim > 1 and id(parameter) not in kept)
         share = config.layer_decay ** (layers + 1 - key[0])
         decay = config.weight_decay if key[1] else 0.0
         group = groups.setdefault(key, {"params": [], "share": share, "weight_decay": decay})

@@ -37,8 +37,9 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from piumar_lib.alignment import MotionClock
 from piumar_lib.files import as_path, write_text, writing
-from piumar_lib.girl import GIRL
+from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.locks import only_run
 from piumar_lib.ma52 import checkpoint, evaluate
 from piumar_lib.ma52.backbones import compile_layers
@@ -51,8 +52,10 @@ from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimiser import make_optimiser, rate_at, set_rate
 from piumar_lib.ma52.splits import Split, read_split
 from piumar_lib.ma52.transforms import to_input
-from piumar_lib.objective import Clips, Objective, Views, agreement, clip_losses
+from piumar_lib.objective import Clips, Objective, clip_losses
+from piumar_lib.pseudo_groups import StyleGroups
 from piumar_lib.recognizer import Prediction
+from piumar_lib.temporal_frequency import TwoViews
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
@@ -265,11 +268,17 @@ class Run:
 
     def _restore(self, state: checkpoint.Nested) -> None:
         self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
-        self.plain.load_state_dict(state["model"])
-        checkpoint.restore_optimiser(self._bare_optimiser, state["optimiser"])
-        self.objective.restore(state["objective"])
-        if self.average is not None:
-            self.average.load_state_dict(state["average"])
+        try:
+            self.plain.load_state_dict(state["model"])
+            checkpoint.restore_optimiser(self._bare_optimiser, state["optimiser"])
+            self.objective.restore(state["objective"])
+            if self.average is not None:
+                self.average.load_state_dict(state["average"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            raise ValueError(
+                f"{self.out / 'checkpoint.safetensors'}: is the state of another model or method "
+                f"({' '.join(str(error).split())[:300]}). Train into another folder."
+            ) from error
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
@@ -324,8 +333,7 @@ class Run:
         prediction = _single(prediction)
         losses = clip_losses(prediction, y, self.objective.views, config.smoothing)
         batch = self.clips.take(item["clip"])
-        loss = self.objective.risk(losses, prediction, batch)
-        loss = loss + agreement(prediction, y, self.objective.views)
+        loss = self.objective.combine(losses, prediction, batch)
         if parts is not None:
             loss = loss + F.cross_entropy(parts.float(), item["part"])
         return loss, losses
@@ -341,8 +349,23 @@ class Run:
             "clips/s": rows * self.config.batch / seconds,
             "waiting": waited / seconds,
             "memory GB": memory,
+            **self._learned(),
         })  # fmt: skip
         self.sums = [0.0, 0]
+
+    def _learned(self) -> dict[str, float]:
+        """What can be watched of TFAM and GIRL while they learn."""
+        plug, objective = self.plain.recognizer.plug, self.objective
+        robust, row = getattr(objective, "over", objective), {}
+        if plug is not None and isinstance(plug.temporal.clock, MotionClock):
+            row["floor"] = plug.temporal.clock.floor.item()
+        if isinstance(robust, GroupRobustObjective):
+            row |= {
+                "groups": len(robust.q),
+                "risk of the worst group": robust.running.max().item(),
+                "weight of its clips": (robust.q / robust.shares).max().item(),
+            }
+        return row
 
     def _judge(self, epoch: int) -> None:
         found = evaluate.predict(self.judged, self.held_out, self.accelerator, self.config.workers)
@@ -373,13 +396,16 @@ class Run:
 
 
 def make_objective(config: TrainConfig) -> Objective:
-    """ERM, or GIRL, with a configuration's settings."""
-    views = Views(config.supervision, config.consistency, config.regulariser)
-    if config.loss == "erm":
-        return Objective(views)
-    return GIRL(
-        config.groups, config.step, config.weight, config.boundary, config.temperature, views=views
-    )
+    """ERM, or GIRL, and around it the terms of TFAM's two views, with a configuration's settings."""
+    risk = Objective()
+    if config.loss == "girl":
+        risk = GroupRobustObjective(
+            StyleGroups(config.groups), config.radius, config.beta, config.temperature,
+            config.risk_momentum,
+        )  # fmt: skip
+    if config.plug == "none":
+        return risk
+    return TwoViews(config.supervision, config.consistency, config.regulariser_share, risk)
 
 
 def origin(accelerator: Accelerator) -> dict[str, Any]:
@@ -399,13 +425,14 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
 
 
 def _single(prediction: Prediction) -> Prediction:
-    """In single precision, in which losses are computed."""
+    """Logits in single precision, in which losses are computed.
+
+    Features stay as they are: the regulariser asks for gradients with respect to these very tensors.
+    """
     return replace(
         prediction,
         logits=prediction.logits.float(),
         view_logits=[view.float() for view in prediction.view_logits],
-        frames=[view.float() for view in prediction.frames],
-        early=prediction.early.float(),
     )
 
 
