@@ -120,7 +120,8 @@ class WassersteinRegularizer(nn.Module):
 
     def observe(self, summary: Tensor, y: Tensor) -> None:
         """Move the barycentres of the classes in the batch; the first clips of a class start its own."""
-        members = F.one_hot(y, len(self.known)).to(summary)  # (B, classes)
+        classes = torch.arange(len(self.known), device=y.device)
+        members = (y[:, None] == classes).to(summary)  # (B, classes)
         count = sum_over_processes(members.sum(0))[:, None]
         mean = sum_over_processes(members.T @ summary) / count.clamp_min(1)
         weight = torch.where(self.known[:, None], self.momentum, 1.0) * (count > 0)

@@ -15,15 +15,28 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
+from torch.nn import functional as F
+from torch.utils._python_dispatch import TorchDispatchMode
 
+from piumar_lib.alignment import MonotoneAlignment, SinkhornAlignment, UniformClock
 from piumar_lib.data.ma52 import ACTIONS, body_part
 from piumar_lib.ma52 import checkpoint
-from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.config import FirstVersion, TrainConfig
 from piumar_lib.ma52.dataset import moments
-from piumar_lib.ma52.model import TemporalMixing, build_model, export, load_model, save_model
+from piumar_lib.ma52.model import (
+    TemporalMixing,
+    build_model,
+    export,
+    load_model,
+    make_tfam,
+    save_model,
+)
 from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, to_parts, windows
+from piumar_lib.ma52.train import make_objective
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.ma52.video import read_frames, write_mp4
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.recognizer import Prediction
 
 BOTH = ["videomae-tiny", "resnet-tiny-tsm"]
 
@@ -79,6 +92,171 @@ def test_mixing_in_time_starts_as_the_identity_and_then_sees_order():
     near[:, 0] = torch.randn(6)
     changed = (layer(near) - layer(x)).abs().amax((0, 2)) > 1e-6
     assert changed.tolist() == [True, True, False, False, False]
+
+
+# What settings make
+
+
+def test_settings_make_the_parts_that_they_name():
+    made = make_tfam(
+        6, TrainConfig(floor=0.3, steps=5, amplitude_step=0.7, scale=0.8, probability=0.4)
+    )
+    assert type(made.temporal) is MonotoneAlignment and made.temporal.steps == 5
+    assert made.temporal.clock.floor.item() == pytest.approx(0.3)
+    assert made.temporal.amplitude.step == 0.7
+    assert (made.frequency.scale, made.frequency.probability) == (0.8, 0.4)
+    control = make_tfam(6, TrainConfig(clock="uniform", transport="sinkhorn", steps=5)).temporal
+    assert type(control) is SinkhornAlignment and control.anchors.shape == (5, 6)
+    assert type(control.clock) is UniformClock
+    given = {"groups": 3, "radius": 0.2, "beta": 0.5, "temperature": 2.0, "risk_momentum": 0.8}
+    views = {"supervision": 0.3, "consistency": 0.7, "regulariser_share": 0.2}
+    both = make_objective(TrainConfig(plug="tfam", loss="girl", **given, **views))
+    assert (both.views.supervision, both.views.consistency, both.regulariser_share) == (0.3, 0.7, 0.2)
+    alone = make_objective(TrainConfig(loss="girl", **given))
+    for robust in (both.over, alone):
+        assert robust.groups.each == 3
+        found = robust.radius, robust.beta, robust.temperature, robust.momentum, robust.step
+        assert found == (0.2, 0.5, 2.0, 0.8, None)
+    assert type(make_objective(TrainConfig())) is Objective
+
+
+@pytest.mark.parametrize("plug", ["none", "tfam"])
+@pytest.mark.parametrize("loss", ["erm", "girl"])
+def test_a_gpu_waits_for_nothing_in_a_step(plug, loss):
+    """Numbers that decide what is done next, or how much of it, must be waited for."""
+    asks = {"_local_scalar_dense", "nonzero", "masked_select", "_unique2", "bincount", "equal"}
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+            name = operation.overloadpacket.__name__
+            places = args[1] if name in ("index", "index_put", "index_put_") else []
+            if any(place is not None and place.dtype == torch.bool for place in places):
+                waits.append("a mask")
+            waits.extend({name} & asks)
+            return operation(*args, **(kwargs or {}))
+
+    config = TrainConfig.make("tiny", plug=plug, loss=loss)
+    model, objective, y = build_model(config), make_objective(config), torch.arange(8) // 2
+    batch, waits = Clips(clips(model, 8), y, y, torch.arange(8)), []
+    objective.start(model.recognizer, batch, config)
+    with Watch():
+        for _ in range(2):
+            objective.loss(model.recognizer, batch).backward()
+    assert not waits
+    with Watch():
+        batch.y[batch.y > 0].sum().item()
+    assert waits == ["a mask", "_local_scalar_dense"]
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16])
+def test_in_half_precision_statistics_and_loss_are_nearly_those_of_single(kind):
+    config = TrainConfig.make("tiny", plug="tfam", loss="girl", probability=0.0)
+    model, y = build_model(config).train(), torch.arange(16) // 4
+    video, found = clips(model, 16), []
+    for half in (False, True):
+        again, objective = build_model(config).train(), make_objective(config)
+        batch = Clips(video, y, y, torch.arange(16))
+        objective.start(again.recognizer, batch, config)
+        with torch.autocast("cpu", kind, enabled=half):
+            loss = objective.loss(again.recognizer, batch)
+        loss.backward()
+        assert all(torch.isfinite(p.grad).all() for p in again.parameters())
+        found.append([loss.detach(), objective.regularizer.ratio.mean, objective.over.running,
+                      again.recognizer.plug.frequency.squares.mean.mean()])  # fmt: skip
+    for single, halved in zip(*found, strict=True):
+        assert halved.dtype == torch.float32 and torch.allclose(single, halved, rtol=0.05, atol=0.01)
+
+
+# As many actions as MA-52 has, as rare, in batches as small as its recipes'
+
+COUNTS = np.round(1283 * (6 / 1283) ** (np.arange(52) / 51)).astype(int)
+
+
+@pytest.fixture(scope="module")
+def rare_actions():
+    """Features of clips of 52 actions, from 1,283 to 6 of each; people differ in size and smoothness."""
+    y = torch.arange(52).repeat_interleave(torch.from_numpy(COUNTS))
+    torch.manual_seed(0)
+    size, smooth = (0.6 * torch.randn(len(y), 1, 1)).exp(), torch.rand(len(y), 1, 1)
+    noise = torch.randn(len(y), 9, 16)
+    x = size * (noise[:, 1:] + smooth * noise[:, :-1]) + 3 * torch.randn(52, 1, 16)[y]
+    return Clips(x, y, y, torch.arange(len(y)))
+
+
+def batches(data, size, steps):
+    """Batches of clips in random order, epoch after epoch."""
+    order = torch.cat([torch.randperm(len(data)) for _ in range(1 + steps * size // len(data))])
+    return [data.take(order[k * size : (k + 1) * size]) for k in range(steps)]
+
+
+@pytest.mark.parametrize("size", [10, 16])
+def test_the_perturbation_is_guided_as_by_a_large_batch(rare_actions, size):
+    small, large = (make_tfam(16, TrainConfig()).train().frequency for _ in range(2))
+    alone = []
+    for batch in batches(rare_actions, size, 120):
+        small(batch.x, batch.y)
+        one = make_tfam(16, TrainConfig()).train().frequency
+        one(batch.x, batch.y)
+        alone.append(one)
+    large(rare_actions.x, rare_actions.y)
+
+    def deviation(branch):  # of the whole log gain, averaged over channels
+        return branch.variance(8).sum(0).sqrt().mean().item()
+
+    assert small.freedom.mean < 0.4 * size, "a batch alone knows little"
+    running, one = deviation(small), np.array([deviation(branch) for branch in alone])
+    assert np.isfinite(one).all() and running == pytest.approx(deviation(large), rel=0.15)
+    assert np.abs(one / deviation(large) - 1).mean() > 2 * abs(running / deviation(large) - 1)
+
+
+@pytest.mark.parametrize("size", [10, 16])
+def test_the_regulariser_keeps_its_share_and_finds_the_barycentres(rare_actions, size):
+    config = TrainConfig(plug="tfam")
+    head, objective = torch.nn.Linear(16, 52), make_objective(config)
+    objective.start(SimpleNamespace(head=head), rare_actions, config)
+    ours, shares = objective.regularizer, []
+    for batch in batches(rare_actions, size, 400):
+        frames = batch.x.requires_grad_()
+        entropy = F.cross_entropy(head(frames.mean(1)), batch.y)
+        terms = ours(entropy, frames, batch.y), entropy
+        pull, push = (torch.autograd.grad(t, frames, retain_graph=True)[0].norm() for t in terms)
+        shares.append(float(pull / push))
+    assert max(shares) < 1, "not even while each class has one clip"
+    assert 0.05 < np.median(shares[20:]) < 0.2
+    means = torch.stack([rare_actions.x[rare_actions.y == k].mean((0, 1)) for k in range(52)])
+    known = ours.known & (torch.from_numpy(COUNTS) > 50)
+    error = (ours.barycenter[:, :16] - means)[known].norm(dim=1)
+    apart = torch.cdist(means, means)[known][:, known].median()
+    assert known.sum() > 25 and error.median() < 0.2 * apart
+
+
+@pytest.mark.parametrize("size", [10, 16])
+def test_group_risks_stay_finite_and_weights_on_the_simplex(rare_actions, size):
+    config = TrainConfig(loss="girl")
+    objective = make_objective(config)
+    objective.start(None, rare_actions, config)
+
+    def step(batch, logits):
+        losses = F.cross_entropy(logits, batch.y, reduction="none")
+        value = objective.risk(losses, Prediction(logits, early=batch.x), batch)
+        assert torch.isfinite(value) and torch.isfinite(objective.running).all()
+        assert (objective.q >= 0).all() and objective.q.sum().item() == pytest.approx(1, abs=1e-4)
+        return value
+
+    for batch in batches(rare_actions, 512, len(rare_actions) // 512):
+        step(batch, torch.randn(512, 52))
+    objective.before_epoch(rare_actions, 1)
+    assert len(objective.q) > 150, "four groups in an action, fewer where there are few clips"
+    chosen = objective.group == objective.group[0]  # some clips of the most frequent action
+    for batch in batches(rare_actions, size, 1500):
+        right = 3.0 * ~chosen[batch.index, None] * F.one_hot(batch.y, 52)
+        step(batch, 0.1 * torch.randn(size, 52) + right)
+    weight = (objective.q / objective.shares)[objective.group]
+    others = ~chosen & (rare_actions.y == 0)
+    assert weight[chosen].mean() > 1.2 > 1 > weight[others].mean()
+    before = objective.running.clone()
+    step(rare_actions.take(torch.arange(2)), torch.full((2, 52), 1e4).requires_grad_())
+    assert (before != objective.running).sum() <= 2
 
 
 # Kept and exported
@@ -151,6 +329,16 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def test_a_model_of_the_first_version_is_refused(tmp_path):
+    save_model(make(plug="tfam"), tmp_path)
+    about = json.loads((tmp_path / "model.json").read_text())
+    about["config"] |= {"mass": "above noise", "regulariser": 0.01}
+    (tmp_path / "model.json").write_text(json.dumps(about))
+    message = "holds a run of the first version of TFAM and GIRL.* Train again, into another folder"
+    with pytest.raises(FirstVersion, match=message):
+        load_model(tmp_path)
+
+
 def test_a_checkpoint_of_something_else_is_named(tmp_path):
     checkpoint.save(tmp_path / "a.safetensors", {"names": [], "x": torch.zeros(1)})
     with pytest.raises(ValueError, match="a.safetensors: is another checkpoint, without step. Remove"):
@@ -165,6 +353,14 @@ def test_an_exported_program_says_the_same_of_any_number_of_clips(tmp_path, back
     for batch in (1, 3, 5):
         video = clips(model, batch)
         assert torch.allclose(program(video), model(video)[0].logits.softmax(-1), atol=1e-6)
+
+
+def test_a_transport_that_iterates_until_it_converges_cannot_be_exported(tmp_path):
+    model = make(plug="tfam", transport="sinkhorn")
+    message = "transport: 'sinkhorn' iterates .* Train with transport='exact'"
+    with pytest.raises(ValueError, match=message):
+        export(model, tmp_path / "model.pt2")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_export_needs_its_ending(tmp_path):

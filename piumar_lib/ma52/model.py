@@ -182,12 +182,17 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
         path: Ends in ``.pt2``.
 
     Raises:
-        ValueError: If the path has another ending.
+        ValueError: If the path has another ending, or the transport is Sinkhorn's.
         OSError: If it cannot be written.
     """
     path = as_path(path)
     if path.suffix != ".pt2":
         raise ValueError(f"path: {path} does not end in .pt2, which torch.export.load asks for.")
+    if model.config.plug == "tfam" and model.config.transport == "sinkhorn":
+        raise ValueError(
+            "transport: 'sinkhorn' iterates until it has converged, which one fixed program cannot do. "
+            "Train with transport='exact' to export, or use the model through load_model."
+        )
     recogniser = Probabilities(model).eval().cpu()
     video = torch.zeros(2, model.frames, 3, model.size, model.size)
     # Clips of a batch may be any number; frames and pixels are the backbone's.
