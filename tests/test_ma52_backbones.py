@@ -8,7 +8,7 @@ import torch
 from piumar_lib.ma52 import backbones
 from piumar_lib.ma52.backbones import BACKBONES, ShiftedResNet, TemporalShift, VideoMAE, load_backbone
 from piumar_lib.recognizer import Recognizer
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
 TINY = {"videomae-tiny": (4, 48), "resnet-tiny-tsm": (8, 32)}
 
@@ -126,13 +126,13 @@ def test_compiled_layers_say_the_same_and_keep_their_names(name):
 def test_tfam_plugs_in_behind_a_video_backbone(name):
     torch.manual_seed(0)
     backbone = load_backbone(name, "random")
-    tfam = TFAM(TemporalBranch(backbone.channels), FrequencyBranch())
+    tfam = TemporalFrequencyModule.make(backbone.channels, backbone.channels)
     layers = torch.nn.Sequential(backbone, torch.nn.Identity())
     model = Recognizer(layers, backbone.channels, 52, plug=tfam, at=1)
     prediction = model(clip(backbone, 4), torch.tensor([0, 0, 1, 1]))
     assert prediction.logits.shape == (4, 52) and len(prediction.view_logits) == 2
     prediction.logits.sum().backward()
-    assert tfam.temporal.floor_logit.grad.isfinite()
+    assert tfam.temporal.clock.floor_logit.grad.isfinite()
     assert all(p.grad is None or p.grad.isfinite().all() for p in backbone.parameters())
 
 

@@ -12,6 +12,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.course.__main__ import _value
 from piumar_lib.experiments import ROOT
 from piumar_lib.ma52 import checkpoint
@@ -27,6 +28,7 @@ from piumar_lib.ma52.optimiser import (
     rate_at,
     set_rate,
 )
+from piumar_lib.methods import COMMON, knobs_of
 
 # Settings
 
@@ -61,6 +63,8 @@ def test_manets_recipe_is_the_published_one():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
+        ({"boundary": 1.0}, "boundary: only the method's first version had it. .* look at beta instead"),
+        ({"mass": "motion"}, "mass: only the method's first version had it. .* look at clock instead"),
         ({"rat": 1.0}, "rat: there is no such setting. Did you mean 'rate'?"),
         ({"zzz": 1.0}, "zzz: there is no such setting. There are: cache"),
         ({"preset": "large"}, "preset: 'large' is unknown. Choose from videomae-base"),
@@ -77,6 +81,7 @@ def test_manets_recipe_is_the_published_one():
         ({"batch": 10, "accumulate": 3}, "accumulate: 3 parts of a batch of 10"),
         ({"batch": 4, "accumulate": 4}, "at least 2"),
         ({"epochs": 2, "warmup": 3}, "warmup: 3.0 of 2 epochs"),
+        ({"loss": "girl", "epochs": 1}, "loss: girl finds its groups after the first epoch"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):
@@ -111,6 +116,21 @@ def test_the_parameters_of_chapter_12_are_the_settings():
     assert _value("(3, 5)") == (3, 5) and _value("1e-3") == 1e-3
 
 
+def test_an_option_is_not_taken_for_another_that_begins_like_it(capsys):
+    for option in ("--regulariser=0.01", "--step=1", "--amplitude=0.5", "--epoch=3"):
+        with pytest.raises(SystemExit):
+            main(["train", option, "--dry-run"])
+        assert f"unrecognized arguments: {option}" in capsys.readouterr().err
+
+
+def test_the_methods_hyperparameters_begin_where_the_courses_do():
+    knobs, config = knobs_of("PIUmr 2"), TrainConfig()
+    for name in knobs.keys() - COMMON.keys():
+        mine = "risk_momentum" if name == "momentum" else name
+        assert getattr(config, mine) == knobs[name].default, name
+    assert config.steps == MonotoneAlignment().steps
+
+
 def test_missing_paths_are_named(tmp_path):
     with pytest.raises(ValueError, match="cache: no path is given. It is the folder of the clip cache"):
         TrainConfig().require_paths()
@@ -135,7 +155,7 @@ def test_layers_are_counted_from_the_input(backbone, layers):
     depths = {name: depth(name, layers) for name, _ in model.named_parameters()}
     assert {d for n, d in depths.items() if "embed" in n} == {0}
     assert {d for n, d in depths.items() if ".0.layer" in n and "encoder" in n} <= {1, 2}
-    for name in ("recognizer.head.weight", "recognizer.plug.temporal.floor_logit"):
+    for name in ("recognizer.head.weight", "recognizer.plug.temporal.clock.floor_logit"):
         assert depths[name] == layers + 1
     assert depths["recognizer.backbone.1.look.weight"] == layers + 1
     assert set(depths.values()) == set(range(layers + 2))
@@ -158,6 +178,9 @@ def test_every_parameter_is_in_one_group_with_its_rate_and_decay():
         below_top = count_layers(model) + 1 - depth(name, count_layers(model))
         assert group["lr"] == pytest.approx(0.8 * 0.5**below_top), name
         assert group["weight_decay"] == (0.2 if parameter.ndim > 1 else 0), name
+    kept = [name for name, p in model.named_parameters() if of[id(p)]["weight_decay"] == 0]
+    meant = {"temporal.clock.floor_logit", "fusion.weight", "fusion.bias"}
+    assert {f"recognizer.plug.{name}" for name in meant} <= {*kept}
     assert len(parameter_groups(model, config)) == len(optimiser.param_groups)
 
 

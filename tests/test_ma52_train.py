@@ -109,6 +109,10 @@ def test_the_history_tells_of_steps_and_of_held_out_people(finished):
     assert [row["epoch"] for row in looks] == [1, 2]
     assert all(np.isfinite(row["loss"]) and row["clips/s"] > 0 for row in losses)
     assert all(0 <= row["waiting"] <= 1 and row["memory GB"] > 0.01 for row in losses)
+    assert all(0 < row["floor"] < 1 and row["risk of the worst group"] > 0 for row in losses)
+    groups = [row["groups"] for row in losses if row["epoch"] <= 1 or row["epoch"] == 2]
+    assert groups[0] == 1 < groups[-1], "found between the first epoch and the second"
+    assert losses[0]["weight of its clips"] == 1 <= losses[-1]["weight of its clips"]
     assert {"F1_mean", "worst quarter of people"} <= set(looks[0]["held out"])
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -122,6 +126,57 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
     monkeypatch.setattr(train, "build_model", lambda *_: pytest.fail("trained again"))
     again = train.train(config, progress=False)
     assert again["held out"] == json.loads(json.dumps(record["held out"]))
+
+
+def test_a_run_of_the_first_version_is_refused_but_its_record_can_be_read(
+    finished, tmp_path, capsys
+):
+    config, _ = finished
+    old = tmp_path / "old"
+    shutil.copytree(config.out, old)
+    for name in ("config.json", "record.json", "model.json"):
+        content = json.loads((old / name).read_text())
+        settings = content if name == "config.json" else content["config"]
+        del settings["clock"], settings["regulariser_share"]
+        settings |= {"mass": "above noise", "regulariser": 0.01}
+        (old / name).write_text(json.dumps(content))
+    again = command(replace(config, out=str(old)))[3:]
+    for arguments in (again, ["submit", str(old), f"--out={tmp_path / 's.zip'}"]):
+        assert main(arguments) == 1
+        said = capsys.readouterr().err
+        assert said.startswith(f"error: {old}: holds a run of the first version") and (
+            f"into another folder; its record can still be read: python -m piumar_lib.ma52 report {old}"
+        ) in said and said.count("\n") == 1
+    assert main(["report", str(old)]) == 0
+    methods = [record["method"] for record in read_evidence([config.out, old])]
+    assert methods == ["PIUmr", "PIUmr, first version"], "two methods, in tables too"
+
+
+def test_a_checkpoint_that_does_not_fit_names_the_tensor(prepared, tmp_path):
+    config, out = prepared.config(tmp_path / "run", plug="tfam", epochs=1), tmp_path / "run"
+    train.train(config, progress=False)
+    (out / "record.json").unlink()
+    state = checkpoint.load(out / "checkpoint.safetensors")
+    state["model"]["recognizer.head.weight"] = torch.zeros(7, 2)
+    checkpoint.save(out / "checkpoint.safetensors", state)
+    message = "state of another model or method .*recognizer.head.weight.* Train into another folder"
+    with pytest.raises(ValueError, match=message):
+        train.train(config, progress=False)
+
+
+def test_nothing_of_the_first_version_is_reached():
+    look = (
+        "import sys, torch; from piumar_lib.ma52 import __main__, evaluate, model, submit, train\n"
+        "from piumar_lib.ma52.config import TrainConfig\n"
+        "c = TrainConfig.make('tiny', plug='tfam', loss='girl')\n"
+        "made = *model.build_model(c).modules(), *train.make_objective(c).modules()\n"
+        "print({type(m).__module__ for m in made} | {*sys.modules} & {'piumar_lib.girl'})"
+    )
+    done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
+    for name in ("tfam", "girl", "spectrum"):
+        assert f"'piumar_lib.{name}'" not in done.stdout
+    for name in ("temporal_frequency", "alignment", "perturbation", "fusion", "group_robust"):
+        assert f"'piumar_lib.{name}'" in done.stdout
 
 
 def test_a_folder_of_another_run_is_refused(finished):
@@ -175,7 +230,13 @@ def test_learning_is_beyond_doubt(prepared, tmp_path):
 # Interrupted
 
 
-@pytest.mark.parametrize("settings", [{}, WHOLE, {"accumulate": 2, "optimiser": "sgd", "rate": 0.01}])
+PARTS = {"accumulate": 2, "optimiser": "sgd", "rate": 0.01}
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{}, WHOLE, PARTS, PARTS | WHOLE | {"transport": "sinkhorn", "clock": "uniform", "steps": 4}],
+)
 def test_a_run_that_was_stopped_anywhere_ends_the_same(prepared, tmp_path, settings, monkeypatch):
     whole, parts = (prepared.config(tmp_path / n, judge_every=1, epochs=3, **settings) for n in "ab")
     train.train(whole, progress=False)
@@ -383,6 +444,7 @@ TWO = """
 import sys, torch, torch.distributed as dist
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52 import train
+from piumar_lib.running import RunningMean
 from pathlib import Path
 config = TrainConfig.from_json(Path(sys.argv[1]).read_text())
 torch.set_num_threads(1)
@@ -400,9 +462,12 @@ def spy(self, *rest):
 train.Run._make_step = spy
 record = train.train(config, progress=False)
 rank = int(__import__("os").environ.get("RANK", 0))
+world = dist.get_world_size() if dist.is_initialized() else 1
+running = RunningMean()
+running.update(torch.tensor(1.0 + rank))
+assert running.mean == (1 + world) / 2, "a statistic of all processes"
 if rank == 0:
     torch.save(grads, sys.argv[2])
-    world = dist.get_world_size() if dist.is_initialized() else 1
     Path(sys.argv[2] + ".world").write_text(str(world))
 if dist.is_initialized():
     dist.barrier()
@@ -411,8 +476,13 @@ __import__("os")._exit(0)  # gloo may abort while it is torn down
 """
 
 
-@pytest.mark.parametrize("loss", ["erm", "girl"])
-def test_two_processes_make_the_steps_of_one(prepared, tmp_path, loss):
+# The whole method, but for two medians, of noise and of sizes, which are averages of the processes', and
+# for what each process draws.
+EXACT = {"plug": "tfam", "loss": "girl", "clock": "uniform", "amplitude_step": 0.0, "probability": 0.0}
+
+
+@pytest.mark.parametrize("settings", [{}, EXACT], ids=["ERM", "PIUmr"])
+def test_two_processes_make_the_steps_of_one(prepared, tmp_path, settings):
     script = tmp_path / "two.py"
     script.write_text(TWO)
     gradients = {}
@@ -420,8 +490,8 @@ def test_two_processes_make_the_steps_of_one(prepared, tmp_path, loss):
         # Layer norms only: batch norm sees its own process's half. And SGD: where a gradient is nearly
         # zero, Adam makes a whole step of its rounding.
         config = prepared.config(
-            tmp_path / f"run{processes}", backbone="videomae-tiny", loss=loss, judge_every=1,
-            optimiser="sgd", rate=0.05,
+            tmp_path / f"run{processes}", backbone="videomae-tiny", judge_every=1, optimiser="sgd",
+            rate=0.05, **settings,
         )  # fmt: skip
         said = tmp_path / f"config{processes}.json"
         said.write_text(config.to_json())
@@ -440,6 +510,11 @@ def test_two_processes_make_the_steps_of_one(prepared, tmp_path, loss):
         for name in one:
             scale = one[name].abs().max().clamp_min(1e-4)
             assert (one[name] - two[name]).abs().max() < 2e-3 * scale, name
+    states = (checkpoint.load(tmp_path / f"run{k}" / "checkpoint.safetensors") for k in (1, 2))
+    one, two = (state["objective"] for state in states)
+    assert one.keys() == two.keys() and bool(one) == bool(settings)
+    for name, value in one.items():
+        assert torch.allclose(value.double(), two[name].double(), rtol=1e-2, atol=1e-4), name
     rows = [read_history(tmp_path / f"run{k}") for k in (1, 2)]
     for a, b in zip(*rows, strict=True):
         if "loss" in a:

@@ -142,8 +142,8 @@ BACKBONES = {
     "resnet-tiny-tsm": Source("", 8, 64, _tiny_resnet),
 }
 WEIGHTS = ("pretrained", "random")
-# "difference": each picture less the clip's mean, so that all that stands still vanishes. After the RGB
-# differences of Wang et al., TSN, ECCV 2016; it takes a camera that stands still.
+# "difference": each frame minus the clip's mean frame, so that all that stands still vanishes (background
+# subtraction; the RGB differences of TSN, Wang et al., are between neighbours). The camera has to stand still.
 MODALITIES = ("rgb", "difference")
 
 

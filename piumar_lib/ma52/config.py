@@ -131,6 +131,10 @@ class TrainConfig:
                 f"accumulate: {self.accumulate} parts of a batch of {self.batch}. "
                 "Each part needs equally many clips, at least 2."
             )
+        if self.loss == "girl" and self.epochs < 2:
+            raise ValueError(
+                "loss: girl finds its groups after the first epoch, and epochs is 1. Choose at least 2."
+            )
         if self.warmup > self.epochs:
             raise ValueError(
                 f"warmup: {self.warmup} of {self.epochs} epochs. Choose at most as many as epochs."
