@@ -168,7 +168,8 @@ print(f"{recipe}: {config.backbone}, {config.epochs} epochs of batches of {confi
 #
 # The backbone reduces space first and time last. TFAM sits where a sequence of features is left: behind the
 # backbone, at feature level, so that two views do not run the backbone twice. Behind TFAM a small layer looks at
-# neighbouring moments; without one, aligning moments before an average over time could only weigh them.
+# neighbouring moments. Without one, an average over time would follow: aligning moments could only weigh them, and
+# a perturbed spectrum, whose mean stays, would change nothing.
 
 # %%
 from piumar_lib.ma52.model import build_model

@@ -73,6 +73,16 @@ def test_every_parameter_learns():
     assert not still
 
 
+def test_the_perturbation_reaches_the_second_views_decision():
+    model, y = make(plug="tfam", probability=1.0).train().recognizer, torch.arange(64) % 4
+    model.backbone[0] = torch.nn.Identity()
+    x = torch.randn(64, 8, 32).cumsum(1) * torch.rand(64, 1, 1).mul(2).exp() + torch.randn(4, 1, 32)[y]
+    with torch.no_grad():
+        *_, one, other = (model(x, y).view_logits[1] for _ in range(5))  # the first find variances
+    # Even before mixing in time has learned anything, by way of the norm, which is not linear.
+    assert (one - other).std() > 0.05 * one.std(0).mean()
+
+
 @pytest.mark.parametrize("backbone", BOTH)
 def test_to_differences_what_stands_still_is_nothing(backbone):
     model = make(backbone=backbone, modality="difference").eval()

@@ -142,8 +142,9 @@ BACKBONES = {
     "resnet-tiny-tsm": Source("", 8, 64, _tiny_resnet),
 }
 WEIGHTS = ("pretrained", "random")
-# "difference": each frame minus the clip's mean frame, so that all that stands still vanishes (background
-# subtraction; the RGB differences of TSN, Wang et al., are between neighbours). The camera has to stand still.
+# "difference": each frame minus the clip's mean frame, so that all that stands still vanishes. That is
+# background subtraction; the RGB differences of Wang et al., TSN, are between neighbours. The camera has
+# to stand still.
 MODALITIES = ("rgb", "difference")
 
 

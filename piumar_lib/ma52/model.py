@@ -29,8 +29,8 @@ from piumar_lib.temporal_frequency import TemporalFrequencyModule
 class TemporalMixing(nn.Module):
     """A residual convolution over three neighbouring moments; at the start the identity.
 
-    Without a layer that sees order behind it, an alignment in time could only weigh moments, because
-    features are averaged over time in the end.
+    Without a layer that sees order behind it, an alignment in time could only weigh moments, and a
+    perturbed spectrum would change nothing, because features are averaged over time in the end.
     """
 
     def __init__(self, channels: int, hidden: int = 256) -> None:
