@@ -178,8 +178,6 @@ from piumar_lib.ma52.train import load_data
 whole = TrainConfig.make(recipe, **{**base, "plug": "tfam", "loss": "girl", "out": build / "none"})
 model = build_model(whole).eval()
 train_clips, held_out, fold = load_data(config, model.frames)
-
-# %%
 parameters = sum(p.numel() for p in model.parameters())
 print(f"{fold.title}: {len(train_clips)} clips to train on, {len(held_out)} held out; "
       f"{parameters / 1e6:.2f} million parameters")
@@ -198,8 +196,6 @@ with torch.no_grad():
     features = model.recognizer.backbone[0](video)
     views = model.recognizer.plug.views(features)
     prediction, _ = model(video)
-
-# %%
 stages = [("bytes", one), ("input", video), ("features", features), ("aligned view", views[0]),
           ("pooled", prediction.features), ("actions", prediction.logits)]
 
@@ -287,7 +283,7 @@ def losses_by_hand(logits):
     log_p = logits.log_softmax(1)
     return -0.9 * log_p[torch.arange(len(y)), y] - 0.1 * log_p.mean(1)
 
-# %%
+
 assert_same(losses_by_hand, lambda z: clip_losses(Prediction(z), y, Views(), 0.1), torch.randn(5, 52))
 
 # %% [markdown]
@@ -391,7 +387,6 @@ short = {**base, "split": few, "epochs": 2, "warmup": 0.0, "judge_every": 0, "pl
 
 
 # %%
-
 def fresh(name):
     """Settings of a short run in an empty folder."""
     shutil.rmtree(build / name, ignore_errors=True)
@@ -795,10 +790,9 @@ print("a step:", ", ".join(f"{ms:.1f} ms with {name}" for name, ms in zip(NAMES,
 
 # %% [markdown]
 # **Compare.** Learning is beyond doubt. What the first version of TFAM and GIRL adds is not established: the interval
-# of the difference holds zero, and a gain such as that from joints, too. One fold and one seed cannot tell these
-# apart; they show that a large gain is unlikely *here*. The second version has not run at this scale. And the
-# stand-in's people differ in clothes, build and manner by our own recipe; how people differ in MA-52 only MA-52 can
-# tell.
+# of the difference holds zero, and a gain such as that from joints, too; a large gain is unlikely *here*. The second
+# version has not run at this scale. And the stand-in's people differ in clothes, build and manner by our own recipe;
+# how people differ in MA-52 only MA-52 can tell.
 #
 # With `profile = "gpu"`, `cache`, `index` and `split` this chapter makes such a run. The index of a filmed cache is
 # `index.csv` in it, and `prepare_ma52.py split` makes splits from it.

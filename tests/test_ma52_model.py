@@ -306,6 +306,7 @@ def test_a_damaged_model_is_named(tmp_path):
         ("", "model.json: is damaged .Expecting value"),
         ("[]", "model.json: is damaged .it holds no object"),
         ('{"config": []}', "config: is damaged .it holds no object"),
+        ('{"config": 3}', "config: is damaged .it holds no object"),
         ('{"config": {"max_epochs": 3}}', "max_epochs: there is no such setting"),
     ],
 )

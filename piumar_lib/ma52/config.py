@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -264,12 +264,12 @@ PRESETS: Mapping[str, dict[str, Any]] = {
 }
 
 
-def is_first_version(settings: Iterable[str]) -> bool:
-    """Whether these are names of settings of a run of the method's first version."""
-    return not FIRST_VERSION.keys().isdisjoint(settings)
+def is_first_version(settings: Any) -> bool:
+    """Whether these are the settings of a run of the method's first version."""
+    return isinstance(settings, Mapping) and not FIRST_VERSION.keys().isdisjoint(settings)
 
 
-def refuse_first_version(settings: Iterable[str], folder: Path) -> None:
+def refuse_first_version(settings: Any, folder: Path) -> None:
     """See that a run's settings are not those of the method's first version.
 
     Raises:

@@ -274,6 +274,8 @@ class Run:
             self.objective.restore(state["objective"])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
+        except torch.OutOfMemoryError:
+            raise
         except (RuntimeError, ValueError, KeyError) as error:
             raise ValueError(
                 f"{self.out / 'checkpoint.safetensors'}: is the state of another model or method "
