@@ -66,7 +66,7 @@ class MicroActionRecognizer(nn.Module):
         last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
         layers = nn.Sequential(backbone, TemporalMixing(width), last)
         # What is drawn for the plug must not change the heads: all methods start from one model.
-        self.recognizer = Recognizer(layers, width, len(ACTIONS), at=1)
+        self.recognizer = Recognizer(layers, width, len(ACTIONS), at="features")
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
         if config.plug == "tfam":
             self.recognizer.plug = make_tfam(width, config)
