@@ -846,7 +846,7 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 # |---|---|---|---|---|
 # | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | `TemporalFrequencyModule` behind the backbone, one temporal layer behind it; 16 canonical steps, or as many as there are moments |
 # | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `group_robust.GroupRobustObjective` | `test_ma52_train.py` | groups within each action, found once, by the style of the aligned features |
-# | (silent) small batches | a step by hand | `running.RunningMean`, `fusion.WassersteinRegularizer`, `perturbation.SpectralPerturbation` | `test_ma52_model.py` | variances, barycentres and group risks are running ones, over all processes |
+# | (silent) small batches | a step by hand | `model.make_tfam`, `train.make_objective`, `running.RunningMean` | `test_ma52_model.py` | variances, barycentres and group risks are running ones, over all processes |
 # | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
 # | (silent) input | on a GPU, at full scale | `model.MicroActionRecognizer`, `config.TrainConfig` | `test_ma52_model.py` | pictures by default; less the clip's mean picture for random weights |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |
