@@ -193,8 +193,7 @@ assert_same(mass_by_hand, transport.time_mass, energy_by_hand(some), floor)
 # answers "how much of what will happen has happened by now?" We call it the clip's *clock*: it is a
 # smoothed arc-length parametrisation.
 #
-# > **Predict.** The slow and the fast nod below, floor 0.1. Whose curve is steeper, and does either
-# > curve ever stand still?
+# > **Predict.** Slow and fast nod, floor 0.1: whose curve is steeper, and does either ever stand still?
 
 # %%
 own_clock = transport.time_mass(centered_motion_energy(pair), 0.1).cumsum(1)
@@ -210,9 +209,8 @@ show(fig, alt=f"Both curves climb from 0 to 1, the fast person's by at most {ste
 print(f"steepest: slow {steepest[0]:.2f} a second, fast {steepest[1]:.2f}")
 
 # %% [markdown]
-# **Compare.** The fast one is steeper. Neither stands still: the floor keeps both rising. Where a
-# head turns round it is slow for a moment, hence the bends. Equal heights on the two curves are the
-# moments that correspond.
+# **Compare.** The fast one is steeper. Neither stands still: the floor keeps both rising. Where a head turns
+# round it is slow for a moment, hence the bends. Equal heights are the moments that correspond.
 #
 # ## The exact plan: carry the mass to equal steps
 #
@@ -422,8 +420,7 @@ show_table(["distance", "8 steps", "16", "32", "60", "cut off, 16 steps"], rows)
 
 # %% [markdown]
 # Fewer steps leave a smaller distance: an average over more frames forgives a clock that is a frame off.
-# At 32 frames 16 steps also halve the work of the layers behind. What they cost is detail within a
-# step; 16 is the default.
+# At 32 frames, 16 steps (the default) also halve the work of the layers behind. They cost detail.
 #
 # ## What the floor trades
 #
@@ -680,9 +677,13 @@ show(fig, alt="Three plans of the slow nod: the exact one a thin line, with the 
 #
 # ## The Wasserstein regulariser
 #
-# A map moves clips; a *penalty* asks the network to make features alike by itself: each clip's distribution
-# of aligned features is drawn to its class's **barycentre**, the distribution that is nearest to all in
-# the sense of chapter 02. It belongs to training, and [chapter 05](05_consistency_fusion.ipynb) builds it.
+# A map moves clips; a *penalty* asks the network for alike features. Take each clip's distribution of aligned
+# features as a diagonal Gaussian. Then the squared distance of two clips (chapter 02) is
+#
+# $$ W_2^2 = {\lVert \mu_i - \mu_j \rVert}^2 + {\lVert \sigma_i - \sigma_j \rVert}^2 $$
+#
+# and the **barycentre** of a class has the mean $\mu$ and the mean $\sigma$. The penalty on the distance to
+# it belongs to training: [chapter 05](05_consistency_fusion.ipynb) builds it.
 #
 # ## Does it help on unseen people?
 #
@@ -916,9 +917,8 @@ print("- Unseen people, TFAM in points: " + "; ".join(
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
 # | 'stable dynamic trajectory' | tempo invariance, measured | `alignment.MonotoneAlignment`, `transport.exact_plan`, `transport.barycentric_projection` | `test_alignment.py`, `test_transport.py` | each clip alone to 16 canonical steps; measured: the distance left between two tempi |
-# | differences in 'execution speed' | energy, mass, cumulative mass | `alignment.MotionClock`, `alignment.centered_motion_energy`, `transport.time_mass` | `test_alignment.py`, `test_transport.py` | arc length with a floor of 0.1; measured: gain over the uniform clock, live and in the log |
+# | differences in 'execution speed' | energy, mass, cumulative mass | `alignment.MotionClock`, `alignment.UniformClock`, `alignment.centered_motion_energy`, `transport.time_mass` | `test_alignment.py`, `test_transport.py` | arc length with a floor of 0.1; measured: gain over the uniform clock, live and in the log |
 # | (silent) | noise takes over the clock | `alignment.noise_energy` | `test_alignment.py` | median second difference over the data, running |
-# | (silent) | the control | `alignment.UniformClock` | `test_alignment.py` | the same module, nothing aligned |
 # | 'normalises person-specific motion characteristics' | amplitude, and the clock | `alignment.AmplitudeNormalization` | `test_alignment.py` | size on a logarithmic scale, about the clip's mean; measured in the log of attempts |
 # | Wasserstein-regularised alignment | Sinkhorn to anchors | `alignment.SinkhornAlignment`, `transport.sinkhorn_plan` | `test_alignment.py`, `test_transport.py` | temporal prior, weight 4, temperature 0.05, to a tolerance of 0.001 |
 # | (silent) | what was tried | `development.ATTEMPTS`, `development.outcome` | `test_development.py` | chosen on development people alone |
