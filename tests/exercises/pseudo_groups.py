@@ -58,35 +58,36 @@ def same_number(a, b):
     return (a == b).mean()
 
 
-def _soft(squares, softness, unit=None, factor=2, dim=1):
-    if softness == 0:
-        return torch.nn.functional.one_hot(squares.argmin(1), squares.shape[1]).to(squares)
-    unit = squares.amin(1).mean() if unit is None else unit
-    return (-squares / (factor * softness * unit)).softmax(dim)
+def by_argsort(group, y, rng):
+    """Sort by class twice, once in a random order: the k-th clip of a class takes another's place."""
+    lots = rng.permutation(len(y))
+    drawn = np.empty_like(group)
+    drawn[np.argsort(y, kind="stable")] = group[lots[np.argsort(y[lots], kind="stable")]]
+    return drawn
 
 
-def by_log_sum(squares, softness):
-    nearest = squares.amin(1, keepdim=True)
-    if not softness:
-        return (squares == nearest).to(squares)
-    exponent = -(squares - nearest) / (2 * softness * nearest.mean())
-    return (exponent - exponent.logsumexp(1, keepdim=True)).exp()
+def by_class(change):
+    """An answer that gives ``change(groups of a class, rng)`` to each class."""
+
+    def answer(group, y, rng):
+        drawn = group.copy()
+        for k in np.unique(y):
+            drawn[y == k] = change(group[y == k], rng)
+        return drawn
+
+    return answer
 
 
-def overflowing(squares, softness):
-    if softness == 0:
-        return _soft(squares, 0)
-    w = (-squares / (2 * softness * squares.amin(1).mean())).exp()
-    return w / w.sum(1, keepdim=True)
+def in_place(group, y, rng):
+    for k in np.unique(y):
+        group[y == k] = rng.permutation(group[y == k])
+    return group
 
 
-def never_hard(squares, softness):
-    return (-squares / (2 * softness * squares.amin(1).mean())).softmax(1)
-
-
-def rule(margins, temperature, whole=2, own=True, smallest=True, multiply=False, extra=False):
+def rule(margins, temperature, whole=2, own=True, smallest=True, multiply=False, extra=False,
+         shape=torch.sigmoid):  # fmt: skip
     exponent = -margins.sort().values * temperature if multiply else -margins.sort().values / temperature
-    e, tenth = exponent.exp(), len(margins) // 10
+    e, tenth = shape(exponent), len(margins) // 10
     mine = e[:tenth].sum() if smallest else e[-tenth:].sum()
     if extra:
         return e.sum() / (2 * mine)
@@ -100,7 +101,7 @@ def by_search(margins, temperature):
     order = margins.argsort()
 
     def share(beta):
-        w = 1 + beta * (-margins / temperature).exp()
+        w = 1 + beta / (1 + (margins / temperature).exp())
         return w[order[: len(margins) // 10]].sum() / w.sum()
 
     if share(1e12) < 0.5:
@@ -124,17 +125,15 @@ ANSWERS = {
             "only names": same_number,
         },
     ),
-    "soften": Answers(
-        by_log_sum,
+    "by_lot": Answers(
+        by_argsort,
         {
-            "over the clips": lambda d, k: _soft(d, k, dim=0),
-            "factor 2": lambda d, k: _soft(d, k, factor=1),
-            "over all centres": lambda d, k: _soft(d, k, unit=d.mean()),
-            "not their sum": lambda d, k: _soft(d, k, unit=d.amin(1).sum()),
-            "units of length": lambda d, k: _soft(d, k, unit=1.0),
-            "nearest centre should": lambda d, k: _soft(-d, k, unit=d.amin(1).mean()),
-            "wholly": never_hard,
-            "0 / 0": overflowing,
+            "work on a copy": in_place,
+            "nothing was drawn": lambda group, y, rng: group.copy(),
+            "the same members": by_class(lambda own, rng: own // 4 * 4 + rng.permutation(4)[own % 4]),
+            "left their class": lambda group, y, rng: rng.permutation(group),
+            "another size": by_class(lambda own, rng: rng.choice(own, len(own))),
+            "another generator": by_class(lambda own, rng: np.roll(own, 1)),
         },
     ),
     "strength_for": Answers(
@@ -145,6 +144,8 @@ ANSWERS = {
             "own ones": lambda m, t: rule(m, t, own=False),
             "largest margins": lambda m, t: rule(m, t, smallest=False),
             "not multiplied": lambda m, t: rule(m, t, multiply=True),
+            "keep its sign": lambda m, t: rule(m.abs(), t),
+            "not an exponential": lambda m, t: rule(m, t, shape=torch.exp),
             "carries": lambda m, t: 0.5 * rule(m, t),
         },
     ),

@@ -7,7 +7,7 @@ from piumar_lib.course.check.optimal_transport import after_shift, project
 from piumar_lib.course.check.person_shift import split_people, standard_error
 from piumar_lib.course.check.piumr import balanced, worst_by_luck
 from piumar_lib.course.check.prepare_ma52 import shared_people
-from piumar_lib.course.check.pseudo_groups import pair_index, soften, strength_for
+from piumar_lib.course.check.pseudo_groups import by_lot, pair_index, strength_for
 from piumar_lib.course.check.robust_optimisation import cvar_bound, largest_weight, temperature_for
 from piumar_lib.course.check.spectral_perturbation import smooth_noise, swap_amplitude
 from piumar_lib.course.check.start_here import fastest_people
@@ -15,9 +15,9 @@ from piumar_lib.course.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.course.check.train_ma52 import optimism
 
 __all__ = [
-    "after_shift", "balanced", "best_gain", "bias_for", "borrow_clock", "clip_interval", "consistency",
-    "cvar_bound", "fastest_people", "holm_by_hand", "largest_weight", "optimism",
-    "pair_index", "project", "shared_people", "smooth_noise", "soften", "split_people",
+    "after_shift", "balanced", "best_gain", "bias_for", "borrow_clock", "by_lot", "clip_interval",
+    "consistency", "cvar_bound", "fastest_people", "holm_by_hand", "largest_weight", "optimism",
+    "pair_index", "project", "shared_people", "smooth_noise", "split_people",
     "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
     "worst_by_luck",
 ]  # fmt: skip

@@ -49,69 +49,49 @@ def pair_index(answer: Callable, rng: np.random.Generator) -> str:
 
 
 @check
-def soften(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(squares, softness)``: memberships from squared distances ``(clips, groups)``."""
-    import torch
-
-    squares = torch.as_tensor(rng.uniform(0.1, 5, (50, 4)))
-    some = torch.as_tensor(answer(squares.clone(), 1.0))
-    require(some.shape == squares.shape, f"the shape is {tuple(some.shape)} instead of (50, 4).")
+def by_lot(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(group, y, rng)``: the members of groups change places within each class."""
+    y = rng.permutation(np.repeat(np.arange(3), 40))
+    group = 4 * y + rng.choice(4, 120, p=(0.55, 0.2, 0.15, 0.1))
+    given = group.copy()
+    drawn = np.asarray(answer(given, y.copy(), np.random.default_rng(1)))
+    require(np.array_equal(given, group), "the groups that were given have changed: work on a copy.")
+    require(drawn.shape == group.shape, f"the shape is {drawn.shape} instead of (120,).")
+    require(not np.array_equal(drawn, group), "every clip is where it was: nothing was drawn.")
+    names = len(np.unique(group))
     require(
-        not torch.allclose(some.sum(0), torch.ones(4).to(some)),
-        "the softmax runs over the clips; each clip's memberships should sum to one.",
+        len({*zip(group.tolist(), drawn.tolist(), strict=True)}) > names,
+        "the groups have new numbers, but the same members.",
     )
     require(
-        torch.allclose(some.sum(1), torch.ones(50).to(some)),
-        "each clip's memberships should sum to one.",
+        bool((drawn // 4 == y).all()),
+        "members have left their class: each class's clips change places among themselves.",
     )
     require(
-        torch.equal(some.argmax(1), squares.argmin(1)), "the nearest centre should have most of a clip."
+        np.array_equal(np.bincount(drawn, minlength=12), np.bincount(group, minlength=12)),
+        "some group has another size than before: let members change places instead.",
     )
-    require(
-        torch.allclose(torch.as_tensor(answer(9 * squares, 1.0)), some),
-        "in other units of length memberships change: the unit must come from the distances themselves.",
-    )
-    slope = ((some[:, 0] / some[:, 1]).log() / (squares[:, 1] - squares[:, 0])).mean()
-    unit, mean = squares.amin(1).mean(), squares.mean()
-    misconceptions = {
-        "the factor 2 of a normal density is missing.": 1 / unit,
-        "the unit is the mean over all centres; asked is the mean over the nearest ones.": 1
-        / (2 * mean),
-        "a mean over clips is asked for, not their sum.": 1 / (2 * squares.amin(1).sum()),
-    }
-    rule_out(slope, misconceptions)
-    require(np.isclose(float(slope), float(1 / (2 * unit))), "the exponent has a wrong unit.")
-    twice = torch.as_tensor(answer(squares.clone(), 2.0))
-    log_ratio = ((twice[:, 0] / twice[:, 1]).log() / (squares[:, 1] - squares[:, 0])).mean()
-    require(
-        np.isclose(float(log_ratio), float(slope / 2)), "softness should make it softer, in proportion."
-    )
-    hard = torch.as_tensor(answer(squares.clone(), 0))
-    nearest = torch.nn.functional.one_hot(squares.argmin(1), 4).to(hard)
-    require(
-        bool(hard.isfinite().all()) and torch.equal(hard, nearest),
-        "at softness 0 each clip should belong to its nearest centre, wholly.",
-    )
-    far = torch.as_tensor(answer(squares + 1e6, 1e-4))
-    require(
-        bool(far.isfinite().all()),
-        "far from all centres it is 0 / 0: take the largest exponent out first.",
-    )
-    return "rows sum to one, units do not matter, and far centres are harmless."
+    other = np.asarray(answer(group.copy(), y.copy(), np.random.default_rng(2)))
+    require(not np.array_equal(other, drawn), "another generator should draw other members.")
+    same = np.asarray(answer(group.copy(), y.copy(), np.random.default_rng(1)))
+    require(np.array_equal(same, drawn), "the same generator state should draw the same members.")
+    return f"sizes and classes stay, {100 * np.mean(drawn != group):.0f} % of the clips have moved."
 
 
 @check
 def strength_for(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(margins, temperature)``: where the nearest tenth carries half of the whole weight."""
+    """``answer(margins, temperature)``: where the hardest tenth carries half of the whole weight."""
     import torch
 
-    from piumar_lib import girl
+    from piumar_lib.group_robust import hard_weights
 
-    for temperature in (0.6, 0.3, 1.0):
-        margins = torch.as_tensor(rng.permutation(np.linspace(0, 20, 200)))
+    for temperature in (0.6, 0.3, 0.8):
+        margins = torch.as_tensor(rng.permutation(np.linspace(-1.5, 18.5, 200)))
         given = float(answer(margins.clone(), temperature))
-        e = (-margins.sort().values / temperature).exp()
-        hot = (-margins.sort().values * temperature).exp()
+        e = torch.sigmoid(-margins.sort().values / temperature)
+        hot = torch.sigmoid(-margins.sort().values * temperature)
+        unsigned = torch.sigmoid(-margins.abs().sort().values / temperature)
+        gap = (-margins.sort().values / temperature).exp()
         misconceptions = {
             "this looks at the extra weight alone; the whole weight has a 1 for every clip.": e.sum()
             / (2 * e[:20].sum()),
@@ -119,17 +99,19 @@ def strength_for(answer: Callable, rng: np.random.Generator) -> str:
             / (e[:20].sum() - e.sum() / 2),
             "the tenth's own ones are forgotten: each of its clips weighs 1 to begin with.": 100
             / (e[:20].sum() - e.sum() / 2),
-            "this is the tenth with the largest margins; clips on a boundary have small ones.": 80
+            "this is the tenth with the largest margins; hard clips have small ones.": 80
             / (e[-20:].sum() - e.sum() / 2),
             "margins are divided by the temperature, not multiplied.": 80
-            / (hot[:20].sum() - hot.sum() / 2)
-            if temperature != 1
-            else np.nan,
+            / (hot[:20].sum() - hot.sum() / 2),
+            "a margin below zero is that of a wrong clip: keep its sign.": 80
+            / (unsigned[:20].sum() - unsigned.sum() / 2),
+            "the extra weight is a sigmoid, not an exponential: it is bounded by beta.": 80
+            / (gap[:20].sum() - gap.sum() / 2),
         }
         rule_out(given, misconceptions, rtol=1e-4)
         require(np.isfinite(given), f"at temperature {temperature} there is such a strength.")
         logits = torch.stack([margins, torch.zeros_like(margins)], 1)
-        w = girl.boundary_weights(logits, given, temperature)
+        w = hard_weights(logits, torch.zeros(200, dtype=torch.long), given, temperature)
         share = float(w[margins.argsort()[:20]].sum() / w.sum())
         require(
             abs(share - 0.5) < 1e-6,
