@@ -906,13 +906,12 @@ def mean_of(runs):
 known, unseen, logs = {name: [] for name in METHODS}, {name: {} for name in METHODS}, {}
 for number in range(populations):
     clips_here, new, strangers = world(number)
-    first_clips = clips_here if number == 0 else first_clips
     for name, make in METHODS.items():
         objectives = [make() for _ in range(inits)]
         trained = [train(clips_here, epochs, o, init) for init, o in enumerate(objectives)]
         known[name] += mean_of([scores_of(model, new) for model in trained]).values()
         unseen[name] |= mean_of([scores_of(model, strangers) for model in trained])
-        logs.setdefault(name, objectives[0])
+        logs.setdefault(name, (objectives[0], clips_here))
 
 # %% [markdown]
 # ### Inside one run
@@ -928,14 +927,14 @@ SHOWN = ("GIRL, random groups", "GIRL", "GIRL, true people")
 
 def history(name):
     """Running risks and weights relative to the shares after the first epoch, ``(batches, groups)``."""
-    log = [line for line in logs[name].log if len(line[0]) > 1]
+    log = [line for line in logs[name][0].log if len(line[0]) > 1]
     return (torch.stack(values).cpu() for values in zip(*log, strict=True))
 
 
 def about_actions(name):
     """Share of the variance of clips' last weights that lies between actions."""
-    weight = logs[name].log[-1][1][logs[name].group].cpu().numpy()
-    return eta_squared(weight, first_clips.y, 0 * first_clips.y)
+    objective, clips = logs[name]
+    return eta_squared(objective.log[-1][1][objective.group].cpu().numpy(), clips.y, 0 * clips.y)
 
 # %%
 fig, axes = plt.subplots(2, 3, figsize=(7, 4), sharex=True, sharey="row")
