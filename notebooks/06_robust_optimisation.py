@@ -864,7 +864,8 @@ falls = {n: np.polyfit(np.log(sizes), np.log(-np.array(bias[n])), 1)[0] for n in
 print("slopes in the left figure:", ", ".join(f"{n} {s:.2f}" for n, s in falls.items()))
 print(f"CVaR at m = 16 is too low by {-100 * bias['CVaR'][at16] / truth['CVaR']:.1f} %")
 print(f"chi-square ball, 2 clips a person: value too high by {100 * high[0.0][1] / exact.value:.0f} %, "
-      f"running {100 * high[0.9][1] / exact.value:.0f} %; cosine {aim[0.0][1]:.2f}, running {aim[0.9][1]:.2f}")
+      f"running {100 * high[0.9][1] / exact.value:.0f} %; "
+      f"cosine {aim[0.0][1]:.2f}, running {aim[0.9][1]:.2f}")
 
 # %% [markdown]
 # **Compare.** About 3 percent, and about as $1/m$: twice the batch, half the error. KL is worst off and
@@ -936,14 +937,14 @@ for (name, how), line in zip(LINES.items(), ("-", "--", "-", ":"), strict=True):
     ax.plot(found, line, color="C4" if how[1] else "C0", lw=3 if line == ":" else 1.4, label=name)
 ax.set(xlabel="batch", ylabel="largest weight", ylim=(0.2, 1))
 ax.legend(fontsize=8)
-show(fig, alt="Largest of four weights over 300 batches. Online weights go on growing, faster if all risks "
-     "are doubled; those of the ball stay, and are the same for doubled risks. At the end: "
+show(fig, alt="Largest of four weights over 300 batches. Online weights go on growing, faster if all "
+     "risks are doubled; those of the ball stay, and are the same for doubled risks. At the end: "
      + ", ".join(f"{v:.2f} ({n})" for n, v in ends.items()) + ".")
 np.testing.assert_allclose(*(largest_weights(scale) for scale in (1, 2)))
 
 # %% [markdown]
 # **Compare.** As long as somebody is worst, online weights go on growing, twice as fast for doubled risks: in the
-# end one person has nearly everything. In the ball the largest weight stays below
+# end one person has nearly all weight. In the ball the largest weight stays below
 # $\frac14 (1 + \sqrt{2 \rho \cdot 3}) = 0.39$ for four people. GIRL's weights, in one line: *the worst case in a
 # chi-square ball of radius 0.05 about the groups' shares, at running risks in units of guessing*:
 
@@ -1042,7 +1043,7 @@ for side, (risks, accuracy) in sides.items():
         rows.append(row(f"{side}, {name}", found.value, found.weights, scores, quarter))
 show_table(["weights", "risk [nats]", "accuracy [%]",
             "weight of the quarter with the highest risk [%]",
-            "people with almost no weight (under 1 % of an even share)"], rows)
+            "people with under 1 % of an even share"], rows)
 
 # %%
 from scipy.stats import spearmanr
@@ -1179,8 +1180,8 @@ print(f"- Mean plus deviation is the worst case up to rho* = {easy:.2f} (few eas
 # %%
 print(f"- CVaR of 16 losses is off by {bias['CVaR'][at16]:+.3f} (standard error "
       f"{spread['CVaR'][at16]:.3f}). GIRL's ball at risks from 2 clips a person aims with cosine "
-      f"{aim[0.0][1]:.2f}, at running risks with {aim[0.9][1]:.2f}. Of the weight over unseen people the "
-      "single worst gets " + ", ".join(f"{100 * p.max():.0f} % ({n})" for n, p in most.items()) + ".")
+      f"{aim[0.0][1]:.2f}, at running risks with {aim[0.9][1]:.2f}. Of the weight over unseen people "
+      "the worst one gets " + ", ".join(f"{100 * p.max():.0f} % ({n})" for n, p in most.items()) + ".")
 
 # %% [markdown]
 # ## Paper ledger
@@ -1188,8 +1189,8 @@ print(f"- CVaR of 16 losses is off by {bias['CVaR'][at16]:+.3f} (standard error 
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
 # | distributionally robust optimisation | three worst averages | `dro.chi_square`, `dro.kl_ball`, `dro.kl_penalty`, `dro.cvar`, `dro.Robust` | `test_dro.py` (CVXPY) | the paper's ball is not public to us |
-# | "regularising subgroup variance" | mean plus deviation as a worst case | `dro.mean_plus_deviation`, `dro.variance_threshold`, `dro.deviation` | `test_dro.py` | the *root* of the variance, because of the trap |
-# | "group-invariant regularised loss" | the ball that GIRL runs | `group_robust.GroupRobustObjective`, `dro.chi_square` | `test_group_robust.py` | radius 0.05 about the groups' shares, clipped at zero; running risks over $\log K$ |
+# | subgroup variance is regularised | mean plus deviation as a worst case | `dro.mean_plus_deviation`, `dro.variance_threshold`, `dro.deviation` | `test_dro.py` | the *root* of the variance, because of the trap |
+# | group-invariant regularised loss | the ball that GIRL runs | `group_robust.GroupRobustObjective`, `dro.chi_square` | `test_group_robust.py` | radius 0.05 about the groups' shares, clipped at zero; running risks over $\log K$ |
 # | worst groups count more | online weights | `dro.exponentiated_gradient` | `test_dro.py` | as in GroupDRO; in GIRL an ablation |
 # | (silent; reviewers asked for a link to worst-case risk) | the proposition | `dro.chi_square` | `test_dro.py` | ours |
 # | (silent) groups | true people, in this chapter only | `metrics.accuracy_by_person` | `test_metrics.py` | pseudo-groups follow in chapter 07 |
