@@ -251,14 +251,10 @@ def train(clips, epochs, objective=None, init=0, plug=None):
     fit(model, clips, Settings(epochs=epochs, seed=seed + init), objective, device=run.device)
     return model.cpu().eval()
 
-
-def plain():
-    return Logged(radius=0, beta=0)
-
 # %%
 models, STYLES = {}, {}
 for name, clips in CROWDS.items():
-    x, alone, aligned = torch.as_tensor(clips.x), plain(), plain()
+    x, alone, aligned = torch.as_tensor(clips.x), *(Logged(radius=0, beta=0) for _ in range(2))
     length = epochs if name == "synthetic" else real_epochs
     models[name] = train(clips, length, alone)
     tfam = TemporalFrequencyModule.make(channels=x.shape[-1], width=32)
@@ -276,7 +272,7 @@ uncentred = synthetic.make_clips(people, each, seed=70 + seed, centred=False)
 STYLES["synthetic"]["input"] = STYLES["synthetic"]["input"][:, uncentred.x.shape[-1] :]
 STYLES["synthetic"] = {"posture kept": style_of(torch.as_tensor(uncentred.x))} | STYLES["synthetic"]
 
-
+# %%
 def within(clips, a, b):
     """ARI of two groupings within each action, averaged over clips."""
     return sum(adjusted_rand_score(a[clips.y == k], b[clips.y == k]) * np.mean(clips.y == k)
