@@ -711,8 +711,8 @@ left.set(xlabel="risk of a group [guessing = 1]", ylabel="weight $q_g / \\pi_g$"
 right.set(xlabel="margin of a clip [logits]", ylabel="weight $h_i$")
 left.legend(fontsize=8)
 right.legend(fontsize=8)
-show(fig, alt="Left: weight of a group over its risk, a rising line, zero for the easiest at the "
-     "largest radius. Right: weight of a clip over its margin, a falling S. " + "; ".join(words) + ".")
+show(fig, alt="Left: weight of a group over its risk, a line that rises more steeply with a larger "
+     "radius. Right: weight of a clip over its margin, a falling S. " + "; ".join(words) + ".")
 
 # %% [markdown]
 # ### GIRL in pseudocode
@@ -934,7 +934,7 @@ for name, c in contrasts.items():
     verdict = metrics.verdict(c, corrected[name])
     print(f"{name:43s} {c.difference:+5.1f}, p {tables.p_value(c, corrected[name])}: {verdict}")
 gap = 100 * np.mean(known["ERM"]) - strangers_of["ERM"].mean()
-gains = {name: scores.mean() - strangers_of["ERM"].mean() for name, scores in strangers_of.items()}
+gains = {name: np.mean(scores - strangers_of["ERM"]) for name, scores in strangers_of.items()}
 print("over ERM:", ", ".join(f"{v:+.1f} ({name})" for name, v in gains.items() if name != "ERM"))
 print(f"for scale: ERM's known minus unseen people {gap:+.1f} points")
 
