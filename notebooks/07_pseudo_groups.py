@@ -965,7 +965,8 @@ print(f"for scale: ERM's known minus unseen people {gap:+.1f} points")
 ALONE = ("GIRL alone", "GIRL with augmentation")
 OVER_TFAM = (
     "PIUmr, defaults", "radius 0: hard clips alone", "radius 0.02", "radius 0.2", "groups alone",
-    "hard clips count three times more", "2 groups a class", "8 groups a class",
+    "hard clips count three times more", "1 group a class: actions as groups", "2 groups a class",
+    "8 groups a class",
     "exponentiated gradient", "groups by pairwise similarity", "a group left out in each step",
     "margin without sign", "margin of similarities", "true people as groups",
 )

@@ -121,6 +121,7 @@ ATTEMPTS = (
     _girl("radius 0.2", radius=0.2),
     _girl("groups alone", beta=0.0),
     _girl("hard clips count three times more", beta=3.0),
+    _girl("1 group a class: actions as groups", groups=1),
     _girl("2 groups a class", groups=2),
     _girl("8 groups a class", groups=8),
     _girl("exponentiated gradient", "exponentiated gradient"),
