@@ -268,13 +268,14 @@ print(f"- The same exercise, ten people: one repetition takes {tempo[fastest]:.2
 # %% [markdown]
 # ## Paper ledger
 #
-# Each chapter ends with such a table, so that you always know whose claim you are reading. The
-# paper's definitions beyond its abstract are not public to us; where it is silent we define
-# something ourselves, and say so.
+# Each chapter ends with such a table, so that you always know whose claim you are reading. Words in
+# quotation marks are the abstract's. The paper's definitions beyond it are not public to us; where it is
+# silent we define something ourselves, and say so.
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | people differ in style, speed and physique | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
+# | people differ in "motion style and execution speed" | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
+# | and in "physical attributes (e.g. skeleton size)" | not here: a watch sees no bones; from chapter 01 on | `data.synthetic` | `test_synthetic.py` | synthetic skeletons, each with bones of its own |
 
 # %% [markdown]
 # ## References
