@@ -42,8 +42,8 @@ run = start(profile)
 if data:
     require(load_npz(data), people=2)
 populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
-clips_each, fresh_each, copies = run.pick(quick=(20, 60, 200), full=(40, 100, 400))
-epochs, thin = run.pick(quick=12, full=20), run.pick(quick=4, full=2)
+clips_each, fresh_each, copies = run.pick(quick=(20, 60, 120), full=(40, 100, 400))
+epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)
 
 # %% [markdown]
 # ## The idea in one figure
@@ -323,14 +323,8 @@ def hardness_by_hand(logits, y):
     return h / h.mean()
 
 # %% [markdown]
-# Consistency and regulariser, as chapter 05 defines them. The barycentre of a class is a running average
-# of its clips' means and standard deviations over time:
-
-# %%
-def consistency_by_hand(a, b):
-    p, q = a.softmax(1), b.softmax(1)
-    m = (p + q) / 2
-    return ((p * (p / m).log() + q * (q / m).log()).sum(1) / 2).mean()
+# The regulariser, as chapter 05 defines it. The barycentre of a class is a running average of its clips'
+# means and standard deviations over time:
 
 # %%
 def regulariser_by_hand(barycentre, frames, y):
@@ -341,6 +335,9 @@ def regulariser_by_hand(barycentre, frames, y):
     return (summary - centre[y]).square().sum(1).mean() / frames.shape[-1]
 
 # %%
+from piumar_lib.tfam import js_divergence
+
+
 def terms_by_hand(model, objective, batch):
     frames, features = forward_by_hand(model, batch.x, batch.y)
     logits = [model.head(f) for f in features]  # prediction, first view, second view
@@ -352,7 +349,7 @@ def terms_by_hand(model, objective, batch):
     pull = objective.regularizer.share * objective.regularizer.ratio.mean
     distance = regulariser_by_hand(objective.regularizer.barycenter, frames, batch.y)
     risk = (w * (ce[0] + 0.5 * (ce[1] + ce[2]))).mean()
-    return {"robust risk": risk, "consistency": consistency_by_hand(*logits[1:]),
+    return {"robust risk": risk, "consistency": js_divergence(*logits[1:]),
             "regulariser": pull * distance}, frames
 
 # %% [markdown]
@@ -477,7 +474,8 @@ show(fig, alt=f"Paired differences over {summary['ERM']['unseen'].people} unseen
 
 # %%
 for name, j in judged.items():
-    print(f"{name:<25} {tables.points(j.comparison):<19} p {j.p:.3f}: {j.verdict}")
+    p = tables.p_value(j.comparison, j.p)
+    print(f"{name:<25} {tables.points(j.comparison):<19} p {p}: {j.verdict}")
 
 # %% [markdown]
 # **Compare.** "Not established" means that these people cannot tell, not that there is no difference. An
@@ -518,7 +516,8 @@ for name in RIVALS:
     values = 100 * np.array(list(left_out[name].values()))
     print(f"{name:<13} mean {values.mean():.1f} %, worst person {values.min():.1f} %")
 for name, j in both.items():
-    print(f"{name:<25} {tables.points(j.comparison):<19} p {j.p:.3f}: {j.verdict}")
+    p = tables.p_value(j.comparison, j.p)
+    print(f"{name:<25} {tables.points(j.comparison):<19} p {p}: {j.verdict}")
 
 # %% [markdown]
 # **Compare.** With two people no test can say anything: of four ways to toss two coins, two are as extreme as
