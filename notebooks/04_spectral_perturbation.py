@@ -19,14 +19,14 @@
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [01 person shift](01_person_shift.ipynb) |
-# | you will build | TFAM's frequency branch: spectra, their variance between clips, and noise of that size |
+# | you will build | TFAM's frequency branch: how much spectra vary above noise, and gains of that size |
 # | device | any laptop |
 #
 # After this chapter you can
 #
-# - take a clip apart into frequencies and put it together again, with Fourier or cosine waves,
-# - say at which frequencies clips of one action differ, and how much of that is personal,
-# - perturb training clips by just as much, and judge on unseen people whether it helps.
+# - take a clip apart into frequencies, and say how much of what varies between clips is mere noise,
+# - describe the rest by four smooth coefficients, and say how much of it is personal,
+# - perturb training clips by just as much, keep their power, and judge on unseen people whether it helps.
 
 # %% tags=["parameters"]
 profile = "quick"
@@ -34,7 +34,7 @@ data = ""  # path of your own .npz, used instead of SPAR
 seed = 0
 
 # %%
-from piumar_lib.course import show, show_table, start
+from piumar_lib.course import fixed_figure, show, show_table, start
 from piumar_lib.data import load_npz, require
 
 run = start(profile)
@@ -45,17 +45,19 @@ epochs, thin = run.pick(quick=7, full=15), run.pick(quick=3, full=1)
 # %% [markdown]
 # ## The idea in one figure
 #
-# A clip is a sum of waves: slow ones carry the movement, fast ones the tremble. How strong each wave
-# is differs from clip to clip, even among clips of one action. The frequency branch measures that
-# spread, and draws new strengths from it. The data: four-second windows of SPAR, real wrists.
+# A clip is a sum of waves: low frequencies carry the movement, high frequencies the tremor. How strong each
+# wave is differs from clip to clip. Much of that is chance; what a body shapes is the *smooth* course of the
+# spectrum. The frequency branch measures how much this course varies among clips of one action, and draws
+# new ones. The data: four-second windows of SPAR, real wrists.
 
 # %%
 import numpy as np
 import torch
 
-from piumar_lib import spectrum
 from piumar_lib.data import spar, synthetic
+from piumar_lib.perturbation import SpectralPerturbation, log_spectrum, rayleigh_floor
 from piumar_lib.recognizer import channel_scale
+from piumar_lib.spectrum import dct_matrix
 
 real = yours if data else spar.windows(spar.load_recordings())
 
@@ -66,633 +68,635 @@ def standardised(clips):
     x = (x - x.mean((0, 1))) / channel_scale(x)
     return x, torch.as_tensor(clips.y), torch.as_tensor(clips.person)
 
-# %%
-x, y, person = standardised(real)
-hertz = np.arange(x.shape[1] // 2 + 1) * real.rate / x.shape[1]
-print(f"{real.name}: {tuple(x.shape)} = (clips, frames, channels), {len(real.people)} people")
+
+def levels(x):
+    return log_spectrum(torch.fft.rfft(x, dim=1)[:, 1:])
 
 # %%
+x, y, person = standardised(real)
+time = x.shape[1]
+hertz = np.arange(1, time // 2 + 1) * real.rate / time
+print(f"{real.name}: {tuple(x.shape)} = (clips, frames, channels), {len(real.people)} people")
 torch.manual_seed(seed)
 shown, channel = int(torch.nonzero(y == (y.mode().values if data else 1))[0]), 0
-level = spectrum.log_amplitude(spectrum.to_spectrum(x))
-deviation = spectrum.style_deviation(level, y)
-perturbed = [spectrum.perturb(x, y, probability=1.0)[shown, :, channel] for _ in range(3)]
-middle, band = level[shown, :, channel].numpy(), deviation[:, channel].numpy()
+branch = SpectralPerturbation(x.shape[2], probability=1.0)
+perturbed = [branch(x, y) for _ in range(3)]
+level = levels(x)
+smooth = dct_matrix(level.shape[1])[:4]
+course = (smooth.T @ smooth @ level)[shown, :, channel].numpy()
+band = (levels(perturbed[0]) - level).std(0)[:, channel].numpy()
 
 # %%
 import matplotlib.pyplot as plt
 
-seconds = np.arange(x.shape[1]) / real.rate
+seconds = np.arange(time) / real.rate
 fig, (left, right) = plt.subplots(1, 2)
-left.fill_between(hertz, middle - band, middle + band, color="C3", alpha=0.4, label="± 1 deviation")
-left.plot(hertz, middle, color="C0", label="one clip")
+left.fill_between(hertz, course - band, course + band, color="C3", alpha=0.4, label="± 1 sd of gains")
+left.plot(hertz, course, color="C0", lw=2.5, label="its smooth part")
+left.plot(hertz, level[shown, :, channel], color="0.3", lw=0.8, label="one clip")
 left.set(xlabel="frequency [Hz]", ylabel="log-amplitude", title="its spectrum")
-left.legend()
+left.legend(fontsize=8)
 for other, style in zip(perturbed, ("-", "--", ":"), strict=True):
-    right.plot(seconds, other, style, color="C1", lw=1.2)
+    right.plot(seconds, other[shown, :, channel], style, color="C1", lw=1.2)
 right.plot(seconds, x[shown, :, channel], color="C0")
-right.set(xlabel="time [s]", ylabel="channel 1 [deviations]", title="itself, and three perturbed")
-show(fig, alt="Left: the log-amplitude of one clip over frequency, in a band of about "
-     f"{band.mean():.2f} either way. Right: the clip and three perturbed versions, which rise and "
-     "fall at roughly the same moments but are larger, smaller or offset.")
+right.set(xlabel="time [s]", ylabel="channel 1 [sd]", title="itself, and three perturbed")
+show(fig, alt=f"Left: a jagged spectrum, its smooth part, and a band of {band.mean():.2f} either way. Right: "
+     "the clip and three versions, which rise and fall with it but are larger or smaller.")
 
 # %% [markdown]
-# The three thin curves on the right are clips nobody recorded. Each is one that another person *might* have made,
-# if people differed in nothing but these strengths.
+# The thin curves are clips nobody recorded, but another person might have made.
 #
 # ## A clip as a sum of waves
 #
-# The Fourier transform of $T$ real samples $x_0, \dots, x_{T-1}$ is
+# By hand, on $T = 8$ samples of $\cos(2 \pi \cdot 2 t / 8)$, that is $1, 0, -1, 0, 1, 0, -1, 0$: multiply
+# by a wave of $k$ periods and add up. For $k = 2$ each nonzero sample contributes $1$, so $X_2 = 4$. For all
+# other $k$ they cancel. This is the Fourier transform of $T$ real samples:
 #
-# $$ X_k = \frac{1}{\sqrt{T}} \sum_{t=0}^{T-1} x_t \, e^{-2 \pi i k t / T}, \qquad k = 0, \dots, T/2 $$
+# $$ X_k = \sum_{t=0}^{T-1} x_t \, e^{-2 \pi i k t / T}, \qquad k = 0, \dots, T/2 $$
 #
-# The scale makes the transform with all $T$ frequencies keep lengths. We store about half of them, as the
-# others mirror these.
-#
-# By hand on $T = 8$ samples of $\cos(2 \pi \cdot 2 t / 8)$, that is $1, 0, -1, 0, 1, 0, -1, 0$. For
-# $k = 2$ each nonzero term contributes $1$: $X_2 = 4 / \sqrt 8 = 1.41$. For all other $k$ they cancel.
+# The rest of the **spectrum**, $k > T/2$, follows by conjugate symmetry.
 
 # %%
 def fourier_by_hand(x):
-    time = x.shape[1]
-    k, t = torch.arange(time // 2 + 1), torch.arange(time)
-    angle = -2 * torch.pi * (k[:, None] * t).double() / time
-    wave = torch.complex(angle.cos(), angle.sin()) / time**0.5
-    return wave @ x.to(wave.dtype)
-
-# %%
-t = torch.arange(8, dtype=torch.float64)
-cosine = torch.cos(2 * torch.pi * 2 * t / 8)[None, :, None]
-print(np.abs(fourier_by_hand(cosine)[0, :, 0].numpy()).round(2))
-
-# %% [markdown]
-# The library calls PyTorch's fast transform. One helper checks value and gradient, here and below.
+    k, t = torch.arange(x.shape[1] // 2 + 1), torch.arange(x.shape[1])
+    angle = -2 * torch.pi * (k[:, None] * t).double() / x.shape[1]
+    return torch.complex(angle.cos(), angle.sin()) @ x.to(torch.complex128)
 
 # %%
 from piumar_lib.course import assert_same
 
-# %%
+t = torch.arange(8, dtype=torch.float64)
+cosine = torch.cos(2 * torch.pi * 2 * t / 8)[None, :, None]
+print(np.abs(fourier_by_hand(cosine)[0, :, 0].numpy()).round(2))
 torch.manual_seed(seed)
-some = torch.randn(6, 8, 2, dtype=torch.float64)
+some = torch.randn(6, 12, 2, dtype=torch.float64)  # (clips, frames, channels)
 classes = torch.tensor([0, 0, 0, 1, 1, 1])
-assert_same(fourier_by_hand, spectrum.to_spectrum, some)
+assert_same(fourier_by_hand, lambda x: torch.fft.rfft(x, dim=1), some)
 
 # %% [markdown]
-# Nothing is lost on the way there and back:
-
-# %%
-there = spectrum.to_spectrum(some)
-back = spectrum.from_spectrum(there, 8)
-print("largest round-trip error", f"{(back - some).abs().max().item():.0e}")
-assert torch.allclose(back, some)
-
-# %% [markdown]
-# ## Cosines instead
-#
-# The discrete cosine transform needs no complex numbers. Row $k$ of its matrix is a cosine with $k$
-# half-waves; with $c_0 = \sqrt{1/T}$ and $c_k = \sqrt{2/T}$ the rows are orthonormal:
-#
-# $$ D_{kt} = c_k \cos\Bigl(\frac{\pi}{T} \bigl(t + \tfrac12\bigr) k\Bigr) $$
-#
-# By hand for $T = 2$: $c_0 = 0.71$, $c_1 = 1$, so the rows are $(0.71, 0.71)$ and $(0.71, -0.71)$: sum
-# and difference.
-
-# %%
-from scipy import fft
-
-print(spectrum.dct_matrix(2).numpy().round(2))
-assert np.allclose(spectrum.dct_matrix(64).numpy(), fft.dct(np.eye(64), norm="ortho", axis=0))
-assert_same(
-    lambda x: spectrum.dct_matrix(8) @ x, lambda x: spectrum.to_spectrum(x, "dct"), some
-)
-
-# %%
-fig, axes = plt.subplots(1, 4, figsize=(7, 1.9), sharey=True)
-for k, ax in enumerate(axes):
-    ax.plot(spectrum.dct_matrix(32)[k], ".-")
-    ax.set_title(f"$k = {k}$", fontsize=10)
-    ax.set_xlabel("frame")
-axes[0].set_ylabel("weight")
-show(fig, alt="Rows of the cosine matrix for 32 frames: a constant, then half a wave, one wave, "
-     "one and a half waves.")
-
-# %% [markdown]
-# Which one is better? Fourier treats a clip as if its end met its beginning: a drift becomes a jump,
-# and leaks into all frequencies. Cosines mirror the clip at its ends, so there is no jump; but they mix
-# phase into signs. The default is Fourier; both are selectable.
+# `assert_same` compares values and gradients, here and below. The way back is `torch.fft.irfft`.
 #
 # ## Log-amplitude
 #
 # Write $X_k = \vert X_k \vert e^{i \varphi_k}$. The amplitude says how strong a wave is, the phase when it
-# peaks. People who move twice as far have twice the amplitude: a factor. So we look at logarithms, where
-# factors become differences:
+# peaks. A limb that is a quarter longer moves 1.25 times as far: every amplitude is multiplied by 1.25, at
+# all frequencies alike. In logarithms factors become differences: $\log 1.25 = 0.22$ is added everywhere. So
 #
-# $$ l_k = \log(\vert X_k \vert + c), \qquad c = 0.001 $$
+# $$ l_k = \tfrac12 \log\bigl(\vert X_k \vert^2 + c_k\bigr), \qquad k = 1, \dots, T/2 $$
 #
-# The offset $c$ keeps an empty frequency from reaching minus infinity.
+# The offset $c_k$, a millionth of the batch's mean power at $k$, keeps empty frequencies from minus infinity.
+# Frequency 0 is left out: it is the clip's mean, on a wrist gravity, and says how the arm is held.
 
 # %%
-assert_same(
-    lambda x: (spectrum.to_spectrum(x).abs() + 1e-3).log(),
-    lambda x: spectrum.log_amplitude(spectrum.to_spectrum(x)), some,
-)
+def level_by_hand(x):
+    power = torch.fft.rfft(x, dim=1)[:, 1:].abs().square()
+    return 0.5 * (power + 1e-6 * power.mean(0)).log()  # (clips, frequencies, channels)
+
+# %%
+assert_same(level_by_hand, levels, some)
+longer = level_by_hand(1.25 * some) - level_by_hand(some)
+print(f"1.25 times as large: {longer.min().item():.3f} to {longer.max().item():.3f} at each frequency")
+
+# %% [markdown]
+# ## Noise alone varies, too
+#
+# A test without people: 4,000 clips of white noise, all of the same power.
+#
+# > **Predict.** How much does the log-amplitude at one frequency vary among them, and how much more if all
+# > clips are ten times as strong?
+
+# %%
+torch.manual_seed(seed)
+noise = torch.randn(4000, 64, 1)  # (clips, frames, channels)
+for strength in (1, 10):
+    found = levels(strength * noise)[:, :-1].var(0).mean().item()
+    print(f"strength {strength:>2}: variance {found:.3f}; the library's floor {rayleigh_floor(64)[0]:.3f}")
+
+# %% [markdown]
+# **Compare.** It is $\pi^2 / 24 = 0.41$ (a standard deviation of 0.64), whatever the strength. The real and
+# the imaginary part of $X_k$ are Gaussian, so the power is its mean times an exponentially distributed
+# number $E$ with mean 1, and $\mathrm{Var} \log E = \pi^2 / 6$. Half a logarithm has a quarter of the
+# variance. Amplitudes then have a Rayleigh distribution, so we call this the **Rayleigh floor** of a single
+# spectrum. The last frequency of an even number of frames is a real number; its floor is $\pi^2 / 8$.
 
 # %% [markdown]
 # ## How much do clips differ?
 #
-# For each frequency and channel, the **total** deviation is the standard deviation of $l$ over all clips.
-# Some of it is useful: actions differ. The **within-class** deviation takes each action's mean away first.
-# For $B$ clips $i$ of $Y$ classes:
+# By hand: $l = 1, 3$ in class 0 and $10, 12$ in class 1. Their variance is 28.3, but actions are meant to
+# differ. Within classes: means 2 and 11, residuals $-1, 1, -1, 1$, sum of squares 4, divided by $4 - 2$: the
+# variance is 2. For $B$ clips $i$ of $Y$ classes:
 #
-# $$ \mathrm{sd}_k^2 = \frac{1}{B - Y} \sum_{i=1}^{B} (l_{ik} - \bar l_{y_i k})^2 $$
-#
-# By hand: $l = 1, 3$ in class 0 and $10, 12$ in class 1. Class means 2 and 11, residuals $-1, 1, -1, 1$,
-# sum of squares 4, divided by $4 - 2$: $\mathrm{sd} = \sqrt 2 = 1.41$. The total deviation is 5.3.
+# $$ v_k = \frac{1}{B - Y} \sum_{i=1}^{B} (l_{ik} - \bar l_{y_i k})^2 $$
 
 # %%
-def deviation_by_hand(level, y):
-    squares = 0
-    for k in y.unique():
-        squares = squares + (level[y == k] - level[y == k].mean(0)).square().sum(0)
-    return (squares / (len(level) - len(y.unique()))).sqrt()
+def squares_within(value, y):
+    """Squares about the mean of each class, summed, and their degrees of freedom."""
+    groups = [value[y == k] for k in y.unique()]
+    return sum((g - g.mean(0)).square().sum(0) for g in groups), len(y) - len(groups)
+
+
+def variance_within(value, y):
+    squares, freedom = squares_within(value, y)
+    return squares / max(freedom, 1)
 
 # %%
-four = torch.tensor([1.0, 3, 10, 12], dtype=torch.float64)[:, None, None]
-two_classes = torch.tensor([0, 0, 1, 1])
-print(f"{deviation_by_hand(four, two_classes).item():.3f} {spectrum.style_deviation(four).item():.3f}")
-assert_same(
-    lambda level: deviation_by_hand(level, classes),
-    lambda level: spectrum.style_deviation(level, classes), spectrum.log_amplitude(there),
-)
+four = torch.tensor([1.0, 3, 10, 12])[:, None, None]
+print(f"{four.var().item():.1f} in all, {variance_within(four, torch.tensor([0, 0, 1, 1])).item():.1f}")
 
 # %% [markdown]
-# Now on real wrists, and on synthetic skeletons. One more number helps to read the curves. If a
-# frequency held **nothing but noise** (normal, of any loudness), its log-amplitude would still vary, with
-# deviation $\pi / \sqrt{24} = 0.64$. The logarithm hides how loud the noise is.
+# A **variance-guided** perturbation is large where clips of one class differ. Guided by what, though? The
+# first version of this branch took $v_k$ as it is.
 #
-# > **Predict.** Where do clips of one action differ most: at low or at high frequencies? And how far above
-# > 0.64 do you expect the curves to lie?
+# > **Predict.** Which share of $v_k$ is floor, on real wrists and on synthetic skeletons?
 
 # %%
 skeletons = synthetic.make_clips(synthetic.make_people(20, seed=70), 40, seed=70)
-NOISE_ONLY = np.pi / np.sqrt(24)
-
-
-def deviations(clips):
-    x, y, person = standardised(clips)
-    level = spectrum.log_amplitude(spectrum.to_spectrum(x))
-    hertz = np.arange(level.shape[1]) * clips.rate / x.shape[1]
-    both = [spectrum.style_deviation(level, labels).mean(1).numpy() for labels in (None, y)]
-    return hertz[1:-1], both[0][1:-1], both[1][1:-1]  # without the mean and the highest frequency
+seen = {}
+for clips in (real, skeletons):
+    xs, ys, ps = standardised(clips)
+    seen[clips.name] = xs, levels(xs), ys, ps, rayleigh_floor(xs.shape[1]).double()
 
 # %%
 fig, axes = plt.subplots(1, 2, sharey=True)
-seen = {}
+floor_share = {}
 for ax, clips in zip(axes, (real, skeletons), strict=True):
-    at, total, within = seen[clips.name] = deviations(clips)
-    ax.plot(at, total, "--", color="C4", label="total")
-    ax.plot(at, within, color="C0", label="within class")
-    ax.axhline(NOISE_ONLY, color="0.4", ls=":", label="noise only")
-    ax.set(xlabel="frequency [Hz]", title=clips.name, ylim=(0, 1.4))
-axes[0].set_ylabel("deviation of log-amplitude")
-axes[1].legend(loc="lower left")
-show(fig, alt="Deviation of log-amplitude over frequency. " + "; ".join(
-    f"{n}: within class from {w.min():.2f} to {w.max():.2f}, total {t.mean():.2f} on average"
-    for n, (_, t, w) in seen.items()) + f". Noise alone would give {NOISE_ONLY:.2f}.")
+    _, lev, ys, _, floor = seen[clips.name]
+    at = np.arange(1, lev.shape[1]) * clips.rate / clips.x.shape[1]  # without the last
+    v = variance_within(lev, ys).mean(1)[:-1]
+    floor_share[clips.name] = 100 * (floor[:-1].mean() / v.mean()).item()
+    ax.plot(at, v, color="C0", label="within class")
+    ax.fill_between(at, floor[:-1], color="0.7", label="Rayleigh floor")
+    ax.set(xlabel="frequency [Hz]", title=clips.name, ylim=(0, 1))
+axes[0].set_ylabel("variance of log-amplitude")
+axes[1].legend(loc="upper left", fontsize=8)
+words = ", ".join(f"{s:.0f} % of it on {n}" for n, s in floor_share.items())
+show(fig, alt=f"Variance of log-amplitude within classes over frequency, and the floor below it: {words}.")
+print("floor:", words)
 
 # %% [markdown]
-# **Compare.** Each curve is a mean over channels. The solid ones, within class, are rather flat: on the watch
-# a little higher below 1 Hz, on skeletons a little lower above 5 Hz. And they lie not far above what noise
-# alone would give. (Only the total on the watch has a peak: exercises differ in pace.) So
-# "variance-guided" guides little: nearly every frequency gets a similar, large share. That is a
-# finding about our definition, and a reason to look closer.
+# **Compare.** Most of it. And the curve is rather flat, so the first version shook all frequencies alike,
+# mostly by the size of a statistical accident that has nothing to do with people.
 #
+# ## The smooth part
+#
+# That accident is independent from one frequency to the next. A body is not: a longer limb raises *all*
+# frequencies. By hand on four frequencies: $l = (2, 2, 2, 2)$ is four times the row
+# $(\tfrac12, \tfrac12, \tfrac12, \tfrac12)$ and nothing else: one number, the level, says it all. The next
+# row falls from left to right: the tilt. Row $j$ of the discrete cosine transform has $j$ half-waves along
+# the $F$ frequencies; with $c_0 = \sqrt{1/F}$ and $c_j = \sqrt{2/F}$ its rows are orthonormal:
+#
+# $$ s_j = \sum_{k=1}^{F} D_{jk} \, l_k, \qquad D_{jk} = c_j \cos\Bigl(\frac{\pi}{F} \bigl(k - \tfrac12\bigr) j\Bigr) $$
+#
+# Speech processing calls the $s_j$ a cepstrum. We keep the first $J = 4$: that is our choice.
+
+# %%
+def cosines(F, J):
+    k, j = torch.arange(F, dtype=torch.float64), torch.arange(min(J, F))[:, None]
+    rows = torch.cos(torch.pi / F * (k + 0.5) * j) * (2 / F) ** 0.5
+    rows[0] /= 2**0.5
+    return rows  # (coefficients, frequencies)
+
+# %%
+from scipy import fft
+
+print((cosines(4, 4) @ torch.full((4,), 2.0, dtype=torch.float64)).numpy().round(2))
+assert np.allclose(cosines(64, 64), fft.dct(np.eye(64), norm="ortho", axis=0))
+assert np.allclose(cosines(64, 4), dct_matrix(64)[:4])
+
+# %% [markdown]
 # ## Is it personal?
 #
-# The branch takes whatever varies within a class for style. But one person's clips vary, too. We may look,
-# with person labels that training never sees: which share of the within-class variance lies between
-# people? Remove the mean of each class $y$ *and* person $p$, and compare what is left:
+# A coefficient is a weighted sum of frequencies, so its floor is that of the frequencies, weighted by
+# $D_{jk}^2$. What lies above it need not be personal: one person's clips vary, too. We may look, with person
+# labels that training never sees. Remove the mean of each class *and* person, and compare what is left:
 #
-# $$ r_k = 1 - \frac{\tfrac{1}{B - G} \sum_i (l_{ik} - \bar l_{y_i p_i k})^2}{\tfrac{1}{B - Y} \sum_i (l_{ik} - \bar l_{y_i k})^2} $$
+# $$ r_j = 1 - \frac{\tfrac{1}{B - G} \sum_i (s_{ij} - \bar s_{y_i p_i j})^2}{\tfrac{1}{B - Y} \sum_i (s_{ij} - \bar s_{y_i j})^2} $$
 #
 # $G$ is the number of pairs of class and person. This is $R^2$ corrected for the number of groups: 0 if
 # people do not matter, 1 if nothing else does. As a control we shuffle the person labels.
+#
+# > **Predict.** How much of the variance above the floor do 4 of 32 coefficients hold? Which share of
+# > their variance lies between ten people with a watch?
 
 # %%
-def personal_share(level, y, person):
+def between_people(value, y, person):
+    """Variance within classes, and how much of it lies between people."""
     person = person.unique(return_inverse=True)[1]  # yours may have any numbers
     pairs = y * (person.max() + 1) + person
-    left = spectrum.style_deviation(level, pairs) ** 2
-    return (1 - left / spectrum.style_deviation(level, y).clamp_min(1e-12) ** 2).mean(1)[1:-1]
+    within = variance_within(value, y)
+    return within, within - variance_within(value, pairs)
+
+
+def personal(value, y, person):
+    within, between = between_people(value, y, person)
+    return 100 * (between.sum() / within.sum()).item()
 
 # %%
-share, chance = {}, {}
-for clips in (real, skeletons):
-    xs, ys, ps = standardised(clips)
-    levels = spectrum.log_amplitude(spectrum.to_spectrum(xs))
-    share[clips.name] = 100 * personal_share(levels, ys, ps).numpy()
-    torch.manual_seed(seed)
-    chance[clips.name] = 100 * personal_share(levels, ys, ps[torch.randperm(len(ps))]).numpy()
-
-# %% [markdown]
-# > **Predict.** Guess the average share, in percent, for ten people with a watch.
+fig, axes = plt.subplots(1, 2)
+for ax, (name, (_, lev, ys, ps, floor)) in zip(axes, seen.items(), strict=True):
+    D = cosines(lev.shape[1], 10)
+    within, between = (v.mean(1) for v in between_people(D @ lev, ys, ps))
+    ax.bar(range(len(D)), within, color="C3", label="within class")
+    ax.bar(range(len(D)), between, color="none", edgecolor="k", hatch="///", label="between people")
+    ax.plot(D.square() @ floor, "_", color="C2", ms=14, mew=2, label="Rayleigh floor")
+    ax.set(xlabel="coefficient $j$", title=name)
+axes[0].set_ylabel("variance of $s_j$")
+axes[0].legend(fontsize=8)
+show(fig, alt="Variance of the first ten coefficients within classes. The level's is largest by far, and a large "
+     "part of it lies between people; from the sixth coefficient on, variances are close to the floor.")
 
 # %%
-fig, axes = plt.subplots(1, 2, sharey=True)
-for ax, name in zip(axes, share, strict=True):
-    ax.plot(seen[name][0], share[name], color="C0", label="people")
-    ax.plot(seen[name][0], chance[name], "--", color="0.4", label="shuffled people")
-    ax.set(xlabel="frequency [Hz]", title=name, ylim=(-5, 100))
-axes[0].set_ylabel("share between people [%]")
-axes[1].legend(loc="upper right")
-show(fig, alt="Share of the within-class variance that lies between people. " + "; ".join(
-    f"{n}: {s.mean():.0f} % on average, {s.max():.0f} % at {seen[n][0][s.argmax()]:.1f} Hz, "
-    f"shuffled {chance[n].mean():.0f} %" for n, s in share.items()) + ".")
-for name, s in share.items():
-    print(f"{name}: {s.mean():.0f} % on average, shuffled people {chance[name].mean():.0f} %")
+share, kept = {}, {}
+torch.manual_seed(seed)
+for name, (_, lev, ys, ps, floor) in seen.items():
+    D = cosines(lev.shape[1], lev.shape[1])
+    above = (variance_within(D @ lev, ys) - (D.square() @ floor)[:, None]).clamp_min(0).sum(1)
+    kept[name] = 100 * (above[:4].sum() / above.sum().clamp_min(1e-12)).item()
+    shuffled = ps[torch.randperm(len(ps))]
+    single, share[name], chance = (
+        personal(v, ys, p) for v, p in ((lev, ps), (D[:4] @ lev, ps), (D[:4] @ lev, shuffled)))
+    print(f"{name}: 4 of {len(D)} hold {kept[name]:.0f} % of what is above the floor; between people "
+          f"{share[name]:.0f} % (single frequencies {single:.0f} %, shuffled {abs(chance):.0f} %)")
 
 # %% [markdown]
-# **Compare.** People matter at every frequency, far beyond chance, on the watch most at the pace of the
-# movement itself. But there the larger part of the variance is *not* personal: it lies between
-# clips of one person (where the window happens to begin, a repetition more or less, noise). A
-# perturbation of that size makes clips differ more than people do.
+# **Compare.** From the sixth coefficient on, wrists vary by little more than white noise: the floor is
+# right. Four coefficients hold nearly all that is above it, and a larger share of theirs is personal than
+# of single frequencies. Not all of it: the rest lies between clips of one person (where the window begins,
+# a repetition more or less). The branch cannot tell the two apart: it has no person labels.
+#
+# ## A batch has too few clips
+#
+# By hand: 12 clips of MA-52's 52 classes hold about 11 classes. So $B - Y$ is about 1: one number to
+# estimate a variance from, and in some batches none. The branch averages squares and degrees of freedom
+# *apart*, over batches, and divides at the end. The newest batch $n$ counts with weight
+# $\max(1/n, 0.05)$: a plain mean at first, then an exponential moving average.
+
+# %%
+def running_variance(batches):
+    squares = freedom = 0.0
+    for n, (value, y) in enumerate(batches, start=1):
+        new, weight = squares_within(value, y), max(1 / n, 0.05)
+        squares = (1 - weight) * squares + weight * new[0]
+        freedom = (1 - weight) * freedom + weight * new[1]
+        yield (squares / max(freedom, 1e-6)).item()
+
+# %%
+torch.manual_seed(seed)
+batches = [(2 * torch.randn(12, 1, 1), torch.randint(52, (12,))) for _ in range(200)]  # variance 4
+alone = [(variance_within(*b).item() if squares_within(*b)[1] else np.nan) for b in batches]
+running = list(running_variance(batches))
+library = SpectralPerturbation(1, coefficients=1)
+for value, classes_drawn in batches:
+    library.observe(value, classes_drawn)
+assert np.isclose(running[-1], (library.squares.mean / library.freedom.mean).item())
+
+# %%
+fig, ax = plt.subplots(figsize=(7, 2.5))
+ax.plot(alone, ".", color="C1", label="from one batch")
+ax.plot(running, color="C0", label="running")
+ax.axhline(4, color="k", ls="--", label="true variance")
+ax.set(xlabel="batch", ylabel="variance", ylim=(0, 20))
+ax.legend(ncols=3, fontsize=8)
+inside = [100 * np.mean([2 < v < 8 for v in found]) for found in (alone, running[20:])]
+words = f"within a factor of 2: {inside[0]:.0f} % of single batches, {inside[1]:.0f} % of running estimates"
+show(fig, alt=f"Estimates from one batch lie anywhere, running ones along the true variance; {words}.")
+print(words)
+
+# %% [markdown]
+# ## A gain that keeps the power
+#
+# By hand: multiply amplitudes by $e$ or by $1/e$, with equal odds. Power is multiplied by 7.4 or 0.14, on
+# average by 3.8. A log gain that is right on average is far too large in power, and the network meets
+# these loud clips in training only. For a Gaussian draw $\epsilon$ and standard deviation $d$
+#
+# $$ \mathrm{E} \, e^{2 d \epsilon} = e^{2 d^2}, \qquad \text{so} \quad \log g = d \, \epsilon - d^2 \quad \text{has} \quad \mathrm{E} \, g^2 = 1 $$
+#
+# On the watch, with $d = \sqrt{v_k}$ as in the first version:
+
+# %%
+torch.manual_seed(seed)
+d = variance_within(level, y).sqrt()
+eps = torch.randn(level.shape, dtype=level.dtype)
+for words, log_gain in (("naive", d * eps), ("mended", d * eps - d**2)):
+    print(f"{words}: power times {(2 * log_gain).exp().mean().item():.2f}, "
+          f"median amplitude times {log_gain.exp().median().item():.2f}")
+
+# %% [markdown]
+# **Compare.** More than threefold, in training only. Mending has a price: the typical wave gets weaker, so
+# that a few may get much stronger. The smaller $d$, the smaller the price.
 #
 # ## The perturbation
 #
-# Each clip is perturbed with probability $q = 0.5$. A perturbed clip gets a normal draw $\epsilon_k$ for each
-# frequency and channel, of the size that clips of its batch differ within class:
+# By hand, for the watch: the level's variance is 4.8 above its floor, so $d_0 = 2.2$; its row is
+# $1/\sqrt{32} = 0.18$ at every frequency, so the log gain of all frequencies has standard deviation 0.39,
+# together. In general, with probability $q = 0.5$ for each clip, and for each channel
 #
-# $$ X'_k = X_k \exp\bigl(\mathrm{clamp}(s \, \mathrm{sd}_k \, \epsilon_k, -2.5, 2.5)\bigr), \qquad \epsilon_k \sim N(0, 1) $$
+# $$ \log g_k = \sum_{j=0}^{J-1} D_{jk} \, d_j \epsilon_j - \sum_{j=0}^{J-1} D_{jk}^2 \, d_j^2, \qquad d_j = s \sqrt{\max(0, v_j - \text{floor}_j)} $$
 #
-# The factor is real and positive, so the phase stays. The scale $s$ is the one knob; the clamp limits
-# the gain to a factor of 12. By hand: $s = 1$, $\mathrm{sd} = 0.8$, $\epsilon = 2$ gives a factor of
-# $e^{1.6} = 5$. One draw in forty is at least that strong.
+# The second sum is the variance of the first, so power is kept at each frequency. The scale $s$ is the size.
+# If the deviation exceeds 1 at some frequency, all $d_j$ shrink until it is 1. The gain is
+# real and positive, so phases stay, and so does frequency 0, the mean.
 
 # %%
+def log_gain_by_hand(x, y, s=1.0):
+    D = cosines(x.shape[1] // 2, 4).to(x.dtype)  # (J, F)
+    value = D @ level_by_hand(x)  # (B, J, C)
+    floor = D.square() @ rayleigh_floor(x.shape[1]).to(x.dtype)
+    d = s * (variance_within(value, y) - floor[:, None]).clamp_min(0).sqrt()  # (J, C)
+    d = d / (D.T.square() @ d.square()).amax(0).sqrt().clamp_min(1)
+    return D.T @ (d * torch.randn_like(value)) - D.T.square() @ d.square()  # (B, F, C)
+
+
 def perturb_by_hand(x, y, s=1.0, q=0.5):
     with torch.no_grad():
-        level = (torch.fft.rfft(x, dim=1, norm="ortho").abs() + 1e-3).log()
-        noise = torch.randn_like(level)
-        log_gain = (s * deviation_by_hand(level, y) * noise).clamp(-2.5, 2.5)
         chosen = torch.rand(len(x), 1, 1) < q
-    moved = torch.fft.irfft(torch.fft.rfft(x, dim=1) * log_gain.exp(), n=x.shape[1], dim=1)
-    return torch.where(chosen, moved, x)
+        gain = torch.where(chosen, log_gain_by_hand(x, y, s), 0).exp()
+        gain = torch.cat([torch.ones_like(gain[:, :1]), gain], 1)  # frequency 0 stays
+    return torch.fft.irfft(torch.fft.rfft(x, dim=1) * gain, n=x.shape[1], dim=1)
 
 # %%
 assert_same(
-    lambda x: perturb_by_hand(x, classes), lambda x: spectrum.perturb(x, classes), some
+    lambda x: perturb_by_hand(x, classes), lambda x: SpectralPerturbation(2)(x, classes), some.float()
 )
 
 # %% [markdown]
-# The same seed, the same draws, equal clips and equal gradients. Note `no_grad`: the gain is a
-# constant of the batch, and the gradient reaches the clip only through the spectrum that is multiplied by it.
+# Note `no_grad`: the gain is given, and the gradient reaches the clip only through the spectrum that is
+# multiplied by it. In evaluation the branch does nothing; in training, phases and means stay:
+
+# %%
+torch.manual_seed(seed)
+assert branch.eval()(x, y) is x
+before, after = (torch.fft.rfft(v, dim=1) for v in (x, branch.train()(x, y)))
+ratio = (after / before)[before.abs() > 1e-9 * before.abs().max()]  # less is only rounding
+assert ratio.angle().abs().max() < 1e-6 and torch.allclose(before[:, 0], after[:, 0])
+
+# %% [markdown]
+# ## How far does it move a clip?
 #
-# As a branch it perturbs in training only. In evaluation it does nothing:
+# Does the default do anything? The unit is how far two people are apart: the root mean square difference of
+# their coefficients in one class, $\sqrt 2$ times the standard deviation between people. The same for all
+# other coefficients, the ragged rest, in which people hardly differ.
+#
+# > **Predict.** Does a perturbed clip move half as far as people differ, as far, or five times as far?
 
 # %%
 from piumar_lib.tfam import FrequencyBranch
 
-branch = FrequencyBranch(scale=1.0, probability=1.0)
+
+def moves(x, y, person, plug):
+    """Mean power gain; move of the smooth part, and of the rest, in units of two people's difference."""
+    before, after = levels(x), levels(plug.train()(x, y))
+    D, found = cosines(before.shape[1], before.shape[1]), []
+    for part in (D[:4], D[4:]):
+        people = 2 * between_people(part @ before, y, person)[1].sum()
+        found.append(((part @ (after - before)).square().sum((1, 2)).mean() / people).sqrt().item())
+    return (2 * (after - before)).exp().mean().item(), *found
+
+# %%
+MAKE = {
+    "first version": lambda channels, q: FrequencyBranch(probability=q),
+    "gain": lambda channels, q: SpectralPerturbation(channels, probability=q),
+    "swap": lambda channels, q: SpectralPerturbation(channels, probability=q, kind="swap"),
+}
+rows, moved = [], {}
 torch.manual_seed(seed)
-trained_view, test_view = branch.train()(x, y), branch.eval()(x, y)
-assert test_view is x
-
-# %%
-before, after = spectrum.to_spectrum(x), spectrum.to_spectrum(trained_view)
-inner = slice(1, -1)  # the two ends of the spectrum are real numbers
-there = before[:, inner].abs() > 1e-9 * before.abs().max()  # less is only rounding
-turned = (after[:, inner] * before[:, inner].conj())[there].angle().abs().max().item()
-gain = (after.abs().log() - before.abs().log())[:, inner][there]
-print(f"largest turn of a phase {turned:.0e} rad, largest |log gain| {gain.abs().max().item():.3f}")
-assert turned < 1e-6 and gain.abs().max() < spectrum.LOG_GAIN_LIMIT + 1e-6
+for name, (xs, _, ys, ps, _) in seen.items():
+    for kind, make in MAKE.items():
+        moved[name, kind] = moves(xs, ys, ps, make(xs.shape[2], 1.0))
+        rows.append([f"{name}, {kind}", *(f"{v:.2f}" for v in moved[name, kind])])
+show_table(["perturbed clips", "power times", "smooth part moves", "the rest moves"], rows)
 
 # %% [markdown]
-# ## Is the noise as large as configured?
+# **Compare.** By default the smooth part of a perturbed clip moves about as far as two people are apart, the
+# rest stays, and power is kept in the mean. The first version moved the rest, two to three times as far as
+# people differ there, and multiplied the power. The third row is another kind of perturbation:
 #
-# Divide the log gain by $s \, \mathrm{sd}$ and the variance over clips should be 1. It cannot be exactly 1:
-# the variance of $n$ normal draws scatters with deviation $\sqrt{2 / (n - 1)}$. That tells how close is close
-# enough. We use $s = 0.3$, so that the clamp is never touched.
+# ## Swap: part of the way to another clip
+#
+# Real clips know more than a Gaussian: coefficients go together, and so do channels. So go a random part
+# $u$ of the way to another clip $i'$ of the class. By hand: from level 2 towards level 6, with $u = 0.25$, to
+# level 3; the log gain is 1 times the row of the level.
+#
+# $$ \log g_k = u \sum_{j=0}^{J-1} D_{jk} \, (s_{i'j} - s_{ij}), \qquad u \sim \mathrm{Uniform}(0, s) $$
 
 # %%
-torch.manual_seed(seed + 1)
-small = spectrum.to_spectrum(spectrum.perturb(x, y, scale=0.3, probability=1.0))
-draws = ((small.abs().log() - before.abs().log()) / (0.3 * deviation))[:, inner]
-variance = draws.var(0).flatten().numpy()
-variance = variance[np.isfinite(variance)]  # a channel of yours may stand still
-tolerance = np.sqrt(2 / (len(x) - 1))
-inside = 100 * np.mean(np.abs(variance - 1) < 2 * tolerance)
-print(f"{variance.size} variances, mean {variance.mean():.4f};",
-      f"{inside:.0f} % within 2 x {tolerance:.3f}")
-assert data or np.abs(variance - 1).max() < 5 * tolerance  # you may have few clips
+from piumar_lib.perturbation import another_of_class
+
+
+def swap_by_hand(x, y):
+    value = cosines(x.shape[1] // 2, 4) @ level_by_hand(x)
+    toward = value[another_of_class(y)] - value  # at random, itself if alone
+    return cosines(x.shape[1] // 2, 4).T @ (torch.rand(len(y), 1, 1, dtype=x.dtype) * toward)
 
 # %%
-fig, ax = plt.subplots(figsize=(7, 2.5))
-ax.hist(variance, 24, color="C0")
-for edge in (-2, 2):
-    ax.axvline(1 + edge * tolerance, color="C4", ls="--")
-ax.set(xlabel="empirical variance / configured variance", ylabel="number of variances")
-show(fig, alt=f"{variance.size} empirical variances lie around 1; {inside:.0f} % of them within "
-     f"two standard errors, between {1 - 2 * tolerance:.2f} and {1 + 2 * tolerance:.2f}.")
+swap = SpectralPerturbation(2, kind="swap")
+assert_same(
+    lambda x: swap_by_hand(x, classes),
+    lambda x: swap.log_gain(torch.fft.rfft(x, dim=1), classes, x.shape[1])[:, 1:], some,
+)
 
 # %% [markdown]
-# About 95 % lie between the dashed lines, as two standard errors promise.
+# It needs no variance and no floor, and stays among what was recorded. It keeps the mean *log*-amplitude of a
+# class, but not its power, as the table shows.
 #
-# ## Look at perturbed clips
+# ## Skeleton size: one profile for a limb
 #
-# Numbers can be right and clips absurd. Top: the nose of a synthetic person who nods. Bottom: one
-# channel of a real wrist.
+# The abstract speaks of spectral signatures of physical attributes, such as skeleton size. A longer forearm
+# raises *all its channels* by the same amount, and leaves the legs alone. Do channels really go together?
 #
-# > **Predict.** At which scale would *you* stop recognising the action: 0.5, 1 or 2?
+# > **Predict.** How strongly are the levels $s_0$ of a joint's two coordinates correlated, within a class?
+# > And those of different joints?
 
 # %%
-def versions(clips, index, channel, scale, count=3):
-    x, y, _ = standardised(clips)
-    torch.manual_seed(seed + 2)
-    return x[index, :, channel], [
-        spectrum.perturb(x, y, scale, 1.0)[index, :, channel] for _ in range(count)
-    ]
+from piumar_lib.transport import class_mean
 
-
-nods = np.flatnonzero(skeletons.y == skeletons.class_names.index("nodding"))
-nod = int(nods[skeletons.x[nods, :, 1].std(1).argmax()])  # the largest nod: easiest to see
-examples = {"nose": (skeletons, nod, 1), "wrist": (real, shown, 0)}
-
-# %%
-fig, axes = plt.subplots(2, 3, figsize=(7, 3.8), sharey="row")
-for row, (name, (clips, index, c)) in zip(axes, examples.items(), strict=True):
-    for ax, scale in zip(row, (0.5, 1.0, 2.0), strict=True):
-        original, others = versions(clips, index, c, scale)
-        when = np.arange(len(original)) / clips.rate
-        for other, style in zip(others, ("-", "--", ":"), strict=True):
-            ax.plot(when, other, style, color="C1", lw=1)
-        ax.plot(when, original, color="C0", lw=1.5)
-        ax.set_title(f"{name}, scale {scale:g}", fontsize=10)
-        size = np.mean([(o - original).square().mean().sqrt() / original.std() for o in others])
-fig.supxlabel("time [s]", fontsize=10)
-fig.supylabel("signal [deviations]", fontsize=10)
-show(fig, alt="A nod and a wrist signal with three perturbed versions each, at scales 0.5, 1, 2. "
-     "At 0.5 the shape survives; at 2 the wrist's versions differ from the clip by "
-     f"{size:.1f} times its own spread.")
+xs, lev, ys, _, _ = seen[skeletons.name]
+size = (cosines(lev.shape[1], 1) @ lev)[:, 0]  # (clips, channels): the level
+r = (size - class_mean(size, ys)).T.corrcoef()[0::2, 1::2]  # each joint's x with each joint's y
+coherent = r.diagonal().mean().item(), r[~torch.eye(len(r), dtype=torch.bool)].mean().item()
+print(f"correlation of levels: {coherent[0]:.2f} within a joint, {coherent[1]:.2f} between joints")
 
 # %% [markdown]
-# **Compare.** At 0.5 these could be other people. At 1 the nod is still there, with ripples after it. At 2
-# single waves dominate that the clip hardly had.
-# Some wrist curves are shifted as a whole: wave 0 is the clip's mean, and on a wrist the mean is gravity,
-# that is, how the arm is held. It is perturbed like every other wave; the sign of the
-# mean stays.
-#
-# ## Other noises, same size
-#
-# Independent draws for neighbouring frequencies are a strong assumption: a large movement is larger at
-# *all* of its frequencies. Two alternatives:
-#
-# - **low-rank**: a few random profiles over frequency, mixed anew for each clip;
-# - **residual**: what really set another clip of the batch apart from its class.
+# **Compare.** A joint's coordinates go together, and different joints hardly. By default each channel has its
+# own draw. `groups_of_channels` shares $\epsilon$, and the average $d$, among the channels of a limb. In
+# code by hand that is one more index:
 
 # %%
-residual = spectrum.style_residual(level, y)
-torch.manual_seed(seed)
-noises = {n: spectrum.draw_noise(residual, n, deviation=deviation) for n in spectrum.NOISES}
-
-
-def togetherness(eps):
-    """Correlation of neighbouring frequencies, over clips and channels."""
-    a, b = eps[:, 1:-2], eps[:, 2:-1]
-    return ((a * b).mean() / (a.square().mean() * b.square().mean()).sqrt()).item()
-
-# %%
-fig, axes = plt.subplots(1, 3, figsize=(7, 2.6), sharey=True)
-for ax, (name, eps) in zip(axes, noises.items(), strict=True):
-    for k, style in enumerate(("-", "--", ":")):
-        ax.plot(hertz, eps[10 * k % len(eps), :, 0], style, lw=1.2)
-    ax.set_title(f"{name}\ncorrelation {togetherness(eps):z.2f}", fontsize=10)
-    ax.set_xlabel("frequency [Hz]")
-axes[0].set_ylabel("$\\epsilon$")
-show(fig, alt="Three draws of each noise over frequency. Correlation of neighbouring frequencies: "
-     + ", ".join(f"{n} {togetherness(e):z.2f}" for n, e in noises.items()) + ".")
+limb = torch.tensor([0, 0, 1])  # two coordinates of an arm, one of a leg
+eps = torch.randn(5, 4, 2)[..., limb]  # (clips, coefficients, channels)
+grouped = SpectralPerturbation(34, groups_of_channels=[c // 2 for c in range(34)])
+gains = grouped.log_gain(torch.fft.rfft(xs, dim=1), ys, xs.shape[1])
+assert torch.equal(eps[..., 0], eps[..., 1]) and torch.allclose(gains[..., 0], gains[..., 1])
 
 # %% [markdown]
-# Real residuals of neighbouring frequencies move together; independent draws do not know that. (Profiles
-# of the low-rank noise are themselves independent over frequency: it ties clips, not neighbours.)
+# ## Does it help on unseen people?
 #
-# And the **adversarial** direction: among all $\epsilon$ of the same mean square, the one along which the
-# loss grows fastest. This is the reading of *distributionally robust* learning: not an average over the
-# ball of plausible people, but its worst point (chapter 06). It needs a model to attack.
+# Each kind as the only branch, against ERM: on the watch, with two people left out at a time, and on twenty new
+# synthetic people, in populations that the library was not developed on.
+#
+# > **Predict.** Which one wins, and by how many percentage points?
 
 # %%
 from piumar_lib import metrics, plots
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.course.tables import p_value
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.training import Settings, fit, predict
 
-
-def train(clips, scale, init, **options):
-    torch.manual_seed(init)
-    plug = FrequencyBranch(scale=scale, **options) if scale else None
-    model = Recognizer(tiny_cnn(clips.x.shape[-1]), 32, clips.classes, plug).to(run.device)
-    fit(model, clips, Settings(epochs=epochs, seed=init), device=run.device)
-    return model
-
-# %%
-first = np.isin(real.person, real.people[0::5])
-victim = train(real.take(~first), 0, seed).cpu().eval()
-clean = (torch.as_tensor(real.x[~first])[::3] - victim.mean) / victim.scale
-truth = torch.as_tensor(real.y[~first])[::3]
+KINDS = ("ERM", *MAKE)
 
 
-def loss(z):
-    logits = victim.head(victim.backbone(z).mean(1))
-    return torch.nn.functional.cross_entropy(logits, truth)
-
-# %%
-def loss_under(noise, s, transform="fft"):
-    spec = spectrum.to_spectrum(clean, transform)
-    levels = spectrum.log_amplitude(spec)
-    sd = spectrum.style_deviation(levels, truth)
-    if noise == "adversarial":
-        eps = spectrum.adversarial_noise(clean, sd, loss, transform)
-    else:
-        eps = spectrum.draw_noise(spectrum.style_residual(levels, truth), noise, deviation=sd)
-    with torch.no_grad():
-        moved = spectrum.apply_gain(spec, s * sd * eps)
-        return loss(spectrum.from_spectrum(moved, clean.shape[1])).item()
-
-# %% [markdown]
-# > **Predict.** All noises below have the same size. By which factor is the worst direction worse than a
-# > random one, at scale 1?
-
-# %%
-strengths = (0.0, 0.25, 0.5, 0.75, 1.0)
-torch.manual_seed(seed)
-curves = {n: [loss_under(n, s) for s in strengths] for n in (*spectrum.NOISES, "adversarial")}
-curves["independent, cosines"] = [loss_under("independent", s, "dct") for s in strengths]
-fig, ax = plt.subplots()
-for (name, values), style in zip(curves.items(), ("o-", "s--", "d:", "^-", "v--"), strict=True):
-    ax.plot(strengths, values, style, label=name)
-ax.set(xlabel="scale $s$", ylabel="cross-entropy on training people [nats]")
-ax.legend()
-raised = {n: v[-1] - v[0] for n, v in curves.items()}
-times = raised["adversarial"] / raised["independent"] if raised["independent"] else np.nan
-show(fig, alt="Loss over scale, for a model trained without perturbation. At scale 1: " + ", ".join(
-    f"{n} {v[-1]:.2f}" for n, v in curves.items()) + f"; no noise {curves['independent'][0]:.2f}.")
-print(f"the worst direction raises the loss {times:.0f} times as much as an independent draw")
-
-# %% [markdown]
-# **Compare.** A random direction costs little in comparison: with a number for each frequency and channel, it
-# hardly ever points where the model is weak. The worst one does, by construction. Whether training against it
-# helps *people* is another question: no person is an adversary. Chapter 09 trains TFAM against it.
-#
-# ## Does it help on unseen people?
-#
-# ERM against the branch at three scales. On the watch, two people are left out at a time until everybody
-# was unseen once. On synthetic people, twenty to learn from and twenty new ones, in populations that the
-# library was not developed on.
-#
-# > **Predict.** Which scale wins? Write down a number of percentage points, too.
-
-# %%
-SCALES = (0.0, 0.5, 1.0, 2.0)
-
-
-def judge(known, new, scale):
+def judge(known, new, kind):
     """Accuracy of each unseen person, averaged over initialisations."""
-    results = []
+    results, channels = [], known.x.shape[-1]
     for init in range(seed, seed + inits):
-        model = train(known, scale, init)
+        torch.manual_seed(init)
+        plug = MAKE[kind](channels, 0.5) if kind in MAKE else None
+        model = Recognizer(tiny_cnn(channels), 32, known.classes, plug).to(run.device)
+        fit(model, known, Settings(epochs=epochs, seed=init), device=run.device)
         right = predict(model, new, device=run.device).argmax(1) == new.y
         results.append(metrics.accuracy_by_person(right, new.person))
     return {p: np.mean([r[p] for r in results]) for p in results[0]}
 
 # %%
 used = real.thinned(thin) if data else real.take(np.arange(len(real)) % thin == 0)
-scores = {"real": {s: {} for s in SCALES}, "synthetic": {s: {} for s in SCALES}}
+tasks = []
 for fold in range(min(5, len(used.people))):
     out = np.isin(used.person, used.people[fold::5])
-    for s in SCALES:
-        scores["real"][s] |= judge(used.take(~out), used.take(out), s)
+    tasks.append(("real", used.take(~out), used.take(out)))
+for n in range(populations):
+    people, others = (synthetic.make_people(20, seed=s + n) for s in (80, 1080))
+    new = synthetic.make_clips(others, 40, seed=1080 + n, person_offset=100 * (n + 1))
+    tasks.append(("synthetic", synthetic.make_clips(people, 20, seed=80 + n), new))
 
 # %%
-for number in range(populations):
-    known = synthetic.make_clips(synthetic.make_people(20, seed=80 + number), 20, seed=80 + number)
-    new = synthetic.make_clips(
-        synthetic.make_people(20, seed=1080 + number), 40, seed=1080 + number,
-        person_offset=100 * (number + 1),
-    )
-    for s in SCALES:
-        scores["synthetic"][s] |= judge(known, new, s)
+scores = {(name, kind): {} for name in ("real", "synthetic") for kind in KINDS}
+for name, known, new in tasks:
+    for kind in KINDS:
+        scores[name, kind] |= judge(known, new, kind)
+array = {key: 100 * np.array([found[p] for p in sorted(found)]) for key, found in scores.items()}
 
 # %%
-def array(name, s):
-    return 100 * np.array([scores[name][s][p] for p in sorted(scores[name][s])])
-
-# %%
-rows = []
-for name in scores:
-    for s in SCALES:
-        a = metrics.summarise(array(name, s))
-        method = f"{name}, " + (f"scale {s:g}" if s else "ERM")
-        interval = metrics.interval(a.low, a.high, metrics.one_digit)
-        rows.append([method, a.mean, interval, a.worst_quarter, a.people])
-header = ["accuracy on unseen people [%]", "mean", "95 % over people", "worst quarter", "people"]
-show_table(header, rows)
-
-# %%
+PAIRS = [("first version", "ERM"), ("gain", "ERM"), ("swap", "ERM"), ("gain", "first version")]
 contrasts = {
-    f"{name}: scale {s:g} minus ERM": metrics.compare(array(name, s), array(name, 0.0))
-    for name in scores for s in SCALES[1:]
+    f"{name}: {one} minus {other}": metrics.compare(array[name, one], array[name, other])
+    for name in ("real", "synthetic") for one, other in PAIRS
 }
 fig, ax = plt.subplots(figsize=(7, 3))
 show(fig, alt=plots.differences(ax, contrasts))
-
-# %%
-from piumar_lib.course.tables import p_value
-
 corrected = metrics.holm([c.p for c in contrasts.values()])
-found = {name: metrics.verdict(c, p) for (name, c), p in zip(contrasts.items(), corrected, strict=True)}
 for (name, c), p in zip(contrasts.items(), corrected, strict=True):
-    print(f"{name:<30} {c.difference:+5.1f}, Holm p {p_value(c, p)}: {found[name]}")
-
-# %%
-for name in scores:
-    means = [array(name, s).mean() for s in SCALES]
-    words = f"scale {SCALES[np.argmax(means)]:g} leads" if max(means) > means[0] else "ERM leads"
-    words += "; the larger the scale, the worse" if means == sorted(means, reverse=True) else ""
-    print(f"{name}: by the means {words}")
-print("scales that beat ERM:", ", ".join(n for n, v in found.items() if v == "a gain") or "none")
+    print(f"{name:<35} {c.difference:+5.1f}, Holm p {p_value(c, p)}: {metrics.verdict(c, p)}")
+print("accuracy [%]: " + ", ".join(f"{' '.join(key)} {v.mean():.1f}" for key, v in array.items()))
 
 # %% [markdown]
-# **Compare.** The last lines are this run's answer; the list above says which losses are established. An
-# interval that contains zero means: these people cannot tell. The committed records of chapter 05 have, for
-# synthetic people, twice the people and clips a person, and a scale that was chosen by a search. There
-# the frequency branch **alone** is worse than ERM on synthetic people; on the watch no difference is
-# established. The figures of deviation and share suggest why it costs accuracy: the deviation is nearly
-# flat over frequency, much of it is not personal, and a large scale makes clips less like any person's.
-# Perturbed training also learns more slowly: with few clips and few epochs, as here, that alone may
-# cost some.
+# **Compare.** A difference that is *not established* means that these people cannot tell: there are few of
+# them, few clips and few epochs, and perturbed training learns more slowly.
 #
-# So alone, this branch is no cure. What it does as one of TFAM's *two views* is the question of
-# [chapter 05](05_consistency_fusion.ipynb).
+# ## As one of two views: the log of attempts
 #
-# ## Move a knob
+# In TFAM the perturbed clip is a second view, beside an aligned one ([05](05_consistency_fusion.ipynb)). Each
+# line below is TFAM with one thing changed, on people kept for development: first its gain over augmentation,
+# then over its control, which has the same perturbation but leaves time as it is.
+
+# %%
+from piumar_lib import development
+from piumar_lib.course.tables import show_development
+
+DEFAULT = "TFAM, defaults"
+TRIED = ["no perturbation", "perturbation of half the size", "perturbation of twice the size",
+         "swap instead of gain", "profile of a joint or sensor", "profile of the whole clip"]
+for over in ("against", "control"):
+    show_development([DEFAULT, *TRIED], over=over)
+
+# %% [markdown]
+# What is the perturbation itself worth? Each line against the *default*, on the same people:
+
+# %%
+log = development.read_log()
+default = {line["data"]: line["people"] for line in log.get(DEFAULT, [])}
+
+
+def beside_default(about):
+    """An attempt's lines, with TFAM's defaults as what it has to beat."""
+    for line in (line for line in log.get(about, []) if line["data"] in default):
+        usual = default[line["data"]]
+        yield line | {"people": {p: (of[0], usual[p][0]) for p, of in line["people"].items()}}
+
+# %%
+compared = {about: list(beside_default(about)) for about in TRIED}
+show_table(["over TFAM's defaults, points", *development.POOLS], development.rows(compared))
+cells = [(f"{about}, {pool}", development.outcome(lines, pool))
+         for about, lines in compared.items() for pool in development.POOLS]
+clear = [(words, c.difference) for words, c in cells if c and (c.low > 0 or c.high < 0)]
+for words, difference in clear:
+    print(f"{words}: {'better' if difference > 0 else 'worse'} than the default")
+print(f"{len(clear)} of {sum(c is not None for *_, c in cells)} intervals exclude zero")
+
+# %% [markdown]
+# **Compare.** The lines name what these people tell apart. One interval in twenty excludes zero by chance. And
+# the default was chosen on these very people: chapter 09 judges it on others.
 #
-# Choose the scale. The figure below the widget shows five of them.
+# ## Try it: scale and coefficients
+#
+# Choose the scale, and how many coefficients count as smooth. The figure below shows a nod.
+#
+# > **Predict.** At which scale would *you* stop recognising the action: 0.5, 1 or 2?
+
+# %%
+nods = np.flatnonzero(skeletons.y == skeletons.class_names.index("nodding"))
+nod = int(nods[skeletons.x[nods, :, 1].std(1).argmax()])  # the largest nod: easiest to see
+
+
+def versions(name, index, channel, scale, coefficients=4, count=3):
+    """A channel of a clip, and of perturbed versions of it."""
+    xs, _, ys, _, _ = seen[name]
+    torch.manual_seed(seed + 2)
+    plug = SpectralPerturbation(xs.shape[2], scale, 1.0, coefficients=coefficients)
+    return xs[index, :, channel], [plug(xs, ys)[index, :, channel] for _ in range(count)]
 
 # %%
 from ipywidgets import interact
 
 
-def draw_band(ax, scale):
-    ax.fill_between(hertz, middle - scale * band, middle + scale * band, color="C3", alpha=0.4)
-    ax.plot(hertz, middle, color="C0")
-    ax.set(xlabel="frequency [Hz]", ylabel="log-amplitude", ylim=(-6, 5))
-
-
-def perturb_one(scale):
-    spec = spectrum.to_spectrum(x[shown : shown + 1])
-    eps = torch.randn(deviation.shape, dtype=x.dtype)
-    moved = spectrum.apply_gain(spec, scale * deviation * eps)
-    return spectrum.from_spectrum(moved, x.shape[1])[0, :, channel]
-
-# %%
-from piumar_lib.course import fixed_figure
-
-
-def draw(scale=1.0):
-    torch.manual_seed(seed)
+def draw(scale=1.0, coefficients=4):
+    clip, (other,) = versions(real.name, shown, channel, scale, coefficients, 1)
     fig, (left, right) = fixed_figure(7, 2.8, columns=2)
-    draw_band(left, scale)
-    moved = perturb_one(scale)
-    right.plot(seconds, moved, "--", color="C1", label="perturbed")
-    right.plot(seconds, x[shown, :, channel], color="C0", label="clip")
-    right.set(xlabel="time [s]", ylabel="channel 1 [deviations]")
+    for values, style, words in ((other, "C1--", "perturbed"), (clip, "C0", "clip")):
+        left.plot(hertz, levels(values[None, :, None])[0, :, 0], style)
+        right.plot(seconds, values, style, label=words)
+    left.set(xlabel="frequency [Hz]", ylabel="log-amplitude")
+    right.set(xlabel="time [s]", ylabel="channel 1 [sd]")
     right.legend(loc="lower left", fontsize=8)
-    show(fig, alt=f"Scale {scale:.2f}: the band is {2 * scale * band.mean():.2f} high on average.")
+    times = (other.var() / clip.var()).item()
+    show(fig, alt=f"Scale {scale:.1f}, {coefficients} coefficients: variance times {times:.2f}.")
 
 # %%
-interact(draw, scale=(0.0, 3.0, 0.1));
+draw()
+interact(draw, scale=(0.0, 3.0, 0.1), coefficients=(1, 16));
 
 # %%
-fig, axes = plt.subplots(2, 5, figsize=(7, 3.4), sharex="row", sharey="row")
-for (top, bottom), scale in zip(axes.T, (0, 0.25, 0.5, 1, 2), strict=True):
-    torch.manual_seed(seed)
-    draw_band(top, scale)
-    top.set(title=f"scale {scale:g}", xlabel="", ylabel="")
-    bottom.plot(seconds, perturb_one(scale), "--", color="C1", lw=1.2)
-    bottom.plot(seconds, x[shown, :, channel], color="C0", lw=1.2)
-axes[0, 0].set_ylabel("log-amplitude")
-axes[1, 0].set_ylabel("signal [dev.]")
-axes[0, 2].set_xlabel("frequency [Hz]")
-axes[1, 2].set_xlabel("time [s]")
-show(fig, alt="From scale 0 to 2 the band around the spectrum grows from nothing to "
-     f"{4 * band.mean():.1f} log units, and the same draw takes the clip further from itself.")
+fig, axes = plt.subplots(1, 3, figsize=(7, 2.5), sharey=True)
+for ax, scale in zip(axes, (0.5, 1.0, 2.0), strict=True):
+    clip, others = versions(skeletons.name, nod, 1, scale)
+    when = np.arange(len(clip)) / skeletons.rate
+    for other, style in zip(others, ("-", "--", ":"), strict=True):
+        ax.plot(when, other, style, color="C1", lw=1)
+    ax.plot(when, clip, color="C0", lw=1.5)
+    ax.set(title=f"scale {scale:g}", xlabel="time [s]")
+axes[0].set_ylabel("height of the nose [sd]")
+show(fig, alt="A nod with three perturbed versions each at scales 0.5, 1 and 2: peaks stay where they are; "
+     "their heights change, most at scale 2.")
 
 # %% [markdown]
+# **Compare.** Every peak is where it was. At scale 2 some versions are half as high or almost twice as high.
+#
 # ## Exercise 1: another person's strengths, one's own timing
 #
 # *10 minutes, easy.*
 #
-# Write `swap_amplitude(x, other)`: the clip with the Fourier amplitudes of `other` and the phases of `x`,
-# both `(batch, time, channels)`. Methods for images use this swap as augmentation [[2, 3](#references)].
+# Write `swap_amplitude(x, other)`: the clip with *all* Fourier amplitudes of `other` and the phases of `x`,
+# both `(batch, time, channels)`. Methods for images use this as augmentation [[2, 3](#references)].
 
 # %%
 def swap_amplitude(x, other):
@@ -709,21 +713,21 @@ check.swap_amplitude(swap_amplitude)
 #
 # ```python
 # def swap_amplitude(x, other):
-#     mine, yours = spectrum.to_spectrum(x), spectrum.to_spectrum(other)
-#     return spectrum.from_spectrum(torch.polar(yours.abs(), mine.angle()), x.shape[1])
+#     mine, theirs = torch.fft.rfft(x, dim=1), torch.fft.rfft(other, dim=1)
+#     return torch.fft.irfft(torch.polar(theirs.abs(), mine.angle()), n=x.shape[1], dim=1)
 # ```
 #
-# Phases say when, amplitudes how strongly. What is swapped is the manner, as far as it is one of strength.
+# Phases say when, amplitudes how strongly.
 # </details>
 
 # %% [markdown]
-# ## Exercise 2: noise that knows its neighbours
+# ## Exercise 2: smooth noise without cosines
 #
 # *15 minutes, hard.*
 #
-# Write `smooth_noise(clips, frequencies, channels)`: normal draws with variance 1 at every frequency, in
-# which neighbouring frequencies are correlated by 0.5 or more. Clips and channels stay independent, and
-# far frequencies must not all move as one.
+# A few cosines make smooth noise, but its variance differs between frequencies. Write
+# `smooth_noise(clips, frequencies, channels)`: Gaussian draws with variance 1 at every frequency, neighbours
+# correlated by 0.5 or more, far ones less. Clips and channels stay independent.
 
 # %%
 def smooth_noise(clips, frequencies, channels):
@@ -751,16 +755,17 @@ check.smooth_noise(smooth_noise)
 # ## What we saw
 
 # %%
-print(f"- There and back: Fourier and cosine spectra lose nothing (round trip to "
-      f"{(back - some).abs().max().item():.0e}); phases stay, the noise has the configured "
-      f"variance ({variance.mean():.3f} times, on average).")
 name = real.name
-print(f"- Where clips differ: within class by {seen[name][2].mean():.2f} in log-amplitude "
-      f"on {name} (noise alone: {NOISE_ONLY:.2f}); {share[name].mean():.0f} % of that variance "
-      f"lies between people, at most {share[name].max():.0f} % at one frequency.")
-for name in scores:
-    c = contrasts[f"{name}: scale 1 minus ERM"]
-    print(f"- Unseen people, {name}: scale 1 minus ERM {c.difference:+.1f} points "
+power, distance, _ = moved[name, "gain"]
+print(f"- Noise: {floor_share[name]:.0f} % of the variance within classes of log-amplitudes on {name} "
+      f"({floor_share[skeletons.name]:.0f} % on skeletons) is the Rayleigh floor.")
+print(f"- The rest: 4 coefficients hold {kept[name]:.0f} % of what is above the floor; {share[name]:.0f} % of "
+      "their variance lies between people.")
+print(f"- The perturbation multiplies power by {power:.2f} on average (first version "
+      f"{moved[name, 'first version'][0]:.1f}), and moves a clip {distance:.1f} times as far as two people are apart.")
+for name in ("real", "synthetic"):
+    c = contrasts[f"{name}: gain minus ERM"]
+    print(f"  Unseen people, {name}: gain minus ERM {c.difference:+.1f} points "
           f"{metrics.interval(c.low, c.high, metrics.one_digit)}.")
 
 # %% [markdown]
@@ -768,11 +773,12 @@ for name in scores:
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | frequency branch, variance-guided spectral perturbation | the perturbation | `tfam.FrequencyBranch`, `spectrum.perturb`, `spectrum.log_amplitude`, `spectrum.apply_gain` | `test_spectrum.py`, `test_tfam.py` | log-amplitudes, normal noise, phase kept, gain clamped at $e^{2.5}$ |
-# | guided by variance | how much do clips differ? | `spectrum.style_deviation`, `spectrum.style_residual` | `test_spectrum.py` | variance *within class* over the batch; person labels are never used |
-# | (silent) | Fourier or cosines | `spectrum.to_spectrum`, `spectrum.from_spectrum`, `spectrum.dct_matrix` | `test_spectrum.py` | orthonormal, Fourier by default |
-# | (silent) | other noises | `spectrum.draw_noise`, `spectrum.adversarial_noise` | `test_spectrum.py` | independent by default; probability 0.5 for each clip |
-# | robust to personal style | training, twice | `methods.METHODS["frequency"]` | `test_methods.py` | alone, without the temporal view |
+# | frequency branch, variance-guided perturbations | the perturbation | `perturbation.SpectralPerturbation`, `perturbation.log_spectrum`, `perturbation.filtered` | `test_perturbation.py` | Gaussian log gains that keep power in the mean; phases stay; probability 0.5 |
+# | guided by variance | how much do clips differ? a batch has too few clips | `perturbation.rayleigh_floor`, `perturbation.SpectralPerturbation.variance`, `running.RunningMean` | `test_perturbation.py` | variance *within class* above the Rayleigh floor, over many batches; without person labels |
+# | spectral signatures of physical attributes (e.g. skeleton size) | the smooth part; skeleton size | `perturbation.SpectralPerturbation(groups_of_channels=())`, `spectrum.dct_matrix` | `test_perturbation.py` | four cosine coefficients along frequency, of which size is the first; one profile a channel, as an option one a limb |
+# | disentangles motion patterns | is it personal? | `perturbation.SpectralPerturbation(coefficients=4)` | `test_perturbation.py` | smooth amplitudes count as manner and are perturbed, all else stays; only a part of the former is personal |
+# | (silent) | swap; the log of attempts | `perturbation.another_of_class`, `development.ATTEMPTS` | `test_perturbation.py` | part of the way to another clip of the class: an option, tried with others on people for development alone |
+# | the first version, kept for its records | how far does it move a clip? | `tfam.FrequencyBranch`, `spectrum.perturb`, `spectrum.log_amplitude`, `spectrum.apply_gain`, `spectrum.style_deviation`, `spectrum.style_residual`, `spectrum.to_spectrum`, `spectrum.from_spectrum`, `spectrum.draw_noise`, `spectrum.adversarial_noise` | `test_spectrum.py`, `test_tfam.py` | independent gains for each frequency, floor included |
 #
 # ## References
 #
