@@ -315,7 +315,7 @@ for name, (_, lev, ys, ps, floor) in seen.items():
     shuffled = ps[torch.randperm(len(ps))]
     single, share[name], chance = (
         personal(v, ys, p) for v, p in ((lev, ps), (D[:4] @ lev, ps), (D[:4] @ lev, shuffled)))
-    print(f"{name}: {len(D[:4])} of {len(D)} hold {kept[name]:.0f} % of what is above the floor; between people "
+    print(f"{name}: {len(D[:4])} of {len(D)} hold {kept[name]:.0f} % above the floor; between people "
           f"{share[name]:z.0f} % (single frequencies {single:z.0f} %, shuffled {chance:z.0f} %)")
 
 # %% [markdown]
@@ -369,7 +369,7 @@ print(words)
 #
 # $$ \mathrm{E} \, e^{2 d \epsilon} = e^{2 d^2}, \qquad \text{so} \quad \log g = d \, \epsilon - d^2 \quad \text{has} \quad \mathrm{E} \, g^2 = 1 $$
 #
-# On the watch, with $d = \sqrt{v_k}$ as in the first version:
+# > **Predict.** On the watch, $d = \sqrt{v_k}$ is about 0.8. By how much does $e^{d \epsilon}$ raise the power?
 
 # %%
 torch.manual_seed(seed)
@@ -380,8 +380,8 @@ for words, log_gain in (("naive", d * eps), ("mended", d * eps - d**2)):
           f"median amplitude times {log_gain.exp().median().item():.2f}")
 
 # %% [markdown]
-# **Compare.** More than threefold, in training only. Mending has a price: the typical wave gets weaker, so
-# that a few may get much stronger. The smaller $d$, the smaller the price.
+# **Compare.** More than threefold: that is what the first version did. Mending has a price: the typical wave
+# gets weaker, so that a few may get much stronger. The smaller $d$, the smaller the price.
 #
 # ## The perturbation
 #
@@ -772,7 +772,7 @@ for name in ("real", "synthetic"):
 # | guided by variance | how much do clips differ? a batch has too few clips | `perturbation.rayleigh_floor`, `perturbation.SpectralPerturbation.variance`, `running.RunningMean` | `test_perturbation.py` | variance *within class* above the Rayleigh floor, over many batches; without person labels |
 # | long abstract: spectral signatures of physical attributes (e.g. skeleton size) | the smooth part; skeleton size | `perturbation.SpectralPerturbation(groups_of_channels=())`, `spectrum.dct_matrix` | `test_perturbation.py` | four cosine coefficients along frequency, of which size is the first; one profile a channel, as an option one a limb |
 # | long abstract: disentangles motion patterns | is it personal? | `perturbation.SpectralPerturbation(coefficients=4)` | `test_perturbation.py` | smooth amplitudes count as movement style and are perturbed, all else stays; only a part of the former is personal |
-# | (silent) | swap; the log of attempts | `perturbation.another_of_class`, `development.ATTEMPTS` | `test_perturbation.py` | part of the way to another clip of the class: an option, tried with others on people for development alone |
+# | (silent) | swap; the log of attempts | `perturbation.another_of_class`, `development.ATTEMPTS` | `test_perturbation.py`, `test_development.py` | part of the way to another clip of the class: an option, tried with others on people for development alone |
 # | the first version, kept for its records | how far does it move a clip? | `tfam.FrequencyBranch`, `spectrum.perturb`, `spectrum.log_amplitude`, `spectrum.apply_gain`, `spectrum.style_deviation`, `spectrum.style_residual`, `spectrum.to_spectrum`, `spectrum.from_spectrum`, `spectrum.draw_noise`, `spectrum.adversarial_noise` | `test_spectrum.py`, `test_tfam.py` | independent gains for each frequency, floor included |
 #
 # ## References
