@@ -646,11 +646,11 @@ nod = int(nods[skeletons.x[nods, :, 1].std(1).argmax()])  # the largest nod: eas
 
 
 def versions(name, index, channel, scale, coefficients=4, count=3):
-    """A channel of a clip, and of perturbed versions of it."""
-    xs, _, ys, _, _ = seen[name]
+    """A channel of a clip, and of perturbed versions of it, guided by every fifth clip."""
+    xs, ys = (seen[name][k][[index, *range(0, len(seen[name][0]), 5)]] for k in (0, 2))
     torch.manual_seed(seed + 2)
     plug = SpectralPerturbation(xs.shape[2], scale, 1.0, coefficients=coefficients)
-    return xs[index, :, channel], [plug(xs, ys)[index, :, channel] for _ in range(count)]
+    return xs[0, :, channel], [plug(xs, ys)[0, :, channel] for _ in range(count)]
 
 # %%
 from ipywidgets import interact
