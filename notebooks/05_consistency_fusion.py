@@ -296,26 +296,19 @@ for kind_of_loss in (Watched, TwoViews):
 torch.testing.assert_close(*losses)
 
 # %% [markdown]
-# And the module around it: two branches and a fusion, with `views` in front of the layers that both share.
+# And the module around it: two branches, whose views are equally long, in front of the layers that both share.
 
 # %%
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.perturbation import SpectralPerturbation
 
 
-class MyModule(nn.Module):
-    def __init__(self, channels, width):
-        super().__init__()
-        self.temporal, self.frequency = MonotoneAlignment(steps=16), SpectralPerturbation(channels)
-        self.fusion = AdaptiveFusion(width)
-
-    def views(self, x, y=None):
-        aligned, perturbed = self.temporal(x, y), self.frequency(x, y)
-        return [aligned, perturbed.unflatten(1, (aligned.shape[1], -1)).mean(2)]
+def two_views(x, y, temporal, frequency):
+    aligned, perturbed = temporal(x, y), frequency(x, y)
+    return torch.stack([aligned, perturbed.unflatten(1, (aligned.shape[1], -1)).mean(2)])
 
 
-# %%
-assert_same(lambda x: torch.stack(MyModule(34, 32).views(x, some.y)),
+assert_same(lambda x: two_views(x, some.y, MonotoneAlignment(steps=16), SpectralPerturbation(34)),
             lambda x: torch.stack(TemporalFrequencyModule.make(34, 32).views(x, some.y)), some.x)
 
 # %% [markdown]
@@ -430,7 +423,7 @@ ax.axhspan(5, 20, color="0.9", label="5 to 20 %")
 ax.plot(step, ours, "-", color="C0", label="$\\lambda\\Omega$, share 0.1")
 ax.plot(step, first, "--", color="C4", label="first version, weight 0.01")
 ax.set(xlabel="training step", ylabel="gradient [% of $C$'s]", yscale="log")
-ax.legend(ncols=3, loc="lower center", fontsize=8)
+ax.legend(ncols=3, loc="center", fontsize=8)
 inside = 100 * np.mean((ours >= 5) & (ours <= 20))
 show(fig, alt=f"The regulariser's gradient over training, in percent of the cross-entropy's: median "
      f"{np.median(ours):.0f} %, {inside:.0f} % of the steps between 5 and 20 %; with a constant weight of "

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
+import nbformat
 import numpy as np
 import pytest
 import torch
@@ -12,10 +14,15 @@ from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from piumar_lib import costs
+from piumar_lib.backbones import tiny_cnn
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.objective import Clips, Objective
+from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_parameters_are_those_that_learn():
@@ -100,6 +107,53 @@ def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
         alone = costs.count_work(lambda: recognizer.eval()(film))
     assert plugged["inference"][name].flops == alone.flops
     assert plugged["inference"][name].operations == pytest.approx(alone.operations, abs=3)
+
+
+def small_recogniser(place, steps):
+    """FLOPs of an inference of one clip by the course's recogniser, by hand, with 34 channels."""
+    sizes, at = [34, 32, 32, 32], {"none": 3, "input": 0, "1": 1, "features": 2}[place]
+    layers = [2 * 5 * i * o for i, o in zip(sizes[:-1], sizes[1:], strict=True)]  # for each moment
+    if place == "none":
+        return 32 * sum(layers) + 2 * 32 * 12
+    projection = 2 * 32 * steps * sizes[at]
+    behind = 2 * steps * sum(layers[at:])
+    return 32 * sum(layers[:at]) + projection + behind + 3 * 2 * 32 * 12
+
+
+def table_of_places():
+    """Chapter 05's table, from its executed pair: place to cells."""
+    pair = nbformat.read(ROOT / "notebooks" / "05_consistency_fusion.ipynb", 4)
+    outputs = [o for cell in pair.cells if cell.cell_type == "code" for o in cell.outputs]
+    tables = [o["data"].get("text/markdown", "") for o in outputs if "data" in o]
+    (table,) = (t for t in tables if t.startswith("| plug, place"))
+    lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]]
+    return {cells[0].removeprefix("TFAM, "): cells[1:] for cells in lines if cells[0]}
+
+
+@pytest.mark.parametrize("place", ["none", "input", "1", "features", "first version, input"])
+def test_chapter_05_states_what_is_counted(place):
+    shown = table_of_places()[place]
+    first = place.startswith("first")
+    flops = small_recogniser("input", 32) if first else small_recogniser(place, 16)
+    assert shown[1] == f"{flops / small_recogniser('none', 0):.2f}"
+    clips = Clips(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
+
+    def step(model, objective):
+        objective.start(model, clips, None)
+        objective.loss(model, clips).backward()  # in which the regulariser looks at gradients
+        return costs.count_flops(lambda: objective.loss(model, clips).backward())
+
+    if first:
+        plug, objective = TFAM(TemporalBranch(34), FrequencyBranch()), Objective()
+    elif place == "none":
+        plug, objective = None, Objective()
+    else:
+        wide = 34 if place == "input" else 32
+        plug, objective = TemporalFrequencyModule.make(wide, 32), TwoViews()
+    at = {"1": 1, "features": "features"}.get(place, "input")
+    with_plug = step(Recognizer(tiny_cnn(34), 32, 12, plug, at), objective)
+    without = step(Recognizer(tiny_cnn(34), 32, 12), Objective())
+    assert shown[2] == f"{with_plug / without:.2f}"
 
 
 def test_saved_bytes_count_each_storage_once():

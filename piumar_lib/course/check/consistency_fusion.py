@@ -14,9 +14,9 @@ def bias_for(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(kept)``: the gate's bias that keeps this share of what one view alone has seen."""
     import torch
 
-    from piumar_lib.tfam import ConsistencyFusion
+    from piumar_lib.fusion import AdaptiveFusion
 
-    fusion = ConsistencyFusion().double()
+    fusion = AdaptiveFusion(6).double().eval()
     for _ in range(5):
         kept = float(rng.uniform(0.05, 0.45))
         given = torch.as_tensor(answer(kept)).double()
@@ -42,7 +42,7 @@ def bias_for(answer: Callable, rng: np.random.Generator) -> str:
         fusion.weight.data.fill_(rng.uniform(-5, 5))
         fusion.bias.data.fill_(float(given))
         a, b = torch.as_tensor(rng.uniform(0.1, 2, (2, 3, 6)))
-        a[:, 3:], b[:, :3] = 0, 0  # each channel is seen by one view
+        a[:, 3:], b[:, :3] = 0, 0  # each channel is seen by one view; so the cosine is 0, as usual here
         share = (fusion(a, b) / (a + b)).mean().item()
         require(
             bool(np.isclose(share, kept)),
