@@ -24,7 +24,7 @@
 #
 # After this chapter you can
 #
-# - fuse two views by how well they agree on this clip, and check that the gate is no constant,
+# - fuse two views by how well they agree on this clip, and measure whether the gate is more than a constant,
 # - pull features of a class together with a chosen share of the gradient,
 # - plug TFAM into a recogniser, at the input or on features, and count what that makes run,
 # - read a log of attempts: the gain over what was to be beaten, and over a control.
@@ -86,9 +86,9 @@ for ax, (name, view) in zip(axes, views.items(), strict=True):
     ax.set(xlabel="frame" if name.startswith("clip") else "canonical step")
 axes[0].set_ylabel("signal [standard deviations]")
 axes[0].legend(fontsize=8)
-show(fig, alt=f"Three channels of one clip of {x.shape[1]} frames, and the same channels in its two views "
-     f"of {aligned.shape[1]} steps. The aligned view gives more steps to fast movement; the perturbed view "
-     "keeps the timing, but its swings and ripples have other sizes.")
+show(fig, alt=f"Three channels of one clip of {x.shape[1]} frames, and the same channels in its two "
+     f"views of {aligned.shape[1]} steps. The aligned view gives more steps to fast movement; the "
+     "perturbed view keeps the timing, but its swings and ripples have other sizes.")
 
 # %% [markdown]
 # ## The gate: how well do two views agree?
@@ -172,8 +172,8 @@ def draw(weight=1.0):
     ax.legend(loc="upper left", ncols=3)
     least, most = (float(torch.sigmoid(torch.tensor(weight * end))) / 2 for end in (-3, 3))
     show(fig, alt=f"What is kept of a feature that one view alone has seen, at weight {weight:g}: from "
-         f"{least:.2f} where views agree three deviations less than usual to {most:.2f} where they agree "
-         "three more; a plain mean keeps 0.5, the minimum nothing.")
+         f"{least:.2f} where views agree three deviations less than usual to {most:.2f} where they "
+         "agree three more; a plain mean keeps 0.5, the minimum nothing.")
 
 
 # %%
@@ -315,7 +315,7 @@ assert_same(lambda x: two_views(x, some.y, MonotoneAlignment(steps=16), Spectral
 # ## Plug it in
 #
 # `Recognizer` takes a backbone and, if you like, a plug. `at` is the layer in front of which the plug sits:
-# `"input"` is in front of all, `"features"` in front of the last one, numbers are between. Not behind the last
+# `"input"` is in front of all, `"features"` behind the first one, numbers stand for any. Not behind the last
 # layer: only an average over time follows there, and the perturbation keeps each clip's mean.
 #
 # > **Predict.** Behind the plug all layers see two views of 16 steps instead of one clip of 32 frames. How
@@ -329,7 +329,7 @@ from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 
 plugs = {"none": (None, 0)}
 plugs["first version, input"] = TFAM(TemporalBranch(34), FrequencyBranch()), "input"
-for place, wide in (("input", 34), (1, 32), ("features", 32)):
+for place, wide in (("input", 34), ("features", 32), (2, 32)):
     plugs[f"TFAM, {place}"] = TemporalFrequencyModule.make(wide, 32), place
 
 
@@ -390,7 +390,8 @@ video, rows = {name: costs.plug_work(name) for name in ("videomae-base", "resnet
 for name, found in video.items():
     for label, w in found.items():
         for method in ("TFAM", "TFAM and GIRL"):
-            flops, started = (100 * (one / erm - 1) for one, erm in zip(w[method], w["ERM"], strict=True))
+            flops, started = (100 * (one / erm - 1) for one, erm in
+                              zip(w[method], w["ERM"], strict=True))
             rows.append([f"{name}, {label}", method, f"{flops:.4f} %", f"{started:.0f} %"])
 show_table(["behind", "method", "FLOPs added", "operations added"], rows)
 
@@ -430,44 +431,46 @@ ax.set(xlabel="training step", ylabel="gradient [% of $C$'s]", yscale="log")
 ax.legend(ncols=3, loc="center", fontsize=8)
 inside = 100 * np.mean((ours >= 5) & (ours <= 20))
 show(fig, alt=f"The regulariser's gradient over training, in percent of the cross-entropy's: median "
-     f"{np.median(ours):.0f} %, {inside:.0f} % of the steps between 5 and 20 %; with a constant weight of "
-     f"0.01 the median is {np.median(first):.2f} %.")
+     f"{np.median(ours):.0f} %, {inside:.0f} % of the steps between 5 and 20 %; with a constant weight "
+     f"of 0.01 the median is {np.median(first):.2f} %.")
 
 # %%
-print(f"pull on the backbone's weights, median over training: {np.median(ours):.1f} % of the cross-entropy's; "
-      f"with the first version's weight {np.median(first):.2f} %")
+print(f"pull on the backbone's weights, median over training: {np.median(ours):.1f} % of the "
+      f"cross-entropy's; with the first version's weight {np.median(first):.2f} %")
 
 # %% [markdown]
 # **Compare.** The share is set at the features and arrives at the weights in about that size. The constant
 # weight did next to nothing.
 #
-# > **Predict.** Sort the clips of each person left out by the gate. Are those that it trusts least
-# > recognised less often than those that it trusts most? (In evaluation nothing is perturbed: the aligned
-# > clip is compared with the clip itself.)
+# > **Predict.** Sort the clips of each person left out by how well their views agree. Are those that agree
+# > least recognised less often than those that agree most? (In evaluation nothing is perturbed: the aligned
+# > clip is compared with the clip itself.) And what will training have made of the gate's weight, 1 at first?
 
 # %%
 @torch.no_grad()
 def look(model, stranger):
-    """Gate, the logistic function of the plain cosine, and whether it is right, clip by clip."""
-    found, model = [], model.to("cpu")
+    """Of each clip: standardised agreement, gate, that of the plain cosine, right or not."""
+    found, fusion = [], model.to("cpu").plug.fusion
     for part in torch.arange(len(stranger)).split(clips_at_once(stranger.x.shape[1])):
         p = model(torch.as_tensor(stranger.x[part]))
         a, b = (frames.mean(1) for frames in p.frames)
         right = p.logits.argmax(1) == torch.as_tensor(stranger.y[part])
-        found.append(torch.stack([model.plug.fusion.gate(a, b)[:, 0],
+        found.append(torch.stack([fusion.agreement(a, b), fusion.gate(a, b)[:, 0],
                                   F.cosine_similarity(a, b).sigmoid(), right]))
     return torch.cat(found, 1).numpy()
 
 
 looks = [look(*pair) for pair in left_out]
-gate, plain, right = np.concatenate(looks, 1)
+agreement, gate, plain, _ = np.concatenate(looks, 1)
+at_first = 1 / (1 + np.exp(-agreement))  # the gate with w = 1 and v = 0
+learnt = np.mean([float(model.plug.fusion.weight) for model, _ in left_out])
 
 # %%
 by_person = []
-for look, (_, stranger) in zip(looks, left_out, strict=True):
+for found, (_, stranger) in zip(looks, left_out, strict=True):
     for person in stranger.people:
-        trust, _, is_right = look[:, stranger.person == person]
-        quarters = np.array_split(is_right[trust.argsort()], 4)  # from the least trusted to the most
+        agree, _, _, is_right = found[:, stranger.person == person]
+        quarters = np.array_split(is_right[agree.argsort()], 4)  # from the least agreement to the most
         by_person.append([quarter.mean() for quarter in quarters if len(quarter)])
 by_person = np.array([shares for shares in by_person if len(shares) == 4]).reshape(-1, 4)
 
@@ -476,29 +479,32 @@ from piumar_lib import metrics, plots
 from piumar_lib.course.tables import paired, points
 
 bars = 100 * by_person.mean(0) if len(by_person) else np.full(4, np.nan)
+gates = {"at the start, $w$ = 1": at_first, f"learnt, $w$ = {learnt:.2f}": gate, "plain cosine's": plain}
 fig, (left, middle) = plt.subplots(1, 2, figsize=(7, 2.8))
-bins = np.linspace(0, 1, 41)
-left.hist(gate, bins, color="C0", label="gate")
-left.hist(plain, bins, color="C4", histtype="step", hatch="////", label="plain cosine's")
-left.set(xlabel="trust", ylabel="clips of people left out", yscale="log")
+for (label, trust), style in zip(gates.items(), ("-", "--", ":"), strict=True):
+    left.ecdf(trust, label=label, linestyle=style)
+left.set(xlabel="gate", ylabel="share of clips below", xlim=(0, 1))
 left.legend(loc="upper left", fontsize=8)
 middle.bar(["least", "", " ", "most"], bars, **plots.UNSEEN)
-middle.set(xlabel="quarters of a person's clips, by trust", ylabel="recognised [%]", ylim=(0, 105))
-show(fig, alt=f"Left: the gate on clips of people left out spreads with deviation {gate.std():.2f}, the "
-     f"plain cosine's with {plain.std():.3f}. Right: share recognised in quarters of rising trust, mean over "
+middle.set(xlabel="quarters of a person's clips, by agreement", ylabel="recognised [%]", ylim=(0, 105))
+show(fig, alt="Left: distribution of the gate over clips of people left out; its deviation is "
+     f"{at_first.std():.2f} with the starting weight, {gate.std():.2f} as learnt, {plain.std():.3f} with "
+     "the plain cosine. Right: share recognised in quarters of rising agreement, mean over "
      f"{len(by_person)} people: " + ", ".join(f"{bar:.0f} %" for bar in bars) + ".")
 
 # %%
-print(f"gate {gate.mean():.2f}, deviation {gate.std():.3f}; plain cosine's {plain.mean():.2f}, "
-      f"deviation {plain.std():.4f}")
+print(f"deviation of the gate: {at_first.std():.2f} with w = 1, {gate.std():.2f} with the learnt w = "
+      f"{learnt:.2f}, {plain.std():.3f} with the plain cosine")
 if len(by_person) > 1:
     c = metrics.compare(by_person[:, 3], by_person[:, 0])
-    print(f"most trusted quarter over the least trusted: {points(c)} points, {len(by_person)} people")
+    print(f"most agreement over least: {points(c)} points, {len(by_person)} people")
 
 # %% [markdown]
-# **Compare.** The gate spreads over clips where the plain cosine, which the first version used, treats all
-# of them alike. If the printed interval lies above zero, people's clips are recognised more often where the
-# gate trusts. That says the gate *knows* something, not that fusing by it *helps*: the next section asks that.
+# **Compare.** The standardised agreement spreads over clips of new people, where the plain cosine of the first
+# version treats all of them alike; and where the last interval lies above zero, it *knows* where the
+# recogniser is right. But $w$ is learnt, on people whom the network soon recognises without fail. Nothing there
+# rewards doubt, so the longer the training, the more $w$ falls, and with it the gate's spread. What the gate
+# knows and what the fusion makes of it are two things: the log below asks what the gate is worth.
 #
 # ## The evidence: a log of attempts
 #
@@ -641,24 +647,26 @@ check.consistency(consistency)
 # ## What we saw
 
 # %%
-print(f"- On people left out the gate has deviation {gate.std():.2f}; that of the plain cosine has "
-      f"{plain.std():.3f}.")
-print(f"- The regulariser pulls with {np.median(ours):.0f} % of the cross-entropy's gradient; a constant "
-      f"weight of 0.01 would be {np.median(first):.2f} %.")
+print(f"- On people left out the gate has deviation {at_first.std():.2f} with w = 1, {gate.std():.2f} with "
+      f"the learnt w = {learnt:.2f}; with the plain cosine {plain.std():.3f}.")
+print(f"- The regulariser pulls with {np.median(ours):.0f} % of the cross-entropy's gradient; a "
+      f"constant weight of 0.01 would be {np.median(first):.2f} %.")
 
 # %%
 w = video["videomae-base"]["training"]
 share = [100 * (one / erm - 1) for one, erm in zip(w["TFAM and GIRL"], w["ERM"], strict=True)]
-print(f"- A small recogniser with TFAM runs {ratios['TFAM, features'][1]:.2f} times its FLOPs in training with "
-      f"the plug on features, {ratios['TFAM, input'][1]:.2f} times at the input; the first version "
-      f"{ratios['first version, input'][1]:.2f} times. TFAM and GIRL add {share[0]:.4f} % FLOPs and "
-      f"{share[1]:.0f} % operations to a training step of VideoMAE-base.")
+at_features, at_input, before = (
+    f"{ratios[name][1]:.2f}" for name in ("TFAM, features", "TFAM, input", "first version, input"))
+print(f"- A small recogniser with TFAM runs {at_features} times its FLOPs in training with the plug on "
+      f"features, {at_input} times at the input; the first version {before} times. TFAM and GIRL add "
+      f"{share[0]:.4f} % FLOPs and {share[1]:.0f} % operations to a training step of VideoMAE-base.")
 
 # %%
 for pool in development.POOLS:
     cells = [development.in_points(development.outcome(log.get("TFAM, defaults", []), pool, over))
              for over in ("against", "control")]
-    print(f"- {pool}: TFAM over augmentation {cells[0] or 'not yet trained'}, over its control {cells[1]}")
+    print(f"- {pool}: TFAM over augmentation {cells[0] or 'not yet trained'}, "
+          f"over its control {cells[1]}")
 
 # %% [markdown]
 # ## Paper ledger
@@ -668,7 +676,7 @@ for pool in development.POOLS:
 # | "adaptively fused" | the gate, the fusion | `fusion.AdaptiveFusion` | `test_fusion.py` | standardised cosine of centred features; mean and minimum; its spread is measured, its worth is in the log |
 # | "consistency-driven" | the gate; consistency as a loss | `objective.js_divergence`, `temporal_frequency.TwoViews` | `test_temporal_frequency.py` | Jensen-Shannon with weight 1; no gradient through the gate's agreement |
 # | Wasserstein-regularised alignment | the Wasserstein regulariser | `fusion.WassersteinRegularizer` | `test_fusion.py` | diagonal Gaussians, running barycentre of the class, a tenth of the cross-entropy's gradient |
-# | "at feature level", plug-in module | plug it in, the log's places | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | in front of the last layer, or of all; both were tried |
+# | "at feature level", plug-in module | plug it in, the log's places | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | behind the first layer, or in front of it; the log has more places |
 # | (silent) what it costs | plug it in | `costs.plug_work`, `costs.count_work` | `test_costs.py` | counted with what runs twice |
 # | better on people never seen | the log of attempts | `development.outcome` | `test_development.py` | development people; the first version's records are named so |
 

@@ -59,7 +59,7 @@ torch.manual_seed(seed);
 from piumar_lib import costs
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
-SHAPES = {"videomae-base": (8, 768), "resnet50-tsm": (8, 2048)}  # (moments, channels) behind the backbone
+SHAPES = {"videomae-base": (8, 768), "resnet50-tsm": (8, 2048)}  # (moments, channels) of features
 COUNTED = 16  # clips
 video = {name: costs.plug_work(name, COUNTED) for name in SHAPES}
 operations, adds = {}, {}
@@ -565,7 +565,8 @@ clip = torch.randn(1, 32, 34)
 outputs = [clip]
 for layer in layers:
     outputs.append(layer(outputs[-1]))
-each = [costs.count_flops(lambda f=layer, z=z: f(z)) for layer, z in zip(layers, outputs[:-1], strict=True)]
+each = [costs.count_flops(lambda f=layer, z=z: f(z)) for layer, z in
+        zip(layers, outputs[:-1], strict=True)]
 behind = [sum(each[at:]) / sum(each) for at in range(len(layers))]
 
 
@@ -573,7 +574,8 @@ def counted_at(at, steps):
     plug = TemporalFrequencyModule.make(outputs[at].shape[2], 32)
     plug.temporal.steps = steps
     model = Recognizer(layers, 32, 12, plug, at).eval()
-    return costs.count_flops(lambda: model(clip)) / costs.count_flops(lambda: Recognizer(layers, 32, 12)(clip))
+    return (costs.count_flops(lambda: model(clip))
+            / costs.count_flops(lambda: Recognizer(layers, 32, 12)(clip)))
 
 
 # %%
@@ -584,11 +586,12 @@ def draw_share(steps=(16,)):
         found = [counted_at(at, k) for at in range(len(layers))]
         ax.plot(p, 1 - p + 2 * p * k / 32, style, label=f"{k} steps")
         ax.plot(behind, found, style[:2] + mark, markersize=5)
-        words.append(f"{k} steps {found[0]:.2f} at the input, {found[-1]:.2f} in front of the last layer")
+        words.append(f"{k} steps {found[0]:.2f} at the input, {found[-1]:.2f} in front of the last "
+                     "layer")
     ax.set(xlabel="share of the FLOPs behind the plug", ylabel="relative FLOPs", ylim=(0.4, 2.2))
     ax.legend(fontsize=8, loc="upper left")
-    show(fig, alt="FLOPs of an inference with a plug, relative to none, lines by hand, marks as counted, of "
-         f"32 moments: {'; '.join(words)}.")
+    show(fig, alt="FLOPs of an inference with a plug, relative to none, lines by hand, marks counted, "
+         f"of 32 moments: {'; '.join(words)}.")
 
 
 # %%
@@ -636,8 +639,8 @@ check.training_hours(training_hours)
 # ## What we saw
 
 # %%
-print(f"- Counted with what runs twice, TFAM adds {share['videomae-base']:.1f} millionths to the FLOPs of "
-      f"VideoMAE-base, {share['resnet50-tsm']:.0f} to those of ResNet-50-TSM.")
+print(f"- Counted with what runs twice, TFAM adds {share['videomae-base']:.1f} millionths to the FLOPs "
+      f"of VideoMAE-base, {share['resnet50-tsm']:.0f} to those of ResNet-50-TSM.")
 print(f"- Growth: exact transport has slope {slopes['temporal, exact', 'T']:.1f} in moments, "
       f"the spectrum {slopes['frequency', 'T']:.1f}; GIRL {growth:.2f} in groups.")
 print(f"- A gradient without its history: {speed[sizes[-1]]:.1f} times as fast, with "

@@ -111,7 +111,7 @@ def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
 
 def small_recogniser(place, steps):
     """FLOPs of an inference of one clip by the course's recogniser, by hand, with 34 channels."""
-    sizes, at = [34, 32, 32, 32], {"none": 3, "input": 0, "1": 1, "features": 2}[place]
+    sizes, at = [34, 32, 32, 32], {"none": 3, "input": 0, "features": 1, "2": 2}[place]
     layers = [2 * 5 * i * o for i, o in zip(sizes[:-1], sizes[1:], strict=True)]  # for each moment
     if place == "none":
         return 32 * sum(layers) + 2 * 32 * 12
@@ -130,7 +130,7 @@ def table_of_places():
     return {cells[0].removeprefix("TFAM, "): cells[1:] for cells in lines if cells[0]}
 
 
-@pytest.mark.parametrize("place", ["none", "input", "1", "features", "first version, input"])
+@pytest.mark.parametrize("place", ["none", "input", "features", "2", "first version, input"])
 def test_chapter_05_states_what_is_counted(place):
     shown = table_of_places()[place]
     first = place.startswith("first")
@@ -150,7 +150,7 @@ def test_chapter_05_states_what_is_counted(place):
     else:
         wide = 34 if place == "input" else 32
         plug, objective = TemporalFrequencyModule.make(wide, 32), TwoViews()
-    at = {"1": 1, "features": "features"}.get(place, "input")
+    at = {"2": 2, "features": "features"}.get(place, "input")
     with_plug = step(Recognizer(tiny_cnn(34), 32, 12, plug, at), objective)
     without = step(Recognizer(tiny_cnn(34), 32, 12), Objective())
     assert shown[2] == f"{with_plug / without:.2f}"
