@@ -488,8 +488,8 @@ left.legend(loc="upper left", fontsize=8)
 middle.bar(["least", "", " ", "most"], bars, **plots.UNSEEN)
 middle.set(xlabel="quarters of a person's clips, by agreement", ylabel="recognised [%]", ylim=(0, 105))
 show(fig, alt="Left: distribution of the gate over clips of people left out; its deviation is "
-     f"{at_first.std():.2f} with the starting weight, {gate.std():.2f} as learnt, {plain.std():.3f} with "
-     "the plain cosine. Right: share recognised in quarters of rising agreement, mean over "
+     f"{at_first.std():.2f} with the starting weight, {gate.std():.2f} as learnt, {plain.std():.3f} "
+     "with the plain cosine. Right: share recognised in quarters of rising agreement, mean over "
      f"{len(by_person)} people: " + ", ".join(f"{bar:.0f} %" for bar in bars) + ".")
 
 # %%
@@ -647,8 +647,8 @@ check.consistency(consistency)
 # ## What we saw
 
 # %%
-print(f"- On people left out the gate has deviation {at_first.std():.2f} with w = 1, {gate.std():.2f} with "
-      f"the learnt w = {learnt:.2f}; with the plain cosine {plain.std():.3f}.")
+print(f"- On people left out the gate has deviation {at_first.std():.2f} with w = 1, {gate.std():.2f} "
+      f"with the learnt w = {learnt:.2f}; with the plain cosine {plain.std():.3f}.")
 print(f"- The regulariser pulls with {np.median(ours):.0f} % of the cross-entropy's gradient; a "
       f"constant weight of 0.01 would be {np.median(first):.2f} %.")
 
