@@ -463,7 +463,7 @@ def look(model, stranger):
 looks = [look(*pair) for pair in left_out]
 agreement, gate, plain, _ = np.concatenate(looks, 1)
 at_first = 1 / (1 + np.exp(-agreement))  # the gate with w = 1 and v = 0
-learnt = np.mean([float(model.plug.fusion.weight) for model, _ in left_out])
+learnt = np.mean([model.plug.fusion.weight.item() for model, _ in left_out])
 
 # %%
 by_person = []
