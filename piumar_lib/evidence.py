@@ -44,8 +44,8 @@ TELLING = (
 
 
 def methods_of(data: str) -> list[str]:
-    """The methods that a data set's table has."""
-    names = [name for name, method in METHODS.items() if method.kind != "attempt"]
+    """The methods that a data set is judged on; archived ones have their records, or none."""
+    names = [name for name, m in METHODS.items() if m.kind != "attempt" and not m.archived]
     return [n for n in names if n in TELLING] if data.partition(":")[0] in WORLDS else names
 
 

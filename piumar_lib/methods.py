@@ -13,23 +13,23 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from piumar_lib import spectrum
 from piumar_lib.alignment import MonotoneAlignment, MotionClock, UniformClock
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup, ReMA
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.baselines.reclock import Reclock
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.girl import GIRL
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.objective import Clips, Objective, Views
+from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, Reclock, TemporalBranch
+from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 from piumar_lib.training import Settings
 
 Knobs = dict[str, Any]
@@ -58,6 +58,7 @@ class Method:
         knobs: Its own hyperparameters, besides those of `COMMON`.
         like: The method whose chosen hyperparameters it takes over, for ablations and controls.
         told: Whether it is given true person labels.
+        archived: Whether its records alone are kept, see `FIRST_VERSION`.
     """
 
     about: str
@@ -69,12 +70,16 @@ class Method:
     knobs: Mapping[str, Knob] = field(default_factory=dict)
     like: str = ""
     told: bool = False
+    archived: bool = False
 
 
 COMMON = {
     "rate": Knob(3e-3, (1e-3, 3e-3, 1e-2)),
     "weight_decay": Knob(1e-2, (1e-4, 1e-2, 1e-1)),
 }
+# The last commit that trains all rows of the first version. Where a row is archived, its records are
+# shown by chapter 09, and its code went.
+FIRST_VERSION = "457645a"
 FIXED = {"epochs": 20, "batch": 64, "width": 32, "at": None, "steps": None}  # never searched, may be set
 
 _POSITIVE = ("rate", "epochs", "batch", "width", "steps", "alpha", "temperature", "epsilon")
@@ -138,17 +143,17 @@ def _girl(k: Knobs, **options: Any) -> Objective:
     return GIRL(**_pick(k, _GIRL) | options, views=_views(k))
 
 
-def _temporal(channels: int, k: Knobs, **options: Any) -> TemporalBranch:
+def _temporal(channels: int, k: Knobs, mass: str = "motion") -> TemporalBranch:
     steps = None if k["steps"] is None else int(k["steps"])
-    return TemporalBranch(channels, steps, **_pick(k, _TEMPORAL | _SINKHORN) | options)
+    return TemporalBranch(steps=steps, mass=mass, **_pick(k, _TEMPORAL))
 
 
-def _frequency(k: Knobs, **options: Any) -> FrequencyBranch:
-    return FrequencyBranch(**_pick(k, _FREQUENCY) | options)
+def _frequency(k: Knobs) -> FrequencyBranch:
+    return FrequencyBranch(**_pick(k, _FREQUENCY))
 
 
-def _reclock(k: Knobs, **options: Any) -> Reclock:
-    return Reclock(k["chance"], k["floor"], **options)
+def _reclock(channels: int, k: Knobs) -> Reclock:
+    return Reclock(k["chance"], k["floor"])
 
 
 def _tfam(channels: int, k: Knobs) -> TFAM:
@@ -190,29 +195,34 @@ def _like_tfam(
     about: str,
     temporal: Callable[[int, Knobs], nn.Module | None] = _temporal,
     frequency: Callable[[Knobs], nn.Module | None] = _frequency,
-    fusion: Callable[[Knobs], ConsistencyFusion] = lambda k: ConsistencyFusion(),
-    objective: Callable[[Knobs], Objective] = _plain,
-    kind: str = "ablation",
-    **options: Any,
 ) -> Method:
-    """TFAM with one thing changed."""
+    """The first version's TFAM with one branch changed, as a control."""
 
     def plug(channels: int, k: Knobs) -> TFAM:
-        return TFAM(temporal(channels, k), frequency(k), fusion(k))
+        return TFAM(temporal(channels, k), frequency(k))
 
-    return Method(about, kind, objective, plug, knobs=_TFAM, like="TFAM", **options)
+    return Method(about, "control", _plain, plug, knobs=_TFAM, like="TFAM")
 
 
-def _like_piumr(about: str, kind: str = "ablation", told: bool = False, **options: Any) -> Method:
-    """PIUmr with GIRL changed."""
+def _like_piumr(about: str, told: bool = False, **options: Any) -> Method:
+    """The first version's PIUmr with other groups, as a control."""
     return Method(
-        about, kind, lambda k: _girl(k, **options), _tfam, knobs=_PIUMR, like="PIUmr", told=told
+        about, "control", lambda k: _girl(k, **options), _tfam, knobs=_PIUMR, like="PIUmr", told=told
     )
 
 
-def _girl_attempt(about: str, told: bool = False, **options: Any) -> Method:
-    """GIRL alone, changed."""
-    return Method(about, "attempt", lambda k: _girl(k, **options), knobs=_GIRL, like="GIRL", told=told)
+def _archived(about: str, like: str = "", kind: str = "ablation", **options: Any) -> Method:
+    """A row of the first version whose code went; ``like`` says whose hyperparameters it has."""
+
+    def gone(*_: Any) -> Any:
+        raise ValueError(
+            f"method: {about!r} is of the first version, whose records alone are kept. To train it, "
+            f"check out commit {FIRST_VERSION}."
+        )
+
+    knobs = {"TFAM": _TFAM, "PIUmr": _PIUMR, "GIRL": _GIRL, "": _TEMPORAL}[like]
+    chosen = {"objective": gone, "plug": gone, "knobs": knobs, "like": like} | options
+    return Method(about, kind, archived=True, **chosen)
 
 
 def group_robust(
@@ -227,9 +237,7 @@ def group_robust(
     return kind(groups, step=step, **own, views=_views(k))
 
 
-def _girl_2(
-    about: str, source: type[GroupSource] = StyleGroups, step: float | None = None
-) -> Method:
+def _girl_2(about: str, source: type[GroupSource] = StyleGroups, step: float | None = None) -> Method:
     """GIRL's second version alone, or with one thing changed."""
     like = "" if source is StyleGroups and step is None else "GIRL 2"
     return Method(
@@ -240,25 +248,6 @@ def _girl_2(
 
 def _piumr_2(k: Knobs) -> Objective:
     return two_views(k, over=group_robust(k))
-
-
-class WorstDirection(Objective):
-    """TFAM whose frequency branch perturbs along the worst direction instead of a random one."""
-
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
-        """Find the direction on the plain recogniser, then hand it to the branch."""
-        x = (batch.x - model.mean) / model.scale
-        level = spectrum.log_amplitude(spectrum.to_spectrum(x))
-
-        def plain(x: Tensor) -> Tensor:
-            logits = model.head(model.backbone(x).mean(1))
-            return nn.functional.cross_entropy(logits, batch.y, reduction="sum")
-
-        model.eval()  # the running statistics belong to real clips
-        deviation = spectrum.style_deviation(level, batch.y)
-        model.plug.frequency.given = spectrum.adversarial_noise(x, deviation, plain)
-        model.train()
-        return super().loss(model, batch)
 
 
 METHODS: dict[str, Method] = {
@@ -347,15 +336,8 @@ METHODS: dict[str, Method] = {
         },
     ),
     # Ours
-    "temporal": Method(
-        "exact transport of motion energy", "ours", plug=_temporal, knobs=_TEMPORAL
-    ),
-    "temporal, Sinkhorn": Method(
-        "transport to learnt anchors",
-        "ours",
-        plug=lambda channels, k: _temporal(channels, k, transport="sinkhorn"),
-        knobs=_SINKHORN,
-    ),
+    "temporal": Method("exact transport of motion energy", "ours", plug=_temporal, knobs=_TEMPORAL),
+    "temporal, Sinkhorn": _archived("transport to learnt anchors", kind="ours", knobs=_SINKHORN),
     "frequency": Method(
         "variance-guided perturbation",
         "ours",
@@ -371,155 +353,78 @@ METHODS: dict[str, Method] = {
     "PIUmr + augmentation": Method(
         "the whole method and augmentation", "ours", _girl, _tfam, augmented=True, knobs=_PIUMR
     ),
-    "reclock": Method(
-        "clips on the clocks of others",
-        "ours",
-        plug=lambda channels, k: _reclock(k),
-        knobs=_RECLOCK,
-    ),
+    "reclock": Method("clips on the clocks of others", "ours", plug=_reclock, knobs=_RECLOCK),
     "reclock + augmentation": Method(
         "clips on the clocks of others, and augmentation",
         "ours",
-        plug=lambda channels, k: _reclock(k),
+        plug=_reclock,
         augmented=True,
         knobs=_RECLOCK,
     ),
     # Controls
-    "two identity views": _like_tfam(
-        "is it the second view?", lambda c, k: None, lambda k: None, kind="control"
-    ),
+    "two identity views": _like_tfam("is it the second view?", lambda c, k: None, lambda k: None),
     "uniform mass": _like_tfam(
-        "TFAM with the clock left as it is",
-        lambda c, k: _temporal(c, k, mass="uniform"),
-        kind="control",
+        "TFAM with the clock left as it is", lambda c, k: _temporal(c, k, mass="uniform")
     ),
-    "random groups": _like_piumr("PIUmr, groups drawn once", "control", source="random"),
-    "oracle groups": _like_piumr("PIUmr, true people as groups", "control", True, source="person"),
-    # Ablations of TFAM
-    "TFAM, Sinkhorn": _like_tfam(
-        "entropic transport to anchors", lambda c, k: _temporal(c, k, transport="sinkhorn")
+    "random groups": _like_piumr("PIUmr, groups drawn once", source="random"),
+    "oracle groups": _like_piumr("PIUmr, true people as groups", True, source="person"),
+    # Ablations of the first version's TFAM
+    "TFAM, Sinkhorn": _archived("entropic transport to anchors", "TFAM"),
+    "TFAM, learned mass": _archived("mass is motion times a learned factor", "TFAM"),
+    "TFAM, mass above noise": _archived("mass is motion beyond the median", "TFAM"),
+    "TFAM, no amplitude step": _archived("alignment in time alone", "TFAM"),
+    "TFAM, total variance": _archived("classes' spectra are perturbed too", "TFAM"),
+    "TFAM, low-rank noise": _archived("frequencies move together", "TFAM"),
+    "TFAM, residual of another": _archived("another clip's own deviation", "TFAM"),
+    "TFAM, worst direction": _archived("adversarial in the same ellipsoid", "TFAM"),
+    "TFAM, cosine transform": _archived("DCT instead of FFT", "TFAM"),
+    "TFAM, mean fusion": _archived("no gate", "TFAM"),
+    "TFAM, falls back": _archived("the perturbed view where they disagree", "TFAM"),
+    "TFAM, learned fusion": _archived("the gate learns whom to trust", "TFAM"),
+    "TFAM, no consistency": _archived("views need not agree", "TFAM"),
+    "TFAM, no supervision": _archived("the decision alone is trained", "TFAM"),
+    "TFAM, no regulariser": _archived("laws of frames are free", "TFAM"),
+    # Ablations of the first version's GIRL
+    "PIUmr, one group": _archived("boundary weights alone", "PIUmr"),
+    "PIUmr, no boundary": _archived("all clips of a group count alike", "PIUmr"),
+    "PIUmr, even groups": _archived("no group weights", "PIUmr"),
+    "PIUmr, no variance": _archived("group weights alone", "PIUmr"),
+    "PIUmr, groups alike": _archived("small groups count as much as large ones", "PIUmr"),
+    "PIUmr, squared": _archived("variance instead of its root", "PIUmr"),
+    # Attempts with the first version: see `piumar_lib.studies`
+    "GIRL, oracle groups": _archived("true people", "GIRL", "attempt", told=True),
+    "GIRL, random groups": _archived("drawn once", "GIRL", "attempt"),
+    "GIRL, groups of classes": _archived("groups within each class", "GIRL", "attempt"),
+    "GIRL, early groups": _archived("kept from the third epoch on", "GIRL", "attempt"),
+    "GIRL, soft groups": _archived("each clip in every group", "GIRL", "attempt"),
+    "GIRL, groups alike": _archived("small groups count as much as large ones", "GIRL", "attempt"),
+    "GIRL, groups of a batch": _archived("no memory", "GIRL", "attempt"),
+    "GIRL, difficulty": _archived("quantiles of losses", "GIRL", "attempt"),
+    "GIRL, trajectories": _archived("clusters of loss curves", "GIRL", "attempt"),
+    "GIRL + augmentation": _archived("with augmentation", "", "attempt", augmented=True, knobs=_GIRL),
+    "reclock, size too": _archived("clock and amplitude of others", "", "attempt", knobs=_RECLOCK),
+    "reclock and itself": _archived(
+        "a clip and its re-clocked self agree", "", "attempt", knobs=_RECLOCK | _VIEWS
     ),
-    "TFAM, learned mass": _like_tfam(
-        "mass is motion times a learned factor", lambda c, k: _temporal(c, k, mass="learned")
+    "aligned and itself": _archived("the clip beside its aligned self", "TFAM", "attempt"),
+    "aligned, or itself": _archived("falls back to the clip where they disagree", "TFAM", "attempt"),
+    "aligned or itself, learned": _archived("a gate chooses for each clip", "TFAM", "attempt"),
+    "aligned or itself, augmented": _archived(
+        "falls back to the clip, with augmentation", "TFAM", "attempt", augmented=True
     ),
-    "TFAM, mass above noise": _like_tfam(
-        "mass is motion beyond the median", lambda c, k: _temporal(c, k, mass="above noise")
-    ),
-    "TFAM, no amplitude step": _like_tfam(
-        "alignment in time alone", lambda c, k: _temporal(c, k, amplitude_step=0.0)
-    ),
-    "TFAM, total variance": _like_tfam(
-        "classes' spectra are perturbed too", frequency=lambda k: _frequency(k, variance="total")
-    ),
-    "TFAM, low-rank noise": _like_tfam(
-        "frequencies move together", frequency=lambda k: _frequency(k, noise="low-rank")
-    ),
-    "TFAM, residual of another": _like_tfam(
-        "another clip's own deviation", frequency=lambda k: _frequency(k, noise="residual")
-    ),
-    "TFAM, worst direction": _like_tfam(
-        "adversarial in the same ellipsoid", objective=lambda k: WorstDirection(_views(k))
-    ),
-    "TFAM, cosine transform": _like_tfam(
-        "DCT instead of FFT", frequency=lambda k: _frequency(k, transform="dct")
-    ),
-    "TFAM, mean fusion": _like_tfam("no gate", fusion=lambda k: ConsistencyFusion("mean")),
-    "TFAM, falls back": _like_tfam(
-        "the perturbed view where they disagree", fusion=lambda k: ConsistencyFusion("fall back")
-    ),
-    "TFAM, learned fusion": _like_tfam(
-        "the gate learns whom to trust",
-        fusion=lambda k: ConsistencyFusion("learned", k["width"]),
-    ),
-    "TFAM, no consistency": _like_tfam(
-        "views need not agree", objective=lambda k: _plain(k | {"consistency": 0.0})
-    ),
-    "TFAM, no supervision": _like_tfam(
-        "the decision alone is trained", objective=lambda k: _plain(k | {"supervision": 0.0})
-    ),
-    "TFAM, no regulariser": _like_tfam(
-        "laws of frames are free", objective=lambda k: _plain(k | {"regulariser": 0.0})
-    ),
-    # Ablations of GIRL
-    "PIUmr, one group": _like_piumr("boundary weights alone", groups=1),
-    "PIUmr, no boundary": _like_piumr("all clips of a group count alike", boundary=0.0),
-    "PIUmr, even groups": _like_piumr("no group weights", step=0.0),
-    "PIUmr, no variance": _like_piumr("group weights alone", weight=0.0),
-    "PIUmr, groups alike": _like_piumr("small groups count as much as large ones", fair=False),
-    "PIUmr, squared": _like_piumr("variance instead of its root", squared=True),
-    # Attempts: see `piumar_lib.studies`
-    "GIRL, oracle groups": _girl_attempt("true people", True, source="person"),
-    "GIRL, random groups": _girl_attempt("drawn once", source="random"),
-    "GIRL, groups of classes": _girl_attempt("groups within each class", per_class=True),
-    "GIRL, early groups": _girl_attempt("kept from the third epoch on", until=2),
-    "GIRL, soft groups": _girl_attempt("each clip in every group", softness=1.0),
-    "GIRL, groups alike": _girl_attempt("small groups count as much as large ones", fair=False),
-    "GIRL, groups of a batch": _girl_attempt("no memory", source="batch", step=0.0),
-    "GIRL, difficulty": _girl_attempt("quantiles of losses", source="difficulty"),
-    "GIRL, trajectories": _girl_attempt("clusters of loss curves", source="trajectory"),
-    "GIRL + augmentation": Method("with augmentation", "attempt", _girl, augmented=True, knobs=_GIRL),
+    "temporal, learned mass": _archived("motion times a learned factor", "", "attempt"),
+    "temporal, mass above noise": _archived("motion beyond the median", "", "attempt"),
+    "temporal + augmentation": _archived("alignment and augmentation", "", "attempt", augmented=True),
+    # The second version, with its controls
     "GIRL 2": _girl_2("worst weighting of style groups, hard clips"),
     "GIRL 2, random groups": _girl_2("members drawn by lot", RandomGroups),
     "GIRL 2, oracle groups": _girl_2("true people", PersonGroups),
     "GIRL 2, exponentiated gradient": _girl_2("online group weights, no ball", step=0.05),
-    "reclock, size too": Method(
-        "clock and amplitude of others",
-        "attempt",
-        plug=lambda channels, k: _reclock(k, amplitude=True),
-        knobs=_RECLOCK,
-    ),
-    "reclock and itself": Method(
-        "a clip and its re-clocked self agree",
-        "attempt",
-        _plain,
-        lambda channels, k: TFAM(_reclock(k)),
-        knobs=_RECLOCK | _VIEWS,
-    ),
-    "aligned and itself": _like_tfam(
-        "the clip beside its aligned self", frequency=lambda k: None, kind="attempt"
-    ),
-    "aligned, or itself": _like_tfam(
-        "falls back to the clip where they disagree",
-        frequency=lambda k: None,
-        fusion=lambda k: ConsistencyFusion("fall back"),
-        kind="attempt",
-    ),
-    "aligned or itself, learned": _like_tfam(
-        "a gate chooses for each clip",
-        frequency=lambda k: None,
-        fusion=lambda k: ConsistencyFusion("learned", k["width"]),
-        kind="attempt",
-    ),
-    "aligned or itself, augmented": _like_tfam(
-        "falls back to the clip, with augmentation",
-        frequency=lambda k: None,
-        fusion=lambda k: ConsistencyFusion("fall back"),
-        kind="attempt",
-        augmented=True,
-    ),
-    "temporal, learned mass": Method(
-        "motion times a learned factor",
-        "attempt",
-        plug=lambda channels, k: _temporal(channels, k, mass="learned"),
-        knobs=_TEMPORAL,
-    ),
-    "temporal, mass above noise": Method(
-        "motion beyond the median",
-        "attempt",
-        plug=lambda channels, k: _temporal(channels, k, mass="above noise"),
-        knobs=_TEMPORAL,
-    ),
-    "temporal + augmentation": Method(
-        "alignment and augmentation", "attempt", plug=_temporal, augmented=True, knobs=_TEMPORAL
-    ),
-    # The second version of TFAM, with its control
     "TFAM 2": _like_tfam_2("common clock, smooth perturbation, adaptive fusion", like=""),
     "TFAM 2, features": _like_tfam_2("behind the first block", at="features"),
     "TFAM 2 + augmentation": _like_tfam_2("with augmentation", augmented=True),
     # TFAM's hyperparameters are held, so that the group-robust loss alone is compared.
-    "PIUmr 2": _like_tfam_2(
-        "TFAM 2 with GIRL 2 over it", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2
-    ),
+    "PIUmr 2": _like_tfam_2("TFAM 2 with GIRL 2 over it", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2),
     "PIUmr 2 + augmentation": _like_tfam_2(
         "both, with augmentation", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2, augmented=True
     ),
@@ -592,9 +497,7 @@ def build(method: str, channels: int, classes: int, knobs: Knobs, seed: int) -> 
     return build_method(METHODS[method], channels, classes, knobs, seed)
 
 
-def build_method(
-    method: Method, channels: int, classes: int, knobs: Knobs, seed: int
-) -> Recognizer:
+def build_method(method: Method, channels: int, classes: int, knobs: Knobs, seed: int) -> Recognizer:
     """Build the untrained recogniser of a method that need not be in the table."""
     width = int(knobs["width"])
     at = method.at if knobs["at"] is None else knobs["at"]

@@ -8,6 +8,7 @@ training clips as a whole.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -16,7 +17,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.tfam import js_divergence
 from piumar_lib.transport import frame_law_spread
 
 if TYPE_CHECKING:
@@ -163,3 +163,19 @@ def require_finite(loss: Tensor) -> None:
             f"loss is {loss.item()}. Lower the learning rate or the method's weights, or look for "
             "extreme values in the data."
         )
+
+
+def js_divergence(logits_a: Tensor, logits_b: Tensor) -> Tensor:
+    """Jensen-Shannon divergence between predictions, in nats, in [0, log 2], batch mean.
+
+    Args:
+        logits_a, logits_b: Shape ``(batch, classes)``.
+
+    Returns:
+        A scalar.
+    """
+    log_a, log_b = logits_a.log_softmax(-1), logits_b.log_softmax(-1)
+    middle = torch.logaddexp(log_a, log_b) - math.log(2)
+    to_a = F.kl_div(middle, log_a, reduction="batchmean", log_target=True)
+    to_b = F.kl_div(middle, log_b, reduction="batchmean", log_target=True)
+    return (to_a + to_b) / 2

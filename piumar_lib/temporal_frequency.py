@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from piumar_lib import transport
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
-from piumar_lib.objective import Clips, Objective, Views
+from piumar_lib.objective import Clips, Objective, Views, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.tfam import js_divergence
 
 
 class TemporalFrequencyModule(nn.Module):

@@ -262,7 +262,9 @@ VARIANTS: dict[str, Method] = {
     "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),
     "similarity margin": _robust("the paper's margin", kind=SimilarityMargin),
     "first version": replace(METHODS["TFAM"], about="first version", augmented=True),
-    "first version, uniform clock": replace(METHODS["uniform mass"], about="", augmented=True),
+    "first version, uniform clock": replace(
+        METHODS["uniform mass"], about="first version, nothing aligned", augmented=True
+    ),
     "GIRL 2 + augmentation": replace(METHODS["GIRL 2"], augmented=True),
     "GIRL 2, random groups + augmentation": replace(METHODS["GIRL 2, random groups"], augmented=True),
 }  # fmt: skip

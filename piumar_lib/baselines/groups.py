@@ -15,12 +15,32 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piumar_lib import dro
-from piumar_lib.girl import group_risks
+from piumar_lib.data_parallel import sum_over_processes
 from piumar_lib.objective import Clips, Objective
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
     from piumar_lib.training import Settings
+
+
+def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
+    """Weighted mean loss of each group: ``R_g = sum_i m_ig w_i l_i / sum_i m_ig w_i``.
+
+    Under data-parallel training the sums run over the batches of all processes, so that the risks,
+    and through them the loss and its gradient, are those of the global batch.
+
+    Args:
+        losses: Shape ``(batch,)``.
+        weights: Shape ``(batch,)``.
+        membership: How much each clip belongs to each group, rows sum to one, ``(batch, groups)``.
+
+    Returns:
+        Shape ``(groups,)``; NaN for a group of which nobody is in the batch.
+    """
+    with torch.autocast(losses.device.type, enabled=False):  # else the product loses digits
+        share = membership.to(losses.dtype) * weights[:, None]
+        total, size = sum_over_processes(share.T @ losses), sum_over_processes(share.sum(0))
+    return torch.where(size > 0, total / size.clamp_min(torch.finfo(size.dtype).tiny), torch.nan)
 
 
 def person_risks(losses: Tensor, person: Tensor) -> Tensor:
