@@ -717,7 +717,7 @@ def trained(toy, plug=None, seed=0, epochs=3, **options):
 
 
 def tfam():
-    return TFAM(TemporalBranch(3), FrequencyBranch())
+    return TFAM(TemporalBranch(), FrequencyBranch())
 
 
 @pytest.mark.parametrize("plug", [None, tfam])

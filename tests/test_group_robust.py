@@ -346,7 +346,7 @@ def trained(toy, plug=None, **options):
 
 
 @each_source
-@pytest.mark.parametrize("plug", [None, lambda: TFAM(TemporalBranch(3), FrequencyBranch())])
+@pytest.mark.parametrize("plug", [None, lambda: TFAM(TemporalBranch(), FrequencyBranch())])
 def test_training_learns_and_is_determined_by_its_seed(toy, source, plug):
     losses, weights, objective = trained(toy, plug, groups=source)
     again, same, _ = trained(toy, plug, groups=source)

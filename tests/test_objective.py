@@ -297,3 +297,22 @@ def test_fit_deals_batches_as_the_objective_asks(toy):
 
     fit(build(), toy, Settings(epochs=3, batch=12), Few())
     assert max(seen) <= 4 and np.mean(seen) < 3.5
+
+
+# Jensen-Shannon divergence
+
+
+def test_js_divergence_is_scipys_squared():
+    a, b = torch.randn(20, 6).double(), 3 * torch.randn(20, 6).double()
+    expected = jensenshannon(a.softmax(-1), b.softmax(-1), axis=1) ** 2
+    assert float(js_divergence(a, b)) == pytest.approx(expected.mean(), rel=1e-9)
+    assert float(js_divergence(a, b)) == pytest.approx(float(js_divergence(b, a)), rel=1e-12)
+    assert float(js_divergence(a, a)) == pytest.approx(0, abs=1e-12)
+
+
+def test_js_divergence_of_certain_views_is_log_two_at_most():
+    certain = torch.tensor([[1e4, 0.0, 0.0]], requires_grad=True)
+    value = js_divergence(certain, certain.flip(1))
+    value.backward()
+    assert value.item() == pytest.approx(np.log(2), rel=1e-6)
+    assert torch.isfinite(certain.grad).all()

@@ -30,7 +30,7 @@ def build(plug=None, classes=2):
 
 
 def tfam():
-    return TFAM(TemporalBranch(3), FrequencyBranch())
+    return TFAM(TemporalBranch(), FrequencyBranch())
 
 
 def weights(model):
