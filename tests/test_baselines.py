@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines import groups
 from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup, ReMA
-from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
+from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx, group_risks
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
 from piumar_lib.objective import Clips, Objective
 from piumar_lib.recognizer import Prediction, Recognizer
@@ -685,3 +685,42 @@ def test_every_baseline_trains_the_same_way_twice(toy, method, rows):
     assert np.isfinite(losses).all() and torch.isfinite(weights).all()
     again, same = trained(method, data)
     assert losses == again and torch.equal(weights, same)
+
+
+# Group risks
+
+
+@from_seeds
+def test_group_risks_are_weighted_means_also_of_soft_groups(seed):
+    rng = np.random.default_rng(seed)
+    losses, weights = rng.exponential(size=9), 1 + rng.random(9)
+    for membership in (rng.dirichlet(np.full(4, 0.3), 9), np.eye(4)[rng.integers(0, 4, 9)]):
+        risks = group_risks(*map(torch.as_tensor, (losses, weights, membership)))
+        for g in range(4):
+            count = sum(membership[i, g] * weights[i] for i in range(9))
+            total = sum(membership[i, g] * weights[i] * losses[i] for i in range(9))
+            expected = total / count if count else np.nan
+            assert risks[g].item() == pytest.approx(expected, nan_ok=True)
+
+
+def test_an_absent_group_has_no_risk():
+    membership = F.one_hot(torch.tensor([0, 2, 2]), 4)
+    risks = group_risks(torch.tensor([1.0, 2.0, 4.0]), torch.ones(3), membership)
+    assert risks.isnan().tolist() == [False, True, False, True]
+    assert risks[[0, 2]].tolist() == [1, 3]
+
+
+def test_group_risks_have_the_gradient_of_finite_differences():
+    losses = torch.rand(6, dtype=torch.double, requires_grad=True)
+    weights = 1 + torch.rand(6, dtype=torch.double)
+    membership = torch.rand(6, 3, dtype=torch.double).softmax(1)
+    membership[:, 1] = 0  # absent, and without influence on the others
+    assert torch.autograd.gradcheck(lambda v: group_risks(v, weights, membership)[[0, 2]], losses)
+
+
+def test_group_risks_keep_their_precision_under_autocast():
+    losses, weights = torch.rand(50), 1 + torch.rand(50)
+    membership = F.one_hot(torch.arange(50) % 4)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        risks = group_risks(losses, weights, membership)
+    assert torch.equal(risks, group_risks(losses, weights, membership))

@@ -19,6 +19,7 @@ from piumar_lib.objective import (
     Views,
     agreement,
     clip_losses,
+    js_divergence,
     require_finite,
     training_loss,
 )
