@@ -923,8 +923,8 @@ print("- Unseen people, TFAM in points: " + "; ".join(
 # | Wasserstein-regularised alignment | Sinkhorn to anchors | `alignment.SinkhornAlignment`, `transport.sinkhorn_plan` | `test_alignment.py`, `test_transport.py` | temporal prior, weight 4, temperature 0.05, to a tolerance of 0.001 |
 # | (silent) | what was tried | `development.ATTEMPTS`, `development.outcome` | `test_development.py` | chosen on development people alone |
 # | (silent) | the first version, where we compare | `tfam.TemporalBranch`, `transport.motion_energy`, `transport.variance_over_time`, `transport.frame_law_spread`, `transport.class_mean` | `test_tfam.py`, `test_transport.py` | floor 0.5, amplitude about 0, 30 rounds of Sinkhorn |
-# | (silent) | exercise: borrow somebody's clock | `tfam.Reclock`, `transport.reclock`, `transport.interpolate`, `transport.frames_at` | `test_tfam.py`, `test_transport.py` | the same transport used to augment; chapter 09 judges it |
-# | plug and play | `METHODS["TFAM 2"]`: at the input | `recognizer.Recognizer`, `temporal_frequency.TemporalFrequencyModule` | `test_tfam.py`, `test_temporal_frequency.py` | at the input by default; behind a layer is an attempt of the log |
+# | (silent) | exercise: borrow somebody's clock | `baselines.reclock.Reclock`, `transport.reclock`, `transport.interpolate`, `transport.frames_at` | `test_reclock.py`, `test_transport.py` | the same transport used to augment; chapter 09 judges it |
+# | plug and play | `METHODS["TFAM 2"]`: at the input | `recognizer.Recognizer`, `temporal_frequency.TemporalFrequencyModule` | `test_recognizer.py`, `test_temporal_frequency.py` | at the input by default; behind a layer is an attempt of the log |
 # | (silent) | digits of sums over time | `transport.at_least_single` | `test_transport.py` | single precision, even where the features are half |
 #
 # ## References

@@ -1140,7 +1140,7 @@ print("- Log of attempts, " + "; ".join(said) + ".")
 # | (silent; reviewers asked for true people) | the oracle | `pseudo_groups.PersonGroups` | `test_pseudo_groups.py` | a control, here and in chapter 09 |
 # | (silent) random groups | the control | `pseudo_groups.RandomGroups` | `test_pseudo_groups.py` | the same number and sizes |
 # | (silent; reviewers asked for pseudocode) | the box | `group_robust.GroupRobustObjective.risk` | `test_group_robust.py` | ours |
-# | (first version, kept for its records) | named where compared | `girl.GIRL`, `girl.style_statistics`, `girl.cluster`, `girl.boundary_weights`, `girl.group_risks` | `test_girl.py` | online weights plus deviation, gap of the two largest scores |
+# | (first version, kept for its records) | named where compared | `girl.GIRL` | `test_girl.py` | online weights plus deviation, gap of the two largest scores |
 #
 # ## References
 #

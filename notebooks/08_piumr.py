@@ -335,7 +335,7 @@ def regulariser_by_hand(barycentre, frames, y):
     return (summary - centre[y]).square().sum(1).mean() / frames.shape[-1]
 
 # %%
-from piumar_lib.tfam import js_divergence
+from piumar_lib.objective import js_divergence
 
 
 def terms_by_hand(model, objective, batch):
@@ -1050,7 +1050,7 @@ print(f"- Person normalisation, people who show three classes: AdaBN {tables.poi
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
 # | TFAM and GIRL, one framework | the assembly | `methods.METHODS`, `methods.build` | `test_methods.py` | one small network; defaults in one table |
-# | components at feature level and at loss level | one training step | `temporal_frequency.TemporalFrequencyModule`, `temporal_frequency.TwoViews`, `temporal_frequency.evenly`, `tfam.js_divergence` | `test_temporal_frequency.py` | here in front of the backbone; chapter 05 and the log of attempts compare depths |
+# | components at feature level and at loss level | one training step | `temporal_frequency.TemporalFrequencyModule`, `temporal_frequency.TwoViews`, `temporal_frequency.evenly`, `objective.js_divergence` | `test_temporal_frequency.py`, `test_objective.py` | here in front of the backbone; chapter 05 and the log of attempts compare depths |
 # | GIRL is "applied to the aligned features" | styles of the first view | `group_robust.GroupRobustObjective`, `pseudo_groups.StyleGroups` | `test_group_robust.py`, `test_pseudo_groups.py` | features behind the first layer, once, after the first epoch |
 # | simulates "challenging" unseen distributions; "hard" boundary cases | the loss, taken apart | `group_robust.hard_weights`, `dro.chi_square` | `test_group_robust.py`, `test_dro.py` | a ball of group weights; signed margin. No group is held out |
 # | beyond frequent samples | group weights relative to shares | `dro.chi_square` | `test_dro.py` | weights lean from shares of clips to the worst groups; class frequency is not corrected |

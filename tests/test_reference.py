@@ -17,7 +17,17 @@ from piumar_lib.course.rendering import render_markdown
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {chapter: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}
 ROWS = [(c, row) for c, notebook in NOTEBOOKS.items() for row in read_ledger(notebook, c.stem)]
-METHOD = ("transport", "spectrum", "tfam", "dro", "girl", "person_normalization")
+METHOD = (
+    "transport",
+    "alignment",
+    "perturbation",
+    "fusion",
+    "temporal_frequency",
+    "dro",
+    "pseudo_groups",
+    "group_robust",
+    "person_normalization",
+)
 ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n\[(\d\d) · (.+)\]\(([\w.]+)\.ipynb#(.+)\)$", re.M)
 GLOSSARY = (ROOT / "notebooks/glossary.md").read_text(encoding="utf-8")
 ENTRIES = ENTRY.findall(GLOSSARY)
