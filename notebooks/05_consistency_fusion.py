@@ -328,7 +328,7 @@ from piumar_lib.objective import Objective
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 
 plugs = {"none": (None, 0)}
-plugs["first version, input"] = TFAM(TemporalBranch(34), FrequencyBranch()), "input"
+plugs["first version, input"] = TFAM(TemporalBranch(), FrequencyBranch()), "input"
 for place, wide in (("input", 34), ("features", 32), (2, 32)):
     plugs[f"TFAM, {place}"] = TemporalFrequencyModule.make(wide, 32), place
 

@@ -144,7 +144,7 @@ def test_chapter_05_states_what_is_counted(place):
         return costs.count_flops(lambda: objective.loss(model, clips).backward())
 
     if first:
-        plug, objective = TFAM(TemporalBranch(34), FrequencyBranch()), Objective()
+        plug, objective = TFAM(TemporalBranch(), FrequencyBranch()), Objective()
     elif place == "none":
         plug, objective = None, Objective()
     else:

@@ -12,12 +12,12 @@ from row import Row
 
 from piumar_lib import costs
 from piumar_lib.costs import count_flops
-from piumar_lib.girl import cluster
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.train import make_objective
 from piumar_lib.objective import Clips
+from piumar_lib.pseudo_groups import StyleGroups
 
 WORK = {"a training step": 0.03, "inference": 0.01}  # and what may be added to it
 METHODS = {"ERM": ("none", "erm"), "TFAM": ("tfam", "erm"), "PIUmr": ("tfam", "girl")}
@@ -85,13 +85,14 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
             note = f"{count} clips; {1e3 * added / count:.2g} ms a clip"
             wanted = 100 * goal if name == "PIUmr" else None
             yield Row(f"{name} adds to {work} of {backbone}", share, wanted, True, "%", note)
-    # Once an epoch, not in any step: a training set such as MA-52's is grouped anew.
+    # Once a training, not in any step: the styles of a set such as MA-52 are put into groups.
     clips, width = (500 if quick else 13_440), channels(backbone)
     style, y = torch.randn(clips, 2 * width, device=device), torch.arange(clips, device=device) % 52
-    seconds = costs.seconds_each({"groups": lambda: cluster(style, y, 8)}, 3, device)["groups"]
+    every, find = Clips(style, y, y, torch.arange(clips, device=device)), StyleGroups(4).find
+    seconds = costs.seconds_each({"groups": lambda: find(style, every, 0)}, 1, device)["groups"]
     share = 100 * seconds / (full["a training step"] * clips / count)
     note = f"{clips} clips in {seconds:.1f} s; of an epoch that costs nothing but its steps"
-    yield Row(f"GIRL's groups add to an epoch of {backbone}", share, None, True, "%", note)
+    yield Row(f"GIRL's groups add to the first epoch of {backbone}", share, None, True, "%", note)
     kind = torch.bfloat16 if gpu else torch.float32
     peak = costs.peak_flops(512 if quick else 8192 if gpu else 2048, 2, device, kind)
     note = f"of {peak / 1e9:.0f} GFLOP/s that a product of matrices reaches in {kind}"
