@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -37,7 +37,25 @@ def count_operations(call: Callable[[], Any]) -> int:
 
     Views, which compute nothing, are left out.
     """
+    return count_work(call).operations
+
+
+class Work(NamedTuple):
+    """What a call makes run.
+
+    Attributes:
+        flops: See `count_flops`.
+        operations: See `count_operations`.
+    """
+
+    flops: float
+    operations: float
+
+
+def count_work(call: Callable[[], Any]) -> Work:
+    """FLOPs and operations of one call, forward or both ways."""
     from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import FlopCounterMode
 
     class Counter(TorchDispatchMode):
         started = 0
@@ -48,9 +66,77 @@ def count_operations(call: Callable[[], Any]) -> int:
             self.started += not operation.is_view
             return operation(*args, **(kwargs or {}))
 
-    with Counter() as counter:
+    with FlopCounterMode(display=False) as flops, Counter() as counter:
         call()
-    return counter.started
+    return Work(flops.get_total_flops(), counter.started)
+
+
+def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
+    """What TFAM and GIRL make run behind a video backbone, counted: what they are, and what runs twice.
+
+    The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug
+    and loss run for real, on random features of the shape that it gives. Attention counts as plain
+    products: a fused kernel starts fewer operations.
+
+    Args:
+        backbone: One of those of `piumar_lib.ma52.backbones`.
+        clips: In a batch.
+
+    Returns:
+        For ``"training"``, a step without the optimiser's, and ``"inference"``, the work on a batch by
+        ``"backbone"`` alone, and by all under ``"ERM"``, ``"TFAM"`` and ``"TFAM and GIRL"``.
+    """
+    from piumar_lib.fusion import EVERY
+    from piumar_lib.group_robust import GroupRobustObjective
+    from piumar_lib.ma52.config import TrainConfig
+    from piumar_lib.ma52.model import build_model
+    from piumar_lib.objective import Clips, Objective
+    from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+
+    config = TrainConfig(backbone=backbone, weights="random", plug="none", loss="erm")
+    with torch.device("meta"):
+        model = build_model(config)
+        film = torch.empty(clips, model.frames, 3, model.size, model.size)
+    big = model.recognizer.backbone[0]
+    shape = big(film).shape  # (clips, moments, channels)
+    gradient = film.new_empty(shape)
+    with torch.no_grad():
+        found = {"inference": {"backbone": count_work(lambda: big.eval()(film))}}
+    found["training"] = {"backbone": count_work(lambda: big.train()(film).backward(gradient))}
+
+    x, number = torch.randn(shape, requires_grad=True), torch.arange(clips)
+    batch = Clips(x, number // 2, number // 2, number)  # two of each action
+    girl = GroupRobustObjective()
+    objectives = {"ERM": Objective(), "TFAM": TwoViews(), "TFAM and GIRL": TwoViews(over=girl)}
+    tail = model.recognizer
+    tail.backbone[0] = nn.Identity()
+    tail.to_empty(device="cpu")
+    for part in tail.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
+    tail.standardise(torch.tensor([[[-1.0], [1.0]]]))
+
+    def step(objective: Objective) -> None:
+        tail.train().zero_grad()
+        x.grad = None
+        objective.loss(tail, batch).backward()
+
+    for name, objective in objectives.items():
+        if name != "ERM":
+            tail.plug = TemporalFrequencyModule.make(big.channels, big.channels)
+        objective.start(tail, batch, config)
+        for epoch in range(2):  # GIRL finds its groups after the first
+            objective.before_epoch(batch, epoch)
+            step(objective)
+        # The regulariser compares gradients every few steps.
+        steps = [count_work(lambda o=objective: step(o)) for _ in range(EVERY)]
+        with torch.no_grad():
+            alone = count_work(lambda: tail.eval()(x))
+        for work, behind in (("training", steps), ("inference", [alone])):
+            added = (sum(values) / len(behind) for values in zip(*behind, strict=True))
+            both = zip(found[work]["backbone"], added, strict=True)
+            found[work][name] = Work(*(sum(pair) for pair in both))
+    return found
 
 
 def count_saved_bytes(call: Callable[[], Any]) -> int:

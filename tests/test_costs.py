@@ -9,8 +9,13 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from piumar_lib import costs
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.model import build_model
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 
 
 def test_parameters_are_those_that_learn():
@@ -38,6 +43,63 @@ def test_operations_are_counted_both_ways_and_views_are_none():
     assert costs.count_operations(lambda: x.detach().t()[1:].unsqueeze(0)) == 0
     # exp, sum; the 1 to begin with; the way back through exp is a product (that of a sum is a view).
     assert costs.count_operations(lambda: x.exp().sum().backward()) == 4
+
+
+def test_work_is_both_counts_of_one_call():
+    x, layer = torch.randn(3, 4, requires_grad=True), torch.nn.Linear(4, 5)
+
+    def call():
+        layer(x).relu().sum().backward()
+
+    call()
+    expected = costs.count_flops(call), costs.count_operations(call)
+    assert costs.count_work(call) == expected == (6 * 3 * 4 * 5, expected[1]) and expected[1] > 5
+
+
+MOMENTS, CHANNELS, CLIPS = 4, 48, 4  # what the tiny video transformer gives, and a batch
+
+
+@pytest.fixture(scope="module")
+def plugged():
+    return costs.plug_work("videomae-tiny", CLIPS)
+
+
+def test_a_plug_makes_run_what_is_behind_it_twice(plugged):
+    """By hand: mixing, two more heads, and the projection onto the plan, the only product of its own."""
+    mixing = MOMENTS * 2 * (3 * CHANNELS * 256 + 256 * CHANNELS)
+    heads = 2 * 2 * CHANNELS * 52
+    projection = 2 * MOMENTS * MOMENTS * CHANNELS
+    found = plugged["inference"]
+    assert found["TFAM"].flops - found["ERM"].flops == CLIPS * (mixing + heads + projection)
+    assert found["ERM"].flops - found["backbone"].flops == CLIPS * (mixing + heads / 2)
+    assert found["TFAM and GIRL"] == found["TFAM"]
+
+
+@pytest.mark.parametrize("name", ["ERM", "TFAM"])
+def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
+    config = TrainConfig(backbone="videomae-tiny", weights="random", plug="none", loss="erm")
+    model = build_model(config)
+    recognizer, number = model.recognizer, torch.arange(CLIPS)
+    if name == "TFAM":
+        recognizer.plug = TemporalFrequencyModule.make(CHANNELS, CHANNELS)
+    film = torch.randn(CLIPS, model.frames, 3, model.size, model.size)
+    batch = Clips(film, number // 2, number // 2, number)
+    objective = TwoViews() if name == "TFAM" else Objective()
+    objective.start(recognizer, batch, config)
+
+    def step():
+        recognizer.train().zero_grad()
+        objective.loss(recognizer, batch).backward()
+
+    with sdpa_kernel(SDPBackend.MATH):  # what a fused kernel does on a CPU, torch does not count
+        whole = [costs.count_work(step) for _ in range(4)]
+    flops, operations = (sum(values) / 4 for values in zip(*whole, strict=True))
+    assert plugged["training"][name].flops == flops
+    assert plugged["training"][name].operations == pytest.approx(operations, abs=12)
+    with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
+        alone = costs.count_work(lambda: recognizer.eval()(film))
+    assert plugged["inference"][name].flops == alone.flops
+    assert plugged["inference"][name].operations == pytest.approx(alone.operations, abs=3)
 
 
 def test_saved_bytes_count_each_storage_once():
