@@ -56,7 +56,7 @@ def misplaced(plan: Tensor, source: Tensor) -> float:
 
 
 def enough(cost: Tensor, source: Tensor, target: Tensor, tolerance: float, most: int) -> dict[str, int]:
-    """Fewest iterations with which each of the others is as exact; without those that need over ``most``."""
+    """Fewest iterations with which each of the others is as exact, if that is at most ``most``."""
 
     def reached(name: str, count: int) -> bool:
         with torch.no_grad():
