@@ -133,7 +133,7 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 # %% [markdown]
 # Dashed parts exist in training only. So does the perturbation: below, the clip itself takes its place.
 # To recognise an unseen person the method needs one clip: no label, no name, no other clips. Beside the
-# network's own weights it keeps three learned numbers (the clock's floor, the gate's slope and bias) and
+# network's own weights it keeps two learned numbers (the clock's floor and the gate's bias) and
 # running statistics of the training clips: noise level, typical size, mean agreement of the views.
 #
 # Keep the lower row in mind. **Whatever GIRL and the perturbed spectra achieve must be in the weights**

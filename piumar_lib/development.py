@@ -6,7 +6,8 @@ Each attempt differs from TFAM's or PIUmr's default in one thing. It is trained 
 beat and beside its control, which has all of its hyperparameters: two views on an unchanged clock for
 TFAM, groups drawn by lot for GIRL. People here are for development alone: synthetic populations 0 to 4,
 SPAR's search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
-``utkinect.npz``). Final folds are never looked at.
+``utkinect.npz``). Final folds are never looked at. All lines so far were made while the gate's weight was
+learned; it is fixed since, as training turned it down until the gate was a constant (chapter 05).
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ LOG = RESULTS / "development.jsonl"
 PEOPLE = ("msraction3d", "utkinect")
 LENGTH = 32  # frames, at one length
 MADE = ROOT / "build" / "development"
+COMMAND = "python -m piumar_lib.development --people FOLDER"  # wherever somebody's files are
 TFAM, PIUMR = "TFAM 2 + augmentation", "PIUmr 2 + augmentation"
 BY_LOT = "drawn by lot"
 # Data sets that are read together, as people are the unit: one column of the table each.
@@ -293,7 +295,8 @@ def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[di
             | {role: method for role, (method, _) in chosen.items()}
             | {"knobs": attempt.knobs, "seeds": sorted(seeds), "content": first["content"]}
             | {"people": {p: [round(float(np.mean(v)), 6) for v in of] for p, of in shares.items()}}
-            | {name: first[name] for name in ("command", "commit", "versions", "device")}
+            | {"command": f"{COMMAND} --seeds {len(seeds)}"}
+            | {name: first[name] for name in ("commit", "versions", "device")}
         )
     return lines
 

@@ -104,8 +104,8 @@ def test_a_plug_adds_no_layers_of_its_own():
     def size(plug):
         return sum(p.numel() for p in build(plug).parameters())
 
-    assert size("identity views") == size("none") + 2  # the gate
-    assert size("tfam") == size("none") + 3  # and the floor
+    assert size("identity views") == size("none") + 2  # the first version's gate
+    assert size("tfam") == size("none") + 2  # the floor, and the gate's bias
 
 
 def test_two_identity_views_are_the_plain_recogniser_in_evaluation():
