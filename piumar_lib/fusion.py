@@ -20,8 +20,8 @@ class AdaptiveFusion(nn.Module):
     kept. The gate is ``g = sigmoid(w z + v)``; z is the cosine of the two views' features about their
     running mean, standardised by its own running mean and deviation. Averages of rectified features all
     point the same way: without these two steps their cosine is 0.99 for every clip, and g is a constant.
-    The bias v is learned. The weight w is 1 and not learned: nothing rewards doubt on training people, who
-    are soon recognised without fail, so training would turn w down and make a constant of g again.
+    The bias v is learned. The weight w is 1 and not learned: nothing rewards doubt on training people,
+    who are soon recognised without fail, so training would turn w down and make g a constant again.
 
     Args:
         channels: Channels of the features.

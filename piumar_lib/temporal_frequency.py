@@ -23,8 +23,11 @@ class TemporalFrequencyModule(nn.Module):
     """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
 
     A plug for `Recognizer`: in front of the backbone (``at="input"``) or behind its first layer
-    (``at="features"``). Behind the plug has to be a layer that is not linear in time: an average over
-    time alone would undo the perturbation, which keeps each clip's mean.
+    (``at="features"``). The abstract says feature level; on development people no deeper place was ahead
+    of the input over all data, so sequences have it there, and video behind its backbone. Behind the
+    plug has to be a layer that is not linear in time: an average over time alone would undo the
+    perturbation, which keeps each clip's mean.
+
     The perturbed view is averaged to as many steps as the aligned one has. With half as many steps as
     frames the layers behind therefore cost two views no more than they cost one clip.
 
