@@ -516,7 +516,9 @@ print(f"recognised wrong: {100 * wrong.mean():.1f} % of the clips; of the weight
 # so far, an **exponential moving average** with momentum $\mu = 0.9$ makes it $0.98$, $1.11$, and still 1 for C:
 #
 # $$ \tilde R_g \leftarrow \mu \tilde R_g + (1 - \mu) \, R_g, \qquad
-# R_g = \frac{1}{n_g \log K} \sum_{i: g_i = g} \ell_i \qquad \text{if the batch has } n_g > 0 \text{ clips of } g $$
+# R_g = \frac{1}{n_g \log K} \sum_{i: g_i = g} \ell_i \qquad \text{if } n_g > 0 $$
+#
+# with $n_g$ the clips of $g$ in the batch.
 #
 # - **Scale-free.** $\ell_i$ is the cross-entropy of the decision, and $K$ the number of classes. So 1 means guessing,
 #   with 7 classes as with 52. If there are two views, training adds their losses; this **group risk** does not.
@@ -600,8 +602,10 @@ show_table(["batch", "groups in it, of 208", "clips of each", "cosine, one batch
 # proposition, with groups of unequal size. All of it at once, with $\pi$ the shares of the groups:
 #
 # $$ L = \frac1n \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, h_i \, \ell_i, \qquad
-# q = \arg \max_p \sum_g p_g \tilde R_g \quad \text{with} \quad
-# \frac12 \sum_g \pi_g \Bigl( \frac{p_g}{\pi_g} - 1 \Bigr)^2 \le \rho, \quad p_g \ge 0, \quad \sum_g p_g = 1 $$
+# q = \arg \max_p \sum_g p_g \tilde R_g $$
+#
+# $$ \text{with} \quad \frac12 \sum_g \pi_g \Bigl( \frac{p_g}{\pi_g} - 1 \Bigr)^2 \le \rho, \qquad
+# p_g \ge 0, \qquad \sum_g p_g = 1 $$
 #
 # With $\rho = 0$ and $\beta = 0$ this is plain training. All weights are constants for back-propagation.
 

@@ -19,10 +19,10 @@ COSTS = (  # what README.md says, and how the rows begin from which it takes the
     ("PIUmr adds {} % of time to a training step of VideoMAE-base,", "PIUmr adds to a training step"),
     ("and {} % to inference.", "PIUmr adds to inference"),
     (
-        "Sinkhorn's plan and its gradient are {} times as fast as the fastest of POT and geomloss,",
+        "Sinkhorn's plan and its gradient are {} times as fast as the fastest of POT and geomloss.",
         "plan and gradient",
     ),
-    ("the exact plan is {} times as fast as POT in a loop.", "exact plan"),
+    ("The exact plan is {} times as fast as POT in a loop.", "exact plan"),
     (
         "A training step of ResNet-50 with temporal shift, clips and all, is {} times as fast as in a "
         "plain pipeline.",
