@@ -488,8 +488,8 @@ left.legend(loc="upper left", fontsize=8)
 middle.bar(["least", "", " ", "most"], bars, **plots.UNSEEN)
 middle.set(xlabel="quarters of a person's clips, by agreement", ylabel="recognised [%]", ylim=(0, 105))
 show(fig, alt="Left: distribution of the gate over clips of people left out; its deviation is "
-     f"{gate.std():.2f}, with the plain cosine {plain.std():.3f}. Right: share recognised in quarters of "
-     f"rising agreement, mean over {len(by_person)} people: "
+     f"{gate.std():.2f}, with the plain cosine {plain.std():.3f}. Right: share recognised in quarters "
+     f"of rising agreement, mean over {len(by_person)} people: "
      + ", ".join(f"{bar:.0f} %" for bar in bars) + ".")
 
 # %%

@@ -621,7 +621,7 @@ def test_readme_quotes_costs_of_the_device_measured_last(root):
     text = " ".join((root / "README.md").read_text().split())
     assert "are 3 to 5.1 times as fast" in text and "is 123 times as fast as POT" in text
     assert "PIUmr adds" not in text and "decord" not in text
-    assert text.index("Measured on CPU: Sinkhorn's") < text.index("Measured on GPU: the exact plan")
+    assert text.index("Measured on CPU: Sinkhorn's") < text.index("Measured on GPU: The exact plan")
 
 
 def test_readme_without_markers_is_refused(root):
