@@ -44,6 +44,7 @@ MADE = ROOT / "build" / "development"
 COMMAND = "python -m piumar_lib.development --people FOLDER"  # wherever somebody's files are
 TFAM, PIUMR = "TFAM 2 + augmentation", "PIUmr 2 + augmentation"
 BY_LOT = "drawn by lot"
+FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
 # Data sets that are read together, as people are the unit: one column of the table each.
 POOLS = {
     "real, own tempo": tuple(f"{name}, own tempo" for name in PEOPLE),
@@ -140,9 +141,6 @@ ATTEMPTS = (
 )  # fmt: skip
 
 
-FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
-
-
 class Training(NamedTuple):
     """One training: data by name and content, method, hyperparameters as sorted pairs, fold, seed."""
 
@@ -162,10 +160,8 @@ def method_of(name: str) -> Method:
 def knobs_of(name: str, chosen: Knobs) -> Knobs:
     """All hyperparameters of a method; of ``chosen``, those that it has."""
     known = COMMON | dict(method_of(name).knobs)
-    own = {
-        key: value for key, value in chosen.items() if key in known or key in ("at", "width", "steps")
-    }
-    return put_in(name, known, own)
+    own = {*known, "at", "width", "steps"}
+    return put_in(name, known, {key: value for key, value in chosen.items() if key in own})
 
 
 def roles(attempt: Attempt) -> dict[str, tuple[str, Knobs]]:

@@ -173,9 +173,11 @@ def temporal_frequency(
     )
 
 
-def two_views(k: Knobs, over: Objective | None = None) -> TwoViews:
+def two_views(
+    k: Knobs, over: Objective | None = None, kind: type[TwoViews] = TwoViews
+) -> TwoViews:
     """TFAM's objective, with knobs; ``over`` turns clips' losses into one."""
-    return TwoViews(**_pick(k, _TWO_VIEWS), over=over)
+    return kind(**_pick(k, _TWO_VIEWS), over=over)
 
 
 def _like_tfam_2(about: str, **options: Any) -> Method:
@@ -220,7 +222,7 @@ def _archived(about: str, like: str = "", kind: str = "ablation", **options: Any
             f"check out commit {FIRST_VERSION}."
         )
 
-    knobs = {"TFAM": _TFAM, "PIUmr": _PIUMR, "GIRL": _GIRL, "": _TEMPORAL}[like]
+    knobs = {"TFAM": _TFAM, "PIUmr": _PIUMR, "GIRL": _GIRL}.get(like, {})
     chosen = {"objective": gone, "plug": gone, "knobs": knobs, "like": like} | options
     return Method(about, kind, archived=True, **chosen)
 
@@ -412,9 +414,15 @@ METHODS: dict[str, Method] = {
     "aligned or itself, augmented": _archived(
         "falls back to the clip, with augmentation", "TFAM", "attempt", augmented=True
     ),
-    "temporal, learned mass": _archived("motion times a learned factor", "", "attempt"),
-    "temporal, mass above noise": _archived("motion beyond the median", "", "attempt"),
-    "temporal + augmentation": _archived("alignment and augmentation", "", "attempt", augmented=True),
+    "temporal, learned mass": _archived(
+        "motion times a learned factor", "", "attempt", knobs=_TEMPORAL
+    ),
+    "temporal, mass above noise": _archived(
+        "motion beyond the median", "", "attempt", knobs=_TEMPORAL
+    ),
+    "temporal + augmentation": _archived(
+        "alignment and augmentation", "", "attempt", augmented=True, knobs=_TEMPORAL
+    ),
     # The second version, with its controls
     "GIRL 2": _girl_2("worst weighting of style groups, hard clips"),
     "GIRL 2, random groups": _girl_2("members drawn by lot", RandomGroups),

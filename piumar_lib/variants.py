@@ -1,7 +1,7 @@
 """What was tried while the second version was developed: a method each that differs in one thing.
 
 `piumar_lib.development` trains them and keeps the log. The course's own methods are in
-`piumar_lib.methods`; what earned its place there is gone from here.
+`piumar_lib.methods`.
 """
 
 from __future__ import annotations
@@ -184,6 +184,15 @@ def _uniform(floor: float) -> nn.Module:
     return UniformClock()
 
 
+def _sinkhorn(channels: int, k: Knobs) -> TemporalFrequencyModule:
+    """TFAM with entropic transport to learned anchors."""
+
+    def alignment(steps: int, clock: nn.Module, amplitude_step: float) -> nn.Module:
+        return SinkhornAlignment(channels, steps, clock, amplitude_step, tolerance=1e-2)
+
+    return module(channels, k, alignment=alignment)
+
+
 _AUGMENTED = METHODS["TFAM 2 + augmentation"]
 _BOTH = METHODS["PIUmr 2 + augmentation"]
 UNALIGNED = "TFAM 2, uniform clock + augmentation"
@@ -225,8 +234,8 @@ def _unseen(about: str, **options: object) -> Method:
     """TFAM that leaves a pseudo-group out in each step; groups and hard clips weigh nothing."""
 
     def objective(k: Knobs) -> TwoViews:
-        own = {name: k[name] for name in ("supervision", "consistency", "regulariser_share")}
-        return UnseenGroup(**own, over=group_robust(k | {"radius": 0.0, "beta": 0.0}, **options))
+        over = group_robust(k | {"radius": 0.0, "beta": 0.0}, **options)
+        return two_views(k, over, UnseenGroup)
 
     return replace(_BOTH, about=about, objective=objective)
 
@@ -237,6 +246,7 @@ VARIANTS: dict[str, Method] = {
     ),
     "all motion": _tfam("mass by all motion, noise included", clock=EveryMotionClock),
     "arc length": _tfam("mass by arc length of the smoothed clip", clock=ArcLengthClock),
+    "Sinkhorn": replace(_AUGMENTED, about="entropic transport to anchors", plug=_sinkhorn),
     **_with_control(
         "swap", "spectra move towards another clip's", perturbation=_perturbed(kind="swap")
     ),
@@ -268,15 +278,3 @@ VARIANTS: dict[str, Method] = {
     "GIRL 2 + augmentation": replace(METHODS["GIRL 2"], augmented=True),
     "GIRL 2, random groups + augmentation": replace(METHODS["GIRL 2, random groups"], augmented=True),
 }  # fmt: skip
-
-
-def sinkhorn(channels: int, k: Knobs) -> TemporalFrequencyModule:
-    """TFAM with entropic transport to learned anchors."""
-
-    def alignment(steps: int, clock: nn.Module, amplitude_step: float) -> nn.Module:
-        return SinkhornAlignment(channels, steps, clock, amplitude_step, tolerance=1e-2)
-
-    return module(channels, k, alignment=alignment)
-
-
-VARIANTS["Sinkhorn"] = replace(_AUGMENTED, about="entropic transport to anchors", plug=sinkhorn)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from piumar_lib import transport
+from piumar_lib.perturbation import another_of_class
 
 
 class Reclock(nn.Module):
@@ -35,11 +36,7 @@ class Reclock(nn.Module):
         if not self.training:
             return x
         wide = transport.at_least_single(x)
-        # Somebody else of the class, at random; the clip itself if there is nobody.
-        draw = torch.rand(len(x), len(x), device=x.device)
-        if y is not None:
-            draw = draw.masked_fill(y[:, None] != y, -1)
-        other = draw.fill_diagonal_(-0.5).argmax(1)
+        other = another_of_class(x.new_zeros(len(x)) if y is None else y)
         share = torch.rand(len(x), 1, device=x.device)
         share = share * (torch.rand(len(x), 1, device=x.device) < self.probability)
         mass = transport.time_mass(transport.motion_energy(wide), self.floor)
