@@ -29,12 +29,18 @@ from piumar_lib import folds
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import load_npz, save_npz
 from piumar_lib.evidence import RESULTS
-from piumar_lib.experiments import ROOT, append_record, provenance, read_records
+from piumar_lib.experiments import (
+    ROOT,
+    append_record,
+    count_by_person,
+    provenance,
+    read_records,
+    train_and_predict,
+)
 from piumar_lib.files import require_writable, write_text
 from piumar_lib.locks import only_run
-from piumar_lib.methods import COMMON, METHODS, Knobs, Method, build_method, put_in, settings_of
+from piumar_lib.methods import COMMON, METHODS, Knobs, Method, put_in
 from piumar_lib.processes import in_processes
-from piumar_lib.training import fit, predict
 from piumar_lib.variants import UNALIGNED, VARIANTS
 
 LOG = RESULTS / "development.jsonl"
@@ -221,6 +227,8 @@ def trainings(
 def run(training: Training, place: str) -> dict:
     """Train and judge on unseen people; ``people`` maps each to ``[correct clips, clips]``.
 
+    A training that diverges counts no clip as correct, and ``failed`` says why.
+
     Raises:
         ValueError: If a file is not any more what it was when the training was planned.
     """
@@ -229,13 +237,10 @@ def run(training: Training, place: str) -> dict:
     if folds.identify(place)[1] != training.content:
         raise ValueError(f"{place}: has changed meanwhile. Start the same command again.")
     knobs, method = dict(training.knobs), method_of(training.method)
-    model = build_method(method, fold.train.x.shape[-1], fold.train.classes, knobs, training.seed)
-    chosen = settings_of(method, knobs, fold.augmentation, training.seed)
-    fit(model, fold.train, chosen, method.objective(knobs))
-    right = predict(model, fold.unseen).argmax(1) == fold.unseen.y
-    own = {str(p): fold.unseen.person == p for p in fold.unseen.people}
-    people = {p: [int(right[clips].sum()), int(clips.sum())] for p, clips in own.items()}
-    return training._asdict() | {"knobs": knobs, "people": people}
+    predicted, failed = train_and_predict(method, knobs, fold, training.seed)
+    people = count_by_person(predicted == fold.unseen.y, fold.unseen)
+    record = training._asdict() | {"knobs": knobs, "people": people}
+    return record | ({"failed": failed} if failed else {})
 
 
 def make(

@@ -25,10 +25,11 @@ import torch
 from tqdm import tqdm
 
 from piumar_lib import folds, metrics
+from piumar_lib.data import Sequences
 from piumar_lib.data.own import is_npz
 from piumar_lib.files import as_path, read_json_lines, writing
 from piumar_lib.locks import only_run
-from piumar_lib.methods import METHODS, build, resolve, settings
+from piumar_lib.methods import METHODS, Knobs, Method, build_method, resolve, settings_of
 from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
@@ -107,29 +108,41 @@ def run(e: Experiment) -> dict:
     if folds.identify(e.data)[1] != e.content:
         raise ValueError(f"{e.data}: has changed meanwhile. Start the same command again.")
     knobs = resolve(e.method, dict(e.knobs))
-    model = build(e.method, fold.train.x.shape[-1], fold.train.classes, knobs, e.seed)
-    chosen = settings(e.method, knobs, fold.augmentation, e.seed)
-    failed = ""
-    try:
-        fit(model, fold.train, chosen, METHODS[e.method].objective(knobs))
-        probabilities = predict(model, fold.unseen)
-        if np.isnan(probabilities).any():
-            raise FloatingPointError("predictions are not finite. Lower the learning rate.")
-        predicted = probabilities.argmax(1)
-    except FloatingPointError as error:
-        predicted, failed = np.full(len(fold.unseen), -1), str(error)
+    predicted, failed = train_and_predict(METHODS[e.method], knobs, fold, e.seed)
     correct = predicted == fold.unseen.y
     macro, _ = metrics.f1(fold.unseen.y, predicted, fold.unseen.classes)
     record = e.key() | {
-        "people": {
-            str(p): [int(correct[fold.unseen.person == p].sum()), int((fold.unseen.person == p).sum())]
-            for p in fold.unseen.people
-        },
+        "people": count_by_person(correct, fold.unseen),
         "accuracy": round(float(correct.mean()), 6),
         "macro_f1": round(macro, 6),
         "seconds": round(time.perf_counter() - start, 2),
     }
     return record | ({"failed": failed} if failed else {})
+
+
+def train_and_predict(
+    method: Method, knobs: Knobs, fold: folds.Fold, seed: int
+) -> tuple[np.ndarray, str]:
+    """Train a method on a fold; return the classes of the unseen clips, shape ``(clips,)``, and "".
+
+    Of a training that diverges the classes are all -1, and the text says why.
+    """
+    model = build_method(method, fold.train.x.shape[-1], fold.train.classes, knobs, seed)
+    chosen = settings_of(method, knobs, fold.augmentation, seed)
+    try:
+        fit(model, fold.train, chosen, method.objective(knobs))
+        probabilities = predict(model, fold.unseen)
+        if np.isnan(probabilities).any():
+            raise FloatingPointError("predictions are not finite. Lower the learning rate.")
+    except FloatingPointError as error:
+        return np.full(len(fold.unseen), -1), str(error)
+    return probabilities.argmax(1), ""
+
+
+def count_by_person(correct: np.ndarray, clips: Sequences) -> dict[str, list[int]]:
+    """Each person, as text, to ``[correct clips, clips]``; ``correct (clips,)``."""
+    own = {str(p): clips.person == p for p in clips.people}
+    return {p: [int(correct[mine].sum()), int(mine.sum())] for p, mine in own.items()}
 
 
 def run_all(
