@@ -178,6 +178,13 @@ def test_what_is_trained_is_kept_and_logged(own_place, tmp_path, monkeypatch):
         assert line["people"][person][0] == pytest.approx(right / clips, abs=1e-6)
 
 
+def test_a_training_that_diverges_counts_no_clip_and_says_why(own_place):
+    diverging = Attempt("diverging", "ERM", {"rate": 1e30}, "ERM", "ERM")
+    ((job, place), *_) = trainings([diverging], own_place, 1)
+    record = development.run(job, place)
+    assert "loss is" in record["failed"] and sum(right for right, _ in record["people"].values()) == 0
+
+
 def test_a_file_that_changed_meanwhile_is_not_trained_on(own_place, tmp_path, toy):
     ((job, place), *_) = trainings([AUGMENTATION], own_place, 1)
     with pytest.raises(ValueError, match="has changed meanwhile. Start the same command again"):
