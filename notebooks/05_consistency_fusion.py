@@ -502,7 +502,7 @@ if len(by_person) > 1:
 # **Compare.** The standardised agreement spreads over clips of new people, where the plain cosine of the first
 # version treats all of them alike; and where the last interval lies above zero, it *knows* where the
 # recogniser is right. What the gate knows and what the fusion makes of it are two things: the log below asks
-# what the gate is worth. (Its lines were made while $w$ was learnt, too.)
+# what the gate is worth.
 #
 # ## The evidence: a log of attempts
 #

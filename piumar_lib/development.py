@@ -6,8 +6,7 @@ Each attempt differs from TFAM's or PIUmr's default in one thing. It is trained 
 beat and beside its control, which has all of its hyperparameters: two views on an unchanged clock for
 TFAM, groups drawn by lot for GIRL. People here are for development alone: synthetic populations 0 to 4,
 SPAR's search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
-``utkinect.npz``). Final folds are never looked at. All lines so far were made while the gate's weight
-was learned; it is fixed since, as training turned it down until the gate was a constant (chapter 05).
+``utkinect.npz``). Final folds are never looked at.
 """
 
 from __future__ import annotations
