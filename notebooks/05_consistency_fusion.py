@@ -510,8 +510,7 @@ if len(by_person) > 1:
 # augmentation) and beside its *control*, two views with all of the attempt's hyperparameters and an unchanged
 # clock. It is all development: twenty real people of two data sets, at their own tempo and at one length; the
 # inner folds in which SPAR's hyperparameters are searched; five synthetic populations that no table reports on.
-# No final fold was looked at. Cells are mean differences over people in points with 95 % intervals; an empty
-# cell has not been trained yet.
+# No final fold was looked at. Cells are mean differences over people in points with 95 % intervals.
 #
 # > **Predict.** Where is TFAM worth most: at the input, behind the first block, or deeper? And in a network
 # > twice as wide?
@@ -534,7 +533,9 @@ show_development(TRIED, over="control")
 # %% [markdown]
 # **Compare.** An interval that contains zero says that these people cannot tell the two apart. A line that
 # gains over augmentation but not over its control owes that to the second view, not to the clock. A place is
-# a good default only if it holds for the wide network, too. And behind all blocks no perturbation is left.
+# a good default only if it holds for the wide network, too. None leads in every column: in the narrow network
+# the means over augmentation are highest at the input on SPAR and on synthetic people, and behind the first
+# block on the twenty real ones. So the course keeps the input. And behind all blocks no perturbation is left.
 #
 # ### Which part carries what?
 #
