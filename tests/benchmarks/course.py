@@ -1,4 +1,4 @@
-"""7. The course itself: time and memory of its chapters, and what importing the library takes."""
+"""8. The course itself: time and memory of its chapters, and what importing the library takes."""
 
 from __future__ import annotations
 

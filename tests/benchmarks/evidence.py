@@ -1,4 +1,4 @@
-"""8. Records of the evidence: several seeds in one batched model, against one after the other.
+"""9. Records of the evidence: several seeds in one batched model, against one after the other.
 
 A measurement, not a requirement. While steps were slow, five seeds under ``torch.func.vmap`` were 1.2 to
 1.5 times as fast as five in a row on one core. Since steps are fast themselves (a fused optimiser, no

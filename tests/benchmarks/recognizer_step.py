@@ -1,0 +1,51 @@
+"""7. A training step of the course's own recogniser with TFAM on features, as it is and compiled."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import torch
+from row import Row
+
+from piumar_lib import costs
+from piumar_lib.backbones import tiny_cnn
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+
+CLIPS, FRAMES, CHANNELS, CLASSES = 64, 32, 34, 12
+
+
+def training_step(width: int, tfam: bool, compiled: bool = False) -> Callable[[], None]:
+    """A step of that many channels without the optimiser's; compiled: the plug and its fusion."""
+    plug = TemporalFrequencyModule.make(width, width) if tfam else None
+    model = Recognizer(tiny_cnn(CHANNELS, width), width, CLASSES, plug, "features")
+    number = torch.arange(CLIPS)
+    clips = Clips(torch.randn(CLIPS, FRAMES, CHANNELS), number % CLASSES, number % 10, number)
+    objective = TwoViews() if tfam else Objective()
+    objective.start(model, clips, None)
+    if compiled:
+        plug.views, plug.fusion = torch.compile(plug.views), torch.compile(plug.fusion)
+
+    def step() -> None:
+        model.train().zero_grad()
+        objective.loss(model, clips).backward()
+
+    return step
+
+
+def measure(quick: bool) -> Iterator[Row]:
+    """Time in units of the same recogniser's step without TFAM, at three widths, on one thread."""
+    for width in (32,) if quick else (32, 64, 128):
+        compiled = training_step(width, tfam=True, compiled=True)
+        start = time.perf_counter()
+        compiled()
+        seconds = time.perf_counter() - start
+        steps = {"ERM": training_step(width, tfam=False), "TFAM": training_step(width, tfam=True)}
+        taken = costs.seconds_each(steps | {"compiled": compiled}, 2 if quick else 10)
+        note = f"{1e3 * taken['ERM']:.1f} ms without"
+        what = f"TFAM on features, a training step at width {width}"
+        yield Row(what, taken["TFAM"] / taken["ERM"], 1.15, at_most=True, note=note)
+        note += f"; its first step takes {seconds:.0f} s"
+        yield Row(f"{what}, compiled", taken["compiled"] / taken["ERM"], 1.15, at_most=True, note=note)
