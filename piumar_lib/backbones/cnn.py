@@ -1,7 +1,4 @@
-"""Models that turn a sequence into a sequence: ``(batch, time, channels)`` in and out.
-
-A backbone is an ``nn.Sequential``, so that a plug can sit before any of its layers.
-"""
+"""The course's own network: three temporal convolutions."""
 
 from __future__ import annotations
 

@@ -1,0 +1,77 @@
+"""InceptionTime: convolutions of several lengths side by side (Fawaz et al., 2020)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from piumar_lib.backbones.layers import TimeConv, conv_norm, to_clip, to_image
+
+KERNELS = (40, 20, 10)
+
+
+class InceptionModule(nn.Module):
+    """Filters of three lengths behind a bottleneck, and one behind a maximum; joined and normalised.
+
+    Args:
+        inputs: Channels of the input.
+        width: Filters of each of the four branches, and of the bottleneck.
+        frames: Longest that a filter may be.
+    """
+
+    def __init__(self, inputs: int, width: int, frames: int) -> None:
+        super().__init__()
+        self.bottleneck = TimeConv(inputs, width, 1) if inputs > 1 else nn.Identity()
+        squeezed = width if inputs > 1 else 1
+        self.branches = nn.ModuleList(TimeConv(squeezed, width, min(k, frames)) for k in KERNELS)
+        pool = nn.MaxPool2d((1, 3), stride=1, padding=(0, 1))
+        self.pooled = nn.Sequential(pool, TimeConv(inputs, width, 1))
+        self.norm = nn.BatchNorm2d(4 * width)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map images ``(batch, inputs, 1, time)`` to ``(batch, 4 * width, 1, time)``."""
+        squeezed = self.bottleneck(image)  # (B, W, 1, T)
+        joined = [branch(squeezed) for branch in self.branches] + [self.pooled(image)]
+        return self.norm(torch.cat(joined, dim=1)).relu()  # (B, 4 W, 1, T)
+
+
+class InceptionBlock(nn.Module):
+    """Three modules, around which the input takes a short cut."""
+
+    def __init__(self, inputs: int, width: int, frames: int) -> None:
+        super().__init__()
+        sizes = [inputs, 4 * width, 4 * width]
+        self.main = nn.Sequential(*(InceptionModule(size, width, frames) for size in sizes))
+        self.shortcut = conv_norm(inputs, 4 * width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, inputs)`` to ``(batch, time, 4 * width)``."""
+        image = to_image(x)  # (B, C, 1, T)
+        return to_clip((self.main(image) + self.shortcut(image)).relu())
+
+
+def inception_time(
+    channels: int, width: int = 16, depth: int = 6, frames: int = 32
+) -> nn.Sequential:
+    """One network of InceptionTime; published results average the predictions of five.
+
+    Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and
+    Knowledge Discovery 34, 2020). Its filters see 40, 20 and 10 frames. A filter that is longer than the
+    clip would meet nothing but padding there, so here none is longer than ``frames``.
+
+    Args:
+        channels: Channels of the input.
+        width: Filters of each branch, and of the bottleneck; the output has four times as many.
+            Published: 32. Half of it costs a quarter of the time.
+        depth: Modules; every third one has a short cut around it and the two before. Published: 6.
+        frames: Length of the clips.
+
+    Raises:
+        ValueError: If ``depth`` is no multiple of 3, or ``frames`` is not positive.
+    """
+    if depth < 3 or depth % 3:
+        raise ValueError(f"depth: {depth} modules are no whole blocks. Choose a multiple of 3.")
+    if frames < 1:
+        raise ValueError(f"frames: {frames} is out of range. Give the length of the clips.")
+    sizes = [channels] + [4 * width] * (depth // 3 - 1)
+    return nn.Sequential(*(InceptionBlock(size, width, frames) for size in sizes))

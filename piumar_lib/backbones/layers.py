@@ -1,0 +1,61 @@
+"""What the larger networks are built from: clips as images one pixel high, and convolutions over time.
+
+Why images: see `piumar_lib.backbones.cnn.TemporalConv`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+def to_image(x: Tensor) -> Tensor:
+    """Turn clips ``(batch, time, channels)`` into images ``(batch, channels, 1, time)``."""
+    return x.transpose(1, 2)[:, :, None]
+
+
+def to_clip(image: Tensor) -> Tensor:
+    """Turn images ``(batch, channels, 1, time)`` into clips ``(batch, time, channels)``."""
+    return image.squeeze(2).transpose(1, 2)
+
+
+class TimeConv(nn.Conv2d):
+    """Convolution of images over time that keeps their length; batch normalisation gives the bias.
+
+    An even kernel reaches one frame further into the future than into the past, as in the published
+    networks' code.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__(inputs, outputs, (1, kernel), bias=False)
+        self.to(memory_format=torch.channels_last)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Map ``(batch, inputs, 1, time)`` to ``(batch, outputs, 1, time)``."""
+        reach = self.kernel_size[1] - 1
+        return super().forward(F.pad(image, (reach // 2, reach - reach // 2)))
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
+    """Convolution over time, then batch normalisation, of images."""
+    return nn.Sequential(TimeConv(inputs, outputs, kernel), nn.BatchNorm2d(outputs))
+
+
+@torch.no_grad()
+def width_behind(backbone: nn.Sequential, channels: int, at: int | None = None) -> int:
+    """Channels of the features behind layer ``at`` of a backbone; by default, behind the last.
+
+        width = width_behind(backbone, channels)
+        model = Recognizer(backbone, width, classes, plug=TFAM(...), at=1)
+
+    Args:
+        backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
+        channels: Channels of the input.
+        at: Number of layers that are passed; 0 gives ``channels`` back.
+    """
+    training = backbone.training
+    device = next(backbone.parameters()).device
+    features = backbone.eval()[:at](torch.zeros(1, 2, channels, device=device))
+    backbone.train(training)
+    return features.shape[-1]

@@ -1,0 +1,167 @@
+"""Graph network for skeletons: joints learn from the joints that they hang on and that hang on them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+def partitions(parents: Sequence[int]) -> Tensor:
+    """Normalized adjacency of a skeleton, split by the way to the root (Yan et al., section 3.3).
+
+    ``D^-1/2 (A + I) D^-1/2``, with A the bones and D the number of neighbours, oneself included. Each
+    entry (i, j) goes to one of three parts, which get weights of their own: j is the joint i itself,
+    lies one bone nearer to the root (*centripetal*), or one farther from it (*centrifugal*).
+
+    Args:
+        parents: The joint that each joint hangs on; -1 for the root.
+
+    Returns:
+        Shape ``(3, joints, joints)``: self, centripetal, centrifugal.
+
+    Raises:
+        ValueError: If a parent is no joint, or a joint's parents never end at a root.
+    """
+    joints = len(parents)
+    _require_tree(parents)
+    parts = torch.zeros(3, joints, joints)
+    parts[0] = torch.eye(joints)
+    for joint, parent in enumerate(parents):
+        if parent >= 0:
+            parts[1, joint, parent] = parts[2, parent, joint] = 1
+    scale = parts.sum((0, 2)).rsqrt()  # (J,)
+    return scale[:, None] * parts * scale
+
+
+class Streams(nn.Module):
+    """Joints, bones and motion side by side, normalised: what the network looks at.
+
+    A bone is a joint minus its parent (zero at the root), motion the step to the next frame (zero in
+    the last). A `Recognizer` standardises each coordinate beforehand, so bones are in those units.
+    """
+
+    def __init__(self, parents: Sequence[int], dims: int) -> None:
+        super().__init__()
+        joints = len(parents)
+        # Who is its own parent has a bone of zero.
+        own = [joint if parent < 0 else parent for joint, parent in enumerate(parents)]
+        self.register_buffer("parents", torch.tensor(own), persistent=False)
+        self.norm = nn.BatchNorm1d(joints * 3 * dims)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, joints * dims)`` to ``(batch, time, joints * 3 * dims)``."""
+        joints = x.unflatten(-1, (len(self.parents), -1))  # (B, T, J, D)
+        bones = joints - joints[:, :, self.parents]
+        motion = joints.diff(dim=1, append=joints[:, -1:])
+        streams = torch.cat([joints, bones, motion], dim=-1).flatten(2)  # (B, T, J * 3 D)
+        return self.norm(streams.transpose(1, 2)).transpose(1, 2)
+
+
+class GraphConv(nn.Module):
+    """``y_i = sum_k sum_j E_kij A_kij W_k x_j`` over the parts k of the adjacency A.
+
+    The strengths E of the edges are learned, and start at one.
+    """
+
+    no_weight_decay = ("edges",)  # decay would cut the skeleton into pieces
+
+    def __init__(self, adjacency: Tensor, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.register_buffer("adjacency", adjacency, persistent=False)
+        self.edges = nn.Parameter(torch.ones_like(adjacency))
+        self.mix = nn.Linear(len(adjacency) * inputs, outputs, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, joints, inputs)`` to ``(batch, time, joints, outputs)``."""
+        neighbours = torch.einsum("kij,btjc->btikc", self.edges * self.adjacency, x)
+        return self.mix(neighbours.flatten(3))  # (B, T, J, 3 C) to outputs
+
+
+class GraphBlock(nn.Module):
+    """Convolution over the graph, then over time, around which the input takes a short cut."""
+
+    def __init__(self, adjacency: Tensor, inputs: int, outputs: int, kernel: int) -> None:
+        super().__init__()
+        self.spatial = GraphConv(adjacency, inputs, outputs)
+        self.temporal = nn.Sequential(
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            _conv(outputs, outputs, kernel),
+            nn.BatchNorm2d(outputs),
+        )
+        same = inputs == outputs
+        self.shortcut = (
+            nn.Identity()
+            if same
+            else nn.Sequential(_conv(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch, time, joints * inputs)`` to ``(batch, time, joints * outputs)``."""
+        x = x.unflatten(-1, (self.spatial.edges.shape[-1], -1))  # (B, T, J, C)
+        image = self.temporal(self.spatial(x).permute(0, 3, 1, 2))  # (B, C, T, J)
+        image = (image + self.shortcut(x.permute(0, 3, 1, 2))).relu()
+        return image.permute(0, 2, 3, 1).flatten(2)
+
+
+class AverageJoints(nn.Module):
+    """Average over joints: ``(batch, time, joints * width)`` to ``(batch, time, width)``."""
+
+    def __init__(self, joints: int) -> None:
+        super().__init__()
+        self.joints = joints
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average."""
+        return x.unflatten(-1, (self.joints, -1)).mean(2)
+
+
+def skeleton_graph(
+    channels: int, parents: Sequence[int], width: int = 32, depth: int = 3, kernel: int = 9
+) -> nn.Sequential:
+    """A small spatial-temporal graph network on joints, bones and motion.
+
+    Yan, Xiong and Lin, "Spatial temporal graph convolutional networks for skeleton-based action
+    recognition" (AAAI 2018): graph convolution, spatial partition and kernel. Joints and bones as two
+    streams: Shi et al. (2s-AGCN, CVPR 2019); all streams in one network from the start, as Song et al.
+    (EfficientGCN, 2021) join them early.
+
+    Args:
+        channels: ``joints * dims`` of the input, all coordinates of the first joint first.
+        parents: The joint that each joint hangs on; -1 for the root.
+        width: Channels of each joint, and of the output. Published: 64 to 256.
+        depth: Number of blocks. Published: 9.
+        kernel: Frames that a filter sees (odd). Published: 9.
+
+    Raises:
+        ValueError: If ``parents`` is no tree, or ``channels`` is no multiple of the number of joints.
+    """
+    adjacency, joints = partitions(parents), len(parents)
+    if channels % joints:
+        raise ValueError(
+            f"channels: {channels} is no multiple of {joints} joints. Give one parent for each joint."
+        )
+    dims = channels // joints
+    sizes = [3 * dims] + [width] * depth
+    blocks = [GraphBlock(adjacency, i, o, kernel) for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
+    return nn.Sequential(Streams(parents, dims), *blocks, AverageJoints(joints))
+
+
+def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
+    """Convolution over time of each joint's row of an image ``(batch, channels, time, joints)``."""
+    layer = nn.Conv2d(inputs, outputs, (kernel, 1), padding=(kernel // 2, 0), bias=False)
+    return layer.to(memory_format=torch.channels_last)
+
+
+def _require_tree(parents: Sequence[int]) -> None:
+    joints = len(parents)
+    for joint in range(joints):
+        at, steps = joint, 0
+        while at != -1:
+            if not 0 <= at < joints:
+                raise ValueError(f"parents: {at} is no joint. Choose from -1 to {joints - 1}.")
+            at, steps = parents[at], steps + 1
+            if steps > joints:
+                raise ValueError(f"parents: joint {joint} hangs on itself. Give the root -1.")
