@@ -119,7 +119,7 @@ class AverageJoints(nn.Module):
 
 
 def skeleton_graph(
-    channels: int, parents: Sequence[int], width: int = 32, depth: int = 3, kernel: int = 9
+    channels: int, parents: Sequence[int], width: int = 16, depth: int = 3, kernel: int = 9
 ) -> nn.Sequential:
     """A small spatial-temporal graph network on joints, bones and motion.
 
@@ -131,7 +131,8 @@ def skeleton_graph(
     Args:
         channels: ``joints * dims`` of the input, all coordinates of the first joint first.
         parents: The joint that each joint hangs on; -1 for the root.
-        width: Channels of each joint, and of the output. Published: 64 to 256.
+        width: Channels of each joint, and of the output. Published: 64 to 256. Twice as many take nearly
+            three times as long.
         depth: Number of blocks. Published: 9.
         kernel: Frames that a filter sees (odd). Published: 9.
 
