@@ -17,9 +17,10 @@ from torch.nn import functional as F
 
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines import groups
-from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup, ReMA
+from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx, group_risks
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.baselines.rema import ReMA
 from piumar_lib.objective import Clips, Objective
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.training import Settings, fit, fit_clips, predict
@@ -375,70 +376,6 @@ def test_mixup_without_blending_is_erm(monkeypatch, share):
     given_shares(monkeypatch, share)
     value = Mixup().loss(model, data).item()
     assert value == pytest.approx(erm(model, data.x, data.y).item(), rel=1e-5)
-
-
-def stretches(x, mixed):
-    """Clip and changed frames, of each clip that ReMA changed."""
-    for i, frames in enumerate((x != mixed).any(2)):
-        if frames.any():
-            yield i, frames
-
-
-def test_rema_replaces_one_stretch_and_keeps_its_mean_and_spread():
-    x, y = torch.randn(300, 32, 2, dtype=torch.double), torch.arange(300) % 4
-    mixed = ReMA(probability=1.0, share=0.5).mix(x, y)
-    found = list(stretches(x, mixed))
-    assert len(found) > 250  # the shortest stretches are of one frame or none
-    for i, frames in found:
-        places = frames.nonzero()[:, 0]
-        assert places[-1] - places[0] + 1 == len(places) <= 17
-        assert torch.equal(mixed[i, ~frames], x[i, ~frames])
-        before, after = x[i, frames].numpy(), mixed[i, frames].numpy()
-        assert np.allclose(before.mean(0), after.mean(0))
-        assert np.allclose(before.std(0), after.std(0))
-    lengths = np.array([frames.sum().item() for _, frames in found]) / 32
-    assert lengths.mean() == pytest.approx(0.25, abs=0.04) and lengths.max() > 0.45
-
-
-def test_rema_takes_what_it_puts_in_from_the_same_place_of_another_clip_of_the_class():
-    x, y = torch.randn(60, 32, 2, dtype=torch.double), torch.arange(60) % 4
-    mixed = ReMA(probability=1.0, share=0.9).mix(x, y)
-
-    def shape(z):
-        return (z - z.mean(-2, keepdim=True)) / z.std(-2, keepdim=True)
-
-    partners = []
-    for i, frames in stretches(x, mixed):
-        if frames.sum() > 4:
-            distance = (shape(mixed[i, frames]) - shape(x[:, frames])).abs().amax((1, 2))
-            assert distance.min() < 1e-6
-            partners.append((i, distance.argmin().item()))
-    assert len(partners) > 40
-    assert all(i != j and y[i] == y[j] for i, j in partners)
-    assert len({j for _, j in partners}) > 20
-
-
-def test_rema_chooses_clips_with_its_probability():
-    x, y = torch.randn(2000, 32, 1), torch.arange(2000) % 40
-    changed = [(ReMA(p).mix(x, y) != x).any((1, 2)).float().mean().item() for p in (0.3, 1.0)]
-    assert abs(changed[0] - 0.3 * changed[1]) < 5 * np.sqrt(0.3 * 0.7 / 2000)
-    assert torch.equal(ReMA(probability=0.0).mix(x, y), x)
-    assert torch.equal(ReMA(share=0.0).mix(x, y), x)
-
-
-def test_rema_leaves_a_clip_alone_that_has_no_other_of_its_class():
-    x, y = torch.randn(3, 16, 2), torch.arange(3)
-    assert torch.allclose(ReMA(probability=1.0).mix(x, y), x, atol=1e-5)
-    still = torch.ones(4, 16, 2)
-    assert torch.equal(ReMA(probability=1.0).mix(still, torch.zeros(4)), still)
-
-
-def test_rema_trains_on_the_mixed_clips(monkeypatch):
-    data, model = clips(classes=3), smooth()
-    rema = ReMA()
-    monkeypatch.setattr(rema, "mix", lambda x, y: x.flip(0) + y[:, None, None])
-    expected = erm(model, data.x.flip(0) + data.y[:, None, None], data.y)
-    assert rema.loss(model, data).item() == pytest.approx(expected.item(), rel=1e-6)
 
 
 # Mixing styles

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import combinations
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from piumar_lib.baselines.rema import ReMA as ReMA
 from piumar_lib.objective import Clips, Objective, clip_losses
 
 if TYPE_CHECKING:
@@ -107,48 +107,6 @@ class Mixup(Objective):
         prediction = model(torch.lerp(other.x, batch.x, share[:, None, None]), batch.y)
         own, others = (clip_losses(prediction, y, self.views) for y in (batch.y, other.y))
         return torch.lerp(others, own, share).mean()
-
-
-class ReMA(Objective):
-    """Replace a part of a clip by that of another clip of its class (ReMA, from its abstract).
-
-    The abstract names a controlled replacement within the class under a constraint on the
-    distribution. We define: a random stretch of time is replaced, and what is put in is brought to
-    the mean and the spread that the stretch had, so that the clip's law of frames stays.
-
-    Args:
-        probability: Chance of each clip.
-        share: Largest share of the clip that is replaced.
-    """
-
-    def __init__(self, probability: float = 0.5, share: float = 0.5) -> None:
-        super().__init__()
-        self.probability, self.share = probability, share
-
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
-        """ERM's, on the mixed clips."""
-        return super().loss(model, replace(batch, x=self.mix(batch.x, batch.y)))
-
-    def mix(self, x: Tensor, y: Tensor) -> Tensor:
-        """Replace parts of ``x`` ``(batch, time, channels)``; same shape."""
-        n, time, _ = x.shape
-        draw = torch.rand(n, n, device=x.device).masked_fill(y[:, None] != y, -1).fill_diagonal_(-0.5)
-        other = x[draw.argmax(1)]  # somebody else of the class; the clip itself if there is nobody
-        length = self.share * torch.rand(n, 1, device=x.device)
-        start = (1 - length) * torch.rand(n, 1, device=x.device)
-        at = (torch.arange(time, device=x.device) + 0.5) / time
-        chosen = torch.rand(n, 1, device=x.device) < self.probability
-        inside = ((start <= at) & (at < start + length) & chosen)[..., None].to(x.dtype)
-        frames = inside.sum(1, keepdim=True).clamp_min(1)
-
-        def law(z: Tensor) -> tuple[Tensor, Tensor]:
-            mean = (inside * z).sum(1, keepdim=True) / frames
-            return mean, ((inside * (z - mean).square()).sum(1, keepdim=True) / frames).sqrt()
-
-        (mean, spread), (mean_other, spread_other) = law(x), law(other)
-        least = 1e-6 * (x.std() / 1e-3).clamp(1e-12, 1)  # clips are raw, and may be of a tiny unit
-        fitted = mean + (other - mean_other) * spread / spread_other.clamp_min(least)
-        return torch.where(inside > 0, fitted, x)
 
 
 class MixStyle(nn.Module):

@@ -1,0 +1,145 @@
+"""ReMA: replace a part of a clip by that of another clip of its class.
+
+ReMA (arXiv 2601.00311, by the first author of PIUmr) mixes videos of one class as a controlled
+replacement. One half says *how*: what is put in is aligned in distribution with what it replaces. The
+other half says *where*: masks of blocks, of size b0 and coverage r, are led by motion away from where
+the action is.
+
+Ledger. The paper's: replacement within the class, alignment in distribution, masks of blocks with a
+coverage that avoid motion. Ours, as we know abstract and interface only: alignment is that of mean and
+standard deviation over the replaced frames; a clip of signals has no image plane, so blocks lie on the
+time axis where the paper's lie in the picture and stay there over time; the law by which blocks are
+drawn; all default values.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from piumar_lib.alignment import centered_motion_energy
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.perturbation import another_of_class
+from piumar_lib.recognizer import channel_scale
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Recognizer
+
+
+class ReMA(Objective):
+    """The first half: a random stretch of time is replaced, wherever it is.
+
+    What is put in is brought to the mean and the standard deviation that the stretch had, so that the
+    clip's distribution of frames keeps both.
+
+    Args:
+        probability: Chance of each clip.
+        share: Largest share of the clip that is replaced.
+    """
+
+    def __init__(self, probability: float = 0.5, share: float = 0.5) -> None:
+        super().__init__()
+        self.probability, self.share = probability, share
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """ERM's, on the mixed clips."""
+        return super().loss(model, replace(batch, x=self.mix(batch.x, batch.y)))
+
+    def mix(self, x: Tensor, y: Tensor) -> Tensor:
+        """Replace parts of ``x`` ``(batch, time, channels)`` of classes ``y``; same shape."""
+        other = x[another_of_class(y)]
+        inside = self.where(x)  # (B, T)
+        chosen = torch.rand(len(x), 1, device=x.device) < self.probability
+        inside = (inside & chosen)[..., None].to(x.dtype)  # (B, T, 1)
+        return torch.where(inside > 0, aligned(other, x, inside), x)
+
+    def where(self, x: Tensor) -> Tensor:
+        """Frames that may be replaced, a mask of shape ``(batch, time)``: one random stretch."""
+        n, time, _ = x.shape
+        length = self.share * torch.rand(n, 1, device=x.device)
+        start = (1 - length) * torch.rand(n, 1, device=x.device)
+        at = (torch.arange(time, device=x.device) + 0.5) / time
+        return (start <= at) & (at < start + length)
+
+
+class MaskedReMA(ReMA):
+    """Both halves: blocks of time are replaced, and the more moves in a block, the less likely it is.
+
+    Blocks are drawn one after the other without putting them back, each with a chance that is
+    proportional to ``exp(-motion / mean motion of the clip)``. A still clip's are equally likely.
+
+    Args:
+        probability: Chance of each clip.
+        coverage: Share r of the clip's blocks that is replaced, in (0, 1]; rounded, at least one block.
+        block: Frames b0 of a block; the last one of a clip may be shorter.
+
+    Raises:
+        ValueError: If ``coverage`` or ``block`` is out of range.
+    """
+
+    def __init__(self, probability: float = 0.5, coverage: float = 0.25, block: int = 4) -> None:
+        if not 0 < coverage <= 1:
+            raise ValueError(f"coverage: {coverage} is out of range. Choose it in (0, 1].")
+        if block < 1:
+            raise ValueError(f"block: {block} is out of range. Choose at least 1 frame.")
+        super().__init__(probability, share=coverage)
+        self.block = block
+
+    def where(self, x: Tensor) -> Tensor:
+        """Frames that may be replaced, a mask of shape ``(batch, time)``: blocks, rather quiet ones.
+
+        Raises:
+            ValueError: If clips have fewer than 2 frames.
+        """
+        owner = torch.arange(x.shape[1], device=x.device) // self.block  # (T,)
+        motion = block_motion(x, owner)  # (B, blocks)
+        count = max(1, round(self.share * motion.shape[1]))
+        # The least of exponential times with rates w are draws by w (Efraimidis and Spirakis, 2006).
+        arrival = torch.empty_like(motion).exponential_().log() + motion
+        drawn = arrival.argsort(1).argsort(1) < count  # (B, blocks)
+        return drawn[:, owner]
+
+
+def block_motion(x: Tensor, owner: Tensor) -> Tensor:
+    """Mean motion energy of each block of time, in units of the clip's; zeros for a still clip.
+
+    Channels count in units of their standard deviation, as the recogniser has them.
+
+    Args:
+        x: Clips, shape ``(batch, time, channels)``.
+        owner: Block of each frame, numbered from 0 without gaps, shape ``(time,)``.
+
+    Returns:
+        Shape ``(batch, blocks)``.
+
+    Raises:
+        ValueError: If clips have fewer than 2 frames.
+    """
+    energy = centered_motion_energy(x / channel_scale(x))  # (B, T)
+    total = energy.new_zeros(len(x), int(owner[-1]) + 1).index_add_(1, owner, energy)
+    mean = energy.mean(1, keepdim=True)
+    return total / owner.bincount() / mean.clamp_min(torch.finfo(mean.dtype).tiny)
+
+
+def aligned(other: Tensor, x: Tensor, inside: Tensor) -> Tensor:
+    """``other`` with the mean and the standard deviation that ``x`` has inside the mask.
+
+    Args:
+        other, x: Clips, shape ``(batch, time, channels)``.
+        inside: 1 inside and 0 outside, shape ``(batch, time, 1)``.
+
+    Returns:
+        Shape ``(batch, time, channels)``; to be used inside the mask only.
+    """
+    frames = inside.sum(1, keepdim=True).clamp_min(1)
+
+    def moments(z: Tensor) -> tuple[Tensor, Tensor]:
+        mean = (inside * z).sum(1, keepdim=True) / frames
+        return mean, ((inside * (z - mean).square()).sum(1, keepdim=True) / frames).sqrt()
+
+    (mean, spread), (mean_other, spread_other) = moments(x), moments(other)
+    least = 1e-6 * (x.std() / 1e-3).clamp(1e-12, 1)  # clips are raw, and may be of a tiny unit
+    return mean + (other - mean_other) * spread / spread_other.clamp_min(least)
