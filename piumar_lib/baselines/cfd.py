@@ -1,0 +1,138 @@
+"""CFD: normalise each training person, then give back what a clip needs of what was removed.
+
+CFD, calibrated feature decomposition (Zheng et al., arXiv 2111.13945), recognises persons again in
+sources that were never seen. Its two parts are built here for people in the place of sources: batch
+normalisation for each person, calibrated by the instance and standardised over people (CSBN); and
+instance normalisation whose removed part is given back through a gate (CIN).
+
+It is the nearest relative of `piumar_lib.person_normalization`, which estimates a new person from
+several unlabelled clips. CFD knows people in training only: of somebody new it sees the one clip.
+
+Ledger. The paper's: both parts, their order and what each is for. Ours, as the announced code was never
+published and we work from its description: calibration mixes the person's moments with the clip's, in
+a learned share of each channel; of somebody new, the training people's average stands where the person's
+moments stood; the gate reads the mean and the deviation that instance normalisation removed. The losses
+on the removed parts are left out: the one loss is that of the decision.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.running import RunningMean, require_clips
+from piumar_lib.transport import at_least_single
+
+EPSILON = 1e-5  # added to variances, as batch normalisation does
+
+
+class CFDPlug(nn.Module):
+    """CFD on features ``(batch, time, channels)``: a plug for `Recognizer`, behind its first layer.
+
+        model = Recognizer(tiny_cnn(34), 32, 12, CFDPlug(32), at="features")
+        losses = fit(model, data, objective=CFD())
+
+    Args:
+        channels: Channels of the features.
+        calibration: Where the clip's share in the moments starts, in (0, 1); it is learned for each
+            channel. At 0 a person is normalised as a whole, at 1 each clip.
+
+    Attributes:
+        person: Who made the clips of the next training batch, shape ``(batch,)``; `CFD` fills it in.
+            None takes the batch for one person. Without meaning in evaluation.
+
+    Raises:
+        ValueError: If ``calibration`` is out of range.
+    """
+
+    no_weight_decay = ("calibration_logit",)
+
+    def __init__(self, channels: int, calibration: float = 0.5) -> None:
+        super().__init__()
+        if not 0 < calibration < 1:
+            raise ValueError(f"calibration: {calibration} is out of range. Choose it in (0, 1).")
+        self.person: Tensor | None = None
+        start = torch.logit(torch.tensor(float(calibration)))
+        self.calibration_logit = nn.Parameter(start.repeat(channels))
+        self.typical = RunningMean(2, channels)  # people's mean and variance, averaged over people
+        self.standard = nn.BatchNorm1d(channels)
+        self.gate = nn.Linear(2 * channels, channels)
+
+    def normalized(self, x: Tensor) -> Tensor:
+        """CSBN: calibrated normalisation for each person, standardised over all; same shape."""
+        clip = moments(x)
+        person = self.typical.mean.to(x)[:, None]  # (2, 1, C)
+        if self.training:
+            own = torch.zeros(len(x), dtype=torch.long, device=x.device)
+            person, average = person_moments(clip, own if self.person is None else self.person)
+            self.typical.update(average.detach())
+        mean, variance = torch.lerp(person, clip, self.calibration_logit.sigmoid())  # (B, C) each
+        x = (x - mean[:, None]) * (variance[:, None] + EPSILON).rsqrt()
+        return self.standard(x.flatten(0, 1)).unflatten(0, x.shape[:2])
+
+    def restored(self, x: Tensor) -> Tensor:
+        """CIN: instance normalisation, and back as much of what it removed as the gate lets through."""
+        mean, variance = moments(x)
+        deviation = (variance + EPSILON).sqrt()
+        gate = self.gate(torch.cat([mean, deviation], 1)).sigmoid()[:, None]  # (B, 1, C)
+        return torch.lerp((x - mean[:, None]) / deviation[:, None], x, gate)
+
+    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
+        """The features ``(batch, time, channels)`` after both parts.
+
+        Raises:
+            ValueError: If ``x`` is no batch of clips.
+        """
+        require_clips(x)
+        with torch.autocast(x.device.type, enabled=False):
+            return [self.restored(self.normalized(at_least_single(x))).to(x.dtype)]
+
+
+class CFD(Objective):
+    """ERM that tells a `CFDPlug` who made the training clips; batches are drawn from eight people."""
+
+    people = 8
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """ERM's.
+
+        Raises:
+            ValueError: If the recogniser has no `CFDPlug`.
+        """
+        if not isinstance(model.plug, CFDPlug):
+            raise ValueError(
+                f"plug: {type(model.plug).__name__} takes no people. Build the recogniser with CFDPlug."
+            )
+        model.plug.person = batch.person
+        try:
+            return super().loss(model, batch)
+        finally:
+            model.plug.person = None
+
+
+def moments(x: Tensor) -> Tensor:
+    """Mean and variance over time of ``(batch, time, channels)``, shape ``(2, batch, channels)``."""
+    return torch.stack([x.mean(1), x.var(1, correction=0)])
+
+
+def person_moments(clip: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance of all frames of each person, from those of the person's clips.
+
+    Args:
+        clip: Mean and variance of equally long clips, shape ``(2, batch, channels)``.
+        person: Who made them, shape ``(batch,)``.
+
+    Returns:
+        Each clip's person's, shape ``(2, batch, channels)``, and the average over people,
+        ``(2, channels)``.
+    """
+    known, place = person.unique(return_inverse=True)
+    member = nn.functional.one_hot(place, len(known)).to(clip)
+    share = (member / member.sum(0)).T  # (people, B), rows sum to one
+    mean = share @ clip[0]
+    # The variance within clips, and that of clips about their person.
+    variance = share @ (clip[1] + (clip[0] - mean[place]).square())
+    people = torch.stack([mean, variance])  # (2, people, C)
+    return people[:, place], people.mean(1)
