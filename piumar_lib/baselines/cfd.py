@@ -54,8 +54,7 @@ class CFDPlug(nn.Module):
         if not 0 < calibration < 1:
             raise ValueError(f"calibration: {calibration} is out of range. Choose it in (0, 1).")
         self.person: Tensor | None = None
-        start = torch.logit(torch.tensor(float(calibration)))
-        self.calibration_logit = nn.Parameter(start.repeat(channels))
+        self.calibration_logit = nn.Parameter(torch.full((channels,), float(calibration)).logit())
         self.typical = RunningMean(2, channels)  # people's mean and variance, averaged over people
         self.standard = nn.BatchNorm1d(channels)
         self.gate = nn.Linear(2 * channels, channels)
@@ -65,8 +64,8 @@ class CFDPlug(nn.Module):
         clip = moments(x)
         person = self.typical.mean.to(x)[:, None]  # (2, 1, C)
         if self.training:
-            own = torch.zeros(len(x), dtype=torch.long, device=x.device)
-            person, average = person_moments(clip, own if self.person is None else self.person)
+            one = clip.new_zeros(len(x))
+            person, average = person_moments(clip, one if self.person is None else self.person)
             self.typical.update(average.detach())
         mean, variance = torch.lerp(person, clip, self.calibration_logit.sigmoid())  # (B, C) each
         x = (x - mean[:, None]) * (variance[:, None] + EPSILON).rsqrt()
@@ -106,10 +105,9 @@ class CFD(Objective):
                 f"plug: {type(model.plug).__name__} takes no people. Build the recogniser with CFDPlug."
             )
         model.plug.person = batch.person
-        try:
-            return super().loss(model, batch)
-        finally:
-            model.plug.person = None
+        loss = super().loss(model, batch)
+        model.plug.person = None
+        return loss
 
 
 def moments(x: Tensor) -> Tensor:

@@ -83,8 +83,7 @@ def step_distance(a: Tensor, b: Tensor) -> Tensor:
         every = torch.cat([a, b]).flatten(0, 1)  # (2 B K, W)
         spread = every.var(0, correction=0).mean()
         cost = (a[:, :, None] - b[:, None]).square().mean(-1)  # (B, K, K)
-        number = torch.finfo(spread.dtype)
-        least = number.eps * every.square().mean() + number.tiny  # spread that is but rounding
+        least = torch.finfo(spread.dtype).eps * (every.square().mean() + 1e-12)  # less is rounding
         return warped(cost).mean() / (2 * spread).clamp_min(least)
 
 
