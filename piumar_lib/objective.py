@@ -3,7 +3,7 @@
 `Objective` itself is empirical risk minimisation (ERM): the mean cross-entropy of a batch. A method
 overrides as little as its idea needs: `risk`, to average the clips' losses otherwise; `loss`, to see
 model and batch; `update`, to make a step otherwise; `start` and `before_epoch`, to look at the
-training clips as a whole.
+training clips as a whole; `finish`, to leave another model than that of the last step.
 """
 
 from __future__ import annotations
@@ -97,6 +97,9 @@ class Objective(nn.Module):
     def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
         """The loss of a batch from its clips' losses ``(batch,)`` and the prediction they are of."""
         return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.views)
+
+    def finish(self, model: Recognizer) -> None:
+        """Called once, after training, with the model of the last step."""
 
     def state(self) -> dict[str, Tensor]:
         """What the objective has learned so far, besides its parameters; for a checkpoint.

@@ -110,6 +110,7 @@ def fit_clips(
                 schedule.step()
             history.append(torch.stack(losses).mean().item())
             epochs.set_postfix(loss=f"{history[-1]:.3f}")
+        objective.finish(model)
     return history
 
 

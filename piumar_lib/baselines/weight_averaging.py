@@ -1,0 +1,106 @@
+"""Weight averaging: the mean of the weights along the way, instead of the last ones."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, update_bn
+
+from piumar_lib.augment import augment
+from piumar_lib.objective import Clips, Objective
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.training import Settings, batches
+
+
+class WeightAveraging(Objective):
+    """Any objective, with the weights averaged over all steps after a warm-up.
+
+    From SWAD (Cha et al., NeurIPS 2021): the weights of *every* step count, and count alike. SWAD looks
+    for the first and the last of these steps in the loss of held-out clips. Here nothing is held out
+    and the length is fixed, so averaging begins after a fixed share of the epochs, as in the simple
+    moving average of Arpit et al. (NeurIPS 2022), and lasts to the end.
+
+    Ours: where it begins. Not an exponential average: its length is counted in steps, of which small
+    data sets have few, and the last steps of one cycle, with a learning rate near zero, are all alike.
+
+    Averaged weights have features of their own mean and variance. So one pass over the training clips,
+    augmented as in training, estimates the statistics of batch normalisation anew (`update_bn`). Other
+    buffers stay as the last step and this pass leave them.
+
+    Args:
+        over: What is minimised, by default the mean cross-entropy.
+        warm_up: Share of the epochs before averaging begins, in [0, 1); the last epoch always counts.
+
+    Raises:
+        ValueError: If ``warm_up`` is out of range.
+    """
+
+    def __init__(self, over: Objective | None = None, warm_up: float = 0.5) -> None:
+        over = over or Objective()
+        super().__init__(over.views)
+        if not 0 <= warm_up < 1:
+            raise ValueError(f"warm_up: {warm_up} is out of range. Choose it in [0, 1).")
+        self.over, self.people, self.warm_up = over, over.people, warm_up
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Note the training clips and when averaging begins."""
+        self.over.start(model, clips, settings)
+        self.clips, self.settings, self.averages = clips, settings, False
+        self.switch = min(round(self.warm_up * settings.epochs), settings.epochs - 1)
+        # Its parameters have no gradient, so that no optimiser moves them.
+        self.average = AveragedModel(model).requires_grad_(False)
+
+    def before_epoch(self, clips: Clips, epoch: int) -> None:
+        """Note the time."""
+        self.over.before_epoch(clips, epoch)
+        self.averages = epoch >= self.switch
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """That of the objective."""
+        return self.over.loss(model, batch)
+
+    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+        """Make the objective's step, and count its weights."""
+        loss = self.over.update(model, batch, optimiser)
+        if self.averages:
+            self.average.update_parameters(model)
+        return loss
+
+    def finish(self, model: Recognizer) -> None:
+        """Give the model the averaged weights, and statistics of batch normalisation that suit them."""
+        with torch.no_grad():
+            for own, mean in zip(model.parameters(), self.average.module.parameters(), strict=True):
+                own.copy_(mean)
+        update_bn(self._batches(), _Labelled(model))
+        self.over.finish(model)
+
+    def state(self) -> dict[str, Tensor]:
+        """The average so far, and what the objective has learned."""
+        over = {f"over.{name}": value for name, value in self.over.state().items()}
+        return {f"average.{n}": v for n, v in self.average.state_dict().items()} | over
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Put back what `state` gave, after `start`."""
+        for part in ("average", "over"):
+            own = {n.removeprefix(f"{part}."): v for n, v in state.items() if n.startswith(f"{part}.")}
+            put_back = self.average.load_state_dict if part == "average" else self.over.restore
+            put_back(own)
+
+    def _batches(self) -> list[Clips]:
+        """All training clips in random batches, augmented if those of training were."""
+        clips, kind = self.clips, self.settings.augmentation
+        dealt = [clips.take(index) for index in batches(clips.person, self.settings.batch)]
+        return [replace(batch, x=augment(batch.x, kind)) if kind else batch for batch in dealt]
+
+
+class _Labelled(nn.Module):
+    """A recogniser that is handed clips with their classes, as a plug may want to know them."""
+
+    def __init__(self, model: Recognizer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: Clips) -> None:
+        self.model(batch.x, batch.y)
