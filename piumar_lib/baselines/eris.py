@@ -1,0 +1,129 @@
+"""ERIS: features of the class and features of the person, told apart by energy (Wu et al., 2025).
+
+Energy-Regularized Information for Shift-Robustness, arXiv 2508.14134, for time series out of
+distribution; here a domain is a person. Uses person labels.
+
+From the paper: a branch for domains beside the one for labels; energies that say which is which; the
+squared product of the two branches' first weights as orthogonality; an adversarial perturbation of the
+input. The weights of these terms, the margin and the adversarial term's weight are those of its code.
+
+Ours: the recogniser's own features and head are the branch for labels, so that at test nothing is added.
+The person's features are one layer on top of these features, trained by cross-entropy. The energy is the
+label head's free energy, compared between both kinds of features of a clip, where the paper trains one
+energy network for each class and domain. Orthogonality is a mean over entries, not a sum. The
+perturbation follows the gradient of the cross-entropy, where its code follows a divergence. Left out:
+information bottleneck, prototypes, adapters and the confusion of a domain classifier.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from piumar_lib.objective import Clips, Objective, clip_losses
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Recognizer
+    from piumar_lib.training import Settings
+
+
+def free_energy(logits: Tensor) -> Tensor:
+    """``-log sum_k exp(logit_k)``, low where a head knows its features (Liu et al., NeurIPS 2020).
+
+    Args:
+        logits: Shape ``(batch, classes)``.
+
+    Returns:
+        In nats, shape ``(batch,)``.
+    """
+    return -logits.logsumexp(1)
+
+
+def orthogonality(a: Tensor, b: Tensor) -> Tensor:
+    """Mean squared entry of ``a b^T``: 0 if two layers read orthogonal directions of their input.
+
+    Args:
+        a, b: Weights of the layers, shapes ``(outputs, inputs)``; equally many inputs.
+
+    Returns:
+        A scalar.
+    """
+    return (a @ b.T).square().mean()
+
+
+class ERIS(Objective):
+    """Cross-entropy of class and person, energy, orthogonality, and perturbed clips.
+
+    Args:
+        person: Weight of the person's cross-entropy.
+        energy: Weight of ``max(0, margin + E(label features) - E(person features))``.
+        orthogonal: Weight of `orthogonality` between the label head and the person's layer.
+        adversarial: Weight of the cross-entropy of perturbed clips.
+        radius: Size of the perturbation: its root mean square, in standard deviations of each channel.
+        margin: By how much a clip's label features should be lower in energy, in nats.
+
+    Raises:
+        ValueError: If an argument is negative.
+    """
+
+    people = 8
+
+    def __init__(
+        self,
+        person: float = 0.9,
+        energy: float = 2.0,
+        orthogonal: float = 1.0,
+        adversarial: float = 0.1,
+        radius: float = 0.1,
+        margin: float = 1.0,
+    ) -> None:
+        super().__init__()
+        self.person, self.energy, self.orthogonal = person, energy, orthogonal
+        self.adversarial, self.radius, self.margin = adversarial, radius, margin
+        for name in ("person", "energy", "orthogonal", "adversarial", "radius", "margin"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: {getattr(self, name)} is negative. Choose at least 0.")
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Make the person's branch, for as many people as there are."""
+        width, people = model.head.in_features, int(clips.person.max()) + 1
+        self.layer = nn.Linear(width, width).to(model.head.weight)
+        self.head = nn.Linear(width, people).to(model.head.weight)
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """All terms; two passes through the model, of the clips and of the perturbed ones."""
+        x = batch.x.detach().requires_grad_()
+        prediction = model(x, batch.y)
+        losses = clip_losses(prediction, batch.y, self.views)  # (B,)
+        (slope,) = torch.autograd.grad(losses.sum(), x, retain_graph=True)  # (B, T, C)
+        perturbed = model(self.perturb(x.detach(), slope, model.scale), batch.y)
+        return (
+            self.combine(losses, prediction, batch)
+            + self.separation(model.head, prediction.features, batch.person)
+            + self.adversarial * clip_losses(perturbed, batch.y, self.views).mean()
+        )
+
+    def separation(self, label_head: nn.Linear, features: Tensor, person: Tensor) -> Tensor:
+        """What person, energy and orthogonality cost, of features ``(batch, width)``."""
+        own = self.layer(features).relu()  # (B, W), the person's
+        gap = free_energy(label_head(features)) - free_energy(label_head(own))  # (B,)
+        return (
+            self.person * F.cross_entropy(self.head(own), person)
+            + self.energy * F.relu(self.margin + gap).mean()
+            + self.orthogonal * orthogonality(label_head.weight, self.layer.weight)
+        )
+
+    def perturb(self, x: Tensor, slope: Tensor, scale: Tensor) -> Tensor:
+        """Clips ``x (batch, time, channels)``, moved to where their losses rise; same shape.
+
+        Args:
+            x: Clips, in their own units.
+            slope: Gradient of the losses with respect to them.
+            scale: Standard deviation of each channel, shape ``(channels,)``.
+        """
+        slope = slope * scale  # with respect to standardised clips
+        size = slope.square().mean((1, 2), keepdim=True).sqrt()  # (B, 1, 1)
+        return x + self.radius * scale * slope / size.clamp_min(torch.finfo(x.dtype).tiny)
