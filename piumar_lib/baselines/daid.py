@@ -1,0 +1,167 @@
+"""DAID: rebalance classes and groups, and take the group out of the features (Cheng et al., 2025).
+
+Demographic Attribute-insensitive Intervention Detection, arXiv 2507.02645 (NeurIPS 2025), for fair
+detection of forged faces. There a group is a demographic one; here it is a person, or a manner of
+moving that is found without labels.
+
+From the paper: inverse-propensity weights of the cells of class and group; features normalised within
+groups in front of the classifier; an alignment loss that pulls together features of clips of one class
+and two groups, by their cosine. The alignment's weight is that of its code.
+
+Ours: a cell's propensity is its share of the training clips, and weights are capped. Features are
+normalised half-way, in training alone, back to the mean and deviation of the batch: so the classifier
+works at test, where the group is unknown, and classes that a group shows more often are not all taken
+for its manner. Cosines are about the batch's mean (rectified features all point the same way), and all
+pairs of a batch count, where the paper draws one partner for each clip. Left out: the paper's learned
+orthogonal projection. Groups are found as in `GroupRobustObjective`: before the second epoch, once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.objective import Clips, clip_losses
+from piumar_lib.pseudo_groups import GroupSource, PersonGroups, StyleGroups, residual_style, style_of
+
+if TYPE_CHECKING:
+    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.training import Settings
+
+
+@dataclass(frozen=True)
+class MannerGroups:
+    """Clusters of residual style across classes (k-means); see `StyleGroups` for those within one.
+
+    Attributes:
+        groups: How many; fewer where there are fewer different clips.
+    """
+
+    groups: int = 4
+
+    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+        """See `GroupSource.find`."""
+        as_one_class = replace(clips, y=torch.zeros_like(clips.y))
+        return StyleGroups(self.groups).find(residual_style(style, clips.y), as_one_class, seed)
+
+
+def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
+    """Weights with which all cells of class and group count alike.
+
+    Args:
+        y: Classes, shape ``(n,)``.
+        group: Groups, whole numbers from 0, shape ``(n,)``.
+        cap: No clip weighs more than so many times as much as in a plain mean.
+
+    Returns:
+        ``min(cap, n / (cells * clips in the cell))``, shape ``(n,)``; of mean 1 unless capped.
+    """
+    cell = y * (group.max() + 1) + group
+    _, place, count = cell.unique(return_inverse=True, return_counts=True)
+    return (len(y) / (len(count) * count[place])).clamp_max(cap)
+
+
+def normalize_groups(features: Tensor, group: Tensor, strength: float) -> Tensor:
+    """Bring each group's mean and deviation to those of the batch, all the way or part of it.
+
+    Args:
+        features: Shape ``(batch, width)``.
+        group: Groups, whole numbers from 0, shape ``(batch,)``; a single clip of a group stays as it is.
+        strength: 0 changes nothing, 1 makes groups alike.
+
+    Returns:
+        Shape ``(batch, width)``.
+    """
+    mean, deviation = features.mean(0), (features.var(0, unbiased=False) + 1e-6).sqrt()  # (W,)
+    member = F.one_hot(group).to(features)  # (B, G)
+    share = member / member.sum(0).clamp_min(1)
+    own = member @ (share.T @ features)  # (B, W), the mean of each clip's group
+    own_deviation = (member @ (share.T @ (features - own).square()) + 1e-6).sqrt()
+    alone = (member @ member.sum(0) < 2)[:, None]  # (B, 1)
+    shift = torch.where(alone, mean, mean.lerp(own, strength))
+    scale = torch.where(alone, deviation, deviation.lerp(own_deviation, strength))
+    return mean + (features - shift) / scale * deviation
+
+
+def alignment(features: Tensor, y: Tensor, group: Tensor) -> Tensor:
+    """One minus the cosine of features about their mean: clips of one class and different groups.
+
+    Args:
+        features: Shape ``(batch, width)``.
+        y, group: Classes and groups, shape ``(batch,)``.
+
+    Returns:
+        Mean over all pairs, in [0, 2]; 0 if there is none.
+    """
+    unit = F.normalize(features - features.mean(0), dim=1, eps=1e-6)
+    pairs = (y[:, None] == y) & (group[:, None] != group)  # (B, B)
+    return ((1 - unit @ unit.T) * pairs).sum() / pairs.sum().clamp_min(1)
+
+
+class DAID(GroupRobustObjective):
+    """Rebalanced cross-entropy of normalised features, and their alignment.
+
+    In the first epoch all clips are one group: classes are balanced, and nothing is aligned.
+
+    Args:
+        groups: `PersonGroups`, which uses person labels, or, by default, `MannerGroups`.
+        weight: Of the alignment.
+        strength: Of the normalisation, in [0, 1].
+        cap: See `inverse_propensity`.
+
+    Raises:
+        ValueError: If an argument is out of range, or groups lie within a class each: normalising them
+            would take the class out of the features.
+    """
+
+    def __init__(
+        self,
+        groups: GroupSource | None = None,
+        weight: float = 0.7,
+        strength: float = 0.5,
+        cap: float = 5.0,
+    ) -> None:
+        super().__init__(groups or MannerGroups())
+        if weight < 0 or not 0 <= strength <= 1 or cap < 1:
+            raise ValueError(
+                f"weight, strength, cap: {weight}, {strength}, {cap} are out of range. Choose "
+                "weight >= 0, strength in [0, 1] and cap >= 1."
+            )
+        if isinstance(groups, StyleGroups):
+            raise ValueError(f"groups: {groups} lie within a class each. Choose MannerGroups().")
+        self.weight, self.strength, self.cap = weight, strength, cap
+        self.people = 8 if isinstance(self.groups, PersonGroups) else None
+
+    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+        """Forget everything: one group."""
+        super().start(model, clips, settings)
+        self.weights = torch.ones_like(clips.y, dtype=clips.x.dtype)
+
+    def before_epoch(self, clips: Clips, epoch: int) -> None:
+        """Find groups before the second epoch, and weigh the cells."""
+        super().before_epoch(clips, epoch)
+        self.weights = inverse_propensity(clips.y, self.group, self.cap)
+
+    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+        """The decision is made from features normalised within groups."""
+        prediction = model(batch.x, batch.y)
+        features = normalize_groups(prediction.features, self.group[batch.index], self.strength)
+        decided = replace(prediction, logits=model.head(features))
+        return self.combine(clip_losses(decided, batch.y, self.views), prediction, batch)
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+        """Weighted mean of the clips' losses, plus the alignment of features as they will be at test."""
+        if self.seen is not None:
+            self._remember(batch.index, style_of(prediction.early))
+        weights = self.weights[batch.index].to(losses)
+        aligned = alignment(prediction.features, batch.y, self.group[batch.index])
+        return (weights * losses).sum() / weights.sum() + self.weight * aligned
+
+    def state(self) -> dict[str, Tensor]:
+        """Groups, weights of the clips, and in the first epoch what styles were seen."""
+        return super().state() | {"weights": self.weights}
