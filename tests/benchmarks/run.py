@@ -33,8 +33,8 @@ from piumar_lib.experiments import ROOT, provenance, read_records
 from piumar_lib.files import write_text
 
 NAMES = (
-    "sinkhorn", "exact_transport", "reading", "preparation", "training_step", "overhead", "recognizer_step",
-    "course", "evidence",
+    "sinkhorn", "exact_transport", "reading", "preparation", "training_step", "overhead",
+    "recognizer_step", "course", "evidence",
 )  # fmt: skip
 RECORDS = ROOT / "notebooks" / "results" / "benchmarks.jsonl"
 
