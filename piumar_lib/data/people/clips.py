@@ -1,0 +1,50 @@
+"""What every converter hands on: clips of different length, and how they become arrays."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from piumar_lib.data.people.joints import root_of
+
+
+class Clip(NamedTuple):
+    """One movement of one person: ``x`` of shape (frames, channels), class and person from 0."""
+
+    x: np.ndarray
+    y: int
+    person: int
+
+
+def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
+    """Measure each joint from the root of its frame, and the root from where it began.
+
+    Args:
+        joints: Positions, ``(frames, joints, 3)``.
+        parents: Of each joint, see `piumar_lib.data.people.joints`.
+
+    Returns:
+        Channels joint by joint, ``(frames, 3 * joints)``, in the unit of ``joints``. The root's channels
+        hold its way since frame 0.
+    """
+    root = root_of(parents)
+    relative = joints - joints[:, root, None]  # (frames, joints, 3)
+    relative[:, root] = joints[:, root] - joints[0, root]
+    return relative.reshape(len(joints), -1)  # (frames, 3 * joints)
+
+
+def onto_grid(milliseconds: np.ndarray, values: np.ndarray, rate: float) -> np.ndarray:
+    """Interpolate linearly from uneven times onto a fixed rate, from the first sample on.
+
+    Args:
+        milliseconds: Times of the samples, non-decreasing, ``(samples,)``; of equals the first counts.
+        values: ``(samples, channels)``.
+        rate: Hz.
+
+    Returns:
+        ``(frames, channels)``; the last frame is the one nearest to the last sample.
+    """
+    times, first = np.unique((milliseconds - milliseconds[0]) / 1000, return_index=True)
+    grid = np.arange(round(times[-1] * rate) + 1) / rate  # (frames,)
+    return np.stack([np.interp(grid, times, channel) for channel in values[first].T], axis=1)

@@ -1,0 +1,78 @@
+"""Pens and fingers on a tablet: UNIPEN text (pendigits) and XML of strokes (mmg)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+
+from piumar_lib.data.people.clips import Clip, onto_grid
+
+TEST_WRITERS = 14  # of pendigits; numbered before the 30 writers of the training file
+MMG_RATE = 50.0  # Hz
+LONGEST_PAUSE = 500  # milliseconds; longer ones between two points, up to 94 s, are shortened to it
+MMG_FRAMES = 251  # five seconds; nine clips of 9,598 are longer and lose their end
+MMG_GESTURES = (
+    "D", "H", "I", "N", "P", "T", "X", "arrowhead", "asterisk", "exclamation_point", "five_point_star",
+    "half_note", "line", "null", "pitchfork", "six_point_star",
+)  # fmt: skip
+MMG_PEOPLE = (10, 11, 12, 22, 28, 41, 58, 61, 66, 68, 71, 73, 75, 77, 85, 88, 94, 95, 98, 99)
+
+
+def pendigits(folder: Path) -> Iterator[Clip]:
+    """Pen-based digits: a ``.COMMENT digit writer index`` and strokes of ``x y`` for each segment.
+
+    Channels: x, y in tablet units, and 1 at the first point of every stroke but the first.
+    """
+    for name, before in (("pendigits-train", TEST_WRITERS), ("pendigits-test", 0)):
+        text = (folder / name).read_text(encoding="latin-1")
+        for segment in text.split(".SEGMENT")[1:]:
+            digit, writer = map(int, re.search(r"\.COMMENT\s+(\d+)\s+(\d+)", segment).groups())
+            strokes = re.findall(r"\.PEN_DOWN([^.]*)", segment)
+            yield Clip(_dots(strokes), digit, before + writer - 1)
+
+
+def _dots(strokes: list[str]) -> np.ndarray:
+    """Points of all strokes, and where a further one starts, ``(points, 3)``."""
+    parts = []
+    for number, stroke in enumerate(strokes):
+        points = np.array(stroke.split(), float).reshape(-1, 2)
+        starts = np.zeros((len(points), 1))
+        starts[:1] = number > 0
+        parts.append(np.hstack([points, starts]))
+    return np.concatenate(parts)
+
+
+def mmg(folder: Path) -> Iterator[Clip]:
+    """Mixed Multistroke Gestures: ``PERSON-INPUT-speed-GESTURE-TRIAL.xml``, points with times in ms.
+
+    Channels: x, y in pixels, pen down (0 on the way from one stroke to the next).
+    """
+    for path in sorted(folder.glob("*-*-*/*.xml"), key=lambda path: path.as_posix()):
+        person, _, _, gesture, _ = path.stem.split("-")
+        x = _drawn(path)[:MMG_FRAMES]
+        yield Clip(x, MMG_GESTURES.index(gesture), MMG_PEOPLE.index(int(person)))
+
+
+def _drawn(path: Path) -> np.ndarray:
+    strokes = ElementTree.parse(path).getroot().findall("Stroke")
+    points = [[[float(p.get(k)) for k in "XYT"] for p in stroke.findall("Point")] for stroke in strokes]
+    table = np.array([point for stroke in points for point in stroke])  # (points, 3)
+    times = _times(table[:, 2])
+    even = onto_grid(times, table[:, :2], MMG_RATE)  # (frames, 2)
+    frame = times * MMG_RATE / 1000  # of each point, (points,)
+    down, ends = np.zeros(len(even)), np.cumsum([len(stroke) for stroke in points])
+    for stroke, end in zip(points, ends, strict=True):
+        if stroke:  # down in the frames nearest to its ends, too
+            first, last = np.ceil(frame[end - len(stroke)] - 0.5), np.floor(frame[end - 1] + 0.5)
+            down[int(first) : int(last) + 1] = 1
+    return np.column_stack([even, down])  # (frames, 3)
+
+
+def _times(milliseconds: np.ndarray) -> np.ndarray:
+    """Times from 0 in which a step back counts as none, and a pause as half a second at most."""
+    steps = np.clip(np.diff(milliseconds), 0, LONGEST_PAUSE)
+    return np.concatenate([[0.0], np.cumsum(steps)])
