@@ -201,7 +201,7 @@ print(f"all {sum(p.numel() for p in mine.parameters())} weights are equal after 
 
 # %% [markdown]
 # These are its hyperparameters. All defaults are ours, and none was chosen on people of this chapter.
-# `radius` is $\rho$, `beta` $\beta$, `temperature` $\tau$, `consistency` $c$; `regulariser_share` is the tenth
+# `radius` is $\rho$, `beta` $\beta$, `temperature` $\tau$, `consistency` $c$; `regularizer_share` is the tenth
 # that sets $r$, `supervision` the $\tfrac12$ of line 6, `probability` the half of line 3, `amplitude_step` that
 # of line 2; `groups` counts clusters in each class, `momentum` belongs to the running risks.
 

@@ -56,8 +56,8 @@ def rotate_skeleton(x: Tensor, strength: float = 0.2) -> Tensor:
     return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 2))).flatten(-2)
 
 
-def rotate_sensor(x: Tensor, strength: float = 0.2) -> Tensor:
-    """Turn three-axis sensors ``channels = 3 n`` together, about a random axis.
+def rotate_space(x: Tensor, strength: float = 0.2) -> Tensor:
+    """Turn three-axis sensors or joints in space, ``channels = 3 n``, together about a random axis.
 
     Args:
         x: Clips.
@@ -72,25 +72,30 @@ def rotate_sensor(x: Tensor, strength: float = 0.2) -> Tensor:
     return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 3))).flatten(-2)
 
 
-AUGMENTATIONS: dict[str, tuple[Callable[[Tensor], Tensor], ...]] = {
-    "skeleton": (mirror_skeleton, warp_time, rotate_skeleton),
-    "sensor": (warp_time, scale_amplitude, rotate_sensor),
-    "any": (warp_time, scale_amplitude),
+# What suits a kind of data, with its default strength: bodies in a picture, sensors or joints in space,
+# and signals of which nothing is known.
+AUGMENTATIONS: dict[str, dict[Callable[[Tensor, float], Tensor], float]] = {
+    "skeleton": {warp_time: 0.5, rotate_skeleton: 0.2},
+    "space": {warp_time: 0.5, scale_amplitude: 0.3, rotate_space: 0.2},
+    "any": {warp_time: 0.5, scale_amplitude: 0.3},
 }
 
 
-def augment(x: Tensor, kind: str) -> Tensor:
+def augment(x: Tensor, kind: str, strength: float = 1.0) -> Tensor:
     """Apply the augmentations that suit a kind of data.
 
     Args:
         x: Raw clips, shape ``(batch, time, channels)``.
-        kind: ``"skeleton"``, ``"sensor"`` or ``"any"``.
+        kind: ``"skeleton"``, ``"space"`` or ``"any"``.
+        strength: Factor on all default strengths; whether a skeleton is mirrored is not a matter of it.
 
     Raises:
         ValueError: If the kind is unknown.
     """
     if kind not in AUGMENTATIONS:
         raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(AUGMENTATIONS)}.")
-    for function in AUGMENTATIONS[kind]:
-        x = function(x)
+    if kind == "skeleton":
+        x = mirror_skeleton(x)
+    for function, default in AUGMENTATIONS[kind].items():
+        x = function(x, strength * default)
     return x

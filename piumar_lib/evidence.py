@@ -1,10 +1,12 @@
-"""What the course's claims rest on: which experiments, their tables, and one command to make them.
+"""The study of unseen people: what it trains, how hyperparameters are chosen, and its commands.
 
-    python -m piumar_lib.evidence --data spar-repetitions --workers 2
+    python -m piumar_lib.evidence search --workers 2
+    python -m piumar_lib.evidence train --workers 2
+    python -m piumar_lib.evidence contrasts --json build/contrasts.json
 
-First hyperparameters are chosen for every method with the same budget, on training people held out
-(`piumar_lib.folds.search_people`); then every fold is trained with every method and five seeds. All
-records are kept under ``notebooks/results/``; a run can be killed and goes on where it stopped.
+Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
+develops on; every other set is only trained and judged on. Records are kept under
+``notebooks/results/study/``; a run can be killed and goes on where it stopped.
 """
 
 from __future__ import annotations
@@ -12,361 +14,235 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 
-from piumar_lib import folds, metrics
+from piumar_lib import folds
 from piumar_lib.command import at_least, command_line, path
-from piumar_lib.data.own import is_npz
+from piumar_lib.data.people.catalogue import NAMES
 from piumar_lib.experiments import ROOT, Experiment, experiment, read_records, run_all
-from piumar_lib.files import as_path
-from piumar_lib.methods import METHODS, Knobs, draw, knobs_of
+from piumar_lib.methods import BACKBONES, FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
 
 RESULTS = ROOT / "notebooks" / "results"
-SEEDS = 5
+STUDY = RESULTS / "study"
+SEEDS = 3
 BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them
-# Beside the main two: judged on the most telling methods only, with hyperparameters searched there.
-WORLDS = {
-    "spar-windows": "spar-repetitions",
-    "spar-own-tempo": "spar-repetitions",
-    "synthetic-52": "synthetic",
-    "synthetic-comotion": "synthetic",
-}
-TELLING = (
-    "ERM", "augmentation", "MixStyle", "DSU", "CORAL", "GroupDRO", "HDF", "temporal", "frequency",
-    "TFAM", "GIRL", "PIUmr", "TFAM + augmentation", "PIUmr + augmentation", "reclock + augmentation",
-    "uniform mass", "random groups", "oracle groups",
+FORMS = ("own tempo", "one length")
+SEARCHED_ON = ("msraction3d", "utkinect")
+REAL = ("spar", *NAMES)
+SETS = (*REAL, "synthetic")
+RIVALS = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
+# What the planned contrasts are made of, see `piumar_lib.contrasts`:
+PLANNED = (
+    "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
+    "PIUmr + augmentation", *RIVALS,
+)  # fmt: skip
+# For orientation:
+OTHERS = (
+    "TFAM, feature level + augmentation", "TFAM", "PIUmr", "GIRL", "GIRL + augmentation",
+    "PIUmr, random groups + augmentation", "two equal views + augmentation",
+    *(f"{name} + augmentation" for name in (
+        "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
+        "DAID",
+    )),
+    "Mixup", "MixStyle", "DSU", "CORAL", "weight averaging", "reclock", "ReMA", "masked ReMA",
+    "GroupDRO", "HDF", "ERIS", "CFD", "MGSC", "DAID", "TFAM, uniform clock", "TFAM, feature level",
+    "MiniRocket",
 )  # fmt: skip
 
 
-def methods_of(data: str) -> list[str]:
-    """The methods that a data set is judged on; archived ones have their records, or none."""
-    names = [name for name, m in METHODS.items() if m.kind != "attempt" and not m.archived]
-    return [n for n in names if n in TELLING] if data.partition(":")[0] in WORLDS else names
+def data_of(data_set: str, form: str) -> str:
+    """What `folds.load_fold` calls a set of `SETS`, or a reader's file, in one of `FORMS`.
+
+    Synthetic clips and a reader's are taken as they are, whatever the form.
+    """
+    if data_set == "spar":
+        return {"own tempo": "spar-own-tempo", "one length": "spar-repetitions"}[form]
+    if data_set not in NAMES:
+        return data_set
+    return data_set + (folds.OWN_TEMPO if form == "own tempo" else "")
 
 
-def searched_on(data: str) -> str:
-    """The data set on which hyperparameters for ``data`` are searched: mostly itself."""
-    name = data if is_npz(data) else data.partition(":")[0]
-    return WORLDS.get(name, name)
+def form_of(data: str) -> str:
+    """Of what form clips are; synthetic ones and a reader's file keep their tempo."""
+    return "one length" if data in ("spar-repetitions", *NAMES) else "own tempo"
 
 
-def search_plan(data: str, methods: Iterable[str], budget: int = BUDGET) -> list[Experiment]:
+def searched(methods: Iterable[str]) -> list[str]:
+    """The methods on whose hyperparameters those of ``methods`` depend; MiniRocket has none."""
+    names = [name for m in methods for name in (METHODS[m].like or (m,))]
+    return [name for name in dict.fromkeys(names) if METHODS[name].classify is None]
+
+
+def search_plan(methods: Iterable[str], budget: int = BUDGET) -> list[Experiment]:
     """The experiments that hyperparameters are chosen from, one seed each."""
-    searched = dict.fromkeys(METHODS[m].like or m for m in methods)
+    where = [data_of(name, form) for form, name in product(FORMS, SEARCHED_ON)]
     return [
         experiment(data, method, fold, 0, draw(method, number), search=True)
+        for method in searched(methods)
         for number in range(budget)
+        for data in where
         for fold in folds.search_folds(data)
-        for method in searched
     ]
 
 
-def choose(records: list[dict], data: str, method: str, fold: int) -> Knobs:
+def search_scores(records: Iterable[dict], data: str, method: str, fold: int) -> dict[tuple, float]:
+    """Mean accuracy over people of each set of hyperparameters that was tried for a method.
+
+    Args:
+        records: Of `search_plan`.
+        data: For whom they are chosen: sets that were searched on, in the same form, speak.
+        method: A searched one.
+        fold: If ``data`` was searched on itself, only people who are not held out in this fold speak.
+    """
+    sources = {data_of(name, form_of(data)) for name in SEARCHED_ON}
+    allowed = folds.search_people(data, fold) if data in sources else {}
+    scores: dict[tuple, list[float]] = {}
+    for r in records:
+        if r["method"] != method or r["data"] not in sources:
+            continue
+        seen = allowed.get(r["fold"], set()) if r["data"] == data else set(r["people"])
+        tried = tuple(sorted((k, v) for k, v in r["hyperparameters"].items() if k not in FIXED))
+        scores.setdefault(tried, []).extend(
+            right / clips for p, (right, clips) in r["people"].items() if p in seen
+        )
+    return {tried: float(np.mean(values)) for tried, values in scores.items() if values}
+
+
+def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparameters:
     """The hyperparameters with which a method was best on people that may be looked at.
 
     Args:
         records: Of `search_plan`.
-        data, method: Whose.
-        fold: The fold that they are chosen for; its unseen people are not looked at.
+        data, method, fold: Whose; see `search_scores`.
 
     Returns:
-        All of them; the earlier ones if several are equally good; empty if nothing was searched.
+        All but the fixed ones; the earlier tried if several are equally good. Those of a method that
+        takes them over: the first method's before the second's. Empty if nothing was searched.
     """
-    searched, allowed = METHODS[method].like or method, folds.search_people(data, fold)
-    scores: dict[tuple, list[float]] = {}
-    for record in records:
-        if (record["data"], record["method"], record["search"]) == (data, searched, True):
-            seen = allowed.get(record["fold"], set())
-            scores.setdefault(tuple(sorted(record["knobs"].items())), []).extend(
-                right / clips for p, (right, clips) in record["people"].items() if p in seen
-            )
-    means = {knobs: np.mean(values) for knobs, values in scores.items() if values}
-    return dict(max(means, key=means.get)) if means else {}
+    chosen: Hyperparameters = {}
+    for name in reversed(METHODS[method].like or (method,)):
+        scores = search_scores(records, data, name, fold)
+        chosen |= dict(max(scores, key=scores.get)) if scores else {}
+    return {name: value for name, value in chosen.items() if name in hyperparameters_of(method)}
 
 
-def final_plan(
-    data: str, methods: Iterable[str], searched: list[dict], seeds: int = SEEDS
+def rule(method: str, chosen: Hyperparameters, data: str) -> str:
+    """How hyperparameters were chosen, in words, as a record has it."""
+    if not chosen:
+        return "defaults"
+    of = " and ".join(METHODS[method].like or (method,))
+    return f"best of {BUDGET} on people of {' and '.join(SEARCHED_ON)}, {form_of(data)}, for {of}"
+
+
+def plan(
+    data: str,
+    methods: Iterable[str],
+    search: list[dict],
+    seeds: int = SEEDS,
+    model: Mapping[str, str | int] | None = None,
 ) -> list[Experiment]:
     """Every fold under every method with its chosen hyperparameters, seed by seed.
 
-    Data sets like ``synthetic-52`` take over what was chosen on ``synthetic``.
+    Args:
+        data: See `data_of`.
+        methods: Names; MiniRocket draws kernels by seed.
+        search: Records of `search_plan`.
+        seeds: Initialisations of each fold.
+        model: Another backbone or width.
     """
-    source = searched_on(data)
     methods = list(methods)
-    chosen = {(m, f): choose(searched, source, m, f) for m in methods for f in folds.folds(data)}
-    return [
-        experiment(data, method, fold, seed, chosen[method, fold])
-        for seed in range(seeds)
-        for fold in folds.folds(data)
-        for method in methods
-    ]
+    wanted = []
+    for seed, fold, method in product(range(seeds), folds.folds(data), methods):
+        chosen = choose(search, data, method, fold)
+        e = experiment(data, method, fold, seed, chosen | dict(model or {}))
+        wanted.append(replace(e, selection=rule(method, chosen, data)))
+    return wanted
 
 
-def records_path(data: str, part: str = "", folder: Path = RESULTS) -> Path:
-    """Where records are kept; ``part`` is ``"search"`` for those of the search."""
-    return as_path(folder) / "-".join(filter(None, (part, f"{Path(data).stem}.jsonl")))
+def records_path(data: str, folder: Path = STUDY) -> Path:
+    """Where the records of a data set are kept, both of its forms in one file."""
+    name = "spar" if data in folds.SPAR else folds.set_of(data) or Path(data).stem
+    return folder / f"{name}.jsonl"
+
+
+def read_search(folder: Path = STUDY) -> list[dict]:
+    """The records of the search; those of the study if the folder has none."""
+    own = folder / "search.jsonl"
+    return read_records(own if own.is_file() else STUDY / "search.jsonl")
+
+
+def make_search(
+    methods: Iterable[str], workers: int = 1, folder: Path = STUDY, budget: int = BUDGET
+) -> list[dict]:
+    """Make what is missing of `search_plan`; return its records."""
+    return run_all(search_plan(methods, budget), folder / "search.jsonl", workers)
 
 
 def make(
     data: str,
-    methods: Iterable[str] | None = None,
+    methods: Iterable[str],
     seeds: int = SEEDS,
-    budget: int = BUDGET,
     workers: int = 1,
-    folder: Path = RESULTS,
+    folder: Path = STUDY,
+    model: Mapping[str, str | int] | None = None,
     progress: bool = True,
 ) -> list[dict]:
-    """Search, then train and judge whatever is missing; return the records of the table.
-
-    Args:
-        data: See `piumar_lib.folds.load_fold`.
-        methods: Names; by default `methods_of` the data.
-        seeds: Initialisations of each fold.
-        budget: Sets of hyperparameters to try; 0 keeps the defaults.
-        workers: Processes.
-        folder: Where records are kept.
-        progress: Show progress bars.
-    """
-    data, _ = folds.identify(data)
-    methods = list(methods or methods_of(data))
-    source = searched_on(data)
-    search = search_plan(source, methods, budget)
-    searched = run_all(search, records_path(source, "search", folder), workers, progress)
-    plan = final_plan(data, methods, searched, seeds)
-    return run_all(plan, records_path(data, folder=folder), workers, progress)
-
-
-def committed(data: str, folder: Path = RESULTS) -> list[dict]:
-    """The records of a data set's table that are there, in the order of `METHODS`.
-
-    Raises:
-        FileNotFoundError: If there are none; of a reader's file, none of what it holds now.
-        ValueError: If they are of several searches, so that hyperparameters would be mixed; or of a
-            reader's file without what was in it.
-    """
-    data, content = folds.identify(data)
-    path = records_path(data, folder=folder)
-    there = read_records(path)
-    if content:
-        records = [r | {"data": data} for r in there if r.get("content") == content]
-    else:
-        records = [r for r in there if r["data"] == data]
-    if not records:
-        of = f" of what {data} holds now" if there and content else ""
-        raise FileNotFoundError(
-            f"{path}: no records{of}. Make them: python -m piumar_lib.evidence --data {data}"
-        )
-    trained = Counter((r["method"], r["fold"], r["seed"]) for r in records)
-    if mixed := sorted({method for (method, *_), times in trained.items() if times > 1}):
-        raise ValueError(
-            f"{path}: {', '.join(mixed)} with several hyperparameters for one fold and seed. "
-            "Remove the records of the search that does not count."
-        )
-    order = {name: k for k, name in enumerate(METHODS)}
-    return sorted(records, key=lambda r: (order[r["method"]], r["seed"], r["fold"]))
-
-
-def judged_on_everybody(records: list[dict]) -> list[dict]:
-    """Leave out methods that some people have not been judged under, as while a run goes on."""
-    people: dict[str, set[str]] = {}
-    for record in records:
-        people.setdefault(record["method"], set()).update(record["people"])
-    everyone = set().union(*people.values())
-    return [record for record in records if people[record["method"]] == everyone]
-
-
-def scores_by_person(records: Iterable[dict], method: str) -> dict[str, float]:
-    """Accuracy of each unseen person under a method, in [0, 1], averaged over seeds."""
-    shares: dict[str, list[float]] = {}
-    for record in records:
-        if record["method"] == method:
-            for person, (right, clips) in record["people"].items():
-                shares.setdefault(person, []).append(right / clips)
-    return {person: float(np.mean(values)) for person, values in sorted(shares.items())}
-
-
-@dataclass(frozen=True)
-class Row:
-    """One method's line of a table; accuracies in [0, 1], people as the unit of statistics.
-
-    Attributes:
-        method: Its name.
-        summary: Mean, interval, worst quarter and worst person over people; nan if every training
-            failed. A single one that failed counts as no clip recognised.
-        gain: Paired difference to ERM over the same people; None for ERM itself.
-        p_holm: Its p value, corrected for all methods of the table.
-        against_best: Paired difference to the best baseline; None for that one.
-        p_holm_best: Its p value, corrected for all methods of the table.
-        seed_deviation: Standard deviation of the mean accuracy over seeds (nan for one seed).
-        failed: How many trainings failed, and why the first did; "" if none.
-    """
-
-    method: str
-    summary: metrics.Summary
-    gain: metrics.Comparison | None
-    p_holm: float
-    against_best: metrics.Comparison | None
-    p_holm_best: float
-    seed_deviation: float
-    failed: str = ""
-
-
-def summarise(records: list[dict], baseline: str = "ERM") -> list[Row]:
-    """Make the table of one data set's records; methods in the order in which they first occur.
-
-    Raises:
-        ValueError: If the records are of several data sets, or a method lacks some people.
-    """
-    if len({record["data"] for record in records}) != 1:
-        raise ValueError("records: of none or several data sets. Summarise one data set at a time.")
-    names = list(dict.fromkeys(record["method"] for record in records))
-    scores = {name: scores_by_person(records, name) for name in names}
-    everyone = sorted(set().union(*scores.values()))
-    for name in names:
-        if len(scores[name]) < len(everyone):
-            raise ValueError(f"records: {name} was not judged on all people. Run the rest first.")
-    of = {name: [record for record in records if record["method"] == name] for name in names}
-    values = {
-        name: np.array([scores[name][p] for p in everyone])
-        for name in names
-        if not all(record.get("failed") for record in of[name])
-    }
-    best = strongest_baseline({name: float(v.mean()) for name, v in values.items()})
-    gains, p_gains = _compare_all(values, baseline)
-    others, p_others = _compare_all(values, best)
-    nothing = np.full(len(everyone), np.nan)
-    return [
-        Row(
-            name,
-            metrics.summarise(values.get(name, nothing)),
-            gains.get(name),
-            p_gains.get(name, float("nan")),
-            others.get(name),
-            p_others.get(name, float("nan")),
-            seed_deviation(of[name]) if name in values else float("nan"),
-            failures(of[name]),
-        )
-        for name in names
-    ]
-
-
-def failures(records: list[dict]) -> str:
-    """How many trainings failed, and why the first did; "" if none."""
-    reasons = [record["failed"] for record in records if record.get("failed")]
-    return f"{len(reasons)} of {len(records)} trainings failed: {reasons[0]}" if reasons else ""
-
-
-def strongest_baseline(means: dict[str, float]) -> str:
-    """The baseline with the highest mean; "" if there is none."""
-    found = [n for n in means if METHODS[n].kind == "baseline" and not np.isnan(means[n])]
-    return max(found, key=means.get) if found else ""
-
-
-def seed_deviation(records: list[dict]) -> float:
-    """Standard deviation over seeds of the accuracy over all clips; nan for fewer than two seeds.
-
-    Only seeds that were run on every fold count: others would mix folds with seeds.
-    """
-    everything = {record["fold"] for record in records}
-    means = []
-    for seed in sorted({record["seed"] for record in records}):
-        chosen = [record for record in records if record["seed"] == seed]
-        if {record["fold"] for record in chosen} == everything:
-            means.append(np.mean([c / n for r in chosen for c, n in r["people"].values()]))
-    return float(np.std(means, ddof=1)) if len(means) > 1 else float("nan")
-
-
-def _compare_all(
-    values: dict[str, np.ndarray], reference: str
-) -> tuple[dict[str, metrics.Comparison], dict[str, float]]:
-    """Every method against one of them, and the p values after Holm's correction."""
-    if reference not in values:
-        return {}, {}
-    found = {n: metrics.compare(v, values[reference]) for n, v in values.items() if n != reference}
-    corrected = metrics.holm([c.p for c in found.values()]) if found else []
-    return found, {n: float(p) for n, p in zip(found, corrected, strict=True)}
-
-
-def hyperparameter_table() -> list[tuple[str, str, str, str, str]]:
-    """Method, knob, default, values searched, source: a line for each, the common ones first."""
-
-    def lines(method: str, knobs: dict) -> list[tuple[str, str, str, str, str]]:
-        return [
-            (method, name, f"{k.default:g}", ", ".join(f"{v:g}" for v in k.values), k.source)
-            for name, k in knobs.items()
-        ]
-
-    shown = {n: m for n, m in METHODS.items() if m.kind in ("baseline", "ours")}
-    common = list(knobs_of("ERM"))
-    own = [
-        line
-        for name, m in shown.items()
-        for line in lines(name, {k: v for k, v in m.knobs.items() if k not in common})
-    ]
-    return lines("all", knobs_of("ERM")) + own
+    """Train and judge what is missing of `plan`; return its records."""
+    wanted = plan(data, methods, read_search(folder), seeds, model)
+    return run_all(wanted, records_path(data, folder), workers, progress)
 
 
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
-    from piumar_lib import studies
-
     parser = argparse.ArgumentParser(prog="python -m piumar_lib.evidence", description=__doc__)
-    parser.add_argument("--data", default="spar-repetitions", help="a data set's name, or an .npz")
-    parser.add_argument("--methods", nargs="+", choices=list(METHODS), metavar="METHOD")
-    parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help="initialisations of each fold")
-    parser.add_argument(
-        "--budget", type=at_least(0), default=BUDGET, help="hyperparameters tried; 0: defaults"
-    )
-    parser.add_argument("--study", choices=list(studies.STUDIES), help="instead of the comparison")
-    parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--out", type=path, default=RESULTS, help="folder of the records")
-    parser.add_argument("--table", action="store_true", help="only print the table of what is there")
+    commands = parser.add_subparsers(metavar="command", required=True)
+
+    def add(name: str, command: object, words: str) -> argparse.ArgumentParser:
+        sub = commands.add_parser(name, help=words, description=words)
+        sub.set_defaults(command=command)
+        sub.add_argument("--out", type=path, default=STUDY, help="folder of the records")
+        return sub
+
+    for name, command, words in (
+        ("search", _search, "choose hyperparameters on the sets that the course develops on"),
+        ("train", _train, "train and judge whatever is missing"),
+    ):
+        sub = add(name, command, words)
+        sub.add_argument(
+            "--methods", nargs="+", choices=list(METHODS), default=PLANNED, metavar="METHOD"
+        )
+        sub.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+        if name == "train":
+            sub.add_argument("--data", nargs="+", default=SETS, help="sets, or .npz files")
+            sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
+            sub.add_argument("--seeds", type=at_least(1), default=SEEDS, help="of each fold")
+            sub.add_argument("--backbone", choices=list(BACKBONES), default=FIXED["backbone"])
+            sub.add_argument("--width", type=at_least(1), default=FIXED["width"])
     options = parser.parse_args(arguments)
     try:
-        _carry_out(options)
+        options.command(options)
     except KeyboardInterrupt as stop:
         words = "stopped. What was done is kept; the same command goes on."
         raise KeyboardInterrupt(words) from stop
 
 
-def _carry_out(options: argparse.Namespace) -> None:
-    from piumar_lib import studies
-
-    if options.study:
-        path = options.out / f"{options.study}.jsonl"
-        run_all(studies.STUDIES[options.study](), path, options.workers)
-        print(f"records: {path}")
-        return
-    if options.table:
-        records = judged_on_everybody(committed(options.data, options.out))
-    else:
-        folds.folds(options.data)  # says what is wrong with the data now, not after a search
-        records = make(
-            options.data, options.methods, options.seeds, options.budget, options.workers, options.out
-        )
-    print_table(records)
-    print(f"records: {records_path(options.data, folder=options.out)}")
+def _search(options: argparse.Namespace) -> None:
+    make_search(options.methods, options.workers, options.out)
+    print(f"records: {options.out / 'search.jsonl'}")
 
 
-def print_table(records: list[dict], write: Callable[[str], None] = print) -> None:
-    """Print a data set's table, one method a line, in percent."""
-    for row in summarise(records):
-        s, g = row.summary, row.gain
-        if np.isnan(s.mean):
-            write(f"{row.method:26s} {row.failed}")
-            continue
-        gain = f" gain {100 * g.difference:+5.1f}, p {row.p_holm:.3f}" if g else ""
-        gain += f"; {row.failed}" if row.failed else ""
-        write(
-            f"{row.method:26s} {100 * s.mean:5.1f} {metrics.interval(s.low, s.high)} "
-            f"worst quarter {100 * s.worst_quarter:5.1f}, worst {100 * s.worst:5.1f}{gain}"
-        )
+def _train(options: argparse.Namespace) -> None:
+    model = {"backbone": options.backbone, "width": options.width}
+    for data in dict.fromkeys(data_of(*pair) for pair in product(options.data, options.forms)):
+        folds.folds(data)  # says what is wrong with the data
+        make(data, options.methods, options.seeds, options.workers, options.out, model)
+        print(f"records: {records_path(data, options.out)}")
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,7 @@ from piumar_lib.data import Sequences
 from piumar_lib.data.own import is_npz
 from piumar_lib.files import as_path, read_json_lines, writing
 from piumar_lib.locks import only_run
-from piumar_lib.methods import METHODS, Knobs, Method, build_method, resolve, settings_of
+from piumar_lib.methods import METHODS, Hyperparameters, Method, build_method, resolve, settings_of
 from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
@@ -47,20 +47,23 @@ class Experiment:
         method: A name in `piumar_lib.methods.METHODS`.
         fold: Which people are held out.
         seed: Of the model's initialisation and of training.
-        knobs: All hyperparameters, as sorted pairs of name and value: a record stays what it is if a
+        hyperparameters: All of them, as sorted pairs of name and value: a record stays what it is if a
             default changes.
         search: Whether the fold is one for choosing hyperparameters.
-        content: What a reader's own file is known by, see `piumar_lib.folds.identify`; its path does
-            not tell it from what it was before a correction.
+        content: What data that do not come with the course are known by, see
+            `piumar_lib.folds.identify`; a name does not tell them from what they were before a
+            correction.
+        selection: How hyperparameters were chosen, in words; no part of the key.
     """
 
     data: str
     method: str
     fold: int
     seed: int
-    knobs: tuple[tuple[str, Any], ...]
+    hyperparameters: tuple[tuple[str, Any], ...]
     search: bool = False
     content: str = ""
+    selection: str = field(default="", compare=False)
 
     def key(self) -> dict[str, Any]:
         """The key as a record has it."""
@@ -69,7 +72,7 @@ class Experiment:
             "method": self.method,
             "fold": self.fold,
             "seed": self.seed,
-            "knobs": dict(self.knobs),
+            "hyperparameters": dict(self.hyperparameters),
             "search": self.search,
         } | ({"content": self.content} if self.content else {})
 
@@ -79,18 +82,18 @@ def experiment(
     method: str,
     fold: int,
     seed: int,
-    knobs: dict[str, Any] | None = None,
+    chosen: dict[str, Any] | None = None,
     search: bool = False,
 ) -> Experiment:
-    """Make an `Experiment`; ``knobs`` are those that differ from the method's defaults.
+    """Make an `Experiment`; ``chosen`` are hyperparameters that differ from the method's defaults.
 
     Raises:
         ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
         FileNotFoundError: If the data are a file that is not there.
     """
     name, content = folds.identify(data)
-    knobs = resolve(method, knobs)
-    return Experiment(name, method, fold, seed, tuple(sorted(knobs.items())), search, content)
+    k = resolve(method, chosen)
+    return Experiment(name, method, fold, seed, tuple(sorted(k.items())), search, content)
 
 
 def run(e: Experiment) -> dict:
@@ -107,8 +110,8 @@ def run(e: Experiment) -> dict:
     fold = (folds.load_search_fold if e.search else folds.load_fold)(e.data, e.fold)
     if folds.identify(e.data)[1] != e.content:
         raise ValueError(f"{e.data}: has changed meanwhile. Start the same command again.")
-    knobs = resolve(e.method, dict(e.knobs))
-    predicted, failed = train_and_predict(METHODS[e.method], knobs, fold, e.seed)
+    k = resolve(e.method, dict(e.hyperparameters))
+    predicted, failed = train_and_predict(METHODS[e.method], k, fold, e.seed)
     correct = predicted == fold.unseen.y
     macro, _ = metrics.f1(fold.unseen.y, predicted, fold.unseen.classes)
     record = e.key() | {
@@ -116,21 +119,23 @@ def run(e: Experiment) -> dict:
         "accuracy": round(float(correct.mean()), 6),
         "macro_f1": round(macro, 6),
         "seconds": round(time.perf_counter() - start, 2),
-    }
+    } | ({"selection": e.selection} if e.selection else {})
     return record | ({"failed": failed} if failed else {})
 
 
 def train_and_predict(
-    method: Method, knobs: Knobs, fold: folds.Fold, seed: int
+    method: Method, k: Hyperparameters, fold: folds.Fold, seed: int
 ) -> tuple[np.ndarray, str]:
     """Train a method on a fold; return the classes of the unseen clips, shape ``(clips,)``, and "".
 
     Of a training that diverges the classes are all -1, and the text says why.
     """
-    model = build_method(method, fold.train.x.shape[-1], fold.train.classes, knobs, seed)
-    chosen = settings_of(method, knobs, fold.augmentation, seed)
+    if method.classify is not None:
+        return method.classify(fold.train, fold.unseen, seed), ""
+    train = fold.train
+    model = build_method(method, train.x.shape[-1], train.classes, k, seed, train.parents)
     try:
-        fit(model, fold.train, chosen, method.objective(knobs))
+        fit(model, train, settings_of(method, k, fold.augmentation, seed), method.objective(k))
         probabilities = predict(model, fold.unseen)
         if np.isnan(probabilities).any():
             raise FloatingPointError("predictions are not finite. Lower the learning rate.")
@@ -224,9 +229,11 @@ def provenance() -> dict:
 
 
 def _key(record: dict) -> str:
-    names = ("method", "fold", "seed", "knobs", "search")
-    data = record.get("content") or record["data"]
-    return json.dumps([data, *(record[name] for name in names)], sort_keys=True)
+    names = ("method", "fold", "seed", "hyperparameters", "search")
+    # A reader's file is the same data wherever it lies.
+    data = record["data"] if not is_npz(record["data"]) else record["content"]
+    content = record.get("content", "")
+    return json.dumps([data, content, *(record[name] for name in names)], sort_keys=True)
 
 
 def append_record(path: Path, record: dict) -> None:

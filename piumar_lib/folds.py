@@ -15,7 +15,10 @@ import numpy as np
 from piumar_lib.data import Sequences, load_npz, require, spar, synthetic
 from piumar_lib.data.actions import all_actions
 from piumar_lib.data.own import content_of, find_npz, is_npz
+from piumar_lib.data.people import recordings
+from piumar_lib.data.people.catalogue import NAMES as PEOPLE
 
+OWN_TEMPO = "-own-tempo"  # ends the name of a set of real people that keeps its clips' tempo
 SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
 # Each synthetic fold is a population of its own: nobody of it occurs in another fold.
 SYNTHETIC = {
@@ -42,18 +45,29 @@ def identify(data: str) -> tuple[str, str]:
     """What records call a data set, and what its content is known by.
 
     Returns:
-        The course's own name and ""; or, for a reader's file, its absolute path and a digest of its
-        content: the same file under another path is the same data, a corrected one is not.
+        What comes with the course: its name and "". A set of real people: its name and a digest of
+        its arrays. A reader's file: its absolute path and a digest of its content; so the same file
+        under another path is the same data, a corrected one is not.
 
     Raises:
-        FileNotFoundError: If there is no such file.
+        FileNotFoundError: If a set was not fetched, or there is no such file.
     """
-    return (str(find_npz(data)), content_of(data)) if is_npz(data) else (data, "")
+    if is_npz(data):
+        return str(find_npz(data)), content_of(data)
+    if set_of(data):
+        return data, recordings.prepared_content(set_of(data), data.endswith(OWN_TEMPO))
+    return data, ""
+
+
+def set_of(data: str) -> str:
+    """The set of real people that a name stands for, such as ``shrec17-own-tempo``; "" if none."""
+    name = data.removesuffix(OWN_TEMPO)
+    return name if name in PEOPLE else ""
 
 
 def folds(data: str) -> range:
     """The folds that a data set's evidence is made of: SPAR leaves each of its ten people out once;
-    a reader's own data is cut into five folds of people; synthetic data has its final populations.
+    other real people are cut into five folds of people; synthetic data has its final populations.
     """
     name, _ = _parse(data)
     if name in SYNTHETIC:
@@ -68,7 +82,8 @@ def load_fold(data: str, fold: int) -> Fold:
         data: ``"spar-repetitions"``, ``"spar-own-tempo"``, ``"spar-windows"``; ``"synthetic"``,
             ``"synthetic-52"``, ``"synthetic-comotion"``, each with options such as
             ``"synthetic:people=20,clips=80,shift=1.5"`` (training people, clips of each, factor on
-            every personal trait); or the path of a reader's own ``.npz``.
+            every personal trait); one of `piumar_lib.data.people.NAMES`, at one length, or with
+            ``-own-tempo`` behind it; or the path of a reader's own ``.npz``.
         fold: SPAR leaves person ``fold + 1`` out; synthetic folds are populations.
 
     Raises:
@@ -165,8 +180,15 @@ def _synthetic_fold(
 
 def _split(name: str, everyone: Sequences, people: np.ndarray) -> Fold:
     held_out = np.isin(everyone.person, people)
-    kind = "skeleton" if name in SYNTHETIC else "sensor" if name in SPAR else "any"
-    return Fold(everyone.take(~held_out), everyone.take(held_out), kind)
+    return Fold(everyone.take(~held_out), everyone.take(held_out), augmentation_of(name))
+
+
+def augmentation_of(data: str) -> str:
+    """The kind of augmentation that suits a data set, see `piumar_lib.augment.augment`."""
+    if data in SYNTHETIC:
+        return "skeleton"
+    in_space = data in SPAR or recordings.COORDINATES.get(set_of(data), 3) == 3
+    return "space" if in_space and not is_npz(data) else "any"
 
 
 def _held_out(name: str, fold: int) -> list[int]:
@@ -185,7 +207,7 @@ def _pairs(name: str) -> list[tuple[int, int]]:
 
 def _parse(data: str) -> tuple[str, dict[str, float]]:
     """Split ``"synthetic:people=20,shift=1.5"`` into a name and its options."""
-    if is_npz(data):
+    if is_npz(data) or set_of(data):
         return data, {}
     name, _, tail = data.partition(":")
     known = {"people": int, "clips": int, "shift": float}
@@ -200,8 +222,8 @@ def _parse(data: str) -> tuple[str, dict[str, float]]:
             ) from error
     if name not in SYNTHETIC and (options or name not in SPAR):
         raise ValueError(
-            f"data: {data!r} is unknown. Choose from {', '.join((*SPAR, *SYNTHETIC))}, "
-            "synthetic:people=20 and the like, or the path of an .npz file."
+            f"data: {data!r} is unknown. Choose from {', '.join((*SPAR, *SYNTHETIC, *PEOPLE))}, "
+            "synthetic:people=20 and the like, shrec17-own-tempo and the like, or the path of an .npz."
         )
     return name, options
 
@@ -219,4 +241,6 @@ def _load_content(name: str, content: str) -> Sequences:
         return spar.repetitions(spar.load_recordings(), fit="hold")
     if name == "spar-windows":
         return spar.windows(spar.load_recordings())
+    if set_of(name):
+        return recordings.prepare(set_of(name), name.endswith(OWN_TEMPO))
     return require(load_npz(name), **NEEDED, name=name)

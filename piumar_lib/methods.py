@@ -1,43 +1,58 @@
 """Every method that the course compares, and the one table of their hyperparameters.
 
 A method says how a recogniser is built and trained: what is plugged in, what is minimised, whether
-clips are augmented. Each value that it could choose is a `Knob` with default, range and source.
+clips are augmented. Each value that it could choose is a `Hyperparameter` with default, range and
+source. Names of methods and hyperparameters are those of the records: they stay.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import product
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import nn
 
 from piumar_lib.alignment import MonotoneAlignment, MotionClock, UniformClock
-from piumar_lib.backbones import tiny_cnn
-from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup, ReMA
+from piumar_lib.backbones import (
+    inception_time,
+    minirocket_ridge,
+    resnet1d,
+    skeleton_graph,
+    tiny_cnn,
+    width_behind,
+)
+from piumar_lib.baselines.cfd import CFD, CFDPlug
+from piumar_lib.baselines.daid import DAID
+from piumar_lib.baselines.eris import ERIS
+from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.baselines.mgsc import MGSC
 from piumar_lib.baselines.reclock import Reclock
+from piumar_lib.baselines.rema import MaskedReMA, ReMA
+from piumar_lib.baselines.weight_averaging import WeightAveraging
 from piumar_lib.fusion import AdaptiveFusion
-from piumar_lib.girl import GIRL
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 from piumar_lib.training import Settings
 
-Knobs = dict[str, Any]
+if TYPE_CHECKING:
+    from piumar_lib.data import Sequences
+
+Hyperparameters = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Knob:
-    """One hyperparameter: its default, the values that a search may draw, and who says so."""
+class Hyperparameter:
+    """One value to choose: its default, the values that a search may draw, and who says so."""
 
     default: Any
     values: tuple
@@ -50,401 +65,318 @@ class Method:
 
     Attributes:
         about: What it is, in a few words.
-        kind: ``"baseline"``, ``"ours"``, ``"control"``, ``"ablation"`` or ``"attempt"``.
-        objective: From knobs to what is minimised.
-        plug: From channels and knobs to what is plugged into the recogniser, or None.
-        at: The layer before which it sits, as in `Recognizer`.
+        kind: ``"baseline"``, ``"ours"`` or ``"control"``.
+        objective: From hyperparameters to what is minimised.
+        plug: From channels in front of it, channels of the features behind the backbone, and
+            hyperparameters to what is plugged into the recogniser, or None.
+        layer: The layer before which it sits, as `Recognizer` has it.
         augmented: Whether training clips are augmented.
-        knobs: Its own hyperparameters, besides those of `COMMON`.
-        like: The method whose chosen hyperparameters it takes over, for ablations and controls.
-        told: Whether it is given true person labels.
-        archived: Whether its records alone are kept, see `FIRST_VERSION`.
+        hyperparameters: Its own, besides those of `COMMON`.
+        like: Methods whose chosen hyperparameters it takes over, the first one's before the others'; it
+            is then not searched, and differs from the first in one thing.
+        uses_person_labels: Whether it is told who made a training clip.
+        classify: Instead of a recogniser: from training clips, unseen clips and a seed to the classes of
+            the unseen clips.
     """
 
     about: str
-    kind: str
-    objective: Callable[[Knobs], Objective] = lambda k: Objective()
-    plug: Callable[[int, Knobs], nn.Module | None] = lambda channels, k: None
-    at: int | str = 0
+    kind: str = "baseline"
+    objective: Callable[[Hyperparameters], Objective] = lambda k: Objective()
+    plug: Callable[[int, int, Hyperparameters], nn.Module | None] = lambda channels, width, k: None
+    layer: int | str = 0
     augmented: bool = False
-    knobs: Mapping[str, Knob] = field(default_factory=dict)
-    like: str = ""
-    told: bool = False
-    archived: bool = False
+    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    like: tuple[str, ...] = ()
+    uses_person_labels: bool = False
+    classify: Callable[[Sequences, Sequences, int], np.ndarray] | None = None
 
 
 COMMON = {
-    "rate": Knob(3e-3, (1e-3, 3e-3, 1e-2)),
-    "weight_decay": Knob(1e-2, (1e-4, 1e-2, 1e-1)),
+    "learning_rate": Hyperparameter(3e-3, (1e-3, 3e-3, 1e-2)),
+    "weight_decay": Hyperparameter(1e-2, (1e-4, 1e-2, 1e-1)),
 }
-# The last commit that trains all rows of the first version. Where a row is archived, its records are
-# shown by chapter 09, and its code went.
-FIRST_VERSION = "457645a"
-FIXED = {"epochs": 20, "batch": 64, "width": 32, "at": None, "steps": None}  # never searched, may be set
+AUGMENTATION = {"augmentation_strength": Hyperparameter(1.0, (0.5, 1.0, 2.0))}
+# Never searched, may be set:
+FIXED = {
+    "epochs": 20, "batch_size": 64, "backbone": "cnn", "width": 32, "layer": None, "steps": None,
+}  # fmt: skip
+# From input channels, width and a skeleton's parents to a network. Of the larger ones, features are
+# twice as wide as ``width``.
+BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]] = {
+    "cnn": lambda channels, width, parents: tiny_cnn(channels, width),
+    "resnet": lambda channels, width, parents: resnet1d(channels, width),
+    "inception_time": lambda channels, width, parents: inception_time(channels, width // 2),
+    "skeleton_graph": lambda channels, width, parents: skeleton_graph(channels, parents, width // 2),
+}
 
-_POSITIVE = ("rate", "epochs", "batch", "width", "steps", "alpha", "temperature", "epsilon")
-_POSITIVE += ("groups", "anchors")
-_WHOLE = ("epochs", "batch", "width", "steps", "at", "groups", "anchors")
-_SHARES = ("probability", "chance", "share", "floor", "first", "anneal", "momentum")
+_POSITIVE = ("learning_rate", "augmentation_strength", "epochs", "batch_size", "width", "steps")
+_POSITIVE += ("alpha", "temperature", "groups", "block")
+_WHOLE = ("epochs", "batch_size", "width", "steps", "layer", "groups", "block")
+_SHARES = ("probability", "share", "floor", "first", "anneal", "momentum", "warm_up", "coverage")
+_SHARES += ("calibration",)
 _BED = "DomainBed"
-_TEMPORAL = {"amplitude_step": Knob(0.5, (0.0, 0.25, 0.5, 1.0)), "floor": Knob(0.5, (0.2, 0.5, 0.8))}
-_SINKHORN = {
-    "amplitude_step": Knob(0.5, (0.0, 0.25, 0.5, 1.0)),
-    "epsilon": Knob(0.05, (0.05, 0.1, 0.2)),
-    "anchors": Knob(16, (8, 16, 32)),
-}
-_FREQUENCY = {"scale": Knob(1.0, (0.25, 0.5, 1.0, 2.0)), "probability": Knob(0.5, (0.25, 0.5, 1.0))}
-_VIEWS = {
-    "supervision": Knob(0.5, (0.25, 0.5, 1.0)),
-    "consistency": Knob(1.0, (0.3, 1.0, 3.0)),
-    "regulariser": Knob(0.01, (0.0, 0.01, 0.1)),
-}
-_GIRL = {
-    "groups": Knob(4, (2, 4, 8)),
-    "step": Knob(0.01, (0.0, 0.01, 0.05)),
-    "weight": Knob(0.1, (0.03, 0.1, 0.5)),
-    "boundary": Knob(1.0, (0.3, 1.0, 3.0)),
-    "temperature": Knob(1.0, (0.5, 1.0, 2.0)),
-    "momentum": Knob(0.9, (0.0, 0.9)),
-}
-_GIRL_2 = {
-    "groups": Knob(4, (2, 4, 8)),
-    "radius": Knob(0.05, (0.02, 0.05, 0.1, 0.2)),
-    "beta": Knob(1.0, (0.3, 1.0, 3.0)),
-    "temperature": Knob(1.0, (0.5, 1.0, 2.0)),
-    "momentum": Knob(0.9, (0.9, 0.97)),
-}
-_RECLOCK = {"chance": Knob(0.5, (0.25, 0.5, 1.0)), "floor": Knob(0.5, (0.2, 0.5, 0.8))}
-_ALIGNMENT = {"amplitude_step": Knob(0.5, (0.0, 0.5, 1.0)), "floor": Knob(0.1, (0.05, 0.1, 0.2))}
-_PERTURBATION = {"scale": Knob(1.0, (0.5, 1.0, 2.0)), "probability": Knob(0.5, (0.25, 0.5, 1.0))}
-_TWO_VIEWS = {
-    "supervision": Knob(0.5, (0.25, 0.5, 1.0)),
-    "consistency": Knob(1.0, (0.3, 1.0, 3.0)),
-    "regulariser_share": Knob(0.1, (0.05, 0.1, 0.2)),
-}
-_TFAM_2 = _ALIGNMENT | _PERTURBATION | _TWO_VIEWS
-_TFAM = _TEMPORAL | _FREQUENCY | _VIEWS
-_PIUMR = _TFAM | _GIRL
 
 
-def _pick(k: Knobs, names: Mapping[str, Knob]) -> Knobs:
+def _of(**values: tuple) -> dict[str, Hyperparameter]:
+    """Hyperparameters of ours from ``name=(default, value, value, ...)``."""
+    return {name: Hyperparameter(default, rest) for name, (default, *rest) in values.items()}
+
+
+_ALIGNMENT = _of(amplitude_step=(0.5, 0.0, 0.5, 1.0), floor=(0.1, 0.05, 0.1, 0.2))
+_PERTURBATION = _of(scale=(1.0, 0.5, 1.0, 2.0), probability=(0.5, 0.25, 0.5, 1.0))
+_TWO_VIEWS = _of(
+    supervision=(0.5, 0.25, 0.5, 1.0),
+    consistency=(1.0, 0.3, 1.0, 3.0),
+    regularizer_share=(0.1, 0.05, 0.1, 0.2),
+)
+_TFAM = _ALIGNMENT | _PERTURBATION | _TWO_VIEWS
+_GIRL = _of(
+    groups=(4, 2, 4, 8),
+    radius=(0.05, 0.02, 0.05, 0.1, 0.2),
+    beta=(1.0, 0.3, 1.0, 3.0),
+    temperature=(1.0, 0.5, 1.0, 2.0),
+    momentum=(0.9, 0.9, 0.97),
+)
+
+
+def _pick(k: Hyperparameters, names: Mapping[str, Hyperparameter]) -> Hyperparameters:
     return {name: k[name] for name in names if name in k}
 
 
-def _views(k: Knobs) -> Views:
-    return Views(**_pick(k, _VIEWS))
-
-
-def _plain(k: Knobs) -> Objective:
-    return Objective(_views(k))
-
-
-def _girl(k: Knobs, **options: Any) -> Objective:
-    return GIRL(**_pick(k, _GIRL) | options, views=_views(k))
-
-
-def _temporal(channels: int, k: Knobs, mass: str = "motion") -> TemporalBranch:
-    steps = None if k["steps"] is None else int(k["steps"])
-    return TemporalBranch(steps=steps, mass=mass, **_pick(k, _TEMPORAL))
-
-
-def _frequency(k: Knobs) -> FrequencyBranch:
-    return FrequencyBranch(**_pick(k, _FREQUENCY))
-
-
-def _reclock(channels: int, k: Knobs) -> Reclock:
-    return Reclock(k["chance"], k["floor"])
-
-
-def _tfam(channels: int, k: Knobs) -> TFAM:
-    return TFAM(_temporal(channels, k), _frequency(k))
-
-
 def temporal_frequency(
-    channels: int, k: Knobs, clock: type[nn.Module] | None = None
+    channels: int, width: int, k: Hyperparameters, clock: type[nn.Module] | None = None
 ) -> TemporalFrequencyModule:
-    """TFAM's second version, with knobs."""
+    """TFAM, with hyperparameters; ``clock`` instead of that of motion."""
     steps = 16 if k["steps"] is None else int(k["steps"])
     clock = MotionClock(k["floor"]) if clock is None else clock()
     return TemporalFrequencyModule(
         MonotoneAlignment(steps, clock, k["amplitude_step"]),
         SpectralPerturbation(channels, **_pick(k, _PERTURBATION)),
-        AdaptiveFusion(int(k["width"])),
+        AdaptiveFusion(width),
     )
+
+
+def _uniform_clock(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
+    return temporal_frequency(channels, width, k, UniformClock)
+
+
+def _equal_views(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
+    """Two views that are the same clip, averaged to as many steps as TFAM's."""
+    return _uniform_clock(channels, width, k | {"amplitude_step": 0.0, "scale": 0.0})
 
 
 def two_views(
-    k: Knobs, over: Objective | None = None, kind: type[TwoViews] = TwoViews
+    k: Hyperparameters, over: Objective | None = None, kind: type[TwoViews] = TwoViews
 ) -> TwoViews:
-    """TFAM's objective, with knobs; ``over`` turns clips' losses into one."""
+    """TFAM's objective, with hyperparameters; ``over`` turns clips' losses into one."""
     return kind(**_pick(k, _TWO_VIEWS), over=over)
 
 
-def _like_tfam_2(about: str, **options: Any) -> Method:
-    """The second version of TFAM with one thing changed; it is not searched anew."""
-    chosen = {
-        "objective": two_views, "plug": temporal_frequency, "knobs": _TFAM_2, "like": "TFAM 2",
-    } | options  # fmt: skip
-    return Method(about, "attempt", **chosen)
-
-
-def _baseline(about: str, objective: type[Objective], told: bool = False, **knobs: Knob) -> Method:
-    """A method at loss level whose knobs are its arguments."""
-    return Method(about, "baseline", lambda k: objective(**_pick(k, knobs)), knobs=knobs, told=told)
-
-
-def _like_tfam(
-    about: str,
-    temporal: Callable[[int, Knobs], nn.Module | None] = _temporal,
-    frequency: Callable[[Knobs], nn.Module | None] = _frequency,
-) -> Method:
-    """The first version's TFAM with one branch changed, as a control."""
-
-    def plug(channels: int, k: Knobs) -> TFAM:
-        return TFAM(temporal(channels, k), frequency(k))
-
-    return Method(about, "control", _plain, plug, knobs=_TFAM, like="TFAM")
-
-
-def _like_piumr(about: str, told: bool = False, **options: Any) -> Method:
-    """The first version's PIUmr with other groups, as a control."""
-    return Method(
-        about, "control", lambda k: _girl(k, **options), _tfam, knobs=_PIUMR, like="PIUmr", told=told
-    )
-
-
-def _archived(about: str, like: str = "", kind: str = "ablation", **options: Any) -> Method:
-    """A row of the first version whose code went; ``like`` says whose hyperparameters it has."""
-
-    def gone(*_: Any) -> Any:
-        raise ValueError(
-            f"method: {about!r} is of the first version, whose records alone are kept. To train it, "
-            f"check out commit {FIRST_VERSION}."
-        )
-
-    knobs = {"TFAM": _TFAM, "PIUmr": _PIUMR, "GIRL": _GIRL}.get(like, {})
-    chosen = {"objective": gone, "plug": gone, "knobs": knobs, "like": like} | options
-    return Method(about, kind, archived=True, **chosen)
-
-
 def group_robust(
-    k: Knobs,
+    k: Hyperparameters,
     source: type[GroupSource] = StyleGroups,
     step: float | None = None,
     kind: type[GroupRobustObjective] = GroupRobustObjective,
 ) -> GroupRobustObjective:
-    """GIRL's second version, with knobs; ``step`` of exponentiated gradient, if so."""
+    """GIRL, with hyperparameters; ``step`` of exponentiated gradient, if so."""
     groups = source() if source is PersonGroups else source(int(k["groups"]))
     own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
-    return kind(groups, step=step, **own, views=_views(k))
+    return kind(groups, step=step, **own, views=Views(**_pick(k, _TWO_VIEWS)))
 
 
-def _girl_2(about: str, source: type[GroupSource] = StyleGroups, step: float | None = None) -> Method:
-    """GIRL's second version alone, or with one thing changed."""
-    like = "" if source is StyleGroups and step is None else "GIRL 2"
+def _loss(about: str, objective: type[Objective], told: bool = False, **own: Any) -> Method:
+    """A method at loss level whose hyperparameters are its arguments."""
     return Method(
-        about, "attempt", lambda k: group_robust(k, source, step), knobs=_GIRL_2, like=like,
-        told=source is PersonGroups,
-    )  # fmt: skip
+        about,
+        objective=lambda k: objective(**_pick(k, own)),
+        hyperparameters=own,
+        uses_person_labels=told,
+    )
 
 
-def _piumr_2(k: Knobs) -> Objective:
-    return two_views(k, over=group_robust(k))
+def _tfam(about: str, kind: str = "ours", **options: Any) -> Method:
+    """TFAM, or TFAM with one thing changed."""
+    chosen = {"objective": two_views, "plug": temporal_frequency, "hyperparameters": _TFAM} | options
+    return Method(about, kind, **chosen)
 
 
-METHODS: dict[str, Method] = {
-    # Baselines
-    "ERM": Method("cross-entropy, nothing else", "baseline"),
-    "augmentation": Method("warp, rotate, mirror or scale", "baseline", augmented=True),
-    "Mixup": _baseline("blends of two clips", Mixup, alpha=Knob(0.2, (0.1, 0.2, 0.5), _BED)),
-    "ReMA": _baseline(
+def _girl(about: str, source: type[GroupSource] = StyleGroups, step: float | None = None) -> Method:
+    """GIRL alone, or with one thing changed."""
+    own = source is StyleGroups and step is None
+    return Method(
+        about,
+        "ours" if own else "control",
+        lambda k: group_robust(k, source, step),
+        hyperparameters=_GIRL,
+        like=() if own else ("GIRL",),
+        uses_person_labels=source is PersonGroups,
+    )
+
+
+def _piumr(about: str, kind: str = "ours", source: type[GroupSource] = StyleGroups) -> Method:
+    """TFAM and GIRL with what was chosen for each, so that the loss alone is added to TFAM."""
+    return _tfam(
+        about,
+        kind,
+        objective=lambda k: two_views(k, group_robust(k, source)),
+        hyperparameters=_TFAM | _GIRL,
+        like=("TFAM", "GIRL"),
+        uses_person_labels=source is PersonGroups,
+    )
+
+
+_H = Hyperparameter
+# Each of them also comes with augmentation, see `METHODS`.
+WITHOUT_AUGMENTATION: dict[str, Method] = {
+    # Baselines: data and features
+    "Mixup": _loss("blends of two clips", Mixup, alpha=_H(0.2, (0.1, 0.2, 0.5), _BED)),
+    "ReMA": _loss(
         "parts of another clip of the class",
         ReMA,
-        probability=Knob(0.5, (0.25, 0.5, 1.0)),
-        share=Knob(0.5, (0.25, 0.5, 0.75)),
+        **_of(probability=(0.5, 0.25, 0.5, 1.0), share=(0.5, 0.25, 0.5, 0.75)),
+    ),
+    "masked ReMA": _loss(
+        "the same, where little moves",
+        MaskedReMA,
+        **_of(probability=(0.5, 0.25, 0.5, 1.0), coverage=(0.25, 0.25, 0.5), block=(4, 2, 4, 8)),
+    ),
+    "reclock": Method(
+        "clips on the clocks of others",
+        plug=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
+        hyperparameters=_of(probability=(0.5, 0.25, 0.5, 1.0), floor=(0.5, 0.2, 0.5, 0.8)),
     ),
     "MixStyle": Method(
         "exchanged feature statistics",
-        "baseline",
-        plug=lambda channels, k: MixStyle(k["probability"], k["alpha"]),
-        at=1,
-        knobs={
-            "probability": Knob(0.5, (0.25, 0.5, 1.0), "Zhou et al."),
-            "alpha": Knob(0.1, (0.1, 0.3, 1.0), "Zhou et al."),
+        plug=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
+        layer=1,
+        hyperparameters={
+            "probability": _H(0.5, (0.25, 0.5, 1.0), "Zhou et al."),
+            "alpha": _H(0.1, (0.1, 0.3, 1.0), "Zhou et al."),
         },
     ),
     "DSU": Method(
         "perturbed feature statistics",
-        "baseline",
-        plug=lambda channels, k: DSU(k["probability"], k["factor"]),
-        at=1,
-        knobs={
-            "probability": Knob(0.5, (0.25, 0.5, 1.0), "Li et al."),
-            "factor": Knob(1.0, (0.5, 1.0, 2.0), "Li et al."),
+        plug=lambda channels, width, k: DSU(k["probability"], k["factor"]),
+        layer=1,
+        hyperparameters={
+            "probability": _H(0.5, (0.25, 0.5, 1.0), "Li et al."),
+            "factor": _H(1.0, (0.5, 1.0, 2.0), "Li et al."),
         },
-    ),
-    "CORAL": _baseline(
-        "equal covariances of people", CORAL, True, weight=Knob(1.0, (0.1, 1.0, 10.0), _BED)
-    ),
-    "MMD": _baseline(
-        "equal laws of people's features", MMD, True, weight=Knob(1.0, (0.1, 1.0, 10.0), _BED)
-    ),
-    "DANN": _baseline(
-        "an adversary that looks for people", DANN, True, weight=Knob(1.0, (0.01, 0.1, 1.0), _BED)
-    ),
-    "IRM": _baseline(
-        "one classifier, optimal for all",
-        IRM,
-        True,
-        weight=Knob(100.0, (0.1, 1.0, 10.0, 100.0), _BED),
-        anneal=Knob(0.1, (0.1, 0.5), _BED),
-    ),
-    "V-REx": _baseline(
-        "variance of people's risks",
-        VREx,
-        True,
-        weight=Knob(10.0, (0.1, 1.0, 10.0), _BED),
-        anneal=Knob(0.1, (0.1, 0.5), _BED),
-    ),
-    "GroupDRO": _baseline(
-        "worst weighting of people", GroupDRO, True, step=Knob(0.01, (0.001, 0.01, 0.1), _BED)
-    ),
-    "Fish": _baseline(
-        "agreeing gradients of people", Fish, True, share=Knob(0.5, (0.1, 0.5, 0.9), _BED)
-    ),
-    "CVaR": _baseline("the worst clips", CVaR, alpha=Knob(0.1, (0.1, 0.3, 0.5, 0.8), "Levy et al.")),
-    "JTT": _baseline(
-        "first mistakes count more",
-        JTT,
-        weight=Knob(10.0, (2.0, 5.0, 10.0), "Liu et al."),
-        first=Knob(0.25, (0.1, 0.25, 0.5)),
-    ),
-    "EIIL": _baseline(
-        "inferred environments",
-        EIIL,
-        step=Knob(0.01, (0.001, 0.01, 0.1), "Creager et al."),
-        first=Knob(0.25, (0.1, 0.25, 0.5)),
     ),
     "HDF": Method(
         "gate, spectral noise, sharpness",
-        "baseline",
-        lambda k: HDFObjective(k["contrast"], k["trace"], k["radius"]),
-        lambda channels, k: HDFPlug(),
-        at=2,
-        knobs={
-            "contrast": Knob(0.1, (0.03, 0.1, 0.3)),
-            "trace": Knob(0.01, (0.0, 0.01, 0.1)),
-            "radius": Knob(0.05, (0.02, 0.05, 0.1), "HDF"),
+        objective=lambda k: HDFObjective(k["contrast"], k["trace"], k["radius"]),
+        plug=lambda channels, width, k: HDFPlug(),
+        layer=2,
+        hyperparameters={
+            "contrast": _H(0.1, (0.03, 0.1, 0.3)),
+            "trace": _H(0.01, (0.0, 0.01, 0.1)),
+            "radius": _H(0.05, (0.02, 0.05, 0.1), "HDF"),
         },
     ),
+    # Baselines: people's features and risks
+    "CORAL": _loss("equal covariances of people", CORAL, True, weight=_H(1.0, (0.1, 1.0, 10.0), _BED)),
+    "MMD": _loss("equal laws of people's features", MMD, True, weight=_H(1.0, (0.1, 1.0, 10.0), _BED)),
+    "DANN": _loss(
+        "an adversary that looks for people", DANN, True, weight=_H(1.0, (0.01, 0.1, 1.0), _BED)
+    ),
+    "IRM": _loss(
+        "one classifier, optimal for all",
+        IRM,
+        True,
+        weight=_H(100.0, (0.1, 1.0, 10.0, 100.0), _BED),
+        anneal=_H(0.1, (0.1, 0.5), _BED),
+    ),
+    "V-REx": _loss(
+        "variance of people's risks",
+        VREx,
+        True,
+        weight=_H(10.0, (0.1, 1.0, 10.0), _BED),
+        anneal=_H(0.1, (0.1, 0.5), _BED),
+    ),
+    "GroupDRO": _loss(
+        "worst weighting of people", GroupDRO, True, step=_H(0.01, (0.001, 0.01, 0.1), _BED)
+    ),
+    "Fish": _loss("agreeing gradients of people", Fish, True, share=_H(0.5, (0.1, 0.5, 0.9), _BED)),
+    # Baselines: hard clips and inferred groups
+    "CVaR": _loss("the worst clips", CVaR, alpha=_H(0.1, (0.1, 0.3, 0.5, 0.8), "Levy et al.")),
+    "JTT": _loss(
+        "first mistakes count more",
+        JTT,
+        weight=_H(10.0, (2.0, 5.0, 10.0), "Liu et al."),
+        first=_H(0.25, (0.1, 0.25, 0.5)),
+    ),
+    "EIIL": _loss(
+        "inferred environments",
+        EIIL,
+        step=_H(0.01, (0.001, 0.01, 0.1), "Creager et al."),
+        first=_H(0.25, (0.1, 0.25, 0.5)),
+    ),
+    "weight averaging": _loss(
+        "the mean of the weights along the way", WeightAveraging, **_of(warm_up=(0.5, 0.25, 0.5, 0.75))
+    ),
+    # Relatives of PIUmr
+    "ERIS": _loss(
+        "features of class and person told apart by energy",
+        ERIS,
+        True,
+        **_of(person=(0.9, 0.3, 0.9), energy=(2.0, 1.0, 2.0), adversarial=(0.1, 0.03, 0.1, 0.3)),
+    ),
+    "CFD": Method(
+        "normalised for each training person, and gated",
+        objective=lambda k: CFD(),
+        plug=lambda channels, width, k: CFDPlug(channels, k["calibration"]),
+        layer="features",
+        hyperparameters=_of(calibration=(0.5, 0.2, 0.5, 0.8)),
+        uses_person_labels=True,
+    ),
+    "MGSC": _tfam(
+        "TFAM's views, consistent step by step",
+        "baseline",
+        objective=lambda k: MGSC(step_consistency=k["step_consistency"], **_pick(k, _TWO_VIEWS)),
+        hyperparameters=_TFAM | _of(step_consistency=(1.0, 0.3, 1.0, 3.0)),
+    ),
+    "DAID": _loss(
+        "cells of class and manner balanced, manner taken out",
+        DAID,
+        **_of(weight=(0.7, 0.3, 0.7, 1.5), strength=(0.5, 0.25, 0.5, 1.0)),
+    ),
     # Ours
-    "temporal": Method("exact transport of motion energy", "ours", plug=_temporal, knobs=_TEMPORAL),
-    "temporal, Sinkhorn": _archived("transport to learnt anchors", kind="ours", knobs=_SINKHORN),
-    "frequency": Method(
-        "variance-guided perturbation",
-        "ours",
-        plug=lambda channels, k: _frequency(k),
-        knobs=_FREQUENCY,
-    ),
-    "TFAM": Method("both branches, fused", "ours", _plain, _tfam, knobs=_TFAM),
-    "GIRL": Method("pseudo-groups, worst weighting, even risks", "ours", _girl, knobs=_GIRL),
-    "PIUmr": Method("TFAM and GIRL", "ours", _girl, _tfam, knobs=_PIUMR),
-    "TFAM + augmentation": Method(
-        "both branches and augmentation", "ours", _plain, _tfam, augmented=True, knobs=_TFAM
-    ),
-    "PIUmr + augmentation": Method(
-        "the whole method and augmentation", "ours", _girl, _tfam, augmented=True, knobs=_PIUMR
-    ),
-    "reclock": Method("clips on the clocks of others", "ours", plug=_reclock, knobs=_RECLOCK),
-    "reclock + augmentation": Method(
-        "clips on the clocks of others, and augmentation",
-        "ours",
-        plug=_reclock,
-        augmented=True,
-        knobs=_RECLOCK,
-    ),
+    "TFAM": _tfam("common clock, smooth perturbation, adaptive fusion"),
+    "TFAM, feature level": _tfam("behind the first block", layer="features", like=("TFAM",)),
+    "GIRL": _girl("worst weighting of style groups, hard clips"),
+    "PIUmr": _piumr("TFAM and GIRL"),
     # Controls
-    "two identity views": _like_tfam("is it the second view?", lambda c, k: None, lambda k: None),
-    "uniform mass": _like_tfam(
-        "TFAM with the clock left as it is", lambda c, k: _temporal(c, k, mass="uniform")
+    "TFAM, uniform clock": _tfam(
+        "two views, nothing aligned", "control", plug=_uniform_clock, like=("TFAM",)
     ),
-    "random groups": _like_piumr("PIUmr, groups drawn once", source="random"),
-    "oracle groups": _like_piumr("PIUmr, true people as groups", True, source="person"),
-    # Ablations of the first version's TFAM
-    "TFAM, Sinkhorn": _archived("entropic transport to anchors", "TFAM"),
-    "TFAM, learned mass": _archived("mass is motion times a learned factor", "TFAM"),
-    "TFAM, mass above noise": _archived("mass is motion beyond the median", "TFAM"),
-    "TFAM, no amplitude step": _archived("alignment in time alone", "TFAM"),
-    "TFAM, total variance": _archived("classes' spectra are perturbed too", "TFAM"),
-    "TFAM, low-rank noise": _archived("frequencies move together", "TFAM"),
-    "TFAM, residual of another": _archived("another clip's own deviation", "TFAM"),
-    "TFAM, worst direction": _archived("adversarial in the same ellipsoid", "TFAM"),
-    "TFAM, cosine transform": _archived("DCT instead of FFT", "TFAM"),
-    "TFAM, mean fusion": _archived("no gate", "TFAM"),
-    "TFAM, falls back": _archived("the perturbed view where they disagree", "TFAM"),
-    "TFAM, learned fusion": _archived("the gate learns whom to trust", "TFAM"),
-    "TFAM, no consistency": _archived("views need not agree", "TFAM"),
-    "TFAM, no supervision": _archived("the decision alone is trained", "TFAM"),
-    "TFAM, no regulariser": _archived("laws of frames are free", "TFAM"),
-    # Ablations of the first version's GIRL
-    "PIUmr, one group": _archived("boundary weights alone", "PIUmr"),
-    "PIUmr, no boundary": _archived("all clips of a group count alike", "PIUmr"),
-    "PIUmr, even groups": _archived("no group weights", "PIUmr"),
-    "PIUmr, no variance": _archived("group weights alone", "PIUmr"),
-    "PIUmr, groups alike": _archived("small groups count as much as large ones", "PIUmr"),
-    "PIUmr, squared": _archived("variance instead of its root", "PIUmr"),
-    # Attempts with the first version: see `piumar_lib.studies`
-    "GIRL, oracle groups": _archived("true people", "GIRL", "attempt", told=True),
-    "GIRL, random groups": _archived("drawn once", "GIRL", "attempt"),
-    "GIRL, groups of classes": _archived("groups within each class", "GIRL", "attempt"),
-    "GIRL, early groups": _archived("kept from the third epoch on", "GIRL", "attempt"),
-    "GIRL, soft groups": _archived("each clip in every group", "GIRL", "attempt"),
-    "GIRL, groups alike": _archived("small groups count as much as large ones", "GIRL", "attempt"),
-    "GIRL, groups of a batch": _archived("no memory", "GIRL", "attempt"),
-    "GIRL, difficulty": _archived("quantiles of losses", "GIRL", "attempt"),
-    "GIRL, trajectories": _archived("clusters of loss curves", "GIRL", "attempt"),
-    "GIRL + augmentation": _archived("with augmentation", "", "attempt", augmented=True, knobs=_GIRL),
-    "reclock, size too": _archived("clock and amplitude of others", "", "attempt", knobs=_RECLOCK),
-    "reclock and itself": _archived(
-        "a clip and its re-clocked self agree", "", "attempt", knobs=_RECLOCK | _VIEWS
+    "two equal views": _tfam(
+        "nothing aligned, nothing perturbed", "control", plug=_equal_views, like=("TFAM",)
     ),
-    "aligned and itself": _archived("the clip beside its aligned self", "TFAM", "attempt"),
-    "aligned, or itself": _archived("falls back to the clip where they disagree", "TFAM", "attempt"),
-    "aligned or itself, learned": _archived("a gate chooses for each clip", "TFAM", "attempt"),
-    "aligned or itself, augmented": _archived(
-        "falls back to the clip, with augmentation", "TFAM", "attempt", augmented=True
-    ),
-    "temporal, learned mass": _archived(
-        "motion times a learned factor", "", "attempt", knobs=_TEMPORAL
-    ),
-    "temporal, mass above noise": _archived(
-        "motion beyond the median", "", "attempt", knobs=_TEMPORAL
-    ),
-    "temporal + augmentation": _archived(
-        "alignment and augmentation", "", "attempt", augmented=True, knobs=_TEMPORAL
-    ),
-    # The second version, with its controls
-    "GIRL 2": _girl_2("worst weighting of style groups, hard clips"),
-    "GIRL 2, random groups": _girl_2("members drawn by lot", RandomGroups),
-    "GIRL 2, oracle groups": _girl_2("true people", PersonGroups),
-    "GIRL 2, exponentiated gradient": _girl_2("online group weights, no ball", step=0.05),
-    "TFAM 2": _like_tfam_2("common clock, smooth perturbation, adaptive fusion", like=""),
-    "TFAM 2, features": _like_tfam_2("behind the first block", at="features"),
-    "TFAM 2 + augmentation": _like_tfam_2("with augmentation", augmented=True),
-    # TFAM's hyperparameters are held, so that the group-robust loss alone is compared.
-    "PIUmr 2": _like_tfam_2("TFAM 2 with GIRL 2 over it", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2),
-    "PIUmr 2 + augmentation": _like_tfam_2(
-        "both, with augmentation", objective=_piumr_2, knobs=_TFAM_2 | _GIRL_2, augmented=True
-    ),
-    "TFAM 2, uniform clock + augmentation": _like_tfam_2(
-        "two views and nothing aligned, with augmentation",
-        plug=lambda channels, k: temporal_frequency(channels, k, UniformClock),
-        augmented=True,
-    ),
+    "GIRL, random groups": _girl("members drawn by lot", RandomGroups),
+    "GIRL, true people": _girl("people as groups", PersonGroups),
+    "GIRL, exponentiated gradient": _girl("online group weights, no ball", step=0.05),
+    "PIUmr, random groups": _piumr("groups drawn by lot", "control", RandomGroups),
+    "PIUmr, true people": _piumr("people as groups", "control", PersonGroups),
 }
 
 
-def knobs_of(method: str) -> dict[str, Knob]:
+def augmented(method: Method) -> Method:
+    """The same on augmented clips; it takes over what was chosen for methods that are augmented, too."""
+    like = tuple(f"{name} + augmentation" for name in method.like)
+    return replace(method, augmented=True, like=like)
+
+
+METHODS: dict[str, Method] = {
+    "ERM": Method("cross-entropy, nothing else"),
+    "augmentation": Method("warp, scale, and turn or mirror", augmented=True),
+    **WITHOUT_AUGMENTATION,
+    **{f"{name} + augmentation": augmented(m) for name, m in WITHOUT_AUGMENTATION.items()},
+    "MiniRocket": Method("fixed convolutions, ridge classifier", classify=minirocket_ridge),
+}
+
+
+def hyperparameters_of(method: str) -> dict[str, Hyperparameter]:
     """All hyperparameters of a method, the common ones included.
 
     Raises:
@@ -452,84 +384,128 @@ def knobs_of(method: str) -> dict[str, Knob]:
     """
     if method not in METHODS:
         raise ValueError(f"method: {method!r} is unknown. Choose from {', '.join(METHODS)}.")
-    return COMMON | dict(METHODS[method].knobs)
+    return all_hyperparameters(METHODS[method])
 
 
-def resolve(method: str, chosen: Mapping[str, Any] | None = None) -> Knobs:
+def all_hyperparameters(method: Method) -> dict[str, Hyperparameter]:
+    """Those of a method that need not be in the table, the common ones included."""
+    return COMMON | (AUGMENTATION if method.augmented else {}) | dict(method.hyperparameters)
+
+
+def resolve(method: str, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
     """Defaults of a method, with ``chosen`` put in.
 
     Raises:
-        ValueError: If the method or a hyperparameter is unknown, or a value is not a number.
+        ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
     """
-    return put_in(method, knobs_of(method), chosen)
+    return put_in(method, hyperparameters_of(method), chosen)
 
 
-def put_in(method: str, knobs: Mapping[str, Knob], chosen: Mapping[str, Any] | None) -> Knobs:
+def put_in(
+    method: str, known: Mapping[str, Hyperparameter], chosen: Mapping[str, Any] | None
+) -> Hyperparameters:
     """What `resolve` does, for a method that need not be in the table; ``method`` is for messages."""
-    known = {name: knob.default for name, knob in knobs.items()} | FIXED
+    values = {name: one.default for name, one in known.items()} | FIXED
     for name, value in (chosen or {}).items():
-        if name not in known:
-            raise ValueError(f"{name}: {method} has no such knob. Choose from {', '.join(known)}.")
-        if value is None and FIXED.get(name, 0) is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-            raise ValueError(f"{name}: {value!r} is not a number. Give a finite one.")
-        low, high = (1e-12 if name in _POSITIVE else 0), (1 if name in _SHARES else np.inf)
-        if not low <= value <= high:
-            raise ValueError(f"{name}: {value} is out of range. Choose it in [{low}, {high}].")
-        if name in _WHOLE and value != int(value):
-            raise ValueError(f"{name}: {value} is not a whole number. Round it.")
-        # Equal values have to look the same in a record: not 1 here and 1.0 there.
-        known[name] = int(value) if name in _WHOLE else float(value)
-    return known
+        if name not in values:
+            raise ValueError(
+                f"{name}: {method} has no such hyperparameter. Choose from {', '.join(values)}."
+            )
+        values[name] = _checked(name, value)
+    return values
 
 
-def draw(method: str, number: int) -> Knobs:
+def _checked(name: str, value: Any) -> Any:
+    """A hyperparameter's value in its one form: equal values have to look the same in a record."""
+    if value is None and FIXED.get(name, 0) is None:
+        return None
+    if name == "backbone":
+        if value not in BACKBONES:
+            raise ValueError(f"backbone: {value!r} is unknown. Choose from {', '.join(BACKBONES)}.")
+        return value
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
+        raise ValueError(f"{name}: {value!r} is not a number. Give a finite one.")
+    low, high = (1e-12 if name in _POSITIVE else 0), (1 if name in _SHARES else np.inf)
+    if not low <= value <= high:
+        raise ValueError(f"{name}: {value} is out of range. Choose it in [{low}, {high}].")
+    if name in _WHOLE and value != int(value):
+        raise ValueError(f"{name}: {value} is not a whole number. Round it.")
+    return int(value) if name in _WHOLE else float(value)  # not 1 here and 1.0 there
+
+
+def draw(method: str, number: int) -> Hyperparameters:
     """The ``number``-th set of hyperparameters that a search tries; number 0 is the defaults.
 
-    Equal numbers draw equal common knobs for all methods, so that none is luckier in these; and other
-    ones as long as there are any, so that a method with few knobs tries as many sets as the others.
+    Equal numbers draw equal common hyperparameters for all methods, and equal strengths of augmentation,
+    so that none is luckier in these; and other ones as long as there are any, so that a method with few
+    hyperparameters tries as many sets as the others.
     """
     if number == 0:
         return {}
-    sets = [dict(zip(COMMON, v, strict=True)) for v in product(*(k.values for k in COMMON.values()))]
-    sets.remove({name: knob.default for name, knob in COMMON.items()})
+    sets = [dict(zip(COMMON, v, strict=True)) for v in product(*(h.values for h in COMMON.values()))]
+    sets.remove({name: one.default for name, one in COMMON.items()})
     order, own = np.random.default_rng(0).permutation(len(sets)), np.random.default_rng([number, 1])
-    return sets[order[(number - 1) % len(sets)]] | {
-        name: knob.values[own.integers(len(knob.values))] for name, knob in METHODS[method].knobs.items()
+    drawn = {
+        name: one.values[own.integers(len(one.values))]
+        for name, one in (AUGMENTATION | dict(METHODS[method].hyperparameters)).items()
     }
+    common = sets[order[(number - 1) % len(sets)]]
+    return {name: (common | drawn)[name] for name in hyperparameters_of(method)}
 
 
-def build(method: str, channels: int, classes: int, knobs: Knobs, seed: int) -> Recognizer:
-    """Build a method's untrained recogniser; ``knobs`` from `resolve`."""
-    return build_method(METHODS[method], channels, classes, knobs, seed)
+def build(
+    method: str,
+    channels: int,
+    classes: int,
+    k: Hyperparameters,
+    seed: int,
+    parents: tuple[int, ...] | None = None,
+) -> Recognizer:
+    """Build a method's untrained recogniser; ``k`` from `resolve`, ``parents`` of a skeleton.
+
+    Raises:
+        ValueError: If the method has no recogniser, or a graph network gets no skeleton.
+    """
+    return build_method(METHODS[method], channels, classes, k, seed, parents)
 
 
-def build_method(method: Method, channels: int, classes: int, knobs: Knobs, seed: int) -> Recognizer:
-    """Build the untrained recogniser of a method that need not be in the table."""
-    width = int(knobs["width"])
-    at = method.at if knobs["at"] is None else knobs["at"]
+def build_method(
+    method: Method,
+    channels: int,
+    classes: int,
+    k: Hyperparameters,
+    seed: int,
+    parents: tuple[int, ...] | None = None,
+) -> Recognizer:
+    """What `build` does, for a method that need not be in the table."""
+    if method.classify is not None:
+        raise ValueError(f"method: {method.about!r} has no recogniser. Call its `classify`.")
+    if k["backbone"] == "skeleton_graph" and parents is None:
+        raise ValueError("backbone: skeleton_graph needs a skeleton. Give clips with `parents`.")
+    layer = method.layer if k["layer"] is None else k["layer"]
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        backbone = tiny_cnn(channels, width)
+        backbone = BACKBONES[k["backbone"]](channels, int(k["width"]), parents)
+        width = width_behind(backbone, channels)
         # The plug draws its numbers last, so that the same seed gives all methods one backbone.
-        model = Recognizer(backbone, width, classes, at=at)
-        model.plug = method.plug(channels if model.at == 0 else width, knobs)
+        model = Recognizer(backbone, width, classes, at=layer)
+        model.plug = method.plug(width_behind(backbone, channels, model.at), width, k)
     return model
 
 
-def settings(method: str, knobs: Knobs, augmentation: str, seed: int) -> Settings:
+def settings(method: str, k: Hyperparameters, augmentation: str, seed: int) -> Settings:
     """How a method trains; ``augmentation`` is the kind that suits the data."""
-    return settings_of(METHODS[method], knobs, augmentation, seed)
+    return settings_of(METHODS[method], k, augmentation, seed)
 
 
-def settings_of(method: Method, knobs: Knobs, augmentation: str, seed: int) -> Settings:
+def settings_of(method: Method, k: Hyperparameters, augmentation: str, seed: int) -> Settings:
     """How a method that need not be in the table trains."""
     return Settings(
-        epochs=int(knobs["epochs"]),
-        batch=int(knobs["batch"]),
-        rate=knobs["rate"],
-        weight_decay=knobs["weight_decay"],
+        epochs=int(k["epochs"]),
+        batch=int(k["batch_size"]),
+        rate=k["learning_rate"],
+        weight_decay=k["weight_decay"],
         augmentation=augmentation if method.augmented else "",
+        strength=k.get("augmentation_strength", 1.0),
         seed=seed,
     )

@@ -69,7 +69,7 @@ class TwoViews(Objective):
     Args:
         supervision: Weight of each view's own cross-entropy.
         consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
-        regulariser_share: See `WassersteinRegularizer`.
+        regularizer_share: See `WassersteinRegularizer`.
         over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
     """
 
@@ -77,18 +77,18 @@ class TwoViews(Objective):
         self,
         supervision: float = 0.5,
         consistency: float = 1.0,
-        regulariser_share: float = 0.1,
+        regularizer_share: float = 0.1,
         over: Objective | None = None,
     ) -> None:
         super().__init__(Views(supervision, consistency, 0.0))
-        self.regulariser_share, self.over = regulariser_share, over or Objective()
+        self.regularizer_share, self.over = regularizer_share, over or Objective()
         self.regularizer: WassersteinRegularizer | None = None
 
     def start(self, model: Recognizer, clips: Clips, settings: Any = None) -> None:
         """Make a regulariser of the model's size."""
         self.over.start(model, clips, settings)
         head = model.head
-        regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regulariser_share)
+        regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regularizer_share)
         self.regularizer = regularizer.to(clips.x.device)
 
     def before_epoch(self, clips: Clips, epoch: int) -> None:

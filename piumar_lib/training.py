@@ -26,6 +26,7 @@ class Settings:
         rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
         weight_decay: Of AdamW.
         augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
+        strength: Of the augmentation, as a factor on its defaults.
         seed: Fixes batches, augmentation and perturbation (not the model's own initialisation).
     """
 
@@ -34,6 +35,7 @@ class Settings:
     rate: float = 3e-3
     weight_decay: float = 1e-2
     augmentation: str = ""
+    strength: float = 1.0
     seed: int = 0
 
 
@@ -101,7 +103,7 @@ def fit_clips(
             for index in batches(clips.person, settings.batch, objective.people):
                 batch = clips.take(index)
                 if settings.augmentation:
-                    batch = replace(batch, x=augment(batch.x, settings.augmentation))
+                    batch = replace(batch, x=augment(batch.x, settings.augmentation, settings.strength))
                 try:
                     losses.append(objective.update(model, batch, optimiser))
                 except FloatingPointError as error:

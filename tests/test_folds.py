@@ -65,10 +65,10 @@ def test_own_data_make_five_folds_of_people_or_fewer(own_of, people, count):
 
 
 def test_each_kind_of_data_names_its_augmentation(own):
-    assert {load_fold(name, 0).augmentation for name in SPAR} == {"sensor"}
+    assert {load_fold(name, 0).augmentation for name in SPAR} == {"space"}
     assert {load_fold(f"{name}:people=2,clips=1", 0).augmentation for name in SYNTHETIC} == {"skeleton"}
     assert load_fold(own, 0).augmentation == load_search_fold(own, 0).augmentation == "any"
-    assert load_search_fold("spar-windows", 0).augmentation == "sensor"
+    assert load_search_fold("spar-windows", 0).augmentation == "space"
     assert load_search_fold("synthetic", 0).augmentation == "skeleton"
 
 

@@ -119,9 +119,9 @@ def test_settings_make_the_parts_that_they_name():
     assert type(control) is SinkhornAlignment and control.anchors.shape == (5, 6)
     assert type(control.clock) is UniformClock
     given = {"groups": 3, "radius": 0.2, "beta": 0.5, "temperature": 2.0, "risk_momentum": 0.8}
-    views = {"supervision": 0.3, "consistency": 0.7, "regulariser_share": 0.2}
+    views = {"supervision": 0.3, "consistency": 0.7, "regularizer_share": 0.2}
     both = make_objective(TrainConfig(plug="tfam", loss="girl", **given, **views))
-    assert (both.views.supervision, both.views.consistency, both.regulariser_share) == (0.3, 0.7, 0.2)
+    assert (both.views.supervision, both.views.consistency, both.regularizer_share) == (0.3, 0.7, 0.2)
     alone = make_objective(TrainConfig(loss="girl", **given))
     for robust in (both.over, alone):
         assert robust.groups.each == 3

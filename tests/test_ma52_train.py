@@ -137,7 +137,7 @@ def test_a_run_of_the_first_version_is_refused_but_its_record_can_be_read(
     for name in ("config.json", "record.json", "model.json"):
         content = json.loads((old / name).read_text())
         settings = content if name == "config.json" else content["config"]
-        del settings["clock"], settings["regulariser_share"]
+        del settings["clock"], settings["regularizer_share"]
         settings |= {"mass": "above noise", "regulariser": 0.01}
         (old / name).write_text(json.dumps(content))
     again = command(replace(config, out=str(old)))[3:]

@@ -144,7 +144,7 @@ def terms(objective, model, batch):
 @pytest.mark.parametrize(("consistency", "step_consistency"), [(0, 0), (0.7, 0), (0, 0.4), (0.7, 0.4)])
 def test_the_loss_is_the_sum_of_its_terms(at, consistency, step_consistency):
     model, batch = recognizer(at=at), clips()
-    objective = MGSC(0.3, consistency, step_consistency, regulariser_share=0.0)
+    objective = MGSC(0.3, consistency, step_consistency, regularizer_share=0.0)
     loss, prediction = terms(objective, model, batch)
     entropy, _ = terms(TwoViews(0.3, 0.0, 0.0), recognizer(at=at), batch)
     js = js_divergence(*prediction.view_logits).item()
@@ -163,7 +163,7 @@ def test_without_the_steps_term_it_is_the_objective_of_two_views():
 def after_training(toy, **weights):
     """Both disagreements of the views after a short training, in evaluation."""
     model = recognizer()
-    fit(model, toy, Settings(epochs=12, batch=16, rate=0.01), MGSC(regulariser_share=0.0, **weights))
+    fit(model, toy, Settings(epochs=12, batch=16, rate=0.01), MGSC(regularizer_share=0.0, **weights))
     with torch.no_grad():
         prediction = model.eval()(torch.as_tensor(toy.x))
     return js_divergence(*prediction.view_logits).item(), step_distance(*prediction.frames).item()
@@ -218,7 +218,7 @@ def test_double_stays_double_and_half_precision_trains():
         MGSC().loss(model, batch).backward()
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
     double = Clips(batch.x.double(), batch.y, batch.person, batch.index)
-    assert MGSC(regulariser_share=0.0).loss(model.double(), double).dtype == torch.double
+    assert MGSC(regularizer_share=0.0).loss(model.double(), double).dtype == torch.double
 
 
 def test_training_is_the_same_twice(toy):

@@ -351,7 +351,7 @@ def test_sensor_rotation_is_one_proper_rotation_for_both_sensors():
     ("kind", "channels", "expected"),
     [
         ("skeleton", 34, ["mirror_skeleton", "warp_time", "rotate_skeleton"]),
-        ("sensor", 6, ["warp_time", "scale_amplitude", "rotate_sensor"]),
+        ("space", 6, ["warp_time", "scale_amplitude", "rotate_space"]),
         ("any", 5, ["warp_time", "scale_amplitude"]),
     ],
 )

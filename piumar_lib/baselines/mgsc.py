@@ -34,7 +34,7 @@ class MGSC(TwoViews):
         consistency: Weight of the clip's consistency, the Jensen-Shannon divergence; 0 switches it off.
         step_consistency: Weight of the steps' consistency, see `step_distance`; 0 switches it off, which
             leaves `TwoViews`.
-        regulariser_share: See `WassersteinRegularizer`.
+        regularizer_share: See `WassersteinRegularizer`.
         over: Turns the clips' losses into one; by default their mean.
 
     Raises:
@@ -46,7 +46,7 @@ class MGSC(TwoViews):
         supervision: float = 0.5,
         consistency: float = 1.0,
         step_consistency: float = 1.0,
-        regulariser_share: float = 0.1,
+        regularizer_share: float = 0.1,
         over: Objective | None = None,
     ) -> None:
         if consistency < 0 or step_consistency < 0:
@@ -54,7 +54,7 @@ class MGSC(TwoViews):
                 f"consistency, step_consistency: {consistency}, {step_consistency} are out of range. "
                 "Choose both at 0 or above."
             )
-        super().__init__(supervision, consistency, regulariser_share, over)
+        super().__init__(supervision, consistency, regularizer_share, over)
         self.step_consistency = step_consistency
 
     def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:

@@ -90,9 +90,9 @@ class WeightAveraging(Objective):
 
     def _batches(self) -> list[Clips]:
         """All training clips in random batches, augmented if those of training were."""
-        clips, kind = self.clips, self.settings.augmentation
+        clips, kind, strength = self.clips, self.settings.augmentation, self.settings.strength
         dealt = [clips.take(index) for index in batches(clips.person, self.settings.batch)]
-        return [replace(batch, x=augment(batch.x, kind)) if kind else batch for batch in dealt]
+        return [replace(batch, x=augment(batch.x, kind, strength)) if kind else batch for batch in dealt]
 
 
 class _Labelled(nn.Module):

@@ -27,6 +27,8 @@ class Sequences:
         class_names: One name for each class; by default the codes, or "class 0", "class 1", ...
         rate: Frames per second, in Hz.
         name: What the data is called in figures and records.
+        parents: Of a skeleton whose channels are three coordinates of each joint, the parent of each
+            joint, -1 for the root; a graph network needs them.
 
     Raises:
         ValueError: On construction, if a shape, a label or a value cannot be right. The message
@@ -40,12 +42,18 @@ class Sequences:
     class_names: tuple[str, ...] | None = None
     rate: float = 1.0
     name: str = "sequences"
+    parents: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         x, y, person, lengths = _checked(self.x, self.y, self.person, self.lengths)
         y, names = _numbered(y, self.class_names)
         if not (isinstance(self.rate, Real) and np.isfinite(self.rate) and self.rate > 0):
             raise ValueError(f"rate: {self.rate!r} Hz is not a frame rate. Give a positive number.")
+        if self.parents is not None and 3 * len(self.parents) != x.shape[2]:
+            raise ValueError(
+                f"parents: {len(self.parents)} joints, but x has {x.shape[2]} channels. Give one parent "
+                "for every three channels, or leave parents out."
+            )
         for field, value in (("x", x), ("y", y), ("person", person), ("lengths", lengths)):
             object.__setattr__(self, field, value)
         object.__setattr__(self, "class_names", tuple(str(name) for name in names))
@@ -91,14 +99,29 @@ class Sequences:
         """Return every clip's real part, stretched to ``time`` frames by linear interpolation."""
         if time < 2:
             raise ValueError(f"time: {time} frames are too few. Give at least 2.")
-        grid = np.linspace(0, 1, time)[None] * (self.lengths[:, None] - 1)
-        left = np.minimum(grid.astype(int), self.x.shape[1] - 2) if self.x.shape[1] > 1 else 0
-        weight = (grid - left)[..., None].astype(np.float32)
-        rows = np.arange(len(self))[:, None]
-        right = np.minimum(left + 1, self.x.shape[1] - 1)
-        x = (1 - weight) * self.x[rows, left] + weight * self.x[rows, right]
+        at = np.linspace(0, 1, time)[None] * (self.lengths[:, None] - 1)
         rate = self.rate * time / float(np.mean(self.lengths))
-        return replace(self, x=x, lengths=np.full(len(self), time), rate=rate)
+        return replace(self, x=self._frames_at(at), lengths=np.full(len(self), time), rate=rate)
+
+    def at_one_rate(self, time: int, share: float = 0.95) -> Sequences:
+        """Return all clips at one rate, at which ``share`` of them end within ``time`` frames.
+
+        Shorter clips are held still at their end, longer ones lose it; the rate is never raised.
+        """
+        if time < 2:
+            raise ValueError(f"time: {time} frames are too few. Give at least 2.")
+        last = self.lengths[:, None] - 1
+        step = max(1.0, (float(np.quantile(self.lengths, share)) - 1) / (time - 1))
+        lengths = np.minimum(np.ceil(last[:, 0] / step - 1e-9).astype(int) + 1, time)
+        x = self._frames_at(np.minimum(np.arange(time) * step, last))
+        return replace(self, x=x, lengths=lengths, rate=self.rate / step)
+
+    def _frames_at(self, at: np.ndarray) -> np.ndarray:
+        """Each clip at times ``at (n, frames)`` in frames, interpolated; ``(n, frames, channels)``."""
+        left = np.minimum(at.astype(int), max(self.x.shape[1] - 2, 0))
+        right = np.minimum(left + 1, self.x.shape[1] - 1)
+        weight, rows = (at - left)[..., None].astype(np.float32), np.arange(len(self))[:, None]
+        return (1 - weight) * self.x[rows, left] + weight * self.x[rows, right]
 
 
 def describe(data: Sequences, few: int = 5) -> str:

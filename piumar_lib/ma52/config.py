@@ -25,7 +25,7 @@ CLOCKS = ("motion", "uniform")
 FIRST_VERSION = {
     "mass": "clock",
     "amplitude": "amplitude_step",
-    "regulariser": "regulariser_share",
+    "regulariser": "regularizer_share",
     "step": "radius",
     "weight": "radius",
     "boundary": "beta",
@@ -95,7 +95,7 @@ class TrainConfig:
     probability: float = _setting(0.5, "chance of a clip's spectrum to be perturbed", 0, 1)
     supervision: float = _setting(0.5, "weight of each view's own cross-entropy", 0, 100)
     consistency: float = _setting(1.0, "weight of the divergence between views", 0, 100)
-    regulariser_share: float = _setting(0.1, "regulariser's gradient over the cross-entropy's", 0, 100)
+    regularizer_share: float = _setting(0.1, "regulariser's gradient over the cross-entropy's", 0, 100)
     # GIRL
     groups: int = _setting(4, "pseudo-groups in each action", 1, 1000)
     radius: float = _setting(0.05, "rho: radius of the ball of group weights", 0, 1000)

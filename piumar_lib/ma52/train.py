@@ -407,7 +407,7 @@ def make_objective(config: TrainConfig) -> Objective:
         )  # fmt: skip
     if config.plug == "none":
         return risk
-    return TwoViews(config.supervision, config.consistency, config.regulariser_share, risk)
+    return TwoViews(config.supervision, config.consistency, config.regularizer_share, risk)
 
 
 def origin(accelerator: Accelerator) -> dict[str, Any]:
