@@ -30,6 +30,7 @@ from piumar_lib.methods import BACKBONES, FIXED, METHODS, Hyperparameters, draw,
 RESULTS = ROOT / "notebooks" / "results"
 STUDY = RESULTS / "study"
 SEEDS = 3
+UPDATES = 600  # of the weights, about, whatever the size of the data set
 BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them
 FORMS = ("own tempo", "one length")
 SEARCHED_ON = ("msraction3d", "utkinect")
@@ -82,7 +83,7 @@ def search_plan(methods: Iterable[str], budget: int = BUDGET) -> list[Experiment
     """The experiments that hyperparameters are chosen from, one seed each."""
     where = [data_of(name, form) for form, name in product(FORMS, SEARCHED_ON)]
     return [
-        experiment(data, method, fold, 0, draw(method, number), search=True)
+        experiment(data, method, fold, 0, draw(method, number) | {"updates": UPDATES}, search=True)
         for method in searched(methods)
         for number in range(budget)
         for data in where
@@ -159,7 +160,7 @@ def plan(
     wanted = []
     for seed, fold, method in product(range(seeds), folds.folds(data), methods):
         chosen = choose(search, data, method, fold)
-        e = experiment(data, method, fold, seed, chosen | dict(model or {}))
+        e = experiment(data, method, fold, seed, chosen | {"updates": UPDATES} | dict(model or {}))
         wanted.append(replace(e, selection=rule(method, chosen, data)))
     return wanted
 

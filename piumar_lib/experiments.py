@@ -135,7 +135,8 @@ def train_and_predict(
     train = fold.train
     model = build_method(method, train.x.shape[-1], train.classes, k, seed, train.parents)
     try:
-        fit(model, train, settings_of(method, k, fold.augmentation, seed), method.objective(k))
+        settings = settings_of(method, k, fold.augmentation, seed, len(train))
+        fit(model, train, settings, method.objective(k))
         probabilities = predict(model, fold.unseen)
         if np.isnan(probabilities).any():
             raise FloatingPointError("predictions are not finite. Lower the learning rate.")

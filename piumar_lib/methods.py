@@ -96,9 +96,11 @@ COMMON = {
     "weight_decay": Hyperparameter(1e-2, (1e-4, 1e-2, 1e-1)),
 }
 AUGMENTATION = {"augmentation_strength": Hyperparameter(1.0, (0.5, 1.0, 2.0))}
-# Never searched, may be set:
+# Never searched, may be set. ``updates`` of the weights, about, instead of epochs: data sets of any size
+# then cost the same, and small ones are trained to the end as well.
 FIXED = {
-    "epochs": 20, "batch_size": 64, "backbone": "cnn", "width": 32, "layer": None, "steps": None,
+    "epochs": 20, "updates": None, "batch_size": 64, "backbone": "cnn", "width": 32, "layer": None,
+    "steps": None,
 }  # fmt: skip
 # From input channels, width and a skeleton's parents to a network. Of the larger ones, features are
 # twice as wide as ``width``.
@@ -109,9 +111,9 @@ BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]
     "skeleton_graph": lambda channels, width, parents: skeleton_graph(channels, parents, width // 2),
 }
 
-_POSITIVE = ("learning_rate", "augmentation_strength", "epochs", "batch_size", "width", "steps")
-_POSITIVE += ("alpha", "temperature", "groups", "block")
-_WHOLE = ("epochs", "batch_size", "width", "steps", "layer", "groups", "block")
+_POSITIVE = ("learning_rate", "augmentation_strength", "epochs", "updates", "batch_size", "width")
+_POSITIVE += ("steps", "alpha", "temperature", "groups", "block")
+_WHOLE = ("epochs", "updates", "batch_size", "width", "steps", "layer", "groups", "block")
 _SHARES = ("probability", "share", "floor", "first", "anneal", "momentum", "warm_up", "coverage")
 _SHARES += ("calibration",)
 _BED = "DomainBed"
@@ -493,16 +495,31 @@ def build_method(
     return model
 
 
-def settings(method: str, k: Hyperparameters, augmentation: str, seed: int) -> Settings:
-    """How a method trains; ``augmentation`` is the kind that suits the data."""
-    return settings_of(METHODS[method], k, augmentation, seed)
+def settings(
+    method: str, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
+) -> Settings:
+    """How a method trains.
+
+    Args:
+        method: Its name.
+        k: From `resolve`.
+        augmentation: The kind that suits the data.
+        seed: See `Settings`.
+        clips: How many there are to train on; needed if ``k`` counts updates.
+    """
+    return settings_of(METHODS[method], k, augmentation, seed, clips)
 
 
-def settings_of(method: Method, k: Hyperparameters, augmentation: str, seed: int) -> Settings:
-    """How a method that need not be in the table trains."""
+def settings_of(
+    method: Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
+) -> Settings:
+    """What `settings` does, for a method that need not be in the table."""
+    epochs, batch = int(k["epochs"]), int(k["batch_size"])
+    if k["updates"] is not None:
+        epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
     return Settings(
-        epochs=int(k["epochs"]),
-        batch=int(k["batch_size"]),
+        epochs=epochs,
+        batch=batch,
         rate=k["learning_rate"],
         weight_decay=k["weight_decay"],
         augmentation=augmentation if method.augmented else "",
