@@ -12,6 +12,7 @@ develops on; every other set is only trained and judged on. Records are kept und
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Iterable, Mapping
@@ -23,8 +24,10 @@ import numpy as np
 
 from piumar_lib import folds
 from piumar_lib.command import at_least, command_line, path
+from piumar_lib.data.own import is_npz
 from piumar_lib.data.people.catalogue import NAMES
 from piumar_lib.experiments import ROOT, Experiment, experiment, read_records, run_all
+from piumar_lib.files import write_text
 from piumar_lib.methods import BACKBONES, FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
 
 RESULTS = ROOT / "notebooks" / "results"
@@ -177,6 +180,33 @@ def read_search(folder: Path = STUDY) -> list[dict]:
     return read_records(own if own.is_file() else STUDY / "search.jsonl")
 
 
+def committed(
+    data: str, folder: Path = STUDY, model: Mapping[str, str | int] | None = None
+) -> list[dict]:
+    """The records of a data set that are there, of one backbone and width.
+
+    Raises:
+        FileNotFoundError: If there are none; of a reader's file, none of what it holds now.
+    """
+    known = {name: FIXED[name] for name in ("backbone", "width")} | dict(model or {})
+    content = ""
+    if is_npz(data):
+        data, content = folds.identify(data)
+    path = records_path(data, folder)
+    records = [
+        r
+        for r in read_records(path)
+        if r["data"] == data
+        and (not content or r["content"] == content)
+        and known.items() <= r["hyperparameters"].items()
+    ]
+    if not records:
+        raise FileNotFoundError(
+            f"{path}: no records of {data}. Make them: python -m piumar_lib.evidence train --data {data}"
+        )
+    return records
+
+
 def make_search(
     methods: Iterable[str], workers: int = 1, folder: Path = STUDY, budget: int = BUDGET
 ) -> list[dict]:
@@ -225,6 +255,10 @@ def main(arguments: list[str] | None = None) -> None:
             sub.add_argument("--seeds", type=at_least(1), default=SEEDS, help="of each fold")
             sub.add_argument("--backbone", choices=list(BACKBONES), default=FIXED["backbone"])
             sub.add_argument("--width", type=at_least(1), default=FIXED["width"])
+    sub = add("contrasts", _contrasts, "compute the planned contrasts from the records")
+    sub.add_argument("--data", nargs="+", default=REAL, help="sets, or .npz files; pooled")
+    sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
+    sub.add_argument("--json", type=path, help="file for all numbers")
     options = parser.parse_args(arguments)
     try:
         options.command(options)
@@ -244,6 +278,20 @@ def _train(options: argparse.Namespace) -> None:
         folds.folds(data)  # says what is wrong with the data
         make(data, options.methods, options.seeds, options.workers, options.out, model)
         print(f"records: {records_path(data, options.out)}")
+
+
+def _contrasts(options: argparse.Namespace) -> None:
+    from piumar_lib import contrasts
+
+    # A reader's files have one form.
+    forms = options.forms if not all(map(is_npz, options.data)) else FORMS[:1]
+    results = contrasts.compute(options.data, forms, options.out)
+    for row in contrasts.table(results):
+        print("; ".join(f"{name}: {value}" for name, value in row.items()))
+    if options.json:
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        write_text(options.json, json.dumps([r.summary() for r in results], indent=1) + "\n")
+        print(f"numbers: {options.json}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -152,7 +152,11 @@ def count_by_person(correct: np.ndarray, clips: Sequences) -> dict[str, list[int
 
 
 def run_all(
-    experiments: Iterable[Experiment], path: Path, workers: int = 1, progress: bool = True
+    experiments: Iterable[Experiment],
+    path: Path,
+    workers: int = 1,
+    progress: bool = True,
+    work: Callable[[Experiment], dict] = run,
 ) -> list[dict]:
     """Run what is missing in ``path`` and return the records of all ``experiments``.
 
@@ -163,6 +167,7 @@ def run_all(
         path: A JSON-lines file; created if need be.
         workers: Processes, each with one thread.
         progress: Show a progress bar.
+        work: From an experiment to its record, which has the experiment's key.
 
     Raises:
         InUse: If another run writes to ``path``.
@@ -177,7 +182,7 @@ def run_all(
             done, missing = _look_up(experiments, path)  # another run may just have ended
             origin = provenance()
             with tqdm(total=len(missing), disable=not progress) as bar:
-                for record in in_processes(run, [(e,) for e in missing], workers):
+                for record in in_processes(work, [(e,) for e in missing], workers):
                     record |= origin
                     append_record(path, record)
                     done[_key(record)] = record

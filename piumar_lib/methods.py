@@ -183,7 +183,8 @@ def group_robust(
     """GIRL, with hyperparameters; ``step`` of exponentiated gradient, if so."""
     groups = source() if source is PersonGroups else source(int(k["groups"]))
     own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
-    return kind(groups, step=step, **own, views=Views(**_pick(k, _TWO_VIEWS)))
+    views = {name: k[name] for name in ("supervision", "consistency") if name in k}
+    return kind(groups, step=step, **own, views=Views(**views))
 
 
 def _loss(about: str, objective: type[Objective], told: bool = False, **own: Any) -> Method:

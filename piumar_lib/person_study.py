@@ -12,87 +12,77 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Iterable
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from piumar_lib import folds, metrics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
-from piumar_lib.evidence import RESULTS
-from piumar_lib.experiments import append_record, provenance, read_records
-from piumar_lib.files import require_writable
-from piumar_lib.locks import only_run
-from piumar_lib.methods import METHODS, build, resolve, settings
-from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
-from piumar_lib.processes import in_processes
+from piumar_lib.evidence import FORMS, REAL, STUDY, data_of, plan, read_search
+from piumar_lib.experiments import Experiment, experiment, read_records, run_all
+from piumar_lib.methods import METHODS, build, settings
+from piumar_lib.person_normalization import TrainingPeople, normalize_person
 from piumar_lib.training import fit, predict
 
-CLIPS = (1, 2, 5, 10, 20, None)  # None: all of the person's
+FILE = "person-normalization.jsonl"
+CLIPS = (1, 2, 5, 10, 20, None)  # that a person is estimated from; None: all of the person's
 SHOWN = (None, 3)  # classes that the person shows; None: all
-WAY = ("kind", "alpha", "prior", "matched")  # arguments of `normalize_person`
-NONE = ("none", 0.0, 0.0, False)
-WAYS: tuple[tuple, ...] = (
-    ("batch statistics", 1.0, 0.0, False),  # AdaBN as published
-    ("batch statistics", 0.5, 0.0, False),
-    *product(KINDS, (0.5,), (4.0,), (False, True)),
-    ("diagonal", 1.0, 4.0, True),
-)
+NONE = "none"  # the recogniser as it is
+WAYS: dict[str, dict[str, Any]] = {  # arguments of `normalize_person`
+    "AdaBN": {"kind": "batch statistics", "alpha": 1.0, "prior": 0.0, "matched": False},
+    "half-way": {"kind": "batch statistics", "alpha": 0.5, "prior": 0.0, "matched": False},
+    "half-way, prior": {"kind": "batch statistics", "alpha": 0.5, "prior": 4.0, "matched": False},
+    "half-way, prior, matched": {},  # the default
+    "diagonal, prior, matched": {"kind": "diagonal", "alpha": 0.5, "prior": 4.0, "matched": True},
+    "full, prior, matched": {"kind": "full", "alpha": 0.5, "prior": 4.0, "matched": True},
+}
+DEFAULT = "half-way, prior, matched"
 
 
-def trainings(data: str, method: str, seeds: int) -> list[dict[str, Any]]:
-    """What to train: synthetic populations of development, or all folds of other data."""
-    data, content = folds.identify(data)
-    synthetic = data.partition(":")[0] in folds.SYNTHETIC
-    where = folds.DEVELOPMENT if synthetic else folds.folds(data)
-    of = {"data": data} | ({"content": content} if content else {})
-    return [
-        of | {"method": method, "fold": fold, "seed": seed}
-        for seed, fold in product(range(seeds), where)
-    ]
+def trainings(data: str, method: str, seeds: int, folder: Path = STUDY) -> list[Experiment]:
+    """What to train: synthetic populations of development, or all folds of other data.
 
-
-def keys(training: dict[str, Any]) -> list[dict[str, Any]]:
-    """The records that one training gives, without their results."""
-    return [
-        training | dict(zip(WAY, way, strict=True)) | {"clips": clips, "shown": shown}
-        for shown in SHOWN
-        for way, clips in [(NONE, None), *product(WAYS, CLIPS)]
-    ]
-
-
-def run(training: dict[str, Any]) -> list[dict]:
-    """Train once and judge each of `keys`.
-
-    A record's ``people`` maps each unseen person to ``[correct clips, clips]``; who has fewer clips than
-    the record's ``clips`` is left out. Kind ``"none"`` is the recogniser as it is.
+    Hyperparameters are those of the study; synthetic data keep the method's defaults.
     """
-    method, seed = training["method"], training["seed"]
-    train, unseen, augmentation = folds.load_fold(training["data"], training["fold"])
-    knobs = resolve(method)
-    model = build(method, train.x.shape[-1], train.classes, knobs, seed)
-    fit(model, train, settings(method, knobs, augmentation, seed), METHODS[method].objective(knobs))
-    seen_in_training = TrainingPeople(model, train)
+    if data.partition(":")[0] in folds.SYNTHETIC:
+        return [
+            experiment(data, method, fold, seed)
+            for seed, fold in product(range(seeds), folds.DEVELOPMENT)
+        ]
+    return plan(data, [method], read_search(folder), seeds)
 
-    def recognise(clips: Sequences, key: dict[str, Any]) -> np.ndarray:
-        if key["kind"] == "none":
-            return predict(model, clips)
-        way = {name: key[name] for name in WAY}
-        return normalize_person(model, clips.x, seen_in_training, clips.x[: key["clips"]], **way)
 
-    records = []
-    for key in keys(training):
-        clips = [clips_of(unseen, person, key["shown"], seed) for person in unseen.people]
-        people = {
-            str(own.person[0]): [int((recognise(own, key).argmax(1) == own.y).sum()), len(own)]
-            for own in clips
-            if len(own) >= (key["clips"] or 0)
-        }
-        records.append(key | {"people": people})
-    return records
+def run(e: Experiment) -> dict:
+    """Train once, and judge every unseen person in every way.
+
+    The record's ``people`` maps each of them to ``"clips"`` and to the clips that are recognised under
+    `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the
+    person has fewer.
+    """
+    train, unseen, augmentation = folds.load_fold(e.data, e.fold)
+    method, k = METHODS[e.method], dict(e.hyperparameters)
+    model = build(e.method, train.x.shape[-1], train.classes, k, e.seed, train.parents)
+    fit(model, train, settings(e.method, k, augmentation, e.seed, len(train)), method.objective(k))
+    training = TrainingPeople(model, train)
+
+    def right(own: Sequences, way: str, clips: int | None) -> int | None:
+        if clips is not None and len(own) < clips:
+            return None
+        said = normalize_person(model, own.x, training, own.x[:clips], **WAYS[way])
+        return int((said.argmax(1) == own.y).sum())
+
+    people: dict[str, dict[str, list]] = {}
+    for person in unseen.people:
+        shown = [clips_of(unseen, person, classes, e.seed) for classes in SHOWN]
+        people[str(person)] = {
+            "clips": [len(own) for own in shown],
+            NONE: [int((predict(model, own).argmax(1) == own.y).sum()) for own in shown],
+        } | {way: [[right(own, way, n) for n in CLIPS] for own in shown] for way in WAYS}
+    return e.key() | {"people": people}
 
 
 def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Sequences:
@@ -109,60 +99,66 @@ def make(data: str, method: str, seeds: int, out: Path, workers: int = 1) -> lis
         InUse: If another run writes to ``out``.
         OSError: If the system refuses to write.
     """
-    origin, wanted = provenance(), trainings(data, method, seeds)
-    require_writable(out.parent)
-    with only_run(out):
-        done = {_key(record) for record in read_records(out)}
-        missing = [t for t in wanted if not {_key(key) for key in keys(t)} <= done]
-        results = in_processes(run, [(training,) for training in missing], workers)
-        for records in tqdm(results, total=len(missing), desc=f"{data}, {method}"):
-            for record in records:
-                if _key(record) not in done:
-                    append_record(out, record | origin)
-    found = {_key(key) for training in wanted for key in keys(training)}
-    return [record for record in read_records(out) if _key(record) in found]
+    return run_all(trainings(data, method, seeds, out.parent), out, workers, work=run)
 
 
-def gains(records: list[dict]) -> dict[tuple, metrics.Comparison]:
-    """The gain over kind ``"none"``, by person, for each ``(*way, shown, clips)``."""
-    shares: dict[tuple, dict[str, list[float]]] = {}
+def accuracies(
+    records: Iterable[dict], way: str, shown: int | None, clips: int | None
+) -> dict[str, float]:
+    """Accuracy of each person who has enough clips, under a way or `NONE`, averaged over seeds."""
+    which, n = SHOWN.index(shown), CLIPS.index(clips)
+    shares: dict[str, list[float]] = {}
     for record in records:
-        cell = tuple(record[name] for name in (*WAY, "shown", "clips"))
-        for person, (right, clips) in record["people"].items():
-            shares.setdefault(cell, {}).setdefault(person, []).append(right / clips)
-    means = {cell: {p: np.mean(v) for p, v in people.items()} for cell, people in shares.items()}
-    found = {}
-    for cell, people in means.items():
-        before = means[(*NONE, cell[-2], None)]
-        if cell[0] != "none":
-            after = np.array([*people.values()])
-            found[cell] = metrics.compare(after, np.array([before[p] for p in people]))
-    return found
+        for person, found in record["people"].items():
+            right = found[NONE][which] if way == NONE else found[way][which][n]
+            if right is not None:
+                shares.setdefault(person, []).append(right / found["clips"][which])
+    return {person: float(np.mean(values)) for person, values in shares.items()}
 
 
-def _key(record: dict) -> tuple:
-    data = record.get("content") or record["data"]
-    return (data, *(record[name] for name in ("method", "fold", "seed", *WAY, "clips", "shown")))
+def gain(
+    records: list[dict], way: str, shown: int | None = None, clips: int | None = None
+) -> metrics.Comparison:
+    """What a way adds to the recogniser as it is, over people; nan if nobody has enough clips."""
+    after, before = accuracies(records, way, shown, clips), accuracies(records, NONE, shown, None)
+    people = [p for p in after if p in before]
+    if not people:
+        return metrics.Comparison(*[float("nan")] * 4)
+    return metrics.compare(*(np.array([of[p] for p in people]) for of in (after, before)))
+
+
+def as_method(name: str, data: str, folder: Path) -> list[dict]:
+    """The default way with all of a person's clips, as records of a method of this name."""
+    records = [r for r in read_records(folder / FILE) if r["data"] == data]
+    cell = CLIPS.index(None)
+    return [
+        r | {
+            "method": name,
+            "people": {p: [v[DEFAULT][0][cell], v["clips"][0]] for p, v in r["people"].items()},
+        }
+        for r in records
+    ]  # fmt: skip
 
 
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     parser = argparse.ArgumentParser(prog="python -m piumar_lib.person_study", description=__doc__)
-    parser.add_argument("--data", default="synthetic", help="a data set's name, or an .npz")
+    every = [data_of(*pair) for pair in product(REAL, FORMS)]
+    parser.add_argument("--data", nargs="+", default=every, help="names of data sets, or .npz files")
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")
     parser.add_argument("--seeds", type=at_least(1), default=2, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--out", type=path, default=RESULTS / "person-normalization.jsonl")
+    parser.add_argument("--out", type=path, default=STUDY / FILE)
     options = parser.parse_args(arguments)
-    records = make(options.data, options.method, options.seeds, options.out, options.workers)
-    print(f"gain in points, by clips of the person: {', '.join(str(n or 'all') for n in CLIPS)}")
-    found = gains(records)
-    for shown, (kind, alpha, prior, matched) in product(SHOWN, WAYS):
-        cells = [found.get((kind, alpha, prior, matched, shown, clips)) for clips in CLIPS]
-        line = "".join(f"{100 * c.difference:+7.1f}" if c else f"{'-':>7}" for c in cells)
-        way = f"{kind}, alpha {alpha:g}, prior {prior:g}{', matched' * matched}"
-        print(f"{shown or 'all':>3} classes, {way:46s}{line}")
+    for data in options.data:
+        records = make(data, options.method, options.seeds, options.out, options.workers)
+        numbers = ", ".join(str(n or "all") for n in CLIPS)
+        print(f"{data}: gain in points, by clips of the person: {numbers}")
+        for shown, way in product(SHOWN, WAYS):
+            cells = [gain(records, way, shown, n) for n in CLIPS]
+            line = "".join(f"{100 * c.difference:+7.1f}" for c in cells)
+            print(f"{shown or 'all':>3} classes, {way:28s}{line}")
     print(f"records: {options.out}")
 
 

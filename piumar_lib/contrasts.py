@@ -1,0 +1,213 @@
+"""The six planned contrasts of the study, written down before its records were made, and their results.
+
+    python -m piumar_lib.evidence contrasts --json build/contrasts.json
+
+Each is taken in both forms of the clips. The unit is the person; data sets are pooled by a
+random-effects meta-analysis (`piumar_lib.statistics.pool`), and p values of all twelve are corrected by
+Holm's method. Whatever else the records hold is exploration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from piumar_lib import metrics, person_study, statistics
+from piumar_lib.data.own import find_npz, is_npz
+from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.evidence import (
+    FORMS,
+    REAL,
+    RIVALS,
+    SEARCHED_ON,
+    STUDY,
+    committed,
+    data_of,
+    read_search,
+    search_scores,
+)
+
+# People whom nothing was developed on, judged once with everything fixed:
+UNTOUCHED = tuple(name for name in NAMES if name not in SEARCHED_ON)
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One planned comparison.
+
+    Attributes:
+        name: What is asked, in a few words.
+        tried: The method that might gain.
+        against: What it is compared with. Of several, the one that did best on the search's people.
+    """
+
+    name: str
+    tried: str
+    against: tuple[str, ...]
+
+
+NORMALIZED = "person normalization + augmentation"  # see `piumar_lib.person_study`
+CONTRASTS = (
+    Contrast("augmentation", "augmentation", ("ERM",)),
+    Contrast("TFAM on top of it", "TFAM + augmentation", ("augmentation",)),
+    Contrast("its alignment", "TFAM + augmentation", ("TFAM, uniform clock + augmentation",)),
+    Contrast("GIRL on top of TFAM", "PIUmr + augmentation", ("TFAM + augmentation",)),
+    Contrast("TFAM or the best rival", "TFAM + augmentation", RIVALS),
+    # With all of the new person's clips; the gain by number of clips is drawn beside it.
+    Contrast("person normalization", NORMALIZED, ("augmentation",)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a contrast.
+
+    Attributes:
+        contrast: Which.
+        form: Of the clips, one of `piumar_lib.evidence.FORMS`.
+        against: The method that it was compared with in the end.
+        pooled: Over all data sets.
+        p_holm: Its p value after Holm's correction.
+        verdict: See `piumar_lib.statistics.verdict`.
+    """
+
+    contrast: Contrast
+    form: str
+    against: str
+    pooled: statistics.Pooled
+    p_holm: float
+    verdict: str
+
+    def summary(self) -> dict[str, Any]:
+        """All numbers under plain names, for a JSON file; what is not known is None."""
+        pooled = asdict(self.pooled)
+        by_set = {name_of(name): _known(one) for name, one in pooled.pop("by_set").items()}
+        return {
+            "name": self.contrast.name,
+            "form": self.form,
+            "tried": self.contrast.tried,
+            "against": self.against,
+            **_known(pooled | {"p_holm": self.p_holm}),
+            "verdict": self.verdict,
+            "by_set": by_set,
+        }
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for nan, which JSON has no word for."""
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in values.items()}
+
+
+def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, float]:
+    """Each person's accuracy under one method minus that under another, in shares.
+
+    Only folds and seeds that were trained under both count; a person's are averaged.
+
+    Raises:
+        ValueError: If the methods have no training in common, or one was trained twice.
+    """
+    of: dict[str, dict[tuple[int, int], dict]] = {tried: {}, against: {}}
+    for record in records:
+        mine, at = of.get(record["method"]), (record["fold"], record["seed"])
+        if mine is not None:
+            if at in mine:
+                raise ValueError(
+                    f"records: {record['method']}, fold {at[0]}, seed {at[1]} is there twice, with "
+                    "different hyperparameters. Remove those that do not count."
+                )
+            mine[at] = record["people"]
+    common = sorted(of[tried].keys() & of[against].keys())
+    if not common:
+        raise ValueError(f"records: {tried} and {against} have no training in common. Train both.")
+    gains: dict[str, list[float]] = {}
+    for at in common:
+        for person, (right, clips) in of[tried][at].items():
+            other, as_many = of[against][at][person]
+            gains.setdefault(person, []).append(right / clips - other / as_many)
+    return {person: float(np.mean(values)) for person, values in sorted(gains.items())}
+
+
+def best_rival(rivals: tuple[str, ...], form: str, search: list[dict]) -> str:
+    """Of several methods the one that did best on the search's people, in that form.
+
+    Nobody whom the contrasts are about has a say, but for the people of the sets searched on.
+    """
+    if len(rivals) == 1:
+        return rivals[0]
+    data = data_of("shrec17", form)  # any set that was not searched on
+    best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in rivals}
+    return max(best, key=best.get)
+
+
+def compute(
+    sets: Iterable[str] = REAL,
+    forms: Iterable[str] = FORMS,
+    folder: Path = STUDY,
+    contrasts: Iterable[Contrast] = CONTRASTS,
+) -> list[Result]:
+    """The planned contrasts from the records, pooled over data sets.
+
+    Args:
+        sets: Names of `piumar_lib.evidence.SETS`, or a reader's ``.npz`` files.
+        forms: Of the clips. A reader's file has one, as it is: it counts as own tempo.
+        folder: Where the records are.
+        contrasts: Which.
+
+    Raises:
+        FileNotFoundError: If a data set has no records.
+        ValueError: If a method was not trained on a set.
+    """
+    sets, search = list(sets), read_search(folder)
+    found = []
+    for form in forms:
+        records = {name: _records(data_of(name, form), folder) for name in sets}
+        for contrast in contrasts:
+            against = best_rival(contrast.against, form, search)
+            gains = {
+                name: np.array([*differences(own, contrast.tried, against).values()])
+                for name, own in records.items()
+            }
+            found.append((contrast, form, against, statistics.pool(gains)))
+    p_holm = metrics.holm([pooled.p for *_, pooled in found])
+    return [
+        Result(*one, float(p), statistics.verdict(one[-1], float(p)))
+        for one, p in zip(found, p_holm, strict=True)
+    ]
+
+
+def _records(data: str, folder: Path) -> list[dict]:
+    """The records of a data set, those of the normalised person among them."""
+    return committed(data, folder) + person_study.as_method(NORMALIZED, data, folder)
+
+
+def name_of(data_set: str) -> str:
+    """What tables call a data set: a reader's file by its stem."""
+    return find_npz(data_set).stem if is_npz(data_set) else data_set
+
+
+def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
+    """Rows for a table, in points."""
+
+    def points(low: float, high: float) -> str:
+        return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+    return [
+        {
+            "contrast": r.contrast.name,
+            "form": r.form,
+            "difference": f"{100 * r.pooled.difference:+.1f}",
+            "95 % interval": points(r.pooled.low, r.pooled.high),
+            "p (Holm)": f"{r.p_holm:.2g}",
+            "p of equivalence": f"{r.pooled.equivalence_p:.2g}",
+            "people": str(r.pooled.people),
+            "sets": str(r.pooled.sets),
+            "I²": f"{100 * r.pooled.i_squared:.0f} %",
+            "a new set": points(r.pooled.prediction_low, r.pooled.prediction_high),
+            "verdict": r.verdict,
+        }
+        for r in results
+    ]
