@@ -120,6 +120,7 @@ def make(
     workers: int = 1,
     folder: Path = RESULTS,
     progress: bool = True,
+    scheduler: str = "",
 ) -> list[dict]:
     """Search, then train and judge whatever is missing; return the records of the table.
 
@@ -131,14 +132,16 @@ def make(
         workers: Processes.
         folder: Where records are kept.
         progress: Show progress bars.
+        scheduler: See `piumar_lib.experiments.run_all`.
     """
     data, _ = folds.identify(data)
     methods = list(methods or methods_of(data))
     source = searched_on(data)
     search = search_plan(source, methods, budget)
-    searched = run_all(search, records_path(source, "search", folder), workers, progress)
+    given = {"workers": workers, "progress": progress, "scheduler": scheduler}
+    searched = run_all(search, records_path(source, "search", folder), **given)
     plan = final_plan(data, methods, searched, seeds)
-    return run_all(plan, records_path(data, folder=folder), workers, progress)
+    return run_all(plan, records_path(data, folder=folder), **given)
 
 
 def committed(data: str, folder: Path = RESULTS) -> list[dict]:
@@ -325,6 +328,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--study", choices=list(studies.STUDIES), help="instead of the comparison")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     parser.add_argument("--out", type=path, default=RESULTS, help="folder of the records")
     parser.add_argument("--table", action="store_true", help="only print the table of what is there")
     options = parser.parse_args(arguments)
@@ -340,7 +344,7 @@ def _carry_out(options: argparse.Namespace) -> None:
 
     if options.study:
         path = options.out / f"{options.study}.jsonl"
-        run_all(studies.STUDIES[options.study](), path, options.workers)
+        run_all(studies.STUDIES[options.study](), path, options.workers, scheduler=options.scheduler)
         print(f"records: {path}")
         return
     if options.table:
@@ -348,7 +352,13 @@ def _carry_out(options: argparse.Namespace) -> None:
     else:
         folds.folds(options.data)  # says what is wrong with the data now, not after a search
         records = make(
-            options.data, options.methods, options.seeds, options.budget, options.workers, options.out
+            options.data,
+            options.methods,
+            options.seeds,
+            options.budget,
+            options.workers,
+            options.out,
+            scheduler=options.scheduler,
         )
     print_table(records)
     print(f"records: {records_path(options.data, folder=options.out)}")

@@ -20,15 +20,15 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib import folds, metrics
+from piumar_lib.cluster import in_parallel
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
 from piumar_lib.evidence import RESULTS
-from piumar_lib.experiments import append_record, provenance, read_records
+from piumar_lib.experiments import append_record, check_of, device, provenance, read_records
 from piumar_lib.files import require_writable
 from piumar_lib.locks import only_run
 from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
-from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
 CLIPS = (1, 2, 5, 10, 20, None)  # None: all of the person's
@@ -91,7 +91,7 @@ def run(training: dict[str, Any]) -> list[dict]:
             for own in clips
             if len(own) >= (key["clips"] or 0)
         }
-        records.append(key | {"people": people})
+        records.append(key | {"people": people, "device": device()})
     return records
 
 
@@ -102,7 +102,9 @@ def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Se
     return own.take(np.isin(own.y, rng.permutation(np.unique(own.y))[:shown]))
 
 
-def make(data: str, method: str, seeds: int, out: Path, workers: int = 1) -> list[dict]:
+def make(
+    data: str, method: str, seeds: int, out: Path, workers: int = 1, scheduler: str = ""
+) -> list[dict]:
     """Run what is missing in ``out`` and return all records; a killed run goes on.
 
     Raises:
@@ -114,7 +116,8 @@ def make(data: str, method: str, seeds: int, out: Path, workers: int = 1) -> lis
     with only_run(out):
         done = {_key(record) for record in read_records(out)}
         missing = [t for t in wanted if not {_key(key) for key in keys(t)} <= done]
-        results = in_processes(run, [(training,) for training in missing], workers)
+        jobs = [(training,) for training in missing]
+        results = in_parallel(run, jobs, workers, scheduler, check_of(t["data"] for t in missing))
         for records in tqdm(results, total=len(missing), desc=f"{data}, {method}"):
             for record in records:
                 if _key(record) not in done:
@@ -153,9 +156,12 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")
     parser.add_argument("--seeds", type=at_least(1), default=2, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     parser.add_argument("--out", type=path, default=RESULTS / "person-normalization.jsonl")
     options = parser.parse_args(arguments)
-    records = make(options.data, options.method, options.seeds, options.out, options.workers)
+    records = make(
+        options.data, options.method, options.seeds, options.out, options.workers, options.scheduler
+    )
     print(f"gain in points, by clips of the person: {', '.join(str(n or 'all') for n in CLIPS)}")
     found = gains(records)
     for shown, (kind, alpha, prior, matched) in product(SHOWN, WAYS):
@@ -167,4 +173,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from piumar_lib import person_study  # by its name, under which workers find it, too
+
+    sys.exit(person_study.main())
