@@ -25,13 +25,16 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib import folds
+from piumar_lib.cluster import in_parallel
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import load_npz, save_npz
 from piumar_lib.evidence import RESULTS
 from piumar_lib.experiments import (
     ROOT,
     append_record,
+    check_of,
     count_by_person,
+    device,
     provenance,
     read_records,
     train_and_predict,
@@ -39,7 +42,6 @@ from piumar_lib.experiments import (
 from piumar_lib.files import require_writable, write_text
 from piumar_lib.locks import only_run
 from piumar_lib.methods import COMMON, METHODS, Knobs, Method, put_in
-from piumar_lib.processes import in_processes
 from piumar_lib.variants import UNALIGNED, VARIANTS
 
 LOG = RESULTS / "development.jsonl"
@@ -238,12 +240,17 @@ def run(training: Training, place: str) -> dict:
     knobs, method = dict(training.knobs), method_of(training.method)
     predicted, failed = train_and_predict(method, knobs, fold, training.seed)
     people = count_by_person(predicted == fold.unseen.y, fold.unseen)
-    record = training._asdict() | {"knobs": knobs, "people": people}
+    record = training._asdict() | {"knobs": knobs, "people": people, "device": device()}
     return record | ({"failed": failed} if failed else {})
 
 
 def make(
-    attempts: Iterable[Attempt], found: dict[str, str], seeds: int, out: Path, workers: int
+    attempts: Iterable[Attempt],
+    found: dict[str, str],
+    seeds: int,
+    out: Path,
+    workers: int,
+    scheduler: str = "",
 ) -> dict:
     """Train what is missing in ``out``; return each training's record. A killed run goes on.
 
@@ -257,7 +264,8 @@ def make(
     with only_run(out):
         done = {_training(record): record for record in read_records(out)}
         missing = [job for job in wanted if job[0] not in done]
-        for record in tqdm(in_processes(run, missing, workers), total=len(missing), desc="training"):
+        records = in_parallel(run, missing, workers, scheduler, check_of(found.values()))
+        for record in tqdm(records, total=len(missing), desc="training"):
             append_record(out, record | origin)
             done[_training(record)] = record | origin
     return {key: done[key] for key, _ in wanted}
@@ -360,6 +368,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")
     parser.add_argument("--seeds", type=at_least(1), default=1, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     parser.add_argument("--trainings", type=path, default=MADE / "trainings.jsonl")
     parser.add_argument("--out", type=path, default=LOG, help="the log")
     parser.add_argument(
@@ -370,7 +379,12 @@ def main(arguments: list[str] | None = None) -> None:
         done = {_training(record): record for record in read_records(options.trainings)}
     else:
         done = make(
-            ATTEMPTS, data_sets(options.people), options.seeds, options.trainings, options.workers
+            ATTEMPTS,
+            data_sets(options.people),
+            options.seeds,
+            options.trainings,
+            options.workers,
+            options.scheduler,
         )
     lines = lines_of(ATTEMPTS, done)
     write_text(options.out, "".join(f"{json.dumps(line)}\n" for line in lines))
@@ -383,4 +397,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from piumar_lib import development  # by its name, under which workers find it, too
+
+    sys.exit(development.main())

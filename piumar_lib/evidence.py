@@ -208,10 +208,10 @@ def committed(
 
 
 def make_search(
-    methods: Iterable[str], workers: int = 1, folder: Path = STUDY, budget: int = BUDGET
+    methods: Iterable[str], workers: int = 1, folder: Path = STUDY, scheduler: str = ""
 ) -> list[dict]:
     """Make what is missing of `search_plan`; return its records."""
-    return run_all(search_plan(methods, budget), folder / "search.jsonl", workers)
+    return run_all(search_plan(methods), folder / "search.jsonl", workers, scheduler=scheduler)
 
 
 def make(
@@ -222,10 +222,11 @@ def make(
     folder: Path = STUDY,
     model: Mapping[str, str | int] | None = None,
     progress: bool = True,
+    scheduler: str = "",
 ) -> list[dict]:
     """Train and judge what is missing of `plan`; return its records."""
     wanted = plan(data, methods, read_search(folder), seeds, model)
-    return run_all(wanted, records_path(data, folder), workers, progress)
+    return run_all(wanted, records_path(data, folder), workers, progress, scheduler)
 
 
 @command_line
@@ -249,6 +250,7 @@ def main(arguments: list[str] | None = None) -> None:
             "--methods", nargs="+", choices=list(METHODS), default=PLANNED, metavar="METHOD"
         )
         sub.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+        sub.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
         if name == "train":
             sub.add_argument("--data", nargs="+", default=SETS, help="sets, or .npz files")
             sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
@@ -268,7 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    make_search(options.methods, options.workers, options.out)
+    make_search(options.methods, options.workers, options.out, options.scheduler)
     print(f"records: {options.out / 'search.jsonl'}")
 
 
@@ -276,7 +278,15 @@ def _train(options: argparse.Namespace) -> None:
     model = {"backbone": options.backbone, "width": options.width}
     for data in dict.fromkeys(data_of(*pair) for pair in product(options.data, options.forms)):
         folds.folds(data)  # says what is wrong with the data
-        make(data, options.methods, options.seeds, options.workers, options.out, model)
+        make(
+            data,
+            options.methods,
+            options.seeds,
+            options.workers,
+            options.out,
+            model,
+            scheduler=options.scheduler,
+        )
         print(f"records: {records_path(data, options.out)}")
 
 

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +25,12 @@ import torch
 from tqdm import tqdm
 
 from piumar_lib import folds, metrics
+from piumar_lib.cluster import in_parallel
 from piumar_lib.data import Sequences
 from piumar_lib.data.own import is_npz
 from piumar_lib.files import as_path, read_json_lines, writing
 from piumar_lib.locks import only_run
 from piumar_lib.methods import METHODS, Hyperparameters, Method, build_method, resolve, settings_of
-from piumar_lib.processes import in_processes
 from piumar_lib.training import fit, predict
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -119,6 +119,7 @@ def run(e: Experiment) -> dict:
         "accuracy": round(float(correct.mean()), 6),
         "macro_f1": round(macro, 6),
         "seconds": round(time.perf_counter() - start, 2),
+        "device": device(),
     } | ({"selection": e.selection} if e.selection else {})
     return record | ({"failed": failed} if failed else {})
 
@@ -156,6 +157,7 @@ def run_all(
     path: Path,
     workers: int = 1,
     progress: bool = True,
+    scheduler: str = "",
     work: Callable[[Experiment], dict] = run,
 ) -> list[dict]:
     """Run what is missing in ``path`` and return the records of all ``experiments``.
@@ -167,7 +169,8 @@ def run_all(
         path: A JSON-lines file; created if need be.
         workers: Processes, each with one thread.
         progress: Show a progress bar.
-        work: From an experiment to its record, which has the experiment's key.
+        scheduler: Of other machines that do the work instead, see `piumar_lib.cluster.in_parallel`.
+        work: From an experiment to its record, which has the experiment's key, and its device.
 
     Raises:
         InUse: If another run writes to ``path``.
@@ -181,8 +184,9 @@ def run_all(
         with only_run(path):
             done, missing = _look_up(experiments, path)  # another run may just have ended
             origin = provenance()
+            jobs, check = [(e,) for e in missing], check_of(e.data for e in missing)
             with tqdm(total=len(missing), disable=not progress) as bar:
-                for record in in_processes(work, [(e,) for e in missing], workers):
+                for record in in_parallel(work, jobs, workers, scheduler, check):
                     record |= origin
                     append_record(path, record)
                     done[_key(record)] = record
@@ -190,6 +194,23 @@ def run_all(
                     bar.update()
     # A reader's file may have been trained on under another path.
     return [done[_key(e.key())] | {"data": e.data} for e in experiments]
+
+
+def check_of(data: Iterable[str]) -> Callable[[], dict[str, str]]:
+    """A check for `piumar_lib.cluster.in_parallel`: a worker has the data sets that are here."""
+    return partial(contents, tuple(sorted({*data})))
+
+
+def contents(data: tuple[str, ...]) -> dict[str, str]:
+    """What each data set's content is known by, and in how many folds it is cut.
+
+    Raises:
+        FileNotFoundError: If a data set is not there.
+        ValueError: If one is unknown or damaged.
+    """
+    return {
+        name: f"{folds.identify(name)[1]} in {len(folds.folds(name))} folds".strip() for name in data
+    }
 
 
 def _look_up(experiments: list[Experiment], path: Path) -> tuple[dict[str, dict], list[Experiment]]:
@@ -215,9 +236,14 @@ def read_records(path: Path) -> list[dict]:
     return records
 
 
+def device() -> str:
+    """What computes here; a record names that of the worker which made it."""
+    return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
+
+
 @cache
 def provenance() -> dict:
-    """Where and how records are made: command, commit, versions, device."""
+    """Where and how records are made: command, commit, versions."""
     git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
@@ -230,7 +256,6 @@ def provenance() -> dict:
         "command": shlex.join(command) if called in PROGRAMS else "notebook",
         "commit": commit,
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
-        "device": f"CPU, {platform.machine()}, {os.cpu_count()} cores",
     }
 
 

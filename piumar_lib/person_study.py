@@ -23,7 +23,7 @@ from piumar_lib import folds, metrics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
 from piumar_lib.evidence import FORMS, REAL, STUDY, data_of, plan, read_search
-from piumar_lib.experiments import Experiment, experiment, read_records, run_all
+from piumar_lib.experiments import Experiment, device, experiment, read_records, run_all
 from piumar_lib.methods import METHODS, build, settings
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 from piumar_lib.training import fit, predict
@@ -82,7 +82,7 @@ def run(e: Experiment) -> dict:
             "clips": [len(own) for own in shown],
             NONE: [int((predict(model, own).argmax(1) == own.y).sum()) for own in shown],
         } | {way: [[right(own, way, n) for n in CLIPS] for own in shown] for way in WAYS}
-    return e.key() | {"people": people}
+    return e.key() | {"people": people, "device": device()}
 
 
 def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Sequences:
@@ -92,14 +92,17 @@ def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Se
     return own.take(np.isin(own.y, rng.permutation(np.unique(own.y))[:shown]))
 
 
-def make(data: str, method: str, seeds: int, out: Path, workers: int = 1) -> list[dict]:
+def make(
+    data: str, method: str, seeds: int, out: Path, workers: int = 1, scheduler: str = ""
+) -> list[dict]:
     """Run what is missing in ``out`` and return all records; a killed run goes on.
 
     Raises:
         InUse: If another run writes to ``out``.
         OSError: If the system refuses to write.
     """
-    return run_all(trainings(data, method, seeds, out.parent), out, workers, work=run)
+    wanted = trainings(data, method, seeds, out.parent)
+    return run_all(wanted, out, workers, scheduler=scheduler, work=run)
 
 
 def accuracies(
@@ -149,6 +152,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")
     parser.add_argument("--seeds", type=at_least(1), default=2, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     parser.add_argument("--out", type=path, default=STUDY / FILE)
     options = parser.parse_args(arguments)
     for data in options.data:
@@ -163,4 +167,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from piumar_lib import person_study  # by its name, under which workers find it, too
+
+    sys.exit(person_study.main())

@@ -13,6 +13,7 @@ import json
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,10 @@ import torch
 from tqdm import tqdm
 
 from piumar_lib.backbones import tiny_cnn
-from piumar_lib.command import command_line, path
+from piumar_lib.cluster import in_parallel
+from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import spurious
-from piumar_lib.experiments import provenance
+from piumar_lib.experiments import device, provenance
 from piumar_lib.files import require_writable, write_text
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.metrics import accuracy_by_person
@@ -48,7 +50,11 @@ OBJECTIVES: dict[str, Callable[[], Objective]] = {
 
 
 def positive_control(
-    seeds: Iterable[int], rows: Iterable[str] = tuple(OBJECTIVES), progress: bool = True
+    seeds: Iterable[int],
+    rows: Iterable[str] = tuple(OBJECTIVES),
+    progress: bool = True,
+    workers: int = 1,
+    scheduler: str = "",
 ) -> list[dict[str, Any]]:
     """Train each row of `OBJECTIVES` on clips in which an offset agrees with the class; judge on
     clips in which it does so as often as not.
@@ -57,13 +63,17 @@ def positive_control(
         seeds: Each makes its own clips and its own network.
         rows: Names in `OBJECTIVES`.
         progress: Show a progress bar.
+        workers, scheduler: Who trains, see `piumar_lib.cluster.in_parallel`.
 
     Returns:
         For each seed and row a record with ``row``, ``seed``, ``worst`` (accuracy in the worst of the
-        four groups) and ``mean`` (over the groups, which are of equal size), both in [0, 1].
+        four groups) and ``mean`` (over the groups, which are of equal size), both in [0, 1],
+        and the ``device`` that trained.
     """
-    jobs = [(seed, row) for seed in seeds for row in rows]
-    return [_judge(seed, row) for seed, row in tqdm(jobs, "positive control", disable=not progress)]
+    jobs = [*product(seeds, rows)]
+    done = in_parallel(_judge, jobs, workers, scheduler)
+    bar = tqdm(done, "positive control", total=len(jobs), disable=not progress)
+    return sorted(bar, key=lambda record: jobs.index((record["seed"], record["row"])))
 
 
 def recovered(rows: Iterable[dict[str, Any]], row: str) -> float:
@@ -92,7 +102,8 @@ def _judge(seed: int, row: str) -> dict[str, Any]:
     fit(model, train, replace(SETTINGS, seed=seed), OBJECTIVES[row]())
     correct = predict(model, test).argmax(1) == test.y
     groups = accuracy_by_person(correct, test.person).values()
-    return {"row": row, "seed": seed, "worst": min(groups), "mean": float(correct.mean())}
+    scores = {"worst": min(groups), "mean": float(correct.mean())}
+    return {"row": row, "seed": seed} | scores | {"device": device()}
 
 
 @command_line
@@ -101,12 +112,16 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description="Train the positive control and write its records.")
     parser.add_argument("--out", type=path, required=True, help="file to write, .jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(10))
+    parser.add_argument("--workers", type=at_least(1), default=1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     chosen = parser.parse_args(argv)
     require_writable(chosen.out.parent)
     origin = provenance()
-    lines = [json.dumps(record | origin) + "\n" for record in positive_control(chosen.seeds)]
-    write_text(chosen.out, "".join(lines))
+    records = positive_control(chosen.seeds, workers=chosen.workers, scheduler=chosen.scheduler)
+    write_text(chosen.out, "".join(json.dumps(record | origin) + "\n" for record in records))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    from piumar_lib import positive_control  # by its name, under which workers find it, too
+
+    sys.exit(positive_control.main())

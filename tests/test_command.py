@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
-import pickle
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from piumar_lib import processes
-from piumar_lib.command import at_least, command_line, is_mistake
+from piumar_lib.command import at_least, command_line
 from piumar_lib.data import load_npz
-from piumar_lib.files import CannotWrite
 from piumar_lib.ma52.index import read_index
-from piumar_lib.ma52.standin import plan
 from piumar_lib.metrics import bootstrap_interval
-from piumar_lib.processes import in_processes
 
 
 def of_ours():
@@ -111,35 +103,3 @@ def test_numbers_have_a_least(text, low):
     assert at_least(low)(str(low)) == low
     with pytest.raises(Exception, match=f"{text} is too small. Choose {low} or more"):
         at_least(low)(text)
-
-
-# Out of worker processes, where no traceback comes along
-
-
-def fails(how: str):
-    """Work of a worker process that ends badly."""
-    if how == "mistake":
-        plan(people=1)
-    if how == "full":
-        raise CannotWrite("a.npy: no room.") from OSError(errno.ENOSPC, "")
-    if how == "bug":
-        json.loads("")
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.parametrize(("how", "mistake"), [("mistake", True), ("full", True), ("bug", False)])
-def test_an_error_that_travels_says_whose_it_is(how, mistake):
-    with pytest.raises((ValueError, OSError)) as error:
-        processes._call(fails, (how,))
-    arrived = pickle.loads(pickle.dumps(error.value))
-    assert arrived.__traceback__ is None and is_mistake(arrived) is mistake
-
-
-def test_a_worker_that_is_killed_is_a_mistake_with_a_remedy(capsys):
-    assert main(lambda: list(in_processes(fails, [("killed",)], workers=2))) == 1
-    assert "error: workers: one of 2 processes was killed, most likely" in capsys.readouterr().err
-
-
-def test_work_needs_a_worker():
-    with pytest.raises(ValueError, match="workers: 0 processes do nothing"):
-        list(in_processes(fails, [("bug",)], workers=0))

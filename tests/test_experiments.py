@@ -14,6 +14,7 @@ from piumar_lib import experiments, metrics
 from piumar_lib.experiments import (
     ROOT,
     Experiment,
+    device,
     experiment,
     provenance,
     read_records,
@@ -249,7 +250,7 @@ def test_provenance_is_recorded(computed, path, called):
     assert record["command"] == "python -m piumar_lib.evidence --data 'my file.npz'"
     assert re.fullmatch("[0-9a-f]{7,40}|unknown", record["commit"])
     assert re.fullmatch(r"python 3\.\d+\.\d+, torch \S+", record["versions"])
-    assert re.fullmatch(r"CPU, \w+, \d+ cores", record["device"])
+    assert re.fullmatch(r"CPU, \w+, \d+ cores", device())
 
 
 def test_provenance_names_no_folder_of_this_machine(called):

@@ -83,7 +83,7 @@ def test_recovered_by_hand():
 
 
 def test_the_command_writes_records_that_say_how_they_were_made(tmp_path, monkeypatch):
-    monkeypatch.setattr(control, "_judge", lambda seed, row: {"row": row, "seed": seed})
+    monkeypatch.setattr(control, "_judge", lambda seed, row: {"row": row, "seed": seed, "device": "a"})
     out = tmp_path / "rows.jsonl"
     arguments = ["--out", str(out), "--seeds", "3", "4"]
     monkeypatch.setattr(sys, "argv", ["positive_control.py", *arguments])

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 from tqdm import tqdm
 
+from piumar_lib.cluster import in_parallel
 from piumar_lib.files import CannotWrite, as_path, read_json, read_text, whole, write_text, writing
 from piumar_lib.locks import only_run
 from piumar_lib.ma52.crop import Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip
 from piumar_lib.ma52.video import VideoError, evenly, open_video, shrink, write_mp4
-from piumar_lib.processes import in_processes
 
 if TYPE_CHECKING:
     import av
@@ -142,7 +142,7 @@ def make_cache(
             (folder / split).mkdir(exist_ok=True)
         jobs = [(root, clip, folder, settings) for clip in missing]
         with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
-            for kept in in_processes(cache_clip, jobs, workers):
+            for kept in in_parallel(cache_clip, jobs, workers):
                 done[kept.name] = kept
                 record_kept(folder, kept)
                 bar.update()

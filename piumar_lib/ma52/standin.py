@@ -20,6 +20,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from piumar_lib.cluster import in_parallel
 from piumar_lib.data import Sequences
 from piumar_lib.data.actions import all_actions
 from piumar_lib.data.ma52 import ACTIONS, CLIPS, PEOPLE, VISIBLE
@@ -28,7 +29,6 @@ from piumar_lib.data.synthetic import clips_per_person, make_clips, make_people
 from piumar_lib.files import read_json, write_text
 from piumar_lib.locks import only_run
 from piumar_lib.ma52.video import write_mp4
-from piumar_lib.processes import in_processes
 
 SESSIONS = 5  # of a person, about: train and val have 908
 FRAMES = (45, 75)  # shortest and longest clip
@@ -125,7 +125,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
         there = np.array([(root / s / n).is_file() for s, n in zip(plan.split, plan.name, strict=True)])
         jobs = [(root, plan, person) for person in np.unique(plan.person[~there]).tolist()]
         with tqdm(total=int((~there).sum()), desc="clips", disable=not progress) as bar:
-            for done in in_processes(write_person, jobs, workers):
+            for done in in_parallel(write_person, jobs, workers):
                 bar.update(done)
         _write_lists(root, plan)
     return int((~there).sum())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from piumar_lib.cluster import in_parallel
 from piumar_lib.data.ma52 import BODY_PARTS, CLIPS, body_part
 from piumar_lib.data.render import make_looks, render
 from piumar_lib.locks import only_run
@@ -15,7 +16,6 @@ from piumar_lib.ma52 import cache
 from piumar_lib.ma52.crop import WHOLE, Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.index import Clip, write_index
 from piumar_lib.ma52.standin import RATE, Plan, acted
-from piumar_lib.processes import in_processes
 
 TOGETHER = 16  # clips that are rendered at a time: a GPU takes no longer for sixteen than for one
 
@@ -63,7 +63,7 @@ def write_cache(
         people = np.unique(plan.person[missing]).tolist()
         jobs = [(folder, plan, person, missing, settings, device) for person in people]
         with tqdm(total=int(missing.sum()), desc="clips", disable=not progress) as bar:
-            for made in in_processes(film_person, jobs, workers):
+            for made in in_parallel(film_person, jobs, workers):
                 for kept in made:
                     cache.record_kept(folder, kept)
                 bar.update(len(made))

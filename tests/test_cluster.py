@@ -1,0 +1,425 @@
+"""Work in several processes: here, and by a scheduler's workers, some of which die or are refused."""
+
+from __future__ import annotations
+
+import errno
+import json
+import multiprocessing
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+from pathlib import Path
+
+import psutil
+import pytest
+import torch
+
+import piumar_lib
+from piumar_lib import cluster, experiments, positive_control
+from piumar_lib.admission import _fault, describe
+from piumar_lib.cluster import in_parallel
+from piumar_lib.command import command_line, is_mistake
+from piumar_lib.experiments import ROOT, contents, experiment, run_all
+from piumar_lib.files import CannotWrite
+from piumar_lib.ma52.standin import plan
+
+TESTS = Path(__file__).parent
+
+
+# Work
+
+
+def about(number: int):
+    """Who works: number, process and threads."""
+    return number, os.getpid(), torch.get_num_threads()
+
+
+def note_and_sleep(folder: Path, number: int, seconds: float) -> int:
+    """Leave a file of this process's number, then take a while."""
+    (folder / str(os.getpid())).touch()
+    time.sleep(seconds)
+    return number
+
+
+def fails(how: str):
+    """Work that ends badly."""
+    if how == "mistake":
+        plan(people=1)
+    if how == "full":
+        raise CannotWrite("a.npy: no room.") from OSError(errno.ENOSPC, "")
+    if how == "bug":
+        json.loads("")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+# In this process
+
+
+def test_one_worker_is_this_process_in_order_and_without_dask():
+    code = (
+        "import os, sys\n"
+        "from piumar_lib import evidence, development, person_study, positive_control\n"
+        "from piumar_lib.cluster import in_parallel\n"
+        "jobs = ((n, os.getpid) for n in range(3))\n"
+        "done = [(n, where()) for n, where in in_parallel(lambda *job: job, jobs)]\n"
+        "assert done == [(n, os.getpid()) for n in range(3)], done\n"
+        "assert not {'distributed', 'dask'} & {*sys.modules}\n"
+    )
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+def test_work_needs_a_worker():
+    with pytest.raises(ValueError, match="workers: 0 processes do nothing"):
+        list(in_parallel(about, [(1,)], workers=0))
+
+
+# In processes of this machine
+
+
+def listening(pid: int) -> list[str]:
+    return [c.laddr.ip for c in psutil.Process(pid).net_connections() if c.status == "LISTEN"]
+
+
+def test_two_processes_share_the_work_and_end():
+    results = in_parallel(about, [(n,) for n in range(20)], workers=2)
+    first = next(results)
+    open_to = {pid: listening(pid) for pid in (os.getpid(), first[1])}
+    numbers, processes, threads = zip(first, *results, strict=True)
+    assert sorted(numbers) == list(range(20)) and {*threads} == {1}
+    assert len({*processes}) == 2 and os.getpid() not in processes
+    assert all(open_to.values()) and {ip for ips in open_to.values() for ip in ips} == {"127.0.0.1"}
+    assert not any(map(psutil.pid_exists, processes))
+
+
+@command_line
+def main(work):
+    work()
+
+
+def test_a_job_that_kills_its_workers_is_a_mistake_with_a_remedy(capfd, monkeypatch):
+    monkeypatch.setattr(cluster, "RETRIES", 1)
+    assert main(lambda: list(in_parallel(fails, [("killed",)], workers=2))) == 1
+    said = capfd.readouterr().err
+    assert said.startswith("error: workers: 2 processes were killed by the same job, most likely")
+    assert said.count("\n") == 1 and not multiprocessing.active_children()
+
+
+def test_a_script_that_cannot_be_imported_is_told_what_to_do(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "from os import getpid\n"
+        "from piumar_lib import cluster\n"
+        "cluster.PATIENCE = 2.0\n"
+        "print(list(cluster.in_parallel(getpid, [()], workers=2)))\n"
+    )
+    run = subprocess.run(
+        [sys.executable, "script.py"], cwd=tmp_path, env=environment(), capture_output=True, text=True,
+        timeout=60,
+    )  # fmt: skip
+    assert run.returncode == 1
+    assert "\nRuntimeError: workers: no process could be started. A script has to" in run.stderr
+
+
+@pytest.mark.parametrize(("how", "mistake"), [("mistake", True), ("full", True), ("bug", False)])
+def test_an_error_that_travels_says_whose_it_is(how, mistake):
+    with pytest.raises((ValueError, OSError)) as error:
+        cluster._call(fails, (how,))
+    arrived = pickle.loads(pickle.dumps(error.value))
+    arrived.__traceback__ = None  # as without the packages that make it travel
+    assert is_mistake(arrived) is mistake
+
+
+# Whoever starts the work is stopped
+
+SCRIPT = """
+import os, sys, time
+from pathlib import Path
+from piumar_lib.cluster import in_parallel
+from piumar_lib.command import command_line
+
+def note_and_sleep(folder, seconds):
+    (folder / str(os.getpid())).touch()
+    time.sleep(seconds)
+
+@command_line
+def main(argv):
+    list(in_parallel(note_and_sleep, [(Path(sys.argv[1]), 600)] * 8, workers=2))
+
+if __name__ == "__main__":
+    sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_workers_end_with_the_run(tmp_path, how):
+    script, workers = tmp_path / "script.py", tmp_path / "workers"
+    script.write_text(SCRIPT)
+    workers.mkdir()
+    run = subprocess.Popen(
+        [sys.executable, str(script), str(workers)], env=environment(), stderr=subprocess.PIPE,
+        start_new_session=True,
+    )  # fmt: skip
+    wait_for(lambda: len([*workers.iterdir()]) == 2)
+    (os.killpg if how == signal.SIGINT else os.kill)(run.pid, how)  # as a terminal's Ctrl-C does
+    _, said = run.communicate(timeout=20)
+    assert run.returncode == (130 if how == signal.SIGINT else -how)
+    assert said == b"\nstopped\n" if how == signal.SIGINT else b"Traceback" not in said
+    wait_for(lambda: not any(psutil.pid_exists(int(path.name)) for path in workers.iterdir()))
+
+
+# By the workers of a scheduler
+
+
+def environment(*path: Path, **more: str) -> dict[str, str]:
+    """For a process that finds ``path`` first, then the course and this file."""
+    return os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (*path, ROOT, TESTS)))} | more
+
+
+def wait_for(what, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+class Machines:
+    """A scheduler and its workers, each a process of its own, as ``dask worker`` starts it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file, self.workers = folder / "scheduler.json", {}
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard")
+        wait_for(self.file.is_file)
+        self.address = json.loads(self.file.read_text())["address"]
+
+    def _start(self, what: str, *options: str, env: dict | None = None) -> subprocess.Popen:
+        command = [sys.executable, "-m", "dask", what, "--scheduler-file", str(self.file), *options]
+        with self.file.with_name("log").open("a") as log:
+            return subprocess.Popen(
+                command, cwd=self.file.parent, env=env or environment(), stdout=log, stderr=log
+            )
+
+    def start(self, name: str, env: dict | None = None) -> None:
+        options = ("--name", name, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+        self.workers[name] = self._start("worker", *options, env=env)
+
+    def there(self) -> int:
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            return len(client.scheduler_info(n_workers=-1)["workers"])
+
+    def in_work(self) -> list[str]:
+        """Names of the workers that have a job in work."""
+        from distributed import Client
+
+        with Client(self.address, set_as_default=False) as client:
+            about = client.scheduler_info(n_workers=-1)["workers"]
+            return [about[address]["name"] for address, jobs in client.processing().items() if jobs]
+
+    def gather(self) -> None:
+        """Wait until all workers are there."""
+        wait_for(lambda: self.there() == len(self.workers))
+
+    def kill(self, name: str) -> None:
+        self.workers[name].kill()
+        self.workers.pop(name).wait()
+
+    def end(self) -> None:
+        for process in (*self.workers.values(), self.scheduler):
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    found = Machines(tmp_path_factory.mktemp("machines"))
+    yield found
+    found.end()
+
+
+@pytest.fixture
+def machines(running, monkeypatch):
+    """The scheduler without workers."""
+    yield running
+    for name in [*running.workers]:
+        running.kill(name)
+    running.gather()
+
+
+def test_records_are_the_same_though_a_worker_is_killed(machines, own, tmp_path, monkeypatch):
+    torch.set_num_threads(1)
+    for name in ("alice", "bob"):
+        machines.start(name)
+    epochs = (1, 20, 1, 1)  # the first record comes while the second training is in work
+    wanted = [experiment(own, "ERM", 0, seed, {"epochs": n}) for seed, n in enumerate(epochs)]
+    alone = run_all(wanted, tmp_path / "alone.jsonl", progress=False)
+    machines.gather()
+    append = experiments.append_record
+
+    def append_and_kill(path, record):
+        if len(machines.workers) == 2:
+            (busy,) = machines.in_work()
+            machines.kill(busy)
+        append(path, record)
+
+    monkeypatch.setattr(experiments, "append_record", append_and_kill)
+    path = tmp_path / "together.jsonl"
+    together = run_all(wanted, path, progress=False, scheduler=machines.address)
+    assert len(machines.workers) == 1 and len(experiments.read_records(path)) == len(wanted)
+    for one, other in zip(alone, together, strict=True):
+        assert one.pop("seconds") and other.pop("seconds")
+        assert one == other
+
+
+def test_another_worker_makes_what_was_lost_with_the_only_one(machines, tmp_path, monkeypatch):
+    machines.start("alice")
+    machines.gather()
+    fetch = cluster._result
+
+    def kill_and_fetch(future):
+        if "alice" in machines.workers:
+            machines.kill("alice")  # the job is done, its result still with her
+            machines.start("bob")
+        return fetch(future)
+
+    monkeypatch.setattr(cluster, "_result", kill_and_fetch)
+    monkeypatch.setattr(cluster, "TIMEOUT", 2.0)
+    jobs = [(tmp_path, n, 0.1) for n in range(3)]
+    results = [*in_parallel(note_and_sleep, jobs, scheduler=machines.address)]
+    assert sorted(results) == [0, 1, 2] and len([*tmp_path.iterdir()]) == 2
+
+
+def edited(folder: Path) -> Path:
+    """A copy of the library with another line."""
+    shutil.copytree(Path(piumar_lib.__file__).parent, folder / "piumar_lib")
+    with (folder / "piumar_lib" / "metrics.py").open("a") as file:
+        file.write("# edited\n")
+    return folder
+
+
+def older(folder: Path) -> Path:
+    """A library that had no work in several processes."""
+    (folder / "piumar_lib").mkdir(parents=True)
+    (folder / "piumar_lib" / "__init__.py").write_text('__version__ = "0.0.1"\n')
+    return folder
+
+
+def test_workers_that_differ_are_refused_by_name(machines, own, tmp_path, monkeypatch, capsys):
+    homes = {name: tmp_path / name for name in ("here", "empty")}
+    for name, home in homes.items():
+        home.mkdir()
+        if name != "empty":
+            shutil.copy(own, home / "own.npz")
+    monkeypatch.setenv("HOME", str(homes["here"]))
+    machines.start("alice")
+    machines.start("edited", env=environment(edited(tmp_path / "a")))
+    machines.start("older", env=environment(older(tmp_path / "b")))
+    machines.start("lacks", env=environment(HOME=str(homes["empty"])))
+    machines.gather()
+    check = partial(contents, ("~/own.npz",))
+    results = [*in_parallel(about, [(n,) for n in range(9)], scheduler=machines.address, check=check)]
+    assert {pid for _, pid, _ in results} == {machines.workers["alice"].pid}
+    notes = {line.split()[2]: line for line in capsys.readouterr().err.splitlines()}
+    assert all(line.startswith("note: worker ") and "tcp://127" in line for line in notes.values())
+    for name, words in {
+        "edited": f"instead of {describe()['piumar_lib']}. Put there what this run has",
+        "older": "No module named 'piumar_lib.",
+        "lacks": "~/own.npz: no such file",
+    }.items():
+        assert words in notes.pop(name), name
+    assert not notes
+
+
+@pytest.mark.parametrize(
+    ("has", "threads", "fault"),
+    [
+        ({}, 1, ""),
+        ({"torch": "1.0"}, 1, "torch 1.0 instead of 2.0. Put there what this run has, and start"),
+        ({"a.npz": "cd", "more": "1"}, 1, "a.npz cd instead of ab. Put there"),
+        ({}, 2, "2 threads would share one random generator. Start it with --nthreads 1."),
+    ],
+)
+def test_what_a_worker_is_refused_for(has, threads, fault):
+    expected = {"torch": "2.0", "a.npz": "ab"}
+    said = _fault(expected | has, threads, expected)
+    assert said.startswith(fault) and bool(said) == bool(fault)
+
+
+def test_other_content_under_the_same_name_is_told_apart(own, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    found = set()
+    for more in (b"", b"\0"):
+        (tmp_path / "own.npz").write_bytes(Path(own).read_bytes() + more)
+        found.add(contents(("~/own.npz",))["~/own.npz"])
+    assert len(found) == 2
+
+
+def test_without_a_worker_that_may_take_part_there_is_no_run(machines, tmp_path):
+    with pytest.raises(RuntimeError, match="has no worker. Start some, .*: dask worker tcp://127"):
+        list(in_parallel(about, [(1,)], scheduler=machines.address))
+    machines.start("edited", env=environment(edited(tmp_path)))
+    machines.gather()
+    with pytest.raises(RuntimeError, match="for this. tcp://.* is refused: piumar_lib 0.* instead"):
+        list(in_parallel(about, [(1,)], scheduler=machines.address))
+
+
+def test_mistakes_and_bugs_of_a_worker_arrive(machines, capsys):
+    machines.start("alice")
+    machines.gather()
+    assert main(lambda: list(in_parallel(fails, [("mistake",)], scheduler=machines.address))) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: people: 1 ") and said.count("\n") == 1
+    with pytest.raises(json.JSONDecodeError) as bug:
+        main(lambda: list(in_parallel(fails, [("bug",)], scheduler=machines.address)))
+    assert "fails" in [frame.name for frame in bug.traceback]
+
+
+def test_a_scheduler_that_ends_is_told_in_a_line(tmp_path, capfd):
+    machines = Machines(tmp_path)
+    try:
+        machines.start("alice")
+        machines.gather()
+        jobs = [(tmp_path, n, 1.0) for n in range(3)]
+        results = in_parallel(note_and_sleep, jobs, scheduler=machines.address)
+        assert next(results) == 0
+        machines.scheduler.kill()
+        assert main(lambda: list(results)) == 1
+    finally:
+        machines.end()
+    said = capfd.readouterr().err
+    assert said.startswith("error: scheduler: the connection was lost.") and said.count("\n") == 1
+
+
+def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(cluster, "TIMEOUT", 0.5)
+    with pytest.raises(ConnectionError, match="scheduler: tcp://127.0.0.1:9 does not answer. Start one"):
+        list(in_parallel(about, [(1,)], scheduler="tcp://127.0.0.1:9"))
+    with pytest.raises(ValueError, match="scheduler: udp://a:1 is no address. Give it as tcp://HOST:PORT"):
+        list(in_parallel(about, [(1,)], scheduler="udp://a:1"))
+
+
+# What uses it
+
+
+def test_the_positive_control_comes_in_order_from_two_processes(monkeypatch):
+    rows = ("ERM", "true groups")
+    monkeypatch.setattr(
+        positive_control, "in_parallel", lambda work, jobs, *_: (work(*job) for job in [*jobs][::-1])
+    )
+    monkeypatch.setattr(positive_control, "_judge", lambda seed, row: {"seed": seed, "row": row})
+    found = positive_control.positive_control((3, 1), rows, progress=False)
+    assert [(r["seed"], r["row"]) for r in found] == [(s, row) for s in (3, 1) for row in rows]
+
+
+def test_the_device_of_a_record_is_that_of_the_worker_which_made_it(own, tmp_path, monkeypatch):
+    made = experiments.run(experiment(own, "ERM", 0, 0, {"epochs": 1}))
+    assert made["device"] == experiments.device()
+    elsewhere = made | {"device": "somewhere else"}
+    monkeypatch.setattr(experiments, "in_parallel", lambda *_: iter([elsewhere]))
+    wanted = [experiment(own, "ERM", 0, 0, {"epochs": 1})]
+    (record,) = run_all(wanted, tmp_path / "records.jsonl", progress=False)
+    assert record["device"] == "somewhere else" and record["commit"]
