@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from piumar_lib.evidence import (
     REAL,
     RIVALS,
     SEARCHED_ON,
+    SETS,
     STUDY,
     committed,
     data_of,
@@ -31,8 +33,12 @@ from piumar_lib.evidence import (
     search_scores,
 )
 
-# People whom nothing was developed on, judged once with everything fixed:
-UNTOUCHED = tuple(name for name in NAMES if name not in SEARCHED_ON)
+# What may be pooled; nothing was developed on the people of the last, who are judged once.
+POOLS = {
+    "real people": REAL,
+    "the eight sets": NAMES,
+    "new people": tuple(name for name in NAMES if name not in SEARCHED_ON),
+}
 
 
 @dataclass(frozen=True)
@@ -131,6 +137,48 @@ def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, 
     return {person: float(np.mean(values)) for person, values in sorted(gains.items())}
 
 
+def compare(
+    tried: str, against: str, sets: Iterable[str], form: str, folder: Path = STUDY
+) -> statistics.Pooled | statistics.Difference:
+    """One method over another on the same people.
+
+    Args:
+        tried, against: Names of methods, `NORMALIZED` among them.
+        sets: Names of `piumar_lib.evidence.SETS`, or a reader's ``.npz`` files, to be pooled. Synthetic
+            people stand alone: their populations are clusters above them.
+        form: Of the clips.
+        folder: Where the records are.
+
+    Raises:
+        FileNotFoundError: If a data set has no records.
+        ValueError: If a method was not trained on a set.
+    """
+    gains, sets = {}, list(sets)
+    for name in sets:
+        records = _records(data_of(name, form), folder)
+        found = differences(records, tried, against)
+        gains[name] = np.array([*found.values()])
+    if sets == ["synthetic"]:
+        population = {p: r["fold"] for r in records for p in r["people"]}
+        return statistics.clustered(gains["synthetic"], [population[p] for p in found])
+    return statistics.pool(gains)
+
+
+def meant_by(where: str) -> tuple[tuple[str, ...], str]:
+    """The data sets and the form of what prose calls ``"real people, own tempo"`` or ``"shrec17"``.
+
+    Raises:
+        ValueError: If it is neither a pool of `POOLS` with a form nor the name of a data set.
+    """
+    pool, _, form = where.rpartition(", ")
+    if pool in POOLS and form in FORMS:
+        return POOLS[pool], form
+    for name, form in product(SETS, FORMS):
+        if data_of(name, form) == where:
+            return (name,), form
+    raise ValueError(f"{where!r} is no data set, and no pool such as 'real people, own tempo'.")
+
+
 def best_rival(rivals: tuple[str, ...], form: str, search: list[dict]) -> str:
     """Of several methods the one that did best on the search's people, in that form.
 
@@ -163,15 +211,10 @@ def compute(
     """
     sets, search = list(sets), read_search(folder)
     found = []
-    for form in forms:
-        records = {name: _records(data_of(name, form), folder) for name in sets}
-        for contrast in contrasts:
-            against = best_rival(contrast.against, form, search)
-            gains = {
-                name: np.array([*differences(own, contrast.tried, against).values()])
-                for name, own in records.items()
-            }
-            found.append((contrast, form, against, statistics.pool(gains)))
+    for form, contrast in product(forms, contrasts):
+        against = best_rival(contrast.against, form, search)
+        pooled = compare(contrast.tried, against, sets, form, folder)
+        found.append((contrast, form, against, pooled))
     p_holm = metrics.holm([pooled.p for *_, pooled in found])
     return [
         Result(*one, float(p), statistics.verdict(one[-1], float(p)))
