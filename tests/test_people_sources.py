@@ -309,7 +309,7 @@ def test_missing_extra_and_changed_files_are_told(name, tmp_path):
 def test_an_extra_file_is_told(tmp_path):
     people_set = small("utdmhad_skeleton", tmp_path)
     (tmp_path / "a2_s1_t1_skeleton.mat").write_bytes(b"")
-    with pytest.raises(ValueError, match="3 source files of utdmhad_skeleton instead of 2, 1 extra"):
+    with pytest.raises(ValueError, match="utdmhad_skeleton: 3 source files instead of 2, 1 extra"):
         verify(people_set, tmp_path)
 
 

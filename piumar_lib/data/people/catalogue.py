@@ -9,11 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from piumar_lib.data.people import joints
 from piumar_lib.data.people.pens import MMG_GESTURES
 from piumar_lib.data.people.skeletons import UTKINECT_ACTIONS
 
+FOLDER = Path(__file__).resolve().parents[3] / "data" / "people"  # of the converted sets
 UNSTATED = "none stated; public for research: cite, do not redistribute"
 
 
@@ -40,7 +42,7 @@ class PeopleSet:
         megabytes: Of the download, about.
         at_least: Whether the archive has a further file of unknown size.
         files: How many source files are converted.
-        manifest: SHA-256 of their sorted lines ``sha256  path``, see `piumar_lib.data.people.manifest`.
+        manifest: SHA-256 of their sorted lines ``sha256  path``, see `piumar_lib.data.people.sources`.
         single_files: Whether files are fetched one by one; else as one archive of the repository.
         parents: Of a skeleton, the parent of each joint, see `piumar_lib.data.people.joints`.
     """

@@ -55,24 +55,28 @@ def manifest(people_set: PeopleSet, folder: Path) -> str:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def verify(people_set: PeopleSet, folder: Path) -> None:
+def verify(people_set: PeopleSet, folder: Path, remedy: str = "Give an unchanged copy.") -> None:
     """Make sure that all source files of a set are there, as they were.
+
+    Args:
+        people_set: From the catalogue.
+        folder: Where its source files lie.
+        remedy: What to do if they are not those, as a sentence.
 
     Raises:
         ValueError: If some are missing, extra or changed; the message says how many.
     """
     found = len(source_files(people_set, folder))
     if found != people_set.files:
-        many = abs(found - people_set.files)
+        many = people_set.files - found
+        what = f"{many} missing" if many > 0 else f"{-many} extra"
         raise ValueError(
-            f"{folder}: {found} source files of {people_set.name} instead of {people_set.files}, "
-            f"{many} {'missing' if found < people_set.files else 'extra'}. "
-            f"Give an unchanged copy of {people_set.folder}, or let this program fetch it."
+            f"{people_set.name}: {found} source files instead of {people_set.files}, {what}. {remedy}"
         )
     if manifest(people_set, folder) != people_set.manifest:
         raise ValueError(
-            f"{folder}: all {found} source files of {people_set.name} are there, but not as they were "
-            "(SHA-256 of the manifest). Give an unchanged copy, or let this program fetch it."
+            f"{people_set.name}: all {found} source files are there, but not as they were (the SHA-256 "
+            f"of their manifest differs). {remedy}"
         )
 
 
