@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from piumar_lib.command import command_line, path
 from piumar_lib.data import describe, load_npz

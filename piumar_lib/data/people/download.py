@@ -156,10 +156,22 @@ def _fetch_files(people_set: PeopleSet, folder: Path, base_url: str, progress: b
 
 def _fetch(people_set: PeopleSet, url: str, path: Path, sha256: str | None, progress: bool) -> None:
     """Fetch one file, unless it is there with this checksum, or there and without one."""
-    downloader = pooch.HTTPDownloader(progressbar=progress, chunk_size=CHUNK, timeout=TIMEOUT)
     pooch.get_logger().setLevel(logging.WARNING)
-    with _explained(people_set, url), writing(path):
+    bar = _Bar(desc=people_set.name, unit="B", unit_scale=True, disable=not progress)
+    with bar, _explained(people_set, url), writing(path):
+        downloader = pooch.HTTPDownloader(bar, CHUNK, timeout=TIMEOUT)
         pooch.retrieve(url, sha256, path.name, path.parent, downloader=downloader)
+
+
+class _Bar(tqdm):
+    """A bar for pooch that also runs where a server gives no size, as GitHub's does of archives."""
+
+    def __bool__(self) -> bool:
+        return True
+
+    def reset(self, total: float | None = None) -> None:
+        """Stay as it is: pooch calls this at the end, to set the bar to a size that may be unknown."""
+        self.close()
 
 
 @contextmanager
