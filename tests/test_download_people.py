@@ -6,6 +6,7 @@ import errno
 import hashlib
 import importlib.util
 import io
+import re
 import signal
 import socket
 import tarfile
@@ -55,9 +56,10 @@ def source():
                 self.send_error(played.refusal or 404)
                 return
             self.send_response(200)
-            self.send_header("Content-Length", str(len(content)))
+            if played.trouble != "no size":
+                self.send_header("Content-Length", str(len(content)))
             self.end_headers()
-            if not played.trouble:
+            if played.trouble in ("", "no size"):
                 self.wfile.write(content)
                 return
             self.wfile.write(content[: len(content) // 2])
@@ -174,6 +176,13 @@ def test_sets_of_one_repository_share_its_archive(offer, source, out):
     assert left(out) == ["gesturemidair.npz", "shrec17.npz"] and len(source.asked) == 1
 
 
+def test_a_server_need_not_tell_a_size(offer, source, out, capsys):
+    offer("shrec17")
+    source.trouble = "no size"  # as GitHub's of archives
+    assert run(source, out, "shrec17") == 0
+    assert re.search(r"shrec17: [1-9][\d.]*kB", capsys.readouterr().err)  # progress all the same
+
+
 def test_the_archive_is_kept_on_request_and_used_again(offer, source, out):
     offer("mmg")
     assert run(source, out, "mmg", "--keep") == 0
@@ -257,7 +266,8 @@ def test_the_source_is_gone(name, offer, source, out, capsys):
     offer(name)
     source.files.clear()
     said = fails(source, out, capsys, name)
-    assert "no such file (404)" in said and CATALOGUE[name].page in said and "--from" in said
+    assert "answers 404. It has no such file." in said
+    assert CATALOGUE[name].page in said and "--from" in said
     assert left(out) == []
 
 

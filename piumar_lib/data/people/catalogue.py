@@ -261,7 +261,7 @@ _ALL = (
         class_names=tuple("0123456789"),
         rate=10.0,
         clips_are="whole movements, cut at the pen's first and last point",
-        licence="CC BY 4.0 (UCI Machine Learning Repository; read the line on its page)",
+        licence="CC BY 4.0, as UCI lists for donated sets (read the line on its page)",
         citation=(
             "F. Alimoglu, E. Alpaydin: Methods of Combining Multiple Classifiers Based on Different "
             "Representations for Pen-based Handwriting Recognition, TAINN 1996; doi 10.24432/C5MG6K"
@@ -291,7 +291,7 @@ _ALL = (
             "Graphics Interface 2012"
         ),
         page="https://depts.washington.edu/acelab/proj/dollar/ndollar.html",
-        traps="half of the people write with a finger, half with a stylus; three speeds on request",
+        traps="half of the people write with a finger, half with a stylus; all at three speeds",
         repository="nikhithasudati/HCIRA",
         commit="798196756ca3fcf3daab3d8bdd835dee9fb2aba1",
         folder="mmg",

@@ -180,13 +180,10 @@ def _explained(people_set: PeopleSet, url: str) -> Iterator[None]:
     try:
         yield
     except requests.HTTPError as error:
-        code = error.response.status_code
-        said = (
-            f"the server has no such file (404). {_by_hand(people_set)}"
-            if code == 404
-            else (f"the server answers {code}. Try again later.")
-        )
-        raise DownloadError(f"{url}: {said}") from error
+        code, said = error.response.status_code, "Try again later."
+        if code == 404:
+            said = f"It has no such file. {_by_hand(people_set)}"
+        raise DownloadError(f"{url}: the server answers {code}. {said}") from error
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError) as error:
         raise DownloadError(f"{url}: broke off. Run this again; whole files are kept.") from error
     except requests.RequestException as error:
