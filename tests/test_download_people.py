@@ -71,7 +71,7 @@ def source():
     done = threading.Event()
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     played = Source(f"http://127.0.0.1:{server.server_port}")
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield played
     done.set()
