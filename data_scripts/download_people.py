@@ -15,9 +15,10 @@ from pathlib import Path
 
 from piumar_lib.command import command_line, path
 from piumar_lib.data import describe, load_npz
-from piumar_lib.data.people.catalogue import CATALOGUE, FOLDER, PeopleSet, find
+from piumar_lib.data.people.catalogue import CATALOGUE, PeopleSet, find
 from piumar_lib.data.people.download import BASE_URL, address, archive_path, convert_folder, download
 from piumar_lib.data.people.listing import card, table
+from piumar_lib.data.people.recordings import folder
 
 OTHER_COPY = "Give an unchanged copy, or leave out --from to fetch one."
 
@@ -54,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("names", nargs="*", metavar="NAME", help="sets to fetch")
     parser.add_argument("--list", action="store_true", help="only say which sets there are")
-    parser.add_argument("--out", type=path, default=FOLDER, help="folder of the results (%(default)s)")
+    parser.add_argument("--out", type=path, default=folder(), help="folder of the results (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the archive, too")
     parser.add_argument(
         "--from",

@@ -30,8 +30,8 @@ from piumar_lib.data.people.skeletons import msraction3d, shrec17, utkinect
 from piumar_lib.data.people.sources import manifest, source_files, verify
 
 # The real thing, where it is at hand: unpacked repositories NAME-COMMIT, and converted NAME.npz files.
-SOURCES = os.environ.get("PIUMR_PEOPLE_SOURCES")
-CONVERTED = os.environ.get("PIUMR_PEOPLE_CONVERTED")
+SOURCES = os.environ.get("PIUMAR_PEOPLE_SOURCES")
+CONVERTED = os.environ.get("PIUMAR_PEOPLE_CONVERTED")
 
 
 # The catalogue
@@ -115,7 +115,7 @@ def bone_changes(name: str, clips: int = 60) -> np.ndarray:
     return total / clips
 
 
-@pytest.mark.skipif(not CONVERTED, reason="PIUMR_PEOPLE_CONVERTED names no folder of converted sets")
+@pytest.mark.skipif(not CONVERTED, reason="PIUMAR_PEOPLE_CONVERTED names no folder of converted sets")
 @pytest.mark.parametrize("name", PARENTS)
 def test_bones_hardly_change_their_length(name):
     changes = bone_changes(name)
@@ -313,7 +313,7 @@ def test_an_extra_file_is_told(tmp_path):
         verify(people_set, tmp_path)
 
 
-@pytest.mark.skipif(not (SOURCES and CONVERTED), reason="PIUMR_PEOPLE_SOURCES, _CONVERTED not given")
+@pytest.mark.skipif(not (SOURCES and CONVERTED), reason="PIUMAR_PEOPLE_SOURCES, _CONVERTED not given")
 @pytest.mark.parametrize("name", NAMES)
 def test_real_sources_give_the_known_arrays_bit_for_bit(name):
     people_set = CATALOGUE[name]
