@@ -137,31 +137,43 @@ def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, 
     return {person: float(np.mean(values)) for person, values in sorted(gains.items())}
 
 
-def compare(
-    tried: str, against: str, sets: Iterable[str], form: str, folder: Path = STUDY
-) -> statistics.Pooled | statistics.Difference:
-    """One method over another on the same people.
+def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list[dict]]:
+    """The records of several data sets, those of the normalised person among them.
 
     Args:
-        tried, against: Names of methods, `NORMALIZED` among them.
-        sets: Names of `piumar_lib.evidence.SETS`, or a reader's ``.npz`` files, to be pooled. Synthetic
-            people stand alone: their populations are clusters above them.
+        sets: Names of `piumar_lib.evidence.SETS`, or a reader's ``.npz`` files.
         form: Of the clips.
         folder: Where the records are.
 
     Raises:
         FileNotFoundError: If a data set has no records.
+    """
+    found = {}
+    for name in sets:
+        data = data_of(name, form)
+        found[name] = committed(data, folder) + person_study.as_method(NORMALIZED, data, folder)
+    return found
+
+
+def compare(
+    records: Mapping[str, list[dict]], tried: str, against: str
+) -> statistics.Pooled | statistics.Difference:
+    """One method over another on the same people, pooled over data sets.
+
+    Args:
+        records: By data set, see `read`. Synthetic people stand alone: their populations are clusters
+            above them.
+        tried, against: Names of methods, `NORMALIZED` among them.
+
+    Raises:
         ValueError: If a method was not trained on a set.
     """
-    gains, sets = {}, list(sets)
-    for name in sets:
-        records = _records(data_of(name, form), folder)
-        found = differences(records, tried, against)
-        gains[name] = np.array([*found.values()])
-    if sets == ["synthetic"]:
-        population = {p: r["fold"] for r in records for p in r["people"]}
-        return statistics.clustered(gains["synthetic"], [population[p] for p in found])
-    return statistics.pool(gains)
+    gains = {name: differences(own, tried, against) for name, own in records.items()}
+    if [*records] == ["synthetic"]:
+        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
+        people, values = zip(*gains["synthetic"].items(), strict=True)
+        return statistics.clustered(values, [population[p] for p in people])
+    return statistics.pool({name: np.array([*own.values()]) for name, own in gains.items()})
 
 
 def meant_by(where: str) -> tuple[tuple[str, ...], str]:
@@ -211,20 +223,16 @@ def compute(
     """
     sets, search = list(sets), read_search(folder)
     found = []
-    for form, contrast in product(forms, contrasts):
-        against = best_rival(contrast.against, form, search)
-        pooled = compare(contrast.tried, against, sets, form, folder)
-        found.append((contrast, form, against, pooled))
+    for form in forms:
+        records = read(sets, form, folder)
+        for contrast in contrasts:
+            against = best_rival(contrast.against, form, search)
+            found.append((contrast, form, against, compare(records, contrast.tried, against)))
     p_holm = metrics.holm([pooled.p for *_, pooled in found])
     return [
         Result(*one, float(p), statistics.verdict(one[-1], float(p)))
         for one, p in zip(found, p_holm, strict=True)
     ]
-
-
-def _records(data: str, folder: Path) -> list[dict]:
-    """The records of a data set, those of the normalised person among them."""
-    return committed(data, folder) + person_study.as_method(NORMALIZED, data, folder)
 
 
 def name_of(data_set: str) -> str:
