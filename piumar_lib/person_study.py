@@ -23,10 +23,10 @@ from piumar_lib import folds, metrics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
 from piumar_lib.evidence import FORMS, REAL, STUDY, data_of, plan, read_search
-from piumar_lib.experiments import Experiment, device, experiment, read_records, run_all
-from piumar_lib.methods import METHODS, build, settings
+from piumar_lib.experiments import Experiment, device, experiment, read_records, run_all, train
+from piumar_lib.methods import METHODS
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
-from piumar_lib.training import fit, predict
+from piumar_lib.training import predict
 
 FILE = "person-normalization.jsonl"
 CLIPS = (1, 2, 5, 10, 20, None)  # that a person is estimated from; None: all of the person's
@@ -63,11 +63,8 @@ def run(e: Experiment) -> dict:
     `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the
     person has fewer.
     """
-    train, unseen, augmentation = folds.load_fold(e.data, e.fold)
-    method, k = METHODS[e.method], dict(e.hyperparameters)
-    model = build(e.method, train.x.shape[-1], train.classes, k, e.seed, train.parents)
-    fit(model, train, settings(e.method, k, augmentation, e.seed, len(train)), method.objective(k))
-    training = TrainingPeople(model, train)
+    model, (known, unseen, _) = train(e)
+    training = TrainingPeople(model, known)
 
     def right(own: Sequences, way: str, clips: int | None) -> int | None:
         if clips is not None and len(own) < clips:
