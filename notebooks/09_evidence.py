@@ -315,9 +315,27 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
 # %% [markdown]
 # ## Is the person gone from the features?
 #
-# *Person-agnostic* is a claim. So we ask a linear classifier who made a clip, from the features of clips of one
-# class, for people who were left out. On a scale from 0, chance, to 1:
-# PROBE
+# *Person-agnostic* is a claim. So we ask a linear classifier who made a clip, from the features of people who were
+# left out, with the mean of the clip's class taken out. On a scale on which 0 is chance and 1 is no mistake:
+#
+# > **Predict.** After training with augmentation, TFAM and GIRL: is the person still there?
+
+# %%
+from piumar_lib import person_probe
+
+probes = read_records(evidence.STUDY / person_probe.FILE)
+probed = {m: person_probe.scores(probes, "own tempo", m) for m in person_probe.PROBED}
+show_table(["features of", *probed["ERM"], "mean"],
+           [[m, *(f"{v.mean():.2f}" for v in of.values()), f"{np.mean([v.mean() for v in of.values()]):.2f}"]
+            for m, of in probed.items()])
+
+# %%
+for m in person_probe.PROBED[1:]:
+    change = statistics.pool({s: v - probed["ERM"][s] for s, v in probed[m].items()})
+    print(f"{m} less ERM: {change.difference:+.3f} [{change.low:+.3f}, {change.high:+.3f}]")
+
+# %% [markdown]
+# **Compare.** ANSWER-PROBE
 
 # %% [markdown]
 # ## Beside published figures
@@ -391,6 +409,7 @@ from piumar_lib.course import fixed_figure
 
 def draw_pair(tried="TFAM + augmentation", against="augmentation", form="own tempo"):
     fig, ax = fixed_figure(7, 3.2)
+    fig.subplots_adjust(left=0.27)
     pooled = contrasts.compare(records[form], tried, against)
     words = forest.draw_forest(ax, pooled.by_set, pooled)
     ax.set_title(f"{tried} over {against}: {statistics.verdict(pooled)}", loc="left", fontsize=10)
