@@ -211,7 +211,7 @@ def curve(
 
 
 def changes(ax: Axes, found: Mapping[float, Comparison | None], default: float | None) -> None:
-    """Draw what each value of a hyperparameter changes against its default, in points; the default is marked."""
+    """Draw what each value changes against the default, which is marked, in points."""
     at = {value: k for k, value in enumerate(found)}
     shown = {at[value]: c for value, c in found.items() if c}
     middle, low, high = (
