@@ -36,7 +36,7 @@ def show(fig: Figure, alt: str) -> None:
             f"alt: {alt!r} has fewer than {SHORTEST_ALT} characters. Say what the figure shows."
         )
     drawn = io.BytesIO()
-    # Drawn once and hardly compressed, for a widget's knob waits for it: `savefig` would draw twice.
+    # Drawn once and hardly compressed, for a widget waits for it: `savefig` would draw twice.
     FigureCanvasAgg(fig).print_png(drawn, pil_kwargs={"compress_level": 1})
     plt.close(fig)
     display(Image(data=drawn.getvalue(), format="png", alt=" ".join(alt.split())))
