@@ -30,15 +30,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
 # %%
 from piumar_lib.course import fixed_figure, show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data)) if data else None
+data, yours = given(data)
 populations, inits = run.pick(quick=1, full=3), run.pick(quick=1, full=2)
 epochs, thin = run.pick(quick=7, full=15), run.pick(quick=3, full=1)
 

@@ -31,16 +31,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz; by default the real recordings of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17"; by default SPAR
 seed = 0
 
 # %%
 from piumar_lib.course import show, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-if data:
-    require(load_npz(data), people=2)
+data, _ = given(data, people=2)
 data_set = data or "spar-repetitions"
 epochs = run.pick(quick=5, full=20)
 

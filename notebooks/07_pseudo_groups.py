@@ -30,15 +30,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR and, in the experiment, of synthetic people
+data = ""  # your own .npz, or a set such as "shrec17", used instead of SPAR and of synthetic people
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data), people=2) if data else None
+data, yours = given(data, people=2)
 crowd, each, epochs = run.pick(quick=(40, 20, 12), full=(60, 40, 15))
 populations, inits, clips_each = run.pick(quick=(1, 1, 20), full=(4, 2, 40))
 thin, real_epochs = run.pick(quick=4, full=1), run.pick(quick=15, full=12)

@@ -31,16 +31,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-if data:
-    require(load_npz(data), people=2)
+data, _ = given(data, people=2)
 populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
 clips_each, fresh_each, copies = run.pick(quick=(20, 60, 120), full=(40, 100, 400))
 epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)

@@ -43,7 +43,7 @@ import os
 import matplotlib.pyplot as plt
 import numpy as np
 
-from piumar_lib import contrasts, evidence, folds, forest, plots, statistics
+from piumar_lib import contrasts, evidence, forest, statistics
 from piumar_lib.course import show, show_table, start, tables
 
 run = start(profile)

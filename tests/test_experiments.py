@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from piumar_lib.girl import GIRL
 
 from piumar_lib import experiments, metrics
 from piumar_lib.experiments import (
@@ -22,7 +23,6 @@ from piumar_lib.experiments import (
     run_all,
 )
 from piumar_lib.folds import load_fold, load_search_fold
-from piumar_lib.girl import GIRL
 from piumar_lib.methods import resolve
 
 SHORT = {"epochs": 1}
