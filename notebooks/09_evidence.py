@@ -140,7 +140,7 @@ print(f"{tables.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}"
 #
 # $$ w_j = \frac{1}{v_j + \tau^2}, \qquad \hat d = \frac{\sum_j w_j \bar d_j}{\sum_j w_j} $$
 #
-# This is a *random-effects meta-analysis*. With $\tau = 0$ large sets rule; the more sets differ, the more each
+# This is a **random-effects meta-analysis**. With $\tau = 0$ large sets rule; the more sets differ, the more each
 # counts alike, and the wider the interval. Hartung and Knapp take the error of $\hat d$ from how the sets
 # scatter, with $J - 1$ degrees of freedom for $J$ sets:
 #
@@ -169,8 +169,8 @@ print(f"the library's: {tables.points(found)} points; tau {100 * found.tau:.1f} 
 # %% [markdown]
 # ### No difference seen, or none there?
 #
-# A wide interval around zero says little. *Equivalence* is a claim of its own: two one-sided tests, of a
-# difference below $-1$ and above $+1$ point, both have to fail. Hence one of four verdicts for each comparison: a
+# A wide interval around zero says little. **Equivalence** is a claim of its own: two one-sided tests, of a
+# difference below $-1$ and above $+1$ points, both have to fail. Hence one of four verdicts for each comparison: a
 # gain, a loss, equivalent within a point, or not decided. And a test has *power* only for differences that people's
 # spread lets it see:
 
@@ -185,8 +185,8 @@ print("smallest difference, in points, that one paired test sees with a power of
 # %% [markdown]
 # ## The protocol
 #
-# *Written down before the records were made* (`piumar_lib/contrasts.py`): six contrasts, each at own tempo and at
-# one length. Their twelve p values are corrected together, by Holm's method. All else in this chapter is
+# *Written down before the records were made* (`piumar_lib/contrasts.py`): six **planned contrasts**, each at own tempo and at
+# one length. Their twelve p values are corrected together, by **Holm**'s method. All else in this chapter is
 # exploration, and proves nothing.
 #
 # *What was looked at.* All eight downloaded sets served for first tries of TFAM's second version, one or two seeds
@@ -262,8 +262,8 @@ print(f"{(x > 0).sum()} of {len(x)} people gain at own tempo, {(y > 0).sum()} at
 #
 # ## All methods
 #
-# One table, for orientation: each method over plain augmentation, in points, with 95 % intervals. Synthetic people
-# are counted by population. Methods that are told who made a training clip have a "yes". An empty cell was not
+# One table, for orientation: each method over plain augmentation, in points, with intervals. Synthetic people
+# are counted by population. A "yes" marks methods with **told people**: they know who made a training clip. An empty cell was not
 # run.
 
 # %%
