@@ -23,7 +23,6 @@ from piumar_lib.methods import (
     resolve,
     settings,
 )
-from piumar_lib.objective import Clips
 from piumar_lib.training import fit, predict
 
 NETWORKS = [name for name, method in METHODS.items() if method.classify is None]
@@ -39,7 +38,7 @@ def clips(channels):
     """24 clips of 16 frames: three classes that are not too easy, four people."""
     rng = np.random.default_rng(channels)
     y, person = np.arange(24) % 3, np.arange(24) // 3 % 4
-    x = rng.standard_normal((24, 16, channels)) + 1.0 * y[:, None, None] * rng.standard_normal(channels)
+    x = rng.standard_normal((24, 16, channels)) + 0.3 * y[:, None, None] * rng.standard_normal(channels)
     return Sequences(x, y, person, parents=PARENTS if channels == 12 else None)
 
 
@@ -54,11 +53,6 @@ def train(method, data, chosen=None, seed=0):
 
 def objective(method, k):
     return METHODS[method].objective(k)
-
-
-def batch(data):
-    people = np.unique(data.person, return_inverse=True)[1]
-    return Clips(*map(torch.as_tensor, (data.x, data.y, people, np.arange(len(data)))))
 
 
 def another(one):
@@ -175,6 +169,7 @@ def test_the_strength_of_augmentation_is_a_hyperparameter_of_those_who_augment()
 
 OWN = [(method, name) for method in PLAIN for name in METHODS[method].hyperparameters]
 OWN += [("augmentation", "augmentation_strength")]
+LONGER = {"EIIL": {"epochs": 8}}  # until a reference that was trained for longer errs elsewhere
 
 
 @pytest.fixture(scope="module")
@@ -184,7 +179,7 @@ def plain_weights():
 
     def get(method):
         if method not in found:
-            found[method] = train(method, clips(3))[2]
+            found[method] = train(method, clips(3), LONGER.get(method))[2]
         return found[method]
 
     return get
@@ -203,7 +198,8 @@ SILENT = {
 
 @pytest.mark.parametrize(("method", "name"), OWN)
 def test_no_hyperparameter_is_dead(method, name, plain_weights):
-    changed = train(method, clips(3), {name: another(hyperparameters_of(method)[name])})[2]
+    chosen = {name: another(hyperparameters_of(method)[name])} | LONGER.get(method, {})
+    changed = train(method, clips(3), chosen)[2]
     assert torch.equal(changed, plain_weights(method)) == (name in SILENT.get(method, ()))
 
 
