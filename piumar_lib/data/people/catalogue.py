@@ -9,11 +9,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 from piumar_lib.data.people import joints
 from piumar_lib.data.people.pens import MMG_GESTURES
 from piumar_lib.data.people.skeletons import UTKINECT_ACTIONS
 
+FOLDER = Path(__file__).resolve().parents[3] / "data" / "people"  # of the converted sets
 UNSTATED = "none stated; public for research: cite, do not redistribute"
 
 
@@ -40,7 +42,7 @@ class PeopleSet:
         megabytes: Of the download, about.
         at_least: Whether the archive has a further file of unknown size.
         files: How many source files are converted.
-        manifest: SHA-256 of their sorted lines ``sha256  path``, see `piumar_lib.data.people.manifest`.
+        manifest: SHA-256 of their sorted lines ``sha256  path``, see `piumar_lib.data.people.sources`.
         single_files: Whether files are fetched one by one; else as one archive of the repository.
         parents: Of a skeleton, the parent of each joint, see `piumar_lib.data.people.joints`.
     """
@@ -259,7 +261,7 @@ _ALL = (
         class_names=tuple("0123456789"),
         rate=10.0,
         clips_are="whole movements, cut at the pen's first and last point",
-        licence="CC BY 4.0 (UCI Machine Learning Repository; read the line on its page)",
+        licence="CC BY 4.0, as UCI lists for donated sets (read the line on its page)",
         citation=(
             "F. Alimoglu, E. Alpaydin: Methods of Combining Multiple Classifiers Based on Different "
             "Representations for Pen-based Handwriting Recognition, TAINN 1996; doi 10.24432/C5MG6K"
@@ -289,7 +291,7 @@ _ALL = (
             "Graphics Interface 2012"
         ),
         page="https://depts.washington.edu/acelab/proj/dollar/ndollar.html",
-        traps="half of the people write with a finger, half with a stylus; three speeds on request",
+        traps="half of the people write with a finger, half with a stylus; all at three speeds",
         repository="nikhithasudati/HCIRA",
         commit="798196756ca3fcf3daab3d8bdd835dee9fb2aba1",
         folder="mmg",

@@ -63,13 +63,23 @@ def _drawn(path: Path) -> np.ndarray:
     table = np.array([point for stroke in points for point in stroke])  # (points, 3)
     times = _times(table[:, 2])
     even = onto_grid(times, table[:, :2], MMG_RATE)  # (frames, 2)
-    frame = times * MMG_RATE / 1000  # of each point, (points,)
-    down, ends = np.zeros(len(even)), np.cumsum([len(stroke) for stroke in points])
-    for stroke, end in zip(points, ends, strict=True):
-        if stroke:  # down in the frames nearest to its ends, too
-            first, last = np.ceil(frame[end - len(stroke)] - 0.5), np.floor(frame[end - 1] + 0.5)
-            down[int(first) : int(last) + 1] = 1
-    return np.column_stack([even, down])  # (frames, 3)
+    return np.column_stack([even, _down(times / 1000, list(map(len, points)), len(even))])  # (frames, 3)
+
+
+def _down(seconds: np.ndarray, points: list[int], frames: int) -> np.ndarray:
+    """Whether the pen is down in each frame: from half a frame before a stroke to half a frame after.
+
+    Args:
+        seconds: Of all points, ``(points,)``.
+        points: How many belong to each stroke.
+        frames: Of the clip.
+    """
+    grid, half = np.arange(frames) / MMG_RATE, 0.5 / MMG_RATE  # (frames,)
+    down = np.zeros(frames, bool)
+    for stroke in np.split(seconds, np.cumsum(points)[:-1]):
+        if len(stroke):
+            down |= (stroke[0] - half <= grid) & (grid <= stroke[-1] + half)
+    return down
 
 
 def _times(milliseconds: np.ndarray) -> np.ndarray:

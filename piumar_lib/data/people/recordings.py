@@ -11,11 +11,10 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.own import content_of, load_npz
-from piumar_lib.data.people.catalogue import PARENTS, find
+from piumar_lib.data.people.catalogue import FOLDER, PARENTS, find
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.files import as_path
 
-FOLDER = Path(__file__).resolve().parents[3] / "data" / "people"
 VARIABLE = "PIUMAR_PEOPLE"  # the environment variable that names another folder
 # Paths of a pen or a finger have no place and no size of their own. Which channels are coordinates:
 COORDINATES = {"gesturemidair": 3, "pendigits": 2, "mmg": 2}

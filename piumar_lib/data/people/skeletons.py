@@ -11,6 +11,11 @@ import numpy as np
 from piumar_lib.data.people import joints
 from piumar_lib.data.people.clips import Clip, onto_grid, root_relative
 
+# Recordings whose skeletons are broken. The paper on the joints leaves them out, and so do we.
+BROKEN = (
+    "a02_s03_e02", "a04_s03_e01", "a07_s04_e01", "a13_s09_e01", "a13_s09_e02", "a13_s09_e03",
+    "a14_s03_e01", "a20_s07_e01", "a20_s07_e03", "a20_s10_e03",
+)  # fmt: skip
 UTKINECT_ACTIONS = (
     "walk", "sitDown", "standUp", "pickUp", "carry", "throw", "push", "pull", "waveHands", "clapHands",
 )  # fmt: skip
@@ -18,9 +23,14 @@ UTKINECT_RATE = 15.0  # Hz
 UTKINECT_COUNT = 1000 / 30  # milliseconds from one frame number to the next
 
 
+def unbroken(folder: Path) -> list[Path]:
+    """The files of MSR Action3D without the broken ones, in order."""
+    return [path for path in sorted(folder.glob("a*_skeleton3D.txt")) if path.name[:11] not in BROKEN]
+
+
 def msraction3d(folder: Path) -> Iterator[Clip]:
     """MSR Action3D: ``aAA_sSS_eEE_skeleton3D.txt``, a joint a row: x, y, z in metres, confidence."""
-    for path in sorted(folder.glob("a*_skeleton3D.txt")):
+    for path in unbroken(folder):
         action, person = int(path.name[1:3]), int(path.name[5:7])
         rows = np.loadtxt(path).reshape(-1, len(joints.MSR_ACTION3D), 4)  # (frames, 20, 4)
         yield Clip(root_relative(rows[..., :3], joints.MSR_ACTION3D), action - 1, person - 1)
