@@ -29,6 +29,7 @@ from piumar_lib.evidence import (
     STUDY,
     committed,
     data_of,
+    form_of,
     read_search,
     search_scores,
 )
@@ -91,7 +92,10 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """All numbers under plain names, for a JSON file; what is not known is None."""
         pooled = asdict(self.pooled)
-        by_set = {name_of(name): _known(one) for name, one in pooled.pop("by_set").items()}
+        by_set = pooled.pop("by_set")
+        names = [name_of(name) for name in by_set]
+        if len({*names}) < len(names):  # two files of one name
+            names = [*by_set]
         return {
             "name": self.contrast.name,
             "form": self.form,
@@ -99,7 +103,7 @@ class Result:
             "against": self.against,
             **_known(pooled | {"p_holm": self.p_holm}),
             "verdict": self.verdict,
-            "by_set": by_set,
+            "by_set": {name: _known(one) for name, one in zip(names, by_set.values(), strict=True)},
         }
 
 
@@ -219,20 +223,32 @@ def compute(
 
     Raises:
         FileNotFoundError: If a data set has no records.
-        ValueError: If a method was not trained on a set.
+        ValueError: If a method was not trained on a set, or no set has clips in these forms.
     """
+    forms = list(forms)
     sets, search = list(sets), read_search(folder)
     found = []
     for form in forms:
-        records = read(sets, form, folder)
+        records = read(in_form(sets, form), form, folder)
+        if not records:
+            continue
         for contrast in contrasts:
             against = best_rival(contrast.against, form, search)
             found.append((contrast, form, against, compare(records, contrast.tried, against)))
+    if not found:
+        words = f"forms: none of the data sets has clips of {' or '.join(forms)}. Add the other form."
+        raise ValueError(words)
     p_holm = metrics.holm([pooled.p for *_, pooled in found])
     return [
         Result(*one, float(p), statistics.verdict(one[-1], float(p)))
         for one, p in zip(found, p_holm, strict=True)
     ]
+
+
+def in_form(sets: Iterable[str], form: str) -> list[str]:
+    """The data sets that have clips in a form, each once; a reader's file by its absolute path."""
+    once = dict.fromkeys(str(find_npz(name)) if is_npz(name) else name for name in sets)
+    return [name for name in once if form_of(data_of(name, form)) == form]
 
 
 def name_of(data_set: str) -> str:
@@ -241,10 +257,13 @@ def name_of(data_set: str) -> str:
 
 
 def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
-    """Rows for a table, in points."""
+    """Rows for a table, in points; "-" is not known."""
 
     def points(low: float, high: float) -> str:
-        return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+        return "-" if np.isnan(low) else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+    def number(value: float, form: str) -> str:
+        return "-" if np.isnan(value) else format(value, form)
 
     return [
         {
@@ -252,11 +271,11 @@ def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
             "form": r.form,
             "difference": f"{100 * r.pooled.difference:+.1f}",
             "95 % interval": points(r.pooled.low, r.pooled.high),
-            "p (Holm)": f"{r.p_holm:.2g}",
-            "p of equivalence": f"{r.pooled.equivalence_p:.2g}",
+            "p (Holm)": number(r.p_holm, ".2g"),
+            "p of equivalence": number(r.pooled.equivalence_p, ".2g"),
             "people": str(r.pooled.people),
             "sets": str(r.pooled.sets),
-            "I²": f"{100 * r.pooled.i_squared:.0f} %",
+            "I²": number(r.pooled.i_squared, ".0%").replace("%", " %"),
             "a new set": points(r.pooled.prediction_low, r.pooled.prediction_high),
             "verdict": r.verdict,
         }
