@@ -208,18 +208,23 @@ def _section(part: Part) -> Iterable[str]:
     yield f"## {part.title}"
     yield _origin(part.records)
     usual = (FIXED["backbone"], FIXED["width"])
-    models = Counter(_model(r) for r in part.records)
-    for model in sorted(models, key=lambda m: (m != usual, m)):
-        records = [r for r in part.records if _model(r) == model]
-        trained = {r["method"] for r in records}
-        methods = [m for m in METHODS if m in trained]
+    for model in sorted({_model(r) for r in part.records}, key=lambda m: (m != usual, m)):
+        records = _by_method(r for r in part.records if _model(r) == model)
         yield f"### Backbone {model[0]}, width {model[1]}"
-        yield _methods(part.data_set, {m: [r for r in records if r["method"] == m] for m in methods})
-        if model == usual and len(methods) < len(METHODS):
-            yield f"Not run: {listed(m for m in METHODS if m not in trained)}."
+        yield _methods(part.data_set, records)
+        if model == usual and (missing := [m for m in METHODS if m not in records]):
+            yield f"Not run: {listed(missing)}."
         yield "<details><summary>Hyperparameters</summary>"
-        yield _hyperparameters({m: [r for r in records if r["method"] == m] for m in methods})
+        yield _hyperparameters(records)
         yield "</details>"
+
+
+def _by_method(records: Iterable[dict]) -> dict[str, list[dict]]:
+    """Records of each method: first those of the study, in its order, then any others."""
+    found: dict[str, list[dict]] = {method: [] for method in METHODS}
+    for record in records:
+        found.setdefault(record["method"], []).append(record)
+    return {method: own for method, own in found.items() if own}
 
 
 def _model(record: dict) -> tuple[str, int]:
@@ -285,13 +290,13 @@ def _ways(
     ways: Iterable[str],
     write: Callable[[statistics.Difference], str],
 ) -> str:
-    header = ["data set, form", "way", "classes shown", *("1 clip" if n == 1 else f"{n or 'all'} clips" for n in CLIPS)]
+    numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in CLIPS]
     rows = []
     for part, way, shown in product(parts, ways, person_study.SHOWN):
         if own := [r for r in records if r["data"] == part.data]:
             gains = [normalization_gain(own, way, shown, n) for n in CLIPS]
             rows.append([part.title, way, shown or "all", *(write(g) if g else "" for g in gains)])
-    return markdown_table(header, rows)
+    return markdown_table(["data set, form", "way", "classes shown", *numbers], rows)
 
 
 def _probe(records: list[dict]) -> Iterable[str]:
