@@ -17,7 +17,7 @@ from piumar_lib import evidence, folds, statistics
 from piumar_lib.contrasts import (
     CONTRASTS,
     NORMALIZED,
-    UNTOUCHED,
+    POOLS,
     Contrast,
     Result,
     best_rival,
@@ -362,7 +362,7 @@ def test_the_table_has_points_and_a_dash_for_what_is_not_known(folder, two):
 
 def test_the_planned_contrasts_are_six_and_untouched_sets_were_not_searched_on():
     assert len(CONTRASTS) == len({c.name for c in CONTRASTS}) == 6
-    assert not {*UNTOUCHED} & {*SEARCHED_ON} and len(UNTOUCHED) == 6
+    assert not {*POOLS["new people"]} & {*SEARCHED_ON} and len(POOLS["new people"]) == 6
     for c in CONTRASTS:
         for method in {c.tried, *c.against} - {NORMALIZED}:
             assert experiment("synthetic", method, 10, 0).method == method

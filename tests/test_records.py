@@ -152,12 +152,12 @@ def test_origin_and_most_frequent_hyperparameters_are_told(root):
     write(folder, "spar.jsonl", rows)
     page = page_of(root)
     assert (
-        "30 trainings; 0.3 hours of one core; digest of the content: 0123abcd; device: CPU; "
+        "30 trainings; 0.3 hours of one core; digest of the data: 0123abcd; device: CPU; "
         "commits: abc1234 and def5678."
     ) in page.get_text()
     row = table_under(page, "Backbone", "backbone-cnn-width-32", after=1)["ERM"]
     assert row == {
-        "method": "ERM", "chosen how": "best of 6", "trainings": "20 of 30",
+        "method": "ERM", "how chosen": "best of 6", "trainings": "20 of 30",
         "chosen most often": "learning_rate 0.01, weight_decay 0.1",
     }  # fmt: skip
 

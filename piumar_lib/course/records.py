@@ -176,7 +176,8 @@ def _origin(records: list[dict]) -> str:
     if any("seconds" in r for r in records):
         words.append(f"{_hours(records):.1f} hours of one core")
     if len({r["data"] for r in records}) == 1:
-        words.append(f"digest of the content: {every('content') or 'comes with the course'}")
+        content = every("content")
+        words.append(f"digest of the data: {content}" if content else "data that come with the course")
     return "; ".join([*words, f"device: {every('device')}", f"commits: {every('commit')}."])
 
 
@@ -264,7 +265,7 @@ def _hyperparameters(records: dict[str, list[dict]]) -> str:
         ((rule, _),) = Counter(r.get("selection", "not said") for r in own).most_common(1)
         ((chosen, times),) = Counter(_chosen(r) for r in own).most_common(1)
         rows.append([method, rule, chosen or "none", f"{times} of {len(own)}"])
-    return markdown_table(["method", "chosen how", "chosen most often", "trainings"], rows)
+    return markdown_table(["method", "how chosen", "chosen most often", "trainings"], rows)
 
 
 def _chosen(record: dict) -> str:
