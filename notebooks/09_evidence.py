@@ -341,7 +341,7 @@ for m in person_probe.PROBED[1:]:
 # ## Beside published figures
 #
 # Close, but not the same protocols: compare the order of magnitude. All hold people out. Ours: five folds of people
-# (SPAR: ten), all classes at once, at most 2,000 clips of 32 frames, a network of about 20,000 weights.
+# (SPAR: ten), all classes at once, at most 2,000 clips of 32 frames, a network of 11,000 to 21,000 weights.
 
 # %%
 PUBLISHED = [
