@@ -38,6 +38,7 @@ from piumar_lib.evidence import (
     records_path,
     rule,
     search_plan,
+    search_scores,
     searched,
 )
 from piumar_lib.experiments import ROOT, append_record, experiment, read_records
@@ -200,7 +201,10 @@ def test_records_of_other_methods_and_of_the_study_itself_choose_nothing(both):
 
 def test_what_is_fixed_is_not_chosen(both):
     records = scored("utkinect", "ERM", SLOW, constant(1))
+    records += scored("utkinect", "ERM", SLOW | {"width": 64}, constant(3))
     assert not {*choose(records, "shrec17", "ERM", 0)} & {*FIXED}
+    scores = search_scores(records, "shrec17", "ERM", 0)
+    assert scores == {(("learning_rate", 1e-3), ("weight_decay", 1e-2)): pytest.approx(0.2)}
 
 
 @pytest.mark.parametrize("end", ["", " + augmentation"])

@@ -348,6 +348,45 @@ def test_rotation_in_space_is_one_proper_rotation_for_all_sensors_or_joints():
     assert abs(angle_squared.mean() / 0.04 - 1) < 5 * math.sqrt(2 / 2000)
 
 
+DEFAULTS = {"warp_time": 0.5, "rotate_skeleton": 0.2, "scale_amplitude": 0.3, "rotate_space": 0.2}
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0])
+@pytest.mark.parametrize(("kind", "channels"), [("skeleton", 34), ("space", 6), ("any", 5)])
+def test_strength_is_a_factor_on_every_default(kind, channels, strength):
+    x = torch.randn(4, 12, channels)
+    torch.manual_seed(1)
+    ours = augment(x, kind, strength)
+    torch.manual_seed(1)
+    if kind == "skeleton":
+        x = augmentation.mirror_skeleton(x)
+    for function in augmentation.AUGMENTATIONS[kind]:
+        x = function(x, strength * DEFAULTS[function.__name__])
+    assert torch.equal(ours, x)
+
+
+def test_without_strength_a_skeleton_is_mirrored_at_most():
+    x = torch.randn(64, 12, 34)
+    ours, mirrored = augment(x, "skeleton", 0.0), augmentation.mirror_skeleton(x, 1.0)
+    same, other = ((ours - y).abs().amax((1, 2)) < 1e-4 for y in (x, mirrored))
+    assert (same ^ other).all() and same.any() and other.any()
+    assert torch.allclose(augment(x[..., :6], "space", 0.0), x[..., :6], atol=1e-4)
+
+
+def test_the_strength_of_the_settings_reaches_the_clips(toy, monkeypatch):
+    seen = []
+
+    def spy(x, kind, strength):
+        seen.append((kind, strength))
+        return x
+
+    monkeypatch.setattr("piumar_lib.training.augment", spy)
+    fit(build(), toy, Settings(epochs=1, augmentation="any", strength=1.5))
+    assert {*seen} == {("any", 1.5)}
+    fit(build(), toy, Settings(epochs=1, strength=1.5))
+    assert len(seen) == 2  # without augmentation nothing is augmented
+
+
 @pytest.mark.parametrize(
     ("kind", "channels", "expected"),
     [
