@@ -17,10 +17,11 @@ from torch import nn
 
 from piumar_lib.alignment import MonotoneAlignment, MotionClock, UniformClock
 from piumar_lib.backbones import tiny_cnn
-from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup, ReMA
+from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
 from piumar_lib.baselines.reclock import Reclock
+from piumar_lib.baselines.rema import ReMA
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.girl import GIRL
 from piumar_lib.group_robust import GroupRobustObjective

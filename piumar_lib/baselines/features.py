@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.baselines.rema import ReMA as ReMA
 from piumar_lib.objective import Clips, Objective, clip_losses
 
 if TYPE_CHECKING:
