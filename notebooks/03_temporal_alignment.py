@@ -752,17 +752,11 @@ for number in range(populations):
 # %%
 from piumar_lib import contrasts, evidence, forest
 
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.6), sharex=True)
 pooled = {form: contrasts.compare(contrasts.read(evidence.REAL, form), ROWS["TFAM"], ROWS["uniform mass"])
           for form in evidence.FORMS}
-words = []
-for ax, form in zip(axes, pooled, strict=True):
-    words.append(f"{form}: {forest.draw_forest(ax, pooled[form].by_set, pooled[form])}")
-    ax.set_title(form, loc="left", fontsize=10)
-    ax.set_xlabel("")
-axes[1].set_yticklabels([])
+fig, words = forest.draw_side_by_side(pooled)
 fig.supxlabel("TFAM over its uniform clock, same unseen people [points]", fontsize=10)
-show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {' '.join(words)}")
+show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {words}")
 
 # %%
 if data:

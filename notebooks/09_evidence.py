@@ -89,21 +89,7 @@ print(f"{everybody} real people in {len(lines)} data sets; trainings on record: 
 # %%
 results = {(r.contrast.name, r.form): r for r in contrasts.compute()}
 
-
-def draw_contrast(axes, name):
-    words = []
-    for ax, form in zip(axes, evidence.FORMS, strict=True):
-        pooled = results[name, form].pooled
-        words.append(f"{form}: {forest.draw_forest(ax, pooled.by_set, pooled)}")
-        ax.set_title(form, loc="left", fontsize=10)
-        ax.set_xlabel("")
-    axes[1].set_yticklabels([])
-    return " ".join(words)
-
-
-# %%
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.6), sharex=True)
-words = draw_contrast(axes, "TFAM on top of it")
+fig, words = forest.draw_side_by_side({f: results["TFAM on top of it", f].pooled for f in evidence.FORMS})
 fig.supxlabel("TFAM + augmentation over augmentation, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of TFAM on top of augmentation, by data set and pooled. {words}")
 
@@ -364,12 +350,8 @@ PUBLISHED = [
 ]
 
 
-def accuracy(name, method, form="one length"):
-    of = {}
-    for r in (r for r in records[form][name] if r["method"] == method):
-        for person, (right, clips) in r["people"].items():
-            of.setdefault(person, []).append(right / clips)
-    return 100 * np.mean([np.mean(values) for values in of.values()])
+def accuracy(name, method):
+    return 100 * np.mean([*contrasts.scores(records["one length"][name], method).values()])
 
 
 show_table(["data set", "published", "accuracy [%]", "who is held out", "our augmentation", "with TFAM"],
