@@ -42,8 +42,8 @@ $(STAMP): requirements.txt pyproject.toml
 course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for the long version)
 	@$(COURSE) run --profile $(PROFILE)
 	@$(COURSE) book
-	@echo "Accuracy on ten real people, each left out once (chapter 09, from its records):"
-	@$(PY) -m piumar_lib.evidence --data spar-repetitions --table
+	@echo "The planned contrasts on real people (chapter 09, from its records):"
+	@$(PY) -m piumar_lib.evidence contrasts
 
 # Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
 test: $(STAMP) ## check style, execute every chapter, run all tests with coverage

@@ -30,17 +30,17 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 train_list = ""  # path of MA-52's train_list_videos.txt, if you have it
 val_list = ""  # path of MA-52's val_list_videos.txt
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data), people=2) if data else None
+data, yours = given(data, people=2)
 folds, steps, draws = run.pick(quick=2, full=5), run.pick(quick=150, full=250), run.pick(quick=1, full=4)
 clips_each, factor_steps = run.pick(quick=20, full=30), run.pick(quick=220, full=300)
 

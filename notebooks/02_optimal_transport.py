@@ -30,17 +30,17 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz: its two clips below take the nods' place in the last section
+data = ""  # your own .npz, or a set such as "shrec17": its two clips below take the nods' place at the end
 first_clip = 0
 second_clip = 1
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data), people=1, classes=1, clips=1, frames=2) if data else None
+data, yours = given(data, people=1, classes=1, clips=1, frames=2)
 if data and not 0 <= min(first_clip, second_clip) < max(first_clip, second_clip) < len(yours):
     raise ValueError(f"first_clip, second_clip: {first_clip} and {second_clip} are no two different "
                      f"clips. Choose from 0 to {len(yours) - 1}.")

@@ -30,15 +30,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data)) if data else None
+data, yours = given(data)
 populations, inits = run.pick(quick=1, full=4), run.pick(quick=1, full=2)
 real_epochs, thin = run.pick(quick=4, full=12), run.pick(quick=5, full=2)
 
@@ -703,18 +703,17 @@ from piumar_lib.training import fit, predict
 
 ROWS = {
     "augmentation": "augmentation",
-    "uniform mass": "TFAM 2, uniform clock + augmentation",
-    "TFAM": "TFAM 2 + augmentation",
+    "uniform mass": "TFAM, uniform clock + augmentation",
+    "TFAM": "TFAM + augmentation",
 }
 floors_learned = []
 
 # %%
 def judge(name, train, unseen, kind, epochs, init):
     """Accuracy of each unseen person."""
-    method, knobs = ROWS[name], resolve(ROWS[name], {"epochs": epochs})
-    model = build(method, train.x.shape[-1], train.classes, knobs, init)
-    chosen = settings(method, knobs, kind, init)
-    fit(model, train, chosen, METHODS[method].objective(knobs), device=run.device)
+    method, k = ROWS[name], resolve(ROWS[name], {"epochs": epochs})
+    model = build(method, train.x.shape[-1], train.classes, k, init)
+    fit(model, train, settings(method, k, kind, init), METHODS[method].objective(k), device=run.device)
     if name == "TFAM":
         floors_learned.append(model.plug.temporal.clock.floor.item())
     right = predict(model, unseen, device=run.device).argmax(1) == unseen.y
@@ -764,7 +763,7 @@ scores["real"] = {name: {} for name in versions}
 for fold in range(min(5, len(real.people))):
     out = np.isin(real.person, real.people[fold::5])
     for name, (method, clips) in versions.items():
-        kind, parts = "any" if data else "sensor", (clips.take(~out), clips.take(out))
+        kind, parts = "any" if data else "space", (clips.take(~out), clips.take(out))
         scores["real"][name] |= mean_over_inits(method, *parts, kind, real_epochs)
 
 # %%
@@ -924,7 +923,7 @@ print("- Unseen people, TFAM in points: " + "; ".join(
 # | (silent) | what was tried | `development.ATTEMPTS`, `development.outcome` | `test_development.py` | chosen on development people alone |
 # | (silent) | the first version, where we compare | `tfam.TemporalBranch`, `transport.motion_energy`, `transport.variance_over_time`, `transport.frame_law_spread`, `transport.class_mean` | `test_tfam.py`, `test_transport.py` | floor 0.5, amplitude about 0, 30 rounds of Sinkhorn |
 # | (silent) | exercise: borrow somebody's clock | `baselines.reclock.Reclock`, `transport.reclock`, `transport.interpolate`, `transport.frames_at` | `test_reclock.py`, `test_transport.py` | the same transport used to augment; chapter 09 judges it |
-# | plug and play | `METHODS["TFAM 2"]`: at the input | `recognizer.Recognizer`, `temporal_frequency.TemporalFrequencyModule` | `test_recognizer.py`, `test_temporal_frequency.py` | at the input by default; behind a layer is an attempt of the log |
+# | plug and play | `METHODS["TFAM"]`: at the input | `recognizer.Recognizer`, `temporal_frequency.TemporalFrequencyModule` | `test_recognizer.py`, `test_temporal_frequency.py` | at the input by default; behind a layer is an attempt of the log |
 # | (silent) | digits of sums over time | `transport.at_least_single` | `test_transport.py` | single precision, even where the features are half |
 #
 # ## References

@@ -30,15 +30,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
 # %%
 from piumar_lib.course import fixed_figure, show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data)) if data else None
+data, yours = given(data)
 populations, inits = run.pick(quick=1, full=3), run.pick(quick=1, full=2)
 epochs, thin = run.pick(quick=7, full=15), run.pick(quick=3, full=1)
 
@@ -773,7 +773,7 @@ for name in ("real", "synthetic"):
 # | long abstract: spectral signatures of physical attributes (e.g. skeleton size) | the smooth part; skeleton size | `perturbation.SpectralPerturbation(groups_of_channels=())`, `spectrum.dct_matrix` | `test_perturbation.py` | four cosine coefficients along frequency, of which size is the first; one profile a channel, as an option one a limb |
 # | long abstract: disentangles motion patterns | is it personal? | `perturbation.SpectralPerturbation(coefficients=4)` | `test_perturbation.py` | smooth amplitudes count as movement style and are perturbed, all else stays; only a part of the former is personal |
 # | (silent) | swap; the log of attempts | `perturbation.another_of_class`, `development.ATTEMPTS` | `test_perturbation.py`, `test_development.py` | part of the way to another clip of the class: an option, tried with others on people for development alone |
-# | the first version, kept for its records | how far does it move a clip? | `tfam.FrequencyBranch`, `spectrum.perturb`, `spectrum.log_amplitude`, `spectrum.apply_gain`, `spectrum.style_deviation`, `spectrum.style_residual`, `spectrum.to_spectrum`, `spectrum.from_spectrum` | `test_spectrum.py`, `test_tfam.py` | independent gains for each frequency, floor included |
+# | the first version, where we compare | how far does it move a clip? | `tfam.FrequencyBranch`, `spectrum.perturb`, `spectrum.log_amplitude`, `spectrum.apply_gain`, `spectrum.style_deviation`, `spectrum.style_residual`, `spectrum.to_spectrum`, `spectrum.from_spectrum` | `test_spectrum.py`, `test_tfam.py` | independent gains for each frequency, floor included |
 #
 # ## References
 #

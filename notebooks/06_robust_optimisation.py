@@ -32,15 +32,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz; by default synthetic people
+data = ""  # path of your own .npz, or a set such as "shrec17"; by default synthetic people
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data)) if data else None
+data, yours = given(data)
 crowd, epochs = run.pick(quick=20, full=40), run.pick(quick=15, full=20)
 draws, rounds = run.pick(quick=10_000, full=50_000), run.pick(quick=1_000, full=5_000)
 descents = run.pick(quick=400, full=2_000)

@@ -30,15 +30,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR and, in the experiment, of synthetic people
+data = ""  # your own .npz, or a set such as "shrec17", used instead of SPAR and of synthetic people
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-yours = require(load_npz(data), people=2) if data else None
+data, yours = given(data, people=2)
 crowd, each, epochs = run.pick(quick=(40, 20, 12), full=(60, 40, 15))
 populations, inits, clips_each = run.pick(quick=(1, 1, 20), full=(4, 2, 40))
 thin, real_epochs = run.pick(quick=4, full=1), run.pick(quick=15, full=12)
@@ -185,9 +185,6 @@ print("equal;", len(theirs.unique()), "groups of", theirs.bincount().min().item(
 # within each action: as many, of the same sizes. **True people** are the oracle. All three follow one rule: in
 # the first epoch all clips are one group, and before the second epoch the groups are found, once, from
 # the styles seen in the first. What is spurious is learnt first, so style shows best early.
-#
-# (In the first version of this course's method, groups of style were new in each epoch and their weights
-# forgotten, while random groups and people kept theirs. So its controls differed in two things.)
 
 # %%
 chance = RandomGroups(4).find(moves, as_clips(few_all), seed)
@@ -454,8 +451,7 @@ torch.testing.assert_close(margin_by_hand(scores, target), true_class_margin(sco
 torch.testing.assert_close(hard_by_hand(scores, target, 3, 0.5), hard_weights(scores, target, 3, 0.5))
 
 # %% [markdown]
-# A natural alternative, which the first version took, is the gap between the *two largest* scores. That gap has
-# no sign: the third clip's is 5, so it would count as little as the first.
+# A natural alternative is the gap between the *two largest* scores. That gap has no sign: the third clip's is 5, so it would count as little as the first.
 #
 # The sign has a price. A **mislabelled** clip looks confidently wrong, too. But no weight exceeds $1 + \beta$ times
 # another, so if a share $\epsilon$ of the labels is wrong, they carry at most
@@ -995,8 +991,7 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
 # single one: of eighty intervals around nothing at all, two lie above zero. What GIRL gains on the twenty real people
 # at one length, random groups gain as well: over these no attempt is ahead.
 #
-# The first version of GIRL, with other weights and groups, is in the records of chapter 09. They say of its groups,
-# against groups drawn at random: `PIUmr` over `random groups` on `synthetic`: +0.1 points [-0.3, +0.6].
+# [Chapter 09](09_evidence.ipynb) judges GIRL on people whom nothing was developed on.
 #
 # ### What is established, and what is not
 #
@@ -1145,7 +1140,6 @@ print("- Log of attempts, " + "; ".join(said) + ".")
 # | (silent; reviewers asked for true people) | the oracle | `pseudo_groups.PersonGroups` | `test_pseudo_groups.py` | a control, here and in chapter 09 |
 # | (silent) random groups | the control | `pseudo_groups.RandomGroups` | `test_pseudo_groups.py` | the same number and sizes |
 # | (silent; reviewers asked for pseudocode) | the box | `group_robust.GroupRobustObjective.risk` | `test_group_robust.py` | ours |
-# | (first version, kept for its records) | named where compared | `girl.GIRL` | `test_girl.py` | online weights plus deviation, gap of the two largest scores |
 #
 # ## References
 #

@@ -31,16 +31,15 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # path of your own .npz, used instead of SPAR
+data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
 # %%
 from piumar_lib.course import show, show_table, start
-from piumar_lib.data import load_npz, require
+from piumar_lib.data import given
 
 run = start(profile)
-if data:
-    require(load_npz(data), people=2)
+data, _ = given(data, people=2)
 populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
 clips_each, fresh_each, copies = run.pick(quick=(20, 60, 120), full=(40, 100, 400))
 epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)
@@ -185,16 +184,16 @@ fit(mine, few, Settings(epochs=3, seed=seed), TwoViews(over=GroupRobustObjective
 # %% [markdown]
 # For comparisons one wants all methods by name, with their hyperparameters in one table. That is
 # `methods`: `resolve` collects the values, `build` makes the recogniser, `settings` says how to train.
-# (Its rows with a 2 are the method as the chapters teach it; "PIUmr" is the first version, which the
-# records of chapter 09 judge.) The same seed must give the same weights:
+# (An earlier TFAM, the **first version**, is no row of it: chapters 03 to 05 and the log of attempts
+# compare with it.) The same seed must give the same weights:
 
 # %%
 from piumar_lib import methods
 
-knobs = methods.resolve("PIUmr 2", {"epochs": 3})
-theirs = methods.build("PIUmr 2", 34, train.classes, knobs, seed)
-objective = methods.METHODS["PIUmr 2"].objective(knobs)
-fit(theirs, few, methods.settings("PIUmr 2", knobs, kind, seed), objective)
+k = methods.resolve("PIUmr", {"epochs": 3})
+theirs = methods.build("PIUmr", 34, train.classes, k, seed)
+objective = methods.METHODS["PIUmr"].objective(k)
+fit(theirs, few, methods.settings("PIUmr", k, kind, seed), objective)
 assert mine.state_dict().keys() == theirs.state_dict().keys()
 assert all(torch.equal(a, theirs.state_dict()[name]) for name, a in mine.state_dict().items())
 print(f"all {sum(p.numel() for p in mine.parameters())} weights are equal after training")
@@ -206,9 +205,9 @@ print(f"all {sum(p.numel() for p in mine.parameters())} weights are equal after 
 # of line 2; `groups` counts clusters in each class, `momentum` belongs to the running risks.
 
 # %%
-table = methods.knobs_of("PIUmr 2").items()
+table = methods.hyperparameters_of("PIUmr").items()
 show_table(["hyperparameter", "default", "values of a search"],
-           [[n, f"{k.default:g}", ", ".join(f"{v:g}" for v in k.values)] for n, k in table])
+           [[n, f"{h.default:g}", ", ".join(f"{v:g}" for v in h.values)] for n, h in table])
 
 # %% [markdown]
 # ## Train six recognisers
@@ -222,18 +221,18 @@ show_table(["hyperparameter", "default", "values of a search"],
 # - PIUmr+ beside TFAM+ with the same hyperparameters: what does GIRL add?
 
 # %%
-ROWS = {"ERM": "ERM", "PIUmr": "PIUmr 2", "augmentation": "augmentation",
-        "two views+": "TFAM 2, uniform clock + augmentation",
-        "TFAM+": "TFAM 2 + augmentation", "PIUmr+": "PIUmr 2 + augmentation"}
+ROWS = {"ERM": "ERM", "PIUmr": "PIUmr", "augmentation": "augmentation",
+        "two views+": "TFAM, uniform clock + augmentation",
+        "TFAM+": "TFAM + augmentation", "PIUmr+": "PIUmr + augmentation"}
 
 # %%
 def learn(name, clips, kind, epochs):
     """Train a method by name; returns model and objective (which remembers its groups)."""
     row = ROWS[name]
-    knobs = methods.resolve(row, {"epochs": epochs})
-    model = methods.build(row, clips.x.shape[-1], clips.classes, knobs, seed)
-    objective = methods.METHODS[row].objective(knobs)
-    fit(model, clips, methods.settings(row, knobs, kind, seed), objective, run.device)
+    k = methods.resolve(row, {"epochs": epochs})
+    model = methods.build(row, clips.x.shape[-1], clips.classes, k, seed)
+    objective = methods.METHODS[row].objective(k)
+    fit(model, clips, methods.settings(row, k, kind, seed), objective, run.device)
     return model, objective
 
 # %%
@@ -884,19 +883,13 @@ assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_
 
 # %%
 from piumar_lib import person_study
-from piumar_lib.evidence import RESULTS
+from piumar_lib.evidence import STUDY
 from piumar_lib.experiments import read_records
+from piumar_lib.person_study import WAYS
 
-found = person_study.gains(read_records(RESULTS / "person-normalization.jsonl"))
-WAYS = {
-    "AdaBN": ("batch statistics", 1.0, 0.0, False), "half-way": ("batch statistics", 0.5, 0.0, False),
-    "half-way, prior": ("batch statistics", 0.5, 4.0, False),
-    "half-way, prior, matched": ("batch statistics", 0.5, 4.0, True),
-    "diagonal, prior, matched": ("diagonal", 0.5, 4.0, True),
-    "full, prior, matched": ("full", 0.5, 4.0, True),
-}
-gain = {(name, shown): [found[(*way, shown, n)] for n in person_study.CLIPS]
-        for name, way in WAYS.items() for shown in person_study.SHOWN}
+found = read_records(STUDY / "person-synthetic.jsonl")
+gain = {(way, shown): [person_study.gain(found, way, shown, n) for n in person_study.CLIPS]
+        for way in WAYS for shown in person_study.SHOWN}
 
 # %%
 fig, axes = plt.subplots(2, 2, figsize=(7, 4.6), sharex=True, sharey="row")
@@ -934,8 +927,8 @@ for name in WAYS:
 # interval leave out zero, from one clip on, if everybody shows all classes. It is a small gain. The full
 # covariance gains nothing, probably because so few clips cannot tell it. On the right, points at 10 and 20
 # clips are of the few people who have so many, and waver. Matching has a price: where most predictions are
-# wrong, part of the person's own shift passes for a choice of classes, and stays. And no record of real
-# people is committed yet.
+# wrong, part of the person's own shift passes for a choice of classes, and stays. Real people are in
+# [chapter 09](09_evidence.ipynb).
 #
 # Does it add to PIUmr? On the people of this chapter, with all of their clips:
 
@@ -1054,10 +1047,10 @@ print(f"- Person normalisation, people who show three classes: AdaBN {tables.poi
 # | GIRL is "applied to the aligned features" | styles of the first view | `group_robust.GroupRobustObjective`, `pseudo_groups.StyleGroups` | `test_group_robust.py`, `test_pseudo_groups.py` | features behind the first layer, once, after the first epoch |
 # | simulates "challenging" unseen distributions; "hard" boundary cases | the loss, taken apart | `group_robust.hard_weights`, `dro.chi_square` | `test_group_robust.py`, `test_dro.py` | a ball of group weights; signed margin. No group is held out |
 # | beyond frequent samples | group weights relative to shares | `dro.chi_square` | `test_dro.py` | weights lean from shares of clips to the worst groups; class frequency is not corrected |
-# | "normalises" person-specific motion characteristics | normalising a person | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_study.gains` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
+# | "normalises" person-specific motion characteristics | normalising a person | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_study.gain` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
 # | generalises to people never seen | six recognisers, paired | `training.fit`, `metrics.compare`, `development.read_log` | `test_training.py`, `test_metrics.py` | synthetic people and SPAR instead of MA-52 |
 # | (the paper's first figure) cross-talk, margins, sharp minima | measured on left-out people | `diagnostics.cross_talk`, `diagnostics.class_margins`, `diagnostics.sharpness` | `test_diagnostics.py` | all three formulas |
-# | (silent) the first version | log of attempts | `tfam.TFAM`, `tfam.ConsistencyFusion` | `test_tfam.py` | kept, as the records of chapter 09 judge it |
+# | (silent) the first version | log of attempts | `tfam.TFAM`, `tfam.ConsistencyFusion` | `test_tfam.py` | kept, as chapters 03 to 05 compare with it |
 # | (reviewers: worst case, per person) | whom it leaves behind, and why | `metrics.summarise` | `test_metrics.py` | intervention on one trait at a time |
 
 # %% [markdown]

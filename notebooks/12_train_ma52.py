@@ -680,10 +680,9 @@ print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}
 # people, and finished runs only. Here with the two runs above:
 
 # %%
-from piumar_lib import evidence
-from piumar_lib.ma52.evaluate import read_evidence
+from piumar_lib.ma52.comparison import compare_runs
 
-table = evidence.summarise(read_evidence([config.out, ours.out]))
+(table,) = compare_runs([config.out, ours.out]).values()
 lines = [[row.method, 100 * row.summary.mean, 100 * row.summary.worst_quarter, points(row.gain)]
          for row in table]
 show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
@@ -752,8 +751,8 @@ show_table(["input", "clips", "epochs", "top-1, %", "body part, %", "device"],
 #
 # At full scale, then: what is learned, and what did the first version of TFAM and GIRL add?
 #
-# > **Predict.** From the joints of such people the first version of TFAM gained one to two points over ERM, that of
-# > GIRL hardly anything ([chapter 09](09_evidence.ipynb)). Does a network a thousand times as large, on video, agree?
+# > **Predict.** The network is a thousand times as large as those of the chapters before, and sees video. How many
+# > points over ERM, on people that it never saw?
 
 # %%
 people = sorted(large[0]["held out"]["people"])
@@ -790,9 +789,9 @@ print("a step:", ", ".join(f"{ms:.1f} ms with {name}" for name, ms in zip(NAMES,
 
 # %% [markdown]
 # **Compare.** Learning is beyond doubt. What the first version of TFAM and GIRL adds is not established: the interval
-# of the difference holds zero, and a gain such as that from joints, too; a large gain is unlikely *here*. The second
-# version has not run at this scale. And the stand-in's people differ in clothes, build and manner by our own recipe;
-# how people differ in MA-52 only MA-52 can tell.
+# of the difference holds zero, and a gain of a point, too; a large gain is unlikely *here*. The method as these
+# chapters teach it has not run at this scale. And the stand-in's people differ in clothes, build and manner by our
+# own recipe; how people differ in MA-52 only MA-52 can tell.
 #
 # With `profile = "gpu"`, `cache`, `index` and `split` this chapter makes such a run. The index of a filmed cache is
 # `index.csv` in it, and `prepare_ma52.py split` makes splits from it.

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,21 @@ from piumar_lib.evidence import (
     REAL,
     RIVALS,
     SEARCHED_ON,
+    SETS,
     STUDY,
     committed,
     data_of,
+    form_of,
     read_search,
     search_scores,
 )
 
-# People whom nothing was developed on, judged once with everything fixed:
-UNTOUCHED = tuple(name for name in NAMES if name not in SEARCHED_ON)
+# What may be pooled; nothing was developed on the people of the last, who are judged once.
+POOLS = {
+    "real people": REAL,
+    "the eight sets": NAMES,
+    "new people": tuple(name for name in NAMES if name not in SEARCHED_ON),
+}
 
 
 @dataclass(frozen=True)
@@ -85,7 +92,10 @@ class Result:
     def summary(self) -> dict[str, Any]:
         """All numbers under plain names, for a JSON file; what is not known is None."""
         pooled = asdict(self.pooled)
-        by_set = {name_of(name): _known(one) for name, one in pooled.pop("by_set").items()}
+        by_set = pooled.pop("by_set")
+        names = [name_of(name) for name in by_set]
+        if len({*names}) < len(names):  # two files of one name
+            names = [*by_set]
         return {
             "name": self.contrast.name,
             "form": self.form,
@@ -93,7 +103,7 @@ class Result:
             "against": self.against,
             **_known(pooled | {"p_holm": self.p_holm}),
             "verdict": self.verdict,
-            "by_set": by_set,
+            "by_set": {name: _known(one) for name, one in zip(names, by_set.values(), strict=True)},
         }
 
 
@@ -131,6 +141,60 @@ def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, 
     return {person: float(np.mean(values)) for person, values in sorted(gains.items())}
 
 
+def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list[dict]]:
+    """The records of several data sets, those of the normalised person among them.
+
+    Args:
+        sets: Names of `piumar_lib.evidence.SETS`, or a reader's ``.npz`` files.
+        form: Of the clips.
+        folder: Where the records are.
+
+    Raises:
+        FileNotFoundError: If a data set has no records.
+    """
+    found = {}
+    for name in sets:
+        data = data_of(name, form)
+        found[name] = committed(data, folder) + person_study.as_method(NORMALIZED, data, folder)
+    return found
+
+
+def compare(
+    records: Mapping[str, list[dict]], tried: str, against: str
+) -> statistics.Pooled | statistics.Difference:
+    """One method over another on the same people, pooled over data sets.
+
+    Args:
+        records: By data set, see `read`. Synthetic people stand alone: their populations are clusters
+            above them.
+        tried, against: Names of methods, `NORMALIZED` among them.
+
+    Raises:
+        ValueError: If a method was not trained on a set.
+    """
+    gains = {name: differences(own, tried, against) for name, own in records.items()}
+    if [*records] == ["synthetic"]:
+        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
+        people, values = zip(*gains["synthetic"].items(), strict=True)
+        return statistics.clustered(values, [population[p] for p in people])
+    return statistics.pool({name: np.array([*own.values()]) for name, own in gains.items()})
+
+
+def meant_by(where: str) -> tuple[tuple[str, ...], str]:
+    """The data sets and the form of what prose calls ``"real people, own tempo"`` or ``"shrec17"``.
+
+    Raises:
+        ValueError: If it is neither a pool of `POOLS` with a form nor the name of a data set.
+    """
+    pool, _, form = where.rpartition(", ")
+    if pool in POOLS and form in FORMS:
+        return POOLS[pool], form
+    for name, form in product(SETS, FORMS):
+        if data_of(name, form) == where:
+            return (name,), form
+    raise ValueError(f"{where!r} is no data set, and no pool such as 'real people, own tempo'.")
+
+
 def best_rival(rivals: tuple[str, ...], form: str, search: list[dict]) -> str:
     """Of several methods the one that did best on the search's people, in that form.
 
@@ -159,19 +223,21 @@ def compute(
 
     Raises:
         FileNotFoundError: If a data set has no records.
-        ValueError: If a method was not trained on a set.
+        ValueError: If a method was not trained on a set, or no set has clips in these forms.
     """
+    forms = list(forms)
     sets, search = list(sets), read_search(folder)
     found = []
     for form in forms:
-        records = {name: _records(data_of(name, form), folder) for name in sets}
+        records = read(in_form(sets, form), form, folder)
+        if not records:
+            continue
         for contrast in contrasts:
             against = best_rival(contrast.against, form, search)
-            gains = {
-                name: np.array([*differences(own, contrast.tried, against).values()])
-                for name, own in records.items()
-            }
-            found.append((contrast, form, against, statistics.pool(gains)))
+            found.append((contrast, form, against, compare(records, contrast.tried, against)))
+    if not found:
+        words = f"forms: none of the data sets has clips of {' or '.join(forms)}. Add the other form."
+        raise ValueError(words)
     p_holm = metrics.holm([pooled.p for *_, pooled in found])
     return [
         Result(*one, float(p), statistics.verdict(one[-1], float(p)))
@@ -179,9 +245,10 @@ def compute(
     ]
 
 
-def _records(data: str, folder: Path) -> list[dict]:
-    """The records of a data set, those of the normalised person among them."""
-    return committed(data, folder) + person_study.as_method(NORMALIZED, data, folder)
+def in_form(sets: Iterable[str], form: str) -> list[str]:
+    """The data sets that have clips in a form, each once; a reader's file by its absolute path."""
+    once = dict.fromkeys(str(find_npz(name)) if is_npz(name) else name for name in sets)
+    return [name for name in once if form_of(data_of(name, form)) == form]
 
 
 def name_of(data_set: str) -> str:
@@ -190,10 +257,13 @@ def name_of(data_set: str) -> str:
 
 
 def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
-    """Rows for a table, in points."""
+    """Rows for a table, in points; "-" is not known."""
 
     def points(low: float, high: float) -> str:
-        return f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+        return "-" if np.isnan(low) else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+    def number(value: float, form: str) -> str:
+        return "-" if np.isnan(value) else format(value, form)
 
     return [
         {
@@ -201,11 +271,11 @@ def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
             "form": r.form,
             "difference": f"{100 * r.pooled.difference:+.1f}",
             "95 % interval": points(r.pooled.low, r.pooled.high),
-            "p (Holm)": f"{r.p_holm:.2g}",
-            "p of equivalence": f"{r.pooled.equivalence_p:.2g}",
+            "p (Holm)": number(r.p_holm, ".2g"),
+            "p of equivalence": number(r.pooled.equivalence_p, ".2g"),
             "people": str(r.pooled.people),
             "sets": str(r.pooled.sets),
-            "I²": f"{100 * r.pooled.i_squared:.0f} %",
+            "I²": number(r.pooled.i_squared, ".0%").replace("%", " %"),
             "a new set": points(r.pooled.prediction_low, r.pooled.prediction_high),
             "verdict": r.verdict,
         }

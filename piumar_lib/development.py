@@ -1,4 +1,4 @@
-"""The log of attempts: what was tried to find the second version's defaults, and what came of it.
+"""The log of attempts: what was tried to find the defaults of TFAM and GIRL, and what came of it.
 
     python -m piumar_lib.development --people FOLDER --workers 2
 
@@ -41,7 +41,7 @@ from piumar_lib.experiments import (
 )
 from piumar_lib.files import require_writable, write_text
 from piumar_lib.locks import only_run
-from piumar_lib.methods import COMMON, METHODS, Knobs, Method, put_in
+from piumar_lib.methods import METHODS, Hyperparameters, Method, all_hyperparameters, put_in
 from piumar_lib.variants import UNALIGNED, VARIANTS
 
 LOG = RESULTS / "development.jsonl"
@@ -49,8 +49,8 @@ PEOPLE = ("msraction3d", "utkinect")
 LENGTH = 32  # frames, at one length
 MADE = ROOT / "build" / "development"
 COMMAND = "python -m piumar_lib.development --people FOLDER"  # wherever somebody's files are
-TFAM, PIUMR = "TFAM 2 + augmentation", "PIUmr 2 + augmentation"
-BY_LOT = "drawn by lot"
+TFAM, PIUMR = "TFAM + augmentation", "PIUmr + augmentation"
+BY_LOT = "PIUmr, random groups + augmentation"
 FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
 # Data sets that are read together, as people are the unit: one column of the table each.
 POOLS = {
@@ -69,63 +69,65 @@ class Attempt:
     Attributes:
         about: What, in a few words; no two attempts share it.
         method: Its name in `METHODS` or `VARIANTS`.
-        knobs: What differs from the defaults.
-        against: What it has to beat, with as many of ``knobs`` as that has.
-        control: The method that lacks only what is tested, with as many of ``knobs`` as that has.
+        hyperparameters: What differs from the defaults.
+        against: What it has to beat, with as many of these as that has.
+        control: The method that lacks only what is tested, with as many of these as that has.
     """
 
     about: str
     method: str = TFAM
-    knobs: Knobs = field(default_factory=dict)
+    hyperparameters: Hyperparameters = field(default_factory=dict)
     against: str = "augmentation"
     control: str = UNALIGNED
 
 
-def _variant(about: str, name: str, **knobs: float) -> Attempt:
-    return Attempt(about, name, knobs, control=f"{name}, uniform clock")
+def _tfam(about: str, **changed: float) -> Attempt:
+    return Attempt(about, TFAM, changed)
 
 
-def _girl(about: str, method: str = PIUMR, control: str = BY_LOT, **knobs: float) -> Attempt:
-    return Attempt(about, method, knobs, against=TFAM, control=control)
+def _variant(about: str, name: str) -> Attempt:
+    return Attempt(about, name, control=f"{name}, uniform clock")
+
+
+def _girl(about: str, method: str = PIUMR, control: str = BY_LOT, **changed: float) -> Attempt:
+    return Attempt(about, method, changed, against=TFAM, control=control)
 
 
 ATTEMPTS = (
     Attempt("TFAM, defaults"),
-    Attempt("behind the first block", knobs={"at": 1}),
-    Attempt("in front of the last block", knobs={"at": 2}),
-    Attempt("behind all blocks", knobs={"at": 3}),
-    Attempt(
-        "without augmentation", "TFAM 2", {}, "ERM", "without augmentation, uniform clock",
-    ),
+    _tfam("behind the first block", layer=1),
+    _tfam("in front of the last block", layer=2),
+    _tfam("behind all blocks", layer=3),
+    Attempt("without augmentation", "TFAM", {}, "ERM", "TFAM, uniform clock"),
     Attempt("first version of TFAM", "first version", {}, control="first version, uniform clock"),
     _girl("PIUmr, defaults"),
-    Attempt("width 64", knobs={"width": 64}),
-    Attempt("width 64, behind the first block", knobs={"width": 64, "at": 1}),
-    Attempt("width 64, in front of the last block", knobs={"width": 64, "at": 2}),
-    Attempt("width 64, behind all blocks", knobs={"width": 64, "at": 3}),
-    Attempt("32 steps", knobs={"steps": 32}),
-    Attempt("64 steps", knobs={"steps": 64}),
-    Attempt("floor 0.05", knobs={"floor": 0.05}),
-    Attempt("floor 0.2", knobs={"floor": 0.2}),
-    Attempt("floor 0.5", knobs={"floor": 0.5}),
+    _tfam("width 64", width=64),
+    _tfam("width 64, behind the first block", width=64, layer=1),
+    _tfam("width 64, in front of the last block", width=64, layer=2),
+    _tfam("width 64, behind all blocks", width=64, layer=3),
+    _tfam("32 steps", steps=32),
+    _tfam("64 steps", steps=64),
+    _tfam("floor 0.05", floor=0.05),
+    _tfam("floor 0.2", floor=0.2),
+    _tfam("floor 0.5", floor=0.5),
     Attempt("mass by all motion", "all motion"),
     Attempt("mass by arc length", "arc length"),
-    Attempt("no amplitude step", knobs={"amplitude_step": 0.0}),
-    Attempt("whole amplitude step", knobs={"amplitude_step": 1.0}),
+    _tfam("no amplitude step", amplitude_step=0.0),
+    _tfam("whole amplitude step", amplitude_step=1.0),
     Attempt("Sinkhorn to anchors", "Sinkhorn"),
     _variant("swap instead of gain", "swap"),
-    Attempt("perturbation of half the size", knobs={"scale": 0.5}),
-    Attempt("perturbation of twice the size", knobs={"scale": 2.0}),
-    Attempt("no perturbation", knobs={"scale": 0.0}),
+    _tfam("perturbation of half the size", scale=0.5),
+    _tfam("perturbation of twice the size", scale=2.0),
+    _tfam("no perturbation", scale=0.0),
     _variant("profile of a joint or sensor", "joints share"),
     _variant("profile of the whole clip", "all channels share"),
     _variant("mean instead of the gate", "mean fusion"),
     _variant("minimum instead of the gate", "minimum fusion"),
     _variant("gate of the first version", "first gate"),
-    Attempt("no regulariser", knobs={"regularizer_share": 0.0}),
-    Attempt("regulariser pulls 20 %", knobs={"regularizer_share": 0.2}),
-    Attempt("no consistency", knobs={"consistency": 0.0}),
-    _girl("true people as groups", "true people"),
+    _tfam("no regulariser", regularizer_share=0.0),
+    _tfam("regulariser pulls 20 %", regularizer_share=0.2),
+    _tfam("no consistency", consistency=0.0),
+    _girl("true people as groups", "PIUmr, true people + augmentation"),
     _girl("radius 0: hard clips alone", radius=0.0),
     _girl("radius 0.02", radius=0.02),
     _girl("radius 0.2", radius=0.2),
@@ -140,12 +142,15 @@ ATTEMPTS = (
     _girl("margin without sign", "unsigned margin"),
     _girl("margin of similarities", "similarity margin"),
     _girl("width 64: PIUmr", width=64),
-    Attempt("GIRL alone", "GIRL 2", {}, "ERM", "GIRL 2, random groups"),
+    Attempt("GIRL alone", "GIRL", {}, "ERM", "GIRL, random groups"),
     Attempt(
-        "GIRL with augmentation", "GIRL 2 + augmentation", {}, "augmentation",
-        "GIRL 2, random groups + augmentation",
+        "GIRL with augmentation",
+        "GIRL + augmentation",
+        {},
+        "augmentation",
+        "GIRL, random groups + augmentation",
     ),
-)  # fmt: skip
+)
 
 
 class Training(NamedTuple):
@@ -154,7 +159,7 @@ class Training(NamedTuple):
     data: str
     content: str
     method: str
-    knobs: tuple
+    hyperparameters: tuple
     fold: int
     seed: int
 
@@ -164,17 +169,19 @@ def method_of(name: str) -> Method:
     return METHODS[name] if name in METHODS else VARIANTS[name]
 
 
-def knobs_of(name: str, chosen: Knobs) -> Knobs:
+def hyperparameters_of(name: str, chosen: Hyperparameters) -> Hyperparameters:
     """All hyperparameters of a method; of ``chosen``, those that it has."""
-    known = COMMON | dict(method_of(name).knobs)
-    own = {*known, "at", "width", "steps"}
+    known = all_hyperparameters(method_of(name))
+    own = {*known, "layer", "width", "steps"}
     return put_in(name, known, {key: value for key, value in chosen.items() if key in own})
 
 
-def roles(attempt: Attempt) -> dict[str, tuple[str, Knobs]]:
+def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:
     """What an attempt trains: itself, what it has to beat, its control."""
     names = {"tried": attempt.method, "against": attempt.against, "control": attempt.control}
-    return {role: (name, knobs_of(name, attempt.knobs)) for role, name in names.items()}
+    return {
+        role: (name, hyperparameters_of(name, attempt.hyperparameters)) for role, name in names.items()
+    }
 
 
 def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
@@ -218,9 +225,9 @@ def trainings(
     order = sorted(found, key=lambda name: name in FOR_ALL)
     for seed, name, attempt in product(range(seeds), order, attempts):
         (content, chosen), place = known[name], found[name]
-        for method, knobs in roles(attempt).values():
+        for method, k in roles(attempt).values():
             for fold in chosen:
-                key = Training(name, content, method, tuple(sorted(knobs.items())), fold, seed)
+                key = Training(name, content, method, tuple(sorted(k.items())), fold, seed)
                 wanted[key] = place
     return list(wanted.items())
 
@@ -237,10 +244,10 @@ def run(training: Training, place: str) -> dict:
     fold = (folds.load_search_fold if search else folds.load_fold)(place, training.fold)
     if folds.identify(place)[1] != training.content:
         raise ValueError(f"{place}: has changed meanwhile. Start the same command again.")
-    knobs, method = dict(training.knobs), method_of(training.method)
-    predicted, failed = train_and_predict(method, knobs, fold, training.seed)
+    k, method = dict(training.hyperparameters), method_of(training.method)
+    predicted, failed = train_and_predict(method, k, fold, training.seed)
     people = count_by_person(predicted == fold.unseen.y, fold.unseen)
-    record = training._asdict() | {"knobs": knobs, "people": people, "device": device()}
+    record = training._asdict() | {"hyperparameters": k, "people": people, "device": device()}
     return record | ({"failed": failed} if failed else {})
 
 
@@ -273,7 +280,8 @@ def make(
 
 def _training(record: dict) -> Training:
     values = {name: record[name] for name in Training._fields}
-    return Training(**values | {"knobs": tuple(sorted(record["knobs"].items()))})
+    chosen = tuple(sorted(record["hyperparameters"].items()))
+    return Training(**values | {"hyperparameters": chosen})
 
 
 def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[dict]:
@@ -283,7 +291,7 @@ def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[di
     """
     runs: dict[tuple, dict[tuple[int, int], dict]] = {}
     for key, record in done.items():
-        runs.setdefault((key.data, key.method, key.knobs), {})[key.fold, key.seed] = record
+        runs.setdefault((key.data, key.method, key.hyperparameters), {})[key.fold, key.seed] = record
     lines = []
     for attempt, data in product(attempts, dict.fromkeys(key.data for key in done)):
         chosen = roles(attempt)
@@ -301,7 +309,8 @@ def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[di
         lines.append(
             {"attempt": attempt.about, "data": data}
             | {role: method for role, (method, _) in chosen.items()}
-            | {"knobs": attempt.knobs, "seeds": sorted(seeds), "content": first["content"]}
+            | {"hyperparameters": attempt.hyperparameters, "seeds": sorted(seeds)}
+            | {"content": first["content"]}
             | {"people": {p: [round(float(np.mean(v)), 6) for v in of] for p, of in shares.items()}}
             | {"command": f"{COMMAND} --seeds {len(seeds)}"}
             | {name: first[name] for name in ("commit", "versions", "device")}

@@ -193,12 +193,12 @@ def committed(
     if is_npz(data):
         data, content = folds.identify(data)
     path = records_path(data, folder)
+    # A reader's file may have been trained on under another path.
+    wanted = {"content": content} if content else {"data": data}
     records = [
-        r
+        r | {"data": data}
         for r in read_records(path)
-        if r["data"] == data
-        and (not content or r["content"] == content)
-        and known.items() <= r["hyperparameters"].items()
+        if wanted.items() <= r.items() and known.items() <= r["hyperparameters"].items()
     ]
     if not records:
         raise FileNotFoundError(
@@ -293,9 +293,7 @@ def _train(options: argparse.Namespace) -> None:
 def _contrasts(options: argparse.Namespace) -> None:
     from piumar_lib import contrasts
 
-    # A reader's files have one form.
-    forms = options.forms if not all(map(is_npz, options.data)) else FORMS[:1]
-    results = contrasts.compute(options.data, forms, options.out)
+    results = contrasts.compute(options.data, options.forms, options.out)
     for row in contrasts.table(results):
         print("; ".join(f"{name}: {value}" for name, value in row.items()))
     if options.json:

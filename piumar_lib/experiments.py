@@ -31,11 +31,12 @@ from piumar_lib.data.own import is_npz
 from piumar_lib.files import as_path, read_json_lines, writing
 from piumar_lib.locks import only_run
 from piumar_lib.methods import METHODS, Hyperparameters, Method, build_method, resolve, settings_of
+from piumar_lib.recognizer import Recognizer
 from piumar_lib.training import fit, predict
 
 ROOT = Path(__file__).resolve().parents[1]
 # Programs that make records:
-PROGRAMS = ("development.py", "evidence.py", "person_study.py", "positive_control.py")
+PROGRAMS = ("development.py", "evidence.py", "person_probe.py", "person_study.py", "positive_control.py")
 
 
 @dataclass(frozen=True)
@@ -144,6 +145,21 @@ def train_and_predict(
     except FloatingPointError as error:
         return np.full(len(fold.unseen), -1), str(error)
     return probabilities.argmax(1), ""
+
+
+def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
+    """Train an experiment's recogniser; return it and its fold, for studies of what it learnt.
+
+    Raises:
+        ValueError: As `run`.
+        FloatingPointError: If training diverges.
+    """
+    fold, method = folds.load_fold(e.data, e.fold), METHODS[e.method]
+    k, clips = resolve(e.method, dict(e.hyperparameters)), fold.train
+    model = build_method(method, clips.x.shape[-1], clips.classes, k, e.seed, clips.parents)
+    chosen = settings_of(method, k, fold.augmentation, e.seed, len(clips))
+    fit(model, clips, chosen, method.objective(k))
+    return model, fold
 
 
 def count_by_person(correct: np.ndarray, clips: Sequences) -> dict[str, list[int]]:

@@ -14,11 +14,11 @@ import numpy as np
 
 from piumar_lib.data import Sequences, load_npz, require, spar, synthetic
 from piumar_lib.data.actions import all_actions
+from piumar_lib.data.given import OWN_TEMPO
 from piumar_lib.data.own import content_of, find_npz, is_npz
 from piumar_lib.data.people import recordings
 from piumar_lib.data.people.catalogue import NAMES as PEOPLE
 
-OWN_TEMPO = "-own-tempo"  # ends the name of a set of real people that keeps its clips' tempo
 SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
 # Each synthetic fold is a population of its own: nobody of it occurs in another fold.
 SYNTHETIC = {

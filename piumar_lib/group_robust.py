@@ -1,4 +1,4 @@
-"""GIRL, second version: the worst weighting of groups within a ball, and hard clips count more.
+"""GIRL: the worst weighting of groups within a ball, and hard clips count more.
 
     loss = mean_i  (q_g(i) / s_g(i)) h_i l_i
 

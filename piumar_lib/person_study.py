@@ -22,11 +22,12 @@ import numpy as np
 from piumar_lib import folds, metrics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
+from piumar_lib.data.own import is_npz
 from piumar_lib.evidence import FORMS, REAL, STUDY, data_of, plan, read_search
-from piumar_lib.experiments import Experiment, device, experiment, read_records, run_all
-from piumar_lib.methods import METHODS, build, settings
+from piumar_lib.experiments import Experiment, device, experiment, read_records, run_all, train
+from piumar_lib.methods import METHODS
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
-from piumar_lib.training import fit, predict
+from piumar_lib.training import predict
 
 FILE = "person-normalization.jsonl"
 CLIPS = (1, 2, 5, 10, 20, None)  # that a person is estimated from; None: all of the person's
@@ -63,11 +64,8 @@ def run(e: Experiment) -> dict:
     `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the
     person has fewer.
     """
-    train, unseen, augmentation = folds.load_fold(e.data, e.fold)
-    method, k = METHODS[e.method], dict(e.hyperparameters)
-    model = build(e.method, train.x.shape[-1], train.classes, k, e.seed, train.parents)
-    fit(model, train, settings(e.method, k, augmentation, e.seed, len(train)), method.objective(k))
-    training = TrainingPeople(model, train)
+    model, (known, unseen, _) = train(e)
+    training = TrainingPeople(model, known)
 
     def right(own: Sequences, way: str, clips: int | None) -> int | None:
         if clips is not None and len(own) < clips:
@@ -130,9 +128,18 @@ def gain(
     return metrics.compare(*(np.array([of[p] for p in people]) for of in (after, before)))
 
 
-def as_method(name: str, data: str, folder: Path) -> list[dict]:
-    """The default way with all of a person's clips, as records of a method of this name."""
-    records = [r for r in read_records(folder / FILE) if r["data"] == data]
+def as_method(name: str, data: str, folder: Path, trained: str = "augmentation") -> list[dict]:
+    """The default way with all of a person's clips, as records of a method of this name.
+
+    Args:
+        name: Of the method in the end.
+        data: See `piumar_lib.folds.load_fold`; a reader's file is known by what it holds now.
+        folder: Where the study's records are.
+        trained: The method that was trained.
+    """
+    held = {"content": folds.identify(data)[1]} if is_npz(data) else {"data": data}
+    wanted = held | {"method": trained}
+    records = [r for r in read_records(folder / FILE) if wanted.items() <= r.items()]
     cell = CLIPS.index(None)
     return [
         r | {
@@ -156,7 +163,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--out", type=path, default=STUDY / FILE)
     options = parser.parse_args(arguments)
     for data in options.data:
-        records = make(data, options.method, options.seeds, options.out, options.workers)
+        records = make(
+            data, options.method, options.seeds, options.out, options.workers, options.scheduler
+        )
         numbers = ", ".join(str(n or "all") for n in CLIPS)
         print(f"{data}: gain in points, by clips of the person: {numbers}")
         for shown, way in product(SHOWN, WAYS):

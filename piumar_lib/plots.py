@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from piumar_lib.data.skeleton import LIMBS
-from piumar_lib.metrics import Comparison, interval, one_digit, summarise
-
-if TYPE_CHECKING:
-    from piumar_lib.evidence import Row
+from piumar_lib.metrics import Comparison, interval, one_digit
 
 KNOWN = {"color": "C0"}
 UNSEEN = {"color": "C1", "hatch": "///", "edgecolor": "white"}
@@ -22,7 +17,6 @@ MARKS = {  # by kind of method; hollow or filled, so that grey print tells them 
     "baseline": {"marker": "s", "color": "C2", "markerfacecolor": "white"},
     "ours": {"marker": "o", "color": "C0"},
     "control": {"marker": "D", "color": "C4", "markerfacecolor": "white"},
-    "ablation": {"marker": "^", "color": "C0"},
 }
 LINES = (  # for a few methods in one panel
     {"marker": "o", "linestyle": "-", "color": "C2"},
@@ -129,21 +123,6 @@ def differences(ax: Axes, comparisons: Mapping[str, Comparison]) -> str:
     return "Paired differences with 95 % intervals over people: " + "; ".join(words) + "."
 
 
-def gains(ax: Axes, rows: Sequence[Row], over: str = "ERM") -> str:
-    """Draw each method's gain over ERM (or over the best baseline), and return them in words.
-
-    Args:
-        ax: Where to draw.
-        rows: From `piumar_lib.evidence.summarise`.
-        over: ``"ERM"``, or ``"best"`` for the strongest baseline.
-    """
-    found = {r.method: r.gain if over == "ERM" else r.against_best for r in rows}
-    found = {name: c for name, c in found.items() if c}
-    words = effects(ax, found)
-    ax.set_xlabel(f"gain over {'ERM' if over == 'ERM' else 'the best baseline'}, unseen people [points]")
-    return words
-
-
 def effects(
     ax: Axes, comparisons: Mapping[str, Comparison | None], kinds: Mapping[str, str] | None = None
 ) -> str:
@@ -161,68 +140,6 @@ def effects(
     forest(ax, list(comparisons), *columns, reference=0, marks=marks)
     ax.set_xlabel("difference, same unseen people [points]")
     return "; ".join(f"{name} {100 * c.difference:+.1f}" for name, c in comparisons.items() if c)
-
-
-def panels(
-    axes: Sequence[Axes],
-    families: Mapping[str, Mapping[str, Comparison]],
-    kinds: Mapping[str, str] | None = None,
-) -> str:
-    """Draw families of differences side by side, one line for each name, and return them in words.
-
-    The x axes, in points, get no label: what is compared is said once for all panels.
-
-    Args:
-        axes: As many as families; they should share their y axis.
-        families: Title to name to difference.
-        kinds: Key of `MARKS` for each name.
-    """
-    names = list(dict.fromkeys(name for family in families.values() for name in family))
-    words = []
-    for ax, (title, family) in zip(axes, families.items(), strict=True):
-        words.append(f"{title}: {effects(ax, {n: family.get(n) for n in names}, kinds)}")
-        ax.set_xlabel("")
-        ax.set_title(title, loc="left", fontsize=10)
-    return ". ".join(words)
-
-
-def name_kinds(fig: Figure, kinds: Sequence[str]) -> None:
-    """Say above a figure which mark means which kind of method."""
-    handles = [Line2D([], [], linestyle="none", label=kind, **MARKS[kind]) for kind in kinds]
-    fig.legend(handles=handles, loc="outside upper right", ncols=len(handles))
-
-
-def curve(
-    ax: Axes, at: Sequence[float], scores: Sequence[np.ndarray], label: str, **style
-) -> list[float]:
-    """Draw mean accuracy in percent with its interval over people, and return the means.
-
-    Args:
-        ax: Where to draw.
-        at: Places on the x axis.
-        scores: For each place the people's scores in [0, 1].
-        label: For the legend.
-    """
-    found = [summarise(values) for values in scores]
-    means = np.array([100 * s.mean for s in found])
-    error = np.abs([[100 * s.low for s in found], [100 * s.high for s in found]] - means)
-    ax.errorbar(at, means, yerr=error, capsize=2, elinewidth=1, label=label, **style)
-    return means.tolist()
-
-
-def changes(ax: Axes, found: Mapping[float, Comparison | None], default: float | None) -> None:
-    """Draw what each value of a knob changes against its default, in points; the default is marked."""
-    at = {value: k for k, value in enumerate(found)}
-    shown = {at[value]: c for value, c in found.items() if c}
-    middle, low, high = (
-        np.array([100 * getattr(c, key) for c in shown.values()])
-        for key in ("difference", "low", "high")
-    )
-    ax.axhline(0, color="0.3", linestyle=":", linewidth=1.2)
-    ax.errorbar(list(shown), middle, yerr=[middle - low, high - middle], fmt="o-", color="C0", capsize=2)
-    if default in at:
-        ax.plot(at[default], 0, "D", markersize=9, color="C4", markerfacecolor="none")
-    ax.set_xticks(range(len(at)), [f"{value:g}" for value in at])
 
 
 def two_by_person(

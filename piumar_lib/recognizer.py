@@ -41,14 +41,16 @@ def channel_scale(x: Tensor) -> Tensor:
 class Recognizer(nn.Module):
     """Recognise actions in clips; `plug` makes it robust to people.
 
-        model = Recognizer(tiny_cnn(34), width=32, classes=12)                          # ERM
-        model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=TFAM(...))          # one line more
+        model = Recognizer(tiny_cnn(34), width=32, classes=12)  # ERM
+        tfam = TemporalFrequencyModule.make(channels=34, width=32)
+        model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=tfam)  # TFAM
 
     Args:
         backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
         width: Channels of the backbone's output.
         classes: Number of classes.
-        plug: A `TemporalBranch`, a `FrequencyBranch`, a `TFAM`, a `TemporalFrequencyModule`, or None.
+        plug: Turns a clip into one or two views, such as `MonotoneAlignment`, `SpectralPerturbation`
+            or, with both, `TemporalFrequencyModule`; None leaves clips as they are.
         at: Layer of the backbone in front of which the plug sits: 0 or ``"input"`` for the input itself,
             1 or ``"features"`` for the features behind the first. Behind the last one
             (``len(backbone)``) an average over time is all that follows: it sees no order, so aligning

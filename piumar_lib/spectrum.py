@@ -1,6 +1,6 @@
-"""Spectra along time, how much they differ, and the first version's perturbation of them.
+"""Spectra along time, how much they differ, and the first TFAM's perturbation of them.
 
-The second version's, which keeps the power and perturbs what people differ in alone, is in
+TFAM's own, which keeps the power and perturbs what people differ in alone, is in
 `piumar_lib.perturbation`.
 """
 
@@ -97,7 +97,7 @@ def apply_gain(spectrum: Tensor, log_gain: Tensor) -> Tensor:
 def perturb(
     x: Tensor, y: Tensor | None = None, scale: float = 1.0, probability: float = 0.5
 ) -> Tensor:
-    """The first version's perturbation of a batch: ``log|X| + scale sd eps``, phases kept.
+    """The first TFAM's perturbation of a batch: ``log|X| + scale sd eps``, phases kept.
 
     Args:
         x: Clips of shape ``(batch, time, channels)``.

@@ -1,4 +1,4 @@
-"""TFAM, second version: the temporal-frequency alignment module, and what training minimises with it.
+"""TFAM: the temporal-frequency alignment module, and what training minimises with it.
 
     module = TemporalFrequencyModule.make(channels=34, width=32)
     model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=module, at="input")

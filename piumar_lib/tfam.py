@@ -1,8 +1,8 @@
-"""TFAM, first version: kept because the records of chapter 09 are about it.
+"""The method's first TFAM, with which chapters 04 and 05 and the log of attempts compare.
 
-The second version, which chapters 03 to 05 build, is in `piumar_lib.alignment`,
-`piumar_lib.perturbation`, `piumar_lib.fusion` and `piumar_lib.temporal_frequency`. This one has a clock
-that is half uniform, a gain that is not energy-preserving and a gate that hardly moves.
+Its clock is half uniform, its gain does not preserve energy, and its gate hardly moves. What the course
+builds and trains is in `piumar_lib.alignment`, `piumar_lib.perturbation`, `piumar_lib.fusion` and
+`piumar_lib.temporal_frequency`.
 
 Each branch, and TFAM itself, is a plug for `piumar_lib.recognizer.Recognizer`: it has
 ``views(x, y)``, which turns clips ``(batch, time, channels)`` into a list of one or two views

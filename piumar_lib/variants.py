@@ -1,4 +1,4 @@
-"""What was tried while the second version was developed: a method each that differs in one thing.
+"""What was tried to find the defaults of TFAM and GIRL: a method each that differs in one thing.
 
 `piumar_lib.development` trains them and keeps the log. The course's own methods are in
 `piumar_lib.methods`.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,12 +26,20 @@ from piumar_lib.alignment import (
 from piumar_lib.diagnostics import class_margins
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective, hard_weights
-from piumar_lib.methods import METHODS, Knobs, Method, group_robust, temporal_frequency, two_views
-from piumar_lib.objective import Clips, require_finite
+from piumar_lib.methods import (
+    METHODS,
+    Hyperparameter,
+    Hyperparameters,
+    Method,
+    group_robust,
+    temporal_frequency,
+    two_views,
+)
+from piumar_lib.objective import Clips, Objective, Views, require_finite
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups, residual_style
+from piumar_lib.pseudo_groups import RandomGroups, StyleGroups, residual_style
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.tfam import ConsistencyFusion
+from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
@@ -164,42 +173,47 @@ def channels_of_joints(channels: int) -> list[int]:
 
 def module(
     channels: int,
-    k: Knobs,
+    width: int,
+    k: Hyperparameters,
     clock: Callable[[float], nn.Module] = MotionClock,
     alignment: Callable[..., nn.Module] | None = None,
-    perturbation: Callable[[int, Knobs], nn.Module] | None = None,
+    perturbation: Callable[[int, Hyperparameters], nn.Module] | None = None,
     fusion: Callable[[int], nn.Module] = AdaptiveFusion,
 ) -> TemporalFrequencyModule:
     """TFAM with one part exchanged; all else as in `piumar_lib.methods`."""
-    made = temporal_frequency(channels, k)
+    made = temporal_frequency(channels, width, k)
     steps, amplitude = made.temporal.steps, made.temporal.amplitude.step
     temporal = (alignment or MonotoneAlignment)(
         steps=steps, clock=clock(k["floor"]), amplitude_step=amplitude
     )
     frequency = perturbation(channels, k) if perturbation else made.frequency
-    return TemporalFrequencyModule(temporal, frequency, fusion(int(k["width"])))
+    return TemporalFrequencyModule(temporal, frequency, fusion(width))
 
 
 def _uniform(floor: float) -> nn.Module:
     return UniformClock()
 
 
-def _sinkhorn(channels: int, k: Knobs) -> TemporalFrequencyModule:
+def _sinkhorn(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
     """TFAM with entropic transport to learned anchors."""
 
     def alignment(steps: int, clock: nn.Module, amplitude_step: float) -> nn.Module:
         return SinkhornAlignment(channels, steps, clock, amplitude_step, tolerance=1e-2)
 
-    return module(channels, k, alignment=alignment)
+    return module(channels, width, k, alignment=alignment)
 
 
-_AUGMENTED = METHODS["TFAM 2 + augmentation"]
-_BOTH = METHODS["PIUmr 2 + augmentation"]
-UNALIGNED = "TFAM 2, uniform clock + augmentation"
+_AUGMENTED = METHODS["TFAM + augmentation"]
+_BOTH = METHODS["PIUmr + augmentation"]
+UNALIGNED = "TFAM, uniform clock + augmentation"
+_FIRST_DEFAULTS = {
+    "amplitude_step": 0.5, "floor": 0.5, "scale": 1.0, "probability": 0.5,
+    "supervision": 0.5, "consistency": 1.0, "regularizer": 0.01,
+}  # fmt: skip
 
 
-def _tfam(about: str, of: Method = _AUGMENTED, **parts: Callable) -> Method:
-    return replace(of, about=about, plug=lambda c, k: module(c, k, **parts))
+def _tfam(about: str, **parts: Callable) -> Method:
+    return replace(_AUGMENTED, about=about, plug=partial(module, **parts))
 
 
 def _with_control(name: str, about: str, **parts: Callable) -> dict[str, Method]:
@@ -210,8 +224,8 @@ def _with_control(name: str, about: str, **parts: Callable) -> dict[str, Method]
     }
 
 
-def _perturbed(**options: object) -> Callable[[int, Knobs], nn.Module]:
-    def make(channels: int, k: Knobs) -> nn.Module:
+def _perturbed(**options: object) -> Callable[[int, Hyperparameters], nn.Module]:
+    def make(channels: int, k: Hyperparameters) -> nn.Module:
         groups = options.get("groups_of_channels")
         own = {name: k[name] for name in ("scale", "probability")}
         return SpectralPerturbation(
@@ -221,29 +235,42 @@ def _perturbed(**options: object) -> Callable[[int, Knobs], nn.Module]:
     return make
 
 
-def _robust(about: str, told: bool = False, **options: object) -> Method:
+def _robust(about: str, **options: object) -> Method:
     """PIUmr with GIRL changed; TFAM stays."""
 
-    def objective(k: Knobs) -> TwoViews:
+    def objective(k: Hyperparameters) -> TwoViews:
         return two_views(k, group_robust(k, **options))
 
-    return replace(_BOTH, about=about, objective=objective, told=told)
+    return replace(_BOTH, about=about, objective=objective)
 
 
 def _unseen(about: str, **options: object) -> Method:
     """TFAM that leaves a pseudo-group out in each step; groups and hard clips weigh nothing."""
 
-    def objective(k: Knobs) -> TwoViews:
+    def objective(k: Hyperparameters) -> TwoViews:
         over = group_robust(k | {"radius": 0.0, "beta": 0.0}, **options)
         return two_views(k, over, UnseenGroup)
 
     return replace(_BOTH, about=about, objective=objective)
 
 
+def _first_version(about: str, mass: str = "motion") -> Method:
+    """The TFAM of `piumar_lib.tfam`, with augmentation."""
+
+    def plug(channels: int, width: int, k: Hyperparameters) -> TFAM:
+        temporal = TemporalBranch(
+            steps=k["steps"], mass=mass, amplitude_step=k["amplitude_step"], floor=k["floor"]
+        )
+        return TFAM(temporal, FrequencyBranch(k["scale"], k["probability"]))
+
+    def objective(k: Hyperparameters) -> Objective:
+        return Objective(Views(k["supervision"], k["consistency"], k["regularizer"]))
+
+    own = {name: Hyperparameter(value, (value,)) for name, value in _FIRST_DEFAULTS.items()}
+    return Method(about, "control", objective, plug, augmented=True, hyperparameters=own)
+
+
 VARIANTS: dict[str, Method] = {
-    "without augmentation, uniform clock": replace(
-        METHODS[UNALIGNED], about="two views, nothing aligned, no augmentation", augmented=False
-    ),
     "all motion": _tfam("mass by all motion, noise included", clock=EveryMotionClock),
     "arc length": _tfam("mass by arc length of the smoothed clip", clock=ArcLengthClock),
     "Sinkhorn": replace(_AUGMENTED, about="entropic transport to anchors", plug=_sinkhorn),
@@ -263,18 +290,12 @@ VARIANTS: dict[str, Method] = {
     **_with_control(
         "first gate", "gate of the first version", fusion=lambda width: ConsistencyFusion()
     ),
-    "drawn by lot": _robust("members drawn by lot", source=RandomGroups),
-    "true people": _robust("true people as groups", True, source=PersonGroups),
     "exponentiated gradient": _robust("online group weights, no ball", step=0.05),
     "pairwise similarity": _robust("groups by pairs of clips", source=SimilarityGroups),
     "unseen group": _unseen("each step is judged on a group that it left out"),
     "unseen group, by lot": _unseen("the same, groups drawn by lot", source=RandomGroups),
     "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),
     "similarity margin": _robust("the paper's margin", kind=SimilarityMargin),
-    "first version": replace(METHODS["TFAM"], about="first version", augmented=True),
-    "first version, uniform clock": replace(
-        METHODS["uniform mass"], about="first version, nothing aligned", augmented=True
-    ),
-    "GIRL 2 + augmentation": replace(METHODS["GIRL 2"], augmented=True),
-    "GIRL 2, random groups + augmentation": replace(METHODS["GIRL 2, random groups"], augmented=True),
+    "first version": _first_version("the method's first version"),
+    "first version, uniform clock": _first_version("the same, nothing aligned", mass="uniform"),
 }  # fmt: skip

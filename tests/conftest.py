@@ -20,7 +20,8 @@ from hypothesis import settings
 from tqdm import tqdm
 
 from piumar_lib import experiments
-from piumar_lib.data import Sequences
+from piumar_lib.data import Sequences, save_npz
+from piumar_lib.data.people import recordings
 from piumar_lib.experiments import Experiment
 from piumar_lib.ma52 import splits, standin
 from piumar_lib.ma52.cache import CacheSettings, make_cache
@@ -166,7 +167,36 @@ def own_of(tmp_path) -> Callable[[int], str]:
 
 
 @pytest.fixture
-def computed(monkeypatch) -> list[Experiment]:
+def people(tmp_path, monkeypatch) -> Callable[..., Sequences]:
+    """Writes small sets under the names of sets of real people: six people of eight clips."""
+    monkeypatch.setenv(recordings.VARIABLE, str(tmp_path / "people"))
+    (tmp_path / "people").mkdir()
+
+    def write(name: str, channels: int = 3, seed: int = 0) -> Sequences:
+        rng = np.random.default_rng(seed)
+        y, person = np.arange(48) % 2, np.arange(48) // 8
+        x = rng.standard_normal((48, 40, channels)) + y[:, None, None] * np.arange(40)[:, None]
+        clips = Sequences(x, y, person, rng.integers(10, 41, 48), rate=20.0, name=name)
+        save_npz(tmp_path / "people" / f"{name}.npz", clips, force=True)
+        return clips
+
+    return write
+
+
+@pytest.fixture
+def stand_in(monkeypatch) -> Callable[[Callable[[Experiment], dict]], None]:
+    """Puts another function in the place of `experiments.run`."""
+
+    def put(work: Callable[[Experiment], dict]) -> None:
+        monkeypatch.setattr(experiments, "run", work)
+        others = experiments.run_all.__defaults__[:-1]
+        monkeypatch.setattr(experiments.run_all, "__defaults__", (*others, work))
+
+    return put
+
+
+@pytest.fixture
+def computed(stand_in) -> list[Experiment]:
     """Experiments that were computed, by a stand-in that takes no time."""
     seen = []
 
@@ -175,5 +205,5 @@ def computed(monkeypatch) -> list[Experiment]:
         right = 10 * experiment.fold + experiment.seed + 1
         return experiment.key() | {"people": {str(experiment.fold): [right, 100]}}
 
-    monkeypatch.setattr(experiments, "run", fake)
+    stand_in(fake)
     return seen

@@ -112,21 +112,21 @@ def test_widget_follows_the_keyboard(browser, lab, stem):
     box.locator("img").wait_for(timeout=240_000)
     # JupyterLab takes the arrow keys of a dropdown: it moves to another cell.
     assert not box.locator("select").count(), "use a SelectionSlider: no key turns a dropdown"
-    knobs = box.locator(".noUi-handle")
-    assert knobs.count()
-    for knob in knobs.all():
-        turn(page, knob)
+    handles = box.locator(".noUi-handle")
+    assert handles.count()
+    for handle in handles.all():
+        turn(page, handle)
     assert "Traceback" not in box.inner_text()
     assert not broken
     page.close()
     context.close()
 
 
-def turn(page, knob):
-    """Turn a knob forth and back; the figure has to follow, and soon."""
-    at, most = (knob.get_attribute(f"aria-value{which}") for which in ("now", "max"))
+def turn(page, handle):
+    """Move a slider forth and back; the figure has to follow, and soon."""
+    at, most = (handle.get_attribute(f"aria-value{which}") for which in ("now", "max"))
     keys = ("ArrowLeft", "ArrowRight") if at == most else ("ArrowRight", "ArrowLeft")
-    knob.focus()
+    handle.focus()
     answers = []
     for key in keys * 2:
         page.evaluate(WATCH)

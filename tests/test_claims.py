@@ -1,7 +1,8 @@
 """Every number that stands in prose is what the committed records say.
 
 One syntax for all: "`METHOD` over `REFERENCE` on `DATA`: +2.6 points [+0.7, +4.5]", the mean paired
-difference over people, and its 95 % bootstrap interval.
+difference over people and its 95 % interval. DATA is a data set's name, or a pool and a form, such as
+"real people, own tempo".
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from piumar_lib import evidence, experiments
+from piumar_lib import contrasts, evidence, experiments
 from piumar_lib.course import tables
 
 ROOT = Path(__file__).parents[1]
@@ -43,18 +44,15 @@ def expected(claim: dict[str, str], folder: Path) -> str:
     Raises:
         ValueError: If there are no such records.
     """
+    sets, form = contrasts.meant_by(claim["data"])
     try:
-        records = evidence.committed(claim["data"], folder)
+        records = contrasts.read(sets, form, folder)
     except FileNotFoundError:
-        raise ValueError(f"no records of data {claim['data']!r}") from None
-    scores = [evidence.scores_by_person(records, claim[name]) for name in ("method", "reference")]
-    for name, found in zip(("method", "reference"), scores, strict=True):
-        if not found:
-            raise ValueError(f"no records of {name} {claim[name]!r} on {claim['data']}")
-    return tables.points(tables.paired(*scores))
+        raise ValueError(f"no records of {claim['data']!r}") from None
+    return tables.points(contrasts.compare(records, claim["method"], claim["reference"]))
 
 
-def problems(text: str, folder: Path = evidence.RESULTS, strict: bool = False) -> list[str]:
+def problems(text: str, folder: Path = evidence.STUDY, strict: bool = False) -> list[str]:
     """What is wrong with the claims of a text, one sentence each."""
     found = []
     for match in CLAIM.finditer(text):
@@ -86,19 +84,19 @@ def test_the_strict_chapter_is_there():
 
 
 PEOPLE = {"ERM": (50, 60, 70, 80), "TFAM": (54, 62, 71, 85)}  # differences 4, 2, 1, 5
-RIGHT = "`TFAM` over `ERM` on `synthetic`: +3.0 points [+1.5, +4.5]"
+RIGHT = "`TFAM` over `ERM` on `spar-own-tempo`: +3.0 points [+0.1, +5.9]"
 
 
 @pytest.fixture
 def folder(tmp_path):
-    """Two methods, two seeds: TFAM is 3 points better on average."""
+    """Two methods, two seeds: TFAM is 3 points better on average, with a deviation of root 10 / 3."""
     lines = []
     for method, scores in PEOPLE.items():
         for seed in (0, 1):
-            e = experiments.experiment("synthetic", method, 10, seed)
+            e = experiments.experiment("spar-own-tempo", method, 1, seed)
             people = {str(k): [right + 2 * seed, 100] for k, right in enumerate(scores)}
             lines.append(json.dumps(e.key() | {"people": people}))
-    (tmp_path / "synthetic.jsonl").write_text("\n".join(lines) + "\n")
+    (tmp_path / "spar.jsonl").write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
@@ -109,15 +107,19 @@ def test_a_right_claim_passes(folder):
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (RIGHT.replace("+3.0", "+3.1"), r"records say \+3\.0 \[\+1\.5, \+4\.5\]"),
+        (RIGHT.replace("+3.0", "+3.1"), r"records say \+3\.0 \[\+0\.1, \+5\.9\]"),
         (RIGHT.replace("+3.0", "-3.0"), "records say"),
-        (RIGHT.replace("+1.5", "+1.4"), "records say"),
-        (RIGHT.replace("+4.5", "+4.6"), "records say"),
-        ("`ERM` over `TFAM` on `synthetic`: +3.0 points [+1.5, +4.5]", r"say -3\.0 \[-4\.5, -1\.5\]"),
-        (RIGHT.replace("TFAM", "magic"), "no records of method 'magic' on synthetic"),
-        (RIGHT.replace("TFAM", "GIRL"), "no records of method 'GIRL'"),
-        (RIGHT.replace("`ERM`", "`CVaR`"), "no records of reference 'CVaR'"),
-        (RIGHT.replace("synthetic", "mnist"), "no records of data 'mnist'"),
+        (RIGHT.replace("+0.1", "+0.2"), "records say"),
+        (RIGHT.replace("+5.9", "+5.8"), "records say"),
+        (
+            "`ERM` over `TFAM` on `spar-own-tempo`: +3.0 points [+0.1, +5.9]",
+            r"say -3\.0 \[-5\.9, -0\.1\]",
+        ),
+        (RIGHT.replace("TFAM", "magic"), "magic and ERM have no training in common"),
+        (RIGHT.replace("`ERM`", "`CVaR`"), "TFAM and CVaR have no training in common"),
+        (RIGHT.replace("spar-own-tempo", "mnist"), "'mnist' is no data set, and no pool"),
+        (RIGHT.replace("spar-own-tempo", "shrec17"), "no records of 'shrec17'"),
+        (RIGHT.replace("spar-own-tempo", "real people, own tempo"), "no records of 'real people"),
     ],
 )
 def test_a_wrong_claim_is_found(folder, wrong, reason):
@@ -126,14 +128,15 @@ def test_a_wrong_claim_is_found(folder, wrong, reason):
 
 
 def test_zero_has_no_sign(folder):
-    zero = "`ERM` over `ERM` on `synthetic`: {} points [+0.0, -0.0]"
-    assert problems(zero.format("-0.0") + zero.format("+0.0"), folder) == []
+    zero = "`TFAM` over `ERM` on `spar-own-tempo`: {} points [+0.1, +5.9]"
+    (found,) = problems(zero.format("-0.0"), folder)
+    assert "the records say +3.0" in found
 
 
 @pytest.mark.parametrize(
     "other",
     ["a gain of 2.6 points", "+2 points", "81 % of clips", "81.5% of clips", "3 percent", "just 1 point"]
-    + ["`TFAM` over `ERM` on `synthetic`: 3.0 points [1.5, 4.5]", "+3.0 [+1.5, +4.5] points"],
+    + ["`TFAM` over `ERM` on `spar-own-tempo`: 3.0 points [1.5, 4.5]", "+3.0 [+1.5, +4.5] points"],
 )
 def test_other_numbers_are_found_where_it_is_strict(folder, other):
     text = f"{RIGHT}, which is {other}."

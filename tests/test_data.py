@@ -124,6 +124,51 @@ def test_resampling_to_one_frame_is_refused():
         sequences().resampled(1)
 
 
+@pytest.mark.parametrize("time", [2, 5, 17, 40])
+@pytest.mark.parametrize("share", [0.5, 0.95, 1.0])
+def test_at_one_rate_clips_keep_their_tempo_and_nearly_all_their_end(time, share):
+    rng = np.random.default_rng(0)
+    x, lengths = rng.standard_normal((40, 30, 2)), rng.integers(1, 31, 40)
+    data = Sequences(x, np.zeros(40, int), np.arange(40), lengths, rate=50.0)
+    result = data.at_one_rate(time, share)
+    step = 50 / result.rate
+    assert result.x.shape == (40, time, 2) and result.rate <= 50
+    for k, n in enumerate(lengths):
+        at = np.minimum(np.arange(time) * step, n - 1)
+        for channel in range(2):
+            expected = np.interp(at, np.arange(n), x[k, :n, channel])
+            np.testing.assert_allclose(result.x[k, :, channel], expected, atol=1e-5)
+        # So many different frames are there: the last shows the clip's end, or the clip was cut.
+        assert result.lengths[k] == min(time, (at < n - 1 - 1e-9).sum() + 1)
+    ends = (lengths - 1) / step <= time - 1 + 1e-9
+    assert ends.mean() >= share and (ends.all() if share == 1 else True)
+    if step > 1:
+        slower = (lengths - 1) / (0.9 * step) <= time - 1
+        assert slower.mean() < share + 1 / 40  # a higher rate would not do
+
+
+def test_at_one_rate_short_clips_are_left_alone():
+    data = sequences(lengths=[5, 3, 5, 5], rate=20.0)
+    result = data.at_one_rate(9)
+    assert result.rate == 20 and (result.lengths == data.lengths).all()
+    assert (result.x[:, :5] == data.x).all() and (result.x[:, 5:] == data.x[:, 4:5]).all()
+    with pytest.raises(ValueError, match="time: 1 frames are too few. Give at least 2"):
+        data.at_one_rate(1)
+
+
+@pytest.mark.parametrize("change", ["take", "thinned", "resampled", "at_one_rate"])
+def test_a_skeleton_stays_with_its_clips(change):
+    assert sequences().parents is None
+    data = Sequences(np.ones((4, 5, 6)), Y, PERSON, parents=(-1, 0))
+    arguments = {"take": [0, 1], "thinned": 1, "resampled": 3, "at_one_rate": 3}
+    assert getattr(data, change)(arguments[change]).parents == (-1, 0)
+
+
+def test_a_skeleton_of_another_number_of_joints_is_refused():
+    with pytest.raises(ValueError, match="parents: 3 joints, but x has 6 channels. Give one parent"):
+        Sequences(np.ones((4, 5, 6)), Y, PERSON, parents=(-1, 0, 1))
+
+
 @pytest.mark.parametrize("index", [[2, 0], [True, False, True, False]])
 def test_take_takes_everything_along(index):
     data = sequences(lengths=[1, 2, 3, 4], class_names="abc", rate=7.0, name="mine")

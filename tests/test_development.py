@@ -18,8 +18,8 @@ from piumar_lib.development import (
     POOLS,
     Attempt,
     data_sets,
+    hyperparameters_of,
     in_points,
-    knobs_of,
     lines_of,
     main,
     make,
@@ -51,7 +51,7 @@ AUGMENTATION = Attempt("augmentation", "augmentation", {}, "ERM", "ERM")
 
 
 def model_of(name, chosen, channels=34):
-    return build_method(method_of(name), channels, 4, knobs_of(name, chosen), seed=0)
+    return build_method(method_of(name), channels, 4, hyperparameters_of(name, chosen), seed=0)
 
 
 # What is tried
@@ -59,36 +59,38 @@ def model_of(name, chosen, channels=34):
 
 def test_no_two_attempts_have_a_name_or_a_setting_in_common():
     assert len({a.about for a in ATTEMPTS}) == len(ATTEMPTS)
-    settings = {(a.method, *sorted(knobs_of(a.method, a.knobs).items())) for a in ATTEMPTS}
+    settings = {
+        (a.method, *sorted(hyperparameters_of(a.method, a.hyperparameters).items())) for a in ATTEMPTS
+    }
     assert len(settings) == len(ATTEMPTS)
     assert not {*VARIANTS} & {*METHODS}
 
 
 @each_attempt
 def test_the_roles_of_an_attempt_share_every_hyperparameter_that_they_have(attempt):
-    chosen = {role: knobs for role, (_, knobs) in roles(attempt).items()}
-    for knobs in chosen.values():
-        assert all(knobs[name] == value for name, value in attempt.knobs.items() if name in knobs)
-        both = {*knobs} & {*chosen["tried"]}
-        assert all(knobs[name] == chosen["tried"][name] for name in both)
+    chosen = {role: k for role, (_, k) in roles(attempt).items()}
+    for k in chosen.values():
+        assert all(k[name] == value for name, value in attempt.hyperparameters.items() if name in k)
+        assert all(k[name] == chosen["tried"][name] for name in {*k} & {*chosen["tried"]})
     assert chosen["control"].keys() == chosen["tried"].keys()
 
 
 @each_attempt
 def test_each_attempt_knows_its_hyperparameters(attempt):
-    assert {*attempt.knobs} <= {*knobs_of(attempt.method, attempt.knobs)}
+    changed = attempt.hyperparameters
+    assert {*changed} <= {*hyperparameters_of(attempt.method, changed)}
 
 
 @each_attempt
 def test_a_control_differs_in_its_clock_or_in_its_groups_alone(attempt):
-    tried, control = method_of(attempt.method), method_of(attempt.control)
+    names, changed = (attempt.method, attempt.control), attempt.hyperparameters
+    tried, control = map(method_of, names)
     assert tried.augmented == control.augmented
-    ours, theirs = model_of(attempt.method, attempt.knobs), model_of(attempt.control, attempt.knobs)
-    if ours.plug is None or "GIRL" in attempt.control or "by lot" in attempt.control:
+    ours, theirs = (model_of(name, changed) for name in names)
+    if "random groups" in attempt.control or "by lot" in attempt.control:
         assert (ours.plug is None) == (theirs.plug is None)
-        over = [getattr(o, "over", o) for o in (
-            m.objective(knobs_of(n, attempt.knobs))
-            for m, n in ((tried, attempt.method), (control, attempt.control)))]  # fmt: skip
+        made = [method_of(name).objective(hyperparameters_of(name, changed)) for name in names]
+        over = [getattr(objective, "over", objective) for objective in made]
         assert all(isinstance(o, GroupRobustObjective) for o in over)
         assert type(over[1].groups) is RandomGroups
         assert over[0].radius == over[1].radius and over[0].beta == over[1].beta
@@ -105,10 +107,10 @@ def test_a_control_differs_in_its_clock_or_in_its_groups_alone(attempt):
 
 
 def test_all_that_was_asked_for_is_tried():
-    knobs = [a.knobs for a in ATTEMPTS if a.against == "augmentation"]
-    assert {k["at"] for k in knobs if "at" in k} == {1, 2, 3}  # and the input, by default
-    assert {k["steps"] for k in knobs if "steps" in k} == {32, 64}  # and 16
-    assert {k["width"] for k in knobs if "width" in k} == {64}  # and 32
+    changed = [a.hyperparameters for a in ATTEMPTS if a.against == "augmentation"]
+    assert {k["layer"] for k in changed if "layer" in k} == {1, 2, 3}  # and the input, by default
+    assert {k["steps"] for k in changed if "steps" in k} == {32, 64}  # and 16
+    assert {k["width"] for k in changed if "width" in k} == {64}  # and 32
     assert {"all motion", "arc length", "swap", "mean fusion", "first gate"} <= {
         a.method for a in ATTEMPTS
     }
@@ -179,7 +181,7 @@ def test_what_is_trained_is_kept_and_logged(own_place, tmp_path, monkeypatch):
 
 
 def test_a_training_that_diverges_counts_no_clip_and_says_why(own_place):
-    diverging = Attempt("diverging", "ERM", {"rate": 1e30}, "ERM", "ERM")
+    diverging = Attempt("diverging", "ERM", {"learning_rate": 1e30}, "ERM", "ERM")
     ((job, place), *_) = trainings([diverging], own_place, 1)
     record = development.run(job, place)
     assert "loss is" in record["failed"] and sum(right for right, _ in record["people"].values()) == 0
@@ -246,6 +248,9 @@ def test_the_committed_log_is_of_people_for_development():
     assert {*log} <= {a.about for a in ATTEMPTS}
     for line in (line for of in log.values() for line in of):
         assert line["data"] in {name for pool in POOLS.values() for name in pool}
+        attempt = next(a for a in ATTEMPTS if a.about == line["attempt"])
+        assert line["hyperparameters"] == attempt.hyperparameters
+        assert [line[role] for role in roles(attempt)] == [name for name, _ in roles(attempt).values()]
         assert "/" not in line["command"].replace("../", "")  # no paths of a machine
 
 
@@ -261,7 +266,7 @@ def test_every_variant_is_tried():
 def test_every_variant_trains(name):
     x, y = torch.randn(16, 32, 34).cumsum(1), torch.arange(16) % 4
     batch = Clips(x, y, torch.arange(16) % 3, torch.arange(16))
-    model, objective = model_of(name, {}), method_of(name).objective(knobs_of(name, {}))
+    model, objective = model_of(name, {}), method_of(name).objective(hyperparameters_of(name, {}))
     model.standardise(x)
     objective.start(model, batch, Settings())
     for epoch in range(2):
@@ -315,8 +320,7 @@ def test_similar_clips_share_a_group_whatever_their_size():
 
 def test_a_step_is_judged_on_a_group_that_it_left_out(monkeypatch):
     torch.manual_seed(0)
-    knobs = knobs_of("unseen group", {})
-    objective = method_of("unseen group").objective(knobs)
+    objective = method_of("unseen group").objective(hyperparameters_of("unseen group", {}))
     model = model_of("unseen group", {})
     index = torch.arange(16)
     batch = Clips(torch.randn(16, 32, 34).cumsum(1), index % 4, index % 2, index)

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from piumar_lib import experiments, metrics
+from piumar_lib.data.people import recordings
 from piumar_lib.experiments import (
     ROOT,
     Experiment,
@@ -22,8 +23,8 @@ from piumar_lib.experiments import (
     run_all,
 )
 from piumar_lib.folds import load_fold, load_search_fold
-from piumar_lib.girl import GIRL
-from piumar_lib.methods import resolve
+from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.methods import METHODS, resolve
 
 SHORT = {"epochs": 1}
 
@@ -47,6 +48,7 @@ def fitted(monkeypatch):
 
 
 def plan(n, **changes):
+    """Experiments on the first folds of a data set."""
     options = {"data": "spar-windows", "method": "ERM", "seed": 0} | changes
     return [experiment(fold=fold, **options) for fold in range(n)]
 
@@ -56,17 +58,22 @@ def plan(n, **changes):
 
 def test_an_experiment_is_known_by_all_its_hyperparameters():
     short = experiment("d", "GIRL", 1, 2, {"groups": 8.0}, search=True)
-    assert dict(short.knobs) == resolve("GIRL", {"groups": 8}) and short.search
+    assert dict(short.hyperparameters) == resolve("GIRL", {"groups": 8}) and short.search
     assert short == experiment("d", "GIRL", 1, 2, resolve("GIRL", {"groups": 8}), search=True)
     assert short.key() == {
-        "data": "d", "method": "GIRL", "fold": 1, "seed": 2, "knobs": dict(short.knobs), "search": True
-    }  # fmt: skip
-    assert list(dict(short.knobs)) == sorted(resolve("GIRL"))
+        "data": "d",
+        "method": "GIRL",
+        "fold": 1,
+        "seed": 2,
+        "hyperparameters": dict(short.hyperparameters),
+        "search": True,
+    }
+    assert list(dict(short.hyperparameters)) == sorted(resolve("GIRL"))
 
 
 @pytest.mark.parametrize("method", ["ERM", "TFAM + augmentation", "GroupDRO"])
 def test_people_of_a_record_were_not_trained_on(method, own, fitted):
-    record = run(experiment(own, method, fold=0, seed=4, knobs=SHORT | {"batch": 24}))
+    record = run(experiment(own, method, fold=0, seed=4, chosen=SHORT | {"batch_size": 24}))
     ((_, data, settings, _),) = fitted
     assert data.people.tolist() == [1, 2, 3, 4] and list(record["people"]) == ["0", "5"]
     assert (settings.epochs, settings.batch, settings.seed) == (1, 24, 4)
@@ -86,11 +93,12 @@ def test_a_search_trains_and_judges_on_its_own_fold(own, fitted):
     assert list(record["people"]) == [str(p) for p in unseen.people] and record["search"] is True
 
 
-def test_knobs_reach_the_objective_and_the_seed_the_model(own, fitted):
+def test_hyperparameters_reach_the_objective_and_the_seed_the_model(own, fitted):
     for seed in (3, 3, 4):
-        run(experiment(own, "GIRL", 0, seed, SHORT | {"groups": 16, "weight": 0.3}))
+        run(experiment(own, "GIRL", 0, seed, SHORT | {"groups": 5, "beta": 0.3}))
     models, _, _, objectives = zip(*fitted, strict=True)
-    assert isinstance(objectives[0], GIRL) and (objectives[0].groups, objectives[0].weight) == (16, 0.3)
+    assert isinstance(objectives[0], GroupRobustObjective)
+    assert (objectives[0].groups.each, objectives[0].beta) == (5, 0.3)
     first, same, other = (model.head.weight for model in models)
     assert first.equal(same) and not first.equal(other)
 
@@ -112,8 +120,53 @@ def test_a_record_counts_the_clips_that_were_recognised(own, monkeypatch):
     assert record["macro_f1"] == pytest.approx(macro, abs=1e-6)
 
 
+def test_a_seed_makes_a_record_again(own):
+    for method in ("PIUmr + augmentation", "MiniRocket"):
+        one, two = (run(experiment(own, method, 1, 5, SHORT)) for _ in range(2))
+        assert one.pop("seconds") > 0 and two.pop("seconds") > 0 and one == two
+
+
+def test_a_number_of_updates_is_trained_for_whatever_the_number_of_clips(own, fitted):
+    run(experiment(own, "ERM", 0, 0, {"updates": 6, "batch_size": 32}))  # 64 clips
+    assert fitted[0][2].epochs == 3
+
+
+def test_minirocket_is_judged_like_the_others(own, fitted):
+    record = run(experiment(own, "MiniRocket", 0, 0, SHORT))
+    assert not fitted and "failed" not in record and record["people"]["0"][1] == 16
+    unseen = load_fold(own, 0).unseen
+    said = METHODS["MiniRocket"].classify(load_fold(own, 0).train, unseen, 0)
+    assert record["accuracy"] == pytest.approx((said == unseen.y).mean(), abs=1e-6)
+
+
+def test_how_hyperparameters_were_chosen_is_in_the_record_and_no_part_of_the_key(own):
+    plain = experiment(own, "ERM", 0, 0, SHORT)
+    told = replace(plain, selection="by lot")
+    assert told == plain and told.key() == plain.key()
+    assert run(told)["selection"] == "by lot" and "selection" not in run(plain)
+
+
+def test_a_graph_network_gets_the_skeleton_of_its_data(people):
+    people("uiprmd", channels=66)
+    small = {"updates": 1, "width": 8, "backbone": "skeleton_graph"}
+    record = run(experiment("uiprmd", "ERM", 0, 0, small))
+    assert "failed" not in record and record["people"]
+
+
+def test_a_record_of_real_people_has_the_digest_of_its_content(people):
+    people("mmg")
+    record = run(experiment("mmg", "ERM", 0, 0, {"updates": 1}))
+    assert record["content"] == recordings.content(recordings.prepare("mmg", own_tempo=False))
+    other = experiment("mmg-own-tempo", "ERM", 0, 0)
+    assert record["content"] != other.content
+    people("mmg", seed=1)
+    assert experiment("mmg", "ERM", 0, 0).content != record["content"]
+    with pytest.raises(ValueError, match="mmg-own-tempo: has changed meanwhile"):
+        run(other)
+
+
 def test_groups_of_which_nobody_is_in_a_batch_do_no_harm(own_of):
-    record = run(experiment(own_of(3), "GIRL", 0, 0, {"epochs": 3, "batch": 3, "groups": 20}))
+    record = run(experiment(own_of(3), "GIRL", 0, 0, {"epochs": 3, "batch_size": 3, "groups": 20}))
     assert "failed" not in record and list(record["people"]) == ["0"]
 
 
@@ -122,14 +175,14 @@ def test_groups_of_which_nobody_is_in_a_batch_do_no_harm(own_of):
 
 @pytest.mark.parametrize(("method", "rate"), [("Fish", 1e30), ("ERM", 1e12)])
 def test_a_training_that_diverges_is_a_record_too(own, method, rate):
-    record = run(experiment(own, method, 0, 0, SHORT | {"rate": rate}))
+    record = run(experiment(own, method, 0, 0, SHORT | {"learning_rate": rate}))
     assert record["failed"] and record["people"] == {"0": [0, 16], "5": [0, 16]}
     assert (record["accuracy"], record["macro_f1"]) == (0, 0)
 
 
 def test_others_go_on_when_one_diverges(own, path):
     rates = (1e-3, 1e30, 1e-2)
-    wanted = [experiment(own, "Fish", 0, 0, SHORT | {"rate": rate}) for rate in rates]
+    wanted = [experiment(own, "Fish", 0, 0, SHORT | {"learning_rate": rate}) for rate in rates]
     records = run_all(wanted, path, progress=False)
     assert ["failed" in record for record in records] == [False, True, False]
     assert read_records(path) == records == run_all(wanted, path, progress=False)
@@ -148,7 +201,7 @@ def test_nothing_is_computed_twice(computed, path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"data": "other"}, {"method": "TFAM"}, {"seed": 1}, {"knobs": SHORT}, {"search": True}],
+    [{"data": "other"}, {"method": "TFAM"}, {"seed": 1}, {"chosen": SHORT}, {"search": True}],
 )
 def test_another_experiment_is_not_taken_for_the_same(computed, path, change):
     run_all(plan(1), path, progress=False)
@@ -159,7 +212,7 @@ def test_another_experiment_is_not_taken_for_the_same(computed, path, change):
 
 
 def test_values_that_are_equal_are_the_same_experiment(computed, path):
-    wanted = [plan(1, method="GIRL", knobs={"weight": one, "groups": one})[0] for one in (1, 1.0)]
+    wanted = [plan(1, method="GIRL", chosen={"beta": one, "groups": one})[0] for one in (1, 1.0)]
     assert len(run_all(wanted, path, progress=False)) == 2 and len(computed) == 1
     run_all(wanted[::-1], path, progress=False)
     assert len(computed) == 1
@@ -174,7 +227,7 @@ def test_records_come_in_the_order_asked_for_and_once_each(computed, path):
     assert run_all(iter(plan(2)), path, progress=False) == records[2:0:-1]
 
 
-def test_a_killed_run_loses_only_what_was_in_work(computed, path, monkeypatch):
+def test_a_killed_run_loses_only_what_was_in_work(computed, path, stand_in):
     fake = experiments.run
 
     def killed(experiment):
@@ -182,11 +235,11 @@ def test_a_killed_run_loses_only_what_was_in_work(computed, path, monkeypatch):
             raise KeyboardInterrupt
         return fake(experiment)
 
-    monkeypatch.setattr(experiments, "run", killed)
+    stand_in(killed)
     with pytest.raises(KeyboardInterrupt):
         run_all(plan(4), path, progress=False)
     assert [r["fold"] for r in read_records(path)] == [0, 1]
-    monkeypatch.setattr(experiments, "run", fake)
+    stand_in(fake)
     run_all(plan(4), path, progress=False)
     assert [e.fold for e in computed] == [0, 1, 2, 3]
 
@@ -280,10 +333,10 @@ def test_provenance_without_git(called, monkeypatch, error):
 # Mistakes
 
 
-def test_unknown_methods_data_folds_and_knobs_are_refused(own):
+def test_unknown_methods_data_folds_and_hyperparameters_are_refused(own):
     with pytest.raises(ValueError, match="method: 'magic' .* ERM, augmentation"):
         experiment(own, "magic", 0, 0)
-    with pytest.raises(ValueError, match="groups: ERM has no such knob"):
+    with pytest.raises(ValueError, match="groups: ERM has no such hyperparameter"):
         experiment(own, "ERM", 0, 0, {"groups": 2})
     good = experiment(own, "ERM", 0, 0, SHORT)
     for change, message in (
@@ -291,7 +344,7 @@ def test_unknown_methods_data_folds_and_knobs_are_refused(own):
         ({"data": "mnist"}, "data: 'mnist'"),
         ({"fold": 5}, "fold: 5 is out of range"),
         ({"fold": 9, "search": True}, "fold: 9 is no search fold"),
-        ({"knobs": (("rate", -1),)}, "rate: -1"),
+        ({"hyperparameters": (("learning_rate", -1),)}, "learning_rate: -1"),
     ):
         with pytest.raises(ValueError, match=message):
             run(replace(good, **change))

@@ -14,10 +14,12 @@ from piumar_lib.folds import (
     SPARE,
     SYNTHETIC,
     folds,
+    identify,
     load_fold,
     load_search_fold,
     search_folds,
     search_people,
+    set_of,
 )
 
 REAL = (*SPAR, 2, 3, 5, 11)  # numbers: a reader's own file of so many people
@@ -133,6 +135,65 @@ def test_52_actions_come_with_a_long_tail_and_uneven_people():
         assert clips.max() > 4 * clips.min()
     counts = np.bincount(train.y, minlength=52)
     assert counts.max() > 10 * max(1, counts.min())
+
+
+# Real people
+
+
+@pytest.mark.parametrize("name", ["shrec17", "shrec17-own-tempo"])
+def test_a_set_of_real_people_makes_five_folds_in_both_forms(people, name):
+    clips = people("shrec17", channels=66)
+    assert folds(name) == range(5) and set_of(name) == "shrec17"
+    held_out = []
+    for fold in folds(name):
+        train, unseen, augmentation = load_fold(name, fold)
+        assert not people_of(train) & people_of(unseen) and augmentation == "space"
+        assert train.x.shape[1:] == (32, 66) and train.parents == unseen.parents is not None
+        held_out += unseen.people.tolist()
+    assert sorted(held_out) == clips.people.tolist()
+
+
+def test_forms_of_real_people_have_the_same_clips_in_their_folds(people):
+    people("mmg")
+    one, own = load_fold("mmg", 1), load_fold("mmg-own-tempo", 1)
+    assert (one.unseen.y == own.unseen.y).all() and (one.unseen.person == own.unseen.person).all()
+    assert (one.unseen.lengths == 32).all() and (own.unseen.lengths < 32).any()
+
+
+def test_paths_in_a_plane_are_not_turned_in_space(people):
+    for name, kind in (("mmg", "any"), ("pendigits", "any"), ("gesturemidair", "space")):
+        people(name)
+        assert {load_fold(data, 0).augmentation for data in (name, f"{name}-own-tempo")} == {kind}
+
+
+def test_real_people_are_known_by_their_content_in_each_form(people):
+    people("mmg")
+    one, own = identify("mmg"), identify("mmg-own-tempo")
+    assert (one[0], own[0]) == ("mmg", "mmg-own-tempo") and len({one[1], own[1], ""}) == 3
+    before = load_fold("mmg", 0)
+    assert load_fold("mmg", 0) is before
+    people("mmg", seed=1)
+    assert identify("mmg")[1] != one[1] and (load_fold("mmg", 0).unseen.x != before.unseen.x).any()
+    assert identify("spar-windows") == ("spar-windows", "")
+
+
+@pytest.mark.parametrize("call", [folds, search_folds, lambda data: load_fold(data, 0), identify])
+def test_real_people_who_were_not_fetched_are_named_with_the_command(call, tmp_path, monkeypatch):
+    monkeypatch.setenv("PIUMAR_PEOPLE", str(tmp_path))
+    for name in ("mmg", "mmg-own-tempo"):
+        with pytest.raises(FileNotFoundError, match="mmg.npz .*: python .*download_people.py mmg"):
+            call(name)
+
+
+def test_a_search_on_real_people_never_looks_at_the_folds_own(people):
+    people("msraction3d", channels=60)
+    for name in ("msraction3d", "msraction3d-own-tempo"):
+        for fold in folds(name):
+            own = people_of(load_fold(name, fold).unseen)
+            for k, allowed in search_people(name, fold).items():
+                train, unseen, _ = load_search_fold(name, k)
+                assert allowed <= people_of(unseen)
+                assert not own & (allowed | people_of(train))
 
 
 # Search folds

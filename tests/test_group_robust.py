@@ -1,4 +1,4 @@
-"""GIRL's second version against CVXPY, NumPy, plain cross-entropy, and one process against two."""
+"""GIRL against CVXPY, NumPy, plain cross-entropy, and one process against two."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from piumar_lib.group_robust import GroupRobustObjective, hard_weights, true_cla
 from piumar_lib.objective import Clips, clip_losses
 from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups, style_of
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+from piumar_lib.temporal_frequency import TemporalFrequencyModule
 from piumar_lib.training import Settings, fit, fit_clips
 
 SOURCES = (StyleGroups(2), RandomGroups(2), PersonGroups())
@@ -346,7 +346,7 @@ def trained(toy, plug=None, **options):
 
 
 @each_source
-@pytest.mark.parametrize("plug", [None, lambda: TFAM(TemporalBranch(), FrequencyBranch())])
+@pytest.mark.parametrize("plug", [None, lambda: TemporalFrequencyModule.make(3, 8)])
 def test_training_learns_and_is_determined_by_its_seed(toy, source, plug):
     losses, weights, objective = trained(toy, plug, groups=source)
     again, same, _ = trained(toy, plug, groups=source)

@@ -28,7 +28,7 @@ from piumar_lib.ma52.optimiser import (
     rate_at,
     set_rate,
 )
-from piumar_lib.methods import COMMON, knobs_of
+from piumar_lib.methods import COMMON, hyperparameters_of
 
 # Settings
 
@@ -124,10 +124,10 @@ def test_an_option_is_not_taken_for_another_that_begins_like_it(capsys):
 
 
 def test_the_methods_hyperparameters_begin_where_the_courses_do():
-    knobs, config = knobs_of("PIUmr 2"), TrainConfig()
-    for name in knobs.keys() - COMMON.keys():
+    known, config = hyperparameters_of("PIUmr"), TrainConfig()
+    for name in known.keys() - COMMON.keys():
         mine = "risk_momentum" if name == "momentum" else name
-        assert getattr(config, mine) == knobs[name].default, name
+        assert getattr(config, mine) == known[name].default, name
     assert config.steps == MonotoneAlignment().steps
 
 

@@ -20,18 +20,17 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from piumar_lib import evidence
 from piumar_lib.files import CannotWrite
 from piumar_lib.locks import only_run
 from piumar_lib.ma52 import checkpoint, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.codabench import check_submission
+from piumar_lib.ma52.comparison import compare_methods, compare_runs
 from piumar_lib.ma52.evaluate import (
     Predicted,
     by_person,
     f1_over_own_actions,
     predict,
-    read_evidence,
     read_predictions,
     report,
     short_report,
@@ -148,8 +147,9 @@ def test_a_run_of_the_first_version_is_refused_but_its_record_can_be_read(
             f"into another folder; its record can still be read: python -m piumar_lib.ma52 report {old}"
         ) in said and said.count("\n") == 1
     assert main(["report", str(old)]) == 0
-    methods = [record["method"] for record in read_evidence([config.out, old])]
-    assert methods == ["PIUmr", "PIUmr, first version"], "two methods, in tables too"
+    ((now, before),) = compare_runs([config.out, old]).values()
+    assert (now.method, before.method) == ("PIUmr", "PIUmr, first version"), "two methods, in tables too"
+    assert now.summary == before.summary and now.gain is before.gain is None
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensor(prepared, tmp_path):
@@ -170,10 +170,10 @@ def test_nothing_of_the_first_version_is_reached():
         "from piumar_lib.ma52.config import TrainConfig\n"
         "c = TrainConfig.make('tiny', plug='tfam', loss='girl')\n"
         "made = *model.build_model(c).modules(), *train.make_objective(c).modules()\n"
-        "print({type(m).__module__ for m in made} | {*sys.modules} & {'piumar_lib.girl'})"
+        "print({type(m).__module__ for m in made} | {*sys.modules} & {'piumar_lib.tfam'})"
     )
     done = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, check=True)
-    for name in ("tfam", "girl", "spectrum"):
+    for name in ("tfam", "spectrum"):
         assert f"'piumar_lib.{name}'" not in done.stdout
     for name in ("temporal_frequency", "alignment", "perturbation", "fusion", "group_robust"):
         assert f"'piumar_lib.{name}'" in done.stdout
@@ -546,19 +546,38 @@ def test_the_whole_path_runs_from_the_shell(prepared, tmp_path, capsys, monkeypa
     assert "no finished run" in capsys.readouterr().err
 
 
-def test_records_of_runs_are_evidence(prepared, tmp_path):
+def test_runs_are_compared_over_people(prepared, tmp_path):
     for fold in (1, 2):
         for plug in ("none", "tfam"):
             config = prepared.config(tmp_path / f"{plug}-{fold}", fold=fold, plug=plug, epochs=1)
             train.train(config, progress=False)
-    records = read_evidence([*tmp_path.iterdir()])
-    rows = evidence.summarise(records)
+    folders = sorted(tmp_path.iterdir())
+    ((plain, ours),) = compare_runs(folders).values()
     people = {clip.person for clip in prepared.clips if clip.split != "test"}
-    assert {row.method for row in rows} == {"ERM", "TFAM"}
-    assert all(row.summary.people == len(people) for row in rows)
-    assert {r["fold"] for r in records} == {1, 2}
+    assert (plain.method, ours.method) == ("ERM", "TFAM") and plain.gain is None
+    assert plain.summary.people == ours.summary.people == len(people)
+    assert ours.gain.difference == pytest.approx(ours.summary.mean - plain.summary.mean)
+    with pytest.raises(ValueError, match="TFAM: judged on .* people. Run the rest first"):
+        compare_runs(folders[:-1])
     with pytest.raises(FileNotFoundError, match="no finished run"):
-        read_evidence([tmp_path])
+        compare_runs([tmp_path])
+
+
+def test_methods_are_compared_in_pairs_and_corrected():
+    people = [str(p) for p in range(12)]
+    rng = np.random.default_rng(0)
+    scores = {name: dict(zip(people, rng.uniform(0.3, 0.9, 12), strict=True)) for name in "ab"}
+    scores["ERM"] = {p: value - 0.05 * rng.random() for p, value in scores["a"].items()}
+    found = {c.method: c for c in compare_methods(scores)}
+    p_values = {}
+    for name in "ab":
+        difference = np.array([scores[name][p] - scores["ERM"][p] for p in people])
+        assert found[name].gain.difference == pytest.approx(difference.mean())
+        p_values[name] = found[name].gain.p
+    low, high = sorted(p_values, key=p_values.get)
+    assert found[low].p == pytest.approx(min(1, 2 * p_values[low]))
+    assert found[high].p == pytest.approx(max(p_values[high], found[low].p))
+    assert found["ERM"].gain is None and np.isnan(found["ERM"].p)
 
 
 def test_a_submission_is_judged_against_a_stand_ins_truth(prepared, finished, tmp_path):

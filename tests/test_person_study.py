@@ -2,51 +2,64 @@
 
 from __future__ import annotations
 
+from itertools import product
+
+import numpy as np
 import pytest
 
 from piumar_lib import folds, person_study
-from piumar_lib.experiments import read_records
+from piumar_lib.evidence import UPDATES
+from piumar_lib.experiments import append_record, experiment, read_records
 from piumar_lib.folds import DEVELOPMENT, load_fold
+from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
-from piumar_lib.person_study import CLIPS, SHOWN, WAYS, clips_of, gains, keys, main, run, trainings
+from piumar_lib.person_study import (
+    CLIPS,
+    DEFAULT,
+    FILE,
+    NONE,
+    SHOWN,
+    WAYS,
+    accuracies,
+    as_method,
+    clips_of,
+    gain,
+    main,
+    run,
+    trainings,
+)
+from piumar_lib.training import fit, predict
 
 
 @pytest.fixture
 def short(monkeypatch):
-    """Three ways only, and few numbers of clips."""
-    monkeypatch.setattr(person_study, "WAYS", WAYS[1:4])
+    """Two ways only, and few numbers of clips, and updates."""
+    monkeypatch.setattr(person_study, "WAYS", {name: WAYS[name] for name in ("AdaBN", DEFAULT)})
     monkeypatch.setattr(person_study, "CLIPS", (2, 12, None))
     monkeypatch.setattr(person_study, "SHOWN", (None, 1))
+    monkeypatch.setattr("piumar_lib.evidence.UPDATES", 3)
 
 
-@pytest.fixture
-def trained(monkeypatch):
-    """The models that were trained."""
-    seen, fit = [], person_study.fit
-
-    def spy(model, *rest):
-        seen.append(model)
-        return fit(model, *rest)
-
-    monkeypatch.setattr(person_study, "fit", spy)
-    return seen
+def test_synthetic_populations_of_development_and_all_folds_of_other_data(own, tmp_path):
+    assert {t.fold for t in trainings("synthetic:clips=20", "ERM", 2, tmp_path)} == {*DEVELOPMENT}
+    planned = trainings(own, "ERM", 3, tmp_path)
+    assert [(t.seed, t.fold) for t in planned] == [*product(range(3), folds.folds(own))]
+    assert {dict(t.hyperparameters)["updates"] for t in planned} == {UPDATES}
 
 
-def test_synthetic_populations_of_development_and_all_folds_of_other_data(own):
-    assert {t["fold"] for t in trainings("synthetic:clips=20", "ERM", 2)} == {*DEVELOPMENT}
-    assert {t["fold"] for t in trainings(own, "ERM", 1)} == {*folds.folds(own)}
-    assert len(trainings(own, "ERM", 3)) == 3 * len(trainings(own, "ERM", 1))
+def test_every_kind_is_tried_and_the_default_is_one_of_the_ways():
+    assert {way.get("kind", KINDS[0]) for way in WAYS.values()} == {*KINDS}
+    assert WAYS[DEFAULT] == {} and NONE not in WAYS and None in CLIPS and None in SHOWN
 
 
-def test_every_kind_is_tried_with_and_without_the_remedy_for_all_clips_and_classes():
-    tried = keys({"data": "d", "method": "ERM", "fold": 0, "seed": 0})
-    assert len({tuple(key.values()) for key in tried}) == len(tried)
-    for shown in SHOWN:
-        for clips in CLIPS:
-            cell = [k for k in tried if (k["shown"], k["clips"]) == (shown, clips)]
-            kinds = {(k["kind"], k["matched"]) for k in cell if k["kind"] != "none"}
-            assert kinds == {(kind, matched) for kind in KINDS for matched in (False, True)}
-        assert sum(k["kind"] == "none" and k["shown"] == shown for k in tried) == 1
+def test_the_default_way_is_the_one_that_it_is_called(toy):
+    k = resolve("ERM", {"epochs": 1})
+    model = build("ERM", 3, 2, k, 0)
+    fit(model, toy, settings("ERM", k, "", 0))
+    people, x = TrainingPeople(model, toy), toy.x[:5]
+    spelled = {"kind": "batch statistics", "alpha": 0.5, "prior": 4.0, "matched": True}
+    one, other = (normalize_person(model, x, people, x, **way) for way in (WAYS[DEFAULT], spelled))
+    assert np.array_equal(one, other)
 
 
 def test_a_persons_clips_are_their_own_in_random_order_of_so_many_classes(toy):
@@ -58,52 +71,110 @@ def test_a_persons_clips_are_their_own_in_random_order_of_so_many_classes(toy):
     assert sorted(everything.x.sum((1, 2))) == sorted(toy.take(toy.person == 3).x.sum((1, 2)))
 
 
-def test_records_are_of_unseen_people_estimated_from_their_first_clips(own, short, trained):
-    training = trainings(own, "ERM", 1)[0]
-    records, (model,) = run(training), trained
-    train, unseen, _ = load_fold(own, 0)
-    seen_in_training = TrainingPeople(model, train)
-    for record in records:
-        enough = record["shown"] is None or record["clips"] != 12  # eight clips a class
-        assert [*record["people"]] == (["0", "5"] if enough else [])
-        for person, found in record["people"].items():
-            clips = clips_of(unseen, int(person), record["shown"], 0)
-            kind = "diagonal" if record["kind"] == "none" else record["kind"]
-            probabilities = normalize_person(
-                model, clips.x, seen_in_training, clips.x[: record["clips"]], kind,
-                record["alpha"], record["prior"], record["matched"],
-            )  # fmt: skip
-            assert found == [int((probabilities.argmax(1) == clips.y).sum()), len(clips)]
+def test_a_record_is_of_unseen_people_estimated_from_their_first_clips(own, short):
+    e = experiment(own, "augmentation", 0, 1, {"updates": 3})
+    record = run(e)
+    assert {name: record[name] for name in e.key()} == e.key() and record["device"]
+    train, unseen, kind = load_fold(own, 0)
+    k = dict(e.hyperparameters)
+    model = build("augmentation", 3, 2, k, 1)
+    made = settings("augmentation", k, kind, 1, len(train))
+    fit(model, train, made, METHODS["augmentation"].objective(k))
+    people = TrainingPeople(model, train)
+    assert [*record["people"]] == ["0", "5"]
+    for person, found in record["people"].items():
+        for column, shown in enumerate((None, 1)):
+            clips = clips_of(unseen, int(person), shown, 1)
+            assert found["clips"][column] == len(clips)
+            assert found[NONE][column] == (predict(model, clips).argmax(1) == clips.y).sum()
+            for way in ("AdaBN", DEFAULT):
+                for n, right in zip((2, 12, None), found[way][column], strict=True):
+                    said = normalize_person(model, clips.x, people, clips.x[:n], **WAYS[way])
+                    enough = n is None or n <= len(clips)
+                    assert right == ((said.argmax(1) == clips.y).sum() if enough else None)
+        assert found["AdaBN"][1][1] is None  # eight clips of a class
+
+
+def cell(right, clips=10, few=None):
+    """What a record holds of a person: so many right before, and after with all clips."""
+    before, after = right
+    rows = [[None] * (len(CLIPS) - 2) + [few, after]] * 2
+    return {"clips": [clips] * 2, NONE: [before] * 2} | dict.fromkeys(WAYS, rows)
 
 
 def test_gains_are_paired_by_person_and_averaged_over_seeds():
-    way, base = dict(zip(person_study.WAY, WAYS[2], strict=True)), {"clips": None, "shown": None}
-    none = dict(zip(person_study.WAY, person_study.NONE, strict=True))
     records = [
-        none | base | {"people": {"1": [5, 10], "2": [1, 10]}},
-        none | base | {"people": {"1": [7, 10], "2": [3, 10]}},
-        way | base | {"people": {"1": [9, 10], "2": [4, 10]}},
-        way | base | {"clips": 5, "people": {"2": [6, 10]}},
+        {"people": {"1": cell((5, 9)), "2": cell((1, 4), few=6)}},
+        {"people": {"1": cell((7, 9)), "2": cell((3, 4))}},
     ]
-    found = gains(records)
-    assert found[(*WAYS[2], None, None)].difference == pytest.approx((0.3 + 0.2) / 2)
-    assert found[(*WAYS[2], None, 5)].difference == pytest.approx(0.4) and len(found) == 2
+    assert accuracies(records, NONE, None, None) == pytest.approx({"1": 0.6, "2": 0.2})
+    assert accuracies(records, DEFAULT, 3, None) == pytest.approx({"1": 0.9, "2": 0.4})
+    assert gain(records, DEFAULT).difference == pytest.approx((0.3 + 0.2) / 2)
+    assert gain(records, DEFAULT, clips=20).difference == pytest.approx(0.6 - 0.2)
+    assert np.isnan(gain(records, DEFAULT, clips=1).difference)  # nobody has
 
 
-def test_the_command_line_resumes_and_prints_a_line_for_each_way(own, short, trained, tmp_path, capsys):
+def study_record(data, method, people, **more):
+    return experiment(data, method, 0, 0, **more).key() | {"people": people}
+
+
+def test_the_default_way_with_all_clips_counts_as_a_method(own, tmp_path):
+    people = {"1": cell((5, 9), few=7), "2": cell((1, 4))}
+    for data, method in ((own, "augmentation"), (own, "ERM"), ("spar-windows", "augmentation")):
+        append_record(tmp_path / FILE, study_record(data, method, people))
+    (record,) = as_method("normalised", own, tmp_path)
+    assert record["method"] == "normalised" and record["data"] == own
+    assert record["people"] == {"1": [9, 10], "2": [4, 10]}
+    assert len(as_method("normalised", "spar-windows", tmp_path)) == 1
+    assert as_method("normalised", "spar-repetitions", tmp_path) == []
+    assert as_method("normalised", own, tmp_path / "nowhere") == []
+
+
+def test_a_readers_file_counts_by_what_it_holds_however_it_is_spelled(own, tmp_path, monkeypatch):
+    append_record(tmp_path / FILE, study_record(own, "augmentation", {"1": cell((5, 9))}))
+    monkeypatch.chdir(tmp_path)
+    assert len(as_method("normalised", "own.npz", tmp_path)) == 1
+    arrays = dict(np.load(own))
+    np.savez(own, **arrays | {"y": 1 - arrays["y"]})
+    assert as_method("normalised", own, tmp_path) == []
+
+
+# Command line
+
+
+def test_the_command_line_resumes_and_prints_a_line_for_each_way(own, short, tmp_path, capsys):
     path = tmp_path / "new" / "records.jsonl"
     arguments = ["--data", own, "--method", "ERM", "--seeds", "1", "--workers", "1", "--out", str(path)]
-    main(arguments)
+    assert main(arguments) == 0
     printed, lines = capsys.readouterr().out.splitlines(), path.read_text().splitlines()
-    assert len(lines) == len(trained) * 20 and len(printed) == 2 + 6
-    assert printed[1].startswith("all classes, batch statistics, alpha 0.5, prior 0 ")
-    assert printed[4].startswith("  1 classes, ") and printed[4].split()[-2] == "-"
-    assert printed[-1] == f"records: {path}"
+    assert len(lines) == 5 and len(printed) == 2 + 2 * 2
+    assert printed[0] == f"{own}: gain in points, by clips of the person: 2, 12, all"
+    assert printed[1].startswith("all classes, AdaBN ") and printed[-1] == f"records: {path}"
+    assert printed[3].startswith("  1 classes, ") and printed[3].split()[-2] == "+nan"
     record = read_records(path)[0]
-    assert {"command", "commit", "versions", "device", "seed"} <= {*record}
-    path.write_text("\n".join(lines[:-3]))
-    trained.clear()
-    main(arguments)
-    assert len(trained) == 1 and len(read_records(path)) == len(lines)
-    assert {"people", *person_study.WAY} <= {*read_records(path)[-1]}
-    assert capsys.readouterr().out.splitlines() == printed
+    assert {"command", "commit", "versions", "device", "seed", "content"} <= {*record}
+    path.write_text("\n".join(lines[:-2]))
+    assert main(arguments) == 0
+    assert len(read_records(path)) == 5 and capsys.readouterr().out.splitlines() == printed
+
+
+def test_the_scheduler_reaches_the_runner(own, tmp_path, monkeypatch):
+    seen = []
+
+    def fake(*arguments):
+        seen.append(arguments[-1])
+        return []
+
+    monkeypatch.setattr(person_study, "make", fake)
+    main(["--data", own, "--scheduler", "tcp://there:1", "--out", str(tmp_path / FILE)])
+    assert seen == ["tcp://there:1"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [(["--data", "magic"], "data: 'magic' is unknown"), (["--data", "missing.npz"], "no such file")],
+)
+def test_mistakes_end_in_one_line(tmp_path, capsys, arguments, words):
+    assert main([*arguments, "--out", str(tmp_path / FILE)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and words in said and said.count("\n") == 1

@@ -1,4 +1,4 @@
-"""The second version's module in a recogniser: two places, what they cost, and training."""
+"""TFAM in a recogniser: two places, what they cost, and training."""
 
 from __future__ import annotations
 

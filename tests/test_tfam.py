@@ -1,4 +1,4 @@
-"""TFAM, first version: what is kept of it, by its definitions."""
+"""The method's first TFAM, with which chapters 04 and 05 compare, by its definitions."""
 
 from __future__ import annotations
 

@@ -19,8 +19,9 @@ from piumar_lib.augment import augment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.data.skeleton import JOINTS
 from piumar_lib.objective import Views, training_loss
+from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
+from piumar_lib.temporal_frequency import TemporalFrequencyModule
 from piumar_lib.training import Settings, clips_at_once, fit, predict
 
 
@@ -30,7 +31,7 @@ def build(plug=None, classes=2):
 
 
 def tfam():
-    return TFAM(TemporalBranch(), FrequencyBranch())
+    return TemporalFrequencyModule.make(3, 8)
 
 
 def weights(model):
@@ -102,7 +103,7 @@ def test_every_clip_is_seen_once_an_epoch_with_its_own_class(toy):
 
 @pytest.mark.parametrize(("clips", "sizes"), [(1, [1]), (65, [65]), (96, [48, 48])])
 def test_no_clip_is_left_alone_in_a_batch(toy, clips, sizes):
-    model = build(FrequencyBranch())
+    model = build(SpectralPerturbation(3))
     seen = spied(model)
     fit(model, toy.take(np.arange(clips)), Settings(epochs=1, batch=64))
     assert [len(x) for x, _ in seen] == sizes
@@ -240,22 +241,22 @@ FUNCTIONS = {
     "scale_amplitude": (augmentation.scale_amplitude, "strength"),
     "mirror_skeleton": (augmentation.mirror_skeleton, "probability"),
     "rotate_skeleton": (augmentation.rotate_skeleton, "strength"),
-    "rotate_sensor": (augmentation.rotate_sensor, "strength"),
+    "rotate_space": (augmentation.rotate_space, "strength"),
 }
 
 
 def raw(name, n=8, dtype=torch.float32):
-    return torch.randn(n, 20, 6 if name == "rotate_sensor" else 34).to(dtype)
+    return torch.randn(n, 20, 6 if name == "rotate_space" else 34).to(dtype)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_each_augmentation_keeps_the_shape_and_is_the_identity_at_zero(name):
-    function, knob = FUNCTIONS[name]
+    function, option = FUNCTIONS[name]
     for dtype in (torch.float32, torch.float64):
         x = raw(name, dtype=dtype)
         out = function(x)
         assert out.shape == x.shape and out.dtype == dtype and torch.isfinite(out).all()
-        assert torch.allclose(function(x, **{knob: 0.0}), x, atol=1e-4)
+        assert torch.allclose(function(x, **{option: 0.0}), x, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
@@ -333,9 +334,9 @@ def test_skeleton_rotation_keeps_lengths_and_turns_all_joints_and_frames_alike()
     assert abs(angle[:, 0, 0].var() / 0.04 - 1) < 5 * math.sqrt(2 / 2000)
 
 
-def test_sensor_rotation_is_one_proper_rotation_for_both_sensors():
+def test_rotation_in_space_is_one_proper_rotation_for_all_sensors_or_joints():
     x = torch.randn(2000, 4, 6).double()
-    out = augmentation.rotate_sensor(x, 0.2)
+    out = augmentation.rotate_space(x, 0.2)
     before, after = x.unflatten(-1, (2, 3)), out.unflatten(-1, (2, 3))
     gram = torch.einsum("btik,bsjk->btisj", before, before)  # all angles and lengths, across frames
     assert torch.allclose(torch.einsum("btik,bsjk->btisj", after, after), gram, atol=1e-4)
@@ -345,6 +346,45 @@ def test_sensor_rotation_is_one_proper_rotation_for_both_sensors():
     cosine = (matrix.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2
     angle_squared = cosine.clamp(-1, 1).arccos().square()
     assert abs(angle_squared.mean() / 0.04 - 1) < 5 * math.sqrt(2 / 2000)
+
+
+DEFAULTS = {"warp_time": 0.5, "rotate_skeleton": 0.2, "scale_amplitude": 0.3, "rotate_space": 0.2}
+
+
+@pytest.mark.parametrize("strength", [0.5, 2.0])
+@pytest.mark.parametrize(("kind", "channels"), [("skeleton", 34), ("space", 6), ("any", 5)])
+def test_strength_is_a_factor_on_every_default(kind, channels, strength):
+    x = torch.randn(4, 12, channels)
+    torch.manual_seed(1)
+    ours = augment(x, kind, strength)
+    torch.manual_seed(1)
+    if kind == "skeleton":
+        x = augmentation.mirror_skeleton(x)
+    for function in augmentation.AUGMENTATIONS[kind]:
+        x = function(x, strength * DEFAULTS[function.__name__])
+    assert torch.equal(ours, x)
+
+
+def test_without_strength_a_skeleton_is_mirrored_at_most():
+    x = torch.randn(64, 12, 34)
+    ours, mirrored = augment(x, "skeleton", 0.0), augmentation.mirror_skeleton(x, 1.0)
+    same, other = ((ours - y).abs().amax((1, 2)) < 1e-4 for y in (x, mirrored))
+    assert (same ^ other).all() and same.any() and other.any()
+    assert torch.allclose(augment(x[..., :6], "space", 0.0), x[..., :6], atol=1e-4)
+
+
+def test_the_strength_of_the_settings_reaches_the_clips(toy, monkeypatch):
+    seen = []
+
+    def spy(x, kind, strength):
+        seen.append((kind, strength))
+        return x
+
+    monkeypatch.setattr("piumar_lib.training.augment", spy)
+    fit(build(), toy, Settings(epochs=1, augmentation="any", strength=1.5))
+    assert {*seen} == {("any", 1.5)}
+    fit(build(), toy, Settings(epochs=1, strength=1.5))
+    assert len(seen) == 2  # without augmentation nothing is augmented
 
 
 @pytest.mark.parametrize(
@@ -366,5 +406,5 @@ def test_each_kind_of_data_has_its_augmentations(kind, channels, expected):
 
 
 def test_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="kind: 'video' .* skeleton, sensor, any"):
+    with pytest.raises(ValueError, match="kind: 'video' .* skeleton, space, any"):
         augment(torch.randn(2, 5, 3), "video")

@@ -18,7 +18,6 @@ from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Clips, Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 from piumar_lib.training import Settings, fit, predict
 
 SHORT = Settings(epochs=6, batch=24, rate=0.02)
@@ -94,11 +93,11 @@ OBJECTIVES = {
     "CVaR": (CVaR, None),
     "HDF": (HDFObjective, None),
     "GIRL": (GroupRobustObjective, None),
-    "two views": (
+    "TFAM": (TwoViews, lambda: TemporalFrequencyModule.make(3, 8)),
+    "PIUmr": (
         lambda: TwoViews(over=GroupRobustObjective()),
         lambda: TemporalFrequencyModule.make(3, 8),
     ),
-    "first TFAM": (Objective, lambda: TFAM(TemporalBranch(), FrequencyBranch())),
 }
 
 

@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
 
     add("book", _book, "build the HTML book in build/book/")
 
+    records = add("records", _records, "write the page of the study's records as Markdown")
+    records.add_argument("--out", type=path, required=True, metavar="FILE")
+
     for name, words in (
         ("student", "write notebooks without solutions to build/student/"),
         ("solutions", "write notebooks with every exercise solved to build/solutions/"),
@@ -99,6 +102,14 @@ def _book(root: Path, arguments: argparse.Namespace) -> None:
     from piumar_lib.course.book import build_book
 
     print(f"The book is at {build_book(root).as_uri()}")
+
+
+def _records(root: Path, arguments: argparse.Namespace) -> None:
+    from piumar_lib.course.records import records_page
+    from piumar_lib.files import write_text
+
+    write_text(arguments.out, records_page(root))
+    print(f"records: {arguments.out}")
 
 
 def _edition(root: Path, arguments: argparse.Namespace) -> None:

@@ -17,7 +17,15 @@ from piumar_lib.course.chapter_map import draw_map
 from piumar_lib.course.chapters import Chapter, list_chapters
 from piumar_lib.course.ledger import render_cheat_sheet
 from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
-from piumar_lib.course.rendering import FORMULA_STYLE, render_chapter, render_document, token_colours
+from piumar_lib.course.records import FOLDER as RECORDS
+from piumar_lib.course.records import records_page
+from piumar_lib.course.rendering import (
+    FORMULA_STYLE,
+    render_chapter,
+    render_document,
+    render_markdown,
+    token_colours,
+)
 from piumar_lib.files import fresh_folder, write_text
 
 CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
@@ -125,9 +133,12 @@ def _make_pages(root: Path, problems: list[str]) -> list[Page]:
     for c in chapters:
         pages.append(make(c.stem, f"{c.number} {c.title}", c.path, lambda c=c: render_chapter(root, c)))
         _insert_after(pages[-1].soup.h1, f'<p class="facts">{reading.describe(root, c)}</p>')
+    if (root / RECORDS).is_dir():
+        path = root / "notebooks" / "records.md"
+        pages.append(make(path.stem, "Records", path, lambda: render_markdown(records_page(root))))
     if glossary.exists():
         pages.append(make("glossary", "Glossary", glossary, lambda: render_document(glossary)))
-    # Its links are written as if it lay beside the chapters.
+    # Its links, like those of the records, are written as if it lay beside the chapters.
     sheet = root / "notebooks" / "cheat_sheet.md"
     pages.append(make(sheet.stem, "Cheat sheet", sheet, lambda: render_cheat_sheet(root)))
     return pages

@@ -36,7 +36,7 @@ def show(fig: Figure, alt: str) -> None:
             f"alt: {alt!r} has fewer than {SHORTEST_ALT} characters. Say what the figure shows."
         )
     drawn = io.BytesIO()
-    # Drawn once and hardly compressed, for a widget's knob waits for it: `savefig` would draw twice.
+    # Drawn once and hardly compressed, for a widget waits for it: `savefig` would draw twice.
     FigureCanvasAgg(fig).print_png(drawn, pil_kwargs={"compress_level": 1})
     plt.close(fig)
     display(Image(data=drawn.getvalue(), format="png", alt=" ".join(alt.split())))
@@ -73,7 +73,14 @@ def fixed_figure(
 
 
 def show_table(header: list[str], rows: list[list[object]]) -> None:
-    """Display a table; a number is shown with one digit behind the point.
+    """Display a table, see `markdown_table`."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(markdown_table(header, rows)))
+
+
+def markdown_table(header: list[str], rows: list[list[object]]) -> str:
+    """Return a table as Markdown; a number is shown with one digit behind the point.
 
     The first column names the rows. Others stand on the right if their cells begin with a number.
 
@@ -84,8 +91,6 @@ def show_table(header: list[str], rows: list[list[object]]) -> None:
     Raises:
         ValueError: If a row has another number of entries.
     """
-    from IPython.display import Markdown, display
-
     for row in rows:
         if len(row) != len(header):
             raise ValueError(f"rows: {len(row)} entries for {len(header)} columns in {row}.")
@@ -93,4 +98,4 @@ def show_table(header: list[str], rows: list[list[object]]) -> None:
     others = list(zip(*text, strict=True))[1:]
     rule = ["---:" if all(re.match(NUMBER, cell) for cell in column) else "---" for column in others]
     lines = [header, ["---", *rule], *text]
-    display(Markdown("\n".join("| " + " | ".join(line) + " |" for line in lines)))
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -107,8 +107,8 @@ def resolve(name: str) -> tuple[ModuleType, Any]:
     """Return what a ledger's name stands for, and the module that holds it.
 
     Args:
-        name: A module, class, function, method or table entry, such as ``girl.GIRL(source="person")``
-            or ``methods.METHODS["frequency"]``.
+        name: A module, class, function, method or table entry, such as
+            ``tfam.TemporalBranch(mass="uniform")`` or ``methods.METHODS["TFAM"]``.
 
     Raises:
         ValueError: If it does not exist, or does not take the arguments named.

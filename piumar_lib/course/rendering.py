@@ -27,7 +27,7 @@ FORMULA_STYLE = """math {
 }
 .nobr { white-space: nowrap; }
 """
-KNOB = "*A knob, to be moved in the notebook. On this page the figures around it stand for it.*"
+WIDGET = "*A slider, to be moved in the notebook. On this page the figures around it stand for it.*"
 
 
 class MathRenderer(IPythonRenderer):
@@ -132,7 +132,7 @@ def render_chapter(root: Path, chapter: Chapter) -> str:
     notebook = clean(find_executed(root, chapter))
     for cell in notebook.cells:
         if re.search("^interact\\(", cell.source, re.M) and not cell.outputs:
-            note = nbformat.v4.new_output("display_data", {"text/markdown": KNOB})
+            note = nbformat.v4.new_output("display_data", {"text/markdown": WIDGET})
             cell.outputs.append(note)
     return BookExporter().from_notebook_node(notebook)[0]
 

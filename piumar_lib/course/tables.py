@@ -5,10 +5,9 @@ A *family* is a set of comparisons that answer one question; Holm's correction i
 
 from __future__ import annotations
 
-import dataclasses
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,12 +17,8 @@ from piumar_lib.course.figure import show_table
 from piumar_lib.metrics import Comparison
 
 if TYPE_CHECKING:
-    from piumar_lib.evidence import Row
-    from piumar_lib.experiments import Experiment
-    from piumar_lib.methods import Knobs
-    from piumar_lib.studies import Attempt
-
-COMPARED = ("baseline", "ours")  # kinds of methods in a data set's table; the others have parents
+    from piumar_lib.contrasts import Result
+    from piumar_lib.statistics import Difference, Pooled
 
 
 @dataclass(frozen=True)
@@ -47,14 +42,19 @@ def signed(value: float) -> str:
     return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
-def points(c: Comparison | None) -> str:
+def points(c: Comparison | Difference | Pooled | None) -> str:
     """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none."""
     return "" if c is None else f"{signed(c.difference)} {metrics.interval(c.low, c.high, signed)}"
 
 
 def p_value(c: Comparison | None, corrected: float) -> str:
     """A corrected p value; "" if there is none."""
-    return "" if c is None else "< 0.001" if corrected < 0.001 else f"{corrected:.3f}"
+    return "" if c is None else in_words(corrected)
+
+
+def in_words(p: float) -> str:
+    """A p value with three digits."""
+    return "-" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def listed(names: Iterable[str]) -> str:
@@ -62,100 +62,7 @@ def listed(names: Iterable[str]) -> str:
     return ", ".join(f'"{name}"' if "," in name else name for name in names) or "nothing"
 
 
-def established(rows: Sequence[Row], over: str = "ERM") -> str:
-    """Say which methods are better or worse, at the 5 % level after Holm's correction.
-
-    Args:
-        rows: From `piumar_lib.evidence.summarise`.
-        over: ``"ERM"``, or ``"best"`` for the strongest baseline.
-    """
-    judged = judged_rows(rows, over)
-    reference = "ERM" if over == "ERM" else "the best baseline"
-    better, worse = (
-        listed(n for n, j in judged.items() if j.verdict == sign) for sign in ("a gain", "a loss")
-    )
-    return f"better than {reference}: {better}; worse: {worse}"
-
-
-def verdicts(judged: Mapping[str, Judged]) -> str:
-    """Say for a family what is better, what is worse, and what only an uncorrected interval says."""
-    better, worse, rest = (
-        [n for n, j in judged.items() if j.verdict == verdict]
-        for verdict in ("a gain", "a loss", "not established in this run")
-    )
-    leads = listed(n for n in rest if _clear(judged[n]))
-    return (
-        f"better: {listed(better)}; worse: {listed(worse)}; not established: {len(rest)} of "
-        f"{len(judged)} (uncorrected interval without zero: {leads})"
-    )
-
-
-def _clear(j: Judged) -> bool:
-    return j.comparison.low > 0 or j.comparison.high < 0
-
-
-# From records to judged differences
-
-
-def so_far(records: list[dict]) -> tuple[list[dict], str]:
-    """Keep the methods of a data set's table that every fold has judged, and say how many these are.
-
-    While ERM is not that far, the folds are kept that all methods share.
-    """
-    from piumar_lib import evidence, folds
-
-    data = records[0]["data"]
-    wanted, everything = evidence.methods_of(data), set(folds.folds(data))
-    done = {name: {r["fold"] for r in records if r["method"] == name} for name in wanted}
-    whole = [name for name in wanted if done[name] >= everything]
-    words = f"{len(whole)} of {len(wanted)} rows" + (" so far" if len(whole) < len(wanted) else "")
-    if "ERM" in whole:
-        return [r for r in records if r["method"] in whole], words
-    shared = set.intersection(everything, *(found for found in done.values() if found))
-    kept = [r for r in records if r["fold"] in shared]
-    return kept, f"{words}; shown are {len(shared)} of {len(everything)} folds"
-
-
-def comparison(records: list[dict]) -> list[Row]:
-    """The table of baselines and ours; each kind is a family of its own. [] without records."""
-    from piumar_lib import evidence
-    from piumar_lib.methods import METHODS
-
-    chosen = [r for r in records if METHODS[r["method"]].kind in COMPARED]
-    return by_kind(evidence.summarise(chosen)) if chosen else []
-
-
-def by_kind(rows: Sequence[Row]) -> list[Row]:
-    """Correct the p values of a table anew, within each kind of method.
-
-    "Does any of ours help?" is one question and "does any known remedy help?" another; with ten
-    people one family of both could not establish anything.
-    """
-    from piumar_lib.methods import METHODS
-
-    corrected = {row.method: {} for row in rows}
-    for kind in dict.fromkeys(METHODS[row.method].kind for row in rows):
-        for difference, field in (("gain", "p_holm"), ("against_best", "p_holm_best")):
-            family = {r.method: getattr(r, difference) for r in rows if METHODS[r.method].kind == kind}
-            family = {name: c for name, c in family.items() if c}
-            for name, j in correct(family).items():
-                corrected[name][field] = j.p
-    return [dataclasses.replace(row, **corrected[row.method]) for row in rows]
-
-
-def of_kind(rows: Sequence[Row], kind: str) -> list[Row]:
-    """The rows of one kind of method."""
-    from piumar_lib.methods import METHODS
-
-    return [row for row in rows if METHODS[row.method].kind == kind]
-
-
-def judged_rows(rows: Sequence[Row], over: str = "ERM") -> dict[str, Judged]:
-    """Each row's difference to ERM, or to the best baseline; rows without one are left out."""
-    found = {
-        r.method: (r.gain, r.p_holm) if over == "ERM" else (r.against_best, r.p_holm_best) for r in rows
-    }
-    return {name: Judged(c, p) for name, (c, p) in found.items() if c}
+# From scores to judged differences
 
 
 def correct(family: Mapping[str, Comparison]) -> dict[str, Judged]:
@@ -181,205 +88,51 @@ def paired(scores: Mapping[str, float], reference: Mapping[str, float]) -> Compa
     )
 
 
-def ablations(records: list[dict]) -> dict[str, dict[str, Judged]]:
-    """Each ablation and control against its parent; the children of one parent are a family.
-
-    Args:
-        records: Of one data set's table.
-
-    Returns:
-        Parent to child to the paired difference, child minus parent.
-    """
-    from piumar_lib.evidence import scores_by_person
-    from piumar_lib.methods import METHODS
-
-    there = list(dict.fromkeys(r["method"] for r in records))
-    children = [n for n in there if METHODS[n].kind in ("ablation", "control")]
-    families: dict[str, dict[str, Comparison]] = {}
-    for name in children:
-        if METHODS[name].like in there:
-            both = (scores_by_person(records, n) for n in (name, METHODS[name].like))
-            families.setdefault(METHODS[name].like, {})[name] = paired(*both)
-    return {parent: correct(family) for parent, family in families.items()}
+# Shown in chapters
 
 
-def outcomes(attempts: Iterable[Attempt], records: Iterable[dict]) -> dict[str, Judged]:
-    """What came of attempts, one family: question to difference; without those not finished."""
-    from piumar_lib.evidence import scores_by_person
-
-    there = {key_of(record): record for record in records}
-    family = {}
-    for attempt in attempts:
-        tried, against = zip(*attempt.pairs(), strict=True)
-        if all(e in there for e in (*tried, *against)):
-            family[attempt.question] = paired(
-                scores_by_person([there[e] for e in tried], attempt.method),
-                scores_by_person([there[e] for e in against], attempt.against),
-            )
-    return correct(family)
-
-
-def key_of(record: dict) -> Experiment:
-    """The experiment that a record is of, exactly as it was, whatever the defaults are by now."""
-    from piumar_lib.experiments import Experiment
-
-    knobs = tuple(sorted(record["knobs"].items()))
-    names = ("data", "method", "fold", "seed")
-    content = record.get("content", "")
-    return Experiment(*(record[name] for name in names), knobs, record["search"], content)
-
-
-def scores_of(
-    records: Iterable[dict], method: str, data: str = "synthetic", knobs: Knobs | None = None
-) -> dict[str, float]:
-    """Accuracy by person of a method in one setting, averaged over seeds; {} if it was not run.
-
-    Args:
-        records: Of a study.
-        method: Its name.
-        data: The data set, with its options.
-        knobs: Those that differ from the defaults.
-    """
-    from piumar_lib.evidence import scores_by_person
-    from piumar_lib.methods import resolve
-
-    wanted = (data, resolve(method, knobs))
-    return scores_by_person([r for r in records if (r["data"], r["knobs"]) == wanted], method)
-
-
-def records_of(name: str) -> list[dict]:
-    """The committed records of a study, or of a search: ``"sensitivity"``, ``"search-synthetic"``.
-
-    Raises:
-        FileNotFoundError: If there are none.
-    """
-    from piumar_lib import evidence
-    from piumar_lib.experiments import read_records
-
-    path = evidence.RESULTS / f"{name}.jsonl"
-    if not (records := read_records(path)):
-        data = name.removeprefix("search-")
-        option = f"--study {name}" if data == name else f"--data {data}"
-        raise FileNotFoundError(f"{path}: no records. Make them: python -m piumar_lib.evidence {option}")
-    return records
-
-
-def peeking(records: list[dict], data: str, method: str) -> tuple[float, float, float]:
-    """What it is worth to choose hyperparameters on the very people that are reported.
-
-    Args:
-        records: Of the search, in which each fold's own people are scored too, though not looked at.
-        data: A data set that is cut into folds of people.
-        method: Its name.
-
-    Returns:
-        Accuracy on the folds' own people with the defaults, with what was chosen without them, and
-        with what is best on them; means over folds, nan if the search has not tried the method.
-    """
-    from piumar_lib import folds
-    from piumar_lib.evidence import choose
-    from piumar_lib.methods import resolve
-
-    found = []
-    for fold in folds.folds(data):
-        own = set(map(str, folds.load_fold(data, fold).unseen.people))
-        where = folds.search_people(data, fold)
-        shares: dict[tuple, list[float]] = {}
-        for r in records:
-            if r["method"] == method and r["fold"] in where:
-                scores = [c / n for person, (c, n) in r["people"].items() if person in own]
-                shares.setdefault(key_of(r).knobs, []).extend(scores)
-        means = {knobs: float(np.mean(values)) for knobs, values in shares.items() if values}
-        chosen = (resolve(method), choose(records, data, method, fold))
-        usual, honest = (means.get(tuple(sorted(k.items())), np.nan) for k in chosen)
-        found.append((usual, honest, max(means.values(), default=np.nan)))
-    usual, honest, best = np.mean(found, axis=0)
-    return float(usual), float(honest), float(best)
-
-
-# Tables
-
-
-def show_gains(rows: Sequence[Row]) -> None:
-    """Display accuracy on unseen people, in percent, the paired gain over ERM, and what failed."""
-    header = ["method", "mean", "95 % interval", "worst quarter", "worst", "gain over ERM", "p (Holm)"]
-    show_table(
-        header,
-        [[row.method, *_accuracy(row), points(row.gain), p_value(row.gain, row.p_holm)] for row in rows],
-    )
-    _print_failures(rows)
-
-
-def show_comparison(rows: Sequence[Row]) -> None:
-    """Display all that a data set's table has: `show_gains`, seeds, labels, the best baseline."""
-    from piumar_lib.methods import METHODS
-
-    best = strongest(rows) or "the best baseline"
-    header = ["method", "told people", "mean [%]", "95 % interval", "worst quarter", "worst"]
-    header += ["sd over seeds", "over ERM [points]", "p (Holm)", f"over {best} [points]", "p (Holm)"]
-    show_table(
-        header,
-        [
-            [
-                row.method,
-                "yes" if METHODS[row.method].told else "no",
-                *_accuracy(row),
-                "" if np.isnan(row.summary.mean) else 100 * row.seed_deviation,
-                points(row.gain),
-                p_value(row.gain, row.p_holm),
-                points(row.against_best),
-                p_value(row.against_best, row.p_holm_best),
-            ]
-            for row in rows
-        ],
-    )
-    _print_failures(rows)
-
-
-def _print_failures(rows: Sequence[Row]) -> None:
-    for row in rows:
-        if row.failed:
-            print(f"{row.method}: {row.failed}")
-
-
-def _accuracy(row: Row) -> list[object]:
-    s = row.summary
-    if np.isnan(s.mean):
-        return ["failed", "", "", ""]
-    return [100 * s.mean, metrics.interval(s.low, s.high), 100 * s.worst_quarter, 100 * s.worst]
-
-
-def strongest(rows: Sequence[Row]) -> str:
-    """The strongest baseline of a table; "" if it has none."""
-    from piumar_lib.evidence import strongest_baseline
-
-    return strongest_baseline({row.method: row.summary.mean for row in rows})
-
-
-def show_judged(first: str, columns: Mapping[str, Mapping[str, Judged]]) -> None:
-    """Display families side by side: a line for each name, a difference and p for each column."""
-    names = list(dict.fromkeys(name for family in columns.values() for name in family))
-
-    def cells(name: str) -> list[object]:
-        found = [family.get(name) for family in columns.values()]
-        texts = [(points(j.comparison), p_value(j.comparison, j.p)) if j else ("", "") for j in found]
-        return [name, *(text for pair in texts for text in pair)]
-
-    header = [first, *(text for column in columns for text in (f"{column} [points]", "p (Holm)"))]
-    show_table(header, [cells(name) for name in names])
-
-
-def show_attempts(attempts: Iterable[Attempt], judged: Mapping[str, Judged]) -> None:
-    """Display one line for each finished attempt: setting, opponent, difference, verdict."""
-    header = ["attempt", "data", "method", "over", "points", "p (Holm)", "verdict"]
+def show_contrasts(results: Sequence[Result]) -> None:
+    """Display the planned contrasts, in points."""
+    header = ["contrast", "form", "difference", "p (Holm)", "p of equivalence", "people", "sets", "I²",
+              "a new set", "verdict"]  # fmt: skip
     lines = []
-    for a in attempts:
-        if j := judged.get(a.question):
-            setting = ", ".join(f"{name} {value:g}" for name, value in a.knobs.items())
-            method = a.method + (f" ({setting})" if setting else "")
-            difference = [points(j.comparison), p_value(j.comparison, j.p), j.verdict]
-            lines.append([a.question, a.data, method, a.against, *difference])
+    for r in results:
+        new = metrics.interval(r.pooled.prediction_low, r.pooled.prediction_high, signed)
+        lines.append([
+            r.contrast.name, r.form, points(r.pooled), in_words(r.p_holm),
+            in_words(r.pooled.equivalence_p), r.pooled.people, r.pooled.sets,
+            f"{100 * r.pooled.i_squared:.0f} %", new if r.pooled.sets > 2 else "", r.verdict,
+        ])  # fmt: skip
     show_table(header, lines)
+
+
+def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
+    """Display every method's gain over a reference, in points, on three kinds of people.
+
+    Args:
+        form: Of the clips; synthetic ones are what they are.
+        reference: A method.
+        folder: Of the records; by default those of the study.
+    """
+    from piumar_lib import contrasts, evidence
+    from piumar_lib.methods import METHODS
+
+    columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": evidence.NAMES}
+    records = {
+        column: contrasts.read(sets, form, folder or evidence.STUDY) for column, sets in columns.items()
+    }
+
+    def cell(method: str, own: Mapping[str, list[dict]]) -> str:
+        there = all(any(r["method"] == method for r in of_set) for of_set in own.values())
+        return points(contrasts.compare(own, method, reference)) if there else ""
+
+    lines = []
+    for name in (*evidence.PLANNED, *evidence.OTHERS):
+        cells = [cell(name, own) for own in records.values()]
+        if name != reference and any(cells):
+            told = "yes" if METHODS[name].uses_person_labels else ""
+            lines.append([name, told, *cells])
+    show_table([f"over {reference}, {form}", "told people", *columns], lines)
 
 
 def show_development(abouts: Sequence[str], over: str = "against") -> None:
@@ -401,51 +154,15 @@ def show_development(abouts: Sequence[str], over: str = "against") -> None:
 
 
 def show_hyperparameters() -> None:
-    """Display every knob with default, searched values and source; equal lines are merged."""
-    from piumar_lib.evidence import hyperparameter_table
+    """Display each hyperparameter once: whose, default, values searched, source."""
+    from piumar_lib.methods import AUGMENTATION, COMMON, METHODS
 
-    owners: dict[tuple, list[str]] = {}
-    for method, *line in hyperparameter_table():
-        owners.setdefault(tuple(line), []).append(method)
-    header = ["knob", "default", "values searched", "source", "methods"]
-    show_table(header, [[*line, listed(methods)] for line, methods in owners.items()])
-
-
-def show_choices(searches: Mapping[str, list[dict]], methods: Iterable[str]) -> None:
-    """Display what the search chose most often for each method, and in how many of the folds.
-
-    Args:
-        searches: Data set to the records of its search.
-        methods: Names.
-    """
-    from piumar_lib import folds
-    from piumar_lib.evidence import choose
-    from piumar_lib.methods import resolve
-
-    def cell(data: str, method: str) -> str:
-        every = [choose(searches[data], data, method, fold) for fold in folds.folds(data)]
-        (knobs, count), *_ = Counter(tuple(k.items()) for k in every).most_common(1)
-        usual = resolve(method)
-        words = ", ".join(f"{name} {value:g}" for name, value in knobs if value != usual[name])
-        words = words or "defaults"
-        return f"{words} ({count} of {len(every)})"
-
-    rows = [[method, *(cell(data, method) for data in searches)] for method in methods]
-    show_table(["method", *searches], rows)
-
-
-def command(data: str, method: str) -> str:
-    """What to type to train one row of a table again."""
-    return (
-        "python -m piumar_lib.course papermill 09 build/row.ipynb -p profile full "
-        f'-p data {data} -p rerun "{method}"'
-    )
-
-
-def show_commands(data: str, methods: Sequence[str]) -> None:
-    """Display, folded away, what to type to train each row again."""
-    from IPython.display import Markdown, display
-
-    lines = "\n".join(command(data, method) for method in methods)
-    words = f"{data}: the command that trains a row again, for each of {len(methods)} rows"
-    display(Markdown(f"<details><summary>{words}</summary>\n\n```bash\n{lines}\n```\n\n</details>"))
+    every = {"all": COMMON, "augmented ones": AUGMENTATION} | {
+        name: m.hyperparameters for name, m in METHODS.items() if not m.augmented and not m.like
+    }
+    lines = [
+        [method, name, f"{h.default:g}", ", ".join(f"{v:g}" for v in h.values), h.source]
+        for method, own in every.items()
+        for name, h in own.items()
+    ]
+    show_table(["method", "hyperparameter", "default", "searched", "source"], lines)

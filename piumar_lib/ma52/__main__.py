@@ -85,20 +85,16 @@ def run_export(options: argparse.Namespace) -> None:
 
 def run_table(options: argparse.Namespace) -> None:
     """Compare finished runs as chapter 09 does: over people, paired."""
-    from piumar_lib import evidence
-    from piumar_lib.course import tables
-    from piumar_lib.ma52.evaluate import read_evidence
+    from piumar_lib.course.tables import points
+    from piumar_lib.ma52.comparison import compare_runs
     from piumar_lib.metrics import interval
 
-    records = read_evidence(options.folders)
-    for data in sorted({record["data"] for record in records}):
-        rows = evidence.summarise([r for r in records if r["data"] == data])
-        print(f"{data}: {rows[0].summary.people} people")
-        for row in rows:
-            s = row.summary
-            gain = f", over ERM {tables.points(row.gain)}, p {row.p_holm:.3f}" if row.gain else ""
-            print(f"  {row.method}: {100 * s.mean:.1f} % {interval(s.low, s.high)}, worst quarter "
-                  f"{100 * s.worst_quarter:.1f}{gain}")  # fmt: skip
+    for data, methods in compare_runs(options.folders).items():
+        print(f"{data}: {methods[0].summary.people} people")
+        for name, s, gain, p in methods:
+            over = f", over ERM {points(gain)}, p {p:.3f}" if gain else ""
+            print(f"  {name}: {100 * s.mean:.1f} % {interval(s.low, s.high)}, worst quarter "
+                  f"{100 * s.worst_quarter:.1f}{over}")  # fmt: skip
 
 
 def say(record: dict[str, Any]) -> str:

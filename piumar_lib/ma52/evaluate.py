@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,6 @@ from piumar_lib import metrics
 from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.files import as_path, read_json
 from piumar_lib.ma52 import checkpoint, scores
-from piumar_lib.ma52.config import is_first_version
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.transforms import to_input
@@ -214,40 +212,3 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
     return read_json(path, "Delete it; the same training command then writes it again.", RECORD_KEYS)
-
-
-def to_evidence(record: dict, fold: int) -> dict[str, Any]:
-    """A run's record in the form that chapter 09's tables take (`piumar_lib.evidence.summarise`).
-
-    Args:
-        record: The content of ``record.json``.
-        fold: Number of the split, as runs of the same split have to share it.
-    """
-    config, held_out = record["config"], record["held out"]
-    # Under one name in a table, two versions of a method would pass for one.
-    older = record["method"] != "ERM" and is_first_version(config)
-    same = ("out", "cache", "index", "split", "seed", "workers", "save_minutes")
-    return {
-        "data": record["data"].split(", fold")[0],
-        "method": record["method"] + (", first version" if older else ""),
-        "fold": fold,
-        "seed": config["seed"],
-        "knobs": {name: value for name, value in config.items() if name not in same},
-        "search": False,
-        "people": held_out["people"],
-        "accuracy": held_out["scores"]["action top-1"],
-        "macro_f1": held_out["scores"]["action F1 macro"],
-        "seconds": record["seconds"],
-        **{name: record[name] for name in ("command", "commit", "versions", "device")},
-    }
-
-
-def read_evidence(folders: Sequence[str | Path]) -> list[dict]:
-    """Records of finished runs, for chapter 09's tables; runs of one split share a fold.
-
-    Raises:
-        FileNotFoundError, ValueError: See `read_record`.
-    """
-    records = [read_record(folder) for folder in folders]
-    titles = sorted({record["data"] for record in records})
-    return [to_evidence(record, titles.index(record["data"]) + 1) for record in records]

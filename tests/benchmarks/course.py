@@ -13,7 +13,10 @@ from row import Row
 from piumar_lib.course.run import RECORD
 
 ROOT = Path(__file__).parents[2]
-MODULES = ("transport", "tfam", "girl", "recognizer", "training", "metrics", "methods", "experiments")
+MODULES = (
+    "transport", "temporal_frequency", "group_robust", "recognizer", "training", "metrics", "methods",
+    "experiments",
+)  # fmt: skip
 
 
 def seconds_of(code: str, tries: int) -> float:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -21,16 +20,15 @@ from torch.nn import functional as F
 
 from piumar_lib import methods
 from piumar_lib.costs import seconds_each
-from piumar_lib.experiments import read_records
+from piumar_lib.evidence import read_search
 
 SEEDS, BATCH = 5, 64
-RECORDS = Path(__file__).parents[2] / "notebooks" / "results" / "spar-repetitions.jsonl"
 
 
 def gradients() -> tuple[Callable[[], tuple[Tensor, ...]], Callable[[], list[tuple[Tensor, ...]]]]:
     """Two ways to the gradients of five seeds: all at once, and in a row."""
-    knobs = methods.resolve("ERM")
-    seeds = [methods.build("ERM", 34, 12, knobs, s).train() for s in range(SEEDS)]
+    k = methods.resolve("ERM")
+    seeds = [methods.build("ERM", 34, 12, k, s).train() for s in range(SEEDS)]
     for model in seeds:  # running statistics cannot be batched
         replace_all_batch_norm_modules_(model)
     torch.manual_seed(0)
@@ -58,6 +56,6 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
     seconds = seconds_each({"at once": at_once, "in a row": in_a_row}, 2 if quick else 10)
     note = "five seeds under torch.func.vmap; below 1: not used"
     yield Row("batched seeds, one after the other", seconds["in a row"] / seconds["at once"], note=note)
-    taken = np.array([record["seconds"] for record in read_records(RECORDS)])
+    taken = np.array([record["seconds"] for record in read_search()])
     note = f"{len(taken)} records, {taken.mean():.1f} s each, two processes side by side"
-    yield Row("records of spar-repetitions, 2 cores", 2 * 3600 / taken.mean(), unit="an hour", note=note)
+    yield Row("records of the search, 2 cores", 2 * 3600 / taken.mean(), unit="an hour", note=note)

@@ -215,7 +215,7 @@ _ALL = (
             "doi 10.2312/3dor.20171049"
         ),
         page="http://www-rech.telecom-lille.fr/shrec2017-hand/",
-        traps="each gesture is made with one finger or the whole hand; the official split mixes people",
+        traps="each gesture is made with one finger or the whole hand; person 28 may be more than one",
         repository="giach68/gesturesCodes",
         commit="042154da7647e7d7103743faf75c4e4918748da6",
         folder="datasetShrec",

@@ -1,0 +1,68 @@
+"""The probe of the person: what it finds, what it must not find, and its records."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from piumar_lib import person_probe as probe
+from piumar_lib.evidence import plan
+from piumar_lib.experiments import read_records
+
+
+def clips(rng, people=4, classes=3, each=20, person=0.0, of_class=3.0, width=6):
+    """Features with a direction of each class and of each person; ``(features, y, person)``."""
+    y, who = (v.ravel() for v in np.meshgrid(np.arange(classes), np.repeat(np.arange(people), each)))
+    x = rng.normal(size=(len(y), width))
+    x += of_class * rng.normal(size=(classes, width))[y] + person * rng.normal(size=(people, width))[who]
+    return x, y, who
+
+
+def test_chance_without_a_person_and_no_mistake_with_a_strong_one():
+    rng = np.random.default_rng(0)
+    assert abs(probe.person_probe(*clips(rng, person=0.0))) < 0.12
+    assert probe.person_probe(*clips(rng, person=8.0)) > 0.98
+    weak, strong = (probe.person_probe(*clips(np.random.default_rng(1), person=s)) for s in (0.3, 1.0))
+    assert 0 < weak < strong
+
+
+def test_who_makes_which_class_tells_nothing():
+    # Each person makes mostly one class, and the classes' features differ widely.
+    rng = np.random.default_rng(0)
+    x, y, who = clips(rng, people=3, each=40, of_class=10.0)
+    kept = (y == who) | (rng.random(len(y)) < 0.3)
+    raw = LogisticRegression(max_iter=1000).fit(x[kept], who[kept]).score(x[kept], who[kept])
+    assert raw > 0.6
+    assert abs(probe.person_probe(x[kept], y[kept], who[kept])) < 0.15
+
+
+def test_scale_shift_and_order_change_nothing():
+    x, y, who = clips(np.random.default_rng(2), person=0.7)
+    found = probe.person_probe(x, y, who)
+    assert probe.person_probe(5 * x + 3, y, who + 7) == pytest.approx(found, abs=1e-6)
+
+
+@pytest.mark.parametrize("who", [[0] * 20, [0] * 17 + [1] * 3])
+def test_too_few_people_or_clips(who):
+    with pytest.raises(ValueError, match="Give two or more people, each with at least 5"):
+        probe.person_probe(np.zeros((20, 2)), np.zeros(20), np.array(who))
+
+
+def test_records_are_resumed_and_reproducible(own, tmp_path, monkeypatch):
+    monkeypatch.setattr(probe, "PROBED", ("ERM",))
+    monkeypatch.setattr(probe, "plan", lambda *a: plan(*a, model={"updates": 3})[:1])
+    out = tmp_path / "probe.jsonl"
+    first = probe.make(own, out)
+    assert probe.make(own, out) == first and len(read_records(out)) == 1
+    out.unlink()
+    assert probe.make(own, out)[0]["probe"] == first[0]["probe"]
+
+
+def test_scores_by_data_set_and_fold():
+    records = [
+        {"data": "shrec17-own-tempo", "method": "ERM", "fold": f, "probe": 0.1 * f} for f in (2, 0, 1)
+    ]
+    records.append({"data": "shrec17", "method": "ERM", "fold": 0, "probe": 0.9})
+    found = probe.scores(records, "own tempo", "ERM")
+    assert [*found] == ["shrec17"] and np.allclose(found["shrec17"], [0.0, 0.1, 0.2])
