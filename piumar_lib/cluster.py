@@ -26,6 +26,12 @@ T = TypeVar("T")
 RETRIES = 2  # times that a job is done again after its worker was killed
 POLL = 0.2  # seconds after which a scheduler is asked again who is there
 TIMEOUT = 10.0  # seconds in which a scheduler has to answer
+# Dask would also have freed memory given back to the system at once, and take samples of what runs: a
+# training then takes more than twice as long.
+SETTINGS = {
+    "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
+    "distributed.worker.profile.enabled": False,
+}
 
 
 def in_parallel(
@@ -140,10 +146,12 @@ def _quieten() -> None:
 @contextmanager
 def _local_client(workers: int) -> Iterator[Client]:
     """A client of so many processes, which end with this one, however it ends."""
+    import dask
     from distributed import Client, LocalCluster
 
     _quieten()
     others = multiprocessing.active_children()
+    dask.config.set(SETTINGS)
     cluster = LocalCluster(
         n_workers=0,  # they start below, where an interrupt finds a cluster to end
         threads_per_worker=1,

@@ -48,7 +48,8 @@ PLANNED = (
 # For orientation:
 OTHERS = (
     "TFAM, feature level + augmentation", "TFAM", "PIUmr", "GIRL", "GIRL + augmentation",
-    "PIUmr, random groups + augmentation", "two equal views + augmentation",
+    "PIUmr, random groups + augmentation", "TFAM, no perturbation + augmentation",
+    "two equal views + augmentation",
     *(f"{name} + augmentation" for name in (
         "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
         "DAID",

@@ -167,6 +167,10 @@ def _equal_views(channels: int, width: int, k: Hyperparameters) -> TemporalFrequ
     return _uniform_clock(channels, width, k | {"amplitude_step": 0.0, "scale": 0.0})
 
 
+def _unperturbed(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
+    return temporal_frequency(channels, width, k | {"scale": 0.0})
+
+
 def two_views(
     k: Hyperparameters, over: Objective | None = None, kind: type[TwoViews] = TwoViews
 ) -> TwoViews:
@@ -352,6 +356,9 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     # Controls
     "TFAM, uniform clock": _tfam(
         "two views, nothing aligned", "control", plug=_uniform_clock, like=("TFAM",)
+    ),
+    "TFAM, no perturbation": _tfam(
+        "aligned beside unaligned, spectra as they are", "control", plug=_unperturbed, like=("TFAM",)
     ),
     "two equal views": _tfam(
         "nothing aligned, nothing perturbed", "control", plug=_equal_views, like=("TFAM",)

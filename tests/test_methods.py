@@ -186,13 +186,14 @@ def plain_weights():
 
 
 # What has no say in these: groups that are people, a ball that is not there, a clock that is even, a
-# second view that is the first.
+# spectrum that stays, a second view that is the first.
 SILENT = {
     "GIRL, true people": {"groups"},
     "PIUmr, true people": {"groups"},
     "GIRL, exponentiated gradient": {"radius"},
     "two equal views": {"floor", "amplitude_step", "scale", "probability", "consistency"},
     "TFAM, uniform clock": {"floor"},
+    "TFAM, no perturbation": {"scale", "probability"},
 }
 
 
@@ -344,6 +345,7 @@ VARIANTS = {
     "TFAM, feature level": {"at": 1},
     "PIUmr": {"objective.over": "GroupRobustObjective"},
     "TFAM, uniform clock": {"plug.temporal.clock": "UniformClock"},
+    "TFAM, no perturbation": {"plug.frequency.scale": 0.0},
     "two equal views": {
         "plug.temporal.clock": "UniformClock",
         "plug.temporal.amplitude.step": 0.0,
