@@ -503,9 +503,9 @@ for name in devices:
 # - *The exact plan.* It goes over `batch x T x K` numbers four times: a difference, a clamp, a difference, a
 #   division. Dividing first would save one of the four, but rounds differently: the records of chapter 09 would no
 #   longer come out bit for bit.
-# - *A step of a small recogniser.* The course's network takes a few milliseconds; transforms, plan, projection and
-#   regulariser, each forwards and back, take about as long again however little they compute. `torch.compile` fuses
-#   what lies between the transforms, and saves less than a sixth: the goal is out of reach of any such plug here.
+# - *A step of a small recogniser.* The course's network takes a few milliseconds. Transforms, plan, projection and
+#   regulariser, each forwards and back, take longer than that in a narrow network, half as long in a wide one.
+#   `torch.compile` fuses what lies between the transforms, and saves less than a sixth: the goal is far.
 # - *Preparing clips.* h264 has to be decoded once, frame by frame, by the same library on both sides. The note
 #   says how much the straightforward loop would gain if everything else cost nothing: no more is to be had.
 # - *In two processes.* Each process has to start, and that is counted in. What else the two take from each other was

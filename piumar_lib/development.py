@@ -6,7 +6,8 @@ Each attempt differs from TFAM's or PIUmr's default in one thing. It is trained 
 beat and beside its control, which has all of its hyperparameters: two views on an unchanged clock for
 TFAM, groups drawn by lot for GIRL. People here are for development alone: synthetic populations 0 to 4,
 SPAR's search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
-``utkinect.npz``). Final folds are never looked at.
+``utkinect.npz``). Final folds are never looked at. A training has 20 epochs, whatever the size of a data
+set: on the smallest that is about 50 updates of the weights.
 """
 
 from __future__ import annotations

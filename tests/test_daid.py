@@ -16,7 +16,7 @@ from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.utils.class_weight import compute_sample_weight
-from torch import nn
+from smooth_problem import clips, smooth
 from torch.nn import functional as F
 
 from piumar_lib.backbones import tiny_cnn
@@ -39,18 +39,6 @@ SOURCES = [MannerGroups(), PersonGroups()]
 def build():
     torch.manual_seed(3)
     return Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
-
-
-def smooth():
-    """A recogniser without batch normalisation, in double precision."""
-    torch.manual_seed(3)
-    return Recognizer(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), 4, 3).double()
-
-
-def clips(n=24, people=4, classes=3):
-    index = torch.arange(n)
-    x = torch.randn(n, 8, 3, dtype=torch.double)
-    return Clips(x, index % classes, index // classes % people, index)
 
 
 # Inverse-propensity weights
@@ -163,7 +151,7 @@ def test_groups_within_a_class_are_refused(source):
 
 
 def test_the_loss_is_the_weighted_entropy_of_normalised_features_plus_the_alignment():
-    data, model = clips(), smooth()
+    data, model = clips(24), smooth()
     data = data.take(data.index > 2)  # uneven cells
     data = Clips(data.x, data.y, data.person, torch.arange(len(data)))
     daid = DAID(PersonGroups(), weight=0.4, strength=0.6)
@@ -181,7 +169,7 @@ def test_the_loss_is_the_weighted_entropy_of_normalised_features_plus_the_alignm
 
 
 def test_in_the_first_epoch_classes_are_balanced_and_all_clips_are_one_group():
-    data, model = clips(), smooth()
+    data, model = clips(24), smooth()
     data = data.take(data.y * data.index < 20)
     data = Clips(data.x, data.y, data.person, torch.arange(len(data)))
     daid = DAID()
@@ -255,7 +243,7 @@ def test_training_is_finite_and_reproducible_on_any_clips(toy, rows, source):
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("epochs", [1, 2])
 def test_a_checkpoint_keeps_groups_weights_and_styles(source, epochs):
-    data, model = clips(), smooth()
+    data, model = clips(24), smooth()
 
     def started():
         daid = DAID(source)

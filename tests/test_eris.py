@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.special import logsumexp
-from torch import nn
+from smooth_problem import clips, smooth
 from torch.nn import functional as F
 
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines.eris import ERIS, free_energy, orthogonality
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.training import Settings, fit, predict
 
@@ -22,18 +22,6 @@ TERMS = ("person", "energy", "orthogonal", "adversarial")
 
 def only(term, value=1.0, **others):
     return ERIS(**(dict.fromkeys(TERMS, 0.0) | {term: value} | others))
-
-
-def smooth():
-    """A recogniser without batch normalisation or rectifiers, in double precision."""
-    torch.manual_seed(3)
-    return Recognizer(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), 4, 3).double()
-
-
-def clips(n=12, people=4, classes=3):
-    index = torch.arange(n)
-    x = torch.randn(n, 8, 3, dtype=torch.double)
-    return Clips(x, index % classes, index // classes % people, index)
 
 
 def started(objective, model, data):
@@ -58,7 +46,7 @@ def test_orthogonality_is_that_of_all_pairs_of_rows():
 
 
 def test_separation_is_the_sum_of_its_terms_clip_by_clip():
-    data, model = clips(), smooth()
+    data, model = clips(12), smooth()
     eris = started(ERIS(person=0.3, energy=0.7, orthogonal=0.2, margin=0.5), model, data)
     features = torch.randn(12, 4, dtype=torch.double)
     w, b = (p.detach().numpy() for p in model.head.parameters())
@@ -76,7 +64,7 @@ def test_separation_is_the_sum_of_its_terms_clip_by_clip():
 
 
 def test_separation_has_the_gradient_of_finite_differences():
-    data, model = clips(), smooth()
+    data, model = clips(12), smooth()
     eris = started(ERIS(), model, data)
     features = torch.randn(12, 4, dtype=torch.double, requires_grad=True)
     assert torch.autograd.gradcheck(lambda z: eris.separation(model.head, z, data.person), features)
@@ -94,7 +82,7 @@ def test_the_perturbation_is_of_the_given_size_in_standard_deviations():
 
 
 def test_perturbed_clips_cost_more_than_randomly_moved_ones():
-    data, model = clips(), smooth()
+    data, model = clips(12), smooth()
 
     def cost(x):
         return F.cross_entropy(model(x).logits, data.y, reduction="none")
@@ -108,7 +96,7 @@ def test_perturbed_clips_cost_more_than_randomly_moved_ones():
 
 
 def test_the_loss_is_cross_entropy_plus_separation_plus_perturbed_clips():
-    data, model = clips(), smooth()
+    data, model = clips(12), smooth()
     eris = started(ERIS(adversarial=0.4, radius=0.5), model, data)
     x = data.x.clone().requires_grad_()
     plain = F.cross_entropy(model(x).logits, data.y, reduction="none")
@@ -121,7 +109,7 @@ def test_the_loss_is_cross_entropy_plus_separation_plus_perturbed_clips():
 
 
 def test_without_its_terms_it_is_erm():
-    data, model = clips(), smooth()
+    data, model = clips(12), smooth()
     eris = started(only("person", 0.0), model, data)
     value, plain = eris.loss(model, data), Objective().loss(model, data)
     assert value.item() == pytest.approx(plain.item())
@@ -200,7 +188,7 @@ def test_training_is_finite_and_reproducible_on_any_clips(toy, rows):
 
 
 def test_its_branch_is_trained_and_the_model_stays_as_large(toy):
-    data, model = clips(), smooth()
+    data, model = clips(12), smooth()
     eris = started(ERIS(), model, data)
     before, count = copy.deepcopy(eris.state_dict()), sum(p.numel() for p in model.parameters())
     eris.update(model, data, torch.optim.SGD([*model.parameters(), *eris.parameters()], lr=0.1))

@@ -3,8 +3,13 @@
 - `piumar_lib.baselines.groups`: GroupDRO, V-REx, IRM, Fish, CVaR, JTT, EIIL. They average losses or
   gradients otherwise; most are told who is who, which GIRL is not.
 - `piumar_lib.baselines.features`: CORAL, MMD, DANN make features of people alike; MixStyle and DSU
-  vary their statistics; Mixup and ReMA mix clips.
-- `piumar_lib.baselines.hdf`: HDF, by the same first author, from its description.
+  vary their statistics; Mixup mixes clips.
+- `piumar_lib.baselines.rema`: ReMA, with and without its masks; `piumar_lib.baselines.reclock`: clips on
+  the clocks of others; `piumar_lib.baselines.weight_averaging`: the mean of the weights along the way.
+- Relatives of PIUmr, each from its description: `piumar_lib.baselines.hdf`,
+  `piumar_lib.baselines.eris`, `piumar_lib.baselines.cfd`, `piumar_lib.baselines.mgsc`,
+  `piumar_lib.baselines.daid`.
 
-All of them are an `Objective`, a plug of `Recognizer`, or both; `piumar_lib.methods` has their table.
+All of them are an `Objective`, a plug of `Recognizer`, or both; `piumar_lib.methods` has the table of
+those that are compared.
 """
