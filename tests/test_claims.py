@@ -105,8 +105,8 @@ def test_conclusions_are_what_the_planned_contrasts_say(name):
     }  # fmt: skip
     assert told == {name.lower(): values for name, values in planned().items()}
     rivals = [r.against for r in contrasts.compute() if len(r.contrast.against) > 1]
-    said = "{} at own tempo, {} at one length".format(*(r.removesuffix(" + augmentation") for r in rivals))
-    assert said in text
+    own, one = (rival.removesuffix(" + augmentation") for rival in rivals)
+    assert f"{own} at own tempo, {one} at one length" in text
 
 
 def test_the_strict_chapter_is_there():
