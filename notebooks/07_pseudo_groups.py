@@ -871,7 +871,7 @@ pooled = {f"over {short}, {form}": contrasts.compare(records, PIUMR, reference)
 own = {name: found for name, found in pooled.items() if "own tempo" in name}
 fig, words = forest.draw_side_by_side(own)
 fig.supxlabel("PIUmr, same unseen people [points]", fontsize=10)
-show(fig, alt=f"Forest plot of what GIRL adds to TFAM, and to random groups, by data set and pooled. {words}")
+show(fig, alt=f"Forest plot of PIUmr over TFAM and over random groups, by data set and pooled. {words}")
 
 # %%
 for name, found in pooled.items():

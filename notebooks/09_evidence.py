@@ -52,27 +52,26 @@ rerun = ""  # a method's name: some of its records are trained again
 seed = 0
 
 # %%
-import os
-
 import matplotlib.pyplot as plt
 import numpy as np
 
 from piumar_lib import contrasts, evidence, forest, statistics
 from piumar_lib.course import show, show_table, start, tables
+from piumar_lib.data import given
 
 run = start(profile)
-OWN = [name.strip() for name in data.split(",") if name.strip()]
+named = [given(name.strip()) for name in data.split(",") if name.strip()]
+OWN = [name for name, clips in named if clips is not None]
 
 # %% [markdown]
 # Everything below comes from records: a line for each training, with the unseen people, the seed, all
-# hyperparameters and how they were chosen, the command, the commit, the device and a digest of the data. Profile
-# `full` trains what is missing and needs the data (`python data_scripts/download_people.py`).
-
-# %%
-if run.name != "quick" and not OWN and not rerun:
-    for name in evidence.SETS:
-        for form in evidence.FORMS:
-            evidence.make(evidence.data_of(name, form), evidence.PLANNED, workers=os.cpu_count() or 1)
+# hyperparameters and how they were chosen, the command, the commit, the device and a digest of the data. What is
+# missing is trained, resumably, by two commands, of which the first fetches the eight data sets:
+#
+# ```bash
+# python data_scripts/download_people.py
+# python -m piumar_lib.evidence train
+# ```
 
 # %%
 from piumar_lib.data.people.catalogue import CATALOGUE
@@ -83,8 +82,8 @@ for name in evidence.REAL:
     own = records["own tempo"][name]
     people = {p for r in own for p in r["people"]}
     what = CATALOGUE.get(name)
-    lines.append([name, len(people), what.classes if what else 7, what.modality if what else "wrist sensor",
-                  what.clips_are if what else "whole movements, repetitions cut by annotators"])
+    spar = [7, "wrist sensor", "whole movements, repetitions cut by annotators"]
+    lines.append([name, len(people), *([what.classes, what.modality, what.clips_are] if what else spar)])
 everybody = sum(line[1] for line in lines)
 show_table(["data set", "people", "classes", "what is recorded", "clips are"], lines)
 everything = [r for of in records.values() for own in of.values() for r in own]
@@ -103,7 +102,8 @@ print(f"{everybody} real people in {len(lines)} data sets; trainings on record: 
 # %%
 results = {(r.contrast.name, r.form): r for r in contrasts.compute()}
 
-fig, words = forest.draw_side_by_side({f: results["TFAM on top of it", f].pooled for f in evidence.FORMS})
+fig, words = forest.draw_side_by_side(
+    {form: results["TFAM on top of it", form].pooled for form in evidence.FORMS})
 fig.supxlabel("TFAM + augmentation over augmentation, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of TFAM on top of augmentation, by data set and pooled. {words}")
 
@@ -262,8 +262,9 @@ def draw_people(ax, tried="TFAM + augmentation", against="augmentation"):
 fig, ax = plt.subplots(figsize=(5, 3.6))
 x, y = draw_people(ax)
 r = np.corrcoef(x, y)[0, 1]
-show(fig, alt=f"Gain of TFAM on top of augmentation for each of {len(x)} real people, at own tempo and at one "
-     f"length: {np.mean(x > 0):.0%} gain at own tempo, {np.mean(y > 0):.0%} at one length; correlation {r:.2f}.")
+show(fig, alt=f"Gain of TFAM on top of augmentation for each of {len(x)} real people, at own tempo and "
+     f"at one length: {np.mean(x > 0):.0%} gain at own tempo, {np.mean(y > 0):.0%} at one length; "
+     f"correlation {r:.2f}.")
 print(f"{(x > 0).sum()} of {len(x)} people gain at own tempo, {(y > 0).sum()} at one length; "
       f"correlation {r:.2f}")
 
@@ -328,8 +329,8 @@ axes[0].set_ylabel("gain over none [points]")
 axes[0].legend(fontsize=7, loc="lower right")
 trap = person_study.gain(study, "AdaBN", 3, None)
 mild = person_study.gain(study, person_study.DEFAULT, 3, None)
-show(fig, alt="Gain of person normalisation over the number of unlabelled clips of the new person. People who "
-     f"show three classes, all their clips: AdaBN {tables.points(trap)} points, the default "
+show(fig, alt="Gain of person normalisation over the number of unlabelled clips of the new person. "
+     f"People who show three classes, all their clips: AdaBN {tables.points(trap)} points, the default "
      f"{tables.points(mild)}.")
 
 # %% [markdown]
@@ -346,8 +347,8 @@ from piumar_lib import person_probe
 probes = read_records(evidence.STUDY / person_probe.FILE)
 probed = {m: person_probe.scores(probes, "own tempo", m) for m in person_probe.PROBED}
 show_table(["features of", *probed["ERM"], "mean"],
-           [[m, *(f"{v.mean():.2f}" for v in of.values()), f"{np.mean([v.mean() for v in of.values()]):.2f}"]
-            for m, of in probed.items()])
+           [[m, *(f"{mean:.2f}" for mean in (*means, np.mean(means)))]
+            for m, means in ((m, [v.mean() for v in of.values()]) for m, of in probed.items())])
 
 # %%
 for m in person_probe.PROBED[1:]:
@@ -399,7 +400,8 @@ def again(method, data_set="spar-repetitions", most=1):
              if r["method"] == method and r["seed"] == seed % evidence.SEEDS]
     for old in there[:most]:
         chosen = dict(old["hyperparameters"])
-        new = experiments.run(experiments.experiment(old["data"], method, old["fold"], old["seed"], chosen))
+        e = experiments.experiment(old["data"], method, old["fold"], old["seed"], chosen)
+        new = experiments.run(e)
         print(f"{data_set}, {method}, fold {old['fold']}: {100 * old['accuracy']:.2f} % on record, "
               f"{100 * new['accuracy']:.2f} % now ({new['seconds']:.0f} s)")
         moved.append(100 * (new["accuracy"] - old["accuracy"]))
@@ -583,8 +585,9 @@ check.best_gain(best_gain)
 
 # %%
 shift = results["TFAM on top of it", "own tempo"].pooled
-print(f"- {everybody} real people: TFAM on top of augmentation {tables.points(shift)} points at own tempo; "
-      f"{sum(r.verdict == 'a gain' for r in results.values())} of {len(results)} planned contrasts are gains.")
+gained = sum(r.verdict == "a gain" for r in results.values())
+print(f"- {everybody} real people: TFAM on top of augmentation {tables.points(shift)} points at own "
+      f"tempo; {gained} of {len(results)} planned contrasts are gains.")
 print(f"- Equivalent within a point: "
       f"{tables.listed(f'{n}, {f}' for (n, f), r in results.items() if r.verdict.startswith('equi'))}; "
       f"not decided: {sum(r.verdict == 'not decided' for r in results.values())}.")
