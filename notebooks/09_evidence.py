@@ -286,7 +286,8 @@ tables.show_methods("own tempo", "augmentation")
 tables.show_methods("one length", "augmentation")
 
 # %% [markdown]
-# What is not in there? The library has more rows, and more could be trained on every set:
+# Tables of each data set alone are on a page of records, which `make book` writes beside this chapter. And what is
+# not in there? The library has more rows, and more could be trained on every set:
 
 # %%
 from piumar_lib.methods import METHODS
