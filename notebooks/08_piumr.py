@@ -526,7 +526,13 @@ study = [r for r in compute() if r.contrast.name in asked]
 tables.show_contrasts(study)
 
 # %% [markdown]
-# **Compare.** ANSWER-08
+# **Compare.** GIRL adds nothing that matters: `PIUmr + augmentation` over `TFAM + augmentation` on `real
+# people, own tempo`: +0.3 points [-0.1, +0.7], equivalent within a point. TFAM's gain over augmentation is
+# not decided, `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.4 points [-0.2,
+# +4.9]: data sets differ too much. And its alignment, `TFAM + augmentation` over `TFAM, uniform clock +
+# augmentation` on `real people, own tempo`: +2.5 points [+0.5, +4.6], does not pass once twelve tests are
+# counted.
+#
 #
 # Where clips are held still after the movement, part of an alignment's gain is what cutting to one length gives by
 # hand: that is why there are two forms. So does the log of attempts have them, *own tempo* and *one length*: first
