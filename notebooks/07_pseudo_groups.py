@@ -859,7 +859,6 @@ lowest = min(row[2] for row in rows)
 # %%
 from piumar_lib import contrasts, evidence, forest
 from piumar_lib.course import tables
-from piumar_lib.statistics import verdict
 
 PIUMR, REFERENCES = "PIUmr + augmentation", {
     "TFAM": "TFAM + augmentation", "random groups": "PIUmr, random groups + augmentation"}
@@ -875,7 +874,7 @@ show(fig, alt=f"Forest plot of PIUmr over TFAM and over random groups, by data s
 
 # %%
 for name, found in pooled.items():
-    print(f"PIUmr {name:<30} {tables.points(found):<19} points: {verdict(found)}")
+    print(f"PIUmr {name:<30} {tables.points(found)} points")
 
 # %% [markdown]
 # **Compare.** ANSWER-07
@@ -1047,7 +1046,7 @@ print("- GIRL by hand and by library agree in value and gradient; lowest weight 
 print("- A case made for it, accuracy in the worst group: "
       + ", ".join(f"{way} {means[way][0]:.0f} %" for way in four_ways) + ".")
 for name, found in pooled.items():
-    print(f"- Unseen people, PIUmr {name}: {tables.points(found)} points, {verdict(found)}.")
+    print(f"- Unseen people, PIUmr {name}: {tables.points(found)} points.")
 print("- Log of attempts, " + "; ".join(said) + ".")
 
 # %% [markdown]

@@ -449,17 +449,18 @@ else:
 # %% [markdown]
 # ## Move a knob: which comparison, on whom?
 #
-# Choose two methods and a pool of people. Look for a pair that is "not decided" on ten people and decided on all.
+# Choose two methods. Look for a pair whose interval contains zero on each data set, and not when they are pooled. (This
+# is exploration: among so many pairs some exclude zero by chance.)
 
 # %%
 from piumar_lib.course import fixed_figure
 
 
 def draw_pair(tried="TFAM + augmentation", against="augmentation", form="own tempo"):
-    fig, ax = fixed_figure(7, 3.2, left=1.9)
+    fig, ax = fixed_figure(7, 3.4, left=1.9)
     pooled = contrasts.compare(records[form], tried, against)
     words = forest.draw_forest(ax, pooled.by_set, pooled)
-    ax.set_title(f"{tried} over {against}: {statistics.verdict(pooled)}", loc="left", fontsize=10)
+    fig.suptitle(f"{tried} over {against}: {tables.points(pooled)}", x=0.02, ha="left", fontsize=10)
     show(fig, alt=f"{tried} over {against}, {form}. {words}")
 
 
