@@ -937,12 +937,10 @@ for name in WAYS:
 # %% [markdown]
 # **Compare.** AdaBN as published never pays here, and for people who show three classes it is a trap: see the
 # last column of its line. Half-way statistics need ten clips to do no clear harm, and fall into the trap as
-# well. The prior removes the loss from few clips; matching removes the trap, and only then does the gain's
-# interval leave out zero, from one clip on, if everybody shows all classes. It is a small gain. The full
-# covariance gains nothing, probably because so few clips cannot tell it. On the right, points at 10 and 20
-# clips are of the few people who have so many, and waver. Matching has a price: where most predictions are
-# wrong, part of the person's own shift passes for a choice of classes, and stays. Real people are in
-# [chapter 09](09_evidence.ipynb).
+# well. The prior removes the loss from few clips, and matching removes the trap. What is left is safe, and small:
+# intervals are over the five populations, as people of one population share their training, and those of the default
+# contain zero. Matching has a price, too: where most predictions are wrong, part of the person's own shift passes for
+# a choice of classes, and stays. Real people are in [chapter 09](09_evidence.ipynb).
 #
 # Does it add to PIUmr? On the people of this chapter, with all of their clips:
 

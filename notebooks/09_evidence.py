@@ -313,12 +313,12 @@ def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_study.DEFAULT
     own = [r for r in study if evidence.form_of(r["data"]) == form]
     for way, mark in zip(ways, ("s--", "D-", "o-"), strict=False):
         for shown, fill in ((None, None), (3, "w")):
-            values = [100 * person_study.gain(own, way, shown, n).difference for n in person_study.CLIPS]
-            ax.plot(values, mark, color=f"C{ways.index(way)}", mfc=fill, lw=1.2,
+            found = [person_study.gain(own, way, shown, n) for n in person_study.CLIPS]
+            ax.plot([100 * pooled.difference for pooled in found], mark, color=f"C{ways.index(way)}", mfc=fill, lw=1.2,
                     label=f"{way}, {shown or 'all'} classes")
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
     ax.set_xticks(range(len(person_study.CLIPS)), [n or "all" for n in person_study.CLIPS])
-    ax.set(xlabel="clips of the new person", ylim=(-30, 8))
+    ax.set(xlabel="clips of the new person", ylim=(-45, 6))
     ax.set_title(form, loc="left", fontsize=10)
 
 
@@ -337,7 +337,7 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
 # %% [markdown]
 # **Compare.** AdaBN pays only with many clips of all classes, and is a trap for people who show few: with a single
 # clip it falls out of the figure. The default, which shrinks to training's statistics and matches classes, is safe
-# everywhere, and gains as little. (The peak at twenty clips belongs to the few people who have so many of three classes.)
+# everywhere, and gains as little.
 #
 # ## Is the person gone from the features?
 #
