@@ -127,7 +127,7 @@ def differences(
 
 def gain(
     records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
-) -> statistics.Difference | statistics.Pooled | None:
+) -> statistics.Pooled | None:
     """What a way adds to the recogniser as it is, over people; data sets are pooled.
 
     Synthetic people stand alone: their populations are clusters above them. None if nobody has enough
@@ -144,7 +144,8 @@ def gain(
     if [*found] == ["synthetic"]:
         population = {person: r["fold"] for r in records for person in r["people"]}
         people, values = zip(*found["synthetic"].items(), strict=True)
-        return statistics.clustered(values, [population[p] for p in people])
+        clustered = statistics.clustered(values, [population[p] for p in people])
+        return statistics.of_one_set("synthetic", clustered)
     return statistics.pool({name: np.array([*added.values()]) for name, added in found.items()})
 
 
