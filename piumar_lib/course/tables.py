@@ -49,8 +49,9 @@ def points(c: Comparison | Difference | Pooled | None) -> str:
     """
     if c is None:
         return ""
-    known = "(no interval)" if np.isnan(c.low) else metrics.interval(c.low, c.high, signed)
-    return f"{signed(c.difference)} {known}"
+    alike = np.isnan(c.low) and not isinstance(c, Comparison) and c.people > 1
+    ends = "(all alike: no interval)" if alike else metrics.interval(c.low, c.high, signed)
+    return f"{signed(c.difference)} {ends}"
 
 
 def p_value(c: Comparison | None, corrected: float) -> str:
