@@ -15,9 +15,12 @@ PY := $(VENV)/bin/python
 COURSE := $(PY) -m piumar_lib.course
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
 STAMP := $(VENV)/.installed
+# Versions of all that is installed. `make course LOCK=` does without, and takes newer ones.
+LOCK ?= constraints.txt
+PIP := $(PY) -m pip install --quiet $(if $(LOCK),-c $(LOCK))
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-.PHONY: help course test lab book student solutions slides notebooks pairs readme benchmarks papermill clean
+.PHONY: help course test lab book student solutions slides notebooks pairs readme benchmarks papermill lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -25,7 +28,7 @@ help: ## list the targets
 
 # Touched last, so a failed or interrupted installation is tried again.
 # torch goes first: resolved together with the rest, a larger build may win.
-$(STAMP): requirements.txt pyproject.toml
+$(STAMP): requirements.txt pyproject.toml $(LOCK)
 	@for python in $(CANDIDATES); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "Creating $(VENV) with $$("$$python" --version); the first time takes minutes"; \
@@ -34,9 +37,9 @@ $(STAMP): requirements.txt pyproject.toml
 	done; \
 	echo "error: Python 3.11 or newer not found (tried: $(CANDIDATES))." >&2; \
 	echo "Install one, or name it: make course PYTHON=/path/to/python3.12" >&2; exit 1
-	$(PY) -m pip install --quiet "$$(sed -n 1p requirements.txt)"
-	$(PY) -m pip install --quiet -r requirements.txt
-	$(PY) -m pip install --quiet --no-deps -e .
+	$(PIP) "$$(sed -n 1p requirements.txt)"
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -e .
 	@touch $@
 
 course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for the long version)
@@ -84,6 +87,11 @@ benchmarks: $(STAMP) ## measure everything side by side with what one would use 
 
 papermill: $(STAMP) ## example: chapter 00 with a parameter of your own
 	@$(COURSE) papermill 00 build/example.ipynb -p profile quick
+
+lock: ## write constraints.txt anew; for newer versions of everything, remove .venv first
+	@$(MAKE) $(STAMP) LOCK=
+	$(PY) tools/lock.py
+	@touch $(STAMP)
 
 clean: ## remove everything generated, keep the environment
 	rm -rf build .pytest_cache .ruff_cache .hypothesis .coverage

@@ -18,7 +18,7 @@ import piumar_lib
 ROOT = Path(__file__).parents[1]
 TARGETS = {
     "course", "test", "lab", "book", "student", "solutions", "slides", "notebooks", "pairs", "readme",
-    "benchmarks", "papermill", "clean",
+    "benchmarks", "papermill", "lock", "clean",
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_conda_environment_installs_the_same_pins():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     assert conda == ["python=3.11", "pip"]
-    assert pip == {"pip": ["-r requirements.txt", "-e ."]}
+    assert pip == {"pip": ["-c constraints.txt", "-r requirements.txt", "-e ."]}
 
 
 def test_every_module_imports_only_what_is_declared():
@@ -79,7 +79,7 @@ def test_help_is_the_default_and_lists_every_target():
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     return tmp_path
 
@@ -99,15 +99,36 @@ def test_failed_installation_leaves_no_stamp_and_stops(copy):
     assert "piumar_lib.course run" not in done.stdout
 
 
-def test_stamp_spares_the_second_installation(copy):
+@pytest.mark.parametrize("changed", ["requirements.txt", "constraints.txt"])
+def test_stamp_spares_the_second_installation(copy, changed):
     stamp = copy / ".venv/.installed"
     stamp.parent.mkdir()
     stamp.touch()
     command = ["make", "-n", "-C", str(copy), "course"]
     assert "pip install" not in subprocess.check_output(command, text=True)
     later = stamp.stat().st_mtime + 10
-    os.utime(copy / "requirements.txt", (later, later))
+    os.utime(copy / changed, (later, later))
     assert "pip install" in subprocess.check_output(command, text=True)
+
+
+def installations(copy: Path, *wishes: str) -> list[str]:
+    """Lines of pip in what `make course` would do in an empty folder."""
+    command = ["make", "-n", "-C", str(copy), "course", *wishes]
+    return [line for line in subprocess.check_output(command, text=True).splitlines() if " pip " in line]
+
+
+def test_everything_is_installed_in_the_locked_versions_unless_they_are_refused(copy):
+    assert len(installations(copy)) == 3  # torch, then the rest, then the library
+    assert all("-c constraints.txt" in line for line in installations(copy))
+    (copy / "constraints.txt").unlink()
+    assert len(installations(copy, "LOCK=")) == 3
+    assert not [line for line in installations(copy, "LOCK=") if "constraints" in line]
+
+
+def test_lock_is_made_from_versions_that_it_did_not_choose(copy):
+    lines = subprocess.check_output(["make", "-n", "-C", str(copy), "lock"], text=True).splitlines()
+    assert not [line for line in lines if "-c constraints.txt" in line]
+    assert any(line.endswith("tools/lock.py") for line in lines)
 
 
 def test_missing_python_is_named_with_the_remedy(copy):
