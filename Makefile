@@ -20,7 +20,10 @@ LOCK ?= constraints.txt
 PIP := $(PY) -m pip install --quiet $(if $(LOCK),-c $(LOCK))
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-.PHONY: help course test lab book student solutions slides notebooks pairs readme benchmarks papermill lock clean
+# `make test` is also safe with -j: its parts would disturb one another.
+.NOTPARALLEL:
+.PHONY: help course test lint chapters unit quick install lab book student solutions slides notebooks \
+  pairs readme benchmarks papermill lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -48,14 +51,27 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 	@echo "The planned contrasts on real people (chapter 09, from its records):"
 	@$(PY) -m piumar_lib.evidence contrasts
 
-# Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
-test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
+test: lint chapters unit ## check style, execute every chapter, run all tests with coverage
+
+lint: $(STAMP) ## check style and spelling
 	$(PY) -m ruff check .
+	$(VENV)/bin/codespell
+
+# Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
+chapters: $(STAMP) ## execute every chapter and test what came out
 	@$(COURSE) notebooks
 	$(PY) -m pytest -n $(WORKERS) $(EXECUTE) build/notebooks/0*.ipynb
 	$(PY) -m pytest $(EXECUTE) build/notebooks/1*.ipynb
+	$(PY) -m pytest tests/test_chapters.py
+
+unit: $(STAMP) ## run all tests of the library with coverage
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
-	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
+	  --ignore tests/test_chapters.py --cov=piumar_lib --cov-report=term --cov-fail-under=95
+
+quick: $(STAMP) ## run the tests that take two minutes together
+	$(PY) -m pytest -n $(WORKERS) -m quick
+
+install: $(STAMP) ## install into .venv, which every other target does by itself
 
 lab: $(STAMP) ## open JupyterLab on the chapters
 	$(PY) -m jupyterlab notebooks

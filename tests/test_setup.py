@@ -17,8 +17,8 @@ import piumar_lib
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {
-    "course", "test", "lab", "book", "student", "solutions", "slides", "notebooks", "pairs", "readme",
-    "benchmarks", "papermill", "lock", "clean",
+    "course", "test", "lint", "chapters", "unit", "quick", "install", "lab", "book", "student",
+    "solutions", "slides", "notebooks", "pairs", "readme", "benchmarks", "papermill", "lock", "clean",
 }  # fmt: skip
 
 
@@ -73,8 +73,16 @@ def test_help_is_the_default_and_lists_every_target():
     done = subprocess.run(["make", "-s", "-C", ROOT], capture_output=True, text=True, check=True)
     listed = re.findall(r"^make (\w+) +\S", done.stdout, re.MULTILINE)
     assert set(listed) == TARGETS | {"help"}
-    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony and set(phony[1].split()) == TARGETS | {"help"}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """What a surrounding make was given does not reach the one that is tested."""
+    for name in ("MAKEFLAGS", "MAKEOVERRIDES", "LOCK", "PYTHON", "VENV"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
@@ -139,9 +147,17 @@ def test_missing_python_is_named_with_the_remedy(copy):
     assert "PYTHON=/path/to" in done.stderr
 
 
-@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/test.yml"])
-def test_automation_runs_what_a_person_runs(path):
-    assert "make test" in (ROOT / path).read_text()
+def test_automation_runs_what_a_person_runs():
+    assert "make test" in (ROOT / ".ci/run").read_text()
+
+
+def test_make_test_is_lint_chapters_and_unit_and_no_test_is_left_out():
+    command = ["make", "-n", "-C", str(ROOT), "-o", ".venv/.installed", "test"]
+    done = subprocess.check_output(command, text=True)
+    for part in ("ruff check .", "codespell", "build/notebooks/0*.ipynb", "build/notebooks/1*.ipynb"):
+        assert part in done
+    ignored = re.findall(r"--ignore (\S+)", done)
+    assert ignored == ["tests/test_chapters.py"] and f"pytest {ignored[0]}\n" in done
 
 
 def test_ci_script_is_strict_and_executable():
