@@ -15,7 +15,7 @@ PY := $(VENV)/bin/python
 COURSE := $(PY) -m piumar_lib.course
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
 STAMP := $(VENV)/.installed
-# Versions of all that is installed. `make course LOCK=` does without, and takes newer ones.
+# Versions of all that is installed. `make course LOCK=` takes the newest of what is not pinned.
 LOCK ?= constraints.txt
 PIP := $(PY) -m pip install --quiet $(if $(LOCK),-c $(LOCK))
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
@@ -68,8 +68,8 @@ unit: $(STAMP) ## run all tests of the library with coverage
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
 	  --ignore tests/test_chapters.py --cov=piumar_lib --cov-report=term --cov-fail-under=95
 
-quick: $(STAMP) ## run the tests that take two minutes together
-	$(PY) -m pytest -n $(WORKERS) -m quick
+quick: $(STAMP) ## run the quick tests, in about a minute
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m quick
 
 install: $(STAMP) ## install into .venv, which every other target does by itself
 
