@@ -20,7 +20,7 @@ LOCK ?= constraints.txt
 PIP := $(PY) -m pip install --quiet $(if $(LOCK),-c $(LOCK))
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-# `make test` is also safe with -j: its parts would disturb one another.
+# One target after the other, with -j too: the parts of `make test` would disturb one another.
 .NOTPARALLEL:
 .PHONY: help course test lint chapters unit quick install lab book student solutions slides notebooks \
   pairs readme benchmarks papermill lock clean
