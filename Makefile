@@ -15,9 +15,15 @@ PY := $(VENV)/bin/python
 COURSE := $(PY) -m piumar_lib.course
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
 STAMP := $(VENV)/.installed
+# Versions of all that is installed. `make course LOCK=` takes the newest of what is not pinned.
+LOCK ?= constraints.txt
+PIP := $(PY) -m pip install --quiet $(if $(LOCK),-c $(LOCK))
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-.PHONY: help course test lab book student solutions slides notebooks pairs readme benchmarks papermill clean
+# One target after the other, with -j too: the parts of `make test` would disturb one another.
+.NOTPARALLEL:
+.PHONY: help course test lint chapters unit quick install lab book student solutions slides notebooks \
+  pairs readme benchmarks papermill lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -25,7 +31,7 @@ help: ## list the targets
 
 # Touched last, so a failed or interrupted installation is tried again.
 # torch goes first: resolved together with the rest, a larger build may win.
-$(STAMP): requirements.txt pyproject.toml
+$(STAMP): requirements.txt pyproject.toml $(LOCK)
 	@for python in $(CANDIDATES); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
 	    echo "Creating $(VENV) with $$("$$python" --version); the first time takes minutes"; \
@@ -34,9 +40,9 @@ $(STAMP): requirements.txt pyproject.toml
 	done; \
 	echo "error: Python 3.11 or newer not found (tried: $(CANDIDATES))." >&2; \
 	echo "Install one, or name it: make course PYTHON=/path/to/python3.12" >&2; exit 1
-	$(PY) -m pip install --quiet "$$(sed -n 1p requirements.txt)"
-	$(PY) -m pip install --quiet -r requirements.txt
-	$(PY) -m pip install --quiet --no-deps -e .
+	$(PIP) "$$(sed -n 1p requirements.txt)"
+	$(PIP) -r requirements.txt
+	$(PIP) --no-deps -e .
 	@touch $@
 
 course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for the long version)
@@ -45,14 +51,27 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 	@echo "The planned contrasts on real people (chapter 09, from its records):"
 	@$(PY) -m piumar_lib.evidence contrasts
 
-# Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
-test: $(STAMP) ## check style, execute every chapter, run all tests with coverage
+test: lint chapters unit ## check style, execute every chapter, run all tests with coverage
+
+lint: $(STAMP) ## check style and spelling
 	$(PY) -m ruff check .
+	$(VENV)/bin/codespell
+
+# Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
+chapters: $(STAMP) ## execute every chapter and test what came out
 	@$(COURSE) notebooks
 	$(PY) -m pytest -n $(WORKERS) $(EXECUTE) build/notebooks/0*.ipynb
 	$(PY) -m pytest $(EXECUTE) build/notebooks/1*.ipynb
+	$(PY) -m pytest tests/test_chapters.py
+
+unit: $(STAMP) ## run all tests of the library with coverage
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
-	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
+	  --ignore tests/test_chapters.py --cov=piumar_lib --cov-report=term --cov-fail-under=95
+
+quick: $(STAMP) ## run the quick tests, in about a minute
+	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m quick
+
+install: $(STAMP) ## install into .venv, which every other target does by itself
 
 lab: $(STAMP) ## open JupyterLab on the chapters
 	$(PY) -m jupyterlab notebooks
@@ -84,6 +103,11 @@ benchmarks: $(STAMP) ## measure everything side by side with what one would use 
 
 papermill: $(STAMP) ## example: chapter 00 with a parameter of your own
 	@$(COURSE) papermill 00 build/example.ipynb -p profile quick
+
+lock: ## write constraints.txt anew; for newer versions of everything, remove .venv first
+	@$(MAKE) $(STAMP) LOCK=
+	$(PY) tools/lock.py
+	@touch $(STAMP)
 
 clean: ## remove everything generated, keep the environment
 	rm -rf build .pytest_cache .ruff_cache .hypothesis .coverage

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from quick_files import mark_quick
 from tqdm import tqdm
 
 from piumar_lib import experiments
@@ -41,6 +42,10 @@ QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_quick(items)
 
 
 @pytest.fixture(autouse=True)

@@ -442,6 +442,7 @@ def test_where_a_relative_path_counts_from_is_said(tmp_path, monkeypatch):
 
 def test_home_and_endings_in_capitals_are_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows
     save_npz("~/MINE.NPZ", sequences())
     assert load_npz("~/MINE.NPZ").name == "MINE" and (tmp_path / "MINE.NPZ").is_file()
 

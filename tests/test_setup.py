@@ -17,8 +17,8 @@ import piumar_lib
 
 ROOT = Path(__file__).parents[1]
 TARGETS = {
-    "course", "test", "lab", "book", "student", "solutions", "slides", "notebooks", "pairs", "readme",
-    "benchmarks", "papermill", "clean",
+    "course", "test", "lint", "chapters", "unit", "quick", "install", "lab", "book", "student",
+    "solutions", "slides", "notebooks", "pairs", "readme", "benchmarks", "papermill", "lock", "clean",
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def test_conda_environment_installs_the_same_pins():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     *conda, pip = environment["dependencies"]
     assert conda == ["python=3.11", "pip"]
-    assert pip == {"pip": ["-r requirements.txt", "-e ."]}
+    assert pip == {"pip": ["-c constraints.txt", "-r requirements.txt", "-e ."]}
 
 
 def test_every_module_imports_only_what_is_declared():
@@ -73,13 +73,21 @@ def test_help_is_the_default_and_lists_every_target():
     done = subprocess.run(["make", "-s", "-C", ROOT], capture_output=True, text=True, check=True)
     listed = re.findall(r"^make (\w+) +\S", done.stdout, re.MULTILINE)
     assert set(listed) == TARGETS | {"help"}
-    phony = re.search(r"^\.PHONY: (.*)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
+    makefile = (ROOT / "Makefile").read_text().replace("\\\n", "")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
     assert phony and set(phony[1].split()) == TARGETS | {"help"}
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch):
+    """What a surrounding make was given does not reach the one that is tested."""
+    for name in ("MAKEFLAGS", "MAKEOVERRIDES", "LOCK", "PYTHON", "VENV"):
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
 def copy(tmp_path):
-    for name in ("Makefile", "requirements.txt", "pyproject.toml"):
+    for name in ("Makefile", "requirements.txt", "constraints.txt", "pyproject.toml"):
         (tmp_path / name).write_text((ROOT / name).read_text())
     return tmp_path
 
@@ -99,15 +107,36 @@ def test_failed_installation_leaves_no_stamp_and_stops(copy):
     assert "piumar_lib.course run" not in done.stdout
 
 
-def test_stamp_spares_the_second_installation(copy):
+@pytest.mark.parametrize("changed", ["requirements.txt", "constraints.txt"])
+def test_stamp_spares_the_second_installation(copy, changed):
     stamp = copy / ".venv/.installed"
     stamp.parent.mkdir()
     stamp.touch()
     command = ["make", "-n", "-C", str(copy), "course"]
     assert "pip install" not in subprocess.check_output(command, text=True)
     later = stamp.stat().st_mtime + 10
-    os.utime(copy / "requirements.txt", (later, later))
+    os.utime(copy / changed, (later, later))
     assert "pip install" in subprocess.check_output(command, text=True)
+
+
+def installations(copy: Path, *wishes: str) -> list[str]:
+    """Lines of pip in what `make course` would do in an empty folder."""
+    command = ["make", "-n", "-C", str(copy), "course", *wishes]
+    return [line for line in subprocess.check_output(command, text=True).splitlines() if " pip " in line]
+
+
+def test_everything_is_installed_in_the_locked_versions_unless_they_are_refused(copy):
+    assert len(installations(copy)) == 3  # torch, then the rest, then the library
+    assert all("-c constraints.txt" in line for line in installations(copy))
+    (copy / "constraints.txt").unlink()
+    assert len(installations(copy, "LOCK=")) == 3
+    assert not [line for line in installations(copy, "LOCK=") if "constraints" in line]
+
+
+def test_lock_is_made_from_versions_that_it_did_not_choose(copy):
+    lines = subprocess.check_output(["make", "-n", "-C", str(copy), "lock"], text=True).splitlines()
+    assert not [line for line in lines if "-c constraints.txt" in line]
+    assert any(line.endswith("tools/lock.py") for line in lines)
 
 
 def test_missing_python_is_named_with_the_remedy(copy):
@@ -118,9 +147,17 @@ def test_missing_python_is_named_with_the_remedy(copy):
     assert "PYTHON=/path/to" in done.stderr
 
 
-@pytest.mark.parametrize("path", [".ci/run", ".github/workflows/test.yml"])
-def test_automation_runs_what_a_person_runs(path):
-    assert "make test" in (ROOT / path).read_text()
+def test_automation_runs_what_a_person_runs():
+    assert "make test" in (ROOT / ".ci/run").read_text()
+
+
+def test_make_test_is_lint_chapters_and_unit_and_no_test_is_left_out():
+    command = ["make", "-n", "-C", str(ROOT), "-o", ".venv/.installed", "test"]
+    done = subprocess.check_output(command, text=True)
+    for part in ("ruff check .", "codespell", "build/notebooks/0*.ipynb", "build/notebooks/1*.ipynb"):
+        assert part in done
+    ignored = re.findall(r"--ignore (\S+)", done)
+    assert ignored == ["tests/test_chapters.py"] and f"pytest {ignored[0]}\n" in done
 
 
 def test_ci_script_is_strict_and_executable():
