@@ -856,7 +856,7 @@ for (name, c), p in zip(trained.items(), corrected, strict=True):
 # every setting that was tried. First over what each has to beat, which is augmentation, or plain training
 # where the attempt says so; then over its control with the uniform clock.
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from itertools import product
 
 from piumar_lib import development

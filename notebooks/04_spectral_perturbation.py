@@ -600,7 +600,7 @@ for form, found in pooled.items():
 # Each line below is TFAM with one thing changed, on people kept for development: first its gain over
 # augmentation, then over its control, which has the same perturbation but leaves time as it is.
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib import development
 from piumar_lib.course.tables import show_development
 

@@ -556,7 +556,7 @@ tables.show_contrasts(study)
 # the difference over what an attempt has to beat, then over its control, which lacks only what is tested (for
 # PIUmr: the same groups, filled by lot).
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 tried = ["TFAM, defaults", "first version of TFAM", "PIUmr, defaults", "width 64", "width 64: PIUmr"]
 print("in points, over what it has to beat (augmentation; for PIUmr, TFAM+):")
 tables.show_development(tried)
@@ -621,7 +621,7 @@ for name, found in looks.items():
 show_table(["left-out people", "motion under noise [%]", "entropy under warping [%]", "mean margin",
             "margins within 0.05 of 0 [%]", "rise of the loss"], rows)
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.6))
 edges = np.linspace(-0.6, 1, 33)
 for name, style in zip(RIVALS, ("-", "--", ":", "-."), strict=True):

@@ -115,8 +115,8 @@ def _find_problem(chapter: Chapter) -> str:
     for index, (cell, original) in enumerate(zip(notebook.cells, source.cells, strict=True)):
         if (cell.cell_type, cell.source) != (original.cell_type, original.source):
             return f"cell {index} differs from the source. Edit the .py only"
-        if cell.metadata != original.metadata:
-            return f"the tags of cell {index} differ from the source. Edit the .py, and use pairs --sync"
+        if any(cell.metadata.get(key) != original.metadata.get(key) for key in ("tags", "slideshow")):
+            return f"the tags of cell {index} differ from the source. pairs --sync brings them along"
     if "widgets" in notebook.metadata:
         return "it holds widget state, which breaks its rendering. Do not save it from JupyterLab"
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
