@@ -580,7 +580,6 @@ assert torch.equal(eps[..., 0], eps[..., 1]) and torch.allclose(gains[..., 0], g
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import contrasts, evidence, forest
 from piumar_lib.course.tables import points
-from piumar_lib.statistics import verdict
 
 BOTH = "TFAM + augmentation", "TFAM, no perturbation + augmentation"
 pooled = {form: contrasts.compare(contrasts.read(evidence.REAL, form), *BOTH) for form in evidence.FORMS}
@@ -588,7 +587,7 @@ fig, words = forest.draw_side_by_side(pooled)
 fig.supxlabel("TFAM over TFAM without perturbation, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of what the perturbation adds, by data set and pooled. {words}")
 for form, found in pooled.items():
-    print(f"{form}: {points(found)} points: {verdict(found)}")
+    print(f"{form}: {points(found)} points")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** ANSWER-04

@@ -906,7 +906,6 @@ lowest = min(row[2] for row in rows)
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib import contrasts, evidence, forest
 from piumar_lib.course import tables
-from piumar_lib.statistics import verdict
 
 PIUMR, REFERENCES = "PIUmr + augmentation", {
     "TFAM": "TFAM + augmentation", "random groups": "PIUmr, random groups + augmentation"}
@@ -918,11 +917,11 @@ pooled = {f"over {short}, {form}": contrasts.compare(records, PIUMR, reference)
 own = {name: found for name, found in pooled.items() if "own tempo" in name}
 fig, words = forest.draw_side_by_side(own)
 fig.supxlabel("PIUmr, same unseen people [points]", fontsize=10)
-show(fig, alt=f"Forest plot of what GIRL adds to TFAM, and to random groups, by data set and pooled. {words}")
+show(fig, alt=f"Forest plot of PIUmr over TFAM and over random groups, by data set and pooled. {words}")
 
 # %% tags=["hide-input"]
 for name, found in pooled.items():
-    print(f"PIUmr {name:<30} {tables.points(found):<19} points: {verdict(found)}")
+    print(f"PIUmr {name:<30} {tables.points(found)} points")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** ANSWER-07
@@ -1096,7 +1095,7 @@ print("- GIRL by hand and by library agree in value and gradient; lowest weight 
 print("- A case made for it, accuracy in the worst group: "
       + ", ".join(f"{way} {means[way][0]:.0f} %" for way in four_ways) + ".")
 for name, found in pooled.items():
-    print(f"- Unseen people, PIUmr {name}: {tables.points(found)} points, {verdict(found)}.")
+    print(f"- Unseen people, PIUmr {name}: {tables.points(found)} points.")
 print("- Log of attempts, " + "; ".join(said) + ".")
 
 # %% [markdown] slideshow={"slide_type": "skip"}

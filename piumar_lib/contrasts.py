@@ -176,7 +176,7 @@ def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list
 
 def compare(
     records: Mapping[str, list[dict]], tried: str, against: str
-) -> statistics.Pooled | statistics.Difference:
+) -> statistics.Pooled:
     """One method over another on the same people, pooled over data sets.
 
     Args:
@@ -191,7 +191,8 @@ def compare(
     if [*records] == ["synthetic"]:
         population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
         people, values = zip(*gains["synthetic"].items(), strict=True)
-        return statistics.clustered(values, [population[p] for p in people])
+        found = statistics.clustered(values, [population[p] for p in people])
+        return statistics.of_one_set("synthetic", found)
     return statistics.pool({name: np.array([*own.values()]) for name, own in gains.items()})
 
 
