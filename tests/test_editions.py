@@ -136,6 +136,10 @@ def test_a_notebook_that_was_worked_in_is_kept(root, capsys):
     kept = [read(path.with_suffix(f".{name}.ipynb")) for name in ("worked", "worked-2")]
     assert [notebook.cells[-3].execution_count for notebook in kept] == [1, 2]
     assert read(path).cells[-3].execution_count is None
+    path.with_suffix(".worked.ipynb").unlink()
+    nbformat.write(kept[0], path)
+    write_edition(root, "student", ["01"])
+    assert read(path.with_suffix(".worked-2.ipynb")).cells[-3].execution_count == 2  # still there
 
 
 INCOMPLETE = {

@@ -17,21 +17,15 @@ REMOVED = "*Here was a solution. It is in the solutions edition, which `make sol
 LINK = re.compile(r"(`[^`]*`)|(\]\()(?![a-z]+:|#|/|\d\d_\w+\.ipynb)([^)\s]+)")
 
 
-def take_out_solutions(notebook: NotebookNode) -> None:
-    """Replace, in place, each solution by a line that says where solutions are."""
+def edit(notebook: NotebookNode, solved: bool) -> None:
+    """Fill, in place, each gap with its solution and unfold the remark; or take out the solutions."""
     for exercise in find_exercises(notebook):
-        notebook.cells[exercise.folded].source = REMOVED
-
-
-def fill_in_solutions(notebook: NotebookNode) -> None:
-    """Fill, in place, each gap with its solution, and unfold what is said about it."""
-    for exercise in find_exercises(notebook):
-        notebook.cells[exercise.gap].source = exercise.solution
-        notebook.cells[exercise.folded].source = exercise.remark
+        gap, folded = notebook.cells[exercise.gap], notebook.cells[exercise.folded]
+        if solved:
+            gap.source, folded.source = exercise.solution, exercise.remark
+        else:
+            folded.source = REMOVED
     notebook.cells = [cell for cell in notebook.cells if cell.source]
-
-
-EDITIONS = {"student": take_out_solutions, "solutions": fill_in_solutions}
 
 
 def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[Path]:
@@ -41,7 +35,7 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
 
     Args:
         root: Repository root.
-        name: Of the edition, one of `EDITIONS`.
+        name: Of the edition, "student" or "solutions".
         only: Numbers or stems of the chapters; all by default.
 
     Raises:
@@ -51,7 +45,7 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
     for chapter in list_chapters(root, only):
         notebook = to_notebook(chapter.path)
         try:
-            EDITIONS[name](notebook)
+            edit(notebook, solved=name == "solutions")
         except ValueError as error:
             raise ValueError(f"{chapter.path.name}: {error}") from error
         for cell in notebook.cells:
@@ -73,7 +67,9 @@ def _keep_aside(path: Path) -> None:
     """Rename a notebook that has been run since it was written: its answers may exist only there."""
     if not path.is_file() or not any(c.get("execution_count") for c in read_notebook(path).cells):
         return
-    others = sum(1 for _ in path.parent.glob(f"{path.stem}.worked*.ipynb"))
-    aside = path.with_suffix(f".worked-{others + 1}.ipynb" if others else ".worked.ipynb")
+    count, aside = 1, path.with_suffix(".worked.ipynb")
+    while aside.exists():
+        count += 1
+        aside = path.with_suffix(f".worked-{count}.ipynb")
     shutil.move(path, aside)
     print(f"{path.name} has been worked in; it is kept as {aside.name}")
