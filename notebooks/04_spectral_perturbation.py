@@ -590,7 +590,16 @@ for form, found in pooled.items():
     print(f"{form}: {points(found)} points")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** ANSWER-04
+# **Compare.** Only UTKinect's interval lies above zero at own tempo, and three lie below. The mean is below zero: `TFAM
+# + augmentation` over `TFAM, no perturbation + augmentation` on `real people, own tempo`: -0.6 points [-1.7,
+# +0.6], and `TFAM + augmentation` over `TFAM, no perturbation + augmentation` on `real people, one length`:
+# -0.5 points [-1.3, +0.3]. Either interval contains zero, so a small gain is still possible; on hands, it
+# costs: `TFAM + augmentation` over `TFAM, no perturbation + augmentation` on `shrec17-own-tempo`: -2.5 points
+# [-4.6, -0.4].
+#
+# So whatever TFAM gains, it owes to alignment and to two views, not to its spectra. Why? Much of what is
+# perturbed is not personal, as we saw above; and augmentation, which is on in both, changes amplitudes as
+# well.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What was tried: the log of attempts

@@ -924,7 +924,14 @@ for name, found in pooled.items():
     print(f"PIUmr {name:<30} {tables.points(found)} points")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** ANSWER-07
+# **Compare.** Nothing that matters, and random groups add it as well. All four are equivalent within a point:
+# `PIUmr + augmentation` over `TFAM + augmentation` on `real people, own tempo`: +0.3 points [-0.1, +0.7], and
+# `PIUmr + augmentation` over `TFAM + augmentation` on `real people, one length`: -0.1 points [-0.3, +0.2];
+# against random groups `PIUmr + augmentation` over `PIUmr, random groups + augmentation` on `real people, own
+# tempo`: +0.1 points [-0.1, +0.4], and `PIUmr + augmentation` over `PIUmr, random groups + augmentation` on
+# `real people, one length`: -0.1 points [-0.3, +0.1]. This is no lack of power: GIRL's weights move as they
+# should, and the positive control shows what they could do. But strangers are in no group of the training
+# people, and hard groups there are mostly hard actions.
 #
 # ### The log of attempts
 #

@@ -50,6 +50,8 @@ def test_points_have_signs_and_zero_is_never_negative():
     assert tables.p_value(Comparison(0, 0, 0, 0), 0.0321) == "0.032"
     assert tables.in_words(float("nan")) == "-"
     assert tables.points(statistics.paired([0.5], [0.4])) == "+10.0 (one person: no interval)"
+    alike = statistics.paired([0.5, 0.75], [0.25, 0.5])
+    assert tables.points(alike) == "+25.0 (all alike: no interval)"
 
 
 def test_names_with_a_comma_are_quoted():

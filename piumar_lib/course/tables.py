@@ -43,8 +43,15 @@ def signed(value: float) -> str:
 
 
 def points(c: Comparison | Difference | Pooled | None) -> str:
-    """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none."""
-    return "" if c is None else f"{signed(c.difference)} {metrics.interval(c.low, c.high, signed)}"
+    """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none.
+
+    One person, or people who all differ alike, have no interval.
+    """
+    if c is None:
+        return ""
+    alike = np.isnan(c.low) and not isinstance(c, Comparison) and c.people > 1
+    ends = "(all alike: no interval)" if alike else metrics.interval(c.low, c.high, signed)
+    return f"{signed(c.difference)} {ends}"
 
 
 def p_value(c: Comparison | None, corrected: float) -> str:
