@@ -1095,7 +1095,7 @@ top_trait = list(TRAITS)[ratios["layer 1"][:, 0].argmax()]
 print(f"- What they are instead: ways to move. {top_trait} leads with an eta squared of "
       f"{ratios['layer 1'][:, 0].max():.2f}, tempo has {ratios['layer 1'][1, 0]:.2f}.")
 
-# %% tags=["hide-input"]
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 four_ways = ("ERM", "true groups", "style groups", "random groups")
 print("- GIRL by hand and by library agree in value and gradient; lowest weight of a group in training: "
       f"{lowest}; 5 % wrong labels carry {carried['signed margin']:.1f} % of hard clips' weight.")

@@ -438,7 +438,7 @@ def again(method, data_set="spar-repetitions", most=1):
               f"{100 * new['accuracy']:.2f} % now ({new['seconds']:.0f} s)")
         moved.append(100 * (new["accuracy"] - old["accuracy"]))
 
-
+# %% slideshow={"slide_type": "subslide"}
 moved = []
 again(rerun or "ERM", most=run.pick(quick=1, full=10))
 gap = float(np.abs(moved).max())
