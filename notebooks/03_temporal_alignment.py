@@ -796,8 +796,9 @@ for number in range(populations):
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import contrasts, evidence, forest
 
-clocks = ROWS["TFAM"], ROWS["uniform mass"]
-pooled = {form: contrasts.compare(contrasts.read(evidence.REAL, form), *clocks) for form in evidence.FORMS}
+of_form = {form: contrasts.read(evidence.REAL, form) for form in evidence.FORMS}
+pooled = {form: contrasts.compare(records, ROWS["TFAM"], ROWS["uniform mass"])
+          for form, records in of_form.items()}
 fig, words = forest.draw_side_by_side(pooled)
 fig.supxlabel("TFAM over its uniform clock, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {words}")

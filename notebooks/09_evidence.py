@@ -334,8 +334,8 @@ def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_study.DEFAULT
     for way, mark in zip(ways, ("s--", "D-", "o-"), strict=False):
         for shown, fill in ((None, None), (3, "w")):
             found = [person_study.gain(own, way, shown, n) for n in person_study.CLIPS]
-            ax.plot([100 * pooled.difference for pooled in found], mark, color=f"C{ways.index(way)}", mfc=fill, lw=1.2,
-                    label=f"{way}, {shown or 'all'} classes")
+            ax.plot([100 * pooled.difference for pooled in found], mark, color=f"C{ways.index(way)}",
+                    mfc=fill, lw=1.2, label=f"{way}, {shown or 'all'} classes")
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
     ax.set_xticks(range(len(person_study.CLIPS)), [n or "all" for n in person_study.CLIPS])
     ax.set(xlabel="clips of the new person", ylim=(-45, 6))
