@@ -45,6 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     pairs = add("pairs", _pairs, "execute chapters into the committed notebooks/*.ipynb")
     pairs.add_argument("--only", nargs="+", metavar="NN", help="numbers of the chapters")
     pairs.add_argument("--check", action="store_true", help="only check the pairs that are there")
+    pairs.add_argument("--sync", action="store_true", help="take over prose and tags, keep the outputs")
     pairs.add_argument("--profile", choices=PROFILES, default="full")
 
     add("book", _book, "build the HTML book in build/book/")
@@ -89,12 +90,14 @@ def _notebooks(root: Path, arguments: argparse.Namespace) -> None:
 
 def _pairs(root: Path, arguments: argparse.Namespace) -> None:
     from piumar_lib.course.chapters import list_chapters
-    from piumar_lib.course.pairs import check_pair, make_pairs
+    from piumar_lib.course.pairs import check_pair, make_pairs, sync_pair
 
-    if not arguments.check:
+    if not arguments.check and not arguments.sync:
         make_pairs(root, arguments.only, arguments.profile)
         return
     for chapter in list_chapters(root, arguments.only):
+        if arguments.sync:
+            sync_pair(chapter)
         check_pair(chapter)
 
 

@@ -48,6 +48,22 @@ def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full")
     return written
 
 
+def sync_pair(chapter: Chapter) -> None:
+    """Bring prose, tags and cell borders of the source into the pair; code and outputs stay.
+
+    Raises:
+        ValueError: If code has changed, so that the chapter has to be executed.
+    """
+    notebook, executed = to_notebook(chapter.path), read_notebook(chapter.pair)
+    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, executed))
+    if [cell.source for cell in new] != [cell.source for cell in old]:
+        command = f"python -m piumar_lib.course pairs --only {chapter.number}"
+        raise ValueError(f"{chapter.pair.name}: its code is not the source's. Execute it: {command}")
+    for cell, ran in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+    write_notebook(notebook, chapter.pair)
+
+
 def clean(notebook: NotebookNode) -> NotebookNode:
     """Remove, in place, what only a live kernel can use or differs from run to run; shrink figures."""
     notebook.metadata = nbformat.from_dict(
@@ -99,8 +115,8 @@ def _find_problem(chapter: Chapter) -> str:
     for index, (cell, original) in enumerate(zip(notebook.cells, source.cells, strict=True)):
         if (cell.cell_type, cell.source) != (original.cell_type, original.source):
             return f"cell {index} differs from the source. Edit the .py only"
-        if cell.metadata.get("tags") != original.metadata.get("tags"):
-            return f"the tags of cell {index} differ from the source. Edit the .py only"
+        if any(cell.metadata.get(key) != original.metadata.get(key) for key in ("tags", "slideshow")):
+            return f"the tags of cell {index} differ from the source. pairs --sync brings them along"
     if "widgets" in notebook.metadata:
         return "it holds widget state, which breaks its rendering. Do not save it from JupyterLab"
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
