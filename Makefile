@@ -12,7 +12,7 @@ export OMP_NUM_THREADS
 WORKERS ?= 2
 
 PY := $(VENV)/bin/python
-COURSE := $(PY) -m piumar_lib.course
+COURSE := $(PY) -m tools
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
 STAMP := $(VENV)/.installed
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)

@@ -668,7 +668,7 @@ print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}
 #
 # ```bash
 # for fold in 1 2 3 4 5; do for seed in 0 1 2; do
-#   python -m piumar_lib.course papermill 12 build/sweep-$fold-$seed.ipynb \
+#   python -m tools papermill 12 build/sweep-$fold-$seed.ipynb \
 #     -p profile gpu -p cache $PWD/build/ma52/cache -p index $PWD/build/ma52/index.csv \
 #     -p split $PWD/build/ma52/splits/person-disjoint/fold$fold.txt \
 #     -p seed $seed -p out $PWD/build/ma52/runs/sweep-$fold-$seed

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from pygments.styles import get_style_by_name
 
-from piumar_lib.course.book import CODE_STYLES, build_book
+from tools.book import CODE_STYLES, build_book
 
 playwright = pytest.importorskip("playwright.sync_api", reason="make test installs playwright")
 axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make test installs axe")

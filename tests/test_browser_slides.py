@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from piumar_lib.course.chapters import list_chapters
-from piumar_lib.course.slides import build_slides
+from tools.chapters import list_chapters
+from tools.slides import build_slides
 
 ROOT = Path(__file__).parents[1]
 STEMS = [chapter.stem for chapter in list_chapters(ROOT)]

@@ -20,21 +20,22 @@ import torch
 from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
-from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, run, show, show_table, start
-from piumar_lib.course.__main__ import _parser as course_parser
-from piumar_lib.course.__main__ import _value, main
-from piumar_lib.course.book import build_book
-from piumar_lib.course.chapters import (
+from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
+from tools import run
+from tools.__main__ import _parser as course_parser
+from tools.__main__ import _value, main
+from tools.book import build_book
+from tools.chapters import (
     check_parameters,
     find_root,
     list_chapters,
     read_parameters,
     to_notebook,
 )
-from piumar_lib.course.pairs import check_pair, clean, make_pairs, shrink
-from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
-from piumar_lib.course.rendering import render_markdown, to_mathml
-from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
+from tools.pairs import check_pair, clean, make_pairs, shrink
+from tools.readme import OVERVIEW, SHOWN, update_readme
+from tools.rendering import render_markdown, to_mathml
+from tools.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."
 MARKERS = "\n".join(

@@ -12,17 +12,17 @@ from bs4 import BeautifulSoup
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from piumar_lib.course import check as checks
-from piumar_lib.course import slides as slides_module
-from piumar_lib.course.__main__ import main
-from piumar_lib.course.blocks import LIMIT, Block, count_lines, count_rows, cut_columns, sentences, split
-from piumar_lib.course.chapters import list_chapters, to_notebook
-from piumar_lib.course.deck import HIDDEN, IDEA, to_deck
-from piumar_lib.course.editions import REMOVED, point_links, write_edition
-from piumar_lib.course.exercises import FOLDED, find_exercises
-from piumar_lib.course.rendering import render_markdown
-from piumar_lib.course.run import execute
-from piumar_lib.course.slides import build_slides, copy_reveal
-from piumar_lib.course.statements import LONGEST_CODE
+from tools import slides as slides_module
+from tools.__main__ import main
+from tools.blocks import LIMIT, Block, count_lines, count_rows, cut_columns, sentences, split
+from tools.chapters import list_chapters, to_notebook
+from tools.deck import HIDDEN, IDEA, to_deck
+from tools.editions import REMOVED, point_links, write_edition
+from tools.exercises import FOLDED, find_exercises
+from tools.rendering import render_markdown
+from tools.run import execute
+from tools.slides import build_slides, copy_reveal
+from tools.statements import LONGEST_CODE
 
 ROOT = Path(__file__).parents[1]
 ALT = "A line that rises from zero to one, as an example."

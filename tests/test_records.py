@@ -12,11 +12,11 @@ from scipy import stats
 from test_course import MARKERS, put_executed, write_chapter
 
 from piumar_lib import evidence, experiments, folds, person_probe, person_study
-from piumar_lib.course import records
-from piumar_lib.course.__main__ import main
-from piumar_lib.course.book import build_book
-from piumar_lib.course.links import anchor_headings
-from piumar_lib.course.rendering import render_markdown
+from tools import records
+from tools.__main__ import main
+from tools.book import build_book
+from tools.links import anchor_headings
+from tools.rendering import render_markdown
 
 SEEDS = {"ERM": 3, "augmentation": 3, "TFAM + augmentation": 1}
 MADE = {"seconds": 36.0, "device": "CPU", "commit": "abc1234", "selection": "best of 6"}

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from piumar_lib.course.chapters import list_chapters, to_notebook
-from piumar_lib.course.ledger import find_sections, find_used, read_ledger, render_cheat_sheet, resolve
-from piumar_lib.course.links import to_slug
-from piumar_lib.course.rendering import render_markdown
+from tools.chapters import list_chapters, to_notebook
+from tools.ledger import find_sections, find_used, read_ledger, render_cheat_sheet, resolve
+from tools.links import to_slug
+from tools.rendering import render_markdown
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {chapter: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}

@@ -95,7 +95,7 @@ def test_failed_installation_leaves_no_stamp_and_stops(copy):
     assert done.returncode != 0
     assert (copy / ".venv/bin/python").exists(), "the test never came to the installation"
     assert not (copy / ".venv/.installed").exists()
-    assert "piumar_lib.course run" not in done.stdout
+    assert "tools run" not in done.stdout
 
 
 def test_stamp_spares_the_second_installation(copy):

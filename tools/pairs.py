@@ -12,9 +12,9 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from piumar_lib.course.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
-from piumar_lib.course.run import execute
 from piumar_lib.files import require_writable
+from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
+from tools.run import execute
 
 COALESCE = CoalesceStreamsPreprocessor()
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -83,7 +83,7 @@ def check_pair(chapter: Chapter) -> None:
     """
     problem = _find_problem(chapter)
     if problem:
-        command = f"python -m piumar_lib.course pairs --only {chapter.number}"
+        command = f"python -m tools pairs --only {chapter.number}"
         raise ValueError(f"{chapter.pair.name}: {problem}. Then: {command}")
 
 

@@ -21,7 +21,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from piumar_lib.course.chapters import (
+from piumar_lib.course.profile import PROFILES, VARIABLE
+from piumar_lib.files import as_path, read_json, require_writable, write_text
+from tools.chapters import (
     Chapter,
     check_parameters,
     list_chapters,
@@ -29,9 +31,7 @@ from piumar_lib.course.chapters import (
     to_notebook,
     write_notebook,
 )
-from piumar_lib.course.profile import PROFILES, VARIABLE
-from piumar_lib.course.steady import keep_looking
-from piumar_lib.files import as_path, read_json, require_writable, write_text
+from tools.steady import keep_looking
 
 keep_looking()
 

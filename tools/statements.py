@@ -7,7 +7,7 @@ import re
 
 from nbformat import NotebookNode
 
-from piumar_lib.course.blocks import CODE_WIDTH, wrapped
+from tools.blocks import CODE_WIDTH, wrapped
 
 LONGEST_CODE = 14  # longer code is cut at its statements, or moves to the notes
 QUIET = re.compile(r"(print|show|draw|display|plot|knob)")  # names of what only draws or prints

@@ -14,13 +14,13 @@ from bs4 import BeautifulSoup
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
-from piumar_lib.course.blocks import SHORT_CELL, is_small
-from piumar_lib.course.chapters import Chapter, list_chapters
-from piumar_lib.course.deck import HIDDEN, arrange, to_deck
-from piumar_lib.course.links import find_foreign
-from piumar_lib.course.pairs import clean
-from piumar_lib.course.rendering import FORMULA_STYLE, BookExporter, find_executed, token_colours
 from piumar_lib.files import fresh_folder, write_text
+from tools.blocks import SHORT_CELL, is_small
+from tools.chapters import Chapter, list_chapters
+from tools.deck import HIDDEN, arrange, to_deck
+from tools.links import find_foreign
+from tools.pairs import clean
+from tools.rendering import FORMULA_STYLE, BookExporter, find_executed, token_colours
 
 HERE = Path(__file__).parent
 # reveal.js comes with this package. It is copied at build time only.

@@ -7,9 +7,9 @@ from pathlib import Path
 from bs4 import BeautifulSoup
 from nbformat import NotebookNode
 
-from piumar_lib.course.chapters import Chapter, to_notebook
-from piumar_lib.course.run import RECORD
 from piumar_lib.files import read_json
+from tools.chapters import Chapter, to_notebook
+from tools.run import RECORD
 
 WORDS, LINES = 200, 15  # a minute's worth of prose, and of code: a guess for technical text
 

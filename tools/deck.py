@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-from piumar_lib.course.blocks import (
+from tools.blocks import (
     CODE_WIDTH,
     GAP,
     LIMIT,
@@ -26,8 +26,8 @@ from piumar_lib.course.blocks import (
     split,
     wrapped,
 )
-from piumar_lib.course.exercises import CALL, FOLDED
-from piumar_lib.course.statements import cut_code, is_quiet
+from tools.exercises import CALL, FOLDED
+from tools.statements import cut_code, is_quiet
 
 APPENDIX = ("Paper ledger", "References")  # sections that are for reading, not for showing
 SUMMARY = "What we saw"  # a section of printed sentences

@@ -6,11 +6,11 @@ import base64
 import textwrap
 from pathlib import Path
 
-from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook
-from piumar_lib.course.reading import reading_minutes
-from piumar_lib.course.run import RECORD
 from piumar_lib.experiments import read_records
 from piumar_lib.files import read_json, whole, write_text
+from tools.chapters import list_chapters, read_notebook, to_notebook
+from tools.reading import reading_minutes
+from tools.run import RECORD
 
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
 OVERVIEW = Path("notebooks/results/overview.png")

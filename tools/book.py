@@ -12,21 +12,21 @@ from string import Template
 
 from bs4 import BeautifulSoup, Tag
 
-from piumar_lib.course import reading, search
-from piumar_lib.course.chapter_map import draw_map
-from piumar_lib.course.chapters import Chapter, list_chapters
-from piumar_lib.course.ledger import render_cheat_sheet
-from piumar_lib.course.links import anchor_headings, find_anchors, find_foreign, resolve_links
-from piumar_lib.course.records import FOLDER as RECORDS
-from piumar_lib.course.records import records_page
-from piumar_lib.course.rendering import (
+from piumar_lib.files import fresh_folder, write_text
+from tools import reading, search
+from tools.chapter_map import draw_map
+from tools.chapters import Chapter, list_chapters
+from tools.ledger import render_cheat_sheet
+from tools.links import anchor_headings, find_anchors, find_foreign, resolve_links
+from tools.records import FOLDER as RECORDS
+from tools.records import records_page
+from tools.rendering import (
     FORMULA_STYLE,
     render_chapter,
     render_document,
     render_markdown,
     token_colours,
 )
-from piumar_lib.files import fresh_folder, write_text
 
 CODE_STYLES = ("xcode", "lightbulb")  # on the book's panels, in light and dark, all of it can be read
 GLOSSARY = Path("notebooks/glossary.md")

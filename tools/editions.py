@@ -11,8 +11,8 @@ from urllib.parse import unquote
 
 from nbformat import NotebookNode
 
-from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook, write_notebook
-from piumar_lib.course.exercises import BLOCK, FOLDED, find_exercises
+from tools.chapters import list_chapters, read_notebook, to_notebook, write_notebook
+from tools.exercises import BLOCK, FOLDED, find_exercises
 
 REMOVED = (
     "*A solution is in the solutions edition. Whoever gave you this notebook can make it with "

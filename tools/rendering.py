@@ -15,10 +15,10 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-from piumar_lib.course.chapters import Chapter, read_notebook, to_notebook
-from piumar_lib.course.pairs import clean
-from piumar_lib.course.readme import END
-from piumar_lib.course.run import build_path
+from tools.chapters import Chapter, read_notebook, to_notebook
+from tools.pairs import clean
+from tools.readme import END
+from tools.run import build_path
 
 # Brackets, roots and sums grow only in a font for formulas; each system has another one.
 FORMULA_STYLE = """math {
@@ -156,7 +156,7 @@ def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
             return notebook
     raise ValueError(
         "no executed notebook matches the source. Run: "
-        f"python -m piumar_lib.course run --only {chapter.number}"
+        f"python -m tools run --only {chapter.number}"
     )
 
 

@@ -1,4 +1,4 @@
-"""Command line of the course: ``python -m piumar_lib.course --help``."""
+"""Command line of the course: ``python -m tools --help``."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from piumar_lib.course.profile import PROFILES
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code."""
     arguments = _parser().parse_args(argv)
-    from piumar_lib.course.chapters import find_root
+    from tools.chapters import find_root
 
     root = arguments.root.resolve() if arguments.root else find_root()
     return arguments.command(root, arguments)
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m piumar_lib.course", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools", description=__doc__)
     parser.add_argument("--root", type=path, help="repository root (default: found from here)")
     commands = parser.add_subparsers(required=True, metavar="command")
 
@@ -74,7 +74,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _run(root: Path, arguments: argparse.Namespace) -> int:
-    from piumar_lib.course.run import run_chapters
+    from tools.run import run_chapters
 
     a = arguments
     outcomes = run_chapters(root, a.profile, a.only, a.record, a.timeout)
@@ -82,14 +82,14 @@ def _run(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _notebooks(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.run import write_notebooks
+    from tools.run import write_notebooks
 
     print(f"{len(write_notebooks(root))} notebooks in {root / 'build' / 'notebooks'}")
 
 
 def _pairs(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.chapters import list_chapters
-    from piumar_lib.course.pairs import check_pair, make_pairs
+    from tools.chapters import list_chapters
+    from tools.pairs import check_pair, make_pairs
 
     if not arguments.check:
         make_pairs(root, arguments.only, arguments.profile)
@@ -99,34 +99,34 @@ def _pairs(root: Path, arguments: argparse.Namespace) -> None:
 
 
 def _book(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.book import build_book
+    from tools.book import build_book
 
     print(f"The book is at {build_book(root).as_uri()}")
 
 
 def _records(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.records import records_page
     from piumar_lib.files import write_text
+    from tools.records import records_page
 
     write_text(arguments.out, records_page(root))
     print(f"records: {arguments.out}")
 
 
 def _edition(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.editions import write_edition
+    from tools.editions import write_edition
 
     written = write_edition(root, arguments.edition, arguments.only)
     print(f"{len(written)} notebooks in {written[0].parent}")
 
 
 def _slides(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.slides import build_slides
+    from tools.slides import build_slides
 
     print(f"The slides are at {build_slides(root, arguments.only).as_uri()}")
 
 
 def _readme(root: Path, arguments: argparse.Namespace) -> int:
-    from piumar_lib.course.readme import update_readme
+    from tools.readme import update_readme
 
     changed = update_readme(root, check=arguments.check)
     if arguments.check and changed:
@@ -135,7 +135,7 @@ def _readme(root: Path, arguments: argparse.Namespace) -> int:
 
 
 def _papermill(root: Path, arguments: argparse.Namespace) -> None:
-    from piumar_lib.course.run import run_papermill
+    from tools.run import run_papermill
 
     parameters = {name: _value(text) for name, text in arguments.p}
     run_papermill(root, arguments.chapter, arguments.output, parameters)

@@ -17,13 +17,13 @@ from typing import Any, NamedTuple
 
 from nbformat import NotebookNode
 
-from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
-from piumar_lib.course.links import to_slug
-from piumar_lib.course.rendering import render_markdown, to_mathml
+from tools.chapters import Chapter, list_chapters, to_notebook
+from tools.links import to_slug
+from tools.rendering import render_markdown, to_mathml
 
 LEDGER = "Paper ledger"
 COLUMNS = ["library", "test", "our choice"]  # after what was said, and where the chapter has it
-PACKAGE = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[1]
 PLACES = ("piumar_lib", "piumar_lib.ma52")  # where a ledger's names begin
 HEADING = re.compile(r"^## (.+)$", re.M)
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
@@ -215,7 +215,7 @@ def _link_section(chapter: Chapter, title: str) -> str:
 def _link_library(symbols: list[str] | tuple[str, ...]) -> str:
     links = []
     for symbol in symbols:
-        path = Path(resolve(symbol)[0].__file__).relative_to(PACKAGE.parent)
+        path = Path(resolve(symbol)[0].__file__).relative_to(ROOT)
         links.append(f'<a href="../{path.as_posix()}"><code>{html.escape(symbol)}</code></a>')
     return ", ".join(links)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from bs4 import BeautifulSoup, NavigableString, Tag
 
-from piumar_lib.course.links import HEADINGS
+from tools.links import HEADINGS
 
 DATA = "search_data.js"
 # Their text is not the course's own words, or says nothing on its own.
