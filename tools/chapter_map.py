@@ -53,7 +53,7 @@ def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
         parts += [_arrow(place[need], place[step.number]) for need in step.needs if need in place]
     for step in plan:
         box = _box(step.number, titles[step.stem], *place[step.number])
-        parts.append(f'<a href="notebooks/{step.stem}.ipynb">{box}</a>')
+        parts.append(f'<a href="notebooks/{step.stem}.html">{box}</a>')
     return "".join([*parts, "</svg>"])
 
 

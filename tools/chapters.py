@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import ast
+import copy
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import jupytext
 import nbformat
+from myst_parser.mdit_to_docutils.base import default_slugify as to_slug
 from nbformat import NotebookNode
 
 from piumar_lib.files import whole
+
+__all__ = ["to_slug"]
 
 PATTERN = "[0-9][0-9]_*.py"
 
@@ -85,7 +90,7 @@ def list_chapters(root: Path, only: list[str] | None = None) -> list[Chapter]:
 
 
 def _read_head(path: Path) -> Chapter:
-    cells = jupytext.read(path).cells
+    cells = _parse(path.read_text(encoding="utf-8")).cells
     first = cells[0].source.strip() if cells and cells[0].cell_type == "markdown" else ""
     title, _, rest = first.partition("\n")
     question = " ".join(rest.strip().split("\n\n")[0].split())
@@ -97,12 +102,17 @@ def _read_head(path: Path) -> Chapter:
     return Chapter(path, re.sub(r"^#\s+(\d+\s*[·.:–-]\s*)?", "", title).strip(), question)
 
 
+@lru_cache
+def _parse(text: str) -> NotebookNode:
+    return jupytext.reads(text, "py:percent")
+
+
 def to_notebook(path: Path) -> NotebookNode:
     """Convert a chapter to an unexecuted notebook.
 
     jupytext draws random cell ids; ids from stem and position keep the pairs' diffs readable.
     """
-    notebook = jupytext.read(path)
+    notebook = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"{path.stem}-{index:03d}"
     notebook.metadata.pop("jupytext", None)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from piumar_lib.files import require_writable
 from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
-from tools.run import execute
+from tools.run import build_path, execute
 
 COALESCE = CoalesceStreamsPreprocessor()
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -48,6 +48,29 @@ def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full")
     return written
 
 
+def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
+    """Return the notebook in ``build/notebooks/`` if it matches its source and has run; else the pair.
+
+    Raises:
+        ValueError: If neither does; it names the remedy.
+    """
+    sources = [cell.source for cell in to_notebook(chapter.path).cells]
+    for path in (build_path(root, chapter), chapter.pair):
+        if not path.is_file():
+            continue
+        notebook = read_notebook(path)
+        code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+        failed = any(o.output_type == "error" for c in code for o in c.outputs)
+        if [c.source for c in notebook.cells] == sources and not failed and all(
+            c.execution_count for c in code
+        ):
+            return notebook
+    raise ValueError(
+        "no executed notebook matches the source. Run: "
+        f"python -m tools run --only {chapter.number}"
+    )
+
+
 def clean(notebook: NotebookNode) -> NotebookNode:
     """Remove, in place, what only a live kernel can use or differs from run to run; shrink figures."""
     notebook.metadata = nbformat.from_dict(
@@ -69,9 +92,11 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 
 def shrink(png: str) -> str:
     """A base64 PNG in 256 colours: it looks the same and is less than half as large in git."""
-    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    if picture.mode == "P":  # it has been shrunk before
+        return png
     small = io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
 

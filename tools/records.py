@@ -26,7 +26,7 @@ from piumar_lib.evidence import FORMS, OTHERS, PLANNED, SETS, STUDY, data_of, fo
 from piumar_lib.experiments import ROOT, read_records
 from piumar_lib.methods import FIXED
 from piumar_lib.person_study import CLIPS
-from tools.links import to_slug
+from tools.chapters import to_slug
 
 FOLDER = STUDY.relative_to(ROOT)
 REFERENCE = "augmentation"

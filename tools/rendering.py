@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from urllib.parse import urlsplit
 
-import nbformat
 from bs4 import BeautifulSoup
 from jinja2 import pass_context
 from jinja2.runtime import Context
-from latex2mathml.converter import convert
 from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
-from nbformat import NotebookNode
 from pygments.formatters import HtmlFormatter
 
-from tools.chapters import Chapter, read_notebook, to_notebook
-from tools.pairs import clean
-from tools.readme import END
-from tools.run import build_path
+from book.formulas import to_mathml
+from tools.pairs import find_executed
 
+NO_ALT = "No description has been provided"  # what nbconvert fills in for a missing text
 # Brackets, roots and sums grow only in a font for formulas; each system has another one.
 FORMULA_STYLE = """math {
   font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "DejaVu Math TeX Gyre",
@@ -27,7 +23,6 @@ FORMULA_STYLE = """math {
 }
 .nobr { white-space: nowrap; }
 """
-WIDGET = "*A slider, to be moved in the notebook. On this page the figures around it stand for it.*"
 
 
 class MathRenderer(IPythonRenderer):
@@ -44,34 +39,6 @@ class MathRenderer(IPythonRenderer):
     def latex_environment(self, name: str, body: str) -> str:
         """Render a bare ``\\begin{...}``."""
         return to_mathml(f"\\begin{{{name}}}{body}\\end{{{name}}}", "block")
-
-
-def to_mathml(formula: str, display: str) -> str:
-    """Convert one LaTeX formula.
-
-    Raises:
-        ValueError: If it holds a command that the converter does not know.
-    """
-    # 'aligned' is what GitHub needs inside $$; the converter knows its twin only.
-    known = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", formula).strip()
-    known = _space_functions(known)
-    known = re.sub(r"\\arg\b", r"\\operatorname{arg}", known).replace(r"\mathbb{1}", "\U0001d7d9")
-    try:
-        mathml = convert(known, display=display)
-    except Exception as error:  # the converter has a dozen exceptions without a common parent
-        raise ValueError(f"formula {formula!r}: {type(error).__name__}. Simplify it.") from error
-    if unknown := re.search(r"\\[A-Za-z]+", mathml):
-        raise ValueError(f"formula {formula!r}: {unknown[0]} is not known. Write it differently.")
-    if "<mi>&</mi>" in mathml:
-        raise ValueError(f"formula {formula!r}: '&' outside of aligned, split, cases or a matrix.")
-    return mathml
-
-
-def _space_functions(formula: str) -> str:
-    """Set "n log n" with spaces, as LaTeX does and browsers do not."""
-    name = r"\\(log|exp|cos|sin)\b"
-    after = re.sub(rf"{name}(?!\s*(\\left|\\[bB]igl?|[(_^}}]|$))", r"\\\1\\,", formula)
-    return re.sub(rf"(?<=[\w}})])\s*{name}", r"\\,\\\1", after)
 
 
 def render_markdown(source: str) -> str:
@@ -111,55 +78,20 @@ class BookExporter(HTMLExporter):
         return render_markdown(source)
 
 
-def render_document(path: Path) -> str:
-    """Render a Markdown file, README.md up to the end of its table of chapters.
-
-    Raises:
-        ValueError: If a formula fails.
-    """
-    try:
-        return render_markdown(path.read_text(encoding="utf-8").split(END)[0])
-    except ValueError as error:
-        raise ValueError(f"{path.name}: {error}") from error
-
-
-def render_chapter(root: Path, chapter: Chapter) -> str:
-    """Render the executed notebook of a chapter.
-
-    Raises:
-        ValueError: If none matches the source, or a formula fails.
-    """
-    notebook = clean(find_executed(root, chapter))
-    for cell in notebook.cells:
-        if re.search("^interact\\(", cell.source, re.M) and not cell.outputs:
-            note = nbformat.v4.new_output("display_data", {"text/markdown": WIDGET})
-            cell.outputs.append(note)
-    return BookExporter().from_notebook_node(notebook)[0]
-
-
-def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
-    """Return the notebook in ``build/notebooks/`` if it matches its source and has run; else the pair.
-
-    Raises:
-        ValueError: If neither does; it names the remedy.
-    """
-    sources = [cell.source for cell in to_notebook(chapter.path).cells]
-    for path in (build_path(root, chapter), chapter.pair):
-        if not path.is_file():
-            continue
-        notebook = read_notebook(path)
-        code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
-        failed = any(o.output_type == "error" for c in code for o in c.outputs)
-        if [c.source for c in notebook.cells] == sources and not failed and all(
-            c.execution_count for c in code
-        ):
-            return notebook
-    raise ValueError(
-        "no executed notebook matches the source. Run: "
-        f"python -m tools run --only {chapter.number}"
-    )
-
-
 def token_colours(style: str) -> str:
     """Return Pygments' colours of tokens as CSS, without a box's background: that is the page's own."""
     return re.sub(r"\.highlight \{[^}]*\}", "", HtmlFormatter(style=style).get_style_defs(".highlight"))
+
+
+def find_foreign(page: BeautifulSoup) -> list[str]:
+    """Return what a reader offline, or one who cannot see, would miss."""
+    problems = []
+    for image in page("img"):
+        text = image.get("alt", "").strip()
+        if not text or text.startswith(NO_ALT):
+            problems.append("a figure has no alt text. Use show(fig, alt)")
+    for tag in page(["script", "link", "iframe", "img"]):
+        source = tag.get("src") or tag.get("href") or ""
+        if tag.name != "img" or urlsplit(source).scheme in ("http", "https"):
+            problems.append(f"<{tag.name}> {source[:60]} would not work offline")
+    return problems

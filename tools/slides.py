@@ -18,9 +18,8 @@ from piumar_lib.files import fresh_folder, write_text
 from tools.blocks import SHORT_CELL, is_small
 from tools.chapters import Chapter, list_chapters
 from tools.deck import HIDDEN, arrange, to_deck
-from tools.links import find_foreign
 from tools.pairs import clean
-from tools.rendering import FORMULA_STYLE, BookExporter, find_executed, token_colours
+from tools.rendering import FORMULA_STYLE, BookExporter, find_executed, find_foreign, token_colours
 
 HERE = Path(__file__).parent
 # reveal.js comes with this package. It is copied at build time only.
