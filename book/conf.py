@@ -25,6 +25,7 @@ nb_render_plugin = "described"  # book/outputs.py
 nb_code_prompt_show = "Show the code: {type}"
 nb_code_prompt_hide = "Hide the code: {type}"
 nb_merge_streams = True
+nb_render_markdown_format = "myst"  # what cells display as Markdown has tables and formulas
 myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 4  # the names that GitHub gives to headings
 bibtex_bibfiles = [str(ROOT / "book" / "references.bib")]

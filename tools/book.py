@@ -23,8 +23,9 @@ from tools.records import records_page
 
 SETTINGS = Path(__file__).parents[1] / "book"
 TABLE = re.compile(r"<!-- chapters:begin -->.*<!-- chapters:end -->", re.S)
-ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n(\[.+)$", re.M)  # term, its meaning, where it is introduced
+ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n(\[.+)$", re.M)  # term, meaning, section
 LINK = re.compile(r"\]\(([^)#:\s]+)[^)]*\)")
+FOREIGN = re.compile(r'<(?:img|script|iframe|link)\b[^>]*\s(?:src|href)="(?:https?:)?//[^>]*>')
 MODULE = re.compile(r"\]\((?:\.\./)?(piumar_lib/[\w/]+)\.py\)")
 
 
@@ -35,10 +36,14 @@ def build_book(root: Path) -> Path:
     committed pair.
 
     Raises:
-        ValueError: If a chapter has not run, or Sphinx warns: of a figure without alt text, a broken
-            link, a formula that fails.
+        ValueError: If a chapter has not run, if a page needs a network, or if Sphinx warns: of a
+            figure without alt text, a broken link, a formula that fails.
     """
-    return call_sphinx(lay_out(root), root / "build" / "book", "html")
+    first = call_sphinx(lay_out(root), root / "build" / "book", "html")
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in first.parent.rglob("*.html")}
+    if foreign := [f"{stem}: {tag}" for stem, text in pages.items() for tag in FOREIGN.findall(text)]:
+        raise ValueError("these would not work without a network:\n" + "\n".join(foreign))
+    return first
 
 
 def call_sphinx(source: Path, out: Path, builder: str) -> Path:

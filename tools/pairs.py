@@ -96,7 +96,8 @@ def shrink(png: str) -> str:
     if picture.mode == "P":  # it has been shrunk before
         return png
     small = io.BytesIO()
-    picture.convert("RGB").quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
 

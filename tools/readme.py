@@ -46,8 +46,8 @@ def chapter_table(root: Path, reading: bool = False) -> str:
         cost = record["chapters"].get(c.stem)
         time, memory = (f"{cost['seconds']:.0f} s", f"{cost['peak_mb']} MB") if cost else ("", "")
         cells = [c.number, f"[{c.title}](notebooks/{c.stem}.ipynb)", c.question, time, memory]
-        lines.append(cells[:3] + [f"{minutes[c.stem]} min"] * reading + cells[3:])
-    header = ["#", "chapter", "the question it answers", *["to read"] * reading, "time", "memory"]
+        lines.append(cells[:3] + [f"{minutes[c.stem]}\u00a0min"] * reading + cells[3:])
+    header = ["#", "chapter", "the question it answers", *["to\u00a0read"] * reading, "time", "memory"]
     text = [" | ".join(["", *line, ""]).strip() for line in [header, *lines]]
     text.insert(1, "|---" * len(header) + "|")
     if record["chapters"]:

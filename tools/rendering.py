@@ -13,7 +13,6 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
 from book.formulas import to_mathml
-from tools.pairs import find_executed
 
 NO_ALT = "No description has been provided"  # what nbconvert fills in for a missing text
 # Brackets, roots and sums grow only in a font for formulas; each system has another one.
