@@ -112,6 +112,17 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
         assert synthetic.startswith("+" if "TFAM" in name else "-")
 
 
+def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown, monkeypatch):
+    monkeypatch.setattr(evidence, "NAMES", ("spar",))
+    path = evidence.records_path("spar-own-tempo", study)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [r for r in lines if r["method"] != "ERM" or r["fold"] < 5]
+    path.write_text("\n".join(map(json.dumps, kept)) + "\n")
+    tables.show_methods("own tempo", "augmentation", study)
+    rows = {line[0]: line[2:] for line in shown[0][1]}
+    assert rows["ERM"][0] and rows["ERM"][1:] == ["", ""] and all(rows["TFAM + augmentation"])
+
+
 def test_contrasts_have_a_line_each(study, shown):
     planned = contrasts.CONTRASTS[:2]
     tables.show_contrasts(contrasts.compute(["spar"], ["own tempo"], study, planned))

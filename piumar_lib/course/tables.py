@@ -122,9 +122,13 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
         column: contrasts.read(sets, form, folder or evidence.STUDY) for column, sets in columns.items()
     }
 
+    def people(of_set: list[dict], method: str) -> set[str]:
+        return {person for r in of_set if r["method"] == method for person in r["people"]}
+
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
-        there = all(any(r["method"] == method for r in of_set) for of_set in own.values())
-        return points(contrasts.compare(own, method, reference)) if there else ""
+        # Part of the people say nothing of all of them: a row that is still being trained is left out.
+        whole = all(people(of_set, method) == people(of_set, reference) for of_set in own.values())
+        return points(contrasts.compare(own, method, reference)) if whole else ""
 
     lines = []
     for name in (*evidence.PLANNED, *evidence.OTHERS):
