@@ -17,7 +17,7 @@ EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
 STAMP := $(VENV)/.installed
 CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
-.PHONY: help course test lab book student solutions slides notebooks pairs readme benchmarks papermill clean
+.PHONY: help course test lab book pdf student solutions slides notebooks pairs readme benchmarks papermill clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -52,13 +52,16 @@ test: $(STAMP) ## check style, execute every chapter, run all tests with coverag
 	$(PY) -m pytest -n $(WORKERS) $(EXECUTE) build/notebooks/0*.ipynb
 	$(PY) -m pytest $(EXECUTE) build/notebooks/1*.ipynb
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
-	  --cov=piumar_lib --cov-report=term --cov-fail-under=95
+	  --cov=piumar_lib --cov=tools --cov=book --cov-report=term --cov-fail-under=95
 
 lab: $(STAMP) ## open JupyterLab on the chapters
 	$(PY) -m jupyterlab notebooks
 
 book: $(STAMP) ## build the HTML book from the notebooks at hand
 	@$(COURSE) book
+
+pdf: $(STAMP) ## print the book to build/piumr-course.pdf, which takes Chromium or Chrome
+	@$(COURSE) pdf
 
 student: $(STAMP) ## write notebooks without solutions to build/student/
 	@$(COURSE) student

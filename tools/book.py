@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from tools.pairs import clean, find_executed
 from tools.readme import END, chapter_table, describe
 from tools.records import records_page
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
 SETTINGS = Path(__file__).parents[1] / "book"
 TABLE = re.compile(r"<!-- chapters:begin -->.*<!-- chapters:end -->", re.S)
 ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n(\[.+)$", re.M)  # term, meaning, section
@@ -44,6 +46,24 @@ def build_book(root: Path) -> Path:
     if foreign := [f"{stem}: {tag}" for stem, text in pages.items() for tag in FOREIGN.findall(text)]:
         raise ValueError("these would not work without a network:\n" + "\n".join(foreign))
     return first
+
+
+def build_pdf(root: Path) -> Path:
+    """Print all pages of the book to ``build/piumr-course.pdf``, by a browser.
+
+    Raises:
+        RuntimeError: If there is no browser.
+        ValueError: As `build_book`.
+    """
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise RuntimeError(f"pdf: no browser found to print it (looked for {', '.join(BROWSERS)}).")
+    page = call_sphinx(lay_out(root), root / "build" / "book-in-one-page", "singlehtml")
+    pdf = root / "build" / "piumr-course.pdf"
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
+    command = [browser, *options, f"--print-to-pdf={pdf}", page.as_uri()]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    return pdf
 
 
 def call_sphinx(source: Path, out: Path, builder: str) -> Path:

@@ -48,6 +48,22 @@ def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full")
     return written
 
 
+def sync_pair(chapter: Chapter) -> None:
+    """Bring prose, tags and cell borders of the source into the pair; code and outputs stay.
+
+    Raises:
+        ValueError: If code has changed, so that the chapter has to be executed.
+    """
+    notebook, executed = to_notebook(chapter.path), read_notebook(chapter.pair)
+    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, executed))
+    if [cell.source for cell in new] != [cell.source for cell in old]:
+        command = f"python -m tools pairs --only {chapter.number}"
+        raise ValueError(f"{chapter.pair.name}: its code is not the source's. Execute it: {command}")
+    for cell, ran in zip(new, old, strict=True):
+        cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
+    write_notebook(notebook, chapter.pair)
+
+
 def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
     """Return the notebook in ``build/notebooks/`` if it matches its source and has run; else the pair.
 
