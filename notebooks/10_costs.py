@@ -52,7 +52,7 @@ torch.manual_seed(seed);
 # started. The backbone is counted on torch's `meta` device: tensors there have shapes but no numbers, so that
 # counting is free. What follows it runs for real.
 #
-# > **Predict.** TFAM has two branches, a spectrum, a transport and a fusion. What share of the FLOPs
+# > **Predict.** [TFAM](glossary.md#tfam) has two branches, a spectrum, a transport and a fusion. What share of the FLOPs
 # > of VideoMAE-base does it add: about 10 %, 1 %, or less than 0.1 %? And of the operations started?
 
 # %%
@@ -176,7 +176,7 @@ print(f"the product does {times:.0f} times the operations of the sum, "
 # the backward pass has used it; *operations* are those that both ways start, whatever the size: on a GPU each is a
 # kernel or more.
 #
-# > **Predict.** Which part takes longest: transport in closed form, transport by Sinkhorn, or the spectrum?
+# > **Predict.** Which part takes longest: transport in closed form, transport by [Sinkhorn](glossary.md#sinkhorn), or the spectrum?
 
 # %%
 from piumar_lib.alignment import MonotoneAlignment, SinkhornAlignment
@@ -229,7 +229,7 @@ both = costs.seconds_each({name: pair[1] for name, pair in pairs.items()}, round
 kept = {name: costs.count_saved_bytes(pair[0]) for name, pair in pairs.items()}
 
 # %% [markdown]
-# GIRL is no layer but a loss. It needs the clips' losses, their logits and their early features.
+# [GIRL](glossary.md#girl) is no layer but a loss. It needs the clips' losses, their logits and their early features.
 
 # %%
 def girl_step(groups, batch=BATCH, classes=52, channels=channels):
@@ -330,7 +330,7 @@ words = "; ".join(f"{part} in {name} {slope:.1f}" for (part, name), slope in slo
 show(fig, alt=f"Time of four parts against clips, moments, channels and steps. Last slopes: {words}.")
 
 # %% [markdown]
-# With $K$ given, 16 by default, transport is linear in $T$. (With $K = T$, as in the first version, it was quadratic.)
+# With $K$ given, 16 by default, transport is linear in $T$. (With $K = T$, as in the [first version](glossary.md#first-version), it was quadratic.)
 
 # %%
 THEORY = {"temporal, exact": (1, 1, 1, 1), "temporal, Sinkhorn": (1, 1, 1, 1),
