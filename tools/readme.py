@@ -16,25 +16,7 @@ from tools.run import RECORD
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
 OVERVIEW = Path("notebooks/results/overview.png")
 BENCHMARKS = Path("notebooks/results/benchmarks.jsonl")
-COSTS = (  # what README.md says, and how the rows begin from which it takes the numbers
-    ("PIUmr adds {} % of time to a training step of VideoMAE-base,", "PIUmr adds to a training step"),
-    ("and {} % to inference.", "PIUmr adds to inference"),
-    (
-        "Sinkhorn's plan and its gradient are {} times as fast as the fastest of POT and geomloss.",
-        "plan and gradient",
-    ),
-    ("The exact plan is {} times as fast as POT in a loop.", "exact plan"),
-    (
-        "A training step of ResNet-50 with temporal shift, clips and all, is {} times as fast as in a "
-        "plain pipeline.",
-        "training step, resnet50-tsm",
-    ),
-    (
-        "VideoMAE-base, compiled, makes use of {} % of what products of matrices reach.",
-        "FLOPs utilisation, videomae-base, compiled",
-    ),
-    ("Sixteen frames come {} times as fast from the cache as with decord.", "read from the mp4 cache"),
-)
+COSTS = Path(__file__).with_name("costs.json")  # sentences, and how the rows begin that have the numbers
 SHOWN = "03_temporal_alignment"  # the chapter whose first figure opens README.md
 
 
@@ -78,7 +60,7 @@ def cost_paragraph(root: Path) -> str:
     """Return what the benchmarks' records say of the costs, as one paragraph."""
     records = read_records(root / BENCHMARKS)
     sentences: dict[str, list[str]] = {}
-    for words, what in COSTS:
+    for words, what in read_json(COSTS).items():
         found = [r for r in records if r["what"].startswith(what) and r["goal"] is not None]
         last = [r for r in found if r["device"] == found[-1]["device"]]
         values = sorted(r["ratio"] for r in last if r["ratio"] is not None)
