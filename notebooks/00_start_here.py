@@ -10,39 +10,42 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 00 · Start here
 #
 # Does everything work on this machine, and what does this course set out to repair?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | a few seconds |
 # | prerequisites | Python; a first course in machine learning |
 # | you will build | nothing yet: you check the set-up and meet the ten people of the first data set |
 # | device | any laptop |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - check that the packages and the data are what the course was written for,
 # - choose a profile and know what it costs,
 # - find your way on the map and read a chapter the way it is meant to be read.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Two people lift an arm sideways and lower it again, over and over, with a motion sensor at the
 # wrist. A recogniser is to say *which exercise* this is, whoever does it.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import show, start
 
 run = start(profile)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import spar
 
 exercise = "abduction"
@@ -52,7 +55,7 @@ chosen = [r for r in recordings if r.y == label and r.right]
 signals = {r.person: r.x[:, 0] for r in chosen}
 print(len(recordings), "recordings;", len(signals), "people doing", exercise, "with the right arm")
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -72,7 +75,7 @@ ax.set_title(f"The same exercise: {exercise}", loc="left")
 show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement, but the curve of "
      "person 4 rises and falls about twice as often as that of person 10.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Both curves carry the same label. To a model that has only met slow people, the fast one looks
 # like something else. That is a **person shift**, and it is what this course is about: build a
 # recogniser that holds up on people who were not in the training set.
@@ -84,9 +87,10 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # *SPAR*: ten people did seven shoulder exercises, with each arm, wearing a watch
 # [[2](#references)].
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check the set-up
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `load_recordings` has already compared the data file's checksum with the published one. The next
 # cell shows which versions you run. Small differences to the list in `requirements.txt` do no
 # harm; for `torch` they may change the digits of a result.
@@ -97,17 +101,20 @@ from importlib.metadata import version
 for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywidgets"):
     print(f"{package:<14} {version(package)}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Choose a profile
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Each chapter has one cell of parameters, and each has the parameter `profile`:
-#
+
+# %% [markdown]
 # | profile | what it is for |
 # |---|---|
 # | `quick` | a first read: each chapter within a minute on two cores |
 # | `full` | what the figures in the repository were made with: more people, more seeds, some minutes |
 # | `gpu` | like `full`, on a CUDA device |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # To choose, change the word in that cell and run the chapter anew. The environment variable
 # `PIUMR_PROFILE`, if set, wins over the cell; so were the repository's figures made. (Chapter 09 is an
 # exception: it reads its results from records, which are the same in each profile.) `start` prints what
@@ -117,13 +124,14 @@ for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywid
 seeds = run.pick(quick=2, full=6)
 print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.device}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Read the map
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # An arrow leads from a chapter to one that builds on it. Each chapter also starts alone: it imports from
 # `piumar_lib` what earlier chapters built.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import PLAN
 
 depth = {}
@@ -135,7 +143,7 @@ place = {
     for d, column in columns.items() for row, number in enumerate(column)
 }
 
-# %%
+# %% tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 3.6))
 for step in PLAN:
     ax.text(
@@ -154,18 +162,21 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
      "temporal alignment, which also needs transport (02), spectra and fusion (03 to 05), one through "
      "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Predict, run, compare
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Before each experiment a chapter asks you for a guess. Write it down: being wrong *on record* is
 # what makes the next figure stick.
-#
+
+# %% [markdown]
 # > **Predict.** All ten people do the same exercise, told to do it the same way. The slowest takes
 # > how many times as long for one repetition as the fastest: 1.1, 1.3, 1.6 or 2 times?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The curves are periodic. `repetition_bounds` finds their period and cuts at the troughs.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def seconds_per_repetition(recording):
     bounds = spar.repetition_bounds(recording.x)
     return float(np.diff(bounds).mean() / spar.RATE)
@@ -175,7 +186,7 @@ tempo = {r.person: seconds_per_repetition(r) for r in chosen}
 slowest, fastest = max(tempo, key=tempo.get), min(tempo, key=tempo.get)
 ratio = tempo[slowest] / tempo[fastest]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots()
 order = sorted(tempo, key=tempo.get)
 ax.bar([str(person) for person in order], [tempo[person] for person in order])
@@ -183,17 +194,19 @@ ax.set(xlabel="person, from fast to slow", ylabel="one repetition [s]", title=ex
 show(fig, alt=f"Seconds for one repetition of {exercise}: from {tempo[fastest]:.1f} s (person "
      f"{fastest}) to {tempo[slowest]:.1f} s (person {slowest}), a factor of {ratio:.1f}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** About twice, from the fastest to the slowest. And tempo is only the easiest difference
 # to see: people also differ in amplitude, direction, onset and habits. Chapter 01 shows how much
 # that costs a recogniser.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Move a knob
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Choose another person, with the mouse or with the arrow keys. The figure below the widget shows
 # everyone at once, for readers of the page without a live kernel.
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import SelectionSlider, interact
 
 from piumar_lib.course import fixed_figure
@@ -207,7 +220,7 @@ def draw(person=10):
 
 interact(draw, person=SelectionSlider(options=sorted(signals), value=10));
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(2, 5, figsize=(7, 3), sharex=True, sharey=True)
 for ax, person in zip(axes.flat, sorted(signals), strict=True):
     signal = signals[person][: int(8 * spar.RATE)]
@@ -218,7 +231,7 @@ fig.supylabel("acceleration [g]", fontsize=10)
 show(fig, alt=f"Eight seconds of {exercise} by each of ten people. All curves swing periodically; "
      "people 3 and 4 swing about twice as fast, and depth and shape differ from person to person.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: is tempo personal or a matter of the exercise?
 #
 # *10 minutes, easy.*
@@ -234,17 +247,17 @@ seconds = np.array([[right[person, y] for y in range(7)] for person in people])
 print("shape", seconds.shape)
 
 
-# %%
+# %% tags=["exercise"]
 def fastest_people(seconds):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.fastest_people(fastest_people)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -256,16 +269,16 @@ check.fastest_people(fastest_people)
 # of the person, which a model that has never met this person cannot know.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 print(f"- Packages and data are in place: {len(recordings)} recordings with the right checksum.")
 print(f"- Profile {run.name} on {run.device}; the whole course runs in it without a GPU.")
 print(f"- The same exercise, ten people: one repetition takes {tempo[fastest]:.2f} s to "
       f"{tempo[slowest]:.2f} s, a factor of {ratio:.2f}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # Each chapter ends with such a table, so that you always know whose claim you are reading. Words in
@@ -277,7 +290,7 @@ print(f"- The same exercise, ten people: one repetition takes {tempo[fastest]:.2
 # | people differ in "motion style and execution speed" | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
 # | and in "physical attributes (e.g. skeleton size)" | not here: a watch sees no bones; from chapter 01 on | `data.synthetic` | `test_synthetic.py` | synthetic skeletons, each with bones of its own |
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
 #
 # 1. F.-Q. Cui, J. Huang, A. Tong, Z. Jia, J. Zhang, Z. Liu, D. Guo, J. Lu, M. Wang. *Every

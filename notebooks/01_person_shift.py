@@ -10,32 +10,34 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 01 · Person shift
 #
 # Why does recognition fail on people it never saw?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [00 start here](00_start_here.ipynb) |
 # | you will build | a recogniser, an honest test of it, and a list of what makes unseen people hard |
 # | device | any laptop |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - show that a recogniser that is right on people it knows is wrong more often on people it does not,
 # - name the leak in a random split, in overlapping windows, and in [MA-52](glossary.md#ma-52)'s official lists,
 # - switch a style factor off and measure how much of the loss it explains.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 train_list = ""  # path of MA-52's train_list_videos.txt, if you have it
 val_list = ""  # path of MA-52's val_list_videos.txt
 seed = 0
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import show, show_table, start
 from piumar_lib.data import given
 
@@ -44,9 +46,10 @@ data, yours = given(data, people=2)
 folds, steps, draws = run.pick(quick=2, full=5), run.pick(quick=150, full=250), run.pick(quick=1, full=4)
 clips_each, factor_steps = run.pick(quick=20, full=30), run.pick(quick=220, full=300)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Train one recogniser on some people. Then test it twice, both times on clips it has never seen: new
 # clips of *the same people*, and clips of *other people*. Two helpers are enough. Each gets a closer
 # look below; here is what they do.
@@ -55,7 +58,7 @@ clips_each, factor_steps = run.pick(quick=20, full=30), run.pick(quick=220, full
 # the training clips small). It always takes the same number of steps, so that more clips do not mean
 # more training. `right` says which clips of a test set are recognised.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import torch
 
@@ -72,16 +75,16 @@ def learn(clips, steps, init=seed):
     return model.cpu()
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def right(model, clips):
     return predict(model, clips).argmax(1) == clips.y
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # First the synthetic people: 40 to learn from, 20 others. They make twelve micro-actions, for example
 # nodding, waving, shrugging. You meet them in a moment.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import synthetic
 
 people = synthetic.make_people(40, seed=seed + 100)
@@ -91,7 +94,7 @@ known = synthetic.make_clips(people, 20, seed=2)  # the same people, new clips
 unseen = synthetic.make_clips(others, 40, seed=3, person_offset=1000)
 model = learn(training, steps=run.pick(quick=400, full=600))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Then the ten real people of [SPAR](glossary.md#spar) from chapter 00: seven shoulder exercises, cut into windows of
 # 4 s. Nobody's windows are drawn at random here: the recogniser learns from the first 70 % of some
 # people's recordings. It is tested on the last 30 % of *the same recordings*, and on everything from
@@ -101,7 +104,7 @@ model = learn(training, steps=run.pick(quick=400, full=600))
 # If `data` names a file of yours, it takes SPAR's place; then the last 30 % of each person's clips of
 # each action, in the file's order, stand for "later".
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from sklearn.model_selection import GroupKFold
 
 from piumar_lib.data import spar
@@ -121,7 +124,7 @@ else:
 name = "your data" if data else "SPAR"
 folds = min(folds, len(real.people), np.bincount(real.y).max())
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.metrics import accuracy_by_person
 
 
@@ -129,7 +132,7 @@ def by_person(model, clips):
     return accuracy_by_person(right(model, clips), clips.person)
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 spar_known, spar_unseen = {p: [] for p in real.people}, {}
 for _, held in GroupKFold(folds).split(real.x, groups=real.person):
     strangers = np.unique(real.person[held])
@@ -139,7 +142,7 @@ for _, held in GroupKFold(folds).split(real.x, groups=real.person):
         spar_known[p].append(value)
 spar_known = {p: float(np.mean(values)) for p, values in spar_known.items()}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
 
 from piumar_lib import plots
@@ -149,13 +152,13 @@ def percent(scores):
     return 100 * float(np.mean(list(scores.values())))
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 scores = {"known": by_person(model, known), "unseen": by_person(model, unseen)}
 bars_known = [percent(scores["known"]), percent(spar_known)]
 bars_unseen = [percent(scores["unseen"]), percent(spar_unseen)]
 gap = np.subtract(bars_known, bars_unseen)
 
-# %%
+# %% tags=["hide-input"]
 fig, ax = plt.subplots()
 plots.known_and_unseen(ax, ["synthetic people", name], bars_known, bars_unseen)
 ax.legend(loc="upper left", bbox_to_anchor=(1, 1))
@@ -163,21 +166,23 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % right on people it knows
      f"{bars_unseen[0]:.0f} % on unseen people. {name}: {bars_known[1]:.0f} % against "
      f"{bars_unseen[1]:.0f} %.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The network has not seen a single clip of either bar. What it has seen, on the left of each pair,
 # is *the person*; on SPAR even an earlier part of the same recording, which helps as well. That is worth
 # a good many points, and it is the part of the accuracy that is gone on the day the recogniser meets
 # somebody new.
 #
 # Bars are means over people: every person counts the same, however many clips there are of them.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Meet the synthetic people
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Real people differ in everything at once. The synthetic ones differ in twelve *style factors* that
 # we can switch on and off: each is drawn once for a person and then stays. Below, two people do the
 # same action. Early moments are pale. In the skeletons the movement is drawn twice as large as it is.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 standing = synthetic.make_clips(people, 40, seed=1, centred=False)  # joints where they are
 action = standing.class_names.index("waving")
 poses = standing.x.reshape(len(standing), -1, 17, 2)
@@ -185,7 +190,7 @@ waves = np.flatnonzero(standing.y == action)
 waves = waves[people.tempo[standing.person[waves]].argsort()]  # from slow to fast people
 example = waves[[len(waves) // 10, -len(waves) // 10]]
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 WRISTS = (9, 10)
 
 
@@ -195,7 +200,7 @@ def way(clip):
     return np.linalg.norm(wrists[:, wrists.std(0).sum(-1).argmax()], axis=-1)
 
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(7, 3), width_ratios=(1, 1, 1.7))
 for ax, k, label, style in zip(axes, example, ("slow", "fast"), ("-", "--"), strict=False):
     plots.clip(ax, poses[k], magnify=2)
@@ -209,7 +214,7 @@ show(fig, alt="Two seated skeletons wave. They differ in posture and in which jo
      f"{way(poses[example[1]]).max():.2f}, slow {way(poses[example[0]]).max():.2f} torso lengths.")
 
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # Here is the recipe of a clip without tremor, sway and noise. At time $t$ the joints are at
 #
 # $$ x(t) = s + a \sum_c w_c R_c D_c g_c(\varphi(t)), \qquad
@@ -220,11 +225,12 @@ show(fig, alt="Two seated skeletons wave. They differ in posture and in which jo
 # - $\varphi$: progress from 0 to 1, with onset $o$, duration $d$, asymmetry $\gamma$;
 # - $a$: amplitude; $R_c$: a small turn (direction); $w_c$: 1 for the action itself, and small weights
 #   for two other actions that this person moves along with it ([co-motion](glossary.md#co-motion)).
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: with $o = 0.35$ s, $d = 1.3$ s and $\gamma = 1$, one second after the clip began
 # $\varphi = 0.65 / 1.3 = 0.5$, half way. Let us rebuild a clip of a person without any style.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.data.actions import course, teaching_actions
 
 plain = dict.fromkeys(synthetic.FACTORS, 0.0)
@@ -237,7 +243,7 @@ by_hand = course(np.array([act.course]), phase[None])[0][:, None] * act.field.ra
 by_hand -= by_hand.mean(0)  # clips are centred: the mean pose is taken away
 print(act.name, by_hand.shape, "= (frames, 17 joints x 2)")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.data.skeleton import MIRROR
 
 mirrored = (by_hand.reshape(32, 17, 2)[:, MIRROR] * [-1, 1]).reshape(32, 34)
@@ -245,14 +251,14 @@ left_over = min(np.std(clip.x[0] - version) for version in (by_hand, mirrored))
 assert abs(left_over - synthetic.NOISE) < 0.1 * synthetic.NOISE
 print(f"what is left: {left_over:.4f}; the generator's noise: {synthetic.NOISE:.4f} torso lengths")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (Anybody may use the other hand, hence the mirror image. There is no gradient to compare here: the
 # generator is data, nothing learns through it.)
 #
 # Turn a style factor up and watch six people nod. All other factors are off, so the fan that opens
 # is this factor alone.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from ipywidgets import SelectionSlider, interact
 
 HEAD = tuple(a for a in teaching_actions() if a.name in ("nodding", "bowing head"))
@@ -266,7 +272,7 @@ def nods(factor, strength):
     return clips.x[first_nod].reshape(6, 32, 17, 2)[:, :, 0, 1]  # the nose, downward
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib.course import fixed_figure
 
 
@@ -283,11 +289,11 @@ def knob(factor="tempo", strength=1.0):
     show(fig, alt=f"Six people nod; their only difference is {factor}, at strength {strength:g}.")
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 one_of = SelectionSlider(options=["tempo", "onset", "amplitude", "tremor", "sway"])
 interact(knob, factor=one_of, strength=(0.0, 1.5, 0.25));
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(3, 3, figsize=(7, 5), sharex=True, sharey=True)
 for row, factor in zip(axes, ("tempo", "amplitude", "sway"), strict=True):
     for ax, strength in zip(row, (0, 0.5, 1), strict=True):
@@ -301,17 +307,20 @@ show(fig, alt="Nose height of six nodding people. At strength 0 all six curves c
      "between people at strength 1, in hundredths of a torso length: "
      + ", ".join(f"{f} {s:.1f}" for f, s in spread.items()) + ".")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recogniser
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # It has four parts: standardise each channel with the training clips' mean and scale; a *backbone*,
 # three convolutions along time; the mean over time; one linear layer. With the backbone's features
 # $h_t$ (32 numbers for each of $T$ frames), weights $W$ and bias $b$, it gives each class a probability.
 # $p$ holds them all, $p_y$ is the one of the clip's true class $y$, and $\ell$ is the clip's loss:
-#
+
+# %% [markdown]
 # $$ p = \mathrm{softmax}\left(W \bar h + b\right), \qquad \bar h = \tfrac{1}{T} \sum_t h_t, \qquad
 # \ell = -\log p_y $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: if only two classes are left, with scores 2 and 0, then
 # $p = e^2 / (e^2 + 1) = 0.88$ for the first, and its loss is $-\log 0.88 = 0.13$.
 
@@ -333,7 +342,7 @@ x, y = torch.as_tensor(known.x[:8]), torch.as_tensor(known.y[:8])
 print("clips", tuple(x.shape), "-> features", tuple(model.backbone(x).shape))
 print(f"two classes by hand: {F.cross_entropy(torch.tensor([[2.0, 0.0]]), torch.tensor([0])):.2f}")
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 weights = list(model.parameters())
 ours, theirs = loss_by_hand(x, y), training_loss(model(x, y), y)
 torch.testing.assert_close(ours, theirs)
@@ -342,17 +351,18 @@ for a, b in zip(torch.autograd.grad(ours, weights), torch.autograd.grad(theirs, 
 count = sum(w.numel() for w in weights)
 print(f"loss {ours.item():.3f}, equal in value and in the gradient of all {count} weights")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # ERM makes the mean of $\ell$ over all training clips small. Nothing in it knows that clips come in
 # people. `fit` is a plain loop around it: batches of 64, AdamW, a learning rate that rises and falls
 # once.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## People are the unit
 #
 # > **Predict.** The mean over unseen people hides how they differ. In the idea figure's run, how many
 # > points lie between the best and the worst of the 20?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import metrics
 
 fig, (left, right_ax) = plt.subplots(1, 2, sharey=True, figsize=(7, 3))
@@ -366,7 +376,7 @@ show(fig, alt="Accuracy of each person, from best to worst. Below one half lie "
      f"{below['known']} of 40 people it knows and {below['unseen']} of 20 unseen people; the worst "
      f"have {100 * summary['known'].worst:.0f} % and {100 * summary['unseen'].worst:.0f} %.")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 def in_percent(s):
     return [100 * s.mean, metrics.interval(s.low, s.high), 100 * s.worst_quarter, s.people]
 
@@ -376,21 +386,23 @@ show_table(header, [[k, *in_percent(s)] for k, s in summary.items()])
 best, worst = max(scores["unseen"].values()), summary["unseen"].worst
 print(f"from the best to the worst unseen person: {100 * (best - worst):.0f} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The gap is wide. Look at the right-hand tail: some strangers are recognised as well as
 # anybody, a few hardly at all. Three habits for the rest of the course:
-#
+
+# %% [markdown]
 # - score each person, then average people;
 # - report the **worst quarter**: the mean over the 25 % of people with the lowest scores. The single
 #   worst person is too noisy a number;
 # - draw *people* for intervals, because people are what we want to generalise over.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The last one is not a matter of taste. The intervals are made by the *bootstrap*: draw as many units
 # again as there are, with replacement, take their mean, and repeat; the interval holds the middle 95 %
 # of the means. Compare two of the same mean accuracy: one draws single clips as if they were
 # independent, one draws whole people, as the table above does.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 correct = right(model, unseen).astype(float)
 by_clip = metrics.bootstrap_interval(correct, draws=2000)
 by_people = metrics.bootstrap_interval(list(scores["unseen"].values()), draws=2000)
@@ -399,15 +411,17 @@ for kind, (low, high) in (("clips", by_clip), ("people", by_people)):
     print(f"drawing {kind:<7} {100 * low:.1f} to {100 * high:.1f} %")
 print(f"the honest interval is {wider:.1f} times as wide")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Nine sets of real people
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Is SPAR an exception? [Chapter 09](09_evidence.ipynb) trains on nine data sets; everybody is left out once. Its
 # records say how plain training recognises them, each clip at its own tempo.
-#
+
+# %% [markdown]
 # > **Predict.** In how many of the nine does the [worst quarter](glossary.md#worst-quarter) of people lie ten points or more below the mean?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import contrasts, evidence
 
 rows, far = [], []
@@ -418,19 +432,21 @@ for set_name, own in contrasts.read(evidence.REAL, "own tempo").items():
 show_table(["unseen people of", *header[1:]], sorted(rows, key=lambda row: row[1]))
 print(f"{sum(far)} of {len(rows)} worst quarters lie ten points or more below the mean")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** SPAR is no exception, nor the rule. Five of the nine leave somebody far behind. Pens, paths of a finger,
 # and UI-PRMD's exercises are nearly solved for strangers, too: hardly anything is left there
 # that a clever method could gain. Keep that in mind for every mean over data sets.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Leaks: three splits of the same recordings
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # How do people split data in practice? Often at random, with `KFold` or its relatives. And often the
 # pieces are windows that overlap by half. The next figure shows three ways to split SPAR's windows of
 # one exercise: each row is a person, each square a window in its order in time. Pale squares are for
 # training, hatched ones for testing.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from sklearn.model_selection import StratifiedKFold
 
 apart = real
@@ -443,7 +459,7 @@ SPLITS = {
     "by person, windows apart": (apart, lambda d: GroupKFold(folds).split(d.x, groups=d.person)),
 }
 
-# %%
+# %% tags=["hide-input"]
 if data:  # your clips are as they are
     SPLITS = {split: entry for split, entry in SPLITS.items() if "apart" in split}
 SHOWN = [split for split in SPLITS if split != "by person, windows overlap"]
@@ -463,15 +479,16 @@ axes[0].set(ylabel="person", yticks=np.arange(len(some)) + 1, yticklabels=some)
 show(fig, alt="Pale squares are for training, hatched ones for testing. In both random splits the "
      "rows mix both kinds, side by side. In the split by person each row is one kind throughout.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # In the two random splits, a test window mostly has training windows of the same person beside it, from
 # the same recording. If windows overlap, each half of it is also half of a neighbour: most of its
 # samples are *in* the training set.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Same network, same number of steps, same recordings. Order the three splits by the
 # > accuracy they report. How many points lie between the first and the last?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 reported = {}
 for split, (clips, splitter) in SPLITS.items():
     verdict = np.zeros(len(clips))
@@ -481,7 +498,7 @@ for split, (clips, splitter) in SPLITS.items():
 means = {split: percent(values) for split, values in reported.items()}
 inflation = means[SHOWN[0]] - means[SHOWN[-1]]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.6))
 for row, (split, value) in enumerate(means.items()):
     ax.barh(-row, value, 0.7, **(plots.UNSEEN if "person" in split else plots.KNOWN | {"alpha": 0.6}))
@@ -492,7 +509,7 @@ ax.set(xlabel="reported accuracy [%], a tick for each person", xlim=(0, 118))
 show(fig, alt="Reported accuracy: " + ", ".join(
     f"{s} {v:.1f} % (worst person {100 * min(reported[s].values()):.0f} %)" for s, v in means.items()))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The two random splits come first. Only the hatched bars answer the question "how well will
 # it do on somebody new?" The plain ones answer another question, "how well will it do on the people who
 # are in the file?", and are often quoted as if it were the first.
@@ -500,14 +517,14 @@ show(fig, alt="Reported accuracy: " + ", ".join(
 # The third bar is a control: overlap makes twice as many training windows. Is what it gains under
 # one split also gained under the other?
 
-# %%
+# %% tags=["hide-input"]
 print(f"from the first to the last of the splits: {inflation:.1f} points")
 for split in () if data else ("random", "by person"):
     gained = means[f"{split}, windows overlap"] - means[f"{split}, windows apart"]
     print(f"overlap, split {split:<10} {gained:+.1f} points")
 print(f"random instead of by person: {means[SHOWN[-2]] - means[SHOWN[-1]]:+.1f} points, windows apart")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # On these recordings the person is the big leak. What overlap adds is small: a repetition takes one or
 # two seconds, so the next window is a near copy even if it shares no sample. For everyday activities
 # others measured about 10 points from random folds, and 16 with overlapping windows, while overlap
@@ -516,11 +533,12 @@ print(f"random instead of by person: {means[SHOWN[-2]] - means[SHOWN[-1]]:+.1f} 
 # Why does it happen? Look for each window's closest relative: once among the other windows of the same
 # person, once among everybody else's. We compare amplitude spectra (chapter 04 explains them), so
 # that it does not matter at which moment of a repetition a window begins.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** For how many of ten windows is the closest window of the same person closer than that of
 # > anybody else? And which of the two shows the same exercise more often?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from scipy.spatial.distance import cdist
 
 
@@ -534,12 +552,12 @@ def closest(clips):
     return [np.where(choice, distance, np.inf) for choice in (same, ~same)]
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 own, foreign = closest(apart)
 nearer = 100 * (own.min(1) < foreign.min(1)).mean()
 agree = [100 * (apart.y[d.argmin(1)] == apart.y).mean() for d in (own, foreign)]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(4.6, 3.8))
 ax.plot(own.min(1), foreign.min(1), ".", ms=3, alpha=0.5)
 limit = np.quantile(np.r_[own.min(1), foreign.min(1)], 0.99)
@@ -552,30 +570,31 @@ show(fig, alt=f"Each dot is a window. {nearer:.0f} % lie above the diagonal: the
      f"same person is nearer than that of anybody else, and shows the same exercise in {agree[0]:.0f} "
      f"% of cases, against {agree[1]:.0f} %.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Under a random split there are always training windows of the same person. To copy the
 # label of the closest would already score well, without knowing what the exercises have in common. A
 # stranger offers no such relative. Random folds are right when clips are independent, and clips of one
 # person are not.
 
-# %%
+# %% tags=["hide-input"]
 for kind, value in zip(("the same person", "anybody else"), agree, strict=True):
     print(f"label of the closest window of {kind:<16} right for {value:.0f} % of windows")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## MA-52's official lists
 #
 # The benchmark of micro-actions, MA-52 [[2](#references)], comes with official lists for training,
 # validation and test. Its file names begin with the person, as in `0003_01_0001.mp4`. The training
 # and the validation list **share all 186 people** that can be identified this way. So a result on the
 # official validation set is of the kind "people it knows"; the test set's files are anonymous.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # This is no reproach: the lists were made to compare recognisers, not people. But a claim about
 # *person independence* needs another split, which chapter 11 will make. You need not believe us: if
 # you have the lists, give their paths as parameters. Without them, the cell shows the count on two
 # tiny lists of the same form, written to a temporary folder.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -596,18 +615,20 @@ print("MA-52's lists:" if train_list and val_list else "No lists given; two tiny
 shared = set(in_train) & set(in_val)
 print(f"{len(in_train)} people in train, {len(in_val)} in val, {len(shared)} in both")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Which style factor does the harm?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Now the experiment that only synthetic people allow. Switch one factor off, for the people we train
 # on and for the strangers alike, and train anew. Whatever the accuracy on strangers gains is what
 # this factor had cost. The same seed draws the same people, so nothing else changes.
-#
+
+# %% [markdown]
 # > **Predict.** Twelve factors: tempo, onset, asymmetry, amplitude, direction, co-motion, handedness,
 # > tremor, sway, bones, posture, habits. Which one costs most? Which cost *nothing*, by construction,
 # > because a centred clip holds no trace of them? And what if clips were not centred?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def accuracies(off=None, draw=0, centred=True):
     """Percent right on known and on unseen people, for a fresh pair of populations."""
     scale = {off: 0.0} if off else {}
@@ -621,7 +642,7 @@ def accuracies(off=None, draw=0, centred=True):
     return np.array([percent(by_person(trained, clips)) for clips in (more, test)])
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 factors = run.pick(quick=("tempo", "amplitude", "direction", "bones"), full=synthetic.FACTORS)
 everything = [accuracies(draw=d) for d in range(draws)]
 gains = {f: [(accuracies(f, d) - everything[d])[1] for d in range(draws)] for f in factors}
@@ -629,7 +650,7 @@ uncentred = [accuracies(None, d, centred=False) for d in range(draws)]
 reference = np.mean(everything, axis=0)  # known, unseen
 trap = np.mean(uncentred, axis=0) - reference
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 order = sorted(gains, key=lambda f: -np.mean(gains[f]))
 mean_gain = {f: float(np.mean(gains[f])) for f in order}
 low, high = ([float(edge(gains[f])) for f in order] for edge in (min, max))
@@ -641,7 +662,7 @@ show(fig, alt="Gain in points on unseen people when a factor is off: "
      + ", ".join(f"{f} {g:+.1f}" for f, g in mean_gain.items())
      + f"; the reference with all factors on is {reference[1]:.1f} %.")
 
-# %%
+# %% tags=["hide-input"]
 print(f"all factors on: {reference[1]:.1f} % on unseen people")
 print(f"costliest factor: {order[0]}, {mean_gain[order[0]]:+.1f} points when off")
 total, missing = sum(mean_gain.values()), 100 - reference[1]
@@ -649,7 +670,7 @@ print(f"all gains sum to {total:.1f} points; {missing:.1f} are missing to 100 %"
 assert mean_gain["bones"] == 0  # exactly: the clips are the same numbers
 print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on unseen people")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Bones and posture cost exactly nothing: every clip is centred, its mean pose is taken
 # away, and with it the body. (`quick` shows one of the two, and one draw; look at the ranges in
 # `full` before you believe an order.) Gains do not add up: without one obstacle the next one matters
@@ -665,7 +686,7 @@ print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on u
 # [04](04_spectral_perturbation.ipynb) take up two parts: tempo, and what varies between people at a
 # given frequency.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: a split by person
 #
 # *10 minutes, easy.*
@@ -674,17 +695,17 @@ print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on u
 # are for testing. Nobody may be on both sides. About `share` of the *people* (rounded, at least one)
 # are tested, and another `seed` draws other people.
 
-# %%
+# %% tags=["exercise"]
 def split_people(person, share, seed):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.split_people(split_people)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -699,7 +720,7 @@ check.split_people(split_people)
 # `GroupShuffleSplit(1, test_size=share, random_state=seed).split(x, groups=person)`.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 2: how many clips is a person worth?
 #
 # *15 minutes, medium.*
@@ -710,15 +731,15 @@ check.split_people(split_people)
 # of the mean accuracy over `people` people with `clips` clips each. Which of the two ways to spend 400
 # clips is better, with `mean` 0.8 and `between` 0.2?
 
-# %%
+# %% tags=["exercise"]
 def standard_error(mean, between, people, clips):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.standard_error(standard_error)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -731,10 +752,10 @@ check.standard_error(standard_error)
 # term, which is small already with ten clips a person. From there on it takes more people.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 print(f"- Known people {bars_known[0]:.0f} %, unseen people {bars_unseen[0]:.0f} %: {gap[0]:.0f} points"
       f" (synthetic); {bars_known[1]:.0f} % and {bars_unseen[1]:.0f} % on {name}. Worst quarter of "
       f"unseen synthetic people: {100 * summary['unseen'].worst_quarter:.0f} %.")
@@ -745,7 +766,7 @@ print("- Reported accuracy, same network, same recordings: "
 print(f"- Costliest factor: {order[0]} ({mean_gain[order[0]]:+.0f} points when off). Not centring: "
       f"{trap[1]:+.0f} points on unseen people, {trap[0]:+.0f} on known ones.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |
@@ -759,7 +780,7 @@ print(f"- Costliest factor: {order[0]} ({mean_gain[order[0]]:+.0f} points when o
 # What the synthetic factors show holds for the generator. How much each of them matters for real
 # people nobody has measured on MA-52; the idea figure and the leaks are there on real recordings.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
 #
 # 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action

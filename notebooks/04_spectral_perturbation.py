@@ -10,45 +10,48 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 04 · Spectral perturbation
 #
 # Which frequencies tell people apart, and what if training saw all of them?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [01 person shift](01_person_shift.ipynb) |
 # | you will build | TFAM's frequency branch: how much spectra vary above noise, and gains of that size |
 # | device | any laptop |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - take a clip apart into frequencies, and say how much of what varies between clips is mere noise,
 # - describe the rest by four smooth coefficients, and say how much of it is personal,
 # - perturb training clips by just as much, keep their power, and judge on unseen people whether it helps.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import fixed_figure, show, show_table, start
 from piumar_lib.data import given
 
 run = start(profile)
 data, yours = given(data)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A clip is a sum of waves: low frequencies carry the movement, high frequencies the tremor. How strong each
 # wave is differs from clip to clip. Much of that is chance; what a body shapes is the *smooth* course of the
 # spectrum. The frequency branch measures how much this course varies among clips of one action, and draws
 # new ones. The data: four-second windows of [SPAR](glossary.md#spar), real wrists.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import torch
 
@@ -59,7 +62,7 @@ from piumar_lib.spectrum import dct_matrix
 
 real = yours if data else spar.windows(spar.load_recordings())
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def standardised(clips):
     """Clips as the recogniser sees them, in double precision, with actions and people."""
     x = torch.as_tensor(clips.x, dtype=torch.float64)
@@ -70,7 +73,7 @@ def standardised(clips):
 def levels(x):
     return log_spectrum(torch.fft.rfft(x, dim=1)[:, 1:])
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 x, y, _ = standardised(real)
 time = x.shape[1]
 hertz = np.arange(1, time // 2 + 1) * real.rate / time
@@ -84,7 +87,7 @@ smooth = dct_matrix(level.shape[1])[:4]
 course = (smooth.T @ smooth @ level)[shown, :, channel].numpy()
 band = (levels(perturbed[0]) - level).std(0)[:, channel].numpy()
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 seconds = np.arange(time) / real.rate
@@ -101,17 +104,21 @@ right.set(xlabel="time [s]", ylabel="channel 1 [sd]", title="itself, and three p
 show(fig, alt=f"Left: a jagged spectrum, its smooth part, and a band of {band.mean():.2f} either way. "
      "Right: the clip and three versions, which rise and fall with it but are larger or smaller.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The thin curves are clips nobody recorded, but another person might have made.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A clip as a sum of waves
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand, on $T = 8$ samples of $\cos(2 \pi \cdot 2 t / 8)$, that is $1, 0, -1, 0, 1, 0, -1, 0$: multiply
 # by a wave of $k$ periods and add up. For $k = 2$ each nonzero sample contributes $1$, so $X_2 = 4$. For all
 # other $k$ they cancel. This is the Fourier transform of $T$ real samples:
-#
+
+# %% [markdown]
 # $$ X_k = \sum_{t=0}^{T-1} x_t \, e^{-2 \pi i k t / T}, \qquad k = 0, \dots, T/2 $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The rest of the **spectrum**, $k > T/2$, follows by conjugate symmetry.
 
 # %%
@@ -120,7 +127,7 @@ def fourier_by_hand(x):
     angle = -2 * torch.pi * (k[:, None] * t).double() / x.shape[1]
     return torch.complex(angle.cos(), angle.sin()) @ x.to(torch.complex128)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import assert_same
 
 t = torch.arange(8, dtype=torch.float64)
@@ -131,17 +138,21 @@ some = torch.randn(6, 12, 2, dtype=torch.float64)  # (clips, frames, channels)
 classes = torch.tensor([0, 0, 0, 1, 1, 1])
 assert_same(fourier_by_hand, lambda x: torch.fft.rfft(x, dim=1), some)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `assert_same` compares values and gradients, here and below. The way back is `torch.fft.irfft`.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Log-amplitude
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Write $X_k = \vert X_k \vert e^{i \varphi_k}$. The amplitude says how strong a wave is, the phase when it
 # peaks. A limb that is a quarter longer moves 1.25 times as far: every amplitude is multiplied by 1.25, at
 # all frequencies alike. In logarithms factors become differences: $\log 1.25 = 0.22$ is added everywhere. So
-#
+
+# %% [markdown]
 # $$ l_k = \tfrac12 \log\bigl(\vert X_k \vert^2 + c_k\bigr), \qquad k = 1, \dots, T/2 $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The offset $c_k$, a millionth of the batch's mean power at $k$, keeps empty frequencies from minus infinity.
 # Frequency 0 is left out: it is the clip's mean, on a wrist gravity, and says how the arm is held.
 
@@ -155,35 +166,39 @@ assert_same(level_by_hand, levels, some)
 longer = level_by_hand(1.25 * some) - level_by_hand(some)
 print(f"1.25 times as large: {longer.min().item():.3f} to {longer.max().item():.3f} at each frequency")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Noise alone varies, too
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A test without people: 4,000 clips of white noise, all of the same power.
-#
+
+# %% [markdown]
 # > **Predict.** How much does the [log-amplitude](glossary.md#log-amplitude) at one frequency vary among them, and how much more if all
 # > clips are ten times as strong?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 torch.manual_seed(seed)
 noise = torch.randn(4000, 64, 1)  # (clips, frames, channels)
 for strength in (1, 10):
     found = levels(strength * noise)[:, :-1].var(0).mean().item()
     print(f"strength {strength:>2}: variance {found:.3f}, the library's {rayleigh_floor(64)[0]:.3f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** It is $\pi^2 / 24 = 0.41$ (a standard deviation of 0.64), whatever the strength. The real and
 # the imaginary part of $X_k$ are Gaussian, so the power is its mean times an exponentially distributed
 # number $E$ with mean 1, and $\mathrm{Var} \log E = \pi^2 / 6$. Half a logarithm has a quarter of the
 # variance. Amplitudes then have a Rayleigh distribution, so we call this the **Rayleigh floor** of a single
 # spectrum. The last frequency of an even number of frames is a real number; its floor is $\pi^2 / 8$.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How much do clips differ?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: $l = 1, 3$ in class 0 and $10, 12$ in class 1. Their variance is 28.3, but actions are meant to
 # differ. Within classes: means 2 and 11, residuals $-1, 1, -1, 1$, sum of squares 4, divided by $4 - 2$: the
 # variance is 2. For $B$ clips $i$ of $Y$ classes:
-#
+
+# %% [markdown]
 # $$ v_k = \frac{1}{B - Y} \sum_{i=1}^{B} (l_{ik} - \bar l_{y_i k})^2 $$
 
 # %%
@@ -197,24 +212,25 @@ def variance_within(value, y):
     squares, freedom = squares_within(value, y)
     return squares / max(freedom, 1)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 four = torch.tensor([1.0, 3, 10, 12])[:, None, None]
 print(f"{four.var().item():.1f} in all, {variance_within(four, torch.tensor([0, 0, 1, 1])).item():.1f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A **variance-guided** perturbation is large where clips of one class differ. Guided by what, though? The
 # [first version](glossary.md#first-version) of this branch took $v_k$ as it is.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Which share of $v_k$ is floor, on real wrists and on synthetic skeletons?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 skeletons = synthetic.make_clips(synthetic.make_people(20, seed=70), 40, seed=70)
 seen = {}
 for clips in (real, skeletons):
     xs, ys, ps = standardised(clips)
     seen[clips.name] = xs, levels(xs), ys, ps, rayleigh_floor(xs.shape[1]).double()
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, sharey=True)
 floor_share = {}
 for ax, clips in zip(axes, (real, skeletons), strict=True):
@@ -231,20 +247,24 @@ words = ", ".join(f"{s:.0f} % of it on {n}" for n, s in floor_share.items())
 show(fig, alt=f"Variance of log-amplitude within classes over frequency, and the floor: {words}.")
 print("floor:", words)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Most of it. And the curve is rather flat, so the first version shook all frequencies alike,
 # mostly by the size of a statistical accident that has nothing to do with people.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The smooth part
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # That accident is independent from one frequency to the next. A body is not: a longer limb raises *all*
 # frequencies. By hand on four frequencies: $l = (2, 2, 2, 2)$ is four times the row
 # $(\tfrac12, \tfrac12, \tfrac12, \tfrac12)$ and nothing else: one number, the level, says it all. The next
 # row falls from left to right: the tilt. Row $j$ of the discrete cosine transform has $j$ half-waves along
 # the $F$ frequencies; with $c_0 = \sqrt{1/F}$ and $c_j = \sqrt{2/F}$ its rows are orthonormal:
-#
+
+# %% [markdown]
 # $$ s_j = \sum_{k=1}^{F} D_{jk} \, l_k, \qquad D_{jk} = c_j \cos\Bigl(\frac{\pi}{F} \bigl(k - \tfrac12\bigr) j\Bigr) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Speech processing calls the $s_j$ a cepstrum. We keep the first $J = 4$: that is our choice.
 
 # %%
@@ -261,22 +281,26 @@ print((cosines(4, 4) @ torch.full((4,), 2.0, dtype=torch.float64)).numpy().round
 assert np.allclose(cosines(64, 64), fft.dct(np.eye(64), norm="ortho", axis=0))
 assert np.allclose(cosines(64, 4), dct_matrix(64)[:4])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is it personal?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A coefficient is a weighted sum of frequencies, so its floor is that of the frequencies, weighted by
 # $D_{jk}^2$. What lies above it need not be personal: one person's clips vary, too. We may look, with person
 # labels that training never sees. Remove the mean of each class *and* person, and compare what is left:
-#
+
+# %% [markdown]
 # $$ r_j = 1 - \frac{\tfrac{1}{B - G} \sum_i (s_{ij} - \bar s_{y_i p_i j})^2}{\tfrac{1}{B - Y} \sum_i (s_{ij} - \bar s_{y_i j})^2} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # $G$ is the number of pairs of class and person. This is $R^2$ corrected for the number of groups: 0 if
 # people do not matter, 1 if nothing else does. As a control we shuffle the person labels.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** How much of the variance above the floor do 4 of 32 coefficients hold? Which share of
 # > their variance lies between ten people with a watch?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def between_people(value, y, person):
     """Variance within classes, and how much of it lies between people."""
     person = person.unique(return_inverse=True)[1]  # yours may have any numbers
@@ -289,7 +313,7 @@ def personal(value, y, person):
     within, between = between_people(value, y, person)
     return 100 * (between.sum() / within.sum()).item()
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2)
 for ax, (name, (_, lev, ys, ps, floor)) in zip(axes, seen.items(), strict=True):
     D = cosines(lev.shape[1], 10)
@@ -303,7 +327,7 @@ axes[0].legend(fontsize=8)
 show(fig, alt="Variance of ten coefficients within classes. The level's is largest by far, and a large "
      "part of it lies between people; from the sixth coefficient on, it is close to the floor.")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 share, kept = {}, {}
 torch.manual_seed(seed)
 for name, (_, lev, ys, ps, floor) in seen.items():
@@ -316,14 +340,16 @@ for name, (_, lev, ys, ps, floor) in seen.items():
     print(f"{name}: {len(D[:4])} of {len(D)} hold {kept[name]:.0f} % above the floor; between people "
           f"{share[name]:z.0f} % (single frequencies {single:z.0f} %, shuffled {chance:z.0f} %)")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** From the sixth coefficient on, wrists vary by little more than white noise: the floor is
 # right. Four coefficients hold nearly all that is above it, and a larger share of theirs is personal than
 # of single frequencies. Not all of it: the rest lies between clips of one person (where the window begins,
 # a repetition more or less). The branch cannot tell the two apart: it has no person labels.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A batch has too few clips
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: 12 clips of [MA-52](glossary.md#ma-52)'s 52 classes hold about 11 classes. So $B - Y$ is about 1: one number to
 # estimate a variance from, and in some batches none. The branch averages squares and degrees of freedom
 # *apart*, over batches, and divides at the end. The newest batch $n$ counts with weight
@@ -338,7 +364,7 @@ def running_variance(batches):
         freedom = (1 - weight) * freedom + weight * new[1]
         yield (squares / max(freedom, 1e-6)).item()
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 batches = [(2 * torch.randn(12, 1, 1), torch.randint(52, (12,))) for _ in range(200)]  # variance 4
 alone = [(variance_within(*b).item() if squares_within(*b)[1] else np.nan) for b in batches]
@@ -347,6 +373,8 @@ library = SpectralPerturbation(1, coefficients=1)
 for value, classes_drawn in batches:
     library.observe(value, classes_drawn)
 assert np.isclose(running[-1], (library.squares.mean / library.freedom.mean).item())
+
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.5))
 ax.plot(alone, ".", color="C1", label="from one batch")
 ax.plot(running, color="C0", label="running")
@@ -358,18 +386,21 @@ words = f"within a factor of 2: {inside[0]:.0f} % of single batches, {inside[1]:
 show(fig, alt=f"Estimates from one batch lie anywhere, running ones along the true variance; {words}.")
 print(words)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A gain that keeps the power
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: multiply amplitudes by $e$ or by $1/e$, with equal odds. Power is multiplied by 7.4 or 0.14, on
 # average by 3.8. A log gain that is right on average is far too large in power, and the network meets
 # these loud clips in training only. For a Gaussian draw $\epsilon$ and standard deviation $d$
-#
+
+# %% [markdown]
 # $$ \mathrm{E} \, e^{2 d \epsilon} = e^{2 d^2}, \qquad \text{so} \quad \log g = d \, \epsilon - d^2 \quad \text{has} \quad \mathrm{E} \, g^2 = 1 $$
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** On the watch, $d = \sqrt{v_k}$ is about 0.8. By how much does $e^{d \epsilon}$ raise the power?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 torch.manual_seed(seed)
 d = variance_within(level, y).sqrt()
 eps = torch.randn(level.shape, dtype=level.dtype)
@@ -377,23 +408,27 @@ for words, log_gain in (("naive", d * eps), ("mended", d * eps - d**2)):
     print(f"{words}: power times {(2 * log_gain).exp().mean().item():.2f}, "
           f"median amplitude times {log_gain.exp().median().item():.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** More than threefold: that is what the first version did. Mending has a price: the typical wave
 # gets weaker, so that a few may get much stronger. The smaller $d$, the smaller the price.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The perturbation
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand, for the watch: the level's variance is 4.9 above its floor, so $d_0 = 2.2$; its row is
 # $1/\sqrt{32} = 0.18$ at every frequency, so the log gain of all frequencies has standard deviation 0.39,
 # together. In general, with probability $q = 0.5$ for each clip, and for each channel
-#
+
+# %% [markdown]
 # $$ \log g_k = \sum_{j=0}^{J-1} D_{jk} \, d_j \epsilon_j - \sum_{j=0}^{J-1} D_{jk}^2 \, d_j^2, \qquad d_j = s \sqrt{\max(0, v_j - \text{floor}_j)} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The second sum is the variance of the first, so power is kept at each frequency. The scale is $s = 1$ by
 # default. If the standard deviation exceeds 1 at some frequency, all $d_j$ shrink until it is 1. The gain is
 # positive, so phases stay, and so does frequency 0, the mean.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def log_gain_by_hand(x, y, s=1.0):
     D = cosines(x.shape[1] // 2, 4).to(x.dtype)  # (J, F)
     value = D @ level_by_hand(x)  # (B, J, C)
@@ -410,32 +445,34 @@ def perturb_by_hand(x, y, s=1.0, q=0.5):
         gain = torch.cat([torch.ones_like(gain[:, :1]), gain], 1)  # frequency 0 stays
     return torch.fft.irfft(torch.fft.rfft(x, dim=1) * gain, n=x.shape[1], dim=1)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 assert_same(
     lambda x: perturb_by_hand(x, classes), lambda x: SpectralPerturbation(2)(x, classes), some.float()
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Note `no_grad`: the gain is given, and the gradient reaches the clip only through the spectrum that is
 # multiplied by it. In evaluation the branch does nothing; in training, phases and means stay:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 assert branch.eval()(x, y) is x
 before, after = (torch.fft.rfft(v, dim=1) for v in (x, branch.train()(x, y)))
 ratio = (after / before)[before.abs() > 1e-9 * before.abs().max()]  # less is only rounding
 assert ratio.angle().abs().max() < 1e-6 and torch.allclose(before[:, 0], after[:, 0])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How far does it move a clip?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Does the default do anything? The unit is how far two people are apart: the root mean square difference of
 # their coefficients in one class, $\sqrt 2$ times the standard deviation between people. The same for all
 # other coefficients, the ragged rest, in which people hardly differ.
-#
+
+# %% [markdown]
 # > **Predict.** Does a perturbed clip move half as far as people differ, as far, or five times as far?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.tfam import FrequencyBranch
 
 
@@ -448,7 +485,7 @@ def moves(x, y, person, plug):
         found.append(((part @ (after - before)).square().sum((1, 2)).mean() / people).sqrt().item())
     return (2 * (after - before)).exp().mean().item(), *found
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 MAKE = {
     "first version": lambda channels, q: FrequencyBranch(probability=q),
     "gain": lambda channels, q: SpectralPerturbation(channels, probability=q),
@@ -462,17 +499,20 @@ for name, (xs, _, ys, ps, _) in seen.items():
         rows.append([f"{name}, {kind}", *(f"{v:.2f}" for v in moved[name, kind])])
 show_table(["perturbed clips", "power times", "smooth part moves", "the rest moves"], rows)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** By default the smooth part of a perturbed clip moves about as far as two people are apart, the
 # rest stays, and power is kept in the mean. The first version moved the rest, two to three times as far as
 # people differ there, and multiplied the power. The third row is another kind of perturbation:
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Swap: part of the way to another clip
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Real clips know more than a Gaussian: coefficients go together, and so do channels. So go a random part
 # $u$ of the way to another clip $i'$ of the class. By hand: from level 2 towards level 6, with $u = 0.25$, to
 # level 3; the log gain is 1 times the row of the level.
-#
+
+# %% [markdown]
 # $$ \log g_k = u \sum_{j=0}^{J-1} D_{jk} \, (s_{i'j} - s_{ij}), \qquad u \sim \mathrm{Uniform}(0, s) $$
 
 # %%
@@ -484,25 +524,28 @@ def swap_by_hand(x, y):
     toward = value[another_of_class(y)] - value  # at random, itself if alone
     return cosines(x.shape[1] // 2, 4).T @ (torch.rand(len(y), 1, 1, dtype=x.dtype) * toward)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 swap = SpectralPerturbation(2, kind="swap")
 assert_same(
     lambda x: swap_by_hand(x, classes),
     lambda x: swap.log_gain(torch.fft.rfft(x, dim=1), classes, x.shape[1])[:, 1:], some,
 )
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # It needs no variance and no floor, and stays between recorded clips. But it keeps no power, as the table shows.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Skeleton size: one profile for a limb
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The abstract speaks of spectral signatures of physical attributes, such as skeleton size. A longer forearm
 # raises *all its channels* by the same amount, and leaves the legs alone. Do channels really go together?
-#
+
+# %% [markdown]
 # > **Predict.** How strongly are the levels $s_0$ of a joint's two coordinates correlated, within a class?
 # > And those of different joints?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.transport import class_mean
 
 xs, lev, ys, _, _ = seen[skeletons.name]
@@ -511,28 +554,30 @@ r = (size - class_mean(size, ys)).T.corrcoef()[0::2, 1::2]  # each joint's x wit
 coherent = r.diagonal().mean().item(), r[~torch.eye(len(r), dtype=torch.bool)].mean().item()
 print(f"correlation of levels: {coherent[0]:.2f} within a joint, {coherent[1]:.2f} between joints")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** A joint's coordinates go together, and different joints hardly. By default each channel has its
 # own draw. `groups_of_channels` shares $\epsilon$, and the average $d$, among the channels of a limb. In
 # code by hand that is one more index:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 limb = torch.tensor([0, 0, 1])  # two coordinates of an arm, one of a leg
 eps = torch.randn(5, 4, 2)[..., limb]  # (clips, coefficients, channels)
 grouped = SpectralPerturbation(34, groups_of_channels=[c // 2 for c in range(34)])
 gains = grouped.log_gain(torch.fft.rfft(xs, dim=1), ys, xs.shape[1])
 assert torch.equal(eps[..., 0], eps[..., 1]) and torch.allclose(gains[..., 0], gains[..., 1])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it help on unseen people?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # In [TFAM](glossary.md#tfam) the perturbed clip is a second view, beside an aligned one ([05](05_consistency_fusion.ipynb)). Below:
 # TFAM over TFAM without the perturbation, with all else equal, on nine sets of real people who were left out.
 # [Chapter 09](09_evidence.ipynb) says how these records were made.
-#
+
+# %% [markdown]
 # > **Predict.** On how many of the nine does it help? And by how many points, all together?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import contrasts, evidence, forest
 from piumar_lib.course.tables import points
 
@@ -544,15 +589,17 @@ show(fig, alt=f"Forest plot of what the perturbation adds, by data set and poole
 for form, found in pooled.items():
     print(f"{form}: {points(found)} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** ANSWER-04
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What was tried: the log of attempts
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Each line below is TFAM with one thing changed, on people kept for development: first its gain over
 # augmentation, then over its control, which has the same perturbation but leaves time as it is.
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib import development
 from piumar_lib.course.tables import show_development
 
@@ -562,10 +609,10 @@ TRIED = ["no perturbation", "perturbation of half the size", "perturbation of tw
 for over in ("against", "control"):
     show_development([DEFAULT, *TRIED], over=over)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # What is the perturbation itself worth? Each line against the *default*, on the same people:
 
-# %%
+# %% tags=["hide-input"]
 log = development.read_log()
 default = {line["data"]: line["people"] for line in log.get(DEFAULT, [])}
 
@@ -586,17 +633,20 @@ for words, difference in clear:
     print(f"{words}: {'better' if difference > 0 else 'worse'} than the default")
 print(f"{len(clear)} of {sum(c is not None for *_, c in cells)} intervals exclude zero")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The lines name what these people tell apart. One interval in twenty excludes zero by chance. And
 # the default was chosen on these very people: chapter 09 judges it on others.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Try it: scale and coefficients
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Choose the scale, and how many coefficients count as smooth. The figure below shows a nod.
-#
+
+# %% [markdown]
 # > **Predict.** At which scale would *you* stop recognising the action: 0.5, 1 or 2?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 nods = np.flatnonzero(skeletons.y == skeletons.class_names.index("nodding"))
 nod = int(nods[skeletons.x[nods, :, 1].std(1).argmax()])  # the largest nod: easiest to see
 
@@ -608,7 +658,7 @@ def versions(name, index, channel, scale, coefficients=4, count=3):
     plug = SpectralPerturbation(xs.shape[2], scale, 1.0, coefficients=coefficients)
     return xs[0, :, channel], [plug(xs, ys)[0, :, channel] for _ in range(count)]
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import interact
 
 
@@ -624,11 +674,11 @@ def draw(scale=1.0, coefficients=4):
     times = (other.var() / clip.var()).item()
     show(fig, alt=f"Scale {scale:.1f}, {coefficients} coefficients: variance times {times:.2f}.")
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 draw()
 interact(draw, scale=(0.0, 3.0, 0.1), coefficients=(1, 16));
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.5), sharey=True)
 for ax, scale in zip(axes, (0.5, 1.0, 2.0), strict=True):
     clip, others = versions(skeletons.name, nod, 1, scale)
@@ -641,9 +691,10 @@ axes[0].set_ylabel("height of the nose [sd]")
 show(fig, alt="A nod with three perturbed versions each at scales 0.5, 1 and 2: peaks stay where they "
      "are; their heights change, most at scale 2.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Every peak is where it was. At scale 2 most versions are lower, so that a few may be far higher.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: another person's strengths, one's own timing
 #
 # *10 minutes, easy.*
@@ -651,17 +702,17 @@ show(fig, alt="A nod with three perturbed versions each at scales 0.5, 1 and 2: 
 # Write `swap_amplitude(x, other)`: the clip with *all* Fourier amplitudes of `other` and the phases of `x`,
 # both `(batch, time, channels)`. Methods for images use this as augmentation [[2, 3](#references)].
 
-# %%
+# %% tags=["exercise"]
 def swap_amplitude(x, other):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.swap_amplitude(swap_amplitude)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -671,7 +722,7 @@ check.swap_amplitude(swap_amplitude)
 # ```
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 2: smooth noise without cosines
 #
 # *15 minutes, hard.*
@@ -680,15 +731,15 @@ check.swap_amplitude(swap_amplitude)
 # `smooth_noise(clips, frequencies, channels)`: Gaussian draws with variance 1 at every frequency, neighbours
 # correlated by 0.5 or more, far ones less. Clips and channels stay independent.
 
-# %%
+# %% tags=["exercise"]
 def smooth_noise(clips, frequencies, channels):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.smooth_noise(smooth_noise)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -702,10 +753,10 @@ check.smooth_noise(smooth_noise)
 # Each step keeps the variance: $r^2 + (1 - r^2) = 1$.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 name = real.name
 power, distance, _ = moved[name, "gain"]
 print(f"- Noise: {floor_share[name]:.0f} % of the variance within classes of log-amplitudes on {name} "
@@ -717,7 +768,7 @@ print(f"- The perturbation multiplies power by {power:.2f} on average (first ver
 for form, found in pooled.items():
     print(f"- What it adds to TFAM on unseen people, {form}: {points(found)} points.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |

@@ -10,18 +10,20 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 06 · Robust optimisation
 #
 # Which average should a loss minimise so that nobody is left behind?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [01 person shift](01_person_shift.ipynb) |
 # | you will build | three robust averages, each checked by a convex solver, and the group weights that GIRL runs |
 # | device | any laptop |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - compute the worst average risk in a [chi-square ball](glossary.md#chi-square-ball), in a [Kullback-Leibler](glossary.md#kullback-leibler) ball and under [CVaR](glossary.md#cvar)'s
@@ -30,12 +32,12 @@
 #   train against those for whom all is well), and what [GIRL](glossary.md#girl) does beyond that radius,
 # - name the errors of a worst case that is taken over a small batch, and say which people get the weight.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 data = ""  # path of your own .npz, or a set such as "shrec17"; by default synthetic people
 seed = 0
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import show, show_table, start
 from piumar_lib.data import given
 
@@ -45,9 +47,10 @@ crowd, epochs = run.pick(quick=20, full=40), run.pick(quick=15, full=20)
 draws, rounds = run.pick(quick=10_000, full=50_000), run.pick(quick=1_000, full=5_000)
 descents = run.pick(quick=400, full=2_000)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A recogniser's **risk** for a person is its mean loss on that person's clips (in *nats*: cross-entropies
 # with natural logarithms). Say it has risk 0.2 for A, 0.4 for B, 0.9 for C. An average gives each person a
 # weight; the three weights sum to one. So every point of the triangle below is an average: a corner gives
@@ -57,7 +60,7 @@ descents = run.pick(quick=400, full=2_000)
 # Now let an **adversary** choose the weights, anywhere in the disc, so that the average is as *bad* as
 # possible. Who minimises *that* average cannot forget C.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import torch
 
@@ -67,12 +70,12 @@ abc = torch.tensor([0.2, 0.4, 0.9], dtype=torch.float64)
 worst = dro.chi_square(abc, rho=0.15)
 print(f"mean {abc.mean():.3f}, worst average in the disc {worst.value:.3f}, maximum {abc.max():.3f}")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 CORNERS = np.array([[0, 0], [1, 0], [0.5, 0.75**0.5]])
 fine = np.array([(i, j, 240 - i - j) for i in range(241) for j in range(241 - i)]) / 240
 x_fine, y_fine = (fine @ CORNERS).T  # where each law of weights lies in the triangle
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def triangle(ax, risks):
     """Shade the triangle of weights by the average of ``risks``, dark where it is high."""
     ax.tricontourf(x_fine, y_fine, fine @ risks.numpy(), 12, cmap="Greys", alpha=0.45)
@@ -84,7 +87,7 @@ def triangle(ax, risks):
     ax.set_aspect("equal")
     ax.axis("off")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def chi_square_distance(p):
     """(1 / 2G) sum (G p - 1)^2 of laws ``(..., G)``."""
     return np.square(p.shape[-1] * p - 1).sum(-1) / (2 * p.shape[-1])
@@ -94,7 +97,7 @@ def outline(ax, distance, radius, **style):
     style = {"colors": "C0", "linewidths": 2} | style
     ax.tricontour(x_fine, y_fine, distance(fine), [radius], **style)
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 fig, (left, right) = plt.subplots(1, 2, width_ratios=(1.4, 1))
@@ -114,38 +117,46 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
      f"disc about the centre lies straight towards C: weights {worst.weights[0]:.2f}, "
      f"{worst.weights[1]:.2f}, {worst.weights[2]:.2f} instead of a third each.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # How far may the adversary go? At radius 0 we are back at ERM, and with the whole triangle allowed all
 # weight goes to the worst person: one noisy person would rule everything. The disc is the compromise.
 # Its shape is a choice, too.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gradient of a robust risk is the worst weights
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # For $G$ groups of clips (here: people) with risks $R = (R_1, \dots, R_G)$ and a set $B$ of weights
 # around the even ones, the **robust risk** is one number:
-#
+
+# %% [markdown]
 # $$ S_B(R) = \max_{p \in B} \; \sum_{g=1}^{G} p_g R_g $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # For fixed weights $p$ this sum is a plane over the risks, with slope $p$. The maximum of many planes is
 # a convex function that at $R$ touches the winner's plane. So its gradient there is the winner $p^*$: this
 # is **Danskin's theorem**. (At a tie there are several winners, and the function has a kink.)
-#
+
+# %% [markdown]
 # $$ \frac{\partial S_B}{\partial R_g} = p^*_g $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # So one need not differentiate through the search for $p^*$. Find it, treat it as a constant, and
 # average. To train on a [robust risk](glossary.md#robust-risk) is to train on a weighted mean, with new weights in every step.
 # The library returns both: `.value`, one number, and `.weights`, shape `(G,)`.
 #
 # By hand, with the whole triangle as $B$: $p^* = (0, 0, 1)$ and $S_B = 0.9$. If A's risk rises a
 # little, nothing changes: slope 0. If C's does, the value rises by as much: slope 1.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## CVaR: a cap on every weight
 #
 # The first adversary may give nobody more than $1 / (\alpha G)$. **Conditional value at risk**, CVaR,
 # is the worst average under that cap:
 #
 # $$ \mathrm{CVaR}_\alpha(R) = \max_p \; \sum_g p_g R_g \quad \text{with} \quad 0 \le p_g \le \frac{1}{\alpha G}, \quad \sum_g p_g = 1 $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The adversary fills the worst group up to the cap, then the next, until nothing is left. So it is the
 # mean of the worst share $\alpha$ of groups. By hand for A, B, C and $\alpha = 1/2$: the cap is $2/3$.
 # C gets $2/3$, B the remaining $1/3$, A nothing: $\frac23 \cdot 0.9 + \frac13 \cdot 0.4 = 0.73$.
@@ -160,21 +171,24 @@ def cvar_by_hand(risks, alpha):
 
 print(f"{cvar_by_hand(abc, 0.5):.2f}")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import assert_same
 
 torch.manual_seed(seed)
 some = torch.randn(7, dtype=torch.float64)
 assert_same(lambda r: cvar_by_hand(r, 0.3), lambda r: dro.cvar(r, 0.3).value, some)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Kullback-Leibler: a price for leaving the centre
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The second adversary may go anywhere, but pays $T$ for each unit of Kullback-Leibler divergence (KL)
 # from even weights, $K(p) = \sum_g p_g \log (G p_g)$:
-#
+
+# %% [markdown]
 # $$ \max_p \; \sum_g p_g R_g - T \, K(p) \;=\; T \log \Bigl( \frac1G \sum_g e^{R_g / T} \Bigr), \qquad p^*_g = \frac{e^{R_g / T}}{\sum_h e^{R_h / T}} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Why? At the best $p$, moving a little weight from one group to another gains nothing. So
 # $R_g - T \log (G p_g)$ is the same number for all groups. Solve for $p_g$: a softmax. Insert it: that
 # number *is* the value. $T$ is called temperature. Cold is close to the maximum, hot close to the mean.
@@ -190,7 +204,7 @@ def kl_by_hand(risks, temperature):
 print(f"{kl_by_hand(abc, 0.5):.2f}", dro.kl_penalty(abc, 0.5).weights.numpy().round(2))
 assert_same(lambda r: kl_by_hand(r, 0.5), lambda r: dro.kl_penalty(r, 0.5).value, some)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A price or a limit? With a limit, $K(p) \le \rho$, the weights are again a softmax, at the temperature
 # where the limit is just reached. And for *every* temperature we have a bound, because in the ball the
 # price paid is at most $T \rho$:
@@ -201,7 +215,7 @@ assert_same(lambda r: kl_by_hand(r, 0.5), lambda r: dro.kl_penalty(r, 0.5).value
 # temperature by halving intervals, and averages with constant weights. Ours below finds $T$ by SciPy and
 # then takes the *right-hand side*, with no weights in sight. If Danskin is right, the gradients agree.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from scipy.optimize import brentq
 
 
@@ -216,7 +230,7 @@ def kl_ball_by_hand(risks, rho):
 
 assert_same(lambda r: kl_ball_by_hand(r, 0.3), lambda r: dro.kl_ball(r, 0.3).value, some)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Chi-square: a disc
 #
 # The third adversary stays within a squared distance of even weights. This is the disc of the idea
@@ -230,7 +244,8 @@ assert_same(lambda r: kl_ball_by_hand(r, 0.3), lambda r: dro.kl_ball(r, 0.3).val
 # \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \; \sqrt{G \sum_g p_g^2} \, \sqrt{\frac1G \sum_g (R_g - \eta)_+^2} \\
 # &\le \; \sqrt{1 + 2 \rho} \, \sqrt{\frac1G \sum_g (R_g - \eta)_+^2}
 # \end{aligned} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (the middle step is the Cauchy-Schwarz inequality). All three are equalities if
 # $p_g$ is proportional to $(R_g - \eta)_+$ and lies on the edge of the ball. So **whoever is below the
 # threshold gets nothing, and above it the weight grows in proportion to the excess**.
@@ -239,7 +254,7 @@ assert_same(lambda r: kl_ball_by_hand(r, 0.3), lambda r: dro.kl_ball(r, 0.3).val
 # $1 + 2 \rho = 3 \cdot 37/49$, $\rho = 0.63$. Value: $0.4/7 + 0.9 \cdot 6/7 = 0.83$. The right-hand side:
 # $0.3 + \sqrt{2.27} \sqrt{0.37/3} = 0.83$. The same.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def chi_square_by_hand(risks, rho):
     def excess(r, eta):
         return (r - eta).clamp(min=0)
@@ -252,7 +267,7 @@ def chi_square_by_hand(risks, rho):
     eta = brentq(too_far, low, high, xtol=1e-14)
     return eta + ((1 + 2 * rho) * excess(risks, eta).square().mean()).sqrt()
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from functools import partial
 
 print(f"{chi_square_by_hand(abc, 31 / 49):.3f}", dro.chi_square(abc, 31 / 49).weights.numpy().round(3))
@@ -260,27 +275,28 @@ for rho in (0.05, 0.4, 1.5):
     ours, library = partial(chi_square_by_hand, rho=rho), partial(dro.chi_square, rho=rho)
     assert_same(ours, lambda r, f=library: f(r).value, some)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (The library needs no search here: it sorts the risks and tries how many of them are active.)
 #
 # **Groups of unequal size** count as so many equal ones. If group $g$ has the share $\pi_g$ of the clips, the
 # ball is $\frac12 \sum_g \pi_g (p_g / \pi_g - 1)^2 \le \rho$, and weights are $\pi_g (R_g - \eta)_+$, normalised.
 # At radius 0 every *clip* counts alike, not every group. This is the ball that GIRL uses, with $\rho = 0.05$.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 uneven = dro.chi_square(abc, 0.3, sizes=torch.tensor([2.0, 1, 3])).weights
 one_by_one = dro.chi_square(abc[[0, 0, 1, 2, 2, 2]], 0.3).weights  # A twice, B once, C three times
 torch.testing.assert_close(uneven, torch.stack([part.sum() for part in one_by_one.split([2, 1, 3])]))
 print("sizes 2, 1, 3:", uneven.numpy().round(3))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A second opinion
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Two versions by one author may share a mistake. CVXPY knows nothing of thresholds and temperatures: we
 # hand it the definition, linear goal and convex set, and a general solver (CLARABEL) finds the best
 # weights.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import cvxpy as cp
 
 BALLS = {
@@ -296,31 +312,33 @@ def solver_says(name, risks, radius):
     value = cp.Problem(cp.Maximize(risks @ p), within).solve(solver=cp.CLARABEL)
     return value, p.value
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # To compare three adversaries we want one knob for all. Take the **share** $\alpha$ of people that CVaR
 # cares about. A cap $p_g \le 1 / (\alpha G)$ implies $G \sum_g p_g^2 \le 1/\alpha$ and
 # $K(p) \le \log (1 / \alpha)$. So with
-#
+
+# %% [markdown]
 # $$ \rho_{\chi^2} = \frac12 \Bigl( \frac1\alpha - 1 \Bigr), \qquad \rho_{\mathrm{KL}} = \log \frac1\alpha $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # everything that CVaR's adversary may do, the others may do as well. By Jensen's inequality
 # $K(p) \le \log (G \sum_g p_g^2)$, so the disc lies inside the KL ball, too. Three nested sets.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 RADIUS = {
     "CVaR": lambda share: share,
     "chi-square": lambda share: (1 / share - 1) / 2,
     "KL": lambda share: float(np.log(1 / share)),
 }
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 FUNCTION = {"CVaR": dro.cvar, "chi-square": dro.chi_square, "KL": dro.kl_ball}
 
 
 def robust(name, risks, share):
     return FUNCTION[name](risks, RADIUS[name](share))
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def disagreement(name, risks, share):
     value, _ = solver_says(name, risks, RADIUS[name](share))
     return abs(robust(name, torch.as_tensor(risks), share).value.item() - value)
@@ -333,20 +351,20 @@ error = {name: [disagreement(name, *trial) for trial in trials] for name in RADI
 print({name: f"{max(values):.0e}" for name, values in error.items()})
 assert max(map(max, error.values())) < 2e-5
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Shrink the share from 1 (nobody may be reweighted) to 1/3 (all weight may go to C). The
 # > adversary walks from the centre to corner C. On a straight road, on a curve, or with a bend? For which
 # > of the three?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def kl_distance(p):
     return (p * np.log(np.maximum(3 * p, 1e-300))).sum(-1)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 # CVaR's sets have a share instead of a radius; with a minus, so that far out is large.
 DISTANCE = {"CVaR": lambda p: -1 / (3 * p.max(-1)), "chi-square": chi_square_distance, "KL": kl_distance}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 STYLE = {
     "CVaR": {"color": "C2", "ls": ":"}, "chi-square": {"color": "C0", "ls": "-"},
     "KL": {"color": "C4", "ls": "--"},
@@ -354,7 +372,7 @@ STYLE = {
 shares = np.linspace(1, 1 / 3, 61)
 roads = {n: torch.stack([robust(n, abc, s).weights for s in shares]).numpy() for n in RADIUS}
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, width_ratios=(1.3, 1), figsize=(7, 3.4))
 triangle(left, abc)
 for name, style in STYLE.items():
@@ -369,19 +387,22 @@ show(fig, alt="Left: three nested sets about the centre for share 0.6, a hexagon
      "triangle, and the roads of the three adversaries to corner C. Right: worst average over share; at "
      "0.6 " + ", ".join(f"{n} {v:.2f}" for n, v in half.items()) + "; all end at 0.9.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Thin lines: the sets for share 0.6. Thick lines: the roads. Chi-square goes *straight*,
 # as long as it is free to; where it hits the edge (A's weight is 0) it bends and follows the edge. KL
 # curves and reaches the edge only at the very end: softmax weights are never 0. CVaR does not look at
 # *how much* worse C is: it first takes everything from A and gives it to B and C alike, then everything
 # from B.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## When is mean plus deviation a worst case?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Many losses punish *inequality*: mean risk plus some measure of spread. That looks like a different
 # idea. It is not, for one of these measures. Let $\bar R$ be the mean and
 # $V = \frac1G \sum_g (R_g - \bar R)^2$.
-#
+
+# %% [markdown]
 # **Proposition.** If risks differ at all ($V > 0$), then for every $\rho \ge 0$
 #
 # $$ \max_{\text{chi-square ball}} \sum_g p_g R_g \;\le\; \bar R + \sqrt{2 \rho V} $$
@@ -389,7 +410,8 @@ show(fig, alt="Left: three nested sets about the centre for share 0.6, a hexagon
 # with equality exactly if $\rho \le \rho^*$, and then the worst weights are $p^*$:
 #
 # $$ \rho^* = \frac{V}{2 (\bar R - R_{\min})^2}, \qquad p^*_g = \frac1G \Bigl( 1 + \sqrt{2 \rho / V} \, (R_g - \bar R) \Bigr) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # *Proof.* Write $p_g = 1/G + d_g$ with $\sum_g d_g = 0$. Then
 # $\sum_g p_g R_g = \bar R + \sum_g d_g (R_g - \bar R)$, which by Cauchy-Schwarz is at most
 # $\bar R + \Vert d \Vert \sqrt{G V}$. In the ball $\Vert d \Vert^2 \le 2 \rho / G$: there is the bound.
@@ -400,7 +422,7 @@ show(fig, alt="Left: three nested sets about the centre for share 0.6, a hexagon
 # By hand: $\bar R = 0.5$, $V = (0.09 + 0.01 + 0.16)/3 = 0.087$, so $\rho^* = 0.087 / 0.18 = 0.48$. For
 # $\rho = 0.1$ the value is $0.5 + \sqrt{0.0173} = 0.63$, the weights are $0.18, 0.28, 0.54$.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def deviation_by_hand(risks, rho):
     return risks.mean() + (2 * rho * (risks - risks.mean()).square().mean()).sqrt()
 
@@ -417,7 +439,7 @@ assert_same(lambda r: deviation_by_hand(r, 2.0), lambda r: dro.mean_plus_deviati
 assert_same(lambda r: deviation_by_hand(r, below), lambda r: dro.chi_square(r, below).value, some)
 torch.testing.assert_close(weights_by_hand(some, below), dro.chi_square(some, below).weights)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Note that $\rho^*$ is invariant to scaling and shifting the risks. Only their *shape* matters. (For groups of
 # unequal size all of this holds with means and variances that are weighted by their shares.)
 #
@@ -426,7 +448,7 @@ torch.testing.assert_close(weights_by_hand(some, below), dro.chi_square(some, be
 # up to 11 equal groups that cannot happen (exercise 2). Beyond that GIRL does not follow the formula, but the
 # ball's own closed form: it clips at zero, and stays a worst case.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def lowest_weights(groups, rho=0.05):
     """By the formula and in the ball, in even shares: one group at risk 0, all others at 1."""
     risks = torch.tensor([0.0] + [1.0] * (groups - 1), dtype=torch.float64)
@@ -437,12 +459,12 @@ def lowest_weights(groups, rho=0.05):
 show_table(["groups, one of them easy", "lowest weight by the formula", "in the ball"],
            [[str(groups), *lowest_weights(groups)] for groups in (4, 11, 12, 50)])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Two groups of eight people with equal mean and deviation. In the one, a few are much
 # > *harder* than the rest; in the other, a few are much *easier*. For which is the formula right up to
 # > the larger radius?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from scipy.stats import norm
 
 
@@ -452,7 +474,7 @@ def shaped(tail, groups):
     z = np.expm1(tail * z) / tail if abs(tail) > 1e-6 else z
     return torch.as_tensor(1 + 0.3 * (z - z.mean()) / z.std())
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw_weights(ax, risks, rho):
     p = dro.chi_square(risks, rho).weights
     ax.bar(range(len(p)), p, color="C0", label="adversary")
@@ -461,7 +483,7 @@ def draw_weights(ax, risks, rho):
     ax.axhline(0, color="k", lw=0.8)
     ax.set(xticks=[], xlabel="people, easy to hard")
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw_values(ax, risks, rho):
     radii = np.linspace(0, 2, 41)
     limit = dro.variance_threshold(risks).item()
@@ -473,7 +495,7 @@ def draw_values(ax, risks, rho):
         ax.axvline(limit, color="0.4", ls=":", label="$\\rho^*$")
     ax.plot(rho, dro.chi_square(risks, rho).value, "o", color="C0")
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib.course import fixed_figure
 
 
@@ -490,19 +512,19 @@ def draw(rho=0.4, tail=-1.0, groups=8):
     show(fig, alt=f"Radius {rho:.2f}, tail {tail:.1f}: the formula exceeds the worst average by "
          f"{gap:.3f}; threshold {dro.variance_threshold(risks):.2f}.")
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 draw()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Move the radius and the shape. When does a dash of the formula fall below zero, and what happens on
 # the right at that moment?
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import interact
 
 interact(draw, rho=(0.0, 2.0, 0.05), tail=(-1.5, 1.5, 0.1), groups=(3, 12));
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(2, 3, figsize=(7, 4.6), sharey="row")
 limits_of_shape = {}
 for (top, bottom), tail in zip(axes.T, (-1.0, 0.0, 1.0), strict=True):
@@ -521,7 +543,7 @@ show(fig, alt="Eight people, three shapes of risks. With a few easy people the f
      f"average at radius {limits_of_shape[-1.0]:.2f} and gives them negative weight at 0.4; symmetric "
      f"risks: {limits_of_shape[0.0]:.2f}; with a few hard people only at {limits_of_shape[1.0]:.2f}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** With a few hard people. There the mean is close to the easy majority, and much weight can
 # move before anybody's is used up. In the extreme case of one hard person among $G$,
 # $\rho^* = (G-1)/2$: the formula holds until all weight is on that person. With one easy person among
@@ -529,18 +551,22 @@ show(fig, alt="Eight people, three shapes of risks. With a few easy people the f
 #
 # Beyond the threshold the formula still is an upper bound. But it is no worst case: the average it
 # stands for has a **negative weight**. Does that matter?
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The trap: negative weights train against people
 #
 # The best known penalty of this kind takes the variance itself. V-REx [[5](#references)] minimises
 #
 # $$ \bar R + \beta V, \qquad \text{slope} \quad \frac{1}{G} \bigl( 1 + 2 \beta (R_g - \bar R) \bigr) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The slope is negative for the easiest group as soon as $\beta > 1 / (2 (\bar R - R_{\min}))$. Unlike
 # $\rho^*$ this *does* depend on scale. By hand for A, B, C and $\beta = 10$, a common default:
-#
+
+# %% [markdown]
 # $$ \tfrac13 \, (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Two of three people have negative weight. Gradient *descent* on this loss is gradient *ascent* on their risk.
 #
 # The [first version](glossary.md#first-version) of this course's GIRL made that very mistake: it added $\lambda$ times the slope of the
@@ -561,11 +587,11 @@ torch.testing.assert_close(slope(vrex, some), (1 + 20 * (some - some.mean())) / 
 with_deviation = slope(lambda r: dro.mean_plus_deviation(r, 2.0), some)
 torch.testing.assert_close(with_deviation, weights_by_hand(some, 2.0))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A loss with a negative slope is not **monotone**: it may prefer a model that is worse for everybody.
 # Compare our three people with three whose risk is 1, each worse off than before:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 equal = torch.ones(3, dtype=torch.float64)
 LOSSES = {
     "mean (ERM)": lambda r: r.mean(),
@@ -574,36 +600,39 @@ LOSSES = {
     "chi-square ball, $\\rho = 2$": lambda r: dro.chi_square(r, 2.0).value,
 }
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 rows = []
 for name, loss in LOSSES.items():
     a, b = loss(abc).item(), loss(equal).item()
     rows.append([name, f"{a:.2f}", f"{b:.2f}", "0.2, 0.4, 0.9" if a < b else "**1, 1, 1**"])
 show_table(["loss", "risks 0.2, 0.4, 0.9", "risks 1, 1, 1", "prefers"], rows)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # V-REx, and the deviation beyond its threshold, prefer that everybody be equally badly off. A worst
 # average with $p \ge 0$ never does: if all risks fall, every average of them falls.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # ### A geometric picture: three people choose a meeting point
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Three people live at A, B, C and look for a place $w$ to meet. A person's risk is the squared
 # distance. Set the slope of any loss to zero: $\sum_g p_g (w - c_g) = 0$. As the weights of all our
 # losses sum to one, $w = \sum_g p_g c_g$, the average of the homes $c_g$ with the loss's weights. **The triangle of homes is the triangle of
 # weights.** Negative weights are places outside of it, and for such a place the nearest point of the
 # triangle is closer to *everybody*.
-#
+
+# %% [markdown]
 # > **Predict.** Three people nearly on one street, B in between. Where does each loss send them if
 # > inequality counts more and more?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 homes = torch.tensor([[0.0, 0.0], [0.7, 0.5], [2.4, 0.0]], dtype=torch.float64)
 
 
 def squared_distances(w, homes):
     return (torch.as_tensor(w) - homes).square().sum(-1)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from scipy.optimize import minimize
 
 
@@ -613,7 +642,7 @@ def meet(loss):
 
     return minimize(goal, homes.mean(0), method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-8}).x
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 knob = np.linspace(0, 1, 9) ** 2
 ways = {
     "chi-square ball": [meet(lambda r, s=s: dro.chi_square(r, 2 * s).value) for s in knob],
@@ -621,12 +650,12 @@ ways = {
     "V-REx": [meet(lambda r, s=s: vrex(r, 10 * s)) for s in knob],
 }
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 ends = {"ERM": ways["V-REx"][0]} | {name: way[-1] for name, way in ways.items()}
 LOOKS = {"ERM": ("k", "o", "-."), "chi-square ball": ("C0", "s", "-"),
          "mean + deviation": ("C1", "^", "--"), "V-REx": ("C4", "D", ":")}
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.4), width_ratios=(1.25, 1))
 left.fill(*homes.T.numpy(), color="0.9")
 for name, (color, marker, line) in LOOKS.items():
@@ -648,7 +677,7 @@ show(fig, alt="Left: the chi-square ball's meeting place walks from the centroid
      + ", ".join(f"{v:.2f}" for v in far) + ".")
 assert (near < far).all() and (near < squared_distances(ends["mean + deviation"], homes)).all()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The chi-square ball ends where the farthest person is as near as possible. The two
 # penalties share a road, because both trade the mean for the same spread, and it leaves town, towards
 # the point that is equally far from all three. The deviation follows it part of the way, V-REx goes
@@ -665,7 +694,7 @@ assert (near < far).all() and (near < squared_distances(ends["mean + deviation"]
 # logarithms of how much each channel moves, first six principal components). It cannot suit everybody,
 # so people compete. Groups are the true people.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import synthetic
 
 if data:
@@ -676,17 +705,17 @@ else:
     strangers = synthetic.make_people(20, seed=1090 + seed)
     unseen = synthetic.make_clips(strangers, 40, seed=1090 + seed, person_offset=1000)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 who, person = np.unique(known.person, return_inverse=True)
 print(f"{known.name}: {len(known)} clips of {len(who)} people; unseen: {len(unseen.people)} people")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 unit = known.x.std() if data else 1  # the constant is small beside the movements of our skeletons
 moves = np.log(known.x.std(1) / unit + 1e-3)
 u, _, _ = np.linalg.svd((moves - moves.mean(0)) / moves.std(0).clip(1e-6), full_matrices=False)
 six = torch.as_tensor(np.c_[u[:, :6] * len(u) ** 0.5, np.ones(len(u))], dtype=torch.float64)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 y, group = torch.as_tensor(known.y), torch.as_tensor(person)
 counts = torch.bincount(group).double()
 
@@ -695,7 +724,7 @@ def risks_of(w):
     losses = torch.nn.functional.cross_entropy(six @ w, y, reduction="none")
     return torch.zeros(len(who), dtype=torch.float64).index_add(0, group, losses) / counts
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def regress(loss, steps=descents):
     w = torch.zeros(six.shape[1], known.classes, dtype=torch.float64, requires_grad=True)
     optimiser = torch.optim.Adam([w], lr=0.1)
@@ -707,11 +736,11 @@ def regress(loss, steps=descents):
         schedule.step()
     return risks_of(w).detach()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** All three losses besides ERM narrow the gap between people. Who pays for it? Is anybody
 # > better off with *mean + deviation* than with the exact worst case of the same radius, $\rho = 1.5$?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 TRAIN = {
     "ERM": lambda r: r.mean(),
     "chi-square ball": lambda r: dro.chi_square(r, 1.5).value,
@@ -719,12 +748,12 @@ TRAIN = {
     "V-REx": vrex,
 }
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 got = {name: regress(loss) for name, loss in TRAIN.items()}
 slopes = {name: len(who) * slope(loss, got[name]) for name, loss in TRAIN.items()}
 order = got["ERM"].argsort()
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.4))
 for name, (color, marker, line) in LOOKS.items():
     left.plot(got[name][order], line, color=color, marker=marker, ms=3, lw=1, label=name)
@@ -738,13 +767,13 @@ top, first, low = (", ".join(f"{n} {f(n):z.2f}" for n in got) for f in (
 show(fig, alt=f"Left: risk of each training person. Highest risk: {top}; of the person that is easiest "
      f"for ERM: {first}. Right: final weights; lowest: {low}.")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 rows = [[name, *(f"{v:.2f}" for v in (r.mean(), r.min(), r.max())), int((slopes[name] < -1e-6).sum()),
          int((got["chi-square ball"] < r - 1e-6).sum())] for name, r in got.items()]
 show_table(["risk of training people [nats]", "mean", "lowest", "highest", "people with negative weight",
             "better off with chi-square"], rows)
 
-# %%
+# %% tags=["hide-input"]
 better = int((got["chi-square ball"] < got["mean + deviation"] - 1e-6).sum())
 lifted = {name: (r[order[0]] - got["ERM"][order[0]]).item() for name, r in got.items()}
 print(f"chi-square instead of mean + deviation: {better} of {len(who)} people are better off")
@@ -753,7 +782,7 @@ limit = dro.variance_threshold(got["ERM"]).item()
 print(f"threshold at ERM's risks: rho* = {limit:.2f}, deviation weight {(2 * limit) ** 0.5:.2f};",
       f"V-REx: beta = {0.5 / (got['ERM'].mean() - got['ERM'].min()).item():.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The second printed line says what each loss costs ERM's easiest person: a small model can only
 # be pulled one way. With the exact worst case the pull *away* from them ends at weight 0: it stops
 # caring for them. The other two may go on, below 0, and count their misfortune as a success. Is anybody
@@ -762,31 +791,35 @@ print(f"threshold at ERM's risks: rho* = {limit:.2f}, deviation weight {(2 * lim
 #
 # **When is it harmless?** Below the threshold. Then the slopes are honest weights. The thresholds in
 # the last line are those at ERM's risks; they move as training goes on. Three ways to stay honest:
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # - the **root** of the variance with a small weight $\lambda = \sqrt{2 \rho}$ (exercise 2: how small is
 #   always safe?),
 # - the exact worst case, `dro.chi_square`: weights of the same form, but **clipped** at 0 for everybody
 #   below the threshold $\eta$. This is what GIRL runs, at every radius,
 # - a model that can suit everybody: if all risks can be low, equality need not be bought. (Try it: keep
 #   34 components instead of 6.)
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Minibatches: bias of a worst case
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A mean over a batch is right on average. A worst average is not. Take a large population of losses and
 # compute the exact robust risk. Then do the same on batches of $m$ losses, many times, and average. A
 # bound like chi-square's above (exercise 1 has CVaR's) says which way it errs: in the batch, $\eta$ is
 # chosen to suit *the batch*, and the minimum of an average is at least the average of minima. (Chi-square's
 # root errs the same way: the root of an average is at least the average of roots. So does KL's logarithm.)
-#
+
+# %% [markdown]
 # > **Predict.** Losses like $\vert N(0, 1) \vert$, share 0.3. How far off is CVaR of a batch of 16, in
 # > percent: 0.3, 3 or 30? And how does the error shrink with $m$?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 share, sizes = 0.3, np.array([4, 8, 16, 32, 64, 128])
 places = (torch.arange(50_000, dtype=torch.float64) + 0.5) / 50_000
 truth = {n: robust(n, 2**0.5 * torch.erfinv(places), share).value.item() for n in RADIUS}
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 torch.manual_seed(seed)
 bias, spread = {n: [] for n in RADIUS}, {n: [] for n in RADIUS}
 for m in sizes:
@@ -799,7 +832,7 @@ at16 = int(np.flatnonzero(sizes == 16)[0])
 print(f"CVaR, m = 16: {bias['CVaR'][at16]:+.3f} with standard error {spread['CVaR'][at16]:.3f}, "
       f"of {truth['CVaR']:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Batches of *people* bring a second error, in the other direction. Let all 20 people be present, but
 # estimate each one's risk from only $n$ clips. The maximum over weights is convex in the risks, so at noisy
 # risks it is on average higher than at their mean (Jensen again): the adversary overfits estimation noise.
@@ -808,16 +841,17 @@ print(f"CVaR, m = 16: {bias['CVaR'][at16]:+.3f} with standard error {spread['CVa
 # $$ \tilde R_g \leftarrow \mu \tilde R_g + (1 - \mu) R_g $$
 #
 # here with $\mu = 0.9$, as in GIRL, is an average over about 19 batches.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** GIRL's ball, $\rho = 0.05$. With two clips a person, does the adversary push in about the right
 # > direction? We measure the cosine between its departure from even weights and the one at the true risks.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 lot = 0.2 + 0.5 * shaped(1.0, 20)  # true risks of 20 people
 each = np.array([1, 2, 4, 8, 16, 32])
 exact = dro.chi_square(lot, 0.05)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def estimates(n, momentum, steps=60, trials=300):
     """Estimated risks of all people, from ``n`` exponential losses each; shape ``(trials, people)``."""
     rate = torch.tensor(float(n), dtype=torch.float64)
@@ -827,7 +861,7 @@ def estimates(n, momentum, steps=60, trials=300):
         running = momentum * running + (1 - momentum) * batch * lot
     return running
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 high, aim = {}, {}
 for momentum in (0.0, 0.9):
@@ -836,7 +870,7 @@ for momentum in (0.0, 0.9):
     aim[momentum] = [torch.nn.functional.cosine_similarity(
         f.weights - 1 / len(lot), exact.weights - 1 / len(lot)).mean().item() for f in found]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.2))
 for name, style in STYLE.items():
     low, width = -np.array(bias[name]), 2 * np.array(spread[name])
@@ -859,7 +893,7 @@ show(fig, alt="Left: robust risks of small batches are too low; CVaR by "
      f"adversary's direction with the true one rises from {aim[0.0][0]:.2f} with one clip a person to "
      f"{aim[0.0][-1]:.2f} with 32; with running risks from {aim[0.9][0]:.2f} to {aim[0.9][-1]:.2f}.")
 
-# %%
+# %% tags=["hide-input"]
 falls = {n: np.polyfit(np.log(sizes), np.log(-np.array(bias[n])), 1)[0] for n in RADIUS}
 print("slopes in the left figure:", ", ".join(f"{n} {s:.2f}" for n, s in falls.items()))
 print(f"CVaR at m = 16 is too low by {-100 * bias['CVaR'][at16] / truth['CVaR']:.1f} %")
@@ -867,22 +901,26 @@ print(f"chi-square ball, 2 clips a person: value too high by {100 * high[0.0][1]
       f"running {100 * high[0.9][1] / exact.value:.0f} %; "
       f"cosine {aim[0.0][1]:.2f}, running {aim[0.9][1]:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** About 3 percent, and about as $1/m$: twice the batch, half the error. KL is worst off and
 # recovers more slowly, as its weights hang on the very largest losses, which a small batch does not
 # have. On the right, with two clips a person the adversary pushes in a direction that has little to do with
 # who is badly off. With running risks most of its push arrives where it should.
 #
 # Running risks have a price: while the model learns, old risks are out of date.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Online weights: GroupDRO
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # [GroupDRO](glossary.md#groupdro) [[4](#references)] keeps the weights $q$ as a slow variable of its own. In each step groups with
 # high risk gain, and the model takes a gradient step, of size $\gamma$, on the weighted mean. ($\eta$ is a
 # step size from here on, no longer a threshold.)
-#
+
+# %% [markdown]
 # $$ q_g \leftarrow \frac{q_g \, e^{\eta R_g}}{\sum_h q_h \, e^{\eta R_h}}, \qquad w \leftarrow w - \gamma \sum_g q_g \nabla R_g(w) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # This is memory, too: after $t$ steps from even weights $q$ is the softmax of $\eta$ times the *sum* of all
 # past risks. With $\eta = 0$ it stays even: ERM. By hand: $q$ even, $\eta = 1$: proportional to
 # $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $0.24, 0.29, 0.48$.
@@ -900,7 +938,7 @@ for step in (0.0, 0.1, 1.0):
     torch.testing.assert_close(online_by_hand(q, some, step), dro.exponentiated_gradient(q, some, step))
 torch.testing.assert_close(dro.exponentiated_gradient(even, abc, 0.0), even)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # (Values only: like all weights here, these are constants for back-propagation.)
 #
 # For a convex problem the *average* of all models comes close to the worst case over all weights, with a gap of
@@ -909,11 +947,12 @@ torch.testing.assert_close(dro.exponentiated_gradient(even, abc, 0.0), even)
 # the risks. In nats, guessing among 52 classes costs $\log 52 / \log 7 = 2$ times as much as among 7. The ball's
 # weights depend on the shape of the risks alone, so their scale drops out; GIRL divides risks by $\log K$ all the
 # same, so that the ablation is fair and 1 always means guessing.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Four people whose true risks stay as they are, judged by running risks from four clips a batch.
 # > Where does the largest weight go in 300 batches: online, with the same risks doubled, and in the ball?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def largest_weights(scale, step=None, batches=300):
     """Largest weight after each batch; ``step`` for online weights, else GIRL's ball."""
     torch.manual_seed(seed)
@@ -926,7 +965,7 @@ def largest_weights(scale, step=None, batches=300):
         largest.append(q.max().item())
     return largest
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 LINES = {"online, $\\eta$ = 0.05": (1, 0.05), "online, risks doubled": (2, 0.05),
          "ball, $\\rho$ = 0.05": (1, None), "ball, risks doubled": (2, None)}
 fig, ax = plt.subplots(figsize=(6, 2.8))
@@ -942,13 +981,13 @@ show(fig, alt="Largest of four weights over 300 batches. Online weights go on gr
      + ", ".join(f"{v:.2f} ({n})" for n, v in ends.items()) + ".")
 np.testing.assert_allclose(*(largest_weights(scale) for scale in (1, 2)))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** As long as somebody is worst, online weights go on growing, twice as fast for doubled risks: in the
 # end one person has nearly all weight. In the ball the largest weight stays below
 # $\frac14 (1 + \sqrt{2 \rho \cdot 3}) = 0.39$ for four people. GIRL's weights, in one line: *the worst case in a
 # chi-square ball of radius 0.05 about the groups' shares, at running risks in units of guessing*:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Clips
 from piumar_lib.pseudo_groups import PersonGroups
@@ -967,7 +1006,7 @@ def weights_of_girl(batches, y, person):
         objective.risk(losses, Prediction(logits, early=clips.x), clips)
     return objective
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 labels, persons = torch.arange(24) % 7, torch.tensor([0] * 12 + [1] * 8 + [2] * 4)
 girl = weights_of_girl(torch.randn(5, 24, 7) * 3, labels, persons)
@@ -975,24 +1014,25 @@ by_definition = dro.chi_square(girl.running, 0.05, torch.tensor([12.0, 8, 4])).w
 torch.testing.assert_close(girl.q, by_definition)
 print("running risks", girl.running.numpy().round(2), "weights", girl.q.numpy().round(3))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who gets the weight?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Back to people. Train the recogniser of chapter 01, plain ERM. Take each person's risk, for training
 # people and for people it never saw, and ask the three adversaries for their weights at share 0.25.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib import metrics, plots
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.recognizer import Recognizer
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 model = Recognizer(tiny_cnn(known.x.shape[-1]), 32, known.classes)
 fit(model, known, Settings(epochs=epochs, seed=seed), device=run.device)
 model.cpu();
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def by_person(clips):
     """Risk and accuracy of each person, arrays of shape ``(people,)``."""
     chance = predict(model, clips)
@@ -1007,7 +1047,7 @@ sides = {"training people": by_person(known), "unseen people": by_person(unseen)
 # > **Predict.** At share 0.25 CVaR gives nothing to three quarters of the people. How many people do the
 # > other two leave without any weight? And do people with the lowest accuracy get the most?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 MARKS = {"CVaR": "^", "chi-square": "s", "KL": "o"}
 fig, axes = plt.subplots(1, 3, figsize=(7, 3.1))
 plots.people_bars(axes[0], sides["unseen people"][1])
@@ -1026,12 +1066,12 @@ show(fig, alt="Left: accuracy of unseen people, best first. Middle and right: we
      "over risk. CVaR is a step, chi-square zero and then a straight line, KL an exponential. "
      f"Risks in nats: {words}.")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def row(words, value, p, scores, quarter):
     left_out = int((p * len(p) < 0.01).sum())
     return [words, f"{value:.2f}", float(p.numpy() @ scores), 100 * p[quarter].sum().item(), left_out]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 rows = []
 for side, (risks, accuracy) in sides.items():
     scores = 100 * np.array(list(accuracy.values()))
@@ -1045,14 +1085,14 @@ show_table(["weights", "risk [nats]", "accuracy [%]",
             "weight of the quarter with the highest risk [%]",
             "people with under 1 % of an even share"], rows)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from scipy.stats import spearmanr
 
 risks, accuracy = sides["unseen people"]
 agree = spearmanr(risks, list(accuracy.values())).statistic
 most = {n: robust(n, risks, 0.25).weights for n in RADIUS}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 hardest = unseen.people[int(risks.argmax())]
 place = sorted(accuracy, key=accuracy.get).index(int(hardest)) + 1
 print(f"risks in nats: {words}")
@@ -1060,7 +1100,7 @@ print(f"rank correlation of risk and accuracy over unseen people: {agree:.2f}")
 print(f"highest risk: person {hardest}, rank {place} from below in accuracy, gets " + ", ".join(
     f"{100 * p.max():.0f} % ({n})" for n, p in most.items()))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The three shapes are the three derivations: a step at a rank, a hinge at a threshold, an
 # exponential. CVaR treats all of the highest quarter alike. The other two follow the size of the risk; KL
 # in particular may hand a large part to *one* person, while nobody's weight is ever exactly 0.
@@ -1074,7 +1114,8 @@ print(f"highest risk: person {hardest}, rank {place} from below in accuracy, get
 # however badly strangers fare. So whether training with such weights helps strangers is an empirical
 # question; nothing in this chapter answers it. Chapter 09 does the comparison, with GroupDRO, V-REx and
 # CVaR among the rivals. Chapter 07 takes the worst case to groups that are *not* given.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: CVaR by a threshold
 #
 # *20 minutes, hard.*
@@ -1083,17 +1124,17 @@ print(f"highest risk: person {hardest}, rank {place} from below in accuracy, get
 # $\sum_g p_g R_g - \eta \le \sum_g p_g (R_g - \eta)_+$ and use the cap. Write `cvar_bound(risks, eta,
 # alpha)`, its right-hand side: at least CVaR for every $\eta$, and equal to it for the best one.
 
-# %%
+# %% tags=["exercise"]
 def cvar_bound(risks, eta, alpha):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.cvar_bound(cvar_bound)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -1105,7 +1146,7 @@ check.cvar_bound(cvar_bound)
 # the exponent 1 where chi-square has 2, and KL an exponential: one family.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 2: how much deviation is safe?
 #
 # *20 minutes, hard.*
@@ -1113,15 +1154,15 @@ check.cvar_bound(cvar_bound)
 # Write `largest_weight(risks)`: the largest $\lambda$ for which $\bar R + \lambda \sqrt V$ gives nobody
 # a negative weight. (Its slopes are those of the worst-case weights above.)
 
-# %%
+# %% tags=["exercise"]
 def largest_weight(risks):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.largest_weight(largest_weight)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -1134,7 +1175,7 @@ check.largest_weight(largest_weight)
 # disc that fits into the triangle. For four groups it is 0.58.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 3: how soft is a soft maximum?
 #
 # *15 minutes, medium.*
@@ -1142,15 +1183,15 @@ check.largest_weight(largest_weight)
 # `kl_penalty` is never above the maximum. Write `temperature_for(error, groups)`: the largest
 # temperature at which it is at most `error` below the maximum, whatever the risks are.
 
-# %%
+# %% tags=["exercise"]
 def temperature_for(error, groups):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.temperature_for(temperature_for)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -1165,10 +1206,10 @@ check.temperature_for(temperature_for)
 # Replace all terms by the largest: the value is at most $R_{\max}$.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 print("- Three worst averages equal the solver's: largest error " + ", ".join(
     f"{max(v):.0e} ({n})" for n, v in error.items()) + "; their slopes are the worst weights.")
 hurt = int((slopes["mean + deviation"] < -1e-6).sum())
@@ -1177,13 +1218,13 @@ print(f"- Mean plus deviation is the worst case up to rho* = {easy:.2f} (few eas
       f"(few hard ones). Trained with it at radius 1.5, {hurt} of {len(who)} people had negative weight "
       f"in the end; {better} are better off with the exact worst case.")
 
-# %%
+# %% tags=["hide-input"]
 print(f"- CVaR of 16 losses is off by {bias['CVaR'][at16]:+.3f} (standard error "
       f"{spread['CVaR'][at16]:.3f}). GIRL's ball at risks from 2 clips a person aims with cosine "
       f"{aim[0.0][1]:.2f}, at running risks with {aim[0.9][1]:.2f}. Of the weight over unseen people "
       "the worst one gets " + ", ".join(f"{100 * p.max():.0f} % ({n})" for n, p in most.items()) + ".")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |

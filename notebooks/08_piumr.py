@@ -10,18 +10,20 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 08 · PIUmr
 #
 # All parts together: whom does the whole method recognise, whom does it leave behind, and why?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [05 consistency-driven fusion](05_consistency_fusion.ipynb), [07 pseudo-groups](07_pseudo_groups.ipynb) |
 # | you will build | the whole method, its loss taken apart, and an examination of the people it fails on |
 # | device | any laptop |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - assemble and train PIUmr in a few lines, and recompute its loss term by term,
@@ -29,12 +31,12 @@
 # - find out why a person is not recognised: by comparing, and by changing one thing at a time,
 # - normalise a new person from a few unlabelled clips, and say when that does harm.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 data = ""  # path of your own .npz, or a set such as "shrec17", used instead of SPAR
 seed = 0
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import show, show_table, start
 from piumar_lib.data import given
 
@@ -44,9 +46,10 @@ populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
 clips_each, fresh_each, copies = run.pick(quick=(20, 60, 120), full=(40, 100, 400))
 epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A clip comes in twice: once on a common clock (chapter 03), once with a perturbed spectrum (chapter 04).
 # Both views go through the same layers and are fused by how well they agree (chapter 05). The loss is not
 # the plain mean over clips: it upweights the groups with the highest risk, and [hard clips](glossary.md#hard-clips) within them
@@ -54,7 +57,7 @@ epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)
 #
 # The synthetic people below are new to this course: 40 to learn from, 20 unseen ones in each population.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib import folds
 
 FOLD = f"synthetic:people=40,clips={clips_each}"
@@ -62,7 +65,7 @@ train, unseen, kind = folds.load_fold(FOLD, populations[0])
 print(f"{len(train)} clips {train.x.shape[1:]} of {len(train.people)} people to learn from,",
       f"{len(unseen)} of {len(unseen.people)} unseen people")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import numpy as np
 import torch
 
@@ -79,7 +82,7 @@ module = TemporalFrequencyModule.make(channels=34, width=32)
 module.frequency = SpectralPerturbation(34, probability=1.0)
 aligned, perturbed = module.views(x, y)
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def box(ax, x, y, width, height, text, once=False):
     """A box of the diagram; dashed if it exists in training only."""
     ax.add_patch(plt.Rectangle((x, y), width, height, fc="w", ec="C1" if once else "C0", lw=1.4,
@@ -98,7 +101,7 @@ def curve(ax, x, y, clip, title):
     inset.set(xticks=[], yticks=[])
     inset.set_title(title, fontsize=8, pad=2)
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw_flow(ax, second, title, learning):
     ax.set(xlim=(0, 101), ylim=(-16 if learning else 6, 45))
     ax.axis("off")
@@ -113,7 +116,7 @@ def draw_flow(ax, second, title, learning):
                  ((56, 30), (65, 26)), ((56, 18), (65, 22)), ((79, 24), (86, 24))):
         arrow(ax, a, b)
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 fig, (top, bottom) = plt.subplots(2, 1, figsize=(7, 5.4), height_ratios=(60, 38))
@@ -129,7 +132,7 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
      "agreement of views, pseudo-groups from early features, GIRL. For an unseen person the dashed "
      "boxes are gone: the clip itself is the second view.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Dashed parts exist in training only. So does the perturbation: below, the clip itself takes its place.
 # To recognise an unseen person the method needs one clip: no label, no name, no other clips. Beside the
 # network's own weights it keeps two learned numbers (the clock's floor and the [gate](glossary.md#gate)'s bias) and
@@ -137,11 +140,14 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 #
 # Keep the lower row in mind. **Whatever [GIRL](glossary.md#girl) and the perturbed spectra achieve must be in the weights**
 # when training ends. Only clock, amplitude step and gate still do something for somebody new.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## One training step
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Shapes: a batch of $B$ clips $(B, 32, 34)$, views $(B, 16, 34)$, features of each view $(B, 16, 32)$.
-#
+
+# %% [markdown]
 # | | the step | built in |
 # |---|---|---|
 # | 1 | draw a batch of 64 clips with their classes $y$ | [01](01_person_shift.ipynb) |
@@ -156,7 +162,8 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 # | 10 | hard clips: $h_i \propto 1 + \beta \, \sigma(-m_i / \tau)$ with the signed margin $m_i$, and mean 1 | [07](07_pseudo_groups.ipynb) |
 # | 11 | loss $L = \tfrac1B \sum_i \tfrac{q_{g(i)}}{\pi_{g(i)}} h_i \ell_i + c J + r V$ | [05](05_consistency_fusion.ipynb) |
 # | 12 | one step of AdamW along $-\nabla L$ | [01](01_person_shift.ipynb) |
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # $J$ is the [Jensen-Shannon](glossary.md#jensen-shannon) divergence of the two views' predictions, $V$ the [Wasserstein](glossary.md#wasserstein) regulariser. Its
 # factor $r$ is set every fourth batch, so that at the features its gradient is a tenth of the
 # cross-entropy's.
@@ -164,9 +171,10 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 # Without lines 7 to 10, and with the plain mean of $\ell$ in line 11, this is [TFAM](glossary.md#tfam). With one view instead
 # of lines 2 to 5 it is GIRL. With neither it is [ERM](glossary.md#erm).
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The assembly
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Every part is a class that an earlier chapter built. So the method is an expression:
 
 # %%
@@ -181,13 +189,13 @@ tfam = TemporalFrequencyModule.make(channels=34, width=32)
 mine = Recognizer(tiny_cnn(34), width=32, classes=train.classes, plug=tfam)
 fit(mine, few, Settings(epochs=3, seed=seed), TwoViews(over=GroupRobustObjective()));
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # For comparisons one wants all methods by name, with their hyperparameters in one table. That is
 # `methods`: `resolve` collects the values, `build` makes the recogniser, `settings` says how to train.
 # (An earlier TFAM, the **first version**, is no row of it: chapters 03 to 05 and the log of attempts
 # compare with it.) The same seed must give the same weights:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib import methods
 
 k = methods.resolve("PIUmr", {"epochs": 3})
@@ -198,34 +206,36 @@ assert mine.state_dict().keys() == theirs.state_dict().keys()
 assert all(torch.equal(a, theirs.state_dict()[name]) for name, a in mine.state_dict().items())
 print(f"all {sum(p.numel() for p in mine.parameters())} weights are equal after training")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # These are its hyperparameters. All defaults are ours, and none was chosen on people of this chapter.
 # `radius` is $\rho$, `beta` $\beta$, `temperature` $\tau$, `consistency` $c$; `regularizer_share` is the tenth
 # that sets $r$, `supervision` the $\tfrac12$ of line 6, `probability` the half of line 3, `amplitude_step` that
 # of line 2; `groups` counts clusters in each class, `momentum` belongs to the running risks.
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 table = methods.hyperparameters_of("PIUmr").items()
 show_table(["hyperparameter", "default", "values of a search"],
            [[n, f"{h.default:g}", ", ".join(f"{v:g}" for v in h.values)] for n, h in table])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Train six recognisers
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # We train everything now and take the loss apart afterwards, on a trained model. A plus sign behind a name
 # says: with augmentation of the training clips. Each method has its reference, which differs in one thing:
-#
+
+# %% [markdown]
 # - PIUmr beside ERM, both without augmentation;
 # - TFAM+ beside *augmentation* alone, which any method has to beat to justify its complexity;
 # - TFAM+ beside *two views+*, the [two-view control](glossary.md#two-view-control): its clock is uniform, so that nothing is aligned;
 # - PIUmr+ beside TFAM+ with the same hyperparameters: what does GIRL add?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 ROWS = {"ERM": "ERM", "PIUmr": "PIUmr", "augmentation": "augmentation",
         "two views+": "TFAM, uniform clock + augmentation",
         "TFAM+": "TFAM + augmentation", "PIUmr+": "PIUmr + augmentation"}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def learn(name, clips, kind, epochs):
     """Train a method by name; returns model and objective (which remembers its groups)."""
     row = ROWS[name]
@@ -243,18 +253,18 @@ def by_person(model, clips):
     correct = predict(model, clips, device=run.device).argmax(1) == clips.y
     return metrics.accuracy_by_person(correct, clips.person)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # For each population we keep the people themselves, too: `make_people` draws styles, `make_clips` lets
 # them act. The clips of `load_fold` are made just so, which the assertion confirms. *Training people* are
 # judged on new clips, which training never saw.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import synthetic
 
 crowds, strangers, models, objectives, taught = {}, {}, {}, {}, {}
 scores = {name: {"known": {}, "unseen": {}} for name in ROWS}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for number in populations:
     taught[number], new, _ = folds.load_fold(FOLD, number)
     crowds[number] = synthetic.make_people(40, number)
@@ -267,16 +277,19 @@ for number in populations:
         scores[name]["known"] |= by_person(model, more)
         scores[name]["unseen"] |= by_person(model, new)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The loss, taken apart
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand, two groups. A has two clips with losses $0.4$ and $1.0$, B has one with $0.1$. Running risks are
 # $R = (0.5, 0.1)$, shares $\pi = (\tfrac23, \tfrac13)$, the radius is $\rho = 0.05$. The mean risk is $0.367$,
 # the standard deviation $\sqrt{\tfrac23 \cdot 0.133^2 + \tfrac13 \cdot 0.267^2} = 0.189$. As long as no weight
 # reaches zero, the worst case in the [chi-square ball](glossary.md#chi-square-ball) is linear in the risks (chapter 06):
-#
+
+# %% [markdown]
 # $$ \frac{q_g}{\pi_g} = 1 + \sqrt{2 \rho} \; \frac{R_g - \overline{R}}{\sqrt{\mathrm{Var}(R)}} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # So A's clips weigh $1 + 0.316 \cdot 0.133 / 0.189 = 1.22$ and B's $0.55$. If all are equally hard, the robust
 # risk is $(1.22 \cdot 0.4 + 1.22 \cdot 1.0 + 0.55 \cdot 0.1) / 3 = 0.59$; the plain mean is $0.50$.
 
@@ -288,11 +301,11 @@ q = dro.chi_square(torch.tensor([0.5, 0.1]), 0.05, shares).weights
 by_clip = (q / shares)[[0, 0, 1]] * torch.tensor([0.4, 1.0, 0.1])
 print(f"q / pi = {q[0] / shares[0]:.2f}, {q[1] / shares[1]:.2f}; risk {by_clip.mean():.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Now the real thing. First lines 2 to 5, for a batch of trained PIUmr's clips. The branches, the layers and
 # the standardised agreement of chapter 05 are the model's; everything else is written out.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def forward_by_hand(model, x, y):
     """Frames of the first view, and features z (fused), a, b."""
     first, second = model.plug.views((x - model.mean) / model.scale, y)
@@ -302,7 +315,7 @@ def forward_by_hand(model, x, y):
     g = torch.sigmoid(fusion.weight * fusion.agreement(a, b) + fusion.bias)[:, None]
     return frames[0], (g * (a + b) / 2 + (1 - g) * torch.minimum(a, b), a, b)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Lines 8 to 10, with GIRL's defaults $\rho = 0.05$, $\beta = \tau = 1$, momentum $0.9$:
 
 # %%
@@ -314,14 +327,14 @@ def groups_by_hand(girl, entropy, index):
     away = running - girl.shares @ running
     return 1 + 0.1**0.5 * away / (girl.shares @ away.square()).sqrt()
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def hardness_by_hand(logits, y):
     true = logits.gather(1, y[:, None])[:, 0]
     other = logits.scatter(1, y[:, None], -torch.inf).amax(1)
     h = 1 + torch.sigmoid(other - true)
     return h / h.mean()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The regulariser, as chapter 05 defines it. The [barycentre](glossary.md#barycentre) of a class is a running average of its clips'
 # means and standard deviations over time:
 
@@ -333,7 +346,7 @@ def regulariser_by_hand(barycentre, frames, y):
         centre[k] = 0.9 * centre[k] + 0.1 * summary[y == k].mean(0).detach()
     return (summary - centre[y]).square().sum(1).mean() / frames.shape[-1]
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.objective import js_divergence
 
 
@@ -351,11 +364,11 @@ def terms_by_hand(model, objective, batch):
     return {"robust risk": risk, "consistency": js_divergence(*logits[1:]),
             "regulariser": pull * distance}, frames
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The library's side is `objective.loss(model, batch)`. Both sides change running statistics, so they work
 # with copies; and both draw the same noise.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import copy
 
 from piumar_lib.objective import Clips, Objective
@@ -377,7 +390,7 @@ def gradient(objective, batch):
     loss = copy.deepcopy(objective).loss(twin, batch)
     return loss, torch.cat([g.flatten() for g in torch.autograd.grad(loss, list(twin.parameters()))])
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 model = copy.deepcopy(models[first, "PIUmr"]).train()
 weights = list(model.parameters())
 torch.manual_seed(seed)
@@ -389,14 +402,15 @@ torch.testing.assert_close(total, library)
 torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-4)
 print(f"loss {total.item():.4f}: equal in value, and in the gradient of all {len(ours)} weights")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Equal to the library, so these three terms are all there is.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Which of the three has the largest gradient in this trained model? And GIRL, whose weights
 # > are in the first term: by how much does it turn a step away from the step that TFAM would make on the
 # > same batch? (Cosine 1 is the same direction.)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 def pull(term):
     found = torch.autograd.grad(term, weights, retain_graph=True, allow_unused=True)
     return torch.cat([g.flatten() for g in found if g is not None]).norm().item()
@@ -414,7 +428,7 @@ right.set(xlabel="length of its gradient", title="gradient norm")
 show(fig, alt="Values and gradient norms of the loss's terms on one batch: " + "; ".join(
     f"{name} {terms[name].item():.3f} and {pulls[name]:.3f}" for name in terms) + ".")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 plain = copy.deepcopy(objective)
 plain.over = Objective()  # the mean over clips: TFAM
 steps = [(gradient(objective, b)[1], gradient(plain, b)[1]) for b in drawn]
@@ -428,18 +442,19 @@ print(f"{len(ratio)} groups weigh {ratio.min():.2f} to {ratio.max():.2f} times t
 print(f"cosine of PIUmr's step with TFAM's on the same batch {turn:.2f},",
       f"of TFAM's steps on two batches {noise:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The [robust risk](glossary.md#robust-risk) leads, and the regulariser stays near its set share. The cosines say how much
 # room GIRL has at its defaults: the groups' weights differ clearly from 1, and still minibatch noise changes
 # a step's direction far more than GIRL does. Small turns of all steps may add up, though. Whether they do,
 # people have to tell. (Chapter 07 has the [positive control](glossary.md#positive-control), a case in which the same code wins.)
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Unseen people, worst people
 #
 # > **Predict.** Order the six. Is the order the same for training people and for unseen ones? For the mean
 # > and for the worst quarter?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import plots
 
 summary = {n: {k: metrics.summarise(list(v.values())) for k, v in s.items()} for n, s in scores.items()}
@@ -451,11 +466,11 @@ for name in ROWS:
 show_table(["accuracy [%]", "training people, new clips", "unseen people", "95 % over people",
             "worst quarter", "worst person"], rows)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Means of methods differ by little, people by a lot. So compare person by person: one family of five
 # questions, fixed beforehand.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import tables
 
 pairs = [("PIUmr", "ERM"), ("TFAM+", "augmentation"), ("TFAM+", "two views+"),
@@ -465,32 +480,35 @@ contrasts = {
 }
 judged = tables.correct(contrasts)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.4))
 words = plots.effects(ax, contrasts)
 show(fig, alt=f"Paired differences over {summary['ERM']['unseen'].people} unseen people, in points, "
      f"with 95 % intervals: {words}.")
 
-# %%
+# %% tags=["hide-input"]
 for name, j in judged.items():
     p = tables.p_value(j.comparison, j.p)
     print(f"{name:<25} {tables.points(j.comparison):<19} p {p}: {j.verdict}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** "Not established" means that these people cannot tell, not that there is no difference. An
 # interval is of one comparison and of its mean; p is of ranks, and corrected for five comparisons. The
 # unseen people of one population are judged by one trained model, whose luck they share. Keep GIRL's line,
 # PIUmr+ over TFAM+, in mind: the next section asks again.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Real people, one left out at a time
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # [SPAR](glossary.md#spar)'s ten people, each repetition at its *own tempo*: cut at a fixed rate and held still afterwards, which
 # is closest to a [micro-action](glossary.md#micro-action). One person is left out, the others teach; in `quick` for two of the ten, in
 # `full` for all. (A path in `data` puts your own people in their place.)
-#
+
+# %% [markdown]
 # > **Predict.** Will TFAM gain over augmentation here, and on the other eight data sets? Will GIRL add to it?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from collections import Counter
 
 real = data or "spar-own-tempo"
@@ -508,24 +526,24 @@ for fold in list(folds.folds(real))[:: run.pick(quick=5, full=1)]:
     for p, true, answer in zip(person.person.tolist(), person.y.tolist(), said.tolist(), strict=True):
         mistakes.setdefault(p, Counter()).update([(true, answer)] if true != answer else [])
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 for name in RIVALS:
     values = 100 * np.array(list(left_out[name].values()))
     print(f"{name:<13} mean {values.mean():.1f} %, worst person {values.min():.1f} %")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Two people cannot tell methods apart, and ten hardly: of four ways to toss two coins, two are as extreme as any
 # result. So the verdict is that of [chapter 09](09_evidence.ipynb): nine data sets, 600 updates each, contrasts that
 # were planned before their records were made.
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.contrasts import compute
 
 asked = ("TFAM on top of it", "its alignment", "GIRL on top of TFAM")
 study = [r for r in compute() if r.contrast.name in asked]
 tables.show_contrasts(study)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** GIRL adds nothing that matters: `PIUmr + augmentation` over `TFAM + augmentation` on `real
 # people, own tempo`: +0.3 points [-0.1, +0.7], equivalent within a point. TFAM's gain over augmentation is
 # not decided, `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.4 points [-0.2,
@@ -533,28 +551,30 @@ tables.show_contrasts(study)
 # augmentation` on `real people, own tempo`: +2.5 points [+0.5, +4.6], does not pass once twelve tests are
 # counted.
 #
-#
 # Where clips are held still after the movement, part of an alignment's gain is what cutting to one length gives by
 # hand: that is why there are two forms. So does the log of attempts have them, *own tempo* and *one length*: first
 # the difference over what an attempt has to beat, then over its control, which lacks only what is tested (for
 # PIUmr: the same groups, filled by lot).
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 tried = ["TFAM, defaults", "first version of TFAM", "PIUmr, defaults", "width 64", "width 64: PIUmr"]
 print("in points, over what it has to beat (augmentation; for PIUmr, TFAM+):")
 tables.show_development(tried)
 print("over its control:")
 tables.show_development(tried, over="control")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The people of this log are those that defaults were developed on: it shows which attempts earned their
 # place, and chapter 09 has to judge on others.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The paper's first figure, measured
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Why should a recogniser fail on new people? The paper's first figure argues with three measurements, and
 # gives no formula. Ours, on the person who is left out:
-#
+
+# %% [markdown]
 # - **Cross-talk.** Noise in space (a tenth of each channel's deviation) upsets features of *motion*: how much
 #   does the mean step between the features' frames change, relative to its size? And a warped tempo upsets
 #   features of *frequency*: how much does the entropy of the features' spectrum change (at most 1)?
@@ -562,11 +582,12 @@ tables.show_development(tried, over="control")
 #   that to the nearest other class. The paper's pile up at zero.
 # - **Sharpness.** How much does the training loss rise if the weights go 0.05 along its gradient? A flat
 #   minimum is said to generalise better.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Which of the two kinds of [cross-talk](glossary.md#cross-talk) does a common clock lessen? Do margins of real people
 # > pile up at zero?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib import diagnostics
 
 
@@ -588,7 +609,7 @@ def look(model, known, person):
 
 looks = {name: [look(*each) for each in found] for name, found in trained.items()}
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 margins_of = {name: torch.cat([m for _, m, _ in found]) for name, found in looks.items()}
 rows = []
 for name, found in looks.items():
@@ -600,7 +621,7 @@ for name, found in looks.items():
 show_table(["left-out people", "motion under noise [%]", "entropy under warping [%]", "mean margin",
             "margins within 0.05 of 0 [%]", "rise of the loss"], rows)
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.6))
 edges = np.linspace(-0.6, 1, 33)
 for name, style in zip(RIVALS, ("-", "--", ":", "-."), strict=True):
@@ -613,7 +634,7 @@ below = {name: 100 * (m < 0).float().mean().item() for name, m in margins_of.ite
 show(fig, alt="Distributions of the margins of left-out people's clips, for four methods. Below zero: "
      + ", ".join(f"{n} {v:.0f} %" for n, v in below.items()) + ".")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Neither kind, at SPAR's own tempo. Noise in space changes the motion of TFAM's features about
 # twice as much as that of augmentation's (profile `full`): the clock stretches a short movement, and what
 # disturbs it, over the whole of the common time. Entropy moves alike everywhere. So the paper's first
@@ -622,17 +643,19 @@ show(fig, alt="Distributions of the margins of left-out people's clips, for four
 # trainings: the minimum of plain augmentation is the flattest, so the third argument does not speak for
 # TFAM either.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Whom does it leave behind?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Back to synthetic people, of whom we know everything, and to PIUmr beside ERM, which differ in the method
 # alone. Sort the unseen people by how well PIUmr recognised them. Somebody is last. Is that a fact about
 # this person, or about these 40 clips? Let everybody act again.
-#
+
+# %% [markdown]
 # > **Predict.** On new clips, will the worst quarter of people be recognised as before, better, or worse?
 # > And the best quarter?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 BASE, OURS = "ERM", "PIUmr"
 again = {}
 for number, crowd_of in strangers.items():
@@ -643,7 +666,7 @@ ranking = sorted(before, key=before.get)
 quarter = len(ranking) // 4
 last, top_people = ranking[:quarter], ranking[-quarter:]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 plots.two_by_person(ax, again, before, ("new clips", "first clips"))
 ax.set_xticks([])
@@ -653,19 +676,20 @@ moved = {label: [100 * np.mean([s[p] for p in group]) for s in (before, again)]
 show(fig, alt=f"Accuracy of {len(ranking)} unseen people on their first clips, sorted, and on new ones. "
      + "; ".join(f"{label} {a:.0f} and then {b:.0f} %" for label, (a, b) in moved.items()) + ".")
 
-# %%
+# %% tags=["hide-input"]
 same = len(set(last) & set(sorted(again, key=again.get)[:quarter]))
 for label, (a, b) in moved.items():
     print(f"{label}: {a:.1f} % on the clips that ranked them, {b:.1f} % on new clips")
 print(f"{same} of the {quarter} worst people are among the worst on new clips, too")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Regression to the mean: whoever is last was, in part, unlucky. So rank people on one set of
 # clips and report on another. What stays low on new clips is a person, and worth an examination.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Look: the worst person beside the best
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import dataclasses
 
 crowd, people = crowds[first], strangers[first]
@@ -682,7 +706,7 @@ TRAITS = {
     "uses the left side": lambda p: p.left,
 }
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for label, trait in TRAITS.items():
     usual, own = trait(crowd), trait(people)
@@ -691,23 +715,27 @@ for label, trait in TRAITS.items():
 show_table(["trait", "median of training people", "best", "worst", "best: training people below [%]",
             "worst: training people below [%]"], rows)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Look for numbers near 0 or 100 in the last column: there this person is beyond nearly everybody the
 # recogniser learned from. But a table of one person proves nothing; unusual traits need not be the reason.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Change one thing at a time
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # With real people one would have to guess. Here we can *intervene*: give the people of the worst quarter
 # one trait of the middle of the crowd, leave all others and every random draw as they are, let them act
 # again, and recognise the clips with the very same models.
-#
+
+# %% [markdown]
 # $$ \Delta_{p,f} = \mathrm{accuracy}(p \text{ with } f \text{ made usual}) - \mathrm{accuracy}(p) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Two traits have no middle: the sign of a direction or of a [co-motion](glossary.md#co-motion) is arbitrary, and the middle of both
 # signs is none at all. So there we take the trait away. Nobody in the crowd has so little of it: read these
 # two bars as the most that could be gained.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 REMOVED = ("comotion", "direction")
 
 
@@ -727,7 +755,7 @@ LABEL |= {"left": "handedness", "comotion": "co-motion"}
 def made(field):
     return f"{LABEL[field]} {'removed' if field in REMOVED else 'made usual'}"
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def act_as(people, number):
     """New clips of the worst quarter's people of one population, and their scores under two models."""
     counts = np.array([copies if 1000 + 100 * number + k in last else 0 for k in range(20)])
@@ -735,7 +763,7 @@ def act_as(people, number):
     return {name: by_person(models[number, name], clips) for name in (BASE, OURS)}
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 changed = {name: {} for name in (BASE, OURS)}  # trait to the change of each person, in points
 for number, these in strangers.items():
     if not any(p // 100 == 10 + number for p in last):
@@ -746,11 +774,11 @@ for number, these in strangers.items():
         for name, by in changed.items():
             by.setdefault(field, []).extend(100 * (repaired[name][p] - s) for p, s in own[name].items())
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Which trait, made usual, gives the worst people most back under ERM? And under PIUmr: for which
 # > trait should there be *less* to give back, because the method takes care of it already?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 order_of = sorted(FIELDS, key=lambda f: -np.mean(changed[BASE][f]))
 fig, ax = plt.subplots(figsize=(7, 3.6))
 for shift, name, style in ((-0.19, BASE, plots.KNOWN), (0.19, OURS, plots.UNSEEN)):
@@ -770,7 +798,7 @@ words = "; ".join(f"{label} {np.mean(changed[BASE][f]):+.1f} and {np.mean(change
 show(fig, alt=f"Change of accuracy of {len(changed[BASE][order_of[0]])} people when one trait is made "
      f"usual, in points, under {BASE} and under {OURS}: {words}. Whiskers are 95 % intervals.")
 
-# %%
+# %% tags=["hide-input"]
 less = {f: np.array(changed[BASE][f]) - np.array(changed[OURS][f]) for f in FIELDS}
 relieved = [LABEL[f] for f, v in less.items() if metrics.bootstrap_interval(v)[0] > 0]
 most = max(less, key=lambda f: less[f].mean())
@@ -780,7 +808,7 @@ print(f"{BASE} minus {OURS} is largest for {LABEL[most]}: {less[most].mean():+.1
       f"[{low:+.1f}, {high:+.1f}]; it is negative for {negative} of {len(FIELDS)} traits")
 print(f"interval above zero: {', '.join(relieved) or 'no trait'}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** A long bar says: *this* is why these people fail. Where PIUmr's bar is shorter than ERM's, the
 # method may have taken some of that burden. The common clock and the amplitude step were built for tempo
 # and amplitude; the printed lines say whether less is left to gain there. The largest of nine differences
@@ -792,7 +820,7 @@ print(f"interval above zero: {', '.join(relieved) or 'no trait'}")
 #
 # Choose a person and a trait: the trait moves from wholly their own to wholly usual.
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import SelectionSlider, interact
 
 from piumar_lib.course import fixed_figure
@@ -817,12 +845,13 @@ def draw_repair(rank=1, trait="tempo"):
 traits = SelectionSlider(options=[(LABEL[f], f) for f in FIELDS], value="tempo")
 interact(draw_repair, rank=(1, 20), trait=traits);
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 draw_repair()
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # ### The hardest real person
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Real people cannot be changed like this. But *what* are they taken for? One pair of classes that explains
 # most mistakes points to a manner; mistakes all over point to the recording.
 
@@ -836,9 +865,10 @@ lost_clips = sum(pairs_lost.values())
 share_top = 100 * pairs_lost.most_common(1)[0][1] / lost_clips if lost_clips else 0.0
 print(f"person {hardest}: {lost_clips} mistakes, {share_top:.0f} % of them of the first kind")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Normalising a person, not a clip
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # PIUmr treats each clip by itself. Sometimes one knows more: an interview has a handful of *unlabelled* clips
 # of the same new person. Where do this person's features lie, and where those of the training people? Person
 # normalisation moves the former to the latter. It needs what PIUmr does not need: knowing which clips come
@@ -849,7 +879,8 @@ print(f"person {hardest}: {lost_clips} mistakes, {share_top:.0f} % of them of th
 # new person has $m = 5$ and $s = 1$. The optimal map between the two Gaussians sends a feature of 6 to
 # $2 + \tfrac21 (6 - 5) = 4$; half-way, $\alpha = \tfrac12$, it is 5. For features $x$ of shape (clips, width),
 # each column by itself:
-#
+
+# %% [markdown]
 # $$ x \mapsto (1 - \alpha) \, x + \alpha \left( \bar m + \frac{\bar s}{s} (x - m) \right) $$
 
 # %%
@@ -868,7 +899,7 @@ def normalise_by_hand(x, mean, sd, alpha=0.5):
     scale = ((sd.square() + ridge) / (spread(x).square() + ridge)).sqrt()
     return x.lerp(mean + scale * (x - x.mean(0)), alpha)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course import assert_same
 from piumar_lib.person_normalization import GaussianBarycenter, TrainingPeople, normalize_person
 
@@ -878,7 +909,7 @@ barycentre = GaussianBarycenter.fit(features, person_of)
 assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_of)),
             lambda x: barycentre.transport(x, prior=0), 2 + torch.rand(7, 4))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Two relatives. The *full* map uses the whole covariance (Bures). *AdaBN* does the same inside the network:
 # each batch normalisation takes the mean and variance of the new person's clips instead of training's
 # running statistics; half-way, the average of both.
@@ -892,10 +923,11 @@ assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_
 # A committed record has the gains, on the 100 synthetic people of development, with the recogniser trained
 # with augmentation. Half of its lines are of people who show all classes, half of the same people showing
 # only three.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** From how many clips on does [AdaBN](glossary.md#adabn) pay, for people who show all classes? For people who show three?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib import person_study
 from piumar_lib.evidence import STUDY
 from piumar_lib.experiments import read_records
@@ -905,7 +937,7 @@ found = read_records(STUDY / "person-synthetic.jsonl")
 gain = {(way, shown): [person_study.gain(found, way, shown, n) for n in person_study.CLIPS]
         for way in WAYS for shown in person_study.SHOWN}
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(2, 2, figsize=(7, 4.6), sharex=True, sharey="row")
 marks = ("o-", "s--", "D-", "^-.", "v:", "x--")
 for k, name in enumerate(WAYS):
@@ -928,13 +960,13 @@ show(fig, alt="Gain of person normalisation over the number of clips, for people
      f"and for people who show three. With all their clips, in points: {ends}. With few clips AdaBN and "
      "half-way statistics lose far more; those with a prior stay near zero.")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for name in WAYS:
     cells = [f"{k or 'all'} clips {tables.points(c)}" for k, c in zip(
         person_study.CLIPS, gain[name, None], strict=True) if k in (5, None)]
     print(f"{name:<25}{'; '.join(cells)}; three classes, all clips {tables.points(gain[name, 3][-1])}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** AdaBN as published never pays here, and for people who show three classes it is a trap: see the
 # last column of its line. Half-way statistics need ten clips to do no clear harm, and fall into the trap as
 # well. The prior removes the loss from few clips, and matching removes the trap. What is left is safe, and small:
@@ -944,7 +976,7 @@ for name in WAYS:
 #
 # Does it add to PIUmr? On the people of this chapter, with all of their clips:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 added = {}
 for name in ("augmentation", "PIUmr+"):
     after = {}
@@ -958,7 +990,7 @@ for name in ("augmentation", "PIUmr+"):
     added[name] = tables.paired(after, scores[name]["unseen"])
     print(f"person normalisation on top of {name}: {tables.points(added[name])} points")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: the luck of the last
 #
 # *10 minutes, medium.*
@@ -968,17 +1000,17 @@ for name in ("augmentation", "PIUmr+"):
 # on average. (Draw a few thousand crowds with a NumPy generator.) How much of the worst person above may be
 # luck?
 
-# %%
+# %% tags=["exercise"]
 def worst_by_luck(share, people, clips, generator):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.worst_by_luck(worst_by_luck)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -991,7 +1023,7 @@ check.worst_by_luck(worst_by_luck)
 # luck alone can do; what is left down to the second one is the person. (A person may be unlucky, too.)
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 2: manner or habit?
 #
 # *10 minutes, easy.*
@@ -1000,15 +1032,15 @@ check.worst_by_luck(worst_by_luck)
 # often. Write `balanced(correct, y)`: the mean over actions (those that occur) of the share of right clips. It
 # does not depend on how often somebody does what.
 
-# %%
+# %% tags=["exercise"]
 def balanced(correct, y):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.balanced(balanced)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -1020,10 +1052,10 @@ check.balanced(balanced)
 # the manner.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 mean, worst = ({n: 100 * getattr(summary[n]["unseen"], key) for n in ROWS}
                for key in ("mean", "worst_quarter"))
 print(f"- PIUmr is one expression of parts; its loss is {len(terms)} terms, recomputed to the gradient. "
@@ -1035,7 +1067,7 @@ print(f"- Synthetic people: {'; '.join(said)}.")
 said = (f"{r.contrast.name}, {r.form} {tables.points(r.pooled)}, {r.verdict}" for r in study)
 print(f"- Real people of nine data sets: {'; '.join(said)}.")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 strongest = max(FIELDS, key=lambda f: np.mean(changed[OURS][f]))
 back, (unlucky, fair) = np.mean(changed[OURS][strongest]), moved["worst quarter"]
 print(f"- Why people fail: {made(strongest)} gives PIUmr's worst quarter {back:+.1f} points back, more "
@@ -1043,12 +1075,12 @@ print(f"- Why people fail: {made(strongest)} gives PIUmr's worst quarter {back:+
       f"{', '.join(relieved) or 'no trait'}.")
 print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {fair:.0f} % on new ones.")
 
-# %%
+# %% tags=["hide-input"]
 trap, remedy = (gain[n, 3][-1] for n in ("AdaBN", "half-way, prior, matched"))
 print(f"- Person normalisation, people who show three classes: AdaBN {tables.points(trap)} points, with "
       f"the remedies {tables.points(remedy)}; on top of PIUmr+ {tables.points(added['PIUmr+'])}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # Words in quotation marks are the abstract's, in its long or its short form.
@@ -1066,7 +1098,7 @@ print(f"- Person normalisation, people who show three classes: AdaBN {tables.poi
 # | (silent) the first version | log of attempts | `tfam.TFAM`, `tfam.ConsistencyFusion` | `test_tfam.py` | kept, as chapters 03 to 05 compare with it |
 # | (reviewers: worst case, per person) | whom it leaves behind, and why | `metrics.summarise` | `test_metrics.py` | intervention on one trait at a time |
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
 #
 # 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition

@@ -10,11 +10,12 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 09 · Evidence
 #
 # What may one believe, and how sure may one be?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **In short.** Six planned contrasts, nine data sets, 153 real people, each left out once. Intervals are over data
 # sets, verdicts are corrected for twelve tests.
 #
@@ -31,27 +32,29 @@
 #    [-2.0, +2.6] at own tempo (not decided), +1.7 points [-1.4, +4.8] at one length (not decided).
 # 6. **Person normalisation** with all clips of the new person, without labels: +0.8 points [-0.4, +1.9] at own
 #    tempo (not decided), +0.4 points [-0.1, +0.9] at one length (equivalent within 1 point).
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [08 PIUmr](08_piumr.ipynb) |
 # | you will build | a comparison that survives doubt: people as the unit, data sets pooled, planned contrasts |
 # | device | any laptop |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - compare two methods on people, and pool what several data sets say,
 # - tell "no difference was seen" from "there is no difference that matters",
 # - train any row again with one command, and compute the planned contrasts on data of your own.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 data = ""  # path of your own .npz, or several with commas between: the planned contrasts on your people
 rerun = ""  # a method's name: some of its records are trained again
 seed = 0
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
 import numpy as np
 
@@ -63,7 +66,7 @@ run = start(profile)
 named = [given(name.strip()) for name in data.split(",") if name.strip()]
 OWN = [name for name, clips in named if clips is not None]
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Everything below comes from records: a line for each training, with the unseen people, the seed, all
 # hyperparameters and how they were chosen, the command, the commit, the device and a digest of the data. What is
 # missing is trained, resumably, by two commands, of which the first fetches the eight data sets:
@@ -73,7 +76,7 @@ OWN = [name for name, clips in named if clips is not None]
 # python -m piumar_lib.evidence train
 # ```
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.data.people.catalogue import CATALOGUE
 
 records = {form: contrasts.read(evidence.REAL, form) for form in evidence.FORMS}
@@ -90,16 +93,18 @@ everything = [r for of in records.values() for own in of.values() for r in own]
 print(f"{everybody} real people in {len(lines)} data sets; trainings on record: {len(everything)}, in "
       f"{sum(r.get('seconds', 0) for r in everything) / 3600:.1f} hours of one core")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Is TFAM worth anything on top of plain augmentation, for people who were left out? Nine data sets of real people
 # answer, each clip at its own tempo. One square for each of them.
-#
+
+# %% [markdown]
 # > **Predict.** Will all nine lie on the same side of zero? And will the diamond below, which pools them, be
 # > narrower than the best of the nine, or wider?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 results = {(r.contrast.name, r.form): r for r in contrasts.compute()}
 
 fig, words = forest.draw_side_by_side(
@@ -107,25 +112,29 @@ fig, words = forest.draw_side_by_side(
 fig.supxlabel("TFAM + augmentation over augmentation, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of TFAM on top of augmentation, by data set and pooled. {words}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Neither. Some data sets gain a good deal at own tempo and others nothing; in chapter 01's table the
 # latter are those in which plain training knows nearly everybody: there is little left to gain. The diamond is
 # wider than the best square's line, for it answers a harder question than any of them: not "does it help on these
 # people?" but "does it help on a data set like these?", of which there are nine. And the thin line beside it is the
 # range in which a tenth would lie.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## People are the unit
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Person $p$ has one score under method $a$ and one under method $b$, each averaged over seeds. What we compare is
 # the paired difference $d_p = a_p - b_p$. Clips of one person rise and fall together, and so do seeds: a hundred
 # more clips of the same person say little about the next person. Within a data set of $n$ people the mean and its
 # variance are
-#
+
+# %% [markdown]
 # $$ \bar d = \frac{1}{n} \sum_p d_p, \qquad v = \frac{1}{n (n - 1)} \sum_p (d_p - \bar d)^2 $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # and a $t$ interval has half the width $t_{n-1} \sqrt{v}$. Six people by hand, and the library's:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from scipy import stats
 
 a = np.array([0.91, 0.84, 0.77, 0.95, 0.68, 0.88])
@@ -137,20 +146,25 @@ own = statistics.paired(a, b)
 assert np.allclose([d.mean() - half, d.mean() + half], [own.low, own.high])
 print(f"{tables.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Many data sets
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A method may help more in one data set than in another. Say set $j$ has a true difference of its own, drawn
 # around a common mean with variance $\tau^2$. Then its measured mean varies with $v_j + \tau^2$, and weighs
-#
+
+# %% [markdown]
 # $$ w_j = \frac{1}{v_j + \tau^2}, \qquad \hat d = \frac{\sum_j w_j \bar d_j}{\sum_j w_j} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # This is a **random-effects meta-analysis**. With $\tau = 0$ large sets rule; the more sets differ, the more each
 # counts alike, and the wider the interval. Hartung and Knapp take the error of $\hat d$ from how the sets
 # scatter, with $J - 1$ degrees of freedom for $J$ sets:
-#
+
+# %% [markdown]
 # $$ s^2 = \frac{\sum_j w_j (\bar d_j - \hat d)^2}{(J - 1) \sum_j w_j} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Your turn** to write it: `pool(means, variances, tau_squared)` returns $\hat d$ and $s$.
 
 # %%
@@ -161,7 +175,7 @@ def pool(means, variances, tau_squared):
     return mean, np.sqrt(scatter / (len(means) - 1) / weights.sum())
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 found = results["TFAM on top of it", "own tempo"].pooled
 means = np.array([one.difference for one in found.by_set.values()])  # (sets,)
 variances = np.array([one.deviation**2 / one.people for one in found.by_set.values()])
@@ -171,15 +185,16 @@ assert np.allclose([mean, mean - half, mean + half], [found.difference, found.lo
 print(f"the library's: {tables.points(found)} points; tau {100 * found.tau:.1f} points, "
       f"I² {100 * found.i_squared:.0f} %: so much of the scatter is not chance")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # ### No difference seen, or none there?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A wide interval around zero says little. **Equivalence** is a claim of its own: two one-sided tests, of a
 # difference below $-1$ and above $+1$ points, both have to fail. Hence one of four verdicts for each comparison: a
 # gain, a loss, equivalent within a point, or not decided. And a test has *power* only for differences that people's
 # spread lets it see:
 
-# %%
+# %% tags=["hide-input"]
 lines = []
 for people in (10, 34, 80, everybody):
     lines.append([people, *(f"{100 * statistics.detectable(spread, people):.1f}"
@@ -187,13 +202,14 @@ for people in (10, 34, 80, everybody):
 show_table(["people", "spread 2 points", "4 points", "8 points"], lines)
 print("smallest difference, in points, that one paired test sees with a power of 80 %")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The protocol
 #
 # *Written down before the records were made* (`piumar_lib/contrasts.py`): six **planned contrasts**, each at own tempo and at
 # one length. Their twelve p values are corrected together, by **Holm**'s method. All else in this chapter is
 # exploration, and proves nothing.
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # *What was looked at.* All eight downloaded sets served for first tries of TFAM's second version, one or two seeds
 # each. So did fold 0 of SPAR's repetitions for tries of CFD, MGSC and masked ReMA. Development then used MSR
 # Action3D and UTKinect, SPAR's search folds and synthetic populations that do not occur here. The *new people*
@@ -209,41 +225,42 @@ print("smallest difference, in points, that one paired test sees with a power of
 # *Form.* At *one length* each clip is stretched to 32 frames: tempo is taken away by hand. At *own tempo* all
 # clips of a set run at one rate and are held still at their end.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The six contrasts
 #
 # > **Predict.** Six questions, two forms. Which of the twelve lines will say "a gain"? Which will say "equivalent"?
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 tables.show_contrasts(list(results.values()))
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for r in results.values():
     if len(r.contrast.against) > 1:
         print(f"the best rival on the search's people, {r.form}: {r.against}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** None is called a gain. [GIRL](glossary.md#girl) is where the study is surest: whatever it adds or costs is less than a
 # point. The other verdicts are not "no": $I^2$ says that data sets differ, and a mean over sets that differ needs more
 # than nine of them. What should one do with [MA-52](glossary.md#ma-52)? Augment; try TFAM at own tempo, where no data set shows a clear
 # loss; compare it with CORAL, which needs the names of training people; and leave GIRL out, unless you have seen in your
 # data that the hard groups are visible in style (chapter 07).
 #
-#
 # The same on new people alone:
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 fresh = contrasts.compute(contrasts.POOLS["new people"])
 tables.show_contrasts(fresh)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Own tempo against one length
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Each person once, with what TFAM gains over augmentation in either form.
-#
+
+# %% [markdown]
 # > **Predict.** Whoever gains at own tempo: will the same person gain at one length?
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def gains_of(form, tried="TFAM + augmentation", against="augmentation"):
     return {name: contrasts.differences(own, tried, against) for name, own in records[form].items()}
 
@@ -258,7 +275,7 @@ def draw_people(ax, tried="TFAM + augmentation", against="augmentation"):
     return x, y
 
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(5, 3.6))
 x, y = draw_people(ax)
 r = np.corrcoef(x, y)[0, 1]
@@ -268,41 +285,44 @@ show(fig, alt=f"Gain of TFAM on top of augmentation for each of {len(x)} real pe
 print(f"{(x > 0).sum()} of {len(x)} people gain at own tempo, {(y > 0).sum()} at one length; "
       f"correlation {r:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Not reliably: the two gains go together but little. A good many people lie on one of the two lines or on
 # both: nothing changes for them, most often because all of their clips were right before. What helps at own tempo is
 # therefore not a property of the person alone: it depends on what was left to the network to put right.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## All methods
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # One table, for orientation: each method over plain augmentation, in points, with intervals. Synthetic people
 # are counted by population. A "yes" marks methods with **told people**: they know who made a training clip. An empty cell was not
 # run.
 
-# %%
+# %% tags=["hide-input"]
 tables.show_methods("own tempo", "augmentation")
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 tables.show_methods("one length", "augmentation")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Tables of each data set alone are on a page of records, which `make book` writes beside this chapter. And what is
 # not in there? The library has more rows, and more could be trained on every set:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.methods import METHODS
 
 seeds = {m: len({r["seed"] for r in everything if r["method"] == m}) for m in METHODS}
 print("seeds of the contrasts' rows:", tables.listed(f"{m} {seeds[m]}" for m in evidence.PLANNED))
 print("not run:", tables.listed(m for m in METHODS if not seeds[m]))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A person to recognise
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # TFAM changes a clip before anyone is known. *Person normalisation* (chapter 08) waits for clips of the new person,
 # without labels. What does it gain, by their number, for people who show all classes and for people who show three?
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib import person_study
 from piumar_lib.experiments import read_records
 
@@ -322,7 +342,7 @@ def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_study.DEFAULT
     ax.set_title(form, loc="left", fontsize=10)
 
 
-# %%
+# %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 4), sharey=True)
 for ax, form in zip(axes, evidence.FORMS, strict=True):
     draw_normalization(ax, form)
@@ -334,19 +354,22 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
      f"People who show three classes, all their clips: AdaBN {tables.points(trap)} points, the default "
      f"{tables.points(mild)}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** [AdaBN](glossary.md#adabn) pays only with many clips of all classes, and is a trap for people who show few: with a single
 # clip it falls out of the figure. The default, which shrinks to training's statistics and matches classes, is safe
 # everywhere, and gains as little.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is the person gone from the features?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # *Person-agnostic* is a claim. So we ask a linear classifier who made a clip, from the features of people who were
 # left out, with the mean of the clip's class taken out. On a scale on which 0 is chance and 1 is no mistake:
-#
+
+# %% [markdown]
 # > **Predict.** After training with augmentation, TFAM and GIRL: is the person still there?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib import person_probe
 
 probes = read_records(evidence.STUDY / person_probe.FILE)
@@ -360,18 +383,19 @@ for m in person_probe.PROBED[1:]:
     change = statistics.pool({s: v - probed["ERM"][s] for s, v in probed[m].items()})
     print(f"{m} less ERM: {change.difference:+.3f} [{change.low:+.3f}, {change.high:+.3f}]")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** It is, and as plainly as after plain training: all three intervals contain zero, and none of the methods
 # takes out much. Whatever TFAM gains, it does not gain it by forgetting who moves: a linear classifier still tells
 # people apart who were never trained on. "Person-agnostic" is an aim, not a property of what is built here.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Beside published figures
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Close, but not the same protocols: compare the order of magnitude. All hold people out. Ours: five folds of people
 # (SPAR: ten), all classes at once, at most 2,000 clips of 32 frames, a network of 11,000 to 21,000 weights.
 
-# %%
+# %% tags=["hide-input"]
 PUBLISHED = [
     ("spar", "random forest [15]", 87.3, "five folds of people; windows"),
     ("msraction3d", "parts of the body, SVM [16]", 84.98, "one split of people"),
@@ -391,9 +415,10 @@ show_table(["data set", "published", "accuracy [%]", "who is held out", "our aug
            [[name, what, f"{value:.1f}", who, f"{accuracy(name, 'augmentation'):.1f}",
              f"{accuracy(name, 'TFAM + augmentation'):.1f}"] for name, what, value, who in PUBLISHED])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Train a row again
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A table that cannot be made again is an anecdote. Below are records trained anew: same people, method, seed and
 # hyperparameters. On the machine that made them the numbers are equal; elsewhere sums are rounded in another order,
 # and a few clips may fall on the other side.
@@ -419,22 +444,25 @@ again(rerun or "ERM", most=run.pick(quick=1, full=10))
 gap = float(np.abs(moved).max())
 assert gap < 3, f"records and this machine differ by {gap:.1f} points"
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## On people of your own
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # One file or several, with people and at least two classes each (chapter 01 has the format). They are trained as
 # they are, with the study's hyperparameters, and pooled like the named sets. Nothing of the course was developed on
 # them: a confirmation that nobody can have peeked at.
-#
+
+# %% [markdown]
 # ```bash
 # python -m piumar_lib.evidence train --data mine.npz yours.npz --out build/own
 # python -m piumar_lib.person_study --data mine.npz yours.npz --out build/own/person-normalization.jsonl
 # python -m piumar_lib.evidence contrasts --data mine.npz yours.npz --out build/own --json build/own.json
 # ```
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Profile `quick` tries the methods of the first three contrasts, with a few updates.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 if OWN:
     some, some_contrasts = evidence.PLANNED[:4], contrasts.CONTRASTS[:3]
     folder = experiments.ROOT / "build" / f"own-{run.name}"
@@ -446,13 +474,14 @@ if OWN:
 else:
     print("no file was given: set data to the path of an .npz")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Move a knob: which comparison, on whom?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Choose two methods. Look for a pair whose interval contains zero on each data set, and not when they are pooled. (This
 # is exploration: among so many pairs some exclude zero by chance.)
 
-# %%
+# %% tags=["hide-input"]
 from piumar_lib.course import fixed_figure
 
 
@@ -466,7 +495,7 @@ def draw_pair(tried="TFAM + augmentation", against="augmentation", form="own tem
 
 draw_pair("TFAM + augmentation", "TFAM, uniform clock + augmentation")
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import SelectionSlider, interact
 
 names = list(evidence.PLANNED)
@@ -474,13 +503,13 @@ interact(draw_pair, tried=SelectionSlider(options=names, value="TFAM + augmentat
          against=SelectionSlider(options=names, value="ERM"),
          form=SelectionSlider(options=list(evidence.FORMS)));
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The same for the last of the contrasts that augmentation has no part in, [ERM](glossary.md#erm) as the reference:
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 draw_pair("augmentation", "ERM", "one length")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: clips are not people
 #
 # *15 minutes, medium.*
@@ -490,17 +519,17 @@ draw_pair("augmentation", "ERM", "one length")
 # `clips` hold each person's counts, shape `(people,)`. (Drawing `N` clips of which a share `q` is right
 # gives a binomial number of right ones.)
 
-# %%
+# %% tags=["exercise"]
 def clip_interval(right, clips):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.clip_interval(clip_interval)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -521,7 +550,7 @@ check.clip_interval(clip_interval)
 # ```
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 2: Holm's correction by hand
 #
 # *15 minutes, medium.*
@@ -531,15 +560,15 @@ check.clip_interval(clip_interval)
 # values in the order of `p`. (The check knows a second definition: a hypothesis falls if *every* set of
 # hypotheses that contains it falls by Bonferroni's rule.)
 
-# %%
+# %% tags=["exercise"]
 def holm_by_hand(p):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.holm_by_hand(holm_by_hand)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -555,7 +584,7 @@ check.holm_by_hand(holm_by_hand)
 # It never rejects less than Bonferroni's rule, and asks for nothing more.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 3: the best of many
 #
 # *10 minutes, medium.*
@@ -566,15 +595,15 @@ check.holm_by_hand(holm_by_hand)
 # many draws of a NumPy generator. With ten people and a spread of five points: how many methods does it
 # take until the best of them looks two points better?
 
-# %%
+# %% tags=["exercise"]
 def best_gain(m, people, spread, generator):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 check.best_gain(best_gain)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -587,10 +616,10 @@ check.best_gain(best_gain)
 # better. That is why the contrasts were planned.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 shift = results["TFAM on top of it", "own tempo"].pooled
 gained = sum(r.verdict == "a gain" for r in results.values())
 print(f"- {everybody} real people: TFAM on top of augmentation {tables.points(shift)} points at own "
@@ -600,7 +629,7 @@ print(f"- Equivalent within a point: "
       f"not decided: {sum(r.verdict == 'not decided' for r in results.values())}.")
 print(f"- {len(moved)} record trained again moved by {gap:.2f} points.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | asked or said | here | library | test | our choice |
@@ -612,7 +641,7 @@ print(f"- {len(moved)} record trained again moved by {gap:.2f} points.")
 # | size of the backbone (reviewers) | backbones | `methods.BACKBONES` | `test_backbones.py` | small networks |
 # | numbers in prose | every such sentence is recomputed | `contrasts.compare` | `test_claims.py` | one syntax |
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
 #
 # 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition

@@ -10,18 +10,20 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 10 · Costs
 #
 # What does each part cost, in operations, time and memory, and what would one pay elsewhere?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
 # | prerequisites | [08 PIUmr](08_piumr.ipynb) |
 # | you will build | a bill for every part, a law for how it grows, and a gradient that skips its own history |
 # | device | any laptop; the table of benchmarks comes from committed records |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - count operations by hand and by program, and say why operations are not time,
@@ -29,11 +31,11 @@
 # - differentiate a fixed point without going back through its iterations,
 # - read a benchmark: same work, same run, a ratio, and the limit that stops it.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 seed = 0
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import torch
 
 from piumar_lib.course import assert_same, show, show_table, start
@@ -43,19 +45,21 @@ rounds = run.pick(quick=2, full=9, gpu=20)
 device = run.device
 torch.manual_seed(seed);
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # PIUmr on video is a large network with a small plug. What does the plug make *run*? Not only itself: behind it
 # two views go through all that one clip went through before, here the mixing in time and the head. Counted are
 # floating point operations (FLOPs) of matrix products and convolutions, and how many operations of any kind are
 # started. The backbone is counted on torch's `meta` device: tensors there have shapes but no numbers, so that
 # counting is free. What follows it runs for real.
-#
+
+# %% [markdown]
 # > **Predict.** [TFAM](glossary.md#tfam) has two branches, a spectrum, a transport and a fusion. What share of the FLOPs
 # > of VideoMAE-base does it add: about 10 %, 1 %, or less than 0.1 %? And of the operations started?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib import costs
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
@@ -68,7 +72,7 @@ for name, found in video.items():
     operations[name], adds[name] = plain, tfam - plain
     operations[f"{name}, head"] = plain - backbone
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
 
 SHOWN = ("all without TFAM", "mixing and head", "what TFAM adds")
@@ -80,7 +84,7 @@ def in_words(count):
     return f"{count / unit:,.0f} {name}".strip()
 
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.2), sharey=True)
 for ax, (name, values) in zip(axes, bars.items(), strict=True):
     ax.barh(SHOWN, values, color=["0.6", "C2", "C0"])
@@ -91,7 +95,7 @@ words = [f"{n}: " + ", ".join(f"{part} {in_words(v)}" for part, v in zip(SHOWN, 
          for n, values in bars.items()]
 show(fig, alt=f"FLOPs of one clip on a logarithmic scale. {'; '.join(words)}.")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 share = {name: 1e6 * adds[name] / operations[name] for name in SHAPES}
 rows = []
 for name, found in video.items():
@@ -101,20 +105,24 @@ for name, found in video.items():
             rows.append([f"{name}, {label}", method, f"{more[0]:.4f} %", f"{more[1]:.0f} %"])
 show_table(["behind", "method", "FLOPs added", "operations added"], rows)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Millionths of the FLOPs: the plug comes where a clip is a few vectors, no longer pixels. (A
 # multiplication with an addition counts as two here; papers that count it as one print half of these numbers.)
 # In *operations started* it is another matter: hundreds of small ones beside a backbone's thousand. Our goal for
 # a training step of VideoMAE-base, at most 3 % of both, is met in FLOPs and missed in operations.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Counting by hand
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The product of a matrix of $m \times k$ with one of $k \times n$ has $m n$ entries, each a sum of $k$
 # products. A layer with $n$ outputs for each of $m$ moments costs as much; its backward pass needs two such
 # products, one for its input and one for its weights:
-#
+
+# %% [markdown]
 # $$ \text{forward} = 2 m k n, \qquad \text{both ways} = 6 m k n $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: 5 moments, 3 inputs, 4 outputs are $2 \cdot 5 \cdot 3 \cdot 4 = 120$ FLOPs, both ways 360.
 
 # %%
@@ -129,12 +137,12 @@ counted = [costs.count_flops(lambda: layer(moments)),
 assert counted == [flops_by_hand(5, 3, 4), flops_by_hand(5, 3, 4, backward=True)]
 print("by hand and counted:", counted)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # What TFAM adds, by hand, for $T$ moments of $C$ channels: the mixing once more (a convolution over three moments
 # to 256 channels, and a layer back), two heads of 52 classes more, as each view is classified, too, and the
 # projection onto the plan, $T \times T$ with $T \times C$. The projection alone is what TFAM *is*:
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def tfam_by_hand(T, C, hidden=256, classes=52):
     mixing = flops_by_hand(T, 3 * C, hidden) + flops_by_hand(T, hidden, C)
     heads, projection = 2 * flops_by_hand(1, C, classes), flops_by_hand(T, T, C)
@@ -146,12 +154,12 @@ for name, shape in SHAPES.items():
     assert whole == adds[name]
     print(f"{name}: {in_words(whole)}, of which TFAM's own products are {100 * own / whole:.1f} %")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **The trap.** Operations are not time. A sorted sum, an exponential, a Fourier transform count nothing
 # here; a product of large matrices does hundreds of operations for each number that it fetches, an addition
 # of two tensors one for every three. So let us measure.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 side = run.pick(quick=512, full=1024, gpu=4096)
 a, b = torch.randn(2, side, side, device=device)
 waves = torch.randn(side, side, device=device)
@@ -159,7 +167,7 @@ ways = {"product of matrices": lambda: a @ b, "sum of matrices": lambda: a + b,
         "Fourier transform": lambda: torch.fft.rfft(waves), "exponential": lambda: a.exp()}
 seconds = costs.seconds_each(ways, rounds, device)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 counts = {name: costs.count_flops(way) for name, way in ways.items()}
 show_table(["work on matrices of one size", "FLOPs counted", "microseconds"],
            [[name, f"{counts[name]:.1e}", 1e6 * seconds[name]] for name in ways])
@@ -168,17 +176,19 @@ times = counts["product of matrices"] / side**2
 print(f"the product does {times:.0f} times the operations of the sum, "
       f"in {product / plus:.0f} times its time")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The bill
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Each part alone, on features as VideoMAE-base gives them to TFAM: a batch of clips, 8 moments, 768
 # channels. Time is measured forward and both ways; *kept* is what a forward pass must keep in memory until
 # the backward pass has used it; *operations* are those that both ways start, whatever the size: on a GPU each is a
 # kernel or more.
-#
+
+# %% [markdown]
 # > **Predict.** Which part takes longest: transport in closed form, transport by [Sinkhorn](glossary.md#sinkhorn), or the spectrum?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.alignment import MonotoneAlignment, SinkhornAlignment
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
@@ -200,7 +210,7 @@ def make_parts(channels, steps=16, **sinkhorn):
             "TFAM": TemporalFrequencyModule(exact, frequency, fusion)}
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def calls(part, x, y):
     """Forward, and both ways, in training mode."""
     inputs = (x, x.flip(0)) if isinstance(part, AdaptiveFusion) else (x, y)
@@ -216,22 +226,22 @@ def calls(part, x, y):
     return forward, both
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 time, channels = SHAPES["videomae-base"]
 x = torch.randn(BATCH, time, channels, device=device, requires_grad=True)
 y = torch.arange(BATCH, device=device) // 2
 parts = {name: part.to(device).train() for name, part in make_parts(channels, steps=8).items()}
 pairs = {name: calls(part, x, y) for name, part in parts.items()}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 forward = costs.seconds_each({name: pair[0] for name, pair in pairs.items()}, rounds, device)
 both = costs.seconds_each({name: pair[1] for name, pair in pairs.items()}, rounds, device)
 kept = {name: costs.count_saved_bytes(pair[0]) for name, pair in pairs.items()}
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # [GIRL](glossary.md#girl) is no layer but a loss. It needs the clips' losses, their logits and their early features.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def girl_step(groups, batch=BATCH, classes=52, channels=channels):
     number = torch.arange(batch)
     clips = Clips(torch.zeros(batch, 1), number % classes, number % groups, number)
@@ -249,43 +259,47 @@ def girl_step(groups, batch=BATCH, classes=52, channels=channels):
     return step
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 with torch.device("cpu"):
     grouped = girl_step(4)
     both["GIRL"] = costs.seconds_each({"GIRL": grouped}, rounds)["GIRL"]
 started = {name: costs.count_operations(pair[1]) for name, pair in pairs.items()}
 started["GIRL"] = costs.count_operations(grouped)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 rows = [[name, 1e3 * forward[name] if name in forward else "", 1e3 * both[name],
          f"{kept[name] / x.nbytes:.1f}" if name in kept else "", started[name]] for name in both]
 show_table(["part", "forward [ms]", "both ways [ms]", "kept [sizes of the features]",
             "operations"], rows)
 
-# %%
+# %% tags=["hide-input"]
 longest = max((n for n in both if n != "TFAM"), key=both.get)
 print(f"longest: {longest}; TFAM both ways {1e3 * both['TFAM'] / BATCH:.2f} ms a clip, GIRL "
       f"{1e6 * both['GIRL'] / BATCH:.0f} microseconds a clip")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The parts that iterate or transform cost most, the closed form and the fusion least. The table of
 # benchmarks below says what that is beside a backbone. There the backbone and what follows it are timed apart: what is
 # added would drown in the noise of the whole.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## How it grows
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A cost that grows like $c \, n^p$ is a straight line of slope $p$ on doubly logarithmic paper. From the
 # code one reads, for a batch of $B$ clips of $T$ moments and $C$ channels, $K$ steps, $I$ iterations:
-#
+
+# %% [markdown]
 # - the exact plan $B T K$, and the projection with it $B T K C$,
 # - Sinkhorn's plan $I B T K$,
 # - the spectrum $B C T \log T$,
 # - the fusion $B T C$.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** By how much does the frequency branch's time grow if clips become four times as long? And
 # > GIRL's, with four times as many groups?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 base = {"B": 16, "T": 32, "C": 64, "K": 16}
 grids = run.pick(
     quick={"B": (16, 64, 256), "T": (32, 128, 512), "C": (64, 256, 1024), "K": (16, 64, 256)},
@@ -304,14 +318,14 @@ def at_size(name, size):
     return {n: calls(made[n].to(device).train(), x, y)[0] for n in chosen}
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 measured = {}  # (part, what grows) to seconds for each size
 for name, sizes in grids.items():
     for size in sizes:
         for part, taken in costs.seconds_each(at_size(name, size), rounds, device).items():
             measured.setdefault((part, name), []).append(taken)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 NAMES = {"B": "clips B", "T": "moments T", "C": "channels C", "K": "steps K"}
 STYLES = dict(zip(("temporal, exact", "temporal, Sinkhorn", "frequency", "fusion"),
                   ("C0o-", "C1s--", "C2^-.", "C3D:"), strict=True))
@@ -329,10 +343,10 @@ slopes = {key: costs.exponent(grids[key[1]][-2:], taken[-2:]) for key, taken in 
 words = "; ".join(f"{part} in {name} {slope:.1f}" for (part, name), slope in slopes.items())
 show(fig, alt=f"Time of four parts against clips, moments, channels and steps. Last slopes: {words}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # With $K$ given, 16 by default, transport is linear in $T$. (With $K = T$, as in the [first version](glossary.md#first-version), it was quadratic.)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 THEORY = {"temporal, exact": (1, 1, 1, 1), "temporal, Sinkhorn": (1, 1, 1, 1),
           "frequency": (1, 1, 1, ""), "fusion": (1, 1, 1, "")}
 rows = [[part, *[f"{slopes[part, n]:.1f} ({t})" if (part, n) in slopes else "" for n, t in
@@ -346,43 +360,51 @@ growth = costs.exponent(groups, list(taken.values()))
 print("GIRL, 256 clips: " + ", ".join(f"{g} groups {1e3 * s:.2f} ms" for g, s in taken.items())
       + f"; slope {growth:.2f}")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 longer, more = 4 ** slopes["frequency", "T"], 4**growth
 print(f"clips four times as long: {longer:.1f} times the time; four times the groups: {more:.1f} times")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** At small sizes lines are flat: a call costs some microseconds whatever it does, and doubling
 # the work is free. Theory counts operations and is reached from below. Where a slope lies above it, tensors no
 # longer fit into the processor's cache, and what is waited for is memory. More groups are nearly free.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A gradient without its history
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Sinkhorn's plan of chapter 02 takes a hundred rounds. Going back through them costs twice as much again,
 # and all the rounds' scalings have to be kept. But the gradient does not depend on how the plan was found.
 # The plan is $P_{tk} = e^{f_t + g_k - C_{tk} / \varepsilon}$ (masses taken into $f$ and $g$), and its sums are
 # given. Change $C$ by $\mathrm{d} C$. Then
-#
+
+# %% [markdown]
 # $$ \mathrm{d} P_{tk} = P_{tk} \left( \mathrm{d} f_t + \mathrm{d} g_k - \mathrm{d} C_{tk} / \varepsilon \right),
 # \qquad \sum_k \mathrm{d} P_{tk} = 0, \qquad \sum_t \mathrm{d} P_{tk} = 0 $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # and the two sums are a linear system for $\mathrm{d} f$ and $\mathrm{d} g$, in terms of $P$ alone, with
 # $a$ and $b$ the sums of its rows and columns:
-#
+
+# %% [markdown]
 # $$ \begin{pmatrix} \mathrm{diag}(a) & P \\ P^\top & \mathrm{diag}(b) \end{pmatrix}
 # \begin{pmatrix} \mathrm{d} f \\ \mathrm{d} g \end{pmatrix} =
 # \frac{1}{\varepsilon} \begin{pmatrix} (P \odot \mathrm{d} C) \, 1 \\ (P \odot \mathrm{d} C)^\top 1 \end{pmatrix} $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # For a loss with gradient $G$ with respect to $P$, the same matrix gives the gradient backwards: solve it
 # for the row and column sums of $G \odot P$, call the solutions $\lambda$ and $\mu$, and
-#
+
+# %% [markdown]
 # $$ \frac{\partial L}{\partial C_{tk}} = \frac{P_{tk}}{\varepsilon} \left( \lambda_t + \mu_k - G_{tk} \right) $$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The matrix has one free direction (add a constant to $f$, take it from $g$), so we use the pseudo-inverse.
 # By hand, on a plan of 2 by 2 with $P_{tk} = 1/4$ and $G = (1, 0; 0, 0)$: sums of $G \odot P$ are $(1/4, 0)$
 # both ways; $\lambda = \mu = (3/8, -1/8)$ solves the system, and with $\varepsilon = 1$ the gradient of
 # $C_{11}$ is $(3/8 + 3/8 - 1) / 4 = -1/16$.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def gradient_by_hand(P, G, epsilon):
     a, b = P.sum(1), P.sum(0)
     matrix = torch.cat([torch.cat([a.diag(), P], 1), torch.cat([P.T, b.diag()], 1)])
@@ -395,11 +417,11 @@ def gradient_by_hand(P, G, epsilon):
 corner = torch.tensor([[1.0, 0.0], [0.0, 0.0]], dtype=torch.float64)
 print(gradient_by_hand(torch.full((2, 2), 0.25, dtype=torch.float64), corner, 1.0))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The library does so for whole batches, reduced to a system of $K$ by $K$. Value and gradient against the
 # form of chapter 02 that goes through all rounds in logarithms:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.transport import sinkhorn_plan
 
 
@@ -411,23 +433,23 @@ def log_form(cost, source, target, epsilon=0.1, rounds=500):
     return torch.exp(f + g - cost / epsilon) * source[:, :, None] * target[:, None]
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 cost = torch.rand(3, 7, 5, dtype=torch.float64)
 source, target = torch.full((3, 7), 1 / 7).double(), torch.full((3, 5), 1 / 5).double()
 assert_same(lambda c: log_form(c, source, target),
             lambda c: sinkhorn_plan(c, source, target, 0.1, 500), cost)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 P = sinkhorn_plan(cost, source, target, 0.1, 500)[0]
 C = cost[:1].clone().requires_grad_()
 G = torch.randn(7, 5, dtype=torch.float64)
 (automatic,) = torch.autograd.grad((sinkhorn_plan(C, source[:1], target[:1], 0.1, 500)[0] * G).sum(), C)
 torch.testing.assert_close(automatic[0], gradient_by_hand(P, G, 0.1))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** A hundred rounds, both ways: how many times as fast is it, and how much less is kept?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 sizes = run.pick(quick=((16, 8), (32, 16)), full=((16, 8), (32, 16), (64, 32)))
 speed, memory = {}, {}
 for time, steps in sizes:
@@ -441,18 +463,20 @@ for time, steps in sizes:
     speed[time, steps] = taken["log form"] / taken["library"]
     memory[time, steps] = stored["log form"] / stored["library"]
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 for time, steps in sizes:
     print(f"64 plans of {time} x {steps}: {speed[time, steps]:.1f} times as fast, "
           f"{memory[time, steps]:.0f} times less memory")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The memory no longer grows with the rounds. The time has two causes: no way back, and products
 # instead of logarithms on the way there (factors move into the exponent every tenth round, before they can
 # overflow).
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Side by side with what one would use instead
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # One command makes the table: `python tests/benchmarks/run.py`. Both sides do the same work in the same run,
 # in turn; what is quoted is a ratio. The goals were set before anything was measured. Rows of what TFAM and
 # PIUmr add were timed with their first version; operations that a step starts are counted above.
@@ -466,7 +490,7 @@ with_goal = [r for r in records if r["goal"] is not None]
 print(f"{len(records)} comparisons, measured on: {', '.join(devices) or 'nothing yet'}")
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def line(r):
     sign = "at most" if r["at_most"] else "at least"
     value = "-" if r["ratio"] is None else f"{r['ratio']:.3g} {r['unit']}"
@@ -478,22 +502,22 @@ for name in devices:
     show_table([f"on {name}: work, against", "goal", "measured", "verdict", "note"],
                [line(r) for r in with_goal if r["device"] == name])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # All others of the same runs, for orientation:
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 for name in devices:
     show_table([f"on {name}: work, against", "measured", "note"],
                [[line(r)[k] for k in (0, 2, 4)]
                 for r in records if r["goal"] is None and r["device"] == name])
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 missed = [r for r in with_goal if r["verdict"] != "met"]
 print(f"{len(with_goal) - len(missed)} of {len(with_goal)} goals met; missed:")
 for name in devices:
     print(f"- {name}:", "; ".join(r["what"] for r in missed if r["device"] == name) or "none")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Where a goal was missed, what stops it?**
 #
 # - *The plan alone, without a gradient*, with 100 iterations or to the tolerance of `SinkhornAlignment`. POT's plain
@@ -529,7 +553,8 @@ for name in devices:
 # - *Utilisation.* What a transformer does between its products (norms, activations, sums, conversions) reads and
 #   writes memory, and computes little. `torch.compile` fuses much of it: that is the whole difference between the
 #   two rows, and what `--compiled` does in training.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## From clips to a whole data set
 
 # %%
@@ -549,14 +574,15 @@ for form in ("mp4", "raw"):
         print(f"cache as {form}: {gigabytes:.1f} GB at 224 pixels, about "
               f"{gigabytes * (256 / 224) ** 2:.0f} GB at the 256 that prepare_ma52.py makes")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Move a knob
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # What if the plug sits further in front? All layers behind it see two views of $K$ steps instead of one clip of
 # $T$ moments. If they hold the share $p$ of the FLOPs, the recogniser takes $1 - p + 2 p K / T$ times as many.
 # For the course's recogniser, layer by layer, by this line and counted:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from ipywidgets import interact
 
 from piumar_lib.backbones import tiny_cnn
@@ -581,7 +607,7 @@ def counted_at(at, steps):
             / costs.count_flops(lambda: Recognizer(layers, 32, 12)(clip)))
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw_share(steps=(16,)):
     fig, ax = fixed_figure(5, 2.4)
     p, words = torch.linspace(0, 1, 2), []
@@ -597,16 +623,16 @@ def draw_share(steps=(16,)):
          f"of 32 moments: {'; '.join(words)}.")
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 interact(lambda steps: draw_share((steps,)), steps=(4, 32, 4));
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The same for three numbers of steps, without a knob:
 
-# %%
+# %% tags=["hide-input"]
 draw_share((8, 16, 32))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: how long will it take?
 #
 # *10 minutes, easy.*
@@ -615,17 +641,17 @@ draw_share((8, 16, 32))
 # product of matrices reaches `peak` operations a second on your GPU, and training reaches the share
 # `utilisation` of that. Write the number of *hours*. (Forward and backward; the optimiser is free.)
 
-# %%
+# %% tags=["exercise"]
 def training_hours(clips, epochs, flops, peak, utilisation):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.training_hours(training_hours)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -638,10 +664,10 @@ check.training_hours(training_hours)
 # 1.4 hours. If yours takes ten times as long, the clips are to blame, not the arithmetic.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 print(f"- Counted with what runs twice, TFAM adds {share['videomae-base']:.1f} millionths to the FLOPs "
       f"of VideoMAE-base, {share['resnet50-tsm']:.0f} to those of ResNet-50-TSM.")
 print(f"- Growth: exact transport has slope {slopes['temporal, exact', 'T']:.1f} in moments, "
@@ -650,7 +676,7 @@ print(f"- A gradient without its history: {speed[sizes[-1]]:.1f} times as fast, 
       f"{memory[sizes[-1]]:.0f} times less memory.")
 print(f"- {len(with_goal) - len(missed)} of {len(with_goal)} goals met on {', '.join(devices)}.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |
@@ -661,7 +687,7 @@ print(f"- {len(with_goal) - len(missed)} of {len(with_goal)} goals met on {', '.
 #
 # Reviewers asked the authors for these costs; theirs are not known, and ours are of our implementation.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
 #
 # 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via

@@ -10,25 +10,27 @@
 #     name: python3
 # ---
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # # 12 · Train on MA-52
 #
 # The whole method on video, from a cache of clips to a judged model: what does it recognise of people it never saw?
-#
+
+# %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | about a minute |
 # | prerequisites | [08 PIUmr](08_piumr.ipynb), [11 prepare MA-52](11_prepare_ma52.ipynb) |
 # | you will build | a training that resumes exactly where it was killed, a report by person, a submission, a recogniser for your own recordings |
 # | device | any laptop for the stand-in; one GPU for the benchmark |
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
 # - train [ERM](glossary.md#erm) on [MA-52](glossary.md#ma-52), and PIUmr with two more options, stop at any moment, and resume,
 # - judge them on people they never saw, person by person, and say what the comparison allows,
 # - hand in a submission, and use the model on a recording of your own.
 
-# %% tags=["parameters"]
+# %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
 root = ""  # absolute path of MA-52; without it, and without a cache, a stand-in is made
 preset = ""  # a recipe: videomae-base, resnet50-tsm, manet, tiny; by default what suits the profile
@@ -86,12 +88,12 @@ views = None  # temporal views of a clip at the end; from 1 to 100
 save_minutes = None  # minutes between checkpoints, beside each epoch's; from 0 to 1e+06
 cpu = None  # train on the CPU even if there is a GPU
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.config import TrainConfig, describe
 
 given = {name: globals()[name] for name in describe() if globals()[name] is not None}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from pathlib import Path
 
 import numpy as np
@@ -104,25 +106,25 @@ recipe = preset or run.pick(quick="tiny", full="tiny", gpu="videomae-base")
 amount = run.pick(quick={"epochs": 4, "views": 1}, full={"epochs": 40, "views": 1}, gpu={})
 build = ROOT / "build" / "ma52" / run.name
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Every setting has a default and a meaning, numbers have a range and words their choices (`describe()`); those
 # above replace the recipe's. Whatever is unknown or out of range is refused before anything starts:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for wrong in ({"epoch": 3}, {"rate": -1.0}, {"plug": "girl"}, {"boundary": 1.0}):
     try:
         TrainConfig.make(recipe, **wrong)
     except ValueError as error:
         print(str(error).split(" There are")[0])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # ## Clips
 #
 # With `cache`, `index` and `split`, all three, this cell does nothing; [chapter 11](11_prepare_ma52.ipynb) ends with
 # the commands that make them. Otherwise it goes through that chapter's four steps: verify, index, split, cache; on
 # MA-52 if `root` names it (hours of processor time, on all cores), else on a [stand-in](glossary.md#stand-in).
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import os
 
 from piumar_lib.ma52 import cache as caching
@@ -130,7 +132,7 @@ from piumar_lib.ma52 import splits, standin
 from piumar_lib.ma52.index import make_index, write_index
 from piumar_lib.ma52.verify import verify
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 size = run.pick(quick=64, full=128, gpu=256)
 clips_wanted, people_wanted, width = run.pick(quick=(96, 12, 128), full=(480, 24, 216))
 
@@ -152,26 +154,27 @@ def prepare():
     return {"cache": build / f"cache-{size}-0", "index": build / "index.csv", "split": folds[0]}
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 prepared = {} if {"cache", "index", "split"} <= set(given) else prepare()
 base = {**amount, **prepared, **given}
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 if recipe == "tiny":
     base.setdefault("cpu", run.device == "cpu")
 config = TrainConfig.make(recipe, **{"out": build / "runs" / "erm", **base})
 print(f"{recipe}: {config.backbone}, {config.epochs} epochs of batches of {config.batch}, "
       f"{config.optimiser} at {config.rate:g}, {config.precision}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The backbone reduces space first and time last. [TFAM](glossary.md#tfam) sits where a sequence of features is left: behind the
 # backbone, at feature level, so that two views do not run the backbone twice. Behind TFAM a small layer looks at
 # neighbouring moments. Without one, an average over time would follow: aligning moments could only weigh them, and
 # a perturbed spectrum, whose mean stays, would change nothing.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.train import load_data
 
@@ -182,14 +185,14 @@ parameters = sum(p.numel() for p in model.parameters())
 print(f"{fold.title}: {len(train_clips)} clips to train on, {len(held_out)} held out; "
       f"{parameters / 1e6:.2f} million parameters")
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import torch
 
 from piumar_lib.ma52.transforms import to_input
 
 torch.manual_seed(0);
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 one = train_clips[0]["video"][None]
 video = to_input(one, model.size)
 with torch.no_grad():
@@ -199,7 +202,7 @@ with torch.no_grad():
 stages = [("bytes", one), ("input", video), ("features", features), ("aligned view", views[0]),
           ("pooled", prediction.features), ("actions", prediction.logits)]
 
-# %%
+# %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 
 fig, ax = plt.subplots(figsize=(7, 1.2))
@@ -215,25 +218,29 @@ ax.axis("off")
 show(fig, alt="From bytes to actions: " + ", ".join(
     f"{name} {' x '.join(map(str, tensor.shape[1:]))}" for name, tensor in stages))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # ## Where weights start
 #
 # By default, where others have trained them. `videomae-base` starts from `MCG-NJU/videomae-base-finetuned-kinetics`,
 # which has learned from labelled videos of actions; `resnet50-tsm` and `manet` start from `microsoft/resnet-50`,
 # which has learned from ImageNet's photographs. They are fetched from the hub once. Without a network, set
 # `HF_HOME` to a folder that has them; `weights = "random"` starts from nothing. `tiny`, here, always does.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## A step by hand
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **The rate.** Large steps at the start would tear trained features apart: the rate rises linearly to its peak
 # $r_0$ in $w$ epochs, then falls along half a cosine. At epoch $e$, until the last epoch $E$:
-#
+
+# %% [markdown]
 # $$r(e) = r_0 \frac{1 + \cos(\pi \frac{e - w}{E - w})}{2} .$$
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # And layers near the input, which know edges already, move less: each has `layer_decay` times the rate of the
 # one above it.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import math
 
 from piumar_lib.ma52.optimiser import rate_at
@@ -247,12 +254,12 @@ def rate_by_hand(step):
         return config.rate * (step + 1) / math.ceil(w * per_epoch)
     return config.rate * (1 + math.cos(math.pi * (e - w) / (E - w))) / 2
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 if config.schedule == "cosine":
     every = range(per_epoch * config.epochs)
     assert all(math.isclose(rate_by_hand(s), rate_at(s, per_epoch, config)) for s in every)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 recipes = {name: TrainConfig.make(name) for name in ("videomae-base", "manet")}
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.4))
 for ax, (name, c) in zip(axes, recipes.items(), strict=True):
@@ -266,12 +273,12 @@ lowest = recipes["videomae-base"].layer_decay ** 12
 show(fig, alt="Learning rates: VideoMAE's rises for five epochs and falls along a cosine, twelve layers "
      f"below the head at {lowest:.3f} of the head's; MANet's falls to a tenth at epochs 30 and 60.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **The loss.** Labels of micro-actions are debatable, so they are smoothed: a share $\varepsilon$ of each is spread
 # over all 52: $\ell_i = -\sum_k \left((1 - \varepsilon)\,[k = y_i] + \varepsilon / 52\right) \log p_{ik}$. TFAM's views
 # and [GIRL](glossary.md#girl)'s groups build on these losses as in chapters 05 and 07 (`TwoViews`, `GroupRobustObjective`).
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.course import assert_same
 from piumar_lib.objective import Views, clip_losses
 from piumar_lib.recognizer import Prediction
@@ -286,24 +293,25 @@ def losses_by_hand(logits):
 
 assert_same(losses_by_hand, lambda z: clip_losses(Prediction(z), y, Views(), 0.1), torch.randn(5, 52))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Small batches.** How much clips of *one* action differ guides TFAM's perturbation
 # ([chapter 04](04_spectral_perturbation.ipynb)). Each action of a batch gives up one degree of freedom for its own
 # mean, so that $n$ clips of $m$ actions have $n - m$.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** MANet's recipe takes 10 clips a step, of 52 actions. How many degrees of freedom have these?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 labels, rng = train_clips.labels().numpy(), np.random.default_rng(0)
 for n in (10, 16, 64):
     left = [n - len({*rng.choice(labels, n)}) for _ in range(500)]
     print(f"{n} clips: {np.mean(left):.1f} on average")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Too few for a variance. So squares and degrees of freedom are averaged over batches, and only then
 # divided: $v = \overline{\textstyle\sum_i (c_i - \bar c_{y_i})^2} \,/\, \overline{n - m}$. By hand:
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.perturbation import SpectralPerturbation
 
 guide, squares, freedom = SpectralPerturbation(channels=3), 0, 0
@@ -315,7 +323,7 @@ for _ in range(20):
 assert torch.allclose(squares / freedom, guide.squares.mean / guide.freedom.mean, rtol=1e-4)
 print(f"the true variance is 1; of 20 batches of 10: {(squares / freedom).mean():.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Class barycentres of the regulariser, risks of GIRL's groups, the noise of TFAM's clock are running ones as well,
 # over the batches of all GPUs, and a checkpoint holds them.
 #
@@ -323,7 +331,7 @@ print(f"the true variance is 1; of 20 batches of 10: {(squares / freedom).mean()
 # follows from the seed and the *number* of the step. Nothing depends on what happened before. So a training
 # can begin at any step, and two GPUs see between them what one would have seen:
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.ma52.draws import Draws
 
 steps = list(Draws(train_clips.labels(), config).parts(0))
@@ -332,19 +340,22 @@ halves = [list(Draws(train_clips.labels(), config, 2, k).parts(0)) for k in (0, 
 assert all({*a} | {*b} == {*s} for a, b, s in zip(*halves, steps, strict=True))
 print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in steps[2][:6]]}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Train
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The benchmark's score is *F1_mean*: the mean of four F1 scores, macro and micro, of body parts and of actions.
 # Micro F1 counts every clip alike and is the share of clips that are right. Macro F1 is the mean over classes, in
 # which a rare action weighs as much as a frequent one.
-#
+
+# %% [markdown]
 # > **Predict.** Fifty-odd training clips, 52 actions, people the model never saw: what will [F1_mean](glossary.md#f1_mean) be after
 # > a few epochs? (In `quick`. A rule that always says *nodding* gets the body part right for all heads.)
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The figure below grows while the training runs; on a page it is complete.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 import shutil
 
 from piumar_lib import plots
@@ -355,30 +366,34 @@ if run.name == "quick":
     shutil.rmtree(build / "runs", ignore_errors=True)  # elsewhere, what is finished is kept
 live = Live(plots.history)
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 erm = train(config, progress=False, watch=live)
 live.finish(config.out)
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.ma52.__main__ import say
 
 print(say(erm))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** On so small a stand-in little can be learned: this run shows that everything *works*, not how well.
 # For that one needs MA-52 and a GPU.
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Resuming an interrupted run
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A checkpoint holds weights, the optimiser's moments, [running statistics](glossary.md#running-statistics), GIRL's groups and the step; it is
 # written whole or not at all, as safetensors, so nothing is ever unpickled.
-#
+
+# %% [markdown]
 # > **Predict.** We stop a training in the middle and give the same command again. Will the model be *equal*
 # > to one that was never stopped, or nearly?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A few clips suffice to see it, whatever the data set:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 whole = splits.read_split(config.split)
 some = splits.Split("some of its clips", whole.train[:96], whole.held_out[:32])
 few = splits.write_splits(build / "few", [some], 0)[0]
@@ -386,13 +401,13 @@ short = {**base, "split": few, "epochs": 2, "warmup": 0.0, "judge_every": 0, "pl
          "loss": "girl"}
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def fresh(name):
     """Settings of a short run in an empty folder."""
     shutil.rmtree(build / name, ignore_errors=True)
     return TrainConfig.make(recipe, **{**short, "out": build / name})
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 import signal
 
 
@@ -408,7 +423,7 @@ except KeyboardInterrupt as stopped:
     print(str(stopped).replace(f"{ROOT}/", ""))
 resumed = train(interrupted, progress=False)
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 never = fresh("never-stopped")
 through = train(never, progress=False)
 bytes_of = [(Path(c.out) / "model.safetensors").read_bytes() for c in (interrupted, never)]
@@ -416,12 +431,14 @@ equal = bytes_of[0] == bytes_of[1]
 print("models are equal, byte for byte:", equal)
 assert equal or run.device != "cpu"
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Equal. (On a GPU some sums are added up in any order, so there the two may differ in the last
 # digits.) The tests kill a training twenty times with `kill -9`, at random moments, and ask for the same.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## PIUmr, with the same budget
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # One option for the feature level, one for the loss level; everything else stays as it was. GIRL finds its groups
 # once, before the second epoch, within each action.
 
@@ -432,14 +449,14 @@ live = Live(plots.history)
 piumr = train(ours, progress=False, watch=live)
 live.finish(ours.out)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.history import read_history
 
 end = [row for row in read_history(ours.out) if "loss" in row][-1]
 told = ("floor", "groups", "risk of the worst group", "weight of its clips")
 print("; ".join(f"{name}: {end[name]:.3g}" for name in told))
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.metrics import compare, interval
 
 columns = ["method", "F1_mean", "top-1", "mean over people", "95 % interval", "worst quarter"]
@@ -453,11 +470,11 @@ def row_of(record, name):
 
 show_table(columns, [row_of(record, record["method"]) for record in (erm, piumr)])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # F1_mean and top-1 count clips. The columns behind them count people, which is what we ask for. A difference is
 # believed when its interval over people, on the same people, leaves out zero:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.course.tables import points
 
 who = sorted(erm["held out"]["people"])
@@ -465,17 +482,17 @@ scores = [np.array([np.divide(*r["held out"]["people"][p]) for p in who]) for r 
 difference = compare(scores[1], scores[0])
 print(f"PIUmr over ERM on {len(who)} people: {points(difference)} points, p {difference.p:.2f}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Judge
 #
 # > **Predict.** Which body part is most often taken for another one?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
 from piumar_lib.ma52 import scores as scoring
 from piumar_lib.ma52.evaluate import read_predictions
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 said = read_predictions(Path(ours.out) / "predictions.safetensors")
 confusion = np.array(piumr["held out"]["confusion of parts"])
 shares = confusion / confusion.sum(1, keepdims=True).clip(1)
@@ -484,7 +501,7 @@ most = [int(k) for k in np.flatnonzero(np.isclose(wrong.max(1), wrong.max()))]
 mistaken = "; ".join(f"{BODY_PARTS[k]} for {BODY_PARTS[wrong[k].argmax()]}" for k in most)
 error, bins = scoring.calibration(said.y, said.actions, bins=8)
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.7), width_ratios=(1.2, 1, 1))
 axes[0].imshow(shares, cmap="Greys", vmin=0, vmax=1)
 axes[0].set(xticks=range(7), yticks=range(7), xlabel="recognised as", title="body parts")
@@ -502,21 +519,21 @@ show(fig, alt=f"Left: body parts as recognised; most often mistaken: {mistaken}.
      f"Right: calibration error {error:.2f}.")
 print(f"most often mistaken, {100 * wrong.max():.0f} % of the clips: {mistaken}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # On the right, a reliability diagram: of clips of such confidence, the share that is right. On the dotted line the
 # two are equal; the mean distance from it is the *expected calibration error*.
 #
 # The most frequent confusions, with pictures: a clip of the true action above a clip of the action that was
 # recognised instead. Would you have known better?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 by_action = {clip.action: k for k, clip in reversed(list(enumerate(train_clips.clips)))}
 place = {clip.name: k for k, clip in enumerate(held_out.clips)}
 guess = said.actions.argmax(1)
 pairs = scoring.hardest_pairs(said.y, guess, most=20)
 pairs = [(a, b, n) for a, b, n in pairs if b in by_action][:4]
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(2, max(1, len(pairs)), figsize=(7, 3.2), squeeze=False)
 for column, (a, b, n) in zip(axes.T, pairs, strict=False):
     clip = said.names[np.flatnonzero((said.y == a) & (guess == b))[0]]
@@ -530,17 +547,18 @@ for column, (a, b, n) in zip(axes.T, pairs, strict=False):
 named = "; ".join(f"{ACTIONS[a]} as {ACTIONS[b]}, {n} clips" for a, b, n in pairs)
 show(fig, alt=f"The most frequent confusions, each above a clip of what it was taken for: {named}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Use it
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # `load_model` needs the run's folder, `recognise` any video. A short one is one clip:
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.model import load_model
 from piumar_lib.ma52.recognise import recognise
 from piumar_lib.ma52.video import read_frames, write_mp4
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 trained = load_model(ours.out, run.device)
 index_of = {clip.name: clip for clip in held_out.clips}
 name = said.names[0]
@@ -558,22 +576,22 @@ for action, probability in seen.best():
     print(f"{100 * probability:5.1f} %  {action}")
 print("in truth:", ACTIONS[index_of[name].action])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # A long one becomes a timeline of windows. We put four clips of one person behind one another. Below the
 # frames: how much the picture changes, and what each window is taken for. (The temporal branch's clock goes by the
 # same kind of change, but in the backbone's features. The tall spikes are where one clip ends and the next begins.)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 person = said.person[0]
 four = [clip for clip in held_out.clips if clip.person == person][:4]
 films = [read_frames(caching.cached_path(Path(ours.cache), c.split, c.name, held_out.settings))
          if held_out.settings.form == "mp4" else held_out[place[c.name]]["video"].numpy() for c in four]
-# %%
+# %% slideshow={"slide_type": "skip"}
 long = build / "long.mp4"
 write_mp4(long, np.concatenate(films))
 line = recognise(trained, long, length=2.0, stride=0.5, crop="middle")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 def timeline(line):
     """Frames, motion energy and what windows are taken for."""
     fig, (top, middle, bottom) = plt.subplots(3, 1, figsize=(7, 3.8), height_ratios=(1.2, 1, 1.2))
@@ -594,16 +612,16 @@ def timeline(line):
 
 timeline(line)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Choose a recording of your own (it stays on this machine). On a page without a kernel there is nothing to
 # choose; what follows a choice looks like the figure above.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from ipywidgets import FileUpload, Output
 
 upload, output = FileUpload(accept="video/*", description="a recording"), Output()
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def use(change):
     """Recognise what was chosen."""
     item = change["new"][0]
@@ -613,18 +631,18 @@ def use(change):
         timeline(recognise(trained, path))
 
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 upload.observe(use, "value")
 upload
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 use({"new": [{"name": "clip.mp4", "content": recording.read_bytes()}]})  # as if it had been chosen
 output
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Export.** The trained model is two files, weights and one JSON. As one program, without this library:
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.ma52.model import export
 
 program = torch.export.load(export(load_model(ours.out), build / "piumr.pt2")).module()
@@ -634,9 +652,10 @@ with torch.no_grad():
 assert torch.allclose(theirs, mine, atol=1e-5)
 print(f"the exported program agrees within {(theirs - mine).abs().max():.1e}")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Submit to the benchmark's server
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The benchmark's server takes a zip with one table: five actions and five body parts for each test clip, in
 # the order of the list. It is checked before it is called done.
 
@@ -646,11 +665,13 @@ from piumar_lib.ma52.submit import submit
 handed_in = submit(ours.out, build / "submission.zip")
 print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}; checked")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## The same from the shell
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # From the repository's root; `python` is that of the course, `.venv/bin/python`.
-#
+
+# %% [markdown]
 # ```bash
 # python -m piumar_lib.ma52 train --preset videomae-base --plug tfam --loss girl \
 #     --cache build/ma52/cache --index build/ma52/index.csv \
@@ -658,7 +679,8 @@ print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}
 # python -m piumar_lib.ma52 report build/ma52/runs/piumr-1-0
 # python -m piumar_lib.ma52 submit build/ma52/runs/piumr-1-0 --out build/ma52/submission.zip
 # ```
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # On four GPUs write `python -m torch.distributed.run --standalone --nproc-per-node 4 -m` for `python -m`: the
 # steps stay the same, each GPU takes a quarter of a batch. (Running statistics and GIRL's groups are those of all;
 # of two medians, the clock's noise and the typical size, it is the average of four.)
@@ -679,7 +701,7 @@ print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}
 # The last line compares runs as chapter 09 does: by person, paired, corrected. It wants every method on the same
 # people, and finished runs only. Here with the two runs above:
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.ma52.comparison import compare_runs
 
 (table,) = compare_runs([config.out, ours.out]).values()
@@ -687,9 +709,10 @@ lines = [[row.method, 100 * row.summary.mean, 100 * row.summary.worst_quarter, p
          for row in table]
 show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## On a GPU, at full scale
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # The records below were made on one GPU, on a stand-in of full size, rendered straight into a cache, with **the first
 # version** of TFAM and GIRL (their commit has it; the trainer no longer does). Nothing of MA-52 itself was seen: no
 # number of this chapter says how well PIUmr recognises micro-actions there. The clips came from
@@ -701,7 +724,7 @@ show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 #
 # and each record holds the command that trained:
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 import textwrap
 
 from piumar_lib.experiments import read_records
@@ -720,14 +743,16 @@ for name, r in zip(NAMES, large, strict=True):
           f"commit {r['commit']}")
     print(f"    {r['clips/s']:.0f} clips/s, {100 * r['waiting']:.1f} % of the time waiting for clips")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # PIUmr's command ends in `--plug tfam --loss girl`. Two settings are new. `--weights random`: these weights were
 # never trained on other videos. And `--modality difference`: the network sees each frame *minus the clip's mean
 # frame*, so all that stands still vanishes. (That is background subtraction; the RGB differences of Wang et al.
 # are between neighbouring frames.)
-#
+
+# %% [markdown]
 # > **Predict.** How much does that help a small network with random weights, on people that it never saw?
-#
+
+# %% [markdown] slideshow={"slide_type": "notes"}
 # Its clips came from
 #
 # ```bash
@@ -735,7 +760,7 @@ for name, r in zip(NAMES, large, strict=True):
 #     --size 144 --out build/modality/cache
 # ```
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 small = read_records(ROOT / "notebooks" / "results" / "modality.jsonl")
 show_command(small[0])
 show_table(["input", "clips", "epochs", "top-1, %", "body part, %", "device"],
@@ -743,18 +768,19 @@ show_table(["input", "clips", "epochs", "top-1, %", "body part, %", "device"],
              100 * r["held out"]["scores"]["action top-1"], 100 * r["held out"]["scores"]["body top-1"],
              r["device"]] for r in small])
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** With pictures the small network learns how frequent the actions are, and no more: clothes and
 # walls fill them, and a movement of a few pixels is lost among these. Pretrained weights have long learned to
 # look past that; random ones cannot in so few steps. With differences there is nothing else left to look at. It
 # takes a camera that stands still, as MA-52's does.
 #
 # At full scale, then: what is learned, and what did the [first version](glossary.md#first-version) of TFAM and GIRL add?
-#
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** The network is a thousand times as large as those of the chapters before, and sees video. How many
 # > points over ERM, on people that it never saw?
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 people = sorted(large[0]["held out"]["people"])
 every = standin.plan()
 mine = (every.split != "test") & np.isin(every.person + 1, [int(p) for p in people])
@@ -764,7 +790,7 @@ gap = compare(by_person[1], by_person[0])
 print(f"{len(people)} people, {mine.sum()} clips; {NAMES[1]}, over ERM: {points(gap)} points, "
       f"p {gap.p:.2f}")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.9))
 for name, r, style in zip(NAMES, large, ("C0o-", "C1s--"), strict=True):
     looks = [(c["epoch"], c["action top-1"]) for c in r["curve"] if "action top-1" in c]
@@ -782,12 +808,12 @@ show(fig, alt=f"Left: on unseen people ERM and the first version of PIUmr rise t
      f"{ends[1]:.0f} %; always the most frequent action would be right in {100 * most_frequent:.0f} %. "
      "Right: person by person, PIUmr over ERM; the points lie about the diagonal.")
 
-# %%
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 show_table(columns, [row_of(record, name) for name, record in zip(NAMES, large, strict=True)])
 step = [1000 * r["config"]["batch"] / r["clips/s"] for r in large]
 print("a step:", ", ".join(f"{ms:.1f} ms with {name}" for name, ms in zip(NAMES, step, strict=True)))
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Learning is beyond doubt. What the first version of TFAM and GIRL adds is not established: the interval
 # of the difference holds zero, and a gain of a point, too; a large gain is unlikely *here*. The method as these
 # chapters teach it has not run at this scale. And the stand-in's people differ in clothes, build and manner by our
@@ -795,7 +821,8 @@ print("a step:", ", ".join(f"{ms:.1f} ms with {name}" for name, ms in zip(NAMES,
 #
 # With `profile = "gpu"`, `cache`, `index` and `split` this chapter makes such a run. The index of a filmed cache is
 # `index.csv` in it, and `prepare_ma52.py split` makes splits from it.
-#
+
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: the best epoch
 #
 # *5 minutes, easy.*
@@ -804,17 +831,17 @@ print("a step:", ", ".join(f"{ms:.1f} ms with {name}" for name, ms in zip(NAMES,
 # `optimism(curves)`: from accuracies of shape `(runs, epochs)` to the mean gap between the best epoch and the
 # *last* one, in the units of `curves`. What is it if nothing is learned at all?
 
-# %%
+# %% tags=["exercise"]
 def optimism(curves):
     ...
 
 
-# %%
+# %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib.course import check
 
 check.optimism(optimism)
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
@@ -826,10 +853,10 @@ check.optimism(optimism)
 # curve looked like on the way.
 # </details>
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 
-# %%
+# %% tags=["hide-input"]
 print(f"- ERM and PIUmr trained for {erm['steps']} steps each; a run that was stopped ended "
       f"{'equal, byte for byte' if equal else 'within rounding'}.")
 print(f"- On {len(who)} people that neither saw: ERM {100 * scores[0].mean():.1f} %, PIUmr "
@@ -838,7 +865,7 @@ print(f"- On {len(who)} people that neither saw: ERM {100 * scores[0].mean():.1f
 print(f"- A submission of {handed_in} clips passed its check; a recording of "
       f"{line.recording.seconds:.0f} s was read through {len(line.start)} windows.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |

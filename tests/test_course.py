@@ -489,6 +489,10 @@ def spoil_tags(notebook):
     notebook.cells[1].metadata.tags = []
 
 
+def spoil_slide_type(notebook):
+    notebook.cells[0].metadata.slideshow = {"slide_type": "skip"}
+
+
 def spoil_order(notebook):
     notebook.cells[-1].execution_count = 9
 
@@ -503,6 +507,7 @@ def spoil_widgets(notebook):
         (spoil_source, "cell 2 differs from the source"),
         (spoil_length, "it has 2 cells, the source 3"),
         (spoil_tags, "the tags of cell 1 differ"),
+        (spoil_slide_type, "the tags of cell 0 differ"),
         (spoil_order, "not executed once each, from top to bottom"),
         (spoil_widgets, "holds widget state"),
     ],
@@ -535,6 +540,25 @@ def test_an_unfit_output_is_found(root, output, message):
     chapter = put_executed(root, write_chapter(root, "01_first", "\n1 + 1"), outputs=[output])
     with pytest.raises(ValueError, match=message):
         check_pair(chapter)
+
+
+def test_a_pair_follows_prose_and_tags_but_not_code(root, capsys):
+    path = write_chapter(root, "01_first", "\n1 + 1")
+    chapter = put_executed(root, path, outputs=[stream("2")])
+    path.write_text(path.read_text().replace("What does it answer?", "Why?\n\n# %% [markdown]\n# So?")
+                    .replace("# %%\n1 + 1", '# %% tags=["hide-input"]\n1 + 1'))  # fmt: skip
+    assert main(["--root", str(root), "pairs", "--check"]) == 1
+    assert main(["--root", str(root), "pairs", "--sync"]) == 0
+    notebook = nbformat.read(chapter.pair, 4)
+    assert [cell.source for cell in notebook.cells[:2]] == ["# 01 · First\n\nWhy?", "So?"]
+    assert notebook.cells[-1].metadata.tags == ["hide-input"]
+    assert notebook.cells[-1].outputs[0].text == "2"
+    path.write_text(path.read_text().replace("1 + 1", "2 + 2"))
+    before = chapter.pair.read_bytes()
+    capsys.readouterr()
+    assert main(["--root", str(root), "pairs", "--sync"]) == 1
+    assert "its code is not the source's. Execute it: " in capsys.readouterr().err
+    assert chapter.pair.read_bytes() == before
 
 
 def test_a_missing_pair_and_the_repository_path_are_found(root, capsys):

@@ -1,22 +1,18 @@
-"""Exercises of a chapter, read from its source: a gap, a check, and a solution that is folded up.
+"""Exercises of a chapter, found by the tags of their cells.
 
-An exercise is a heading ``## Exercise 1: ...`` with a label ``*10 minutes, easy.*``, a code cell with
-the gap, one that calls ``check.NAME(answer)``, and a cell ``<details><summary>Solution</summary>`` whose
-first block of Python fills the gap.
+An exercise is a code cell with a gap, tagged ``exercise``; one that calls ``check.NAME(answer)``, tagged
+``check``; and prose, tagged ``solution``, whose first block of Python fills the gap.
 """
 
 from __future__ import annotations
 
-import re
+import ast
 from dataclasses import dataclass
 
 from nbformat import NotebookNode
 
-HEADING = re.compile(r"^## (Exercise.*)$", re.M)
-LABEL = re.compile(r"\*(\d+) minutes, (easy|medium|hard)\.\*")
-CALL = re.compile(r"^check\.(\w+)\((\w+)\)", re.M)
-FOLDED = "<details><summary>Solution</summary>"
-BLOCK = re.compile(r"^```python\n(.*?)^```", re.M | re.S)
+TAGS = ["exercise", "check", "solution"]
+FOLD, UNFOLD = "<details><summary>Solution</summary>", "</details>"
 
 
 @dataclass(frozen=True)
@@ -24,49 +20,54 @@ class Exercise:
     """One exercise.
 
     Attributes:
-        title: Of its heading, "Exercise 1: a split by person".
-        minutes, difficulty: Of its label.
         name: Of the check, ``check.NAME``.
         answer: What the learner defines, the argument of the check.
         gap, check, folded: Numbers of the cells with the gap, the check and the solution.
         solution: Code that fills the gap.
+        remark: What is said about the solution, in Markdown.
     """
 
-    title: str
-    minutes: int
-    difficulty: str
     name: str
     answer: str
     gap: int
     check: int
     folded: int
     solution: str
+    remark: str
 
 
 def find_exercises(notebook: NotebookNode) -> list[Exercise]:
     """Read the exercises of a chapter.
 
     Raises:
-        ValueError: If an exercise lacks its label, gap, check or solution; it names the heading.
+        ValueError: If an exercise lacks its gap, check or solution; it names the cell.
     """
-    found = []
-    cells = notebook.cells
-    heads = [i for i, c in enumerate(cells) if c.cell_type == "markdown" and HEADING.search(c.source)]
-    for head in heads:
-        title = HEADING.search(cells[head].source)[1]
-        next_head = (i for i in range(head + 1, len(cells)) if cells[i].source.startswith("## "))
-        after = [(i, cells[i]) for i in range(head + 1, next(next_head, len(cells)))]
-        check = next((i for i, c in after if c.cell_type == "code" and CALL.search(c.source)), 0)
-        folded = next((i for i, c in after if c.source.startswith(FOLDED)), 0)
-        label = LABEL.search(cells[head].source)
-        block = BLOCK.search(cells[folded].source) if folded else None
-        if not label or check < head + 2 or folded < check or not block:
+    tagged = [
+        (index, tag)
+        for index, cell in enumerate(notebook.cells)
+        for tag in cell.metadata.get("tags", [])
+        if tag in TAGS
+    ]
+    for position, (index, tag) in enumerate(tagged):
+        due = TAGS[position % len(TAGS)]
+        if tag != due or position == len(tagged) - 1 and tag != TAGS[-1]:
             raise ValueError(
-                f"{title!r}: an exercise is a heading with a label like '*10 minutes, easy.*', a code "
-                "cell with the gap, one that calls check.NAME(answer), and a folded solution with code."
+                f"cell {index}: the tag {tag!r} is out of place. An exercise is three cells, with the "
+                f"tags {', '.join(TAGS)} in this order."
             )
-        name, answer = CALL.search(cells[check].source).groups()
-        found.append(
-            Exercise(title, int(label[1]), label[2], name, answer, check - 1, check, folded, block[1])
+    numbers = [index for index, _ in tagged]
+    return [_read(notebook.cells, *numbers[i : i + 3]) for i in range(0, len(numbers), 3)]
+
+
+def _read(cells: list[NotebookNode], gap: int, check: int, folded: int) -> Exercise:
+    begin, _, rest = cells[folded].source.partition("```python\n")
+    solution, end, remark = rest.partition("\n```")
+    calls = [node.value for node in ast.parse(cells[check].source).body if isinstance(node, ast.Expr)]
+    if begin.strip() != FOLD or not end or not remark.endswith(UNFOLD) or not calls:
+        raise ValueError(
+            f"cell {folded}: a solution is {FOLD}, a block of Python, a remark if wanted and {UNFOLD}, "
+            "below a cell that calls check.NAME(answer)."
         )
-    return found
+    name, answer = calls[-1].func.attr, calls[-1].args[0].id
+    said = remark.removesuffix(UNFOLD).strip()
+    return Exercise(name, answer, gap, check, folded, solution, said)

@@ -14,7 +14,7 @@ from pybtex.database import parse_file
 
 BIBLIOGRAPHY = Path(__file__).parents[1] / "book" / "references.bib"
 WORDS, LINES = 200, 15  # a minute's worth of prose, and of code: a guess for technical text
-FORMULA = re.compile(r"\$\$(.+?)\$\$(?! \()", re.S)
+FORMULA = re.compile(r"\$\$.+?\$\$( \([\w-]+\))?", re.S)
 REFERENCES = "## References\n"
 # A number, authors, and the title in italics, all of one item.
 TITLE = re.compile(r"^(\d+)\. (?:[^*\n]|\n(?!\d+\. ))*\*([^*]+?)\.?\*", re.M)
@@ -34,9 +34,13 @@ def reading_minutes(notebook: NotebookNode) -> int:
 def label_equations(notebook: NotebookNode, stem: str) -> NotebookNode:
     """Give each displayed equation that has no label the label ``STEM-N``, in place."""
     number = count(1)
+
+    def label(equation: re.Match) -> str:
+        return equation[0] if equation[1] else f"{equation[0]} ({stem}-{next(number)})"
+
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = FORMULA.sub(lambda m: f"{m[0]} ({stem}-{next(number)})", cell.source)
+            cell.source = FORMULA.sub(label, cell.source)
     return notebook
 
 

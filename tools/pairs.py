@@ -70,16 +70,17 @@ def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
     Raises:
         ValueError: If neither does; it names the remedy.
     """
-    sources = [cell.source for cell in to_notebook(chapter.path).cells]
+    source = to_notebook(chapter.path)
     for path in (build_path(root, chapter), chapter.pair):
         if not path.is_file():
             continue
         notebook = read_notebook(path)
         code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
         failed = any(o.output_type == "error" for c in code for o in c.outputs)
-        if [c.source for c in notebook.cells] == sources and not failed and all(
-            c.execution_count for c in code
-        ):
+        same = [c.source for c in notebook.cells] == [c.source for c in source.cells]
+        if same and not failed and all(c.execution_count for c in code):
+            for cell, original in zip(notebook.cells, source.cells, strict=True):
+                cell.metadata = original.metadata  # it may have been tagged anew since it ran
             return notebook
     raise ValueError(
         "no executed notebook matches the source. Run: "
@@ -141,8 +142,8 @@ def _find_problem(chapter: Chapter) -> str:
     for index, (cell, original) in enumerate(zip(notebook.cells, source.cells, strict=True)):
         if (cell.cell_type, cell.source) != (original.cell_type, original.source):
             return f"cell {index} differs from the source. Edit the .py only"
-        if cell.metadata.get("tags") != original.metadata.get("tags"):
-            return f"the tags of cell {index} differ from the source. Edit the .py only"
+        if any(cell.metadata.get(key) != original.metadata.get(key) for key in ("tags", "slideshow")):
+            return f"the tags of cell {index} differ from the source. pairs --sync brings them along"
     if "widgets" in notebook.metadata:
         return "it holds widget state, which breaks its rendering. Do not save it from JupyterLab"
     code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]

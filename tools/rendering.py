@@ -1,20 +1,15 @@
-"""Chapters and Markdown files as HTML that a browser draws without a script from elsewhere."""
+"""Markdown of slides as HTML that a browser draws without a script from elsewhere."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from bs4 import BeautifulSoup
-from jinja2 import pass_context
-from jinja2.runtime import Context
-from nbconvert import HTMLExporter
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from pygments.formatters import HtmlFormatter
 
 from book.formulas import to_mathml
 
-NO_ALT = "No description has been provided"  # what nbconvert fills in for a missing text
 # Brackets, roots and sums grow only in a font for formulas; each system has another one.
 FORMULA_STYLE = """math {
   font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "DejaVu Math TeX Gyre",
@@ -66,31 +61,6 @@ def render_markdown(source: str) -> str:
     return rendered
 
 
-class BookExporter(HTMLExporter):
-    """nbconvert's bare template with formulas converted at build time."""
-
-    template_name = "basic"
-
-    @pass_context
-    def markdown2html(self, context: Context, source: str) -> str:
-        """Replace nbconvert's filter, which leaves formulas to a script from elsewhere."""
-        return render_markdown(source)
-
-
 def token_colours(style: str) -> str:
     """Return Pygments' colours of tokens as CSS, without a box's background: that is the page's own."""
     return re.sub(r"\.highlight \{[^}]*\}", "", HtmlFormatter(style=style).get_style_defs(".highlight"))
-
-
-def find_foreign(page: BeautifulSoup) -> list[str]:
-    """Return what a reader offline, or one who cannot see, would miss."""
-    problems = []
-    for image in page("img"):
-        text = image.get("alt", "").strip()
-        if not text or text.startswith(NO_ALT):
-            problems.append("a figure has no alt text. Use show(fig, alt)")
-    for tag in page(["script", "link", "iframe", "img"]):
-        source = tag.get("src") or tag.get("href") or ""
-        if tag.name != "img" or urlsplit(source).scheme in ("http", "https"):
-            problems.append(f"<{tag.name}> {source[:60]} would not work offline")
-    return problems
