@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 
 import numpy as np
 import pandas as pd
@@ -57,8 +58,11 @@ def root(tmp_path):
 
 def page_of(root):
     page = BeautifulSoup(render_markdown(records.records_page(root)), "html.parser")
+    seen = Counter()
     for heading in page(["h2", "h3"]):
-        heading["id"] = to_slug(heading.get_text())
+        slug = to_slug(heading.get_text())
+        heading["id"] = f"{slug}-{seen[slug]}" if seen[slug] else slug
+        seen[slug] += 1
     return page
 
 

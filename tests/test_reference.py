@@ -9,10 +9,10 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from myst_parser.mdit_to_docutils.base import default_slugify
 from nbformat import from_dict
-from tools.links import to_slug
 
-from tools.chapters import list_chapters, to_notebook
+from tools.chapters import list_chapters, to_notebook, to_slug
 from tools.ledger import find_sections, find_used, read_ledger, resolve, write_pages
 from tools.pages import label_equations
 from tools.rendering import render_markdown
@@ -70,6 +70,13 @@ def test_glossary_links_to_a_section_that_holds_the_term(entry):
     text = " ".join(sections[anchor].lower().split())
     assert term.lower() in text, f"section {heading!r} of {stem} does not hold {term!r}"
     assert 20 < len(words) < 400
+
+
+def test_anchors_are_those_of_the_book():
+    prose = [c.source for n in NOTEBOOKS.values() for c in n.cells if c.cell_type == "markdown"]
+    headings = re.findall("^##+ (.+)$", "\n".join(prose), re.M)
+    assert len(headings) > 100
+    assert [to_slug(h) for h in headings] == [default_slugify(h) for h in headings]
 
 
 # Paper ledgers and cheat sheet

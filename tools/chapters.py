@@ -13,12 +13,9 @@ from typing import Any
 
 import jupytext
 import nbformat
-from myst_parser.mdit_to_docutils.base import default_slugify as to_slug
 from nbformat import NotebookNode
 
 from piumar_lib.files import whole
-
-__all__ = ["to_slug"]
 
 PATTERN = "[0-9][0-9]_*.py"
 
@@ -100,6 +97,11 @@ def _read_head(path: Path) -> Chapter:
             "sentence with the chapter's question."
         )
     return Chapter(path, re.sub(r"^#\s+(\d+\s*[·.:–-]\s*)?", "", title).strip(), question)
+
+
+def to_slug(heading: str) -> str:
+    """Return the anchor that GitHub gives to a heading: ``"On a line, sort"`` is ``on-a-line-sort``."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
 
 
 @lru_cache
