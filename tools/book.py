@@ -27,7 +27,7 @@ SETTINGS = Path(__file__).parents[1] / "book"
 TABLE = re.compile(r"<!-- chapters:begin -->.*<!-- chapters:end -->", re.S)
 ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n(\[.+)$", re.M)  # term, meaning, section
 LINK = re.compile(r"\]\(([^)#:\s]+)[^)]*\)")
-FOREIGN = re.compile(r'<(?:img|script|iframe|link)\b[^>]*\s(?:src|href)="(?:https?:)?//[^>]*>')
+FOREIGN = re.compile(r'<(?:img|script|iframe|link)\b[^>]*\s(?:src|href)=["\'](?:https?:)?//[^>]*>')
 MODULE = re.compile(r"\]\((?:\.\./)?(piumar_lib/[\w/]+)\.py\)")
 
 

@@ -6,3 +6,6 @@ const reach = () => {
 };
 addEventListener("load", reach);
 addEventListener("resize", reach);
+
+// docutils calls the citations a list, but not its entries items of one.
+addEventListener("DOMContentLoaded", () => document.querySelector(".citation-list")?.removeAttribute("role"));
