@@ -219,8 +219,8 @@ def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
     for o in outcomes:
         chapters[o.name] = {"seconds": round(o.seconds, 1), "peak_mb": round(o.peak_mb)}
     machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
-    record = {"profile": profile, "machine": machine, **provenance()}
-    record["chapters"] = dict(sorted(chapters.items()))
+    made = {name: provenance()[name] for name in ("commit", "versions")}
+    record = {"profile": profile, "machine": machine, **made, "chapters": dict(sorted(chapters.items()))}
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
