@@ -399,6 +399,12 @@ def test_every_chapter_that_never_ran_is_reported(root):
         assert f"python -m tools run --only {number}" in str(caught.value)
 
 
+def test_printing_says_that_it_takes_a_browser(root, monkeypatch, capsys):
+    monkeypatch.setattr(tools_book.shutil, "which", lambda name: None)
+    assert main(["--root", str(root), "pdf"]) == 1
+    assert "pdf: no browser found to print it (looked for chromium" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("formula", ["\\begin{matrix} a", "a & b", "\\right)"])
 def test_formulas_that_fail_are_named(formula):
     with pytest.raises(ValueError, match="formula "):
