@@ -12,7 +12,7 @@ export OMP_NUM_THREADS
 WORKERS ?= 2
 
 PY := $(VENV)/bin/python
-COURSE := $(PY) -m piumar_lib.course
+COURSE := $(PY) -m tools
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
 STAMP := $(VENV)/.installed
 # Versions of all that is installed. `make course LOCK=` takes the newest of what is not pinned.
@@ -22,7 +22,7 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
 # One target after the other, with -j too: the parts of `make test` would disturb one another.
 .NOTPARALLEL:
-.PHONY: help course test lint chapters unit quick install lab book student solutions slides notebooks \
+.PHONY: help course test lint chapters unit quick install lab book pdf student solutions slides notebooks \
   pairs readme benchmarks papermill lock clean
 
 help: ## list the targets
@@ -66,7 +66,8 @@ chapters: $(STAMP) ## execute every chapter and test what came out
 
 unit: $(STAMP) ## run all tests of the library with coverage
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
-	  --ignore tests/test_chapters.py --cov=piumar_lib --cov-report=term --cov-fail-under=95
+	  --ignore tests/test_chapters.py --cov=piumar_lib --cov=tools --cov=book \
+	  --cov-report=term --cov-fail-under=95
 
 quick: $(STAMP) ## run the quick tests, in about a minute
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m quick
@@ -78,6 +79,9 @@ lab: $(STAMP) ## open JupyterLab on the chapters
 
 book: $(STAMP) ## build the HTML book from the notebooks at hand
 	@$(COURSE) book
+
+pdf: $(STAMP) ## print the book to build/piumr-course.pdf, which takes Chromium or Chrome
+	@$(COURSE) pdf
 
 student: $(STAMP) ## write notebooks without solutions to build/student/
 	@$(COURSE) student

@@ -80,7 +80,7 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # like something else. That is a **person shift**, and it is what this course is about: build a
 # recogniser that holds up on people who were not in the training set.
 #
-# The method is PIUmr, *person independence universal micro-action recognition*
+# The method is PIUmr, *person independence universal [micro-action](glossary.md#micro-action) recognition*
 # [[1](#references)]. *Micro-actions* are small unintended movements: a nod, a shrug, a hand that
 # touches the face. Their clips are gated by a licence, so you start with data that everybody may
 # have: the recordings above, and synthetic skeletons from chapter 01 on. The recordings are called

@@ -27,7 +27,7 @@
 # After this chapter you can
 #
 # - show that a recogniser that is right on people it knows is wrong more often on people it does not,
-# - name the leak in a random split, in overlapping windows, and in MA-52's official lists,
+# - name the leak in a random split, in overlapping windows, and in [MA-52](glossary.md#ma-52)'s official lists,
 # - switch a style factor off and measure how much of the loss it explains.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
@@ -54,7 +54,7 @@ clips_each, factor_steps = run.pick(quick=20, full=30), run.pick(quick=220, full
 # clips of *the same people*, and clips of *other people*. Two helpers are enough. Each gets a closer
 # look below; here is what they do.
 #
-# `learn` trains a small network by plain empirical risk minimisation (ERM: make the average loss on
+# `learn` trains a small network by plain empirical risk minimisation ([ERM](glossary.md#erm): make the average loss on
 # the training clips small). It always takes the same number of steps, so that more clips do not mean
 # more training. `right` says which clips of a test set are recognised.
 
@@ -95,7 +95,7 @@ unseen = synthetic.make_clips(others, 40, seed=3, person_offset=1000)
 model = learn(training, steps=run.pick(quick=400, full=600))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Then the ten real people of SPAR from chapter 00: seven shoulder exercises, cut into windows of
+# Then the ten real people of [SPAR](glossary.md#spar) from chapter 00: seven shoulder exercises, cut into windows of
 # 4 s. Nobody's windows are drawn at random here: the recogniser learns from the first 70 % of some
 # people's recordings. It is tested on the last 30 % of *the same recordings*, and on everything from
 # the people that were held out.
@@ -224,7 +224,7 @@ show(fig, alt="Two seated skeletons wave. They differ in posture and in which jo
 # - $D_c$: where action $c$ moves each joint, also $17 \times 2$; $g_c$: how far along it is, one number;
 # - $\varphi$: progress from 0 to 1, with onset $o$, duration $d$, asymmetry $\gamma$;
 # - $a$: amplitude; $R_c$: a small turn (direction); $w_c$: 1 for the action itself, and small weights
-#   for two other actions that this person moves along with it (co-motion).
+#   for two other actions that this person moves along with it ([co-motion](glossary.md#co-motion)).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: with $o = 0.35$ s, $d = 1.3$ s and $\gamma = 1$, one second after the clip began
@@ -419,7 +419,7 @@ print(f"the honest interval is {wider:.1f} times as wide")
 # records say how plain training recognises them, each clip at its own tempo.
 
 # %% [markdown]
-# > **Predict.** In how many of the nine does the worst quarter of people lie ten points or more below the mean?
+# > **Predict.** In how many of the nine does the [worst quarter](glossary.md#worst-quarter) of people lie ten points or more below the mean?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib import contrasts, evidence
@@ -678,7 +678,7 @@ print(f"not centring: {trap[0]:+.1f} points on known people, {trap[1]:+.1f} on u
 # which actions are common in the test.
 #
 # The last line is the **trap**. Leave the clips *uncentred*, in training and in testing, and accuracy
-# breaks down, on strangers most of all. Bodies differ by far more than a micro-action moves them. A
+# breaks down, on strangers most of all. Bodies differ by far more than a [micro-action](glossary.md#micro-action) moves them. A
 # network can learn its way around the bodies that it was shown; a new body is off its map. Before any
 # clever method, take away what you can take away by subtraction.
 #

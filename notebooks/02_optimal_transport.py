@@ -27,8 +27,8 @@
 # After this chapter you can
 #
 # - compute a transport plan on a line by sorting, and for any cost by a linear programme,
-# - write Sinkhorn in ten lines, and say what epsilon does and what it costs,
-# - tell which distance sees what: Gaussian, sliced, and what none of them sees.
+# - write [Sinkhorn](glossary.md#sinkhorn) in ten lines, and say what [epsilon](glossary.md#epsilon) does and what it costs,
+# - tell which distance sees what: Gaussian, [sliced](glossary.md#sliced), and what none of them sees.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
@@ -83,7 +83,7 @@ def nod(p):
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Below, thin lines join frames that belong together. Nobody marked them: each clip was given a *mass*
 # on time (much where much moves, chapter 03 says how), and the mass of one clip was carried to the
-# other in the cheapest way. That is optimal transport. `line_plan` is this chapter's second section.
+# other in the cheapest way. That is [optimal transport](glossary.md#optimal-transport). `line_plan` is this chapter's second section.
 
 # %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
@@ -372,7 +372,7 @@ show(fig, alt="From late to early phases. On a line the plan is one monotone sta
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The row and column sums $a$ and $b$ of a plan are its *marginals*. Add a penalty that keeps the plan
-# close to their product $a b^\top$, which is the plan that knows nothing. KL is the Kullback-Leibler
+# close to their product $a b^\top$, which is the plan that knows nothing. KL is the [Kullback-Leibler](glossary.md#kullback-leibler)
 # divergence, $\varepsilon > 0$ a temperature:
 
 # %% [markdown]
@@ -832,7 +832,7 @@ show(fig, alt=f"Three plans between two clips: line, pose, pose and progress. {a
 # **Compare.** Pose alone confuses the way down with the way up, and one swing with the next. Order is
 # what makes a plan an alignment. On noise-free clips the plan on the line is about as good as pose and
 # progress together, and it needs no iterations and no factor. Chapter [03](03_temporal_alignment.ipynb)
-# builds both kinds into a layer, and tests them on clips with noise, where motion energy is a worse
+# builds both kinds into a layer, and tests them on clips with noise, where [motion energy](glossary.md#motion-energy) is a worse
 # guide.
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -137,7 +137,7 @@ show(fig, alt="Two nods. On their own clocks the fast person's ends while the sl
 # ## Motion energy: how much happens
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A clip $x$ has frames $x_1, \dots, x_T$, each with $C$ coordinates. Its motion energy at frame $t$ is the
+# A clip $x$ has frames $x_1, \dots, x_T$, each with $C$ coordinates. Its [motion energy](glossary.md#motion-energy) at frame $t$ is the
 # mean length of the steps from the frame before and to the frame after:
 
 # %% [markdown]
@@ -286,7 +286,7 @@ assert_same(project_by_hand, transport.barycentric_projection, random_plan, some
 
 # %% [markdown]
 # > **Predict.** How much of the nods' distance is left at the default floor 0.1, how much at 0.5, where
-# > the first version of the branch began? Do more frames bring the paths' distance to zero?
+# > the [first version](glossary.md#first-version) of the branch began? Do more frames bring the paths' distance to zero?
 
 # %% slideshow={"slide_type": "skip"}
 def left_over(two, floor, steps=16):
@@ -617,7 +617,7 @@ print(f"the first figure comes from this branch; its floor is {branch.clock.floo
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # LN is layer normalisation (each frame to mean 0 and variance 1 over its coordinates). The plan comes from
-# Sinkhorn's iterations of chapter 02 [3], with temperature $\varepsilon$, source $a$ and target $1/K$.
+# [Sinkhorn](glossary.md#sinkhorn)'s iterations of chapter 02 [3], with temperature $\varepsilon$, source $a$ and target $1/K$.
 
 # %% slideshow={"slide_type": "subslide"}
 from torch.nn import functional as F
@@ -731,12 +731,12 @@ show(fig, alt="Three plans of the slow nod: the exact one a thin line, with the 
 # Three ways to train the same small network, on the same batches:
 #
 # - **augmentation**: time warping and the like on the training clips, which alignment has to beat.
-# - **uniform mass**: TFAM with the uniform clock. It has two views, the perturbed spectrum (chapter 04), the
+# - **uniform mass**: [TFAM](glossary.md#tfam) with the uniform clock. It has two views, the perturbed spectrum (chapter 04), the
 #   amplitude step and 16 steps, and aligns nothing. This is the control.
-# - **TFAM**: the same with the motion clock.
+# - **TFAM**: the same with the [motion clock](glossary.md#motion-clock).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# So *TFAM minus uniform mass* is what the alignment does. *TFAM minus augmentation* is what a user gets.
+# So *TFAM minus [uniform mass](glossary.md#uniform-mass)* is what the alignment does. *TFAM minus augmentation* is what a user gets.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib import metrics
@@ -853,7 +853,7 @@ for (name, c), p in zip(trained.items(), corrected, strict=True):
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The defaults of this chapter were chosen on development people: 20 real ones of two public data sets,
-# folds of SPAR that serve for searching, synthetic populations of their own. The log of attempts keeps
+# folds of [SPAR](glossary.md#spar) that serve for searching, synthetic populations of their own. The log of attempts keeps
 # every setting that was tried. First over what each has to beat, which is augmentation, or plain training
 # where the attempt says so; then over its control with the uniform clock.
 
@@ -873,7 +873,7 @@ show_development(TRIED, over="control")
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Intervals are over people (t), and not corrected: a log says what led to the defaults, and chapter 09
 # judges them on people who were never looked at. Read it by columns. At its **own tempo** a clip holds one
-# movement and then rests, which is nearest to a micro-action; at **one length** somebody has cut and
+# movement and then rests, which is nearest to a [micro-action](glossary.md#micro-action); at **one length** somebody has cut and
 # stretched it before. What does the alignment add to its control in either case?
 
 # %%

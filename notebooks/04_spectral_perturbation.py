@@ -49,7 +49,7 @@ data, yours = given(data)
 # A clip is a sum of waves: low frequencies carry the movement, high frequencies the tremor. How strong each
 # wave is differs from clip to clip. Much of that is chance; what a body shapes is the *smooth* course of the
 # spectrum. The frequency branch measures how much this course varies among clips of one action, and draws
-# new ones. The data: four-second windows of SPAR, real wrists.
+# new ones. The data: four-second windows of [SPAR](glossary.md#spar), real wrists.
 
 # %% slideshow={"slide_type": "skip"}
 import numpy as np
@@ -173,7 +173,7 @@ print(f"1.25 times as large: {longer.min().item():.3f} to {longer.max().item():.
 # A test without people: 4,000 clips of white noise, all of the same power.
 
 # %% [markdown]
-# > **Predict.** How much does the log-amplitude at one frequency vary among them, and how much more if all
+# > **Predict.** How much does the [log-amplitude](glossary.md#log-amplitude) at one frequency vary among them, and how much more if all
 # > clips are ten times as strong?
 
 # %% slideshow={"slide_type": "subslide"}
@@ -218,7 +218,7 @@ print(f"{four.var().item():.1f} in all, {variance_within(four, torch.tensor([0, 
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A **variance-guided** perturbation is large where clips of one class differ. Guided by what, though? The
-# first version of this branch took $v_k$ as it is.
+# [first version](glossary.md#first-version) of this branch took $v_k$ as it is.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Which share of $v_k$ is floor, on real wrists and on synthetic skeletons?
@@ -350,7 +350,7 @@ for name, (_, lev, ys, ps, floor) in seen.items():
 # ## A batch has too few clips
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# By hand: 12 clips of MA-52's 52 classes hold about 11 classes. So $B - Y$ is about 1: one number to
+# By hand: 12 clips of [MA-52](glossary.md#ma-52)'s 52 classes hold about 11 classes. So $B - Y$ is about 1: one number to
 # estimate a variance from, and in some batches none. The branch averages squares and degrees of freedom
 # *apart*, over batches, and divides at the end. The newest batch $n$ counts with weight
 # $\max(1/n, 0.05)$: a plain mean at first, then an exponential moving average.
@@ -570,7 +570,7 @@ assert torch.equal(eps[..., 0], eps[..., 1]) and torch.allclose(gains[..., 0], g
 # ## Does it help on unseen people?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In TFAM the perturbed clip is a second view, beside an aligned one ([05](05_consistency_fusion.ipynb)). Below:
+# In [TFAM](glossary.md#tfam) the perturbed clip is a second view, beside an aligned one ([05](05_consistency_fusion.ipynb)). Below:
 # TFAM over TFAM without the perturbation, with all else equal, on nine sets of real people who were left out.
 # [Chapter 09](09_evidence.ipynb) says how these records were made.
 

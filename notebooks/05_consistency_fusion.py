@@ -26,9 +26,9 @@
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - fuse two views by how well they agree on this clip, and measure whether the gate is more than a constant,
+# - fuse two views by how well they agree on this clip, and measure whether the [gate](glossary.md#gate) is more than a constant,
 # - pull features of a class together with a chosen share of the gradient,
-# - plug TFAM into a recogniser, at the input or on features, and count what that makes run,
+# - plug [TFAM](glossary.md#tfam) into a recogniser, at the input or on features, and count what that makes run,
 # - read a log of attempts: the gain over what was to be beaten, and over a control.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
@@ -197,7 +197,7 @@ interact(draw, weight=(0.0, 8.0, 0.5));
 # ## Consistency as a loss
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In training the views' predictions $p_a$ and $p_b$ are asked to agree. The Jensen-Shannon divergence
+# In training the views' predictions $p_a$ and $p_b$ are asked to agree. The [Jensen-Shannon](glossary.md#jensen-shannon) divergence
 # measures how far two distributions are from their mixture $m$; it is symmetric, and never above $\log 2$:
 
 # %% [markdown]
@@ -223,7 +223,7 @@ print(f"JS = {js(*logits):.4f}, below log 2 = {np.log(2):.4f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # "Wasserstein-regularised" in the abstract becomes this: summarise a clip's frames by mean and deviation of
-# each channel, a Gaussian with independent channels, and pull it to the barycentre of its class. The squared
+# each channel, a Gaussian with independent channels, and pull it to the [barycentre](glossary.md#barycentre) of its class. The squared
 # 2-Wasserstein distance of such Gaussians is $|m - m'|^2 + |s - s'|^2$, and their barycentre has the average
 # mean and the average deviation. By hand, one channel: two clips with means 1 and 3, deviations 1 and 2 have
 # the barycentre (2, 1.5), and both are $1^2 + 0.5^2 = 1.25$ away from it.
@@ -271,7 +271,7 @@ assert_same(lambda f: omega(f, labels, 3),
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The library's name for it is `TwoViews`. Written out, with a list to watch how hard $\lambda \Omega$ pulls
-# on the backbone's weights, beside what the first version had, $\Omega$ with a constant weight of 0.01:
+# on the backbone's weights, beside what the [first version](glossary.md#first-version) had, $\Omega$ with a constant weight of 0.01:
 
 # %% slideshow={"slide_type": "skip"}
 from torch import nn
@@ -390,7 +390,7 @@ show_table(["plug, place", "parameters", "FLOPs, inference", "FLOPs, training", 
 # 32 frames, so at the input everything ran twice. Two views of 16 steps make the layers behind run no more than
 # once. (In training at the input there is a little more: the clock's floor is learnt, so the gradient has to go
 # back through the first layer, too.) What TFAM itself starts are hundreds of small operations, and a small
-# network waits for them: FLOPs are not time. The goal was a step of at most 1.15 times ERM's on features.
+# network waits for them: FLOPs are not time. The goal was a step of at most 1.15 times [ERM](glossary.md#erm)'s on features.
 
 # %% slideshow={"slide_type": "subslide"}
 for width in (32, 64, 128):
@@ -403,7 +403,7 @@ for width in (32, 64, 128):
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Behind a video backbone the features are few. What does TFAM make run there, counted with its share of all
-# that comes after the backbone and now runs twice? And GIRL (chapter 07) on top?
+# that comes after the backbone and now runs twice? And [GIRL](glossary.md#girl) (chapter 07) on top?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 video, rows = {name: costs.plug_work(name) for name in ("videomae-base", "resnet50-tsm")}, []
@@ -534,7 +534,7 @@ if len(by_person) > 1:
 # What was tried while the defaults were found is written down, each attempt beside what it has to beat (plain
 # augmentation) and beside its *control*, two views with all of the attempt's hyperparameters and an unchanged
 # clock. It is all development: twenty real people of two data sets, at their own tempo and at one length; the
-# inner folds in which SPAR's hyperparameters are searched; five synthetic populations that no table reports on.
+# inner folds in which [SPAR](glossary.md#spar)'s hyperparameters are searched; five synthetic populations that no table reports on.
 # No final fold was looked at. Cells are mean differences over people in points with 95 % intervals. Every training
 # has 20 epochs. On the smallest set that is about 50 updates of the weights: nothing is trained to the end there.
 
@@ -635,7 +635,7 @@ check.bias_for(bias_for)
 # *15 minutes, medium.*
 #
 # Write `consistency(p, q)`: the Jensen-Shannon divergence in nats of predictions of shape
-# `(batch, classes)`, for each clip: the mean of both Kullback-Leibler divergences to the average prediction.
+# `(batch, classes)`, for each clip: the mean of both [Kullback-Leibler](glossary.md#kullback-leibler) divergences to the average prediction.
 # A class that a prediction rules out (probability 0) must do no harm. What is the largest value, and when?
 
 # %% tags=["exercise"]

@@ -26,10 +26,10 @@
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - compute the worst average risk in a chi-square ball, in a Kullback-Leibler ball and under CVaR's
+# - compute the worst average risk in a [chi-square ball](glossary.md#chi-square-ball), in a [Kullback-Leibler](glossary.md#kullback-leibler) ball and under [CVaR](glossary.md#cvar)'s
 #   cap, with its gradient, and have a solver confirm it,
 # - say up to which radius *mean plus deviation* is such a worst case, why a variance penalty is not (it may
-#   train against those for whom all is well), and what GIRL does beyond that radius,
+#   train against those for whom all is well), and what [GIRL](glossary.md#girl) does beyond that radius,
 # - name the errors of a worst case that is taken over a small batch, and say which people get the weight.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
@@ -54,7 +54,7 @@ descents = run.pick(quick=400, full=2_000)
 # A recogniser's **risk** for a person is its mean loss on that person's clips (in *nats*: cross-entropies
 # with natural logarithms). Say it has risk 0.2 for A, 0.4 for B, 0.9 for C. An average gives each person a
 # weight; the three weights sum to one. So every point of the triangle below is an average: a corner gives
-# all weight to one person, the centre gives each a third. Training on the plain mean (ERM) looks at the
+# all weight to one person, the centre gives each a third. Training on the plain mean ([ERM](glossary.md#erm)) looks at the
 # centre.
 #
 # Now let an **adversary** choose the weights, anywhere in the disc, so that the average is as *bad* as
@@ -142,7 +142,7 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # So one need not differentiate through the search for $p^*$. Find it, treat it as a constant, and
-# average. To train on a robust risk is to train on a weighted mean, with new weights in every step.
+# average. To train on a [robust risk](glossary.md#robust-risk) is to train on a weighted mean, with new weights in every step.
 # The library returns both: `.value`, one number, and `.weights`, shape `(G,)`.
 #
 # By hand, with the whole triangle as $B$: $p^* = (0, 0, 1)$ and $S_B = 0.9$. If A's risk rises a
@@ -569,7 +569,7 @@ show(fig, alt="Eight people, three shapes of risks. With a few easy people the f
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Two of three people have negative weight. Gradient *descent* on this loss is gradient *ascent* on their risk.
 #
-# The first version of this course's GIRL made that very mistake: it added $\lambda$ times the slope of the
+# The [first version](glossary.md#first-version) of this course's GIRL made that very mistake: it added $\lambda$ times the slope of the
 # deviation to online weights $q$, and nothing kept the sum positive, so easy groups could get negative weight.
 
 # %%
@@ -913,7 +913,7 @@ print(f"chi-square ball, 2 clips a person: value too high by {100 * high[0.0][1]
 # ## Online weights: GroupDRO
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# GroupDRO [[4](#references)] keeps the weights $q$ as a slow variable of its own. In each step groups with
+# [GroupDRO](glossary.md#groupdro) [[4](#references)] keeps the weights $q$ as a slow variable of its own. In each step groups with
 # high risk gain, and the model takes a gradient step, of size $\gamma$, on the weighted mean. ($\eta$ is a
 # step size from here on, no longer a threshold.)
 

@@ -27,7 +27,7 @@
 # After this chapter you can
 #
 # - group the clips of each action by style, say how far the groups are people, and what they are instead,
-# - write GIRL down term by term, and say how much each clip counts in it,
+# - write [GIRL](glossary.md#girl) down term by term, and say how much each clip counts in it,
 # - show a case that GIRL must win, and test on people whether it helps there, against groups drawn at random.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
@@ -49,7 +49,7 @@ thin, real_epochs = run.pick(quick=4, full=1), run.pick(quick=15, full=12)
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Chapter 06 protected the worst-off person. For that, each training clip had to carry a name. MA-52's
+# Chapter 06 protected the worst-off person. For that, each training clip had to carry a name. [MA-52](glossary.md#ma-52)'s
 # do: its file names begin with the person. Many collections do not, and some must not. The paper's loss,
 # GIRL, does without: it forms **pseudo-groups** that stand in for people never seen.
 #
@@ -140,7 +140,7 @@ torch.testing.assert_close(style_by_hand(some), style_of(some))
 # %% [markdown] slideshow={"slide_type": "notes"}
 # `detach` says: groups are looked at, not trained. No gradient flows through them.
 #
-# The abstract says that GIRL is "applied to the aligned features". So if TFAM (chapters 03 to 05) is plugged in, this
+# The abstract says that GIRL is "applied to the aligned features". So if [TFAM](glossary.md#tfam) (chapters 03 to 05) is plugged in, this
 # layer is the first one *behind* the alignment, which has taken out tempo and part of the size.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -223,7 +223,7 @@ print(f"the same sizes; {100 * stay:.0f} % of the clips stay where they were")
 #
 # Two crowds: **synthetic people**, of whom we know everything; and **SPAR**, ten real people with a watch
 # (or your own data). On each, the recogniser of chapter 01 is trained, once alone and once with TFAM. The
-# loss is GIRL with radius 0 and no weight for hard clips, which is plain cross-entropy; but it logs the
+# loss is GIRL with radius 0 and no weight for [hard clips](glossary.md#hard-clips), which is plain cross-entropy; but it logs the
 # styles that it sees in the first epoch.
 
 # %% slideshow={"slide_type": "skip"}
@@ -482,7 +482,7 @@ torch.testing.assert_close(hard_by_hand(scores, target, 3, 0.5), hard_weights(sc
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** We give 5 % of the real training clips a wrong label, and train. What share of the weight do they
-# > get with the signed margin, at $\beta = 1$: 5 %, close to the bound of 9.5 %, or more? And by the gap of the
+# > get with the [signed margin](glossary.md#signed-margin), at $\beta = 1$: 5 %, close to the bound of 9.5 %, or more? And by the gap of the
 # > two largest scores?
 
 # %% slideshow={"slide_type": "skip"}
@@ -813,7 +813,7 @@ show(fig, alt="Each point a clip: across, how fast it oscillates, upwards, its o
      "class 2.5 % have the other's.")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over plain ERM? What part of that
+# > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over plain [ERM](glossary.md#erm)? What part of that
 # > do groups of style recover, which nobody has named, and what part do random groups? And hard clips, without any
 # > group?
 
@@ -981,7 +981,7 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
 #   group risks in a ball, with no negative weight.
 # - **Established, by a case made for it**: where the minority shows in the style and is among the training clips,
 #   GIRL protects it nearly as well as true groups do, and random groups do not.
-# - **Measured here**: groups of style are not people. On synthetic people they are ways to move; of SPAR's people
+# - **Measured here**: groups of style are not people. On synthetic people they are ways to move; of [SPAR](glossary.md#spar)'s people
 #   we know no traits.
 # - **Unseen people**: the verdicts and intervals above, no more. A robust loss protects the worst *training* group,
 #   and strangers are in none. GIRL simulates "challenging unseen distributions" only as far as these resemble a
@@ -992,7 +992,7 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
 #
 # *20 minutes, medium.*
 #
-# Write `pair_index(a, b)`: the adjusted Rand index by counting pairs, from two arrays of group numbers. Chance
+# Write `pair_index(a, b)`: the [adjusted Rand index](glossary.md#adjusted-rand-index) by counting pairs, from two arrays of group numbers. Chance
 # is the agreement of two groupings that keep their group sizes but are shuffled: with shares $\alpha$ and
 # $\gamma$ of pairs together in $a$ and in $b$, it is $\alpha \gamma + (1 - \alpha)(1 - \gamma)$.
 

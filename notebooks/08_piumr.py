@@ -27,7 +27,7 @@
 # After this chapter you can
 #
 # - assemble and train PIUmr in a few lines, and recompute its loss term by term,
-# - judge it on unseen people, by the mean and by the worst quarter, beside what it has to beat,
+# - judge it on unseen people, by the mean and by the [worst quarter](glossary.md#worst-quarter), beside what it has to beat,
 # - find out why a person is not recognised: by comparing, and by changing one thing at a time,
 # - normalise a new person from a few unlabelled clips, and say when that does harm.
 
@@ -52,7 +52,7 @@ epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A clip comes in twice: once on a common clock (chapter 03), once with a perturbed spectrum (chapter 04).
 # Both views go through the same layers and are fused by how well they agree (chapter 05). The loss is not
-# the plain mean over clips: it upweights the groups with the highest risk, and hard clips within them
+# the plain mean over clips: it upweights the groups with the highest risk, and [hard clips](glossary.md#hard-clips) within them
 # (chapters 06 and 07).
 #
 # The synthetic people below are new to this course: 40 to learn from, 20 unseen ones in each population.
@@ -135,10 +135,10 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Dashed parts exist in training only. So does the perturbation: below, the clip itself takes its place.
 # To recognise an unseen person the method needs one clip: no label, no name, no other clips. Beside the
-# network's own weights it keeps two learned numbers (the clock's floor and the gate's bias) and
-# running statistics of the training clips: noise level, typical size, mean agreement of the views.
+# network's own weights it keeps two learned numbers (the clock's floor and the [gate](glossary.md#gate)'s bias) and
+# [running statistics](glossary.md#running-statistics) of the training clips: [noise level](glossary.md#noise-level), typical size, mean agreement of the views.
 #
-# Keep the lower row in mind. **Whatever GIRL and the perturbed spectra achieve must be in the weights**
+# Keep the lower row in mind. **Whatever [GIRL](glossary.md#girl) and the perturbed spectra achieve must be in the weights**
 # when training ends. Only clock, amplitude step and gate still do something for somebody new.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -164,12 +164,12 @@ show(fig, alt="In training a clip splits into a view on the common clock and a v
 # | 12 | one step of AdamW along $-\nabla L$ | [01](01_person_shift.ipynb) |
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# $J$ is the Jensen-Shannon divergence of the two views' predictions, $V$ the Wasserstein regulariser. Its
+# $J$ is the [Jensen-Shannon](glossary.md#jensen-shannon) divergence of the two views' predictions, $V$ the [Wasserstein](glossary.md#wasserstein) regulariser. Its
 # factor $r$ is set every fourth batch, so that at the features its gradient is a tenth of the
 # cross-entropy's.
 #
-# Without lines 7 to 10, and with the plain mean of $\ell$ in line 11, this is TFAM. With one view instead
-# of lines 2 to 5 it is GIRL. With neither it is ERM.
+# Without lines 7 to 10, and with the plain mean of $\ell$ in line 11, this is [TFAM](glossary.md#tfam). With one view instead
+# of lines 2 to 5 it is GIRL. With neither it is [ERM](glossary.md#erm).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The assembly
@@ -227,7 +227,7 @@ show_table(["hyperparameter", "default", "values of a search"],
 # %% [markdown]
 # - PIUmr beside ERM, both without augmentation;
 # - TFAM+ beside *augmentation* alone, which any method has to beat to justify its complexity;
-# - TFAM+ beside *two views+*, the two-view control: its clock is uniform, so that nothing is aligned;
+# - TFAM+ beside *two views+*, the [two-view control](glossary.md#two-view-control): its clock is uniform, so that nothing is aligned;
 # - PIUmr+ beside TFAM+ with the same hyperparameters: what does GIRL add?
 
 # %% slideshow={"slide_type": "skip"}
@@ -284,7 +284,7 @@ for number in populations:
 # By hand, two groups. A has two clips with losses $0.4$ and $1.0$, B has one with $0.1$. Running risks are
 # $R = (0.5, 0.1)$, shares $\pi = (\tfrac23, \tfrac13)$, the radius is $\rho = 0.05$. The mean risk is $0.367$,
 # the standard deviation $\sqrt{\tfrac23 \cdot 0.133^2 + \tfrac13 \cdot 0.267^2} = 0.189$. As long as no weight
-# reaches zero, the worst case in the chi-square ball is linear in the risks (chapter 06):
+# reaches zero, the worst case in the [chi-square ball](glossary.md#chi-square-ball) is linear in the risks (chapter 06):
 
 # %% [markdown]
 # $$ \frac{q_g}{\pi_g} = 1 + \sqrt{2 \rho} \; \frac{R_g - \overline{R}}{\sqrt{\mathrm{Var}(R)}} $$
@@ -335,7 +335,7 @@ def hardness_by_hand(logits, y):
     return h / h.mean()
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The regulariser, as chapter 05 defines it. The barycentre of a class is a running average of its clips'
+# The regulariser, as chapter 05 defines it. The [barycentre](glossary.md#barycentre) of a class is a running average of its clips'
 # means and standard deviations over time:
 
 # %%
@@ -443,10 +443,10 @@ print(f"cosine of PIUmr's step with TFAM's on the same batch {turn:.2f},",
       f"of TFAM's steps on two batches {noise:.2f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The robust risk leads, and the regulariser stays near its set share. The cosines say how much
+# **Compare.** The [robust risk](glossary.md#robust-risk) leads, and the regulariser stays near its set share. The cosines say how much
 # room GIRL has at its defaults: the groups' weights differ clearly from 1, and still minibatch noise changes
 # a step's direction far more than GIRL does. Small turns of all steps may add up, though. Whether they do,
-# people have to tell. (Chapter 07 has the positive control, a case in which the same code wins.)
+# people have to tell. (Chapter 07 has the [positive control](glossary.md#positive-control), a case in which the same code wins.)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Unseen people, worst people
@@ -501,8 +501,8 @@ for name, j in judged.items():
 # ## Real people, one left out at a time
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# SPAR's ten people, each repetition at its *own tempo*: cut at a fixed rate and held still afterwards, which
-# is closest to a micro-action. One person is left out, the others teach; in `quick` for two of the ten, in
+# [SPAR](glossary.md#spar)'s ten people, each repetition at its *own tempo*: cut at a fixed rate and held still afterwards, which
+# is closest to a [micro-action](glossary.md#micro-action). One person is left out, the others teach; in `quick` for two of the ten, in
 # `full` for all. (A path in `data` puts your own people in their place.)
 
 # %% [markdown]
@@ -584,7 +584,7 @@ tables.show_development(tried, over="control")
 #   minimum is said to generalise better.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Which of the two kinds of cross-talk does a common clock lessen? Do margins of real people
+# > **Predict.** Which of the two kinds of [cross-talk](glossary.md#cross-talk) does a common clock lessen? Do margins of real people
 # > pile up at zero?
 
 # %% slideshow={"slide_type": "skip"}
@@ -731,7 +731,7 @@ show_table(["trait", "median of training people", "best", "worst", "best: traini
 # $$ \Delta_{p,f} = \mathrm{accuracy}(p \text{ with } f \text{ made usual}) - \mathrm{accuracy}(p) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two traits have no middle: the sign of a direction or of a co-motion is arbitrary, and the middle of both
+# Two traits have no middle: the sign of a direction or of a [co-motion](glossary.md#co-motion) is arbitrary, and the middle of both
 # signs is none at all. So there we take the trait away. Nobody in the crowd has so little of it: read these
 # two bars as the most that could be gained.
 
@@ -925,7 +925,7 @@ assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_
 # only three.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** From how many clips on does AdaBN pay, for people who show all classes? For people who show three?
+# > **Predict.** From how many clips on does [AdaBN](glossary.md#adabn) pay, for people who show all classes? For people who show three?
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib import person_study

@@ -22,11 +22,11 @@
 # 1. **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points
 #    [-0.5, +2.8] at one length (not decided).
 # 2. **TFAM on top of it**: +2.4 points [-0.2, +4.9] at own tempo (not decided), +0.3 points [-1.0, +1.6] at one
-#    length (not decided). At own tempo the gain is on SPAR, MSR Action3D and SHREC'17; where nearly everybody
+#    length (not decided). At own tempo the gain is on [SPAR](glossary.md#spar), MSR Action3D and SHREC'17; where nearly everybody
 #    is recognised anyway, there is none.
 # 3. **Its alignment**, over the same network with a uniform clock: +2.5 points [+0.5, +4.6] at own tempo (not
 #    decided), +0.7 points [-0.2, +1.6] at one length (not decided).
-# 4. **GIRL on top of TFAM**: +0.3 points [-0.1, +0.7] at own tempo (equivalent within 1 point), -0.1 points
+# 4. **GIRL on top of [TFAM](glossary.md#tfam)**: +0.3 points [-0.1, +0.7] at own tempo (equivalent within 1 point), -0.1 points
 #    [-0.3, +0.2] at one length (equivalent within 1 point).
 # 5. **TFAM or the best rival** that the search names (CORAL at own tempo, MixStyle at one length): +0.3 points
 #    [-2.0, +2.6] at own tempo (not decided), +1.7 points [-1.4, +4.8] at one length (not decided).
@@ -239,9 +239,9 @@ for r in results.values():
         print(f"the best rival on the search's people, {r.form}: {r.against}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** None is called a gain. GIRL is where the study is surest: whatever it adds or costs is less than a
+# **Compare.** None is called a gain. [GIRL](glossary.md#girl) is where the study is surest: whatever it adds or costs is less than a
 # point. The other verdicts are not "no": $I^2$ says that data sets differ, and a mean over sets that differ needs more
-# than nine of them. What should one do with MA-52? Augment; try TFAM at own tempo, where no data set shows a clear
+# than nine of them. What should one do with [MA-52](glossary.md#ma-52)? Augment; try TFAM at own tempo, where no data set shows a clear
 # loss; compare it with CORAL, which needs the names of training people; and leave GIRL out, unless you have seen in your
 # data that the hard groups are visible in style (chapter 07).
 #
@@ -355,7 +355,7 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
      f"{tables.points(mild)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** AdaBN pays only with many clips of all classes, and is a trap for people who show few: with a single
+# **Compare.** [AdaBN](glossary.md#adabn) pays only with many clips of all classes, and is a trap for people who show few: with a single
 # clip it falls out of the figure. The default, which shrinks to training's statistics and matches classes, is safe
 # everywhere, and gains as little.
 
@@ -504,7 +504,7 @@ interact(draw_pair, tried=SelectionSlider(options=names, value="TFAM + augmentat
          form=SelectionSlider(options=list(evidence.FORMS)));
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The same for the last of the contrasts that augmentation has no part in, ERM as the reference:
+# The same for the last of the contrasts that augmentation has no part in, [ERM](glossary.md#erm) as the reference:
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 draw_pair("augmentation", "ERM", "one length")

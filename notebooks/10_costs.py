@@ -56,7 +56,7 @@ torch.manual_seed(seed);
 # counting is free. What follows it runs for real.
 
 # %% [markdown]
-# > **Predict.** TFAM has two branches, a spectrum, a transport and a fusion. What share of the FLOPs
+# > **Predict.** [TFAM](glossary.md#tfam) has two branches, a spectrum, a transport and a fusion. What share of the FLOPs
 # > of VideoMAE-base does it add: about 10 %, 1 %, or less than 0.1 %? And of the operations started?
 
 # %% slideshow={"slide_type": "skip"}
@@ -186,7 +186,7 @@ print(f"the product does {times:.0f} times the operations of the sum, "
 # kernel or more.
 
 # %% [markdown]
-# > **Predict.** Which part takes longest: transport in closed form, transport by Sinkhorn, or the spectrum?
+# > **Predict.** Which part takes longest: transport in closed form, transport by [Sinkhorn](glossary.md#sinkhorn), or the spectrum?
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.alignment import MonotoneAlignment, SinkhornAlignment
@@ -239,7 +239,7 @@ both = costs.seconds_each({name: pair[1] for name, pair in pairs.items()}, round
 kept = {name: costs.count_saved_bytes(pair[0]) for name, pair in pairs.items()}
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# GIRL is no layer but a loss. It needs the clips' losses, their logits and their early features.
+# [GIRL](glossary.md#girl) is no layer but a loss. It needs the clips' losses, their logits and their early features.
 
 # %% slideshow={"slide_type": "skip"}
 def girl_step(groups, batch=BATCH, classes=52, channels=channels):
@@ -344,7 +344,7 @@ words = "; ".join(f"{part} in {name} {slope:.1f}" for (part, name), slope in slo
 show(fig, alt=f"Time of four parts against clips, moments, channels and steps. Last slopes: {words}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# With $K$ given, 16 by default, transport is linear in $T$. (With $K = T$, as in the first version, it was quadratic.)
+# With $K$ given, 16 by default, transport is linear in $T$. (With $K = T$, as in the [first version](glossary.md#first-version), it was quadratic.)
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 THEORY = {"temporal, exact": (1, 1, 1, 1), "temporal, Sinkhorn": (1, 1, 1, 1),

@@ -47,7 +47,7 @@ size = run.pick(quick=64, full=128, gpu=256)
 build = ROOT / "build" / "ma52" / run.name
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# MA-52 is gated: sign its licence on the hub, then download it (about 23 GB, non-commercial research only):
+# [MA-52](glossary.md#ma-52) is gated: sign its licence on the hub, then download it (about 23 GB, non-commercial research only):
 #
 # ```bash
 # hf auth login
@@ -55,7 +55,7 @@ build = ROOT / "build" / "ma52" / run.name
 # ```
 #
 # Without it, this chapter makes a **stand-in**: synthetic people (chapter 01) on video, in exactly the same
-# layout. Everything below runs on either. What it says about the stand-in's people and actions is true of the
+# layout. Everything below runs on either. What it says about the [stand-in](glossary.md#stand-in)'s people and actions is true of the
 # stand-in only. With `root`, decoding takes hours of processor time; clips of the cache have 64 pixels in `quick`,
 # 256 in `gpu`. (Commands are for the repository's root; `python` is that of the course, `.venv/bin/python`.)
 
@@ -284,7 +284,7 @@ splits.write_splits(build / "splits", folds, seed);
 # ## Keep what moves
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The person fills a quarter of the width. Shrunk to 224 pixels, a micro-action of a few original pixels is a
+# The person fills a quarter of the width. Shrunk to 224 pixels, a [micro-action](glossary.md#micro-action) of a few original pixels is a
 # fraction of one. So cut first. Before a plain wall no detector is needed: **whatever differs from the wall is
 # the person**, and the wall is what the left and the right side of a row show. What we keep is a square about the
 # person.

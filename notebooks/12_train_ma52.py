@@ -26,7 +26,7 @@
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - train ERM on MA-52, and PIUmr with two more options, stop at any moment, and resume,
+# - train [ERM](glossary.md#erm) on [MA-52](glossary.md#ma-52), and PIUmr with two more options, stop at any moment, and resume,
 # - judge them on people they never saw, person by person, and say what the comparison allows,
 # - hand in a submission, and use the model on a recording of your own.
 
@@ -122,7 +122,7 @@ for wrong in ({"epoch": 3}, {"rate": -1.0}, {"plug": "girl"}, {"boundary": 1.0})
 #
 # With `cache`, `index` and `split`, all three, this cell does nothing; [chapter 11](11_prepare_ma52.ipynb) ends with
 # the commands that make them. Otherwise it goes through that chapter's four steps: verify, index, split, cache; on
-# MA-52 if `root` names it (hours of processor time, on all cores), else on a stand-in.
+# MA-52 if `root` names it (hours of processor time, on all cores), else on a [stand-in](glossary.md#stand-in).
 
 # %% slideshow={"slide_type": "skip"}
 import os
@@ -169,7 +169,7 @@ print(f"{recipe}: {config.backbone}, {config.epochs} epochs of batches of {confi
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The backbone reduces space first and time last. TFAM sits where a sequence of features is left: behind the
+# The backbone reduces space first and time last. [TFAM](glossary.md#tfam) sits where a sequence of features is left: behind the
 # backbone, at feature level, so that two views do not run the backbone twice. Behind TFAM a small layer looks at
 # neighbouring moments. Without one, an average over time would follow: aligning moments could only weigh them, and
 # a perturbed spectrum, whose mean stays, would change nothing.
@@ -276,7 +276,7 @@ show(fig, alt="Learning rates: VideoMAE's rises for five epochs and falls along 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **The loss.** Labels of micro-actions are debatable, so they are smoothed: a share $\varepsilon$ of each is spread
 # over all 52: $\ell_i = -\sum_k \left((1 - \varepsilon)\,[k = y_i] + \varepsilon / 52\right) \log p_{ik}$. TFAM's views
-# and GIRL's groups build on these losses as in chapters 05 and 07 (`TwoViews`, `GroupRobustObjective`).
+# and [GIRL](glossary.md#girl)'s groups build on these losses as in chapters 05 and 07 (`TwoViews`, `GroupRobustObjective`).
 
 # %% slideshow={"slide_type": "subslide"}
 from piumar_lib.course import assert_same
@@ -349,7 +349,7 @@ print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in ste
 # which a rare action weighs as much as a frequent one.
 
 # %% [markdown]
-# > **Predict.** Fifty-odd training clips, 52 actions, people the model never saw: what will F1_mean be after
+# > **Predict.** Fifty-odd training clips, 52 actions, people the model never saw: what will [F1_mean](glossary.md#f1_mean) be after
 # > a few epochs? (In `quick`. A rule that always says *nodding* gets the body part right for all heads.)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -383,7 +383,7 @@ print(say(erm))
 # ### Resuming an interrupted run
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A checkpoint holds weights, the optimiser's moments, running statistics, GIRL's groups and the step; it is
+# A checkpoint holds weights, the optimiser's moments, [running statistics](glossary.md#running-statistics), GIRL's groups and the step; it is
 # written whole or not at all, as safetensors, so nothing is ever unpickled.
 
 # %% [markdown]
@@ -690,7 +690,7 @@ print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}
 #
 # ```bash
 # for fold in 1 2 3 4 5; do for seed in 0 1 2; do
-#   python -m piumar_lib.course papermill 12 build/sweep-$fold-$seed.ipynb \
+#   python -m tools papermill 12 build/sweep-$fold-$seed.ipynb \
 #     -p profile gpu -p cache $PWD/build/ma52/cache -p index $PWD/build/ma52/index.csv \
 #     -p split $PWD/build/ma52/splits/person-disjoint/fold$fold.txt \
 #     -p seed $seed -p out $PWD/build/ma52/runs/sweep-$fold-$seed
@@ -774,7 +774,7 @@ show_table(["input", "clips", "epochs", "top-1, %", "body part, %", "device"],
 # look past that; random ones cannot in so few steps. With differences there is nothing else left to look at. It
 # takes a camera that stands still, as MA-52's does.
 #
-# At full scale, then: what is learned, and what did the first version of TFAM and GIRL add?
+# At full scale, then: what is learned, and what did the [first version](glossary.md#first-version) of TFAM and GIRL add?
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** The network is a thousand times as large as those of the chapters before, and sees video. How many

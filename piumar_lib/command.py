@@ -12,7 +12,7 @@ from pathlib import Path
 from piumar_lib.files import as_path, explain
 
 _ROOT = Path(__file__).resolve().parents[1]
-OURS = (_ROOT / "piumar_lib", _ROOT / "data_scripts", _ROOT / "tests" / "benchmarks")
+OURS = (_ROOT / "piumar_lib", _ROOT / "tools", _ROOT / "data_scripts", _ROOT / "tests" / "benchmarks")
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from piumar_lib.course import slides as slides_module
-from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook
-from piumar_lib.course.slides import build_slides
+from tools import slides as slides_module
+from tools.chapters import list_chapters, read_notebook, to_notebook
+from tools.slides import build_slides
 
 ROOT = Path(__file__).parents[1]
 STEMS = [chapter.stem for chapter in list_chapters(ROOT)]

@@ -20,7 +20,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from piumar_lib.course.chapters import list_chapters, to_notebook
+from tools.chapters import list_chapters, to_notebook
 
 ROOT = Path(__file__).parents[1]
 # Milliseconds from a key to the new figure, median. About 100 on a quiet machine; here browser, kernel

@@ -11,12 +11,12 @@ import nbformat
 import numpy as np
 import pytest
 
-from piumar_lib.course.chapters import list_chapters, read_parameters, to_notebook
-from piumar_lib.course.pairs import check_pair
 from piumar_lib.course.profile import PROFILES
-from piumar_lib.course.readme import update_readme
-from piumar_lib.course.rendering import render_markdown
-from piumar_lib.course.run import execute, widget_errors
+from tools.chapters import list_chapters, read_parameters, to_notebook
+from tools.pairs import check_pair
+from tools.readme import update_readme
+from tools.rendering import render_markdown
+from tools.run import execute, widget_errors
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = list_chapters(ROOT)
@@ -99,7 +99,7 @@ def test_figures_go_through_show(chapter):
 @each_chapter
 def test_execution_left_no_error_even_inside_widgets(chapter):
     path = ROOT / "build/notebooks" / f"{chapter.stem}.ipynb"
-    remedy = "Run 'make test', or: python -m piumar_lib.course run"
+    remedy = "Run 'make test', or: python -m tools run"
     assert path.is_file(), f"{path.name} was not made. {remedy}"
     notebook = nbformat.read(path, 4)
     code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]

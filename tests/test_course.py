@@ -6,7 +6,6 @@ import base64
 import errno
 import io
 import json
-import re
 import shutil
 import sys
 import tempfile
@@ -20,21 +19,20 @@ import torch
 from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
-from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, run, show, show_table, start
-from piumar_lib.course.__main__ import _parser as course_parser
-from piumar_lib.course.__main__ import _value, main
-from piumar_lib.course.book import build_book
-from piumar_lib.course.chapters import (
+from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
+from tools import run
+from tools.__main__ import _parser as course_parser
+from tools.__main__ import _value, main
+from tools.chapters import (
     check_parameters,
     find_root,
     list_chapters,
     read_parameters,
     to_notebook,
 )
-from piumar_lib.course.pairs import check_pair, clean, make_pairs, shrink
-from piumar_lib.course.readme import OVERVIEW, SHOWN, update_readme
-from piumar_lib.course.rendering import render_markdown, to_mathml
-from piumar_lib.course.run import build_path, execute, run_chapters, widget_errors
+from tools.pairs import check_pair, clean, make_pairs, shrink
+from tools.readme import OVERVIEW, SHOWN, update_readme
+from tools.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."
 MARKERS = "\n".join(
@@ -42,7 +40,6 @@ MARKERS = "\n".join(
     for name in ("figure", "chapters", "costs")
     for end in ("begin", "end")
 )
-OWN_SCRIPTS = [f'<script src="{name}.js" defer>' for name in ("page", "search")]
 DOT = base64.b64encode(
     base64.b64decode(
         "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJg"
@@ -282,7 +279,7 @@ def test_a_failing_chapter_is_reported_and_the_others_still_run(root, capsys):
     record = json.loads((root / "notebooks/results/chapters.json").read_text())
     assert list(record["chapters"]) == ["02_good"]
     assert 10 < record["chapters"]["02_good"]["peak_mb"] < 1000
-    assert record["commit"] == "unknown" and record["versions"]["torch"]
+    assert record["commit"] and "torch" in record["versions"] and "command" not in record
 
 
 def test_an_error_inside_a_widget_is_a_failure(root, capsys):
@@ -655,89 +652,7 @@ def test_readme_without_markers_is_refused(root):
         update_readme(root)
 
 
-# The book
-
-
-BOOK_CELL = """ [markdown]
-# ## A formula & more
-#
-# Inline $x_i^2$, and `$HOME` in code:
-#
-# $$\\begin{aligned} a &= b \\\\ c &= d \\end{aligned}$$
-#
-# See [the next](02_second.ipynb#a-formula--more), [this file](01_first.py),
-# [here](#a-formula--more), [data](data.csv), [a folder](.), [start](../README.md)
-"""
-
-
-def test_book_is_complete_and_needs_nothing_from_elsewhere(root, capsys):
-    (root / "notebooks/data.csv").write_text("1")
-    first = write_chapter(root, "01_first", BOOK_CELL, "\nprint('figure')")
-    second = write_chapter(root, "02_second", BOOK_CELL, "\n1 + 1")
-    put_executed(root, first, outputs=[png()])
-    put_executed(root, second, place="build", outputs=[png()])
-    assert main(["--root", str(root), "book"]) == 0
-    assert "build/book/index.html" in capsys.readouterr().out
-    pages = {path.name: path.read_text() for path in (root / "build/book").glob("*.html")}
-    assert set(pages) == {"index.html", "01_first.html", "02_second.html", "cheat_sheet.html"}
-    page = pages["01_first.html"]
-    assert "<msubsup>" in page and "<mtable" in page and "$HOME" in page and "$$" not in page
-    assert f'alt="{ALT}"' in page
-    for target in ("02_second.html#a-formula--more", "01_first.html", "index.html"):
-        assert f'href="{target}"' in page
-    assert 'href="files/notebooks/data.csv"' in page
-    assert "hl-ipython3" in page
-    assert (root / "build/book/files/notebooks/data.csv").read_text() == "1"
-    assert "prefers-color-scheme: dark" in (root / "build/book/book.css").read_text()
-    for text in pages.values():
-        assert re.findall("<script[^>]*>", text) == OWN_SCRIPTS
-        assert 'src="http' not in text and 'aria-current="page"' in text
-
-
-@pytest.mark.parametrize(
-    ("cell", "outputs", "message"),
-    [
-        ("\n1", [png(alt="")], "01_first: a figure has no alt text"),
-        (" [markdown]\n# [x](gone.md)", [], "01_first: broken link gone.md"),
-        (" [markdown]\n# [x](#gone)", [], "01_first: no section for link #gone"),
-        (" [markdown]\n# $\\unknown x$", [], "\\\\unknown is not known"),
-        (" [markdown]\n# <script>1</script>", [], "<script>  would not work offline"),
-        (" [markdown]\n# ![x](https://example.org/x.png)", [], "<img> https://example.org"),
-    ],
-)
-def test_book_refuses_what_would_be_broken(root, cell, outputs, message):
-    path = write_chapter(root, "01_first", cell, "\n1 + 1")
-    put_executed(root, path, outputs=outputs)
-    with pytest.raises(ValueError, match=message):
-        build_book(root)
-
-
-def test_book_reports_a_chapter_that_never_ran_and_a_broken_readme(root):
-    path = write_chapter(root, "01_first", "\n1 + 1")
-    (root / "notebooks/glossary.md").write_text("# Glossary\n\n[first](01_first.ipynb#some-section)\n")
-    torn = "| a | b | c |\n|---|---|---|\n| $|x|$ |"
-    (root / "README.md").write_text(f"# Course\n\n{torn}\n\n{MARKERS}\n")
-    with pytest.raises(ValueError) as caught:
-        build_book(root)
-    assert "no executed notebook matches the source" in str(caught.value)
-    assert "README.md: '$' left over" in str(caught.value)
-    assert "no section" not in str(caught.value)  # the chapter is reported, not every link to it
-    put_executed(root, path, place="build", outputs=[ERROR])
-    with pytest.raises(ValueError, match="no executed notebook"):
-        build_book(root)
-
-
-@pytest.mark.parametrize("formula", ["\\begin{matrix} a", "a & b", "\\right)"])
-def test_formulas_that_fail_are_named(formula):
-    with pytest.raises(ValueError, match="formula "):
-        to_mathml(formula, "block")
-
-
-def test_formulas_beyond_the_converter_are_taught_to_it():
-    assert "<mtable" in render_markdown("\\begin{align} a &= b \\end{align}")
-    assert "<mtable" in to_mathml("\\begin{aligned} a &= b \\end{aligned}", "block")
-    indicator = to_mathml("\\arg\\min_x \\mathbb{1}[x > 0]", "inline")
-    assert "<mo>arg</mo>" in indicator and "\U0001d7d9" in indicator
+# The command
 
 
 def test_help_names_every_command(capsys):

@@ -8,11 +8,11 @@ import nbformat
 import pytest
 
 from piumar_lib.course import check as checks
-from piumar_lib.course.__main__ import main
-from piumar_lib.course.chapters import list_chapters, to_notebook
-from piumar_lib.course.editions import LINK, REMOVED, write_edition
-from piumar_lib.course.exercises import FOLD, TAGS, find_exercises
-from piumar_lib.course.run import execute
+from tools.__main__ import main
+from tools.chapters import list_chapters, to_notebook
+from tools.editions import LINK, REMOVED, write_edition
+from tools.exercises import FOLD, TAGS, find_exercises
+from tools.run import execute
 
 ROOT = Path(__file__).parents[1]
 CHAPTERS = {chapter.stem: chapter for chapter in list_chapters(ROOT)}

@@ -15,10 +15,10 @@ from exercises import Answers
 from nbformat.v4 import new_code_cell, new_notebook
 
 from piumar_lib.course import check as checks
-from piumar_lib.course.chapters import list_chapters, to_notebook
 from piumar_lib.course.check.base import check, judge, require
-from piumar_lib.course.exercises import find_exercises
-from piumar_lib.course.run import execute
+from tools.chapters import list_chapters, to_notebook
+from tools.exercises import find_exercises
+from tools.run import execute
 
 ROOT = Path(__file__).parents[1]
 SEEDS = range(3)  # of what the checks draw, which is fresh each time in a chapter

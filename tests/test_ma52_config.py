@@ -13,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piumar_lib.alignment import MonotoneAlignment
-from piumar_lib.course.__main__ import _value
 from piumar_lib.experiments import ROOT
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.__main__ import main, parser
@@ -29,6 +28,7 @@ from piumar_lib.ma52.optimiser import (
     set_rate,
 )
 from piumar_lib.methods import COMMON, hyperparameters_of
+from tools.__main__ import _value
 
 # Settings
 

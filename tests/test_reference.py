@@ -5,14 +5,17 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from myst_parser.mdit_to_docutils.base import default_slugify
+from nbformat import from_dict
 
-from piumar_lib.course.chapters import list_chapters, to_notebook
-from piumar_lib.course.ledger import find_sections, find_used, read_ledger, render_cheat_sheet, resolve
-from piumar_lib.course.links import to_slug
-from piumar_lib.course.rendering import render_markdown
+from tools.chapters import list_chapters, to_notebook, to_slug
+from tools.ledger import find_sections, find_used, read_ledger, resolve, write_pages
+from tools.pages import label_equations
+from tools.rendering import render_markdown
 
 ROOT = Path(__file__).parents[1]
 NOTEBOOKS = {chapter: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}
@@ -67,6 +70,13 @@ def test_glossary_links_to_a_section_that_holds_the_term(entry):
     text = " ".join(sections[anchor].lower().split())
     assert term.lower() in text, f"section {heading!r} of {stem} does not hold {term!r}"
     assert 20 < len(words) < 400
+
+
+def test_anchors_are_those_of_the_book():
+    prose = [c.source for n in NOTEBOOKS.values() for c in n.cells if c.cell_type == "markdown"]
+    headings = re.findall("^##+ (.+)$", "\n".join(prose), re.M)
+    assert len(headings) > 100
+    assert [to_slug(h) for h in headings] == [default_slugify(h) for h in headings]
 
 
 # Paper ledgers and cheat sheet
@@ -128,8 +138,6 @@ def test_names_are_modules_classes_methods_entries_and_arguments():
 def test_ledger_with_a_torn_line_is_refused():
     head = "## Paper ledger\n\n| said | here | library | test | our choice |\n|---|---|---|---|---|\n"
     cell = {"cell_type": "markdown", "source": head + "| a | b | $|x|$ | d | e |"}
-    from nbformat import from_dict
-
     notebook = from_dict({"cells": [cell]})
     with pytest.raises(ValueError, match="01_first: the ledger's line .* 7 cells, but its head 5"):
         read_ledger(notebook, "01_first")
@@ -149,16 +157,29 @@ def test_used_symbols_are_found_by_their_module_and_by_import():
     assert find_used(code, symbols) == ["tfam.TFAM", "tfam.js_divergence", "transport.reclock"]
 
 
-def test_cheat_sheet_holds_every_displayed_formula_and_row():
-    sheet = render_cheat_sheet(ROOT)
+def test_cheat_sheet_holds_every_displayed_formula_and_ledger_every_row(tmp_path):
+    labelled = {c: label_equations(deepcopy(notebook), c.stem) for c, notebook in NOTEBOOKS.items()}
+    write_pages(labelled, ROOT / "book", tmp_path)
+    sheet, ledger = ((tmp_path / f"{name}.md").read_text() for name in ("cheat_sheet", "ledger"))
     displayed = 0
-    for chapter, notebook in NOTEBOOKS.items():
+    for chapter, notebook in labelled.items():
         sections = find_sections(notebook)
         prose = "".join(c.source for c in notebook.cells if c.cell_type == "markdown")
-        assert 2 * sum(len(section.formulas) for section in sections) == prose.count("$$"), chapter.stem
-        displayed += sum(len(section.formulas) for section in sections)
-    assert sheet.count('display="block"') == displayed > 50
-    assert sheet.count("<tr>") == len(ROWS) + sum(1 for c in NOTEBOOKS if c in {c for c, _ in ROWS})
-    sinkhorn = sheet.split("#entropic-transport-a-price-on-being-too-sure")[1].split("</div>")[0]
-    assert "02_optimal_transport" in sheet and "transport.sinkhorn_plan" in sinkhorn
-    assert "test_transport.py" in sinkhorn
+        assert 2 * sum(len(section.equations) for section in sections) == prose.count("$$"), chapter.stem
+        for n in range(sum(len(section.equations) for section in sections)):
+            assert sheet.count(f"{{eq}}`{chapter.stem}-{n + 1}`") == 1
+            displayed += 1
+    assert sheet.count("$$") == 2 * displayed > 100
+    rows = [line for line in ledger.splitlines() if line.startswith("|") and line[:3] != "|--"]
+    assert len(rows) == len(ROWS) + len({c for c, _ in ROWS})
+    assert len(re.findall("{eq}", ledger)) > 20
+    sinkhorn = sheet.split("#entropic-transport-a-price-on-being-too-sure")[1].split("$$")[0]
+    assert "[`transport.sinkhorn_plan`](#piumar_lib.transport.sinkhorn_plan)" in sinkhorn
+    assert "[test_transport.py](../tests/test_transport.py)" in sinkhorn
+
+
+def test_a_label_of_the_authors_own_is_kept():
+    source = "## A\n\n$$ a $$ (mine)\n\n$$ b $$\n\n```\n$$ c $$ (x)\n```"
+    notebook = from_dict({"cells": [{"cell_type": "markdown", "source": source}]})
+    (section,) = find_sections(label_equations(notebook, "01_first"))
+    assert section.equations == [("a", "mine"), ("b", "01_first-1")]

@@ -10,10 +10,10 @@ import pytest
 from bs4 import BeautifulSoup
 from nbformat.v4 import new_output
 
-from piumar_lib.course.__main__ import main
-from piumar_lib.course.chapters import list_chapters, to_notebook
-from piumar_lib.course.exercises import find_exercises
-from piumar_lib.course.slides import build_slides
+from tools.__main__ import main
+from tools.chapters import list_chapters, to_notebook
+from tools.exercises import find_exercises
+from tools.slides import build_slides
 
 ROOT = Path(__file__).parents[1]
 SOURCES = {chapter.stem: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}

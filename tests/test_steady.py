@@ -11,7 +11,7 @@ from nbclient import NotebookClient
 from nbformat.v4 import new_code_cell, new_notebook
 from papermill.clientwrap import PapermillNotebookClient
 
-from piumar_lib.course import run, steady
+from tools import run, steady
 
 
 def test_a_reply_whose_signal_was_swallowed_is_noticed(monkeypatch):

@@ -1,4 +1,4 @@
-"""The edge of the course: profiles, figures with alt text, running and publishing chapters."""
+"""What a chapter's cells call: profiles, figures with alt text, tables, checks of exercises."""
 
 from piumar_lib.course.agree import assert_same
 from piumar_lib.course.figure import fixed_figure, show, show_table

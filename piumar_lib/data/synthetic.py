@@ -42,8 +42,9 @@ class People:
         direction: Rotation of each action's field in radians, ``(P, C)``.
         partners, comotion: Which other actions move along, ``(P, C, 2)``, and how much of them.
         left: Probability of using the left side, ``(P,)``.
-        tremor_amplitude (torso lengths), tremor_rate (Hz), shape ``(P,)``, tremor_joints ``(P, 17)``.
-        sway_amplitude (torso lengths), sway_rate (Hz), shape ``(P,)``.
+        tremor_amplitude, tremor_rate: In torso lengths and in Hz, shape ``(P,)``.
+        tremor_joints: Which joints tremble, ``(P, 17)``.
+        sway_amplitude, sway_rate: In torso lengths and in Hz, shape ``(P,)``.
         pose: Rest positions of the joints, torso lengths, ``(P, 17, 2)``.
         habits: Probability of each action, ``(P, C)``.
     """

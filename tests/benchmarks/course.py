@@ -10,9 +10,8 @@ from pathlib import Path
 
 from row import Row
 
-from piumar_lib.course.run import RECORD
-
 ROOT = Path(__file__).parents[2]
+RECORD = Path("notebooks/results/chapters.json")
 MODULES = (
     "transport", "temporal_frequency", "group_robust", "recognizer", "training", "metrics", "methods",
     "experiments",

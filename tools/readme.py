@@ -5,68 +5,62 @@ from __future__ import annotations
 import base64
 import textwrap
 from pathlib import Path
+from typing import Any
 
-from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook
-from piumar_lib.course.reading import reading_minutes
-from piumar_lib.course.run import RECORD
 from piumar_lib.experiments import read_records
 from piumar_lib.files import read_json, whole, write_text
+from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook
+from tools.pages import reading_minutes
+from tools.run import RECORD
 
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
 OVERVIEW = Path("notebooks/results/overview.png")
 BENCHMARKS = Path("notebooks/results/benchmarks.jsonl")
-COSTS = (  # what README.md says, and how the rows begin from which it takes the numbers
-    ("PIUmr adds {} % of time to a training step of VideoMAE-base,", "PIUmr adds to a training step"),
-    ("and {} % to inference.", "PIUmr adds to inference"),
-    (
-        "Sinkhorn's plan and its gradient are {} times as fast as the fastest of POT and geomloss.",
-        "plan and gradient",
-    ),
-    ("The exact plan is {} times as fast as POT in a loop.", "exact plan"),
-    (
-        "A training step of ResNet-50 with temporal shift, clips and all, is {} times as fast as in a "
-        "plain pipeline.",
-        "training step, resnet50-tsm",
-    ),
-    (
-        "VideoMAE-base, compiled, makes use of {} % of what products of matrices reach.",
-        "FLOPs utilisation, videomae-base, compiled",
-    ),
-    ("Sixteen frames come {} times as fast from the cache as with decord.", "read from the mp4 cache"),
-)
+COSTS = Path(__file__).with_name("costs.json")  # sentences, and how the rows begin that have the numbers
 SHOWN = "03_temporal_alignment"  # the chapter whose first figure opens README.md
 
 
-def chapter_table(root: Path) -> str:
-    """Return the table: what each chapter answers, how long it takes."""
-    path = root / RECORD
-    record = read_json(path, "Delete it.", ["chapters"]) if path.exists() else {"chapters": {}}
-    lines = [
-        "| # | chapter | the question it answers | time | memory |",
-        "|---|---|---|---|---|",
-    ]
-    chapters = list_chapters(root)
-    hours = round(sum(reading_minutes(to_notebook(c.path)) for c in chapters) / 60)
-    for chapter in chapters:
-        cost = record["chapters"].get(chapter.stem)
+def chapter_table(root: Path, reading: bool = False) -> str:
+    """Return the table: what each chapter answers, how long it takes, on request also to read."""
+    record, lines, chapters = _record(root), [], list_chapters(root)
+    minutes = {c.stem: reading_minutes(to_notebook(c.path)) for c in chapters}
+    for c in chapters:
+        cost = record["chapters"].get(c.stem)
         time, memory = (f"{cost['seconds']:.0f} s", f"{cost['peak_mb']} MB") if cost else ("", "")
-        link = f"[{chapter.title}](notebooks/{chapter.stem}.ipynb)"
-        lines.append(f"| {chapter.number} | {link} | {chapter.question} | {time} | {memory} |")
+        cells = [c.number, f"[{c.title}](notebooks/{c.stem}.ipynb)", c.question, time, memory]
+        lines.append(cells[:3] + [f"{minutes[c.stem]}\u00a0min"] * reading + cells[3:])
+    header = ["#", "chapter", "the question it answers", *["to\u00a0read"] * reading, "time", "memory"]
+    text = [" | ".join(["", *line, ""]).strip() for line in [header, *lines]]
+    text.insert(1, "|---" * len(header) + "|")
     if record["chapters"]:
         seconds = sum(cost["seconds"] for cost in record["chapters"].values())
         words = (
             f"Time and peak memory in profile `quick`, measured on {record['machine']}; all chapters "
-            f"together take {seconds / 60:.0f} minutes to run. To read them takes about {hours} hours."
+            f"together take {seconds / 60:.0f} minutes to run. To read them takes about "
+            f"{sum(minutes.values()) / 60:.0f} hours."
         )
-        lines += ["", textwrap.fill(words, 105)]
-    return "\n".join(lines)
+        text += ["", textwrap.fill(words, 105)]
+    return "\n".join(text)
+
+
+def describe(root: Path, chapter: Chapter) -> str:
+    """Return one line about a chapter: how long to read, how long to run where that was measured."""
+    line = f"About {reading_minutes(to_notebook(chapter.path))} minutes to read"
+    if cost := _record(root)["chapters"].get(chapter.stem):
+        line += f"; {cost['seconds']:.0f} s and {cost['peak_mb']} MB to run in profile quick"
+    return f"{line}."
+
+
+def _record(root: Path) -> dict[str, Any]:
+    path = root / RECORD
+    return read_json(path, "Delete it.", ["chapters"]) if path.exists() else {"chapters": {}}
 
 
 def cost_paragraph(root: Path) -> str:
     """Return what the benchmarks' records say of the costs, as one paragraph."""
     records = read_records(root / BENCHMARKS)
     sentences: dict[str, list[str]] = {}
-    for words, what in COSTS:
+    for words, what in read_json(COSTS).items():
         found = [r for r in records if r["what"].startswith(what) and r["goal"] is not None]
         last = [r for r in found if r["device"] == found[-1]["device"]]
         values = sorted(r["ratio"] for r in last if r["ratio"] is not None)

@@ -1,6 +1,6 @@
 """The page of records: what was trained for the evidence, and every table that chapter 09 leaves out.
 
-    python -m piumar_lib.course records --out build/records.md
+    python -m tools records --out build/records.md
 
 Its numbers come from the records in ``notebooks/results/study/`` alone.
 """
@@ -18,7 +18,6 @@ import numpy as np
 
 from piumar_lib import contrasts, metrics, person_probe, person_study, statistics
 from piumar_lib.course.figure import markdown_table
-from piumar_lib.course.links import to_slug
 from piumar_lib.course.tables import listed, signed
 from piumar_lib.data.actions import teaching_actions
 from piumar_lib.data.people.catalogue import CATALOGUE
@@ -27,6 +26,7 @@ from piumar_lib.evidence import FORMS, OTHERS, PLANNED, SETS, STUDY, data_of, fo
 from piumar_lib.experiments import ROOT, read_records
 from piumar_lib.methods import FIXED
 from piumar_lib.person_study import CLIPS
+from tools.chapters import to_slug
 
 FOLDER = STUDY.relative_to(ROOT)
 REFERENCE = "augmentation"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import html
+import textwrap
 from collections.abc import Sequence
 
 from piumar_lib.course.plan import PLAN, Step
 
 WIDTH, HEIGHT = 112, 46  # of a box
 ACROSS, DOWN = 134, 72  # from box to box
+LETTERS = 14  # that fit on a line of a box
 
 
 def lay_out(plan: Sequence[Step] = PLAN) -> dict[str, tuple[float, float]]:
@@ -28,12 +30,6 @@ def lay_out(plan: Sequence[Step] = PLAN) -> dict[str, tuple[float, float]]:
     }
 
 
-def describe(plan: Sequence[Step] = PLAN) -> str:
-    """Return the map in words, for readers who cannot see it."""
-    said = [f"{s.number} on {' and '.join(s.needs)}" for s in plan if s.needs]
-    return f"Map of the chapters. What builds on what: {', '.join(said)}."
-
-
 def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
     """Return the map as SVG in the page's own colours; its boxes are links.
 
@@ -47,14 +43,14 @@ def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
     place = lay_out(plan)
     width = max(x for x, _ in place.values()) + WIDTH / 2 + 2
     height = max(y for _, y in place.values()) + DOWN / 2
-    box = f"0 0 {width:g} {height:g}"
-    parts = [f'<svg class="map" viewBox="{box}" role="group" aria-label="{describe(plan)}">']
-    for step in plan:
-        parts += [_arrow(place[need], place[step.number]) for need in step.needs if need in place]
-    for step in plan:
-        box = _box(step.number, titles[step.stem], *place[step.number])
-        parts.append(f'<a href="notebooks/{step.stem}.ipynb">{box}</a>')
-    return "".join([*parts, "</svg>"])
+    said = ", ".join(f"{step.number} on {' and '.join(step.needs)}" for step in plan if step.needs)
+    arrows = [
+        _arrow(place[need], place[step.number]) for step in plan for need in step.needs if need in place
+    ]
+    boxes = [_box(step, titles[step.stem], *place[step.number]) for step in plan]
+    label = f"Map of the chapters. What builds on what: {said}."
+    head = f'<svg class="map" viewBox="0 0 {width:g} {height:g}" role="group" aria-label="{label}">'
+    return "".join([head, *arrows, *boxes, "</svg>"])
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
@@ -62,30 +58,20 @@ def _arrow(start: tuple[float, float], end: tuple[float, float]) -> str:
     gap = ACROSS - WIDTH
     # If it passes a column, keep to the gap until the last moment.
     corner = f"L{u - gap:g} {y:g} " if u - x > gap else ""
-    return (
-        f'<path d="M{x:g} {y:g} {corner}L{u - 2:g} {v:g}"/>'
-        f'<path class="head" d="M{u:g} {v:g}l-7 -4v8z"/>'
-    )
+    line = f'<path d="M{x:g} {y:g} {corner}L{u - 2:g} {v:g}"/>'
+    return f'{line}<path class="head" d="M{u:g} {v:g}l-7 -4v8z"/>'
 
 
-def _box(number: str, title: str, x: float, y: float) -> str:
-    lines = _wrap(title)
-    first = y - 7 * (len(lines) - 1) - (3 if len(lines) == 1 else 0)
+def _box(step: Step, title: str, x: float, y: float) -> str:
+    lines = textwrap.wrap(title, LETTERS)
+    first = y - 7 * (len(lines) - 1)
     text = "".join(
         f'<text x="{x:g}" y="{first + 14 * i:g}">{html.escape(line)}</text>'
         for i, line in enumerate(lines)
     )
     left, top = x - WIDTH / 2, y - HEIGHT / 2
     return (
+        f'<a href="notebooks/{step.stem}.html">'
         f'<rect x="{left:g}" y="{top:g}" width="{WIDTH}" height="{HEIGHT}" rx="5"/>'
-        f'<text class="number" x="{left + 5:g}" y="{top + 11:g}">{number}</text>{text}'
+        f'<text class="number" x="{left + 5:g}" y="{top + 11:g}">{step.number}</text>{text}</a>'
     )
-
-
-def _wrap(title: str) -> list[str]:
-    """Break a title into at most two lines, as even as its words allow."""
-    words = title.split()
-    breaks = [(" ".join(words[:i]), " ".join(words[i:])) for i in range(1, len(words))]
-    if len(title) <= 13 or not breaks:
-        return [title]
-    return list(min(breaks, key=lambda two: max(map(len, two))))

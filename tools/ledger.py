@@ -1,4 +1,4 @@
-"""The course on one page: its equations and paper ledgers, read from the chapters.
+"""The course on two pages: its equations, and its paper ledgers, read from the chapters.
 
 A ledger is the table under ``## Paper ledger``. Its columns `library` and `test` name symbols of
 `piumar_lib` (``dro.chi_square``) and files in ``tests/`` (``test_dro.py``) in backticks.
@@ -6,28 +6,27 @@ A ledger is the table under ``## Paper ledger``. Its columns `library` and `test
 
 from __future__ import annotations
 
-import html
 import importlib
 import inspect
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import jinja2
 from nbformat import NotebookNode
 
-from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
-from piumar_lib.course.links import to_slug
-from piumar_lib.course.rendering import render_markdown, to_mathml
+from piumar_lib.files import write_text
+from tools.chapters import Chapter, to_slug
 
 LEDGER = "Paper ledger"
 COLUMNS = ["library", "test", "our choice"]  # after what was said, and where the chapter has it
-PACKAGE = Path(__file__).parents[1]
 PLACES = ("piumar_lib", "piumar_lib.ma52")  # where a ledger's names begin
 HEADING = re.compile(r"^## (.+)$", re.M)
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
-FORMULA = re.compile(r"\$\$(.+?)\$\$", re.S)
+EQUATION = re.compile(r"\$\$(.+?)\$\$ \(([\w-]+)\)", re.S)
 DOTTED = re.compile(r"\w+(\.\w+)+")
 CODE = re.compile(r"`([^`]+)`")
 NAME = re.compile(r'([\w.]+)(\(.*\))?(?:\["(.+)"\])?')
@@ -42,14 +41,63 @@ class Row(NamedTuple):
     library: tuple[str, ...]
     tests: tuple[str, ...]
     choice: str
+    labels: tuple[str, ...] = ()
 
 
-class Section(NamedTuple):
-    """A part of a chapter under a heading ``##``: its formulas in LaTeX, and its code."""
+class Equation(NamedTuple):
+    """One displayed equation in LaTeX, and the label that refers to it."""
+
+    formula: str
+    label: str
+
+
+@dataclass
+class Section:
+    """A part of a chapter under a heading ``##``: its equations, its code, and what this uses."""
 
     title: str
-    formulas: list[str]
-    code: str
+    equations: list[Equation]
+    code: str = ""
+    used: list[str] = field(default_factory=list)
+    tests: list[str] = field(default_factory=list)
+
+
+def write_pages(notebooks: Mapping[Chapter, NotebookNode], templates: Path, out: Path) -> None:
+    """Write ``cheat_sheet.md`` and ``ledger.md``.
+
+    Args:
+        notebooks: Chapters whose equations have labels.
+        templates: Folder of both templates.
+        out: Folder of the chapters' pages.
+    """
+    ledgers = {chapter: read_ledger(notebook, chapter.stem) for chapter, notebook in notebooks.items()}
+    chapters = {chapter: find_sections(notebook) for chapter, notebook in notebooks.items()}
+    tests = tests_by_symbol(row for rows in ledgers.values() for row in rows)
+    for chapter, sections in chapters.items():
+        for section in sections:
+            section.used = find_used(section.code, tests)
+            section.tests = sorted({test for symbol in section.used for test in tests[symbol]})
+        chapters[chapter] = [section for section in sections if section.equations]
+        ledgers[chapter] = [_refer(row, chapters[chapter]) for row in ledgers[chapter]]
+    write = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), trim_blocks=True)
+    write.filters |= {"api": _link_library, "test": _link_test, "slug": to_slug}
+    for name, content in (("cheat_sheet", {"chapters": chapters}), ("ledger", {"ledgers": ledgers})):
+        write_text(out / f"{name}.md", write.get_template(f"{name}.md.j2").render(content))
+
+
+def _refer(row: Row, sections: list[Section]) -> Row:
+    found = [s for s in sections if set(s.used) & set(row.library)]
+    return row._replace(labels=tuple(e.label for s in found for e in s.equations))
+
+
+def tests_by_symbol(rows: Iterable[Row]) -> dict[str, set[str]]:
+    """Return the test files of each function and class that some ledger names."""
+    tests: dict[str, set[str]] = {}
+    for row in rows:
+        for symbol in row.library:
+            if DOTTED.fullmatch(symbol) and not inspect.ismodule(resolve(symbol)[1]):
+                tests.setdefault(symbol, set()).update(row.tests)
+    return tests
 
 
 def find_sections(notebook: NotebookNode) -> list[Section]:
@@ -58,19 +106,19 @@ def find_sections(notebook: NotebookNode) -> list[Section]:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             if found:
-                found[-1] = found[-1]._replace(code=f"{found[-1].code}\n{cell.source}")
+                found[-1].code += f"\n{cell.source}"
             continue
         # Split with one group: text before, title, text, title, text, ...
         first, *rest = HEADING.split(FENCE.sub("", cell.source))
         if found:
-            found[-1].formulas.extend(_formulas(first))
+            found[-1].equations += _equations(first)
         for title, text in zip(rest[::2], rest[1::2], strict=True):
-            found.append(Section(title.strip(), _formulas(text), ""))
+            found.append(Section(title.strip(), _equations(text)))
     return found
 
 
-def _formulas(text: str) -> list[str]:
-    return [formula.strip() for formula in FORMULA.findall(text)]
+def _equations(text: str) -> list[Equation]:
+    return [Equation(formula.strip(), label) for formula, label in EQUATION.findall(text)]
 
 
 def read_ledger(notebook: NotebookNode, name: str = "chapter") -> list[Row]:
@@ -140,43 +188,6 @@ def _look_up(path: str) -> tuple[ModuleType, Any] | None:
     return None
 
 
-def render_cheat_sheet(root: Path) -> str:
-    """Return the page as HTML, its links relative to ``notebooks/``."""
-    chapters = list_chapters(root)
-    notebooks = {chapter: to_notebook(chapter.path) for chapter in chapters}
-    ledgers = {chapter: read_ledger(notebook, chapter.stem) for chapter, notebook in notebooks.items()}
-    tests: dict[str, set[str]] = {}  # of each function and class that some ledger names
-    for row in (row for rows in ledgers.values() for row in rows):
-        for symbol in row.library:
-            if DOTTED.fullmatch(symbol) and not inspect.ismodule(resolve(symbol)[1]):
-                tests.setdefault(symbol, set()).update(row.tests)
-    parts = [
-        "<h1>Cheat sheet</h1>",
-        "<p>Every displayed equation of the course, by chapter and section. Beside it stand the parts "
-        "of the library that the section's code uses, and the tests that the paper ledgers name for "
-        "them. Where nothing stands beside it, the chapter computes it by hand.</p>",
-    ]
-    for chapter, notebook in notebooks.items():
-        parts += _equations(chapter, notebook, tests)
-    parts += [f"<h2>{LEDGER} of the whole course</h2>", *_ledgers(ledgers)]
-    return "\n".join(parts)
-
-
-def _equations(chapter: Chapter, notebook: NotebookNode, tests: dict[str, set[str]]) -> Iterator[str]:
-    sections = [section for section in find_sections(notebook) if section.formulas]
-    if sections:
-        yield f"<h2>{chapter.number} · {html.escape(chapter.title)}</h2>"
-    for section in sections:
-        used = find_used(section.code, tests)
-        named = sorted({test for symbol in used for test in tests[symbol]})
-        yield '<div class="equation"><div>'
-        yield from (to_mathml(formula, "block") for formula in section.formulas)
-        yield f"</div><p>{_link_section(chapter, section.title)}"
-        if used:
-            yield f"<br>{_link_library(used)}<br><small>{_link_tests(named)}</small>"
-        yield "</p></div>"
-
-
 def find_used(code: str, symbols: Iterable[str]) -> list[str]:
     """Return which symbols ``module.name`` a piece of code uses by that name, or imports."""
     used = {symbol for symbol in symbols if re.search(rf"(?<![\w.]){re.escape(symbol)}\b", code)}
@@ -185,40 +196,13 @@ def find_used(code: str, symbols: Iterable[str]) -> list[str]:
     return sorted(used)
 
 
-def _ledgers(ledgers: dict[Chapter, list[Row]]) -> Iterator[str]:
-    yield (
-        "<p>What the paper's abstract or its reviewers say, where the chapter takes it up, what the "
-        "library has for it, and what is our own choice.</p>"
-    )
-    names = ("said", "here", "library, test", "our choice")
-    head = "".join(f'<th scope="col">{name}</th>' for name in names)
-    for chapter, rows in ledgers.items():
-        if not rows:
-            continue
-        title = f"{chapter.number} · {chapter.title}: ledger"
-        yield f"<h3>{html.escape(title)}</h3><table><thead><tr>{head}</tr></thead><tbody>"
-        for row in rows:
-            library = f"{_link_library(row.library)}<br><small>{_link_tests(row.tests)}</small>"
-            cells = (_inline(row.said), _inline(row.here), library, _inline(row.choice))
-            yield "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
-        yield "</tbody></table>"
+def _link_library(symbol: str) -> str:
+    """Link to the reference of a function or class, of anything else to that of its module."""
+    module, found = resolve(symbol)
+    documented = (inspect.isclass(found) or inspect.isfunction(found)) and found.__doc__
+    target = f"{found.__module__}.{found.__qualname__}" if documented else module.__name__
+    return f"[`{symbol}`](#{target})"
 
 
-def _inline(markdown: str) -> str:
-    return re.sub(r"^<p>|</p>$", "", render_markdown(markdown).strip()) if markdown else ""
-
-
-def _link_section(chapter: Chapter, title: str) -> str:
-    return f'<a href="{chapter.stem}.ipynb#{to_slug(title)}">{_inline(title)}</a>'
-
-
-def _link_library(symbols: list[str] | tuple[str, ...]) -> str:
-    links = []
-    for symbol in symbols:
-        path = Path(resolve(symbol)[0].__file__).relative_to(PACKAGE.parent)
-        links.append(f'<a href="../{path.as_posix()}"><code>{html.escape(symbol)}</code></a>')
-    return ", ".join(links)
-
-
-def _link_tests(tests: list[str] | tuple[str, ...]) -> str:
-    return ", ".join(f'<a href="../tests/{name}">{name}</a>' for name in tests)
+def _link_test(name: str) -> str:
+    return f"[{name}](../tests/{name})"

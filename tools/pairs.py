@@ -12,9 +12,9 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from piumar_lib.course.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
-from piumar_lib.course.run import execute
 from piumar_lib.files import require_writable
+from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
+from tools.run import build_path, execute
 
 COALESCE = CoalesceStreamsPreprocessor()
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
@@ -57,11 +57,35 @@ def sync_pair(chapter: Chapter) -> None:
     notebook, executed = to_notebook(chapter.path), read_notebook(chapter.pair)
     new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, executed))
     if [cell.source for cell in new] != [cell.source for cell in old]:
-        command = f"python -m piumar_lib.course pairs --only {chapter.number}"
+        command = f"python -m tools pairs --only {chapter.number}"
         raise ValueError(f"{chapter.pair.name}: its code is not the source's. Execute it: {command}")
     for cell, ran in zip(new, old, strict=True):
         cell.outputs, cell.execution_count = ran.outputs, ran.execution_count
     write_notebook(notebook, chapter.pair)
+
+
+def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
+    """Return the notebook in ``build/notebooks/`` if it matches its source and has run; else the pair.
+
+    Raises:
+        ValueError: If neither does; it names the remedy.
+    """
+    source = to_notebook(chapter.path)
+    for path in (build_path(root, chapter), chapter.pair):
+        if not path.is_file():
+            continue
+        notebook = read_notebook(path)
+        code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+        failed = any(o.output_type == "error" for c in code for o in c.outputs)
+        same = [c.source for c in notebook.cells] == [c.source for c in source.cells]
+        if same and not failed and all(c.execution_count for c in code):
+            for cell, original in zip(notebook.cells, source.cells, strict=True):
+                cell.metadata = original.metadata  # it may have been tagged anew since it ran
+            return notebook
+    raise ValueError(
+        "no executed notebook matches the source. Run: "
+        f"python -m tools run --only {chapter.number}"
+    )
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:
@@ -85,9 +109,12 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 
 def shrink(png: str) -> str:
     """A base64 PNG in 256 colours: it looks the same and is less than half as large in git."""
-    picture = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB")
+    picture = Image.open(io.BytesIO(base64.b64decode(png)))
+    if picture.mode == "P":  # it has been shrunk before
+        return png
     small = io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(small, format="png", optimize=True)
+    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few.save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 
 
@@ -99,7 +126,7 @@ def check_pair(chapter: Chapter) -> None:
     """
     problem = _find_problem(chapter)
     if problem:
-        command = f"python -m piumar_lib.course pairs --only {chapter.number}"
+        command = f"python -m tools pairs --only {chapter.number}"
         raise ValueError(f"{chapter.pair.name}: {problem}. Then: {command}")
 
 

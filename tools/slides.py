@@ -10,10 +10,10 @@ from bs4 import BeautifulSoup
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
-from piumar_lib.course.chapters import Chapter, list_chapters, to_notebook
-from piumar_lib.course.pairs import clean
-from piumar_lib.course.rendering import FORMULA_STYLE, find_executed, render_markdown, token_colours
 from piumar_lib.files import fresh_folder, write_text
+from tools.chapters import Chapter, list_chapters
+from tools.pairs import clean, find_executed
+from tools.rendering import FORMULA_STYLE, render_markdown, token_colours
 
 HERE = Path(__file__).parent
 NEEDED = ("LICENSE", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")  # of reveal.js
@@ -61,8 +61,6 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
 def _render(root: Path, chapter: Chapter, stems: set[str]) -> BeautifulSoup:
     """Return a deck with links to those of ``stems``; no slide is without a title."""
     notebook = clean(find_executed(root, chapter))
-    for cell, source in zip(notebook.cells, to_notebook(chapter.path).cells, strict=True):
-        cell.metadata = source.metadata  # it may have been tagged anew since it ran
     notebook.metadata["title"] = f"{chapter.number} {chapter.title}"
     exporter = SlidesExporter(template_file=str(HERE / "slides.html.j2"), exclude_anchor_links=True)
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True

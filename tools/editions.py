@@ -9,8 +9,8 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from piumar_lib.course.chapters import list_chapters, read_notebook, to_notebook, write_notebook
-from piumar_lib.course.exercises import find_exercises
+from tools.chapters import list_chapters, read_notebook, to_notebook, write_notebook
+from tools.exercises import find_exercises
 
 REMOVED = "*Here was a solution. It is in the solutions edition, which `make solutions` writes.*"
 # The relative target of a link or an image, but not what stands in code, such as `x[0](1)`.

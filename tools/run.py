@@ -7,10 +7,8 @@ import math
 import os
 import platform
 import re
-import subprocess
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,9 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from piumar_lib.course.chapters import (
+from piumar_lib.course.profile import PROFILES, VARIABLE
+from piumar_lib.files import as_path, read_json, require_writable, write_text
+from tools.chapters import (
     Chapter,
     check_parameters,
     list_chapters,
@@ -29,9 +29,7 @@ from piumar_lib.course.chapters import (
     to_notebook,
     write_notebook,
 )
-from piumar_lib.course.profile import PROFILES, VARIABLE
-from piumar_lib.course.steady import keep_looking
-from piumar_lib.files import as_path, read_json, require_writable, write_text
+from tools.steady import keep_looking
 
 keep_looking()
 
@@ -205,45 +203,26 @@ def _line(outcome: Outcome) -> str:
 
 
 def _summarise(outcomes: list[Outcome]) -> None:
-    print(f"\n{'chapter':<26} {'time':>9} {'memory':>10}")
-    for outcome in outcomes:
-        print(f"{outcome.name:<26} {_line(outcome)}")
     total = sum(outcome.seconds for outcome in outcomes)
     peak = max(outcome.peak_mb for outcome in outcomes)
     print(f"{'total, and highest peak':<26} {total:7.1f} s {peak:7.0f} MB")
     for outcome in outcomes:
         if outcome.error:
-            print(f"\n{outcome.name} failed: {outcome.error}")
-            print(f"as far as it came: {outcome.notebook}")
+            print(f"\n{outcome.name} failed: {outcome.error}\nas far as it came: {outcome.notebook}")
 
 
 def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
+    from piumar_lib.experiments import provenance
+
     path = root / RECORD
     old = read_json(path, "Delete it.") if path.exists() else {}
-    same = old.get("profile") == profile
-    chapters: dict[str, Any] = old.get("chapters", {}) if same else {}
-    for outcome in outcomes:
-        chapters[outcome.name] = {
-            "seconds": round(outcome.seconds, 1),
-            "peak_mb": round(outcome.peak_mb),
-        }
-    record = {
-        "profile": profile,
-        "machine": f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}",
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("torch", "numpy", "nbclient")},
-        },
-        "commit": _commit(root),
-        "chapters": dict(sorted(chapters.items())),
-    }
+    chapters: dict[str, Any] = old.get("chapters", {}) if old.get("profile") == profile else {}
+    for o in outcomes:
+        chapters[o.name] = {"seconds": round(o.seconds, 1), "peak_mb": round(o.peak_mb)}
+    machine = f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}"
+    made = {name: provenance()[name] for name in ("commit", "versions")}
+    record = {"profile": profile, "machine": machine, **made, "chapters": dict(sorted(chapters.items()))}
     write_text(path, json.dumps(record, indent=1) + "\n")
-
-
-def _commit(root: Path) -> str:
-    command = ["git", "-C", str(root), "rev-parse", "--short=12", "HEAD"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() or "unknown"
 
 
 def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any]) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ast
+import copy
 import difflib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,7 @@ def list_chapters(root: Path, only: list[str] | None = None) -> list[Chapter]:
 
 
 def _read_head(path: Path) -> Chapter:
-    cells = jupytext.read(path).cells
+    cells = _parse(path.read_text(encoding="utf-8")).cells
     first = cells[0].source.strip() if cells and cells[0].cell_type == "markdown" else ""
     title, _, rest = first.partition("\n")
     question = " ".join(rest.strip().split("\n\n")[0].split())
@@ -97,12 +99,22 @@ def _read_head(path: Path) -> Chapter:
     return Chapter(path, re.sub(r"^#\s+(\d+\s*[·.:–-]\s*)?", "", title).strip(), question)
 
 
+def to_slug(heading: str) -> str:
+    """Return the anchor that GitHub gives to a heading: ``"On a line, sort"`` is ``on-a-line-sort``."""
+    return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")
+
+
+@lru_cache
+def _parse(text: str) -> NotebookNode:
+    return jupytext.reads(text, "py:percent")
+
+
 def to_notebook(path: Path) -> NotebookNode:
     """Convert a chapter to an unexecuted notebook.
 
     jupytext draws random cell ids; ids from stem and position keep the pairs' diffs readable.
     """
-    notebook = jupytext.read(path)
+    notebook = copy.deepcopy(_parse(path.read_text(encoding="utf-8")))
     for index, cell in enumerate(notebook.cells):
         cell["id"] = f"{path.stem}-{index:03d}"
     notebook.metadata.pop("jupytext", None)

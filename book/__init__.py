@@ -1,0 +1,1 @@
+"""The book: how Sphinx reads chapters and writes pages that need no network."""

@@ -1,0 +1,18 @@
+"""Figures of a notebook keep the alternative text that `piumar_lib.course.show` gave them."""
+
+from __future__ import annotations
+
+from docutils import nodes
+from myst_nb.core.render import MimeData, NbElementRenderer
+
+
+class DescribedFigures(NbElementRenderer):
+    """MyST-NB's renderer; the text lies where Jupyter keeps it, in the output's metadata."""
+
+    def render_image(self, data: MimeData) -> list[nodes.Element]:
+        """Render one image, with a warning if it has no alternative text."""
+        (image,) = super().render_image(data)
+        image["alt"] = data.output_metadata.get(data.mime_type, {}).get("alt", "")
+        if not image["alt"]:
+            self.logger.warning("a figure has no alt text. Use show(fig, alt)", line=data.line)
+        return [image]

@@ -1,0 +1,1 @@
+"""Runs and publishes the chapters: execution, pairs, editions, slides, the book."""
