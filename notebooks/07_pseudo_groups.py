@@ -926,8 +926,9 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
 # at one length, random groups gain as well: over these no attempt is ahead.
 #
 # [Chapter 09](09_evidence.ipynb) judges GIRL on people whom nothing was developed on.
-#
-# ### What is established, and what is not
+
+# %% [markdown]
+# ## What is established, and what is not
 #
 # - **Established** (by proof and by the assertions above): what GIRL computes, and that it is the worst average of
 #   group risks in a ball, with no negative weight.
