@@ -930,15 +930,13 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
 # %% [markdown]
 # ## What is established, and what is not
 #
-# - **Established** (by proof and by the assertions above): what GIRL computes, and that it is the worst average of
-#   group risks in a ball, with no negative weight.
-# - **Established, by a case made for it**: where the minority shows in the style and is among the training clips,
-#   GIRL protects it nearly as well as true groups do, and random groups do not.
-# - **Measured here**: groups of style are not people. On synthetic people they are ways to move; of SPAR's people
-#   we know no traits.
-# - **Unseen people**: the verdicts and intervals above, no more. A robust loss protects the worst *training* group,
-#   and strangers are in none. GIRL simulates "challenging unseen distributions" only as far as these resemble a
-#   reweighting of groups seen.
+# - **By proof** and by the assertions above: what GIRL computes, and that it is the worst average of group risks in a
+#   ball, with no negative weight.
+# - **By a case made for it**: where the minority shows in the style and is among the training clips, GIRL protects
+#   it nearly as well as true groups do.
+# - **By measuring**: groups of style are not people but ways to move.
+# - **Not established**: that it helps strangers. They are in no training group, and resemble a reweighting of groups
+#   only in part.
 #
 # ## Exercise 1: pairs
 #
