@@ -974,18 +974,16 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
 #
 # [Chapter 09](09_evidence.ipynb) judges GIRL on people whom nothing was developed on.
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ### What is established, and what is not
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What is established, and what is not
 #
-# - **Established** (by proof and by the assertions above): what GIRL computes, and that it is the worst average of
-#   group risks in a ball, with no negative weight.
-# - **Established, by a case made for it**: where the minority shows in the style and is among the training clips,
-#   GIRL protects it nearly as well as true groups do, and random groups do not.
-# - **Measured here**: groups of style are not people. On synthetic people they are ways to move; of [SPAR](glossary.md#spar)'s people
-#   we know no traits.
-# - **Unseen people**: the verdicts and intervals above, no more. A robust loss protects the worst *training* group,
-#   and strangers are in none. GIRL simulates "challenging unseen distributions" only as far as these resemble a
-#   reweighting of groups seen.
+# - **By proof** and by the assertions above: what GIRL computes, and that it is the worst average of group risks in a
+#   ball, with no negative weight.
+# - **By a case made for it**: where the minority shows in the style and is among the training clips, GIRL protects
+#   it nearly as well as true groups do.
+# - **By measuring**: groups of style are not people but ways to move.
+# - **Not established**: that it helps strangers. They are in no training group, and resemble a reweighting of groups
+#   only in part.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: pairs

@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import pickle
+import re
 import shutil
 import signal
 import subprocess
@@ -325,12 +326,13 @@ def test_workers_that_differ_are_refused_by_name(machines, own, tmp_path, monkey
     assert {pid for _, pid, _ in results} == {machines.workers["alice"].pid}
     notes = {line.split()[2]: line for line in capsys.readouterr().err.splitlines()}
     assert all(line.startswith("note: worker ") and "tcp://127" in line for line in notes.values())
+    # Where the course is installed in place, the older library finds the modules that it lacks.
     for name, words in {
-        "edited": f"instead of {describe()['piumar_lib']}. Put there what this run has",
-        "older": "No module named 'piumar_lib.",
-        "lacks": "~/own.npz: no such file",
+        "edited": f"instead of {re.escape(describe()['piumar_lib'])}. Put there what this run has",
+        "older": r"No module named 'piumar_lib\.|piumar_lib 0\.0\.1 .* instead of",
+        "lacks": r"~/own\.npz: no such file",
     }.items():
-        assert words in notes.pop(name), name
+        assert re.search(words, notes.pop(name)), name
     assert not notes
 
 

@@ -64,11 +64,11 @@ def test_records_are_resumed_and_reproducible(own, tmp_path, monkeypatch):
 @pytest.mark.parametrize(
     ("people", "enough"), [([0] * 9, False), ([0] * 5 + [1] * 4, False), ([0] * 5 + [1] * 5, True)]
 )
-def test_a_fold_with_one_person_or_few_clips_is_left_out(people, enough, monkeypatch):
+def test_a_fold_with_one_person_or_few_clips_is_left_out(people, enough, own, monkeypatch):
     """As two of UTD-MHAD's five folds would stop the whole command."""
     unseen = SimpleNamespace(person=np.array(people))
     monkeypatch.setattr(probe, "load_fold", lambda data, fold: SimpleNamespace(unseen=unseen))
-    assert probe._may_be_probed(experiment("utkinect", "ERM", 0, 0)) == enough
+    assert probe._may_be_probed(experiment(own, "ERM", 0, 0)) == enough
 
 
 def test_scores_by_data_set_and_fold():
