@@ -20,13 +20,13 @@ from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from piumar_lib import dro
+from piumar_lib.batch import Batch, Labels
 from piumar_lib.data_parallel import mean_over_processes, sum_over_processes
-from piumar_lib.objective import Clips, Objective, Views
+from piumar_lib.objective import Objective, Trainer, Views
 from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -114,15 +114,15 @@ class GroupRobustObjective(Objective):
         self.radius, self.beta, self.temperature = radius, beta, temperature
         self.momentum, self.step = momentum, step
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Forget everything: one group, with the risk of guessing."""
-        self.seed = settings.seed
+        self.seed = trainer.seed
         self.group = torch.zeros_like(clips.y)
         self.shares, self.q, self.running = (torch.ones(1, device=clips.y.device) for _ in range(3))
         self.style: Tensor | None = None
         self.seen: Tensor | None = torch.zeros(len(clips), device=clips.y.device)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Before the second epoch: find groups. All begin with the risk of all clips."""
         if self.style is None:
             return
@@ -135,7 +135,7 @@ class GroupRobustObjective(Objective):
         self.q, self.running = self.shares, self.running.repeat(len(self.shares))
         self.style = self.seen = None
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The mean of the clips' losses, weighted by group and by hardness."""
         if self.seen is not None:
             self._remember(batch.index, style_of(prediction.early))
@@ -144,7 +144,7 @@ class GroupRobustObjective(Objective):
         weights = (self.q / self.shares)[group] * self.hardness(prediction, batch)  # (batch,)
         return mean_over_processes(weights * losses)
 
-    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+    def hardness(self, prediction: Prediction, batch: Batch) -> Tensor:
         """Weights of hard clips, ``(batch,)``, of mean 1."""
         return hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
 

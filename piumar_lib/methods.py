@@ -41,8 +41,8 @@ from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
+from piumar_lib.settings import Settings
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.training import Settings
 
 if TYPE_CHECKING:
     from piumar_lib.data import Sequences

@@ -6,15 +6,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from piumar_lib import transport
 from piumar_lib.alignment import MonotoneAlignment
+from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
-from piumar_lib.objective import Clips, Objective, Views, js_divergence
+from piumar_lib.objective import Objective, Trainer, Views, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction, Recognizer
 
@@ -84,24 +83,24 @@ class TwoViews(Objective):
         self.regularizer_share, self.over = regularizer_share, over or Objective()
         self.regularizer: WassersteinRegularizer | None = None
 
-    def start(self, model: Recognizer, clips: Clips, settings: Any = None) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer | None = None) -> None:
         """Make a regulariser of the model's size."""
-        self.over.start(model, clips, settings)
+        self.over.start(model, clips, trainer)
         head = model.head
         regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regularizer_share)
-        self.regularizer = regularizer.to(clips.x.device)
+        self.regularizer = regularizer.to(clips.y.device)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Let groups be found, if there are any."""
         self.over.before_epoch(clips, epoch)
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """The loss of a batch, from one forward pass."""
         if self.regularizer is None:
             self.start(model, batch)
         return super().loss(model, batch)
 
-    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch, after `start`; see `Objective.combine`."""
         entropy = self.over.risk(losses, prediction, batch)
         consistency = self.views.consistency * js_divergence(*prediction.view_logits)

@@ -19,6 +19,7 @@ from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from piumar_lib.alignment import MonotoneAlignment, SinkhornAlignment, UniformClock
+from piumar_lib.batch import Batch
 from piumar_lib.data.ma52 import ACTIONS, body_part
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.config import FirstVersion, TrainConfig
@@ -35,7 +36,7 @@ from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample,
 from piumar_lib.ma52.train import make_objective
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.ma52.video import read_frames, write_mp4
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Prediction
 
 BOTH = ["videomae-tiny", "resnet-tiny-tsm"]
@@ -147,7 +148,7 @@ def test_a_gpu_waits_for_nothing_in_a_step(plug, loss):
 
     config = TrainConfig.make("tiny", plug=plug, loss=loss)
     model, objective, y = build_model(config), make_objective(config), torch.arange(8) // 2
-    batch, waits = Clips(clips(model, 8), y, y, torch.arange(8)), []
+    batch, waits = Batch(clips(model, 8), y, y, torch.arange(8)), []
     objective.start(model.recognizer, batch, config)
     with Watch():
         for _ in range(2):
@@ -165,7 +166,7 @@ def test_in_half_precision_statistics_and_loss_are_nearly_those_of_single(kind):
     video, found = clips(model, 16), []
     for half in (False, True):
         again, objective = build_model(config).train(), make_objective(config)
-        batch = Clips(video, y, y, torch.arange(16))
+        batch = Batch(video, y, y, torch.arange(16))
         objective.start(again.recognizer, batch, config)
         with torch.autocast("cpu", kind, enabled=half):
             loss = objective.loss(again.recognizer, batch)
@@ -190,7 +191,7 @@ def rare_actions():
     size, smooth = (0.6 * torch.randn(len(y), 1, 1)).exp(), torch.rand(len(y), 1, 1)
     noise = torch.randn(len(y), 9, 16)
     x = size * (noise[:, 1:] + smooth * noise[:, :-1]) + 3 * torch.randn(52, 1, 16)[y]
-    return Clips(x, y, y, torch.arange(len(y)))
+    return Batch(x, y, y, torch.arange(len(y)))
 
 
 def batches(data, size, steps):

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from piumar_lib import pseudo_groups
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Batch
 from piumar_lib.pseudo_groups import (
     PersonGroups,
     RandomGroups,
@@ -26,7 +26,7 @@ each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda s: type(s)._
 def clips(y):
     """Clips of given classes by four people."""
     index = torch.arange(len(y))
-    return Clips(torch.zeros(len(y), 2, 1), y, index % 4, index)
+    return Batch(torch.zeros(len(y), 2, 1), y, index % 4, index)
 
 
 def manners(classes=3, each=40, rare=8, features=5):

@@ -21,7 +21,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.transport import at_least_single
@@ -95,7 +96,7 @@ class CFD(Objective):
 
     people = 8
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """ERM's.
 
         Raises:

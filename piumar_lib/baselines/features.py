@@ -9,11 +9,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.objective import Clips, Objective, clip_losses
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.data_parallel import gather_over_processes
+from piumar_lib.objective import Objective, Trainer
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 class CORAL(Objective):
@@ -29,11 +30,12 @@ class CORAL(Objective):
         super().__init__()
         self.weight = weight
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Mean loss plus the mean distance between the features of two people."""
-        features = prediction.frames[0].mean(1)
-        known, counts = batch.person.unique(return_counts=True)
-        own = [features[batch.person == p] for p in known[counts > 1]]
+        features = gather_over_processes(prediction.frames[0].mean(1))
+        person = gather_over_processes(batch.person)
+        known, counts = person.unique(return_counts=True)
+        own = [features[person == p] for p in known[counts > 1]]
         pairs = [self.distance(a, b) for a, b in combinations(own, 2)]
         return losses.mean() + self.weight * (torch.stack(pairs).mean() if pairs else 0.0)
 
@@ -73,13 +75,13 @@ class DANN(Objective):
         super().__init__()
         self.weight, self.width = weight, width
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Make the adversary, for as many people as there are."""
         people = int(clips.person.max()) + 1
         layers = nn.Linear(model.head.in_features, self.width), nn.ReLU(), nn.Linear(self.width, people)
-        self.adversary = nn.Sequential(*layers).to(clips.x.device)
+        self.adversary = nn.Sequential(*layers).to(clips.y.device)
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Mean loss plus the adversary's; what reaches the features from it is reversed."""
         features = prediction.frames[0].mean(1)
         # Forward the features themselves, backward minus weight times the gradient.
@@ -98,13 +100,14 @@ class Mixup(Objective):
         super().__init__()
         self.alpha = alpha
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """Cross-entropy of the blend with both labels, in the blend's proportion."""
         a = torch.full((len(batch),), self.alpha, device=batch.x.device)
         share = torch.distributions.Beta(a, a).sample()
         other = batch.take(torch.randperm(len(batch), device=batch.x.device))
-        prediction = model(torch.lerp(other.x, batch.x, share[:, None, None]), batch.y)
-        own, others = (clip_losses(prediction, y, self.views) for y in (batch.y, other.y))
+        of_clip = share.view(-1, *[1] * (batch.x.ndim - 1))  # (B, 1, 1); of video (B, 1, 1, 1, 1)
+        prediction = model(torch.lerp(other.x, batch.x, of_clip), batch.y)
+        own, others = (self.clip_losses(prediction, y) for y in (batch.y, other.y))
         return torch.lerp(others, own, share).mean()
 
 

@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Prediction
 from piumar_lib.temporal_frequency import TwoViews
 from piumar_lib.transport import at_least_single
@@ -57,7 +58,7 @@ class MGSC(TwoViews):
         super().__init__(supervision, consistency, regularizer_share, over)
         self.step_consistency = step_consistency
 
-    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch, after `start`; see `Objective.combine`."""
         loss = super().combine(losses, prediction, batch)
         if self.step_consistency == 0:

@@ -8,8 +8,8 @@ the action is.
 Ledger. The paper's: replacement within the class, alignment in distribution, masks of blocks with a
 coverage that avoid motion. Ours, as we know abstract and interface only: alignment is that of mean and
 standard deviation over the replaced frames; a clip of signals has no image plane, so blocks lie on the
-time axis where the paper's lie in the picture and stay there over time; the law by which blocks are
-drawn; all default values.
+time axis where the paper's lie in the picture and stay there over time (of video, too: each pixel is a
+channel); the law by which blocks are drawn; all default values.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ import torch
 from torch import Tensor
 
 from piumar_lib.alignment import centered_motion_energy
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 from piumar_lib.perturbation import another_of_class
 from piumar_lib.recognizer import channel_scale
 
@@ -44,9 +45,10 @@ class ReMA(Objective):
         super().__init__()
         self.probability, self.share = probability, share
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """ERM's, on the mixed clips."""
-        return super().loss(model, replace(batch, x=self.mix(batch.x, batch.y)))
+        channels = batch.x.flatten(2)  # (B, T, C); of video each pixel is one
+        return super().loss(model, replace(batch, x=self.mix(channels, batch.y).view_as(batch.x)))
 
     def mix(self, x: Tensor, y: Tensor) -> Tensor:
         """Replace parts of ``x`` ``(batch, time, channels)`` of classes ``y``; same shape."""

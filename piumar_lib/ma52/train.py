@@ -38,6 +38,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from piumar_lib.alignment import MotionClock
+from piumar_lib.batch import Batch, Labels
 from piumar_lib.files import as_path, write_text, writing
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.locks import only_run
@@ -52,7 +53,7 @@ from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimiser import make_optimiser, rate_at, set_rate
 from piumar_lib.ma52.splits import Split, read_split
 from piumar_lib.ma52.transforms import to_input
-from piumar_lib.objective import Clips, Objective, clip_losses
+from piumar_lib.objective import Objective, clip_losses
 from piumar_lib.pseudo_groups import StyleGroups
 from piumar_lib.recognizer import Prediction
 from piumar_lib.temporal_frequency import TwoViews
@@ -150,11 +151,7 @@ class Run:
         if config.compiled:
             compile_layers(model.recognizer.backbone[0])
         self.data, self.held_out, self.split = load_data(config, model.frames)
-        self.clips = Clips(
-            torch.empty(len(self.data), 0), self.data.labels(), self.data.persons(),
-            torch.arange(len(self.data)),
-        )  # fmt: skip
-        self.clips = Clips(*(value.to(self.device) for value in vars(self.clips).values()))
+        self.clips = Labels(self.data.labels().to(self.device), self.data.persons().to(self.device))
         self.draws = Draws(
             self.data.labels(), config, self.accelerator.num_processes, self.accelerator.process_index
         )
@@ -334,7 +331,7 @@ class Run:
             prediction, parts = self.model(video, y)
         prediction = _single(prediction)
         losses = clip_losses(prediction, y, self.objective.views, config.smoothing)
-        batch = self.clips.take(item["clip"])
+        batch = Batch(video, y, item["person"], item["clip"])
         loss = self.objective.combine(losses, prediction, batch)
         if parts is not None:
             loss = loss + F.cross_entropy(parts.float(), item["part"])
