@@ -94,7 +94,7 @@ def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     from piumar_lib.objective import Objective
     from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 
-    config = TrainConfig(backbone=backbone, weights="random", plug="none", loss="erm")
+    config = TrainConfig(backbone=backbone, weights="random", method="ERM")
     with torch.device("meta"):
         model = build_model(config)
         film = torch.empty(clips, model.frames, 3, model.size, model.size)

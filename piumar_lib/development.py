@@ -42,7 +42,14 @@ from piumar_lib.experiments import (
 )
 from piumar_lib.files import require_writable, write_text
 from piumar_lib.locks import only_run
-from piumar_lib.methods import METHODS, Hyperparameters, Method, all_hyperparameters, put_in
+from piumar_lib.methods import (
+    METHODS,
+    NOT_SEARCHED,
+    Hyperparameters,
+    Method,
+    all_hyperparameters,
+    put_in,
+)
 from piumar_lib.variants import UNALIGNED, VARIANTS
 
 LOG = RESULTS / "development.jsonl"
@@ -174,7 +181,8 @@ def hyperparameters_of(name: str, chosen: Hyperparameters) -> Hyperparameters:
     """All hyperparameters of a method; of ``chosen``, those that it has."""
     known = all_hyperparameters(method_of(name))
     own = {*known, "layer", "width", "steps"}
-    return put_in(name, known, {key: value for key, value in chosen.items() if key in own})
+    own_chosen = {key: value for key, value in chosen.items() if key in own}
+    return put_in(name, known | NOT_SEARCHED, own_chosen)
 
 
 def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:

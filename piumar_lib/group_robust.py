@@ -24,6 +24,7 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.data_parallel import mean_over_processes, sum_over_processes
 from piumar_lib.objective import Objective, Trainer, Views
 from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
+from piumar_lib.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
@@ -79,10 +80,10 @@ class GroupRobustObjective(Objective):
 
     Args:
         groups: Where groups come from.
-        radius: Radius of the chi-square ball around the groups' shares; with 0 clips count alike.
-        beta: How much more a hard clip counts, see `hard_weights`.
-        temperature: See `hard_weights`.
-        momentum: What a group's running risk keeps of its past whenever a batch has clips of it.
+        radius: Radius rho of the chi-square ball around the groups' shares; with 0 clips count alike.
+        beta: How much more a hard clip counts; see `hard_weights`.
+        temperature: Margin beyond which a clip is safe, in logits; see `hard_weights`.
+        momentum: Share of its past that a group's running risk keeps whenever a batch has clips of it.
         step: Follow the worst group by exponentiated gradient of this step instead, outside any ball
             (an ablation).
         views: See `Objective`.
@@ -91,25 +92,19 @@ class GroupRobustObjective(Objective):
         ValueError: If a parameter is out of range.
     """
 
+    @checked
     def __init__(
         self,
         groups: GroupSource | None = None,
-        radius: float = 0.05,
-        beta: float = 1.0,
-        temperature: float = 1.0,
-        momentum: float = 0.9,
+        radius: NonNegative = 0.05,
+        beta: NonNegative = 1.0,
+        temperature: Positive = 1.0,
+        momentum: ShareBelowOne = 0.9,
         step: float | None = None,
         views: Views | None = None,
     ) -> None:
         super().__init__(views)
-        at_least_zero = {"radius": radius, "beta": beta, "step": step or 0.0}
-        for name, value in at_least_zero.items():
-            if value < 0:
-                raise ValueError(f"{name}: {value} is negative. Choose at least 0.")
-        if temperature <= 0:
-            raise ValueError(f"temperature: {temperature} is not positive. Choose a positive number.")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: {momentum} is not in [0, 1). Choose 0.9, say.")
+        Range(0).check("step", step or 0.0)
         self.groups = groups or StyleGroups()
         self.radius, self.beta, self.temperature = radius, beta, temperature
         self.momentum, self.step = momentum, step

@@ -1,8 +1,9 @@
 """Every method that the course compares, and the one table of their hyperparameters.
 
 A method says how a recogniser is built and trained: what is plugged in, what is minimised, whether
-clips are augmented. Each value that it could choose is a `Hyperparameter` with default, range and
-source. Names of methods and hyperparameters are those of the records: they stay.
+clips are augmented. Each value that it could choose is a `Hyperparameter`, whose default, range and
+words are those of the class that takes it. Names of methods and hyperparameters are those of the
+records: they stay.
 """
 
 from __future__ import annotations
@@ -37,9 +38,11 @@ from piumar_lib.baselines.rema import MaskedReMA, ReMA
 from piumar_lib.baselines.weight_averaging import WeightAveraging
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.hyperparameter import Hyperparameter, of, unknown
 from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
+from piumar_lib.ranges import RANGES, Range
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.settings import Settings
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
@@ -48,15 +51,6 @@ if TYPE_CHECKING:
     from piumar_lib.data import Sequences
 
 Hyperparameters = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """One value to choose: its default, the values that a search may draw, and who says so."""
-
-    default: Any
-    values: tuple
-    source: str = "ours"
 
 
 @dataclass(frozen=True)
@@ -92,16 +86,10 @@ class Method:
 
 
 COMMON = {
-    "learning_rate": Hyperparameter(3e-3, (1e-3, 3e-3, 1e-2)),
-    "weight_decay": Hyperparameter(1e-2, (1e-4, 1e-2, 1e-1)),
+    "learning_rate": of(Settings, "rate", 1e-3, 3e-3, 1e-2),
+    "weight_decay": of(Settings, "weight_decay", 1e-4, 1e-2, 1e-1),
 }
-AUGMENTATION = {"augmentation_strength": Hyperparameter(1.0, (0.5, 1.0, 2.0))}
-# Never searched, may be set. ``updates`` of the weights, about, instead of epochs: data sets of any size
-# then cost the same, and small ones are trained to the end as well.
-FIXED = {
-    "epochs": 20, "updates": None, "batch_size": 64, "backbone": "cnn", "width": 32, "layer": None,
-    "steps": None,
-}  # fmt: skip
+AUGMENTATION = {"augmentation_strength": of(Settings, "strength", 0.5, 1.0, 2.0)}
 # From input channels, width and a skeleton's parents to a network. Of the larger ones, features are
 # twice as wide as ``width``.
 BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]] = {
@@ -111,34 +99,45 @@ BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]
     "skeleton_graph": lambda channels, width, parents: skeleton_graph(channels, parents, width // 2),
 }
 
-_POSITIVE = ("learning_rate", "augmentation_strength", "epochs", "updates", "batch_size", "width")
-_POSITIVE += ("steps", "alpha", "temperature", "groups", "block")
-_WHOLE = ("epochs", "updates", "batch_size", "width", "steps", "layer", "groups", "block")
-_SHARES = ("probability", "share", "floor", "first", "anneal", "momentum", "warm_up", "coverage")
-_SHARES += ("calibration",)
+_WHOLE = RANGES["Count"]
+# Never searched, may be set.
+NOT_SEARCHED = {
+    "epochs": of(Settings, "epochs"),
+    # Data sets of any size then cost the same, and small ones are trained to the end as well.
+    "updates": Hyperparameter(None, about="Updates of the weights, instead of epochs", range=_WHOLE),
+    "batch_size": of(Settings, "batch"),
+    "backbone": Hyperparameter("cnn", about="Network", choices=tuple(BACKBONES)),
+    "width": Hyperparameter(32, about="Channels of the network", range=_WHOLE),
+    "layer": Hyperparameter(
+        None, about="Layer before which the plug sits, not the method's", range=Range(0, whole=True)
+    ),
+    "steps": Hyperparameter(None, about="Canonical steps K, instead of 16", range=_WHOLE),
+}
+FIXED = {name: one.default for name, one in NOT_SEARCHED.items()}
 _BED = "DomainBed"
 
-
-def _of(**values: tuple) -> dict[str, Hyperparameter]:
-    """Hyperparameters of ours from ``name=(default, value, value, ...)``."""
-    return {name: Hyperparameter(default, rest) for name, (default, *rest) in values.items()}
-
-
-_ALIGNMENT = _of(amplitude_step=(0.5, 0.0, 0.5, 1.0), floor=(0.1, 0.05, 0.1, 0.2))
-_PERTURBATION = _of(scale=(1.0, 0.5, 1.0, 2.0), probability=(0.5, 0.25, 0.5, 1.0))
-_TWO_VIEWS = _of(
-    supervision=(0.5, 0.25, 0.5, 1.0),
-    consistency=(1.0, 0.3, 1.0, 3.0),
-    regularizer_share=(0.1, 0.05, 0.1, 0.2),
-)
-_TFAM = _ALIGNMENT | _PERTURBATION | _TWO_VIEWS
-_GIRL = _of(
-    groups=(4, 2, 4, 8),
-    radius=(0.05, 0.02, 0.05, 0.1, 0.2),
-    beta=(1.0, 0.3, 1.0, 3.0),
-    temperature=(1.0, 0.5, 1.0, 2.0),
-    momentum=(0.9, 0.9, 0.97),
-)
+_TWO_VIEWS = {
+    "supervision": of(TwoViews, "supervision", 0.25, 0.5, 1.0),
+    "consistency": of(TwoViews, "consistency", 0.3, 1.0, 3.0),
+    "regularizer_share": of(TwoViews, "regularizer_share", 0.05, 0.1, 0.2),
+}
+_PERTURBATION = {
+    "scale": of(SpectralPerturbation, "scale", 0.5, 1.0, 2.0),
+    "probability": of(SpectralPerturbation, "probability", 0.25, 0.5, 1.0),
+}
+_TFAM = {
+    "amplitude_step": of(MonotoneAlignment, "amplitude_step", 0.0, 0.5, 1.0),
+    "floor": of(MotionClock, "floor", 0.05, 0.1, 0.2),
+    **_PERTURBATION,
+    **_TWO_VIEWS,
+}
+_GIRL = {
+    "groups": of(StyleGroups, "each", 2, 4, 8),
+    "radius": of(GroupRobustObjective, "radius", 0.02, 0.05, 0.1, 0.2),
+    "beta": of(GroupRobustObjective, "beta", 0.3, 1.0, 3.0),
+    "temperature": of(GroupRobustObjective, "temperature", 0.5, 1.0, 2.0),
+    "momentum": of(GroupRobustObjective, "momentum", 0.9, 0.97),
+}
 
 
 def _pick(k: Hyperparameters, names: Mapping[str, Hyperparameter]) -> Hyperparameters:
@@ -149,10 +148,10 @@ def temporal_frequency(
     channels: int, width: int, k: Hyperparameters, clock: type[nn.Module] | None = None
 ) -> TemporalFrequencyModule:
     """TFAM, with hyperparameters; ``clock`` instead of that of motion."""
-    steps = 16 if k["steps"] is None else int(k["steps"])
+    steps = {} if k["steps"] is None else {"steps": k["steps"]}
     clock = MotionClock(k["floor"]) if clock is None else clock()
     return TemporalFrequencyModule(
-        MonotoneAlignment(steps, clock, k["amplitude_step"]),
+        MonotoneAlignment(clock=clock, amplitude_step=k["amplitude_step"], **steps),
         SpectralPerturbation(channels, **_pick(k, _PERTURBATION)),
         AdaptiveFusion(width),
     )
@@ -232,33 +231,38 @@ def _piumr(about: str, kind: str = "ours", source: type[GroupSource] = StyleGrou
     )
 
 
-_H = Hyperparameter
 # Each of them also comes with augmentation, see `METHODS`.
 WITHOUT_AUGMENTATION: dict[str, Method] = {
     # Baselines: data and features
-    "Mixup": _loss("blends of two clips", Mixup, alpha=_H(0.2, (0.1, 0.2, 0.5), _BED)),
+    "Mixup": _loss("blends of two clips", Mixup, alpha=of(Mixup, "alpha", 0.1, 0.2, 0.5, source=_BED)),
     "ReMA": _loss(
         "parts of another clip of the class",
         ReMA,
-        **_of(probability=(0.5, 0.25, 0.5, 1.0), share=(0.5, 0.25, 0.5, 0.75)),
+        probability=of(ReMA, "probability", 0.25, 0.5, 1.0),
+        share=of(ReMA, "share", 0.25, 0.5, 0.75),
     ),
     "masked ReMA": _loss(
         "the same, where little moves",
         MaskedReMA,
-        **_of(probability=(0.5, 0.25, 0.5, 1.0), coverage=(0.25, 0.25, 0.5), block=(4, 2, 4, 8)),
+        probability=of(MaskedReMA, "probability", 0.25, 0.5, 1.0),
+        coverage=of(MaskedReMA, "coverage", 0.25, 0.5),
+        block=of(MaskedReMA, "block", 2, 4, 8),
     ),
     "reclock": Method(
         "clips on the clocks of others",
         plug=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
-        hyperparameters=_of(probability=(0.5, 0.25, 0.5, 1.0), floor=(0.5, 0.2, 0.5, 0.8)),
+        hyperparameters={
+            "probability": of(Reclock, "probability", 0.25, 0.5, 1.0),
+            "floor": of(Reclock, "floor", 0.2, 0.5, 0.8),
+        },
     ),
     "MixStyle": Method(
         "exchanged feature statistics",
         plug=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
         layer=1,
         hyperparameters={
-            "probability": _H(0.5, (0.25, 0.5, 1.0), "Zhou et al."),
-            "alpha": _H(0.1, (0.1, 0.3, 1.0), "Zhou et al."),
+            "probability": of(MixStyle, "probability", 0.25, 0.5, 1.0, source="Zhou et al."),
+            "alpha": of(MixStyle, "alpha", 0.1, 0.3, 1.0, source="Zhou et al."),
         },
     ),
     "DSU": Method(
@@ -266,8 +270,8 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         plug=lambda channels, width, k: DSU(k["probability"], k["factor"]),
         layer=1,
         hyperparameters={
-            "probability": _H(0.5, (0.25, 0.5, 1.0), "Li et al."),
-            "factor": _H(1.0, (0.5, 1.0, 2.0), "Li et al."),
+            "probability": of(DSU, "probability", 0.25, 0.5, 1.0, source="Li et al."),
+            "factor": of(DSU, "factor", 0.5, 1.0, 2.0, source="Li et al."),
         },
     ),
     "HDF": Method(
@@ -276,77 +280,107 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         plug=lambda channels, width, k: HDFPlug(),
         layer=2,
         hyperparameters={
-            "contrast": _H(0.1, (0.03, 0.1, 0.3)),
-            "trace": _H(0.01, (0.0, 0.01, 0.1)),
-            "radius": _H(0.05, (0.02, 0.05, 0.1), "HDF"),
+            "contrast": of(HDFObjective, "weight", 0.03, 0.1, 0.3),
+            "trace": of(HDFObjective, "trace", 0.0, 0.01, 0.1),
+            "radius": of(HDFObjective, "radius", 0.02, 0.05, 0.1, source="HDF"),
         },
     ),
     # Baselines: people's features and risks
-    "CORAL": _loss("equal covariances of people", CORAL, True, weight=_H(1.0, (0.1, 1.0, 10.0), _BED)),
-    "MMD": _loss("equal laws of people's features", MMD, True, weight=_H(1.0, (0.1, 1.0, 10.0), _BED)),
+    "CORAL": _loss(
+        "equal covariances of people",
+        CORAL,
+        True,
+        weight=of(CORAL, "weight", 0.1, 1.0, 10.0, source=_BED),
+    ),
+    "MMD": _loss(
+        "equal laws of people's features",
+        MMD,
+        True,
+        weight=of(CORAL, "weight", 0.1, 1.0, 10.0, source=_BED),
+    ),
     "DANN": _loss(
-        "an adversary that looks for people", DANN, True, weight=_H(1.0, (0.01, 0.1, 1.0), _BED)
+        "an adversary that looks for people",
+        DANN,
+        True,
+        weight=of(DANN, "weight", 0.01, 0.1, 1.0, source=_BED),
     ),
     "IRM": _loss(
         "one classifier, optimal for all",
         IRM,
         True,
-        weight=_H(100.0, (0.1, 1.0, 10.0, 100.0), _BED),
-        anneal=_H(0.1, (0.1, 0.5), _BED),
+        weight=of(IRM, "weight", 0.1, 1.0, 10.0, 100.0, source=_BED),
+        anneal=of(IRM, "anneal", 0.1, 0.5, source=_BED),
     ),
     "V-REx": _loss(
         "variance of people's risks",
         VREx,
         True,
-        weight=_H(10.0, (0.1, 1.0, 10.0), _BED),
-        anneal=_H(0.1, (0.1, 0.5), _BED),
+        weight=of(VREx, "weight", 0.1, 1.0, 10.0, source=_BED),
+        anneal=of(VREx, "anneal", 0.1, 0.5, source=_BED),
     ),
     "GroupDRO": _loss(
-        "worst weighting of people", GroupDRO, True, step=_H(0.01, (0.001, 0.01, 0.1), _BED)
+        "worst weighting of people",
+        GroupDRO,
+        True,
+        step=of(GroupDRO, "step", 0.001, 0.01, 0.1, source=_BED),
     ),
-    "Fish": _loss("agreeing gradients of people", Fish, True, share=_H(0.5, (0.1, 0.5, 0.9), _BED)),
+    "Fish": _loss(
+        "agreeing gradients of people",
+        Fish,
+        True,
+        share=of(Fish, "share", 0.1, 0.5, 0.9, source=_BED),
+    ),
     # Baselines: hard clips and inferred groups
-    "CVaR": _loss("the worst clips", CVaR, alpha=_H(0.1, (0.1, 0.3, 0.5, 0.8), "Levy et al.")),
+    "CVaR": _loss(
+        "the worst clips",
+        CVaR,
+        alpha=of(CVaR, "alpha", 0.1, 0.3, 0.5, 0.8, source="Levy et al."),
+    ),
     "JTT": _loss(
         "first mistakes count more",
         JTT,
-        weight=_H(10.0, (2.0, 5.0, 10.0), "Liu et al."),
-        first=_H(0.25, (0.1, 0.25, 0.5)),
+        weight=of(JTT, "weight", 2.0, 5.0, 10.0, source="Liu et al."),
+        first=of(JTT, "first", 0.1, 0.25, 0.5),
     ),
     "EIIL": _loss(
         "inferred environments",
         EIIL,
-        step=_H(0.01, (0.001, 0.01, 0.1), "Creager et al."),
-        first=_H(0.25, (0.1, 0.25, 0.5)),
+        step=of(EIIL, "step", 0.001, 0.01, 0.1, source="Creager et al."),
+        first=of(EIIL, "first", 0.1, 0.25, 0.5),
     ),
     "weight averaging": _loss(
-        "the mean of the weights along the way", WeightAveraging, **_of(warm_up=(0.5, 0.25, 0.5, 0.75))
+        "the mean of the weights along the way",
+        WeightAveraging,
+        warm_up=of(WeightAveraging, "warm_up", 0.25, 0.5, 0.75),
     ),
     # Relatives of PIUmr
     "ERIS": _loss(
         "features of class and person told apart by energy",
         ERIS,
         True,
-        **_of(person=(0.9, 0.3, 0.9), energy=(2.0, 1.0, 2.0), adversarial=(0.1, 0.03, 0.1, 0.3)),
+        person=of(ERIS, "person", 0.3, 0.9),
+        energy=of(ERIS, "energy", 1.0, 2.0),
+        adversarial=of(ERIS, "adversarial", 0.03, 0.1, 0.3),
     ),
     "CFD": Method(
         "normalised for each training person, and gated",
         objective=lambda k: CFD(),
         plug=lambda channels, width, k: CFDPlug(channels, k["calibration"]),
         layer="features",
-        hyperparameters=_of(calibration=(0.5, 0.2, 0.5, 0.8)),
+        hyperparameters={"calibration": of(CFDPlug, "calibration", 0.2, 0.5, 0.8)},
         uses_person_labels=True,
     ),
     "MGSC": _tfam(
         "TFAM's views, consistent step by step",
         "baseline",
         objective=lambda k: MGSC(step_consistency=k["step_consistency"], **_pick(k, _TWO_VIEWS)),
-        hyperparameters=_TFAM | _of(step_consistency=(1.0, 0.3, 1.0, 3.0)),
+        hyperparameters=_TFAM | {"step_consistency": of(MGSC, "step_consistency", 0.3, 1.0, 3.0)},
     ),
     "DAID": _loss(
         "cells of class and manner balanced, manner taken out",
         DAID,
-        **_of(weight=(0.7, 0.3, 0.7, 1.5), strength=(0.5, 0.25, 0.5, 1.0)),
+        weight=of(DAID, "weight", 0.3, 0.7, 1.5),
+        strength=of(DAID, "strength", 0.25, 0.5, 1.0),
     ),
     # Ours
     "TFAM": _tfam("common clock, smooth perturbation, adaptive fusion"),
@@ -393,7 +427,7 @@ def hyperparameters_of(method: str) -> dict[str, Hyperparameter]:
         ValueError: If the method is unknown.
     """
     if method not in METHODS:
-        raise ValueError(f"method: {method!r} is unknown. Choose from {', '.join(METHODS)}.")
+        raise unknown(method, METHODS, "method")
     return all_hyperparameters(METHODS[method])
 
 
@@ -408,39 +442,23 @@ def resolve(method: str, chosen: Mapping[str, Any] | None = None) -> Hyperparame
     Raises:
         ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
     """
-    return put_in(method, hyperparameters_of(method), chosen)
+    return put_in(method, hyperparameters_of(method) | NOT_SEARCHED, chosen)
 
 
 def put_in(
     method: str, known: Mapping[str, Hyperparameter], chosen: Mapping[str, Any] | None
 ) -> Hyperparameters:
-    """What `resolve` does, for a method that need not be in the table; ``method`` is for messages."""
-    values = {name: one.default for name, one in known.items()} | FIXED
+    """Defaults of the ``known`` hyperparameters, with ``chosen`` put in; ``method`` is for messages.
+
+    Raises:
+        ValueError: If a hyperparameter is unknown, or a value cannot be right.
+    """
+    values = {name: one.default for name, one in known.items()}
     for name, value in (chosen or {}).items():
-        if name not in values:
-            raise ValueError(
-                f"{name}: {method} has no such hyperparameter. Choose from {', '.join(values)}."
-            )
-        values[name] = _checked(name, value)
+        if name not in known:
+            raise unknown(name, known, "hyperparameter", method)
+        values[name] = known[name].check(name, value)
     return values
-
-
-def _checked(name: str, value: Any) -> Any:
-    """A hyperparameter's value in its one form: equal values have to look the same in a record."""
-    if value is None and FIXED.get(name, 0) is None:
-        return None
-    if name == "backbone":
-        if value not in BACKBONES:
-            raise ValueError(f"backbone: {value!r} is unknown. Choose from {', '.join(BACKBONES)}.")
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise ValueError(f"{name}: {value!r} is not a number. Give a finite one.")
-    low, high = (1e-12 if name in _POSITIVE else 0), (1 if name in _SHARES else np.inf)
-    if not low <= value <= high:
-        raise ValueError(f"{name}: {value} is out of range. Choose it in [{low}, {high}].")
-    if name in _WHOLE and value != int(value):
-        raise ValueError(f"{name}: {value} is not a whole number. Round it.")
-    return int(value) if name in _WHOLE else float(value)  # not 1 here and 1.0 there
 
 
 def draw(method: str, number: int) -> Hyperparameters:

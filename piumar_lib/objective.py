@@ -130,7 +130,7 @@ class Objective(nn.Module):
 def clip_losses(
     prediction: Prediction, y: Tensor, views: Views, smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of each clip, ``(batch,)``: of the decision and, if there are two, of the views.
+    """Cross-entropy of each clip, ``(batch,)``: of the decision, of two views, and of coarser labels.
 
     Args:
         prediction: Of the batch.
@@ -142,6 +142,9 @@ def clip_losses(
     losses = entropy(prediction.logits)
     for logits in prediction.view_logits:  # one after the other: the records were made in this order
         losses = losses + views.supervision * entropy(logits)
+    if prediction.coarse is not None:
+        logits, coarse_of = prediction.coarse
+        losses = losses + F.cross_entropy(logits.float(), coarse_of[y], reduction="none")
     return losses
 
 

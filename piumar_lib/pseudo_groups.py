@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from piumar_lib.batch import Labels
+from piumar_lib.ranges import RANGES, Count
 from piumar_lib.transport import variance_over_time
 
 SAMPLE = 4096  # so many clips of a class place its centres
@@ -79,11 +80,10 @@ class StyleGroups:
         ValueError: If ``each`` is not positive.
     """
 
-    each: int = 4
+    each: Count = 4
 
     def __post_init__(self) -> None:
-        if self.each < 1:
-            raise ValueError(f"each: {self.each} groups in a class. Ask for at least 1.")
+        RANGES["Count"].check("each", self.each, "Its default is 4.")
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""

@@ -20,6 +20,8 @@ class Prediction:
         early: The first view's features after the first layer behind the plug, where style still
             shows, ``(batch, steps, width)``.
         features: What the decision is made from, fused and averaged over time, ``(batch, width)``.
+        coarse: Of a recogniser with a head for coarser labels: its logits ``(batch, labels)``, and the
+            coarser label of each class, ``(classes,)``.
     """
 
     logits: Tensor
@@ -27,6 +29,7 @@ class Prediction:
     frames: list[Tensor] = field(default_factory=list)
     early: Tensor | None = None
     features: Tensor | None = None
+    coarse: tuple[Tensor, Tensor] | None = None
 
 
 def channel_scale(x: Tensor) -> Tensor:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from piumar_lib.ranges import Count, NonNegative, Positive
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -19,10 +21,10 @@ class Settings:
         seed: Fixes batches, augmentation and perturbation (not the model's own initialisation).
     """
 
-    epochs: int = 20
-    batch: int = 64
-    rate: float = 3e-3
-    weight_decay: float = 1e-2
+    epochs: Count = 20
+    batch: Count = 64
+    rate: Positive = 3e-3
+    weight_decay: NonNegative = 1e-2
     augmentation: str = ""
-    strength: float = 1.0
+    strength: Positive = 1.0
     seed: int = 0

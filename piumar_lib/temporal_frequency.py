@@ -15,6 +15,7 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
 from piumar_lib.objective import Objective, Trainer, Views, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.ranges import NonNegative, checked
 from piumar_lib.recognizer import Prediction, Recognizer
 
 
@@ -68,15 +69,17 @@ class TwoViews(Objective):
     Args:
         supervision: Weight of each view's own cross-entropy.
         consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
-        regularizer_share: See `WassersteinRegularizer`.
+        regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
+            `WassersteinRegularizer`.
         over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
     """
 
+    @checked
     def __init__(
         self,
-        supervision: float = 0.5,
-        consistency: float = 1.0,
-        regularizer_share: float = 0.1,
+        supervision: NonNegative = 0.5,
+        consistency: NonNegative = 1.0,
+        regularizer_share: NonNegative = 0.1,
         over: Objective | None = None,
     ) -> None:
         super().__init__(Views(supervision, consistency, 0.0))

@@ -27,9 +27,9 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.diagnostics import class_margins
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective, hard_weights
+from piumar_lib.hyperparameter import Hyperparameter
 from piumar_lib.methods import (
     METHODS,
-    Hyperparameter,
     Hyperparameters,
     Method,
     group_robust,
@@ -39,6 +39,7 @@ from piumar_lib.methods import (
 from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import RandomGroups, StyleGroups, residual_style
+from piumar_lib.ranges import Range
 from piumar_lib.stepper import Stepper
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch
@@ -265,7 +266,7 @@ def _first_version(about: str, mass: str = "motion") -> Method:
     def objective(k: Hyperparameters) -> Objective:
         return Objective(Views(k["supervision"], k["consistency"], k["regularizer"]))
 
-    own = {name: Hyperparameter(value, (value,)) for name, value in _FIRST_DEFAULTS.items()}
+    own = {name: Hyperparameter(v, (v,), range=Range()) for name, v in _FIRST_DEFAULTS.items()}
     return Method(about, "control", objective, plug, augmented=True, hyperparameters=own)
 
 

@@ -85,7 +85,7 @@ def test_a_plug_makes_run_what_is_behind_it_twice(plugged):
 
 @pytest.mark.parametrize("name", ["ERM", "TFAM"])
 def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
-    config = TrainConfig(backbone="videomae-tiny", weights="random", plug="none", loss="erm")
+    config = TrainConfig(backbone="videomae-tiny", weights="random", method="ERM")
     model = build_model(config)
     recognizer, number = model.recognizer, torch.arange(CLIPS)
     if name == "TFAM":

@@ -266,5 +266,5 @@ def test_a_checkpoint_keeps_groups_weights_and_styles(source, epochs):
     ("name", "value"), [("weight", -1.0), ("strength", 1.5), ("strength", -0.1), ("cap", 0.5)]
 )
 def test_arguments_out_of_range_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{value}.* are out of range. Choose"):
+    with pytest.raises(ValueError, match=f"{name}: must be a number, at least .*, got {value}"):
         DAID(**{name: value})

@@ -201,5 +201,5 @@ def test_its_branch_is_trained_and_the_model_stays_as_large(toy):
 
 @pytest.mark.parametrize("name", [*TERMS, "radius", "margin"])
 def test_negative_arguments_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name}: -1 is negative"):
+    with pytest.raises(ValueError, match=f"{name}: must be a number, at least 0, got -1"):
         ERIS(**{name: -1})

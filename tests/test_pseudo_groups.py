@@ -118,5 +118,5 @@ def test_of_many_clips_a_sample_places_the_centres(monkeypatch):
 
 @pytest.mark.parametrize("source", [StyleGroups, RandomGroups])
 def test_a_number_of_groups_that_is_not_positive_is_refused(source):
-    with pytest.raises(ValueError, match="each: 0 groups in a class. Ask for at least 1"):
+    with pytest.raises(ValueError, match="each: must be a whole number, at least 1, got 0"):
         source(0)

@@ -205,9 +205,9 @@ def test_a_seed_fixes_the_mix(form):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"coverage": 0.0}, r"coverage: 0.0 is out of range. Choose it in \(0, 1\]."),
-        ({"coverage": 1.1}, "coverage: 1.1 is out of range"),
-        ({"block": 0}, "block: 0 is out of range. Choose at least 1 frame."),
+        ({"coverage": 0.0}, r"coverage: must be a number, above 0 and at most 1, got 0.0"),
+        ({"coverage": 1.1}, "coverage: must be a number, above 0 and at most 1, got 1.1"),
+        ({"block": 0}, "block: must be a whole number, at least 1, got 0"),
     ],
 )
 def test_options_out_of_range_are_named(options, message):

@@ -212,5 +212,5 @@ def test_it_is_steadier_from_step_to_step_than_the_last_weights(toy):
 
 @pytest.mark.parametrize("warm_up", [-0.1, 1.0])
 def test_a_warm_up_out_of_range_is_refused(warm_up):
-    with pytest.raises(ValueError, match=f"warm_up: {warm_up} is out of range"):
+    with pytest.raises(ValueError, match=f"warm_up: must be .* below 1, got {warm_up}"):
         WeightAveraging(warm_up=warm_up)

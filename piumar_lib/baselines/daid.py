@@ -30,6 +30,7 @@ from piumar_lib.data_parallel import gather_over_processes, own_rows, weighted_m
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Trainer
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, StyleGroups, residual_style, style_of
+from piumar_lib.ranges import NonNegative, Range, Share, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
@@ -111,8 +112,8 @@ class DAID(GroupRobustObjective):
 
     Args:
         groups: `PersonGroups`, which uses person labels, or, by default, `MannerGroups`.
-        weight: Of the alignment.
-        strength: Of the normalisation, in [0, 1].
+        weight: Weight of the alignment.
+        strength: Strength of the normalisation; 1 goes all the way.
         cap: See `inverse_propensity`.
 
     Raises:
@@ -120,19 +121,16 @@ class DAID(GroupRobustObjective):
             would take the class out of the features.
     """
 
+    @checked
     def __init__(
         self,
         groups: GroupSource | None = None,
-        weight: float = 0.7,
-        strength: float = 0.5,
+        weight: NonNegative = 0.7,
+        strength: Share = 0.5,
         cap: float = 5.0,
     ) -> None:
         super().__init__(groups or MannerGroups())
-        if weight < 0 or not 0 <= strength <= 1 or cap < 1:
-            raise ValueError(
-                f"weight, strength, cap: {weight}, {strength}, {cap} are out of range. Choose "
-                "weight >= 0, strength in [0, 1] and cap >= 1."
-            )
+        Range(1).check("cap", cap)
         if isinstance(groups, StyleGroups):
             raise ValueError(f"groups: {groups} lie within a class each. Choose MannerGroups().")
         self.weight, self.strength, self.cap = weight, strength, cap

@@ -25,6 +25,7 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import NonNegative, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Recognizer
@@ -71,21 +72,19 @@ class ERIS(Objective):
 
     people = 8
 
+    @checked
     def __init__(
         self,
-        person: float = 0.9,
-        energy: float = 2.0,
-        orthogonal: float = 1.0,
-        adversarial: float = 0.1,
-        radius: float = 0.1,
-        margin: float = 1.0,
+        person: NonNegative = 0.9,
+        energy: NonNegative = 2.0,
+        orthogonal: NonNegative = 1.0,
+        adversarial: NonNegative = 0.1,
+        radius: NonNegative = 0.1,
+        margin: NonNegative = 1.0,
     ) -> None:
         super().__init__()
         self.person, self.energy, self.orthogonal = person, energy, orthogonal
         self.adversarial, self.radius, self.margin = adversarial, radius, margin
-        for name in ("person", "energy", "orthogonal", "adversarial", "radius", "margin"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: {getattr(self, name)} is negative. Choose at least 0.")
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Make the person's branch, for as many people as there are."""

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.data_parallel import gather_over_processes
 from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import Count, NonNegative, Positive, Share, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
@@ -21,12 +22,13 @@ class CORAL(Objective):
     """Features of people have equal means and covariances (Sun and Saenko, ECCV workshops 2016).
 
     Args:
-        weight: Gamma, of the mean over pairs of people.
+        weight: Weight gamma of the distance, a mean over pairs of people.
     """
 
     people = 8
 
-    def __init__(self, weight: float = 1.0) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 1.0) -> None:
         super().__init__()
         self.weight = weight
 
@@ -67,11 +69,12 @@ class DANN(Objective):
     """Features from which an adversary cannot tell who it was (Ganin et al., JMLR 2016).
 
     Args:
-        weight: Lambda, of the reversed gradient.
-        width: Of the adversary's hidden layer.
+        weight: Weight lambda of the reversed gradient.
+        width: Width of the adversary's hidden layer.
     """
 
-    def __init__(self, weight: float = 1.0, width: int = 64) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 1.0, width: Count = 64) -> None:
         super().__init__()
         self.weight, self.width = weight, width
 
@@ -93,10 +96,11 @@ class Mixup(Objective):
     """Train on blends of two clips, with blended labels (Zhang et al., ICLR 2018).
 
     Args:
-        alpha: Of the Beta(alpha, alpha) law of the share.
+        alpha: Both parameters of the beta distribution of the mixing ratio.
     """
 
-    def __init__(self, alpha: float = 0.2) -> None:
+    @checked
+    def __init__(self, alpha: Positive = 0.2) -> None:
         super().__init__()
         self.alpha = alpha
 
@@ -117,11 +121,12 @@ class MixStyle(nn.Module):
     A plug; the identity in evaluation.
 
     Args:
-        probability: Chance of each batch.
-        alpha: Of the Beta(alpha, alpha) law of the share.
+        probability: Probability of mixing a batch.
+        alpha: Both parameters of the beta distribution of the mixing ratio.
     """
 
-    def __init__(self, probability: float = 0.5, alpha: float = 0.1) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, alpha: Positive = 0.1) -> None:
         super().__init__()
         self.probability, self.alpha = probability, alpha
 
@@ -142,11 +147,12 @@ class DSU(nn.Module):
     A plug; the identity in evaluation.
 
     Args:
-        probability: Chance of each batch.
+        probability: Probability of perturbing a batch.
         factor: Size of the perturbation, in standard deviations.
     """
 
-    def __init__(self, probability: float = 0.5, factor: float = 1.0) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, factor: NonNegative = 1.0) -> None:
         super().__init__()
         self.probability, self.factor = probability, factor
 

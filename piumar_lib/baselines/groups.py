@@ -22,6 +22,7 @@ from piumar_lib.data_parallel import (
     weighted_mean,
 )
 from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import NonNegative, Share, ShareAboveZero, checked
 from piumar_lib.stepper import Stepper
 
 if TYPE_CHECKING:
@@ -77,7 +78,8 @@ class GroupDRO(Objective):
 
     people = 8
 
-    def __init__(self, step: float = 0.01) -> None:
+    @checked
+    def __init__(self, step: NonNegative = 0.01) -> None:
         super().__init__()
         self.step = step
 
@@ -117,13 +119,14 @@ class EIIL(GroupDRO):
     closed form: where the reference is over-confident, and where it is not.
 
     Args:
-        step: Of GroupDRO.
+        step: Step size eta of GroupDRO's exponentiated gradient.
         first: Share of the epochs that the reference is trained for, in addition.
     """
 
     people = None
 
-    def __init__(self, step: float = 0.01, first: float = 0.25) -> None:
+    @checked
+    def __init__(self, step: NonNegative = 0.01, first: Share = 0.25) -> None:
         super().__init__(step)
         self.first = first
 
@@ -142,13 +145,14 @@ class VREx(Objective):
     """Mean risk plus variance of people's risks (Krueger et al., ICML 2021).
 
     Args:
-        weight: Beta, of the variance, once it is switched on; 1 before.
-        anneal: Share of the training after which it is.
+        weight: Weight beta of the variance, once it is switched on; 1 before.
+        anneal: Share of the training before the weight is switched on.
     """
 
     people = 8
 
-    def __init__(self, weight: float = 10.0, anneal: float = 0.1) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 10.0, anneal: Share = 0.1) -> None:
         super().__init__()
         self.weight, self.anneal = weight, anneal
 
@@ -185,11 +189,12 @@ class IRM(VREx):
     logits, estimated without bias as the product of two halves of the person's clips.
 
     Args:
-        weight: Lambda, once it is switched on; 1 before.
-        anneal: Share of the training after which it is.
+        weight: Weight lambda of the penalty, once it is switched on; 1 before.
+        anneal: Share of the training before the weight is switched on.
     """
 
-    def __init__(self, weight: float = 100.0, anneal: float = 0.1) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 100.0, anneal: Share = 0.1) -> None:
         super().__init__(weight, anneal)
 
     def penalty(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
@@ -207,12 +212,13 @@ class Fish(Objective):
     To first order this maximises the agreement of people's gradients.
 
     Args:
-        share: Of the way, the meta learning rate epsilon.
+        share: Share of the way that is gone, the meta learning rate epsilon.
     """
 
     people = 8
 
-    def __init__(self, share: float = 0.5) -> None:
+    @checked
+    def __init__(self, share: Share = 0.5) -> None:
         super().__init__()
         self.share = share
 
@@ -239,10 +245,11 @@ class CVaR(Objective):
     """The mean of the worst clips of the batch (Levy et al., NeurIPS 2020).
 
     Args:
-        alpha: Their share.
+        alpha: Share of the clips that are the worst.
     """
 
-    def __init__(self, alpha: float = 0.1) -> None:
+    @checked
+    def __init__(self, alpha: ShareAboveZero = 0.1) -> None:
         super().__init__()
         self.alpha = alpha
 
@@ -255,11 +262,12 @@ class JTT(Objective):
     """Just train twice: clips that a short first training got wrong count more (Liu et al., 2021).
 
     Args:
-        weight: Lambda, how many times as much.
+        weight: Weight lambda of these clips; others weigh 1.
         first: Share of the epochs that the first training takes, in addition.
     """
 
-    def __init__(self, weight: float = 10.0, first: float = 0.25) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 10.0, first: Share = 0.25) -> None:
         super().__init__()
         self.weight, self.first = weight, first
 

@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from piumar_lib.batch import Batch
 from piumar_lib.data_parallel import gather_over_processes
 from piumar_lib.objective import Objective
+from piumar_lib.ranges import NonNegative, Positive, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.spectrum import from_spectrum, to_spectrum
 from piumar_lib.stepper import Stepper
@@ -62,18 +63,19 @@ class HDFObjective(Objective):
     """HDF at loss level: cross-entropy, distribution sharpness matching, sharpness-aware steps.
 
     Args:
-        weight: Of the contrastive term.
-        trace: Beta, of the trace of the features' covariance, which is kept large.
-        radius: Rho of the sharpness-aware step (Foret et al., ICLR 2021); 0 for a plain one.
-        temperature: Of the contrastive term.
+        weight: Weight of the contrastive term.
+        trace: Weight beta of the trace of the features' covariance, which is kept large.
+        radius: Radius rho of the sharpness-aware step (Foret et al., ICLR 2021); 0 for a plain one.
+        temperature: Temperature of the contrastive term.
     """
 
+    @checked
     def __init__(
         self,
-        weight: float = 0.1,
-        trace: float = 0.01,
-        radius: float = 0.05,
-        temperature: float = 0.5,
+        weight: NonNegative = 0.1,
+        trace: NonNegative = 0.01,
+        radius: NonNegative = 0.05,
+        temperature: Positive = 0.5,
     ) -> None:
         super().__init__()
         self.weight, self.trace, self.radius, self.temperature = weight, trace, radius, temperature
@@ -112,7 +114,8 @@ class HDFObjective(Objective):
         """Move parameters by the radius along their gradients; return what was added to each."""
         norm = torch.stack([p.grad.norm() for p in parameters]).norm()
         factor = self.radius / norm.clamp_min(1e-12)
-        shift = {p: factor * p.grad for p in parameters}
+        # In half precision a gradient may overflow; such a step is left out, and must do no harm here.
+        shift = {p: (factor * p.grad).nan_to_num(0, 0, 0) for p in parameters}
         for parameter, change in shift.items():
             parameter.add_(change)
         return shift

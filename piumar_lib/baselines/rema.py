@@ -24,6 +24,7 @@ from piumar_lib.alignment import centered_motion_energy
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
 from piumar_lib.perturbation import another_of_class
+from piumar_lib.ranges import Count, Share, ShareAboveZero, checked
 from piumar_lib.recognizer import channel_scale
 
 if TYPE_CHECKING:
@@ -37,11 +38,12 @@ class ReMA(Objective):
     clip's distribution of frames keeps both.
 
     Args:
-        probability: Chance of each clip.
+        probability: Probability of mixing a clip.
         share: Largest share of the clip that is replaced.
     """
 
-    def __init__(self, probability: float = 0.5, share: float = 0.5) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, share: Share = 0.5) -> None:
         super().__init__()
         self.probability, self.share = probability, share
 
@@ -74,19 +76,18 @@ class MaskedReMA(ReMA):
     proportional to ``exp(-motion / mean motion of the clip)``. A still clip's are equally likely.
 
     Args:
-        probability: Chance of each clip.
-        coverage: Share r of the clip's blocks that is replaced, in (0, 1]; rounded, at least one block.
-        block: Frames b0 of a block; the last one of a clip may be shorter.
+        probability: Probability of mixing a clip.
+        coverage: Share r of the clip's blocks that is replaced; rounded, at least one block.
+        block: Length b0 of a block, in frames; the last one of a clip may be shorter.
 
     Raises:
         ValueError: If ``coverage`` or ``block`` is out of range.
     """
 
-    def __init__(self, probability: float = 0.5, coverage: float = 0.25, block: int = 4) -> None:
-        if not 0 < coverage <= 1:
-            raise ValueError(f"coverage: {coverage} is out of range. Choose it in (0, 1].")
-        if block < 1:
-            raise ValueError(f"block: {block} is out of range. Choose at least 1 frame.")
+    @checked
+    def __init__(
+        self, probability: Share = 0.5, coverage: ShareAboveZero = 0.25, block: Count = 4
+    ) -> None:
         super().__init__(probability, share=coverage)
         self.block = block
 

@@ -9,6 +9,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.data_parallel import average_over_processes
 from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import ShareBelowOne, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.stepper import Stepper
 
@@ -30,17 +31,16 @@ class WeightAveraging(Objective):
 
     Args:
         over: What is minimised, by default the mean cross-entropy.
-        warm_up: Share of the epochs before averaging begins, in [0, 1); the last epoch always counts.
+        warm_up: Share of the epochs before averaging begins; the last epoch always counts.
 
     Raises:
         ValueError: If ``warm_up`` is out of range.
     """
 
-    def __init__(self, over: Objective | None = None, warm_up: float = 0.5) -> None:
+    @checked
+    def __init__(self, over: Objective | None = None, warm_up: ShareBelowOne = 0.5) -> None:
         over = over or Objective()
         super().__init__(over.views)
-        if not 0 <= warm_up < 1:
-            raise ValueError(f"warm_up: {warm_up} is out of range. Choose it in [0, 1).")
         self.over, self.people, self.warm_up = over, over.people, warm_up
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:

@@ -20,15 +20,14 @@ from piumar_lib.ma52.train import make_objective
 from piumar_lib.pseudo_groups import StyleGroups
 
 WORK = {"a training step": 0.03, "inference": 0.01}  # and what may be added to it
-METHODS = {"ERM": ("none", "erm"), "TFAM": ("tfam", "erm"), "PIUmr": ("tfam", "girl")}
+METHODS = ("ERM", "TFAM", "PIUmr")
 
 
 def recogniser(
     name: str, backbone: str, count: int, device: str, whole: bool, compiled: bool = False
 ) -> tuple[Callable, Callable]:
     """A step without the optimiser's, and inference; whole, or of what follows the backbone."""
-    plug, loss = METHODS[name]
-    config = TrainConfig(backbone=backbone, weights="random", plug=plug, loss=loss)
+    config = TrainConfig(backbone=backbone, weights="random", method=name)
     model, objective = build_model(config).to(device), make_objective(config).to(device)
     x = torch.randn(count, model.frames, 3, model.size, model.size, device=device)
     if compiled:
