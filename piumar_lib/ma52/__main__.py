@@ -88,13 +88,13 @@ def run_export(options: argparse.Namespace) -> None:
 def run_table(options: argparse.Namespace) -> None:
     """Compare finished runs as chapter 09 does: over people, paired."""
     from piumar_lib.course.tables import points
-    from piumar_lib.ma52.comparison import compare_runs
+    from piumar_lib.ma52.comparison import baseline_of, compare_runs
     from piumar_lib.metrics import interval
 
     for data, methods in compare_runs(options.folders).items():
         print(f"{data}: {methods[0].summary.people} people")
         for name, s, gain, p in methods:
-            over = f", over ERM {points(gain)}, p {p:.3f}" if gain else ""
+            over = f", over {baseline_of(name)} {points(gain)}, p {p:.3f}" if gain else ""
             print(f"  {name}: {100 * s.mean:.1f} % {interval(s.low, s.high)}, worst quarter "
                   f"{100 * s.worst_quarter:.1f}{over}")  # fmt: skip
 
