@@ -46,7 +46,7 @@ from piumar_lib.ma52.config import SETTINGS, TrainConfig
 paths = {"cache": cache, "index": index, "split": split, "out": out}
 given = {name: path for name, path in paths.items() if path} | {"seed": seed}
 given |= {name: value for name, value in overrides.items() if name in SETTINGS}
-own = {name: value for name, value in overrides.items() if name not in given}  # of the method
+of_method = {name: value for name, value in overrides.items() if name not in given}
 
 # %%
 from pathlib import Path
@@ -394,7 +394,7 @@ assert equal or run.device != "cpu"
 
 # %%
 beside = Path(f"{config.out}-piumr") if "out" in given else build / "runs" / "piumr"
-ours = TrainConfig.make(recipe, **{**base, **own, "out": beside, "method": method})
+ours = TrainConfig.make(recipe, **{**base, **of_method, "out": beside, "method": method})
 live = Live(plots.history)
 piumr = train(ours, progress=False, watch=live)
 live.finish(ours.out)

@@ -75,7 +75,7 @@ def gradients(monkeypatch):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_method_makes_two_steps_on_video(prepared, tmp_path, name, gradients):
-    config = prepared.config(tmp_path, method=name, batch_size=24, epochs=2, warmup=0, body="head")
+    config = prepared.config(tmp_path, method=name, batch_size=20, epochs=2, warmup=0, body="head")
     run = train.Run(config, tmp_path, Accelerator(cpu=True), threading.Event())
     before = {n: p.clone() for n, p in run.plain.named_parameters()}
     run.go_on(progress=False)
@@ -95,7 +95,7 @@ STATEFUL = ["DANN", "V-REx", "GroupDRO", "Fish", "JTT", "EIIL", "weight averagin
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_what_a_method_has_learned_survives_interruptions(prepared, tmp_path, name, monkeypatch):
-    whole, parts = (prepared.config(tmp_path / n, method=name, batch_size=12) for n in "ab")
+    whole, parts = (prepared.config(tmp_path / n, method=name) for n in "ab")
     train.train(whole, progress=False)
     begin, calls = SharedStepper.begin, 0
 

@@ -128,5 +128,5 @@ def test_values_have_one_form(one, right, wrong):
 
 def test_an_unknown_name_is_told_the_nearest():
     said = str(unknown("epoch", NOT_SEARCHED, "hyperparameter", "ERM"))
-    assert said.startswith("epoch: ERM has no such hyperparameter. Did you mean 'epochs'? Choose from ep")
+    assert said.startswith("epoch: ERM has no such hyperparameter. Did you mean 'epochs'? Choose from")
     assert "mean" not in str(unknown("zzz", NOT_SEARCHED))
