@@ -84,16 +84,17 @@ def of(owner: type, argument: str, *values: Any, source: str = "ours") -> Hyperp
 
 
 def argument_doc(owner: type, argument: str) -> str:
-    """What the docstring of a class says about an argument, up to the first full stop.
+    """What the docstring of a class, or of its parent, says about an argument, up to a full stop.
 
     Raises:
         ValueError: If it says nothing.
     """
-    text = inspect.cleandoc(owner.__doc__ or "")
-    found = re.search(rf"^ +(?:\w+, )*{argument}(?:, \w+)*: (.+?)(?:[.;:](?:\s|$))", text, re.M | re.S)
-    if found is None:
-        raise ValueError(f"{owner.__name__}: its docstring says nothing of {argument}. Add it to Args.")
-    return " ".join(found[1].split())
+    for kind in owner.__mro__:
+        text = inspect.cleandoc(kind.__doc__ or "")
+        entry = rf"^ +(?:\w+, )*{argument}(?:, \w+)*: (.+?)(?:[.;:](?:\s|$))"
+        if found := re.search(entry, text, re.M | re.S):
+            return " ".join(found[1].split())
+    raise ValueError(f"{owner.__name__}: its docstring says nothing of {argument}. Add it to Args.")
 
 
 def unknown(name: str, known: Iterable[str], what: str = "setting", whose: str = "") -> ValueError:

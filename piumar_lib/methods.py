@@ -114,7 +114,7 @@ NOT_SEARCHED = {
     "steps": Hyperparameter(None, about="Canonical steps K, instead of 16", range=_WHOLE),
 }
 FIXED = {name: one.default for name, one in NOT_SEARCHED.items()}
-_BED = "DomainBed"
+_BED, _OURS = "DomainBed", "ours"
 
 _TWO_VIEWS = {
     "supervision": of(TwoViews, "supervision", 0.25, 0.5, 1.0),
@@ -190,8 +190,9 @@ def group_robust(
     return kind(groups, step=step, **own, views=Views(**views))
 
 
-def _loss(about: str, objective: type[Objective], told: bool = False, **own: Any) -> Method:
-    """A method at loss level whose hyperparameters are its arguments."""
+def _loss(about: str, objective: type[Objective], told: bool = False, **declared: tuple) -> Method:
+    """A method at loss level; each of ``declared`` has its source, then the values of a search."""
+    own = {name: of(objective, name, *v, source=source) for name, (source, *v) in declared.items()}
     return Method(
         about,
         objective=lambda k: objective(**_pick(k, own)),
@@ -234,19 +235,19 @@ def _piumr(about: str, kind: str = "ours", source: type[GroupSource] = StyleGrou
 # Each of them also comes with augmentation, see `METHODS`.
 WITHOUT_AUGMENTATION: dict[str, Method] = {
     # Baselines: data and features
-    "Mixup": _loss("blends of two clips", Mixup, alpha=of(Mixup, "alpha", 0.1, 0.2, 0.5, source=_BED)),
+    "Mixup": _loss("blends of two clips", Mixup, alpha=(_BED, 0.1, 0.2, 0.5)),
     "ReMA": _loss(
         "parts of another clip of the class",
         ReMA,
-        probability=of(ReMA, "probability", 0.25, 0.5, 1.0),
-        share=of(ReMA, "share", 0.25, 0.5, 0.75),
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        share=(_OURS, 0.25, 0.5, 0.75),
     ),
     "masked ReMA": _loss(
         "the same, where little moves",
         MaskedReMA,
-        probability=of(MaskedReMA, "probability", 0.25, 0.5, 1.0),
-        coverage=of(MaskedReMA, "coverage", 0.25, 0.5),
-        block=of(MaskedReMA, "block", 2, 4, 8),
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        coverage=(_OURS, 0.25, 0.5),
+        block=(_OURS, 2, 4, 8),
     ),
     "reclock": Method(
         "clips on the clocks of others",
@@ -286,81 +287,46 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         },
     ),
     # Baselines: people's features and risks
-    "CORAL": _loss(
-        "equal covariances of people",
-        CORAL,
-        True,
-        weight=of(CORAL, "weight", 0.1, 1.0, 10.0, source=_BED),
-    ),
-    "MMD": _loss(
-        "equal laws of people's features",
-        MMD,
-        True,
-        weight=of(CORAL, "weight", 0.1, 1.0, 10.0, source=_BED),
-    ),
-    "DANN": _loss(
-        "an adversary that looks for people",
-        DANN,
-        True,
-        weight=of(DANN, "weight", 0.01, 0.1, 1.0, source=_BED),
-    ),
+    "CORAL": _loss("equal covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "MMD": _loss("equal laws of people's features", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "DANN": _loss("an adversary that looks for people", DANN, True, weight=(_BED, 0.01, 0.1, 1.0)),
     "IRM": _loss(
         "one classifier, optimal for all",
         IRM,
         True,
-        weight=of(IRM, "weight", 0.1, 1.0, 10.0, 100.0, source=_BED),
-        anneal=of(IRM, "anneal", 0.1, 0.5, source=_BED),
+        weight=(_BED, 0.1, 1.0, 10.0, 100.0),
+        anneal=(_BED, 0.1, 0.5),
     ),
     "V-REx": _loss(
-        "variance of people's risks",
-        VREx,
-        True,
-        weight=of(VREx, "weight", 0.1, 1.0, 10.0, source=_BED),
-        anneal=of(VREx, "anneal", 0.1, 0.5, source=_BED),
+        "variance of people's risks", VREx, True, weight=(_BED, 0.1, 1.0, 10.0), anneal=(_BED, 0.1, 0.5)
     ),
-    "GroupDRO": _loss(
-        "worst weighting of people",
-        GroupDRO,
-        True,
-        step=of(GroupDRO, "step", 0.001, 0.01, 0.1, source=_BED),
-    ),
-    "Fish": _loss(
-        "agreeing gradients of people",
-        Fish,
-        True,
-        share=of(Fish, "share", 0.1, 0.5, 0.9, source=_BED),
-    ),
+    "GroupDRO": _loss("worst weighting of people", GroupDRO, True, step=(_BED, 0.001, 0.01, 0.1)),
+    "Fish": _loss("agreeing gradients of people", Fish, True, share=(_BED, 0.1, 0.5, 0.9)),
     # Baselines: hard clips and inferred groups
-    "CVaR": _loss(
-        "the worst clips",
-        CVaR,
-        alpha=of(CVaR, "alpha", 0.1, 0.3, 0.5, 0.8, source="Levy et al."),
-    ),
+    "CVaR": _loss("the worst clips", CVaR, alpha=("Levy et al.", 0.1, 0.3, 0.5, 0.8)),
     "JTT": _loss(
         "first mistakes count more",
         JTT,
-        weight=of(JTT, "weight", 2.0, 5.0, 10.0, source="Liu et al."),
-        first=of(JTT, "first", 0.1, 0.25, 0.5),
+        weight=("Liu et al.", 2.0, 5.0, 10.0),
+        first=(_OURS, 0.1, 0.25, 0.5),
     ),
     "EIIL": _loss(
         "inferred environments",
         EIIL,
-        step=of(EIIL, "step", 0.001, 0.01, 0.1, source="Creager et al."),
-        first=of(EIIL, "first", 0.1, 0.25, 0.5),
+        step=("Creager et al.", 0.001, 0.01, 0.1),
+        first=(_OURS, 0.1, 0.25, 0.5),
     ),
     "weight averaging": _loss(
-        "the mean of the weights along the way",
-        WeightAveraging,
-        warm_up=of(WeightAveraging, "warm_up", 0.25, 0.5, 0.75),
+        "the mean of the weights along the way", WeightAveraging, warm_up=(_OURS, 0.25, 0.5, 0.75)
     ),
     # Relatives of PIUmr
     "ERIS": _loss(
         "features of class and person told apart by energy",
         ERIS,
         True,
-        person=of(ERIS, "person", 0.3, 0.9),
-        energy=of(ERIS, "energy", 1.0, 2.0),
-        adversarial=of(ERIS, "adversarial", 0.03, 0.1, 0.3),
+        person=(_OURS, 0.3, 0.9),
+        energy=(_OURS, 1.0, 2.0),
+        adversarial=(_OURS, 0.03, 0.1, 0.3),
     ),
     "CFD": Method(
         "normalised for each training person, and gated",
@@ -379,8 +345,8 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     "DAID": _loss(
         "cells of class and manner balanced, manner taken out",
         DAID,
-        weight=of(DAID, "weight", 0.3, 0.7, 1.5),
-        strength=of(DAID, "strength", 0.25, 0.5, 1.0),
+        weight=(_OURS, 0.3, 0.7, 1.5),
+        strength=(_OURS, 0.25, 0.5, 1.0),
     ),
     # Ours
     "TFAM": _tfam("common clock, smooth perturbation, adaptive fusion"),
@@ -420,29 +386,35 @@ METHODS: dict[str, Method] = {
 }
 
 
-def hyperparameters_of(method: str) -> dict[str, Hyperparameter]:
+def row_of(method: str | Method) -> Method:
+    """The row of a method in `METHODS`; a method that is no name may be in no table.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if isinstance(method, str) and method not in METHODS:
+        raise unknown(method, METHODS, "method")
+    return METHODS[method] if isinstance(method, str) else method
+
+
+def hyperparameters_of(method: str | Method) -> dict[str, Hyperparameter]:
     """All hyperparameters of a method, the common ones included.
 
     Raises:
         ValueError: If the method is unknown.
     """
-    if method not in METHODS:
-        raise unknown(method, METHODS, "method")
-    return all_hyperparameters(METHODS[method])
+    row = row_of(method)
+    return COMMON | (AUGMENTATION if row.augmented else {}) | dict(row.hyperparameters)
 
 
-def all_hyperparameters(method: Method) -> dict[str, Hyperparameter]:
-    """Those of a method that need not be in the table, the common ones included."""
-    return COMMON | (AUGMENTATION if method.augmented else {}) | dict(method.hyperparameters)
-
-
-def resolve(method: str, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
+def resolve(method: str | Method, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
     """Defaults of a method, with ``chosen`` put in.
 
     Raises:
         ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
     """
-    return put_in(method, hyperparameters_of(method) | NOT_SEARCHED, chosen)
+    name = method if isinstance(method, str) else method.about
+    return put_in(name, hyperparameters_of(method) | NOT_SEARCHED, chosen)
 
 
 def put_in(
@@ -482,7 +454,7 @@ def draw(method: str, number: int) -> Hyperparameters:
 
 
 def build(
-    method: str,
+    method: str | Method,
     channels: int,
     classes: int,
     k: Hyperparameters,
@@ -494,18 +466,7 @@ def build(
     Raises:
         ValueError: If the method has no recogniser, or a graph network gets no skeleton.
     """
-    return build_method(METHODS[method], channels, classes, k, seed, parents)
-
-
-def build_method(
-    method: Method,
-    channels: int,
-    classes: int,
-    k: Hyperparameters,
-    seed: int,
-    parents: tuple[int, ...] | None = None,
-) -> Recognizer:
-    """What `build` does, for a method that need not be in the table."""
+    method = row_of(method)
     if method.classify is not None:
         raise ValueError(f"method: {method.about!r} has no recogniser. Call its `classify`.")
     if k["backbone"] == "skeleton_graph" and parents is None:
@@ -522,24 +483,17 @@ def build_method(
 
 
 def settings(
-    method: str, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
+    method: str | Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
 ) -> Settings:
     """How a method trains.
 
     Args:
-        method: Its name.
+        method: Its name, or itself.
         k: From `resolve`.
         augmentation: The kind that suits the data.
         seed: See `Settings`.
         clips: How many there are to train on; needed if ``k`` counts updates.
     """
-    return settings_of(METHODS[method], k, augmentation, seed, clips)
-
-
-def settings_of(
-    method: Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
-) -> Settings:
-    """What `settings` does, for a method that need not be in the table."""
     epochs, batch = int(k["epochs"]), int(k["batch_size"])
     if k["updates"] is not None:
         epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
@@ -548,7 +502,7 @@ def settings_of(
         batch=batch,
         rate=k["learning_rate"],
         weight_decay=k["weight_decay"],
-        augmentation=augmentation if method.augmented else "",
+        augmentation=augmentation if row_of(method).augmented else "",
         strength=k.get("augmentation_strength", 1.0),
         seed=seed,
     )

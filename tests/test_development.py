@@ -34,7 +34,7 @@ from piumar_lib.development import (
 )
 from piumar_lib.experiments import read_records
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.methods import METHODS, build_method
+from piumar_lib.methods import METHODS, build
 from piumar_lib.pseudo_groups import RandomGroups, residual_style
 from piumar_lib.settings import Settings
 from piumar_lib.stepper import Stepper
@@ -52,7 +52,7 @@ AUGMENTATION = Attempt("augmentation", "augmentation", {}, "ERM", "ERM")
 
 
 def model_of(name, chosen, channels=34):
-    return build_method(method_of(name), channels, 4, hyperparameters_of(name, chosen), seed=0)
+    return build(method_of(name), channels, 4, hyperparameters_of(name, chosen), seed=0)
 
 
 # What is tried

@@ -61,8 +61,7 @@ def test_manets_recipe_is_the_published_one():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"boundary": 1.0}, "boundary: only the method's first version had it. .* look at beta instead"),
-        ({"mass": "motion"}, "mass: only the method's first version had it. .* look at floor instead"),
+        ({"mass": "motion"}, "mass: this setting was replaced. Use floor instead"),
         ({"learning_rat": 1.0}, "learning_rat: .* no such setting. Did you mean 'learning_rate'?"),
         ({"rate": 1.0}, "rate: this setting was replaced. Use learning_rate instead"),
         ({"plug": "tfam"}, "plug: this setting was replaced. Use method instead"),

@@ -22,7 +22,7 @@ from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.batch import Batch
 from piumar_lib.data.ma52 import ACTIONS, body_part
 from piumar_lib.ma52 import checkpoint
-from piumar_lib.ma52.config import FirstVersion, TrainConfig
+from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import moments
 from piumar_lib.ma52.model import (
     TemporalMixing,
@@ -337,13 +337,12 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-def test_a_model_of_the_first_version_is_refused(tmp_path):
+def test_a_model_of_an_earlier_version_is_refused(tmp_path):
     save_model(make(method="TFAM"), tmp_path)
     about = json.loads((tmp_path / "model.json").read_text())
-    about["config"] |= {"mass": "above noise", "regulariser": 0.01}
+    about["config"] |= {"plug": "tfam"}
     (tmp_path / "model.json").write_text(json.dumps(about))
-    message = "holds a run of the first version of TFAM and GIRL.* Train again, into another folder"
-    with pytest.raises(FirstVersion, match=message):
+    with pytest.raises(ValueError, match="version: plug: this setting was replaced. .* Train again"):
         load_model(tmp_path)
 
 

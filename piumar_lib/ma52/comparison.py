@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from piumar_lib import metrics
-from piumar_lib.ma52.config import is_first_version
 from piumar_lib.ma52.evaluate import read_record
 from piumar_lib.methods import METHODS
 
@@ -66,7 +65,7 @@ def method_of(record: dict[str, Any]) -> str:
     When ``plug`` and ``loss`` named a method, all runs were augmented, and none said so.
     """
     name, config = record["method"], record["config"]
-    if is_first_version(config):
+    if "mass" in config:
         return name if name == "ERM" else f"{name}, first version"
     if "plug" in config:
         return "augmentation" if name == "ERM" else f"{name} + augmentation"

@@ -26,17 +26,12 @@ from piumar_lib.methods import AUGMENTATION, FIXED, METHODS, NOT_SEARCHED, Hyper
 from piumar_lib.objective import Objective
 from piumar_lib.ranges import Range
 
-# Settings that only the first version of TFAM and GIRL had, and what to look at instead.
-FIRST_VERSION = {
+# What settings were called in earlier versions of the course, and what to use instead.
+RENAMED = {
     "mass": "floor",
     "amplitude": "amplitude_step",
     "regulariser": "regularizer_share",
-    "step": "radius",
-    "weight": "radius",
     "boundary": "beta",
-}
-# What settings were called before every method of the course could be trained, and what they are now.
-RENAMED = {
     "plug": "method",
     "loss": "method",
     "clock": "method",
@@ -57,8 +52,8 @@ RENAMED = {
 }
 
 
-class FirstVersion(ValueError):
-    """A run of the method's first version, which this course no longer trains."""
+class OtherVersion(ValueError):
+    """A setting of an earlier version of the course."""
 
 
 def _setting(
@@ -158,7 +153,6 @@ class TrainConfig:
 
         Raises:
             ValueError: If the preset or a setting is unknown, or a value cannot be right.
-            FirstVersion: If it is a setting of the method's first version alone.
         """
         if preset and preset not in PRESETS:
             raise ValueError(f"preset: {preset!r} is unknown. Choose from {', '.join(PRESETS)}.")
@@ -201,17 +195,16 @@ class TrainConfig:
         Raises:
             FileNotFoundError: If there is no such file.
             ValueError: If it is damaged, or of another version of the course.
-            FirstVersion: If the run is one of the method's first version.
         """
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no run. Train one: python -m piumar_lib.ma52 train --help")
         settings = read_json(path, "Train again, into another folder.")
-        refuse_first_version(settings, path.parent)
         try:
             return cls.make(**settings)
         except ValueError as error:
             raise ValueError(
-                f"{path}: does not fit this course's version: {error} Train again, into another folder."
+                f"{path}: does not fit this course's version: {error} Train again, into another folder; "
+                f"its record can still be read: python -m piumar_lib.ma52 report {path.parent}"
             ) from error
 
     def require_paths(self) -> None:
@@ -297,32 +290,8 @@ def own_hyperparameters(method: str) -> dict[str, Hyperparameter]:
     return dict(chosen.hyperparameters) | steps | (AUGMENTATION if chosen.augmented else {})
 
 
-def is_first_version(settings: Any) -> bool:
-    """Whether these are the settings of a run of the method's first version."""
-    return isinstance(settings, Mapping) and not FIRST_VERSION.keys().isdisjoint(settings)
-
-
-def refuse_first_version(settings: Any, folder: Path) -> None:
-    """See that a run's settings are not those of the method's first version.
-
-    Raises:
-        FirstVersion: If they are.
-    """
-    if is_first_version(settings):
-        raise FirstVersion(
-            f"{folder}: holds a run of the first version of TFAM and GIRL, whose parts and settings are "
-            "no longer trained or loaded. Train again, into another folder; its record can still be "
-            f"read: python -m piumar_lib.ma52 report {folder}"
-        )
-
-
 def _unknown(name: str, known: list[str]) -> ValueError:
     """The error about a setting that there is not (any more)."""
     if name in RENAMED:
-        return ValueError(f"{name}: this setting was replaced. Use {RENAMED[name]} instead.")
-    if name in FIRST_VERSION:
-        return FirstVersion(
-            f"{name}: only the method's first version had it. Leave it out, and look at "
-            f"{FIRST_VERSION[name]} instead."
-        )
+        return OtherVersion(f"{name}: this setting was replaced. Use {RENAMED[name]} instead.")
     return unknown(name, known)

@@ -19,7 +19,7 @@ from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.files import as_path, read_json, whole, write_text
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
 from piumar_lib.ma52.checkpoint import write_tensors
-from piumar_lib.ma52.config import FirstVersion, TrainConfig, refuse_first_version
+from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.methods import METHODS
 from piumar_lib.recognizer import Prediction, Recognizer
 
@@ -128,7 +128,6 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
     Raises:
         FileNotFoundError: If the folder holds no trained model.
         ValueError: If its files are damaged.
-        FirstVersion: If the model is one of the method's first version.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -141,11 +140,12 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
-        refuse_first_version(about["config"], folder)
         model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
         model.load_state_dict(load_file(folder / "model.safetensors"))
-    except FirstVersion:
-        raise
+    except OtherVersion as error:
+        raise ValueError(
+            f"{folder}: does not fit this course's version: {error} Train again, into another folder."
+        ) from error
     except (ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
