@@ -13,7 +13,7 @@ The paper publishes no equations; these definitions are ours.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed
@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from piumar_lib import dro
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.data_parallel import mean_over_processes, sum_over_processes
+from piumar_lib.data_parallel import mean_over_processes, processes, sum_over_processes
 from piumar_lib.objective import Objective, Trainer, Views
 from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
 from piumar_lib.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
@@ -105,6 +105,7 @@ class GroupRobustObjective(Objective):
     ) -> None:
         super().__init__(views)
         Range(0).check("step", step or 0.0)
+        self.keep("group", "shares", "q", "running", "seen", "style")
         self.groups = groups or StyleGroups()
         self.radius, self.beta, self.temperature = radius, beta, temperature
         self.momentum, self.step = momentum, step
@@ -114,8 +115,7 @@ class GroupRobustObjective(Objective):
         self.seed = trainer.seed
         self.group = torch.zeros_like(clips.y)
         self.shares, self.q, self.running = (torch.ones(1, device=clips.y.device) for _ in range(3))
-        self.style: Tensor | None = None
-        self.seen: Tensor | None = torch.zeros(len(clips), device=clips.y.device)
+        self.style, self.seen = None, torch.zeros(len(clips), device=clips.y.device)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Before the second epoch: find groups. All begin with the risk of all clips."""
@@ -143,22 +143,18 @@ class GroupRobustObjective(Objective):
         """Weights of hard clips, ``(batch,)``, of mean 1."""
         return hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
 
-    def state(self) -> dict[str, Tensor]:
-        """Groups, their weights and running risks; in the first epoch also what styles were seen."""
-        state = {name: getattr(self, name) for name in ("group", "shares", "q", "running")}
-        if self.seen is not None:
-            state["seen"] = sum_over_processes(self.seen)
-        if self.style is not None:
-            state["style"] = sum_over_processes(self.style)
-        return state
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in ("seen", "style"):  # each process has those of its own clips
+            if prefix + name in destination:
+                destination[prefix + name] = sum_over_processes(destination[prefix + name])
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave; the first process keeps the styles of all."""
-        first = not distributed.is_initialized() or distributed.get_rank() == 0
-        self.seen = self.style = None
-        for name, value in state.items():
-            value = value.to(self.group.device)
-            setattr(self, name, value if first or name not in ("style", "seen") else 0 * value)
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if processes() > 1 and distributed.get_rank() > 0:  # the first process keeps those of all
+            for name in ("seen", "style"):
+                if getattr(self, name) is not None:
+                    getattr(self, name).zero_()
 
     def _judge(self, group: Tensor, logits: Tensor, y: Tensor) -> None:
         """Update running risks and weights of the groups of which someone is in the batch."""

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -109,8 +109,13 @@ class Objective(nn.Module):
     def finish(self, model: Recognizer) -> None:
         """Called once, after training, with the model of the last step."""
 
+    def keep(self, *names: str) -> None:
+        """Have a checkpoint keep these attributes, tensors or None, as it keeps parameters."""
+        for name in names:
+            self.register_buffer(name, None)
+
     def state(self) -> dict[str, Tensor]:
-        """What the objective has learned so far, its parameters included; for a checkpoint.
+        """What the objective has learned so far; for a checkpoint.
 
         With several processes it is that of all of them, so all have to ask at the same time.
         """
@@ -119,6 +124,14 @@ class Objective(nn.Module):
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave, after `start`."""
         self.load_state_dict(state)
+
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        # What was learned may have another shape than at the start, or not be there any more.
+        device = next((b.device for b in self._buffers.values() if b is not None), None)
+        for name in self._buffers:
+            kept = state_dict.get(prefix + name)
+            setattr(self, name, None if kept is None else torch.empty_like(kept, device=device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
 
     def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
         """Make one step and return the loss, detached."""

@@ -108,14 +108,3 @@ class TwoViews(Objective):
         entropy = self.over.risk(losses, prediction, batch)
         consistency = self.views.consistency * js_divergence(*prediction.view_logits)
         return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)
-
-    def state(self) -> dict[str, Tensor]:
-        """The regulariser's barycentres and weight, and what the risk has learned."""
-        over = {f"over.{name}": value for name, value in self.over.state().items()}
-        return dict(self.regularizer.state_dict()) | over
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        own = {name: value for name, value in state.items() if not name.startswith("over.")}
-        self.regularizer.load_state_dict(own)
-        self.over.restore({n.removeprefix("over."): v for n, v in state.items() if n not in own})

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from piumar_lib.data import Sequences
 from piumar_lib.ma52 import train
@@ -87,6 +88,28 @@ def test_every_method_makes_two_steps_on_video(prepared, tmp_path, name, gradien
     moved = [n for n, p in run.plain.named_parameters() if not torch.equal(p, before[n])]
     assert {"recognizer.head.weight", "body_head.weight"} <= {*moved}
     assert any(n.startswith("recognizer.backbone.0") for n in moved)
+
+
+PUBLISHED = [name for name in NETWORKS if METHODS[name].kind != "control" and " + " not in name]
+
+
+@pytest.fixture
+def half():
+    """An accelerator in half precision; a process has one precision until its state is reset."""
+    AcceleratorState._reset_state(reset_partial_state=True)
+    yield Accelerator(cpu=True, mixed_precision="bf16")
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_every_method_trains_in_half_precision_and_in_parts(prepared, tmp_path, name, half):
+    chosen = {"precision": "bf16", "grad_accum_steps": 2, "batch_size": 20, "epochs": 2, "warmup": 0}
+    config = prepared.config(tmp_path, method=name, body="head", **chosen)
+    run = train.Run(config, tmp_path, half, threading.Event())
+    assert run.accelerator.mixed_precision == "bf16"
+    run.go_on(progress=False)
+    assert all(p.isfinite().all() and p.dtype == torch.float32 for p in run.plain.parameters())
+    assert all(np.isfinite(row["loss"]) for row in read_history(tmp_path))
 
 
 STATEFUL = ["DANN", "V-REx", "GroupDRO", "Fish", "JTT", "EIIL", "weight averaging", "ERIS", "CFD",

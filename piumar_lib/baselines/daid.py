@@ -133,6 +133,7 @@ class DAID(GroupRobustObjective):
         Range(1).check("cap", cap)
         if isinstance(groups, StyleGroups):
             raise ValueError(f"groups: {groups} lie within a class each. Choose MannerGroups().")
+        self.keep("weights")
         self.weight, self.strength, self.cap = weight, strength, cap
         self.people = 8 if isinstance(self.groups, PersonGroups) else None
 
@@ -162,7 +163,3 @@ class DAID(GroupRobustObjective):
         every = prediction.features, batch.y, self.group[batch.index]
         aligned = alignment(*map(gather_over_processes, every))
         return weighted_mean(losses, weights) + self.weight * aligned
-
-    def state(self) -> dict[str, Tensor]:
-        """Groups, weights of the clips, and in the first epoch what styles were seen."""
-        return super().state() | {"weights": self.weights}

@@ -13,6 +13,7 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.data_parallel import gather_over_processes
 from piumar_lib.objective import Objective, Trainer
 from piumar_lib.ranges import Count, NonNegative, Positive, Share, checked
+from piumar_lib.transport import at_least_single
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
@@ -134,11 +135,12 @@ class MixStyle(nn.Module):
         """``x`` ``(batch, time, channels)`` in mixed styles."""
         if not self.training or torch.rand(()) >= self.probability:
             return [x]
+        kind, x = x.dtype, at_least_single(x)
         mean, deviation = _style(x)
         a = torch.full((len(x), 1, 1), self.alpha, device=x.device, dtype=x.dtype)
         share, order = torch.distributions.Beta(a, a).sample(), torch.randperm(len(x), device=x.device)
         new_mean, new_deviation = (torch.lerp(s[order], s, share) for s in (mean, deviation))
-        return [(x - mean) / deviation * new_deviation + new_mean]
+        return [((x - mean) / deviation * new_deviation + new_mean).to(kind)]
 
 
 class DSU(nn.Module):
@@ -160,12 +162,13 @@ class DSU(nn.Module):
         """``x`` ``(batch, time, channels)`` in perturbed styles."""
         if not self.training or len(x) < 2 or torch.rand(()) >= self.probability:
             return [x]
+        kind, x = x.dtype, at_least_single(x)
         mean, deviation = _style(x)
         new_mean, new_deviation = (
             s + self.factor * (s.var(0, keepdim=True) + 1e-6).sqrt() * torch.randn_like(s)
             for s in (mean, deviation)
         )
-        return [(x - mean) / deviation * new_deviation + new_mean]
+        return [((x - mean) / deviation * new_deviation + new_mean).to(kind)]
 
 
 def _style(x: Tensor) -> tuple[Tensor, Tensor]:

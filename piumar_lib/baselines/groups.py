@@ -81,6 +81,7 @@ class GroupDRO(Objective):
     @checked
     def __init__(self, step: NonNegative = 0.01) -> None:
         super().__init__()
+        self.keep("group", "q")
         self.step = step
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
@@ -101,14 +102,6 @@ class GroupDRO(Objective):
         present = ~risks.isnan()
         q = self.q[present]
         return (q / q.sum() * risks[present]).sum()
-
-    def state(self) -> dict[str, Tensor]:
-        """Groups and their weights."""
-        return {"group": self.group, "q": self.q}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        self.group, self.q = (state[name].to(self.q.device) for name in ("group", "q"))
 
 
 class EIIL(GroupDRO):
@@ -154,15 +147,16 @@ class VREx(Objective):
     @checked
     def __init__(self, weight: NonNegative = 10.0, anneal: Share = 0.1) -> None:
         super().__init__()
+        self.keep("now")
         self.weight, self.anneal = weight, anneal
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Note when to switch on."""
-        self.switch, self.now = round(self.anneal * trainer.epochs), 0
+        self.switch, self.now = round(self.anneal * trainer.epochs), torch.tensor(0)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Note the time."""
-        self.now = epoch
+        self.now = torch.tensor(epoch)
 
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """``mean R + weight V(R)``."""
@@ -172,14 +166,6 @@ class VREx(Objective):
     def penalty(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """What people's risks should not do: vary."""
         return person_risks(losses, batch.person).var(unbiased=False)
-
-    def state(self) -> dict[str, Tensor]:
-        """The epoch."""
-        return {"epoch": torch.tensor(self.now)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        self.now = int(state["epoch"])
 
 
 class IRM(VREx):
@@ -269,6 +255,7 @@ class JTT(Objective):
     @checked
     def __init__(self, weight: NonNegative = 10.0, first: Share = 0.25) -> None:
         super().__init__()
+        self.keep("weights")
         self.weight, self.first = weight, first
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
@@ -285,11 +272,3 @@ class JTT(Objective):
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Weighted mean: in expectation the same as showing these clips more often."""
         return weighted_mean(losses, self.weights[batch.index])
-
-    def state(self) -> dict[str, Tensor]:
-        """Weights of the clips."""
-        return {"weights": self.weights}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        self.weights = state["weights"].to(self.weights.device)

@@ -41,12 +41,13 @@ class WeightAveraging(Objective):
     def __init__(self, over: Objective | None = None, warm_up: ShareBelowOne = 0.5) -> None:
         over = over or Objective()
         super().__init__(over.views)
+        self.keep("now")
         self.over, self.people, self.warm_up = over, over.people, warm_up
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Note when averaging begins."""
         self.over.start(model, clips, trainer)
-        self.trainer, self.now = trainer, 0
+        self.trainer, self.now = trainer, torch.tensor(0)
         self.switch = min(round(self.warm_up * trainer.epochs), trainer.epochs - 1)
         # Its parameters have no gradient, so that no optimiser moves them.
         self.average = AveragedModel(model).requires_grad_(False)
@@ -54,7 +55,7 @@ class WeightAveraging(Objective):
     def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Note the time."""
         self.over.before_epoch(clips, epoch)
-        self.now = epoch
+        self.now = torch.tensor(epoch)
 
     def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """That of the objective."""
@@ -77,18 +78,6 @@ class WeightAveraging(Objective):
             if buffer.is_floating_point():  # each process saw its own batches
                 buffer.copy_(average_over_processes(buffer))
         self.over.finish(model)
-
-    def state(self) -> dict[str, Tensor]:
-        """The average so far, the epoch, and what the objective has learned."""
-        average = {f"average.{name}": value for name, value in self.average.state_dict().items()}
-        over = {f"over.{name}": value for name, value in self.over.state().items()}
-        return average | over | {"epoch": torch.tensor(self.now)}
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        self.now = int(state["epoch"])
-        for part, put_back in (("average.", self.average.load_state_dict), ("over.", self.over.restore)):
-            put_back({n.removeprefix(part): v for n, v in state.items() if n.startswith(part)})
 
 
 class _Labelled(nn.Module):
