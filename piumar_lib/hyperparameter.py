@@ -102,7 +102,7 @@ def unknown(name: str, known: Iterable[str], what: str = "setting", whose: str =
     known = list(known)
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"Did you mean {close[0]!r}? " if close else ""
+    remedy = f"Choose from {', '.join(known)}." if known else "Leave it out."
     return ValueError(
-        f"{name}: {whose or 'there'} {'has' if whose else 'is'} no such {what}. {hint}"
-        f"Choose from {', '.join(known)}."
+        f"{name}: {whose or 'there'} {'has' if whose else 'is'} no such {what}. {hint}{remedy}"
     )

@@ -130,3 +130,4 @@ def test_an_unknown_name_is_told_the_nearest():
     said = str(unknown("epoch", NOT_SEARCHED, "hyperparameter", "ERM"))
     assert said.startswith("epoch: ERM has no such hyperparameter. Did you mean 'epochs'? Choose from")
     assert "mean" not in str(unknown("zzz", NOT_SEARCHED))
+    assert str(unknown("a", [], whose="ERM")) == "a: ERM has no such setting. Leave it out."
