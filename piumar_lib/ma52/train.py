@@ -10,6 +10,7 @@ on from its checkpoint as if nothing had happened. Files of a run, all under ``o
 
     config.json, split.txt   its settings, and who trains and who is held out
     checkpoint.safetensors   the last state that was saved
+    first-stage/             the run of a reference, with methods that train one first (JTT, EIIL)
     history.jsonl            a line every few steps, and one for every look at held-out people
     tensorboard/             the same for TensorBoard
     model.safetensors/.json  the trained model
