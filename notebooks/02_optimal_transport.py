@@ -30,7 +30,7 @@
 
 # %% tags=["parameters"]
 profile = "quick"
-data = ""  # your own .npz, or a set such as "shrec17": its two clips below take the nods' place at the end
+data = ""  # your own .npz, or a set such as "shrec17": two clips of it take the nods' place at the end
 first_clip = 0
 second_clip = 1
 seed = 0

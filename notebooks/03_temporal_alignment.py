@@ -752,17 +752,12 @@ for number in range(populations):
 # %%
 from piumar_lib import contrasts, evidence, forest
 
-fig, axes = plt.subplots(1, 2, figsize=(7, 3.6), sharex=True)
-pooled = {form: contrasts.compare(contrasts.read(evidence.REAL, form), ROWS["TFAM"], ROWS["uniform mass"])
-          for form in evidence.FORMS}
-words = []
-for ax, form in zip(axes, pooled, strict=True):
-    words.append(f"{form}: {forest.draw_forest(ax, pooled[form].by_set, pooled[form])}")
-    ax.set_title(form, loc="left", fontsize=10)
-    ax.set_xlabel("")
-axes[1].set_yticklabels([])
+of_form = {form: contrasts.read(evidence.REAL, form) for form in evidence.FORMS}
+pooled = {form: contrasts.compare(records, ROWS["TFAM"], ROWS["uniform mass"])
+          for form, records in of_form.items()}
+fig, words = forest.draw_side_by_side(pooled)
 fig.supxlabel("TFAM over its uniform clock, same unseen people [points]", fontsize=10)
-show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {' '.join(words)}")
+show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {words}")
 
 # %%
 if data:
@@ -799,7 +794,15 @@ for (name, c), p in zip(trained.items(), corrected, strict=True):
     print(f"TFAM, {name}: {c.difference:+.1f} points, {metrics.verdict(c, p)}")
 
 # %% [markdown]
-# **Compare.** ANSWER-03
+# **Compare.** On real people at own tempo the clock's mean gain is clear of zero, `TFAM + augmentation` over
+# `TFAM, uniform clock + augmentation` on `real people, own tempo`: +2.5 points [+0.5, +4.6], and nearly all
+# of it is made on the sets with long movements of the body or the hand. At one length tempo was taken away by
+# hand, and there is little left to align: `TFAM + augmentation` over `TFAM, uniform clock + augmentation` on
+# `real people, one length`: +0.7 points [-0.2, +1.6]. This is one of twelve planned tests; corrected for them
+# it does not stand alone, as chapter 09 says.
+#
+# On synthetic people who differ in timing alone, `quick` trains on one population, which shows the machinery
+# and no small effect.
 #
 # ### What was tried
 #

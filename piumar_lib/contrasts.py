@@ -141,6 +141,21 @@ def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, 
     return {person: float(np.mean(values)) for person, values in sorted(gains.items())}
 
 
+def scores(records: Iterable[dict], method: str) -> dict[str, float]:
+    """Each person's accuracy under a method, averaged over seeds.
+
+    Raises:
+        ValueError: If the method was not trained.
+    """
+    of: dict[str, list[float]] = {}
+    for record in (r for r in records if r["method"] == method):
+        for person, (right, clips) in record["people"].items():
+            of.setdefault(person, []).append(right / clips)
+    if not of:
+        raise ValueError(f"records: {method} has no training in them. Train it.")
+    return {person: float(np.mean(values)) for person, values in sorted(of.items())}
+
+
 def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list[dict]]:
     """The records of several data sets, those of the normalised person among them.
 
@@ -161,7 +176,7 @@ def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list
 
 def compare(
     records: Mapping[str, list[dict]], tried: str, against: str
-) -> statistics.Pooled | statistics.Difference:
+) -> statistics.Pooled:
     """One method over another on the same people, pooled over data sets.
 
     Args:
@@ -176,7 +191,8 @@ def compare(
     if [*records] == ["synthetic"]:
         population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
         people, values = zip(*gains["synthetic"].items(), strict=True)
-        return statistics.clustered(values, [population[p] for p in people])
+        found = statistics.clustered(values, [population[p] for p in people])
+        return statistics.of_one_set("synthetic", found)
     return statistics.pool({name: np.array([*own.values()]) for name, own in gains.items()})
 
 

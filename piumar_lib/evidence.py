@@ -136,11 +136,12 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
     return {name: value for name, value in chosen.items() if name in hyperparameters_of(method)}
 
 
-def rule(method: str, chosen: Hyperparameters, data: str) -> str:
+def rule(method: str, search: list[dict], data: str) -> str:
     """How hyperparameters were chosen, in words, as a record has it."""
-    if not chosen:
+    found = {r["method"] for r in search}
+    of = " and ".join(name for name in METHODS[method].like or (method,) if name in found)
+    if not of:
         return "defaults"
-    of = " and ".join(METHODS[method].like or (method,))
     return f"best of {BUDGET} on people of {' and '.join(SEARCHED_ON)}, {form_of(data)}, for {of}"
 
 
@@ -165,7 +166,7 @@ def plan(
     for seed, fold, method in product(range(seeds), folds.folds(data), methods):
         chosen = choose(search, data, method, fold)
         e = experiment(data, method, fold, seed, chosen | {"updates": UPDATES} | dict(model or {}))
-        wanted.append(replace(e, selection=rule(method, chosen, data)))
+        wanted.append(replace(e, selection=rule(method, search, data)))
     return wanted
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from piumar_lib.statistics import Difference, Pooled
 
@@ -40,6 +42,23 @@ def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled)
     lines = {f"{name}, {found.people} people": found for name, found in differences.items()}
     lines[f"pooled, {pooled.people} people in {pooled.sets} data sets"] = pooled
     return "; ".join(f"{name}: {_in_words(found)}" for name, found in lines.items()) + "."
+
+
+def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
+    """Draw several forests on one scale, and return the figure with what it shows in words.
+
+    Args:
+        pooled: Pooled differences of the same data sets, in shares, by title.
+    """
+    fig, axes = plt.subplots(1, len(pooled), figsize=(7, 3.6), sharex=True, squeeze=False)
+    words = []
+    for ax, (title, found) in zip(axes[0], pooled.items(), strict=True):
+        words.append(f"{title}: {draw_forest(ax, found.by_set, found)}")
+        ax.set_title(title, loc="left", fontsize=10)
+        ax.set_xlabel("")
+    for ax in axes[0, 1:]:
+        ax.set_yticklabels([])
+    return fig, " ".join(words)
 
 
 def _draw_set(ax: Axes, row: float, found: Difference) -> None:

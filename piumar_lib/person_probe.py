@@ -23,6 +23,7 @@ from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data.people.catalogue import NAMES
 from piumar_lib.evidence import FORMS, STUDY, data_of, plan, read_search
 from piumar_lib.experiments import Experiment, device, read_records, run_all, train
+from piumar_lib.folds import load_fold
 
 FILE = "person-probe.jsonl"
 PROBED = ("ERM", "augmentation", "TFAM + augmentation", "PIUmr + augmentation")
@@ -81,9 +82,18 @@ def run(e: Experiment) -> dict:
 def make(
     data: str, out: Path = STUDY / FILE, workers: int = 1, scheduler: str = "", seeds: int = 1
 ) -> list[dict]:
-    """Run what is missing in ``out``; return all records of a data set."""
-    wanted = plan(data, PROBED, read_search(out.parent), seeds)
+    """Run what is missing in ``out``; return all records of a data set.
+
+    Folds that hold out a single person, or people with too few clips, cannot be probed and are left out.
+    """
+    wanted = [e for e in plan(data, PROBED, read_search(out.parent), seeds) if _may_be_probed(e)]
     return run_all(wanted, out, workers, scheduler=scheduler, work=run)
+
+
+def _may_be_probed(e: Experiment) -> bool:
+    """Whether the fold holds out at least two people, with `PARTS` clips each."""
+    clips = np.unique(load_fold(e.data, e.fold).unseen.person, return_counts=True)[1]
+    return len(clips) > 1 and clips.min() >= PARTS
 
 
 def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from piumar_lib import folds, metrics
+from piumar_lib import folds, statistics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
 from piumar_lib.data.own import is_npz
@@ -103,29 +103,50 @@ def make(
     return run_all(wanted, out, workers, scheduler=scheduler, work=run)
 
 
-def accuracies(
-    records: Iterable[dict], way: str, shown: int | None, clips: int | None
+def differences(
+    records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
 ) -> dict[str, float]:
-    """Accuracy of each person who has enough clips, under a way or `NONE`, averaged over seeds."""
+    """What a way adds to each person of one data set who has enough clips, averaged over seeds.
+
+    Args:
+        records: Of one data set.
+        way: One of `WAYS`.
+        shown: How many classes the person shows; None is all of them.
+        clips: How many of the person's clips the way has seen; None is all of them.
+    """
     which, n = SHOWN.index(shown), CLIPS.index(clips)
-    shares: dict[str, list[float]] = {}
+    added: dict[str, list[float]] = {}
     for record in records:
         for person, found in record["people"].items():
-            right = found[NONE][which] if way == NONE else found[way][which][n]
+            right = found[way][which][n]
             if right is not None:
-                shares.setdefault(person, []).append(right / found["clips"][which])
-    return {person: float(np.mean(values)) for person, values in shares.items()}
+                change = (right - found[NONE][which]) / found["clips"][which]
+                added.setdefault(person, []).append(change)
+    return {person: float(np.mean(values)) for person, values in added.items()}
 
 
 def gain(
-    records: list[dict], way: str, shown: int | None = None, clips: int | None = None
-) -> metrics.Comparison:
-    """What a way adds to the recogniser as it is, over people; nan if nobody has enough clips."""
-    after, before = accuracies(records, way, shown, clips), accuracies(records, NONE, shown, None)
-    people = [p for p in after if p in before]
-    if not people:
-        return metrics.Comparison(*[float("nan")] * 4)
-    return metrics.compare(*(np.array([of[p] for p in people]) for of in (after, before)))
+    records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
+) -> statistics.Pooled | None:
+    """What a way adds to the recogniser as it is, over people; data sets are pooled.
+
+    Synthetic people stand alone: their populations are clusters above them. None if nobody has enough
+    clips. The arguments are those of `differences`.
+    """
+    records = list(records)
+    of_set: dict[str, list[dict]] = {}
+    for record in records:
+        of_set.setdefault(record["data"], []).append(record)
+    found = {name: differences(own, way, shown, clips) for name, own in of_set.items()}
+    found = {name: added for name, added in found.items() if added}
+    if not found:
+        return None
+    if [*found] == ["synthetic"]:
+        population = {person: r["fold"] for r in records for person in r["people"]}
+        people, values = zip(*found["synthetic"].items(), strict=True)
+        clustered = statistics.clustered(values, [population[p] for p in people])
+        return statistics.of_one_set("synthetic", clustered)
+    return statistics.pool({name: np.array([*added.values()]) for name, added in found.items()})
 
 
 def as_method(name: str, data: str, folder: Path, trained: str = "augmentation") -> list[dict]:
@@ -170,7 +191,7 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{data}: gain in points, by clips of the person: {numbers}")
         for shown, way in product(SHOWN, WAYS):
             cells = [gain(records, way, shown, n) for n in CLIPS]
-            line = "".join(f"{100 * c.difference:+7.1f}" for c in cells)
+            line = "".join(f"{100 * c.difference:+7.1f}" if c else f"{'-':>7}" for c in cells)
             print(f"{shown or 'all':>3} classes, {way:28s}{line}")
     print(f"records: {options.out}")
 

@@ -160,7 +160,7 @@ def pool(
     found = {name: _people(values, f"differences, {name}") for name, values in differences.items()}
     by_set = {name: _over_people(values, level, bound) for name, values in found.items()}
     if len(found) == 1:
-        return _one_set(by_set)
+        return of_one_set(*by_set.popitem())
 
     means = np.array([values.mean() for values in found.values()])  # (sets,)
     variances = _variances_of_means(list(found.values()))  # (sets,)
@@ -276,6 +276,27 @@ def detectable(deviation: float, people: int, power: float = 0.8, alpha: float =
     return deviation * float(optimize.brentq(lack, 0, upper))
 
 
+def of_one_set(name: str, found: Difference) -> Pooled:
+    """A single data set's difference as a pooled one, which says nothing of other sets."""
+    return Pooled(
+        found.difference,
+        found.low,
+        found.high,
+        found.p,
+        found.equivalence_p,
+        found.bound,
+        prediction_low=math.nan,
+        prediction_high=math.nan,
+        tau=math.nan,
+        q=math.nan,
+        i_squared=math.nan,
+        people=found.people,
+        sets=1,
+        by_set={name: found},
+        note=f"one data set ({name}): the interval says nothing of other sets",
+    )
+
+
 def verdict(found: Difference | Pooled, p: float | None = None) -> str:
     """Say what a difference establishes, at the 5 % level.
 
@@ -345,28 +366,6 @@ def _tests(
         "p": 2 * float(law.sf(abs(difference))),
         "equivalence_p": float(law.sf(bound - abs(difference))),  # the larger of the two tests
     }
-
-
-def _one_set(by_set: dict[str, Difference]) -> Pooled:
-    """A single data set, which says nothing of others."""
-    ((name, found),) = by_set.items()
-    return Pooled(
-        found.difference,
-        found.low,
-        found.high,
-        found.p,
-        found.equivalence_p,
-        found.bound,
-        prediction_low=math.nan,
-        prediction_high=math.nan,
-        tau=math.nan,
-        q=math.nan,
-        i_squared=math.nan,
-        people=found.people,
-        sets=1,
-        by_set=by_set,
-        note=f"one data set ({name}): the interval is over its people and says nothing of other sets",
-    )
 
 
 def _variances_of_means(differences: list[np.ndarray]) -> np.ndarray:

@@ -2,7 +2,9 @@
 
 One syntax for all: "`METHOD` over `REFERENCE` on `DATA`: +2.6 points [+0.7, +4.5]", the mean paired
 difference over people and its 95 % interval. DATA is a data set's name, or a pool and a form, such as
-"real people, own tempo".
+"real people, own tempo". README and chapter 09 conclude with a sentence for each planned contrast:
+"**NAME** ...: +2.6 points [+0.7, +4.5] at own tempo (a gain), +0.3 points [-0.2, +0.8] at one length
+(not decided)", each with the contrast's verdict.
 """
 
 from __future__ import annotations
@@ -23,6 +25,12 @@ CLAIM = re.compile(
     r"`(?P<method>[^`]+)` over `(?P<reference>[^`]+)` on `(?P<data>[^`]+)`: "
     rf"(?P<difference>{NUMBER}) points \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\]"
 )
+RESULT = r"(?P<{0}>[+-][^\]]+\]) at {1} \((?P<verdict_{0}>[^)]+)\)"
+CONCLUSION = re.compile(
+    r"\*\*(?P<name>[^*:]+)\*\*[^*:]*: "
+    + RESULT.format("own", "own tempo") + ", " + RESULT.format("one", "one length")
+)  # fmt: skip
+CONCLUDING = ("09_evidence", "README")
 MEASURED = re.compile(r"[+\-−]?\d[\d.,]*(?:\s*\[[^\]]*\])?\s*(?:%|percent\b|per cent\b|points?\b)")
 STRICT = "09_evidence"  # holds no measured number but in this syntax
 DOCUMENTS = [*sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")), ROOT / "README.md"]
@@ -66,7 +74,7 @@ def problems(text: str, folder: Path = evidence.STUDY, strict: bool = False) -> 
         if said.replace("-0.0", "+0.0") != right:
             found.append(f"{match[0]}: the records say {right}")
     if strict:
-        rest = CLAIM.sub("", text)
+        rest = CONCLUSION.sub("", CLAIM.sub("", text))
         found += [f"{other!r} is outside the syntax of claims" for other in MEASURED.findall(rest)]
     return found
 
@@ -74,6 +82,31 @@ def problems(text: str, folder: Path = evidence.STUDY, strict: bool = False) -> 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_every_claim_is_what_the_records_say(path):
     assert not problems(prose(path), strict=path.stem == STRICT)
+
+
+def planned() -> dict[str, list[str]]:
+    """What the records say of each planned contrast: numbers and verdict, for either form."""
+    said: dict[str, list[str]] = {}
+    for r in contrasts.compute():
+        said.setdefault(r.contrast.name, []).extend([tables.points(r.pooled), r.verdict])
+    return said
+
+
+@pytest.mark.parametrize("name", CONCLUDING)
+def test_conclusions_are_what_the_planned_contrasts_say(name):
+    (path,) = (path for path in DOCUMENTS if path.stem == name)
+    text = prose(path)
+    told = {
+        match["name"].lower().replace("normalis", "normaliz"): [
+            match["own"].replace(" points", ""), match["verdict_own"],
+            match["one"].replace(" points", ""), match["verdict_one"],
+        ]
+        for match in CONCLUSION.finditer(text)
+    }  # fmt: skip
+    assert told == {name.lower(): values for name, values in planned().items()}
+    rivals = [r.against for r in contrasts.compute() if len(r.contrast.against) > 1]
+    own, one = (rival.removesuffix(" + augmentation") for rival in rivals)
+    assert f"{own} at own tempo, {one} at one length" in text
 
 
 def test_the_strict_chapter_is_there():

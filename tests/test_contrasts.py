@@ -25,6 +25,7 @@ from piumar_lib.contrasts import (
     differences,
     in_form,
     name_of,
+    scores,
     table,
 )
 from piumar_lib.evidence import FORMS, PLANNED, RIVALS, SEARCHED_ON, data_of, records_path
@@ -115,6 +116,15 @@ def test_differences_are_those_of_a_loop_over_people_folds_and_seeds(seed):
         assert found == pytest.approx(brute_force(records, tried, against)) and len(found) == 10
     gone = records[4:]  # some trainings are there under one method alone
     assert differences(gone, "TFAM", "ERM") == pytest.approx(brute_force(gone, "TFAM", "ERM"))
+
+
+def test_scores_average_seeds_not_clips():
+    """Two seeds of one person with 10 and 30 of 40 right, one of another."""
+    found = [record("ERM", {"1": [10, 40]}), record("ERM", {"1": [30, 40], "0": [1, 2]}, seed=1),
+             record("TFAM", {"1": [40, 40]})]  # fmt: skip
+    assert scores(found, "ERM") == {"0": 0.5, "1": 0.5} and scores(found, "TFAM") == {"1": 1.0}
+    with pytest.raises(ValueError, match="GIRL has no training in them"):
+        scores(found, "GIRL")
 
 
 def test_methods_that_swap_places_swap_signs_and_one_gains_nothing_over_itself():

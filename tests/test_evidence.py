@@ -227,13 +227,15 @@ def test_nothing_searched_means_defaults(own):
     assert choose([], own, "PIUmr", 0) == {} == choose([], "synthetic", "MiniRocket", 0)
     (e, *_) = plan(own, ["PIUmr"], [], seeds=1)
     assert dict(e.hyperparameters) == resolve("PIUmr", {"updates": UPDATES})
-    assert e.selection == rule("PIUmr", {}, own) == "defaults"
+    assert e.selection == rule("PIUmr", [], own) == "defaults"
 
 
 def test_the_rule_says_how_many_sets_were_tried_where_and_for_whom():
     where = "best of 6 on people of msraction3d and utkinect"
-    assert rule("ERM", SLOW, "shrec17") == f"{where}, one length, for ERM"
-    assert rule("PIUmr", SLOW, "shrec17-own-tempo") == f"{where}, own tempo, for TFAM and GIRL"
+    search = [{"method": method} for method in ("ERM", "TFAM", "GIRL")]
+    assert rule("ERM", search, "shrec17") == f"{where}, one length, for ERM"
+    assert rule("PIUmr", search, "shrec17-own-tempo") == f"{where}, own tempo, for TFAM and GIRL"
+    assert rule("PIUmr", search[:2], "shrec17") == f"{where}, one length, for TFAM"
 
 
 def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
@@ -244,7 +246,7 @@ def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
     assert not any(e.search for e in planned)
     rates = {e.method: dict(e.hyperparameters)["learning_rate"] for e in planned}
     assert rates == {"ERM": 1e-2, "TFAM": 3e-3}
-    assert {e.selection for e in planned} == {"defaults", rule("ERM", FAST, own)}
+    assert {e.selection for e in planned} == {"defaults", rule("ERM", records, own)}
     assert len(plan(own, ["ERM"], [])) == 5 * SEEDS
     (wide, *_) = plan(own, ["ERM"], records, 1, {"backbone": "resnet", "width": 64})
     expected = FAST | {"updates": UPDATES, "backbone": "resnet", "width": 64}
@@ -292,7 +294,7 @@ def test_making_uses_what_was_chosen_and_says_how(both, own, stand_in, tmp_path)
     make_search(["ERM"], folder=tmp_path)
     for record in make_in(tmp_path, own):
         assert {name: record["hyperparameters"][name] for name in best} == best
-        assert record["selection"] == rule("ERM", best, own)
+        assert record["selection"] == rule("ERM", [{"method": "ERM"}], own)
 
 
 def test_a_folder_without_a_search_takes_over_the_studys(tmp_path, monkeypatch):

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
 from piumar_lib import person_probe as probe
 from piumar_lib.evidence import plan
-from piumar_lib.experiments import read_records
+from piumar_lib.experiments import experiment, read_records
 
 
 def clips(rng, people=4, classes=3, each=20, person=0.0, of_class=3.0, width=6):
@@ -57,6 +59,16 @@ def test_records_are_resumed_and_reproducible(own, tmp_path, monkeypatch):
     assert probe.make(own, out) == first and len(read_records(out)) == 1
     out.unlink()
     assert probe.make(own, out)[0]["probe"] == first[0]["probe"]
+
+
+@pytest.mark.parametrize(
+    ("people", "enough"), [([0] * 9, False), ([0] * 5 + [1] * 4, False), ([0] * 5 + [1] * 5, True)]
+)
+def test_a_fold_with_one_person_or_few_clips_is_left_out(people, enough, monkeypatch):
+    """As two of UTD-MHAD's five folds would stop the whole command."""
+    unseen = SimpleNamespace(person=np.array(people))
+    monkeypatch.setattr(probe, "load_fold", lambda data, fold: SimpleNamespace(unseen=unseen))
+    assert probe._may_be_probed(experiment("utkinect", "ERM", 0, 0)) == enough
 
 
 def test_scores_by_data_set_and_fold():

@@ -6,6 +6,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from piumar_lib import folds, person_study
 from piumar_lib.evidence import UPDATES
@@ -20,9 +21,9 @@ from piumar_lib.person_study import (
     NONE,
     SHOWN,
     WAYS,
-    accuracies,
     as_method,
     clips_of,
+    differences,
     gain,
     main,
     run,
@@ -102,16 +103,39 @@ def cell(right, clips=10, few=None):
     return {"clips": [clips] * 2, NONE: [before] * 2} | dict.fromkeys(WAYS, rows)
 
 
-def test_gains_are_paired_by_person_and_averaged_over_seeds():
+def of(data, people, fold=0):
+    return {"data": data, "fold": fold, "people": people}
+
+
+def test_differences_are_paired_by_person_and_averaged_over_seeds():
     records = [
-        {"people": {"1": cell((5, 9)), "2": cell((1, 4), few=6)}},
-        {"people": {"1": cell((7, 9)), "2": cell((3, 4))}},
+        of("utkinect", {"1": cell((5, 9)), "2": cell((1, 4), few=6)}),
+        of("utkinect", {"1": cell((7, 9)), "2": cell((3, 4))}),
     ]
-    assert accuracies(records, NONE, None, None) == pytest.approx({"1": 0.6, "2": 0.2})
-    assert accuracies(records, DEFAULT, 3, None) == pytest.approx({"1": 0.9, "2": 0.4})
+    assert differences(records, DEFAULT) == pytest.approx({"1": 0.3, "2": 0.2})
+    assert differences(records, DEFAULT, 3) == pytest.approx({"1": 0.3, "2": 0.2})
+    assert differences(records, DEFAULT, clips=20) == pytest.approx({"2": 0.5})  # in one seed
     assert gain(records, DEFAULT).difference == pytest.approx((0.3 + 0.2) / 2)
-    assert gain(records, DEFAULT, clips=20).difference == pytest.approx(0.6 - 0.2)
-    assert np.isnan(gain(records, DEFAULT, clips=1).difference)  # nobody has
+    assert gain(records, DEFAULT, clips=1) is None  # nobody has
+
+
+def test_people_of_one_number_in_two_data_sets_are_two_people():
+    """Pooled as the planned contrasts are; by hand where all sets are alike."""
+    records = [of(name, {"1": cell((1, a)), "2": cell((2, b))}) for name, a, b in
+               (("utkinect", 3, 4), ("mmg", 4, 5), ("shrec17", 2, 3))]  # fmt: skip
+    found = gain(records, "AdaBN")
+    assert (found.people, found.sets) == (6, 3)
+    assert found.difference == pytest.approx(np.mean([0.2, 0.3, 0.1]))
+    assert gain(records[:1], "AdaBN").people == 2
+
+
+def test_synthetic_people_count_by_population():
+    records = [of("synthetic", {str(10 * f + p): cell((1, 1 + f + p)) for p in range(2)}, fold=f)
+               for f in range(4)]  # fmt: skip
+    found = gain(records, "AdaBN")
+    means = [(f + 0.5) / 10 for f in range(4)]
+    half = stats.t.ppf(0.975, 3) * np.std(means, ddof=1) / 2
+    assert (found.difference, found.high) == pytest.approx((np.mean(means), np.mean(means) + half))
 
 
 def study_record(data, method, people, **more):
@@ -150,7 +174,7 @@ def test_the_command_line_resumes_and_prints_a_line_for_each_way(own, short, tmp
     assert len(lines) == 5 and len(printed) == 2 + 2 * 2
     assert printed[0] == f"{own}: gain in points, by clips of the person: 2, 12, all"
     assert printed[1].startswith("all classes, AdaBN ") and printed[-1] == f"records: {path}"
-    assert printed[3].startswith("  1 classes, ") and printed[3].split()[-2] == "+nan"
+    assert printed[3].startswith("  1 classes, ") and printed[3].split()[-2] == "-"
     record = read_records(path)[0]
     assert {"command", "commit", "versions", "device", "seed", "content"} <= {*record}
     path.write_text("\n".join(lines[:-2]))

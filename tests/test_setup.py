@@ -53,7 +53,8 @@ def test_conda_environment_installs_the_same_pins():
 
 def test_every_module_imports_only_what_is_declared():
     # Distribution and import name differ for these; the last three come with ipykernel.
-    names = {"sklearn": "scikit-learn", "bs4": "beautifulsoup4", "PIL": "pillow", "jinja2": "nbconvert"}
+    names = {"sklearn": "scikit-learn", "bs4": "beautifulsoup4", "PIL": "pillow", "jinja2": "nbconvert",
+             "dask": "distributed"}  # fmt: skip
     known = {name.lower() for name in declared()} | {"piumar_lib"}
     known |= {"ipython", "pygments", "jupyter_client"}
     pattern = re.compile(r"^\s*(?:from|import) ([A-Za-z_]\w*)", re.MULTILINE)

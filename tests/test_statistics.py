@@ -21,7 +21,7 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from piumar_lib import statistics
-from piumar_lib.forest import draw_forest
+from piumar_lib.forest import draw_forest, draw_side_by_side
 from piumar_lib.metrics import holm
 
 seeds = st.integers(0, 2**32 - 1)
@@ -466,3 +466,14 @@ def test_forest_of_one_set_or_without_interval_draws_no_prediction(ax):
     assert draw_forest(ax, pooled.by_set, pooled).count("+2.0 (no interval)") == 2
     assert len(ax.lines) == 4  # zero, the set, the pooled one, the rule between them
     assert all(np.isfinite(line.get_xdata()).all() for line in ax.lines)
+
+
+def test_forests_side_by_side_share_scale_and_name_each_set_once():
+    pooled = {title: statistics.pool(study(k)) for k, title in enumerate(("own tempo", "one length"))}
+    fig, words = draw_side_by_side(pooled)
+    left, right = fig.axes
+    assert left.get_xlim() == right.get_xlim() and left.get_title(loc="left") == "own tempo"
+    assert left.get_yticklabels()[0].get_text().startswith("set 0 (")
+    assert not any(label.get_text() for label in right.get_yticklabels())
+    assert words.startswith("own tempo: set 0") and " one length: set 0" in words
+    plt.close(fig)

@@ -50,6 +50,8 @@ def test_points_have_signs_and_zero_is_never_negative():
     assert tables.p_value(Comparison(0, 0, 0, 0), 0.0321) == "0.032"
     assert tables.in_words(float("nan")) == "-"
     assert tables.points(statistics.paired([0.5], [0.4])) == "+10.0 (one person: no interval)"
+    alike = statistics.paired([0.5, 0.75], [0.25, 0.5])
+    assert tables.points(alike) == "+25.0 (all alike: no interval)"
 
 
 def test_names_with_a_comma_are_quoted():
@@ -110,6 +112,17 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
         own = contrasts.compare(contrasts.read(["spar"], "own tempo", study), name, "augmentation")
         assert spar == pooled == tables.points(own)
         assert synthetic.startswith("+" if "TFAM" in name else "-")
+
+
+def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown, monkeypatch):
+    monkeypatch.setattr(evidence, "NAMES", ("spar",))
+    path = evidence.records_path("spar-own-tempo", study)
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    kept = [r for r in lines if r["method"] != "ERM" or r["fold"] < 5]
+    path.write_text("\n".join(map(json.dumps, kept)) + "\n")
+    tables.show_methods("own tempo", "augmentation", study)
+    rows = {line[0]: line[2:] for line in shown[0][1]}
+    assert rows["ERM"][0] and rows["ERM"][1:] == ["", ""] and all(rows["TFAM + augmentation"])
 
 
 def test_contrasts_have_a_line_each(study, shown):

@@ -43,7 +43,7 @@ def show(fig: Figure, alt: str) -> None:
 
 
 def fixed_figure(
-    width: float, height: float, columns: int = 1, right: float = 0.15
+    width: float, height: float, columns: int = 1, right: float = 0.15, left: float = 0.85
 ) -> tuple[Figure, Any]:
     """A figure that is drawn fast, for a widget: fixed margins and few ticks.
 
@@ -53,6 +53,7 @@ def fixed_figure(
         width, height: Of the figure, inches.
         columns: Number of axes side by side.
         right: Margin on the right, inches, for a legend beside the axes.
+        left: Margin on the left, inches, for labels.
 
     Returns:
         The figure, and its axes as from `matplotlib.pyplot.subplots`.
@@ -60,7 +61,7 @@ def fixed_figure(
     import matplotlib.pyplot as plt
 
     margins = {
-        "left": 0.85 / width,
+        "left": left / width,
         "right": 1 - right / width,
         "bottom": 0.5 / height,
         "top": 1 - 0.35 / height,

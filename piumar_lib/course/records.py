@@ -137,22 +137,6 @@ def deviation_over_seeds(records: list[dict]) -> float:
     return float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
 
 
-def normalization_gain(
-    records: list[dict], way: str, shown: int | None, clips: int | None
-) -> statistics.Difference | None:
-    """What normalising adds over people who have enough clips; None if nobody has.
-
-    Args:
-        records: Of `piumar_lib.person_study`, of one data set.
-        way, shown, clips: See `piumar_lib.person_study.accuracies`.
-    """
-    after = person_study.accuracies(records, way, shown, clips)
-    before = person_study.accuracies(records, person_study.NONE, shown, None)
-    if not after:
-        return None
-    return statistics.paired([*after.values()], [before[person] for person in after])
-
-
 # In words
 
 
@@ -295,7 +279,7 @@ def _ways(
     rows = []
     for part, way, shown in product(parts, ways, person_study.SHOWN):
         if own := [r for r in records if r["data"] == part.data]:
-            gains = [normalization_gain(own, way, shown, n) for n in CLIPS]
+            gains = [person_study.gain(own, way, shown, n) for n in CLIPS]
             rows.append([part.title, way, shown or "all", *(write(g) if g else "" for g in gains)])
     return markdown_table(["data set, form", "way", "classes shown", *numbers], rows)
 

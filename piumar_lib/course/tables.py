@@ -43,8 +43,15 @@ def signed(value: float) -> str:
 
 
 def points(c: Comparison | Difference | Pooled | None) -> str:
-    """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none."""
-    return "" if c is None else f"{signed(c.difference)} {metrics.interval(c.low, c.high, signed)}"
+    """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none.
+
+    One person, or people who all differ alike, have no interval.
+    """
+    if c is None:
+        return ""
+    alike = np.isnan(c.low) and not isinstance(c, Comparison) and c.people > 1
+    ends = "(all alike: no interval)" if alike else metrics.interval(c.low, c.high, signed)
+    return f"{signed(c.difference)} {ends}"
 
 
 def p_value(c: Comparison | None, corrected: float) -> str:
@@ -122,9 +129,13 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
         column: contrasts.read(sets, form, folder or evidence.STUDY) for column, sets in columns.items()
     }
 
+    def people(of_set: list[dict], method: str) -> set[str]:
+        return {person for r in of_set if r["method"] == method for person in r["people"]}
+
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
-        there = all(any(r["method"] == method for r in of_set) for of_set in own.values())
-        return points(contrasts.compare(own, method, reference)) if there else ""
+        # Part of the people say nothing of all of them: a row that is still being trained is left out.
+        whole = all(people(of_set, method) == people(of_set, reference) for of_set in own.values())
+        return points(contrasts.compare(own, method, reference)) if whole else ""
 
     lines = []
     for name in (*evidence.PLANNED, *evidence.OTHERS):
