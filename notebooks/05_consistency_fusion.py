@@ -301,9 +301,9 @@ class Watched(TwoViews):
 
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Batch
 
-some = Clips(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
+some = Batch(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
 losses, pulls = [], []
 for kind_of_loss in (Watched, TwoViews):
     torch.manual_seed(seed)

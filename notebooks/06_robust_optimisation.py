@@ -988,8 +988,8 @@ np.testing.assert_allclose(*(largest_weights(scale) for scale in (1, 2)))
 # chi-square ball of radius 0.05 about the groups' shares, at running risks in units of guessing*:
 
 # %% slideshow={"slide_type": "skip"}
+from piumar_lib.batch import Batch
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.objective import Clips
 from piumar_lib.pseudo_groups import PersonGroups
 from piumar_lib.recognizer import Prediction
 from piumar_lib.training import Settings, fit, predict
@@ -997,7 +997,7 @@ from piumar_lib.training import Settings, fit, predict
 
 def weights_of_girl(batches, y, person):
     """Let the library's objective see scores of all clips, one batch after the other."""
-    clips = Clips(torch.zeros(len(y), 2, 1), y, person, torch.arange(len(y)))
+    clips = Batch(torch.zeros(len(y), 2, 1), y, person, torch.arange(len(y)))
     objective = GroupRobustObjective(PersonGroups())
     objective.start(None, clips, Settings())
     for number, logits in enumerate(batches):

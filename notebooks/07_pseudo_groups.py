@@ -61,15 +61,15 @@ thin, real_epochs = run.pick(quick=4, full=1), run.pick(quick=15, full=12)
 import numpy as np
 import torch
 
+from piumar_lib.batch import Batch
 from piumar_lib.data import spar, synthetic
-from piumar_lib.objective import Clips
 from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups, residual_style, style_of
 
 
 def as_clips(data):
     """Sequences as training sees them; people are numbered without gaps."""
     person = torch.as_tensor(np.unique(data.person, return_inverse=True)[1])
-    return Clips(torch.as_tensor(data.x), torch.as_tensor(data.y), person, torch.arange(len(data)))
+    return Batch(torch.as_tensor(data.x), torch.as_tensor(data.y), person, torch.arange(len(data)))
 
 # %% slideshow={"slide_type": "skip"}
 few_all = synthetic.make_clips(synthetic.make_people(5, seed=70 + seed), 120, seed=70 + seed)
@@ -671,7 +671,7 @@ from piumar_lib.recognizer import Prediction
 torch.manual_seed(seed)
 place = torch.arange(32)
 who = torch.cat([place[:16] % 4, torch.tensor([0] * 4 + [1] * 4 + [2] * 8)])
-batch = Clips(torch.zeros(32, 5, 3), place % 6, who, place)
+batch = Batch(torch.zeros(32, 5, 3), place % 6, who, place)
 objective = GroupRobustObjective(PersonGroups())
 objective.start(None, batch, Settings())
 

@@ -371,12 +371,13 @@ def terms_by_hand(model, objective, batch):
 # %% slideshow={"slide_type": "skip"}
 import copy
 
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 
 first = populations[0]
 objective = objectives[first, "PIUmr"]
 objective.regularizer.calls = 1  # a batch in which r stays as it is
-clips = Clips(*(torch.as_tensor(v, device=run.device) for v in (
+clips = Batch(*(torch.as_tensor(v, device=run.device) for v in (
     train.x, train.y, train.person, np.arange(len(train)))))
 torch.manual_seed(seed)
 order = torch.randperm(len(clips), device=run.device)

@@ -190,9 +190,9 @@ print(f"the product does {times:.0f} times the operations of the sum, "
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.alignment import MonotoneAlignment, SinkhornAlignment
+from piumar_lib.batch import Batch
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.objective import Clips
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import PersonGroups
 from piumar_lib.recognizer import Prediction
@@ -244,7 +244,7 @@ kept = {name: costs.count_saved_bytes(pair[0]) for name, pair in pairs.items()}
 # %% slideshow={"slide_type": "skip"}
 def girl_step(groups, batch=BATCH, classes=52, channels=channels):
     number = torch.arange(batch)
-    clips = Clips(torch.zeros(batch, 1), number % classes, number % groups, number)
+    clips = Batch(torch.zeros(batch, 1), number % classes, number % groups, number)
     girl = GroupRobustObjective(PersonGroups())  # as many people as groups
     girl.start(None, clips, Settings())
     logits = torch.randn(batch, classes, requires_grad=True)

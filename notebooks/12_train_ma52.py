@@ -26,7 +26,7 @@
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - train [ERM](glossary.md#erm) on [MA-52](glossary.md#ma-52), and PIUmr with two more options, stop at any moment, and resume,
+# - train any method of the course on [MA-52](glossary.md#ma-52), stop at any moment, and resume,
 # - judge them on people they never saw, person by person, and say what the comparison allows,
 # - hand in a submission, and use the model on a recording of your own.
 
@@ -34,64 +34,21 @@
 profile = "quick"
 root = ""  # absolute path of MA-52; without it, and without a cache, a stand-in is made
 preset = ""  # a recipe: videomae-base, resnet50-tsm, manet, tiny; by default what suits the profile
-cache = None  # folder of the clip cache
-index = None  # the .csv of the index
-split = None  # the .txt of a split: who trains, who is held out
-out = None  # folder of the run: checkpoint, history, record, model
-backbone = None  # video backbone: videomae-base, resnet50-tsm, videomae-tiny, resnet-tiny-tsm
-weights = None  # where its weights start: pretrained, random
-pixels = None  # side of what the backbone sees; 0: as it was made for; from 0 to 1024
-modality = None  # what it sees: pictures, or what moves: rgb, difference
-plug = None  # feature level: tfam is the method: none, tfam
-loss = None  # loss level: girl is the method: erm, girl
-body = None  # body part: of the action, or a head: derived, head
-dropout = None  # share of features dropped before the head; from 0 to 0.95
-epochs = None  # passes over the training clips; from 1 to 10000
-batch = None  # clips of a step, over all processes; from 2 to 65536
-accumulate = None  # parts of a step, one after the other: less memory; from 1 to 1024
-optimiser = None  # how steps are made: adamw, sgd
-rate = None  # peak learning rate; from 1e-12 to 100
-schedule = None  # how the rate falls: cosine, steps
-warmup = None  # epochs in which the rate rises; from 0 to 10000
-drops = None  # epochs after which 'steps' divides it by 10; from 0
-layer_decay = None  # rate of a layer over that of the next; from 0.01 to 1
-weight_decay = None  # pull of weights towards 0, not of biases and norms; from 0 to 10
-momentum = None  # of sgd; from 0 to 0.999
-clip = None  # largest norm of the gradient; 0: any; from 0 to 1e+06
-smoothing = None  # share of a label spread over all actions; from 0 to 0.9
-balanced = None  # draw rare actions as often as frequent ones
-ema = None  # decay of averaged weights, used for judging; 0: none; from 0 to 0.99999
-smallest = None  # least share of the side that a random cut keeps; from 0.05 to 1
-light = None  # deviation of log brightness and contrast; from 0 to 2
-mirror = None  # chance of exchanging left and right; from 0 to 1
-transport = None  # to equal steps, or entropic to anchors: exact, sinkhorn
-clock = None  # mass on time; uniform aligns nothing: a control: motion, uniform
-floor = None  # share of evenly spread mass at the start; learned; from 0.001 to 0.999
-steps = None  # canonical steps K; exact: at most as many as moments; from 1 to 1024
-amplitude_step = None  # share of the way to movements of one size; from 0 to 1
-scale = None  # deviations s by which spectra are perturbed; from 0 to 10
-probability = None  # chance of a clip's spectrum to be perturbed; from 0 to 1
-supervision = None  # weight of each view's own cross-entropy; from 0 to 100
-consistency = None  # weight of the divergence between views; from 0 to 100
-regularizer_share = None  # regulariser's gradient over the cross-entropy's; from 0 to 100
-groups = None  # pseudo-groups in each action; from 1 to 1000
-radius = None  # rho: radius of the ball of group weights; from 0 to 1000
-beta = None  # how much more hard clips count; from 0 to 100
-temperature = None  # margin beyond which a clip is safe, in logits; from 1e-06 to 1000
-risk_momentum = None  # what a group's running risk keeps of its past; from 0 to 0.999
-precision = None  # of arithmetic: fp32, bf16, fp16
-compiled = None  # fuse the backbone's operations (torch.compile): pays in long runs
-workers = None  # processes that read clips; from 0 to 256
-seed = None  # of everything that is drawn; from 0 to 2.14748e+09
-judge_every = None  # epochs between looks at held-out people; 0: at the end; from 0 to 10000
-views = None  # temporal views of a clip at the end; from 1 to 100
-save_minutes = None  # minutes between checkpoints, beside each epoch's; from 0 to 1e+06
-cpu = None  # train on the CPU even if there is a GPU
+method = "PIUmr + augmentation"  # any of piumar_lib.methods.METHODS but MiniRocket
+cache = ""  # folder of the clip cache
+index = ""  # the .csv of the index
+split = ""  # the .txt of a split: who trains, who is held out
+out = ""  # folder of the run: checkpoint, history, record, model
+seed = 0  # of everything that is drawn
+overrides = {}  # any other setting or hyperparameter, such as {"epochs": 10, "radius": 0.1}
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.config import TrainConfig, describe
+from piumar_lib.ma52.config import SETTINGS, TrainConfig
 
-given = {name: globals()[name] for name in describe() if globals()[name] is not None}
+paths = {"cache": cache, "index": index, "split": split, "out": out}
+given = {name: path for name, path in paths.items() if path} | {"seed": seed}
+given |= {name: value for name, value in overrides.items() if name in SETTINGS}
+of_method = {name: value for name, value in overrides.items() if name not in given}
 
 # %% slideshow={"slide_type": "skip"}
 from pathlib import Path
@@ -107,15 +64,17 @@ amount = run.pick(quick={"epochs": 4, "views": 1}, full={"epochs": 40, "views": 
 build = ROOT / "build" / "ma52" / run.name
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Every setting has a default and a meaning, numbers have a range and words their choices (`describe()`); those
-# above replace the recipe's. Whatever is unknown or out of range is refused before anything starts:
+# `method` is a row of [chapter 09](09_evidence.ipynb)'s table: the same objectives and the same loop as for sequences.
+# Every setting has a default and a meaning, numbers have a range and words their choices
+# (`python -m piumar_lib.ma52 train --help`); those in `overrides` replace the recipe's. Whatever is unknown or out of
+# range is refused before anything starts:
 
 # %% slideshow={"slide_type": "skip"}
-for wrong in ({"epoch": 3}, {"rate": -1.0}, {"plug": "girl"}, {"boundary": 1.0}):
+for wrong in ({"epoch": 3}, {"learning_rate": -1.0}, {"method": "PIUMR"}, {"plug": "tfam"}):
     try:
         TrainConfig.make(recipe, **wrong)
     except ValueError as error:
-        print(str(error).split(" There are")[0])
+        print(str(error).split(" Choose from")[0])
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # ## Clips
@@ -158,12 +117,19 @@ def prepare():
 prepared = {} if {"cache", "index", "split"} <= set(given) else prepare()
 base = {**amount, **prepared, **given}
 
+# %% [markdown] slideshow={"slide_type": "notes"}
+# ERM is the baseline. As `method` ends in "+ augmentation", both are trained on augmented clips: cut, lit and mirrored
+# at random. In the table of methods that baseline is called *augmentation*.
+
 # %% slideshow={"slide_type": "skip"}
+from piumar_lib.ma52.comparison import baseline_of
+
 if recipe == "tiny":
     base.setdefault("cpu", run.device == "cpu")
-config = TrainConfig.make(recipe, **{"out": build / "runs" / "erm", **base})
-print(f"{recipe}: {config.backbone}, {config.epochs} epochs of batches of {config.batch}, "
-      f"{config.optimiser} at {config.rate:g}, {config.precision}")
+plain = baseline_of(method)
+config = TrainConfig.make(recipe, **{"out": build / "runs" / "erm", **base, "method": plain})
+print(f"{recipe}: {config.backbone}, {config.epochs} epochs of batches of {config.batch_size}, "
+      f"{config.optimizer} at {config.learning_rate:g}, {config.precision}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
@@ -178,7 +144,7 @@ print(f"{recipe}: {config.backbone}, {config.epochs} epochs of batches of {confi
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.train import load_data
 
-whole = TrainConfig.make(recipe, **{**base, "plug": "tfam", "loss": "girl", "out": build / "none"})
+whole = TrainConfig.make(recipe, **{**base, "method": "PIUmr", "out": build / "none"})
 model = build_model(whole).eval()
 train_clips, held_out, fold = load_data(config, model.frames)
 parameters = sum(p.numel() for p in model.parameters())
@@ -198,7 +164,7 @@ video = to_input(one, model.size)
 with torch.no_grad():
     features = model.recognizer.backbone[0](video)
     views = model.recognizer.plug.views(features)
-    prediction, _ = model(video)
+    prediction = model(video)
 stages = [("bytes", one), ("input", video), ("features", features), ("aligned view", views[0]),
           ("pooled", prediction.features), ("actions", prediction.logits)]
 
@@ -245,17 +211,17 @@ import math
 
 from piumar_lib.ma52.optimiser import rate_at
 
-per_epoch = max(1, len(train_clips) // config.batch)
+per_epoch = max(1, len(train_clips) // config.batch_size)
 
 # %%
 def rate_by_hand(step):
     e, w, E = step / per_epoch, config.warmup, config.epochs
     if e < w:
-        return config.rate * (step + 1) / math.ceil(w * per_epoch)
-    return config.rate * (1 + math.cos(math.pi * (e - w) / (E - w))) / 2
+        return config.learning_rate * (step + 1) / math.ceil(w * per_epoch)
+    return config.learning_rate * (1 + math.cos(math.pi * (e - w) / (E - w))) / 2
 
 # %% slideshow={"slide_type": "skip"}
-if config.schedule == "cosine":
+if config.scheduler == "cosine":
     every = range(per_epoch * config.epochs)
     assert all(math.isclose(rate_by_hand(s), rate_at(s, per_epoch, config)) for s in every)
 
@@ -266,7 +232,7 @@ for ax, (name, c) in zip(axes, recipes.items(), strict=True):
     rates = np.array([rate_at(s, 20, c) for s in range(20 * c.epochs)])
     for share, style, words in ((1, "-", "head"), (c.layer_decay**12, "--", "12 layers below")):
         ax.plot(np.arange(len(rates)) / 20, rates * share, style, color="C0", label=words)
-    ax.set(title=name, xlabel="epoch", yscale="log", ylim=(c.rate / 1000, 2 * c.rate))
+    ax.set(title=name, xlabel="epoch", yscale="log", ylim=(c.learning_rate / 1000, 2 * c.learning_rate))
 axes[0].set_ylabel("learning rate")
 axes[0].legend(fontsize=7)
 lowest = recipes["videomae-base"].layer_decay ** 12
@@ -332,11 +298,13 @@ print(f"the true variance is 1; of 20 batches of 10: {(squares / freedom).mean()
 # can begin at any step, and two GPUs see between them what one would have seen:
 
 # %% slideshow={"slide_type": "subslide"}
+from piumar_lib.batch import Labels
 from piumar_lib.ma52.draws import Draws
 
-steps = list(Draws(train_clips.labels(), config).parts(0))
-assert list(Draws(train_clips.labels(), config).parts(2)) == steps[2:]
-halves = [list(Draws(train_clips.labels(), config, 2, k).parts(0)) for k in (0, 1)]
+known = Labels(train_clips.labels(), train_clips.persons())
+steps = list(Draws(known, config).steps(0))
+assert list(Draws(known, config).steps(2)) == steps[2:]
+halves = [list(Draws(known, config, None, 2, k).steps(0)) for k in (0, 1)]
 assert all({*a} | {*b} == {*s} for a, b, s in zip(*halves, steps, strict=True))
 print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in steps[2][:6]]}")
 
@@ -397,8 +365,7 @@ print(say(erm))
 whole = splits.read_split(config.split)
 some = splits.Split("some of its clips", whole.train[:96], whole.held_out[:32])
 few = splits.write_splits(build / "few", [some], 0)[0]
-short = {**base, "split": few, "epochs": 2, "warmup": 0.0, "judge_every": 0, "plug": "tfam",
-         "loss": "girl"}
+short = {**base, "split": few, "epochs": 2, "warmup": 0.0, "eval_every": 0, "method": "PIUmr"}
 
 
 # %% slideshow={"slide_type": "skip"}
@@ -439,12 +406,12 @@ assert equal or run.device != "cpu"
 # ## PIUmr, with the same budget
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# One option for the feature level, one for the loss level; everything else stays as it was. GIRL finds its groups
-# once, before the second epoch, within each action.
+# Another method is another name; everything else stays as it was. (Another `method` above takes PIUmr's place here.)
+# GIRL finds its groups once, before the second epoch, within each action.
 
 # %%
 beside = Path(f"{config.out}-piumr") if "out" in given else build / "runs" / "piumr"
-ours = TrainConfig.make(recipe, **{**base, "out": beside, "plug": "tfam", "loss": "girl"})
+ours = TrainConfig.make(recipe, **{**base, **of_method, "out": beside, "method": method})
 live = Live(plots.history)
 piumr = train(ours, progress=False, watch=live)
 live.finish(ours.out)
@@ -454,7 +421,7 @@ from piumar_lib.ma52.history import read_history
 
 end = [row for row in read_history(ours.out) if "loss" in row][-1]
 told = ("floor", "groups", "risk of the worst group", "weight of its clips")
-print("; ".join(f"{name}: {end[name]:.3g}" for name in told))
+print("; ".join(f"{name}: {end[name]:.3g}" for name in told if name in end))
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.metrics import compare, interval
@@ -648,7 +615,7 @@ from piumar_lib.ma52.model import export
 program = torch.export.load(export(load_model(ours.out), build / "piumr.pt2")).module()
 with torch.no_grad():
     batch = to_input(torch.stack([held_out[k]["video"] for k in range(3)]), trained.size)
-    theirs, mine = program(batch), load_model(ours.out)(batch)[0].logits.softmax(-1)
+    theirs, mine = program(batch), load_model(ours.out)(batch).logits.softmax(-1)
 assert torch.allclose(theirs, mine, atol=1e-5)
 print(f"the exported program agrees within {(theirs - mine).abs().max():.1e}")
 
@@ -673,7 +640,7 @@ print(f"{handed_in} test clips in {(build / 'submission.zip').relative_to(ROOT)}
 
 # %% [markdown]
 # ```bash
-# python -m piumar_lib.ma52 train --preset videomae-base --plug tfam --loss girl \
+# python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" \
 #     --cache build/ma52/cache --index build/ma52/index.csv \
 #     --split build/ma52/splits/person-disjoint/fold1.txt --out build/ma52/runs/piumr-1-0
 # python -m piumar_lib.ma52 report build/ma52/runs/piumr-1-0
@@ -744,7 +711,8 @@ for name, r in zip(NAMES, large, strict=True):
     print(f"    {r['clips/s']:.0f} clips/s, {100 * r['waiting']:.1f} % of the time waiting for clips")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# PIUmr's command ends in `--plug tfam --loss girl`. Two settings are new. `--weights random`: these weights were
+# PIUmr's command ends in `--plug tfam --loss girl`, which is how a method was named then, always augmented. Two
+# settings are new. `--weights random`: these weights were
 # never trained on other videos. And `--modality difference`: the network sees each frame *minus the clip's mean
 # frame*, so all that stands still vanishes. (That is background subtraction; the RGB differences of Wang et al.
 # are between neighbouring frames.)
@@ -870,9 +838,9 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `model.make_tfam` | `test_ma52_model.py` | `TemporalFrequencyModule` behind the backbone, one temporal layer behind it; 16 canonical steps, or as many as there are moments |
+# | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `methods.temporal_frequency` | `test_ma52_model.py` | `TemporalFrequencyModule` behind the backbone, one temporal layer behind it; 16 canonical steps, or as many as there are moments |
 # | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `group_robust.GroupRobustObjective` | `test_ma52_train.py` | groups within each action, found once, by the style of the aligned features |
-# | (silent) small batches | a step by hand | `model.make_tfam`, `train.make_objective`, `running.RunningMean` | `test_ma52_model.py` | variances, barycentres and group risks are running ones, over all processes |
+# | (silent) small batches | a step by hand | `methods.temporal_frequency`, `train.make_objective`, `running.RunningMean` | `test_ma52_model.py` | variances, barycentres and group risks are running ones, over all processes |
 # | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
 # | (silent) input | on a GPU, at full scale | `model.MicroActionRecognizer`, `config.TrainConfig` | `test_ma52_model.py` | pictures by default; less the clip's mean picture for random weights |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |

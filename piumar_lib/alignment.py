@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import transport
+from piumar_lib.ranges import InnerShare, Range, Share, checked
 from piumar_lib.running import RunningMean, require_clips
 
 
@@ -67,9 +68,8 @@ class MotionClock(nn.Module):
     moves all the time keeps all of its motion.
 
     Args:
-        floor: Where the share of evenly spread mass starts, in (0, 1); it is learned. As it is the part
-            of the old clock that stays, the aligned distance of two tempi is about ``floor`` of the
-            unaligned one.
+        floor: Share of evenly spread mass at the start; it is learned. As it is the part of the old
+            clock that stays, the aligned distance of two tempi is about ``floor`` of the unaligned one.
 
     Raises:
         ValueError: If ``floor`` is out of range.
@@ -77,10 +77,9 @@ class MotionClock(nn.Module):
 
     no_weight_decay = ("floor_logit",)
 
-    def __init__(self, floor: float = 0.1) -> None:
+    @checked
+    def __init__(self, floor: InnerShare = 0.1) -> None:
         super().__init__()
-        if not 0 < floor < 1:
-            raise ValueError(f"floor: {floor} is out of range. Choose it in (0, 1).")
         self.floor_logit = nn.Parameter(torch.logit(torch.tensor(float(floor))))
         self.noise = RunningMean()
 
@@ -112,7 +111,7 @@ class AmplitudeNormalization(nn.Module):
     the running median of training. The clip's mean over time, its posture, stays.
 
     Args:
-        step: Share of the way to the typical size, on a logarithmic scale, in [0, 1]; 0 changes nothing.
+        step: Share of the way to the typical size, on a logarithmic scale; 0 changes nothing.
         limit: The ratio of sizes is clamped to ``[1 / limit, limit]``: noise is not blown up without
             bounds, and a clip that holds still stays still.
 
@@ -120,12 +119,10 @@ class AmplitudeNormalization(nn.Module):
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, step: float = 0.5, limit: float = 20.0) -> None:
+    @checked
+    def __init__(self, step: Share = 0.5, limit: float = 20.0) -> None:
         super().__init__()
-        if not 0 <= step <= 1 or limit < 1:
-            raise ValueError(
-                f"step, limit: {step}, {limit} are out of range. Choose step in [0, 1] and limit >= 1."
-            )
+        Range(1).check("limit", limit)
         self.step, self.limit = step, limit
         self.size = RunningMean(start=1.0)
 
@@ -185,14 +182,14 @@ class MonotoneAlignment(_Alignment):
         steps: Canonical steps K, though no more than the clip has frames. Sixteen are coarse enough to
             forgive small errors of the clock and make the layers behind twice as fast at 32 frames.
         clock: `MotionClock` by default.
-        amplitude_step: See `AmplitudeNormalization`.
+        amplitude_step: Share of the way to movements of one size; see `AmplitudeNormalization`.
 
     Raises:
         ValueError: If an option is out of range.
     """
 
     def __init__(
-        self, steps: int = 16, clock: nn.Module | None = None, amplitude_step: float = 0.5
+        self, steps: int = 16, clock: nn.Module | None = None, amplitude_step: Share = 0.5
     ) -> None:
         super().__init__(clock, amplitude_step)
         if steps < 1:

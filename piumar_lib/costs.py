@@ -86,14 +86,15 @@ def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
         For ``"training"``, a step without the optimiser's, and ``"inference"``, the work on a batch by
         ``"backbone"`` alone, and by all under ``"ERM"``, ``"TFAM"`` and ``"TFAM and GIRL"``.
     """
+    from piumar_lib.batch import Batch
     from piumar_lib.fusion import EVERY
     from piumar_lib.group_robust import GroupRobustObjective
     from piumar_lib.ma52.config import TrainConfig
     from piumar_lib.ma52.model import build_model
-    from piumar_lib.objective import Clips, Objective
+    from piumar_lib.objective import Objective
     from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 
-    config = TrainConfig(backbone=backbone, weights="random", plug="none", loss="erm")
+    config = TrainConfig(backbone=backbone, weights="random", method="ERM")
     with torch.device("meta"):
         model = build_model(config)
         film = torch.empty(clips, model.frames, 3, model.size, model.size)
@@ -105,7 +106,7 @@ def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     found["training"] = {"backbone": count_work(lambda: big.train()(film).backward(gradient))}
 
     x, number = torch.randn(shape, requires_grad=True), torch.arange(clips)
-    batch = Clips(x, number // 2, number // 2, number)  # two of each action
+    batch = Batch(x, number // 2, number // 2, number)  # two of each action
     girl = GroupRobustObjective()
     objectives = {"ERM": Objective(), "TFAM": TwoViews(), "TFAM and GIRL": TwoViews(over=girl)}
     tail = model.recognizer

@@ -42,7 +42,8 @@ from piumar_lib.experiments import (
 )
 from piumar_lib.files import require_writable, write_text
 from piumar_lib.locks import only_run
-from piumar_lib.methods import METHODS, Hyperparameters, Method, all_hyperparameters, put_in
+from piumar_lib.methods import METHODS, Hyperparameters, Method, resolve
+from piumar_lib.methods import hyperparameters_of as known_of
 from piumar_lib.variants import UNALIGNED, VARIANTS
 
 LOG = RESULTS / "development.jsonl"
@@ -172,9 +173,8 @@ def method_of(name: str) -> Method:
 
 def hyperparameters_of(name: str, chosen: Hyperparameters) -> Hyperparameters:
     """All hyperparameters of a method; of ``chosen``, those that it has."""
-    known = all_hyperparameters(method_of(name))
-    own = {*known, "layer", "width", "steps"}
-    return put_in(name, known, {key: value for key, value in chosen.items() if key in own})
+    own = {*known_of(method_of(name)), "layer", "width", "steps"}
+    return resolve(method_of(name), {key: value for key, value in chosen.items() if key in own})
 
 
 def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:

@@ -24,13 +24,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from piumar_lib import folds, metrics
+from piumar_lib import folds, methods, metrics
 from piumar_lib.cluster import in_parallel
 from piumar_lib.data import Sequences
 from piumar_lib.data.own import is_npz
 from piumar_lib.files import as_path, read_json_lines, writing
 from piumar_lib.locks import only_run
-from piumar_lib.methods import METHODS, Hyperparameters, Method, build_method, resolve, settings_of
+from piumar_lib.methods import METHODS, Hyperparameters, Method, resolve
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.training import fit, predict
 
@@ -134,12 +134,8 @@ def train_and_predict(
     """
     if method.classify is not None:
         return method.classify(fold.train, fold.unseen, seed), ""
-    train = fold.train
-    model = build_method(method, train.x.shape[-1], train.classes, k, seed, train.parents)
     try:
-        settings = settings_of(method, k, fold.augmentation, seed, len(train))
-        fit(model, train, settings, method.objective(k))
-        probabilities = predict(model, fold.unseen)
+        probabilities = predict(fit_method(method, k, fold, seed), fold.unseen)
         if np.isnan(probabilities).any():
             raise FloatingPointError("predictions are not finite. Lower the learning rate.")
     except FloatingPointError as error:
@@ -154,12 +150,21 @@ def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
         ValueError: As `run`.
         FloatingPointError: If training diverges.
     """
-    fold, method = folds.load_fold(e.data, e.fold), METHODS[e.method]
-    k, clips = resolve(e.method, dict(e.hyperparameters)), fold.train
-    model = build_method(method, clips.x.shape[-1], clips.classes, k, e.seed, clips.parents)
-    chosen = settings_of(method, k, fold.augmentation, e.seed, len(clips))
+    fold, k = folds.load_fold(e.data, e.fold), resolve(e.method, dict(e.hyperparameters))
+    return fit_method(METHODS[e.method], k, fold, e.seed), fold
+
+
+def fit_method(method: Method, k: Hyperparameters, fold: folds.Fold, seed: int) -> Recognizer:
+    """Build a method's recogniser and train it on a fold's training clips.
+
+    Raises:
+        FloatingPointError: If training diverges.
+    """
+    clips = fold.train
+    model = methods.build(method, clips.x.shape[-1], clips.classes, k, seed, clips.parents)
+    chosen = methods.settings(method, k, fold.augmentation, seed, len(clips))
     fit(model, clips, chosen, method.objective(k))
-    return model, fold
+    return model
 
 
 def count_by_person(correct: np.ndarray, clips: Sequences) -> dict[str, list[int]]:

@@ -13,20 +13,21 @@ The paper publishes no equations; these definitions are ours.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, distributed
 from torch.nn import functional as F
 
 from piumar_lib import dro
-from piumar_lib.data_parallel import mean_over_processes, sum_over_processes
-from piumar_lib.objective import Clips, Objective, Views
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.data_parallel import mean_over_processes, processes, sum_over_processes
+from piumar_lib.objective import Objective, Trainer, Views
 from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
+from piumar_lib.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -79,10 +80,10 @@ class GroupRobustObjective(Objective):
 
     Args:
         groups: Where groups come from.
-        radius: Radius of the chi-square ball around the groups' shares; with 0 clips count alike.
-        beta: How much more a hard clip counts, see `hard_weights`.
-        temperature: See `hard_weights`.
-        momentum: What a group's running risk keeps of its past whenever a batch has clips of it.
+        radius: Radius rho of the chi-square ball around the groups' shares; with 0 clips count alike.
+        beta: How much more a hard clip counts; see `hard_weights`.
+        temperature: Margin beyond which a clip is safe, in logits; see `hard_weights`.
+        momentum: Share of its past that a group's running risk keeps whenever a batch has clips of it.
         step: Follow the worst group by exponentiated gradient of this step instead, outside any ball
             (an ablation).
         views: See `Objective`.
@@ -91,38 +92,32 @@ class GroupRobustObjective(Objective):
         ValueError: If a parameter is out of range.
     """
 
+    @checked
     def __init__(
         self,
         groups: GroupSource | None = None,
-        radius: float = 0.05,
-        beta: float = 1.0,
-        temperature: float = 1.0,
-        momentum: float = 0.9,
+        radius: NonNegative = 0.05,
+        beta: NonNegative = 1.0,
+        temperature: Positive = 1.0,
+        momentum: ShareBelowOne = 0.9,
         step: float | None = None,
         views: Views | None = None,
     ) -> None:
         super().__init__(views)
-        at_least_zero = {"radius": radius, "beta": beta, "step": step or 0.0}
-        for name, value in at_least_zero.items():
-            if value < 0:
-                raise ValueError(f"{name}: {value} is negative. Choose at least 0.")
-        if temperature <= 0:
-            raise ValueError(f"temperature: {temperature} is not positive. Choose a positive number.")
-        if not 0 <= momentum < 1:
-            raise ValueError(f"momentum: {momentum} is not in [0, 1). Choose 0.9, say.")
+        Range(0).check("step", step or 0.0)
+        self.keep("group", "shares", "q", "running", "seen", "style")
         self.groups = groups or StyleGroups()
         self.radius, self.beta, self.temperature = radius, beta, temperature
         self.momentum, self.step = momentum, step
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Forget everything: one group, with the risk of guessing."""
-        self.seed = settings.seed
+        self.seed = trainer.seed
         self.group = torch.zeros_like(clips.y)
         self.shares, self.q, self.running = (torch.ones(1, device=clips.y.device) for _ in range(3))
-        self.style: Tensor | None = None
-        self.seen: Tensor | None = torch.zeros(len(clips), device=clips.y.device)
+        self.style, self.seen = None, torch.zeros(len(clips), device=clips.y.device)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Before the second epoch: find groups. All begin with the risk of all clips."""
         if self.style is None:
             return
@@ -135,7 +130,7 @@ class GroupRobustObjective(Objective):
         self.q, self.running = self.shares, self.running.repeat(len(self.shares))
         self.style = self.seen = None
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The mean of the clips' losses, weighted by group and by hardness."""
         if self.seen is not None:
             self._remember(batch.index, style_of(prediction.early))
@@ -144,26 +139,22 @@ class GroupRobustObjective(Objective):
         weights = (self.q / self.shares)[group] * self.hardness(prediction, batch)  # (batch,)
         return mean_over_processes(weights * losses)
 
-    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+    def hardness(self, prediction: Prediction, batch: Batch) -> Tensor:
         """Weights of hard clips, ``(batch,)``, of mean 1."""
         return hard_weights(prediction.logits, batch.y, self.beta, self.temperature)
 
-    def state(self) -> dict[str, Tensor]:
-        """Groups, their weights and running risks; in the first epoch also what styles were seen."""
-        state = {name: getattr(self, name) for name in ("group", "shares", "q", "running")}
-        if self.seen is not None:
-            state["seen"] = sum_over_processes(self.seen)
-        if self.style is not None:
-            state["style"] = sum_over_processes(self.style)
-        return state
+    def _save_to_state_dict(self, destination: dict, prefix: str, keep_vars: bool) -> None:
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        for name in ("seen", "style"):  # each process has those of its own clips
+            if prefix + name in destination:
+                destination[prefix + name] = sum_over_processes(destination[prefix + name])
 
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave; the first process keeps the styles of all."""
-        first = not distributed.is_initialized() or distributed.get_rank() == 0
-        self.seen = self.style = None
-        for name, value in state.items():
-            value = value.to(self.group.device)
-            setattr(self, name, value if first or name not in ("style", "seen") else 0 * value)
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        super()._load_from_state_dict(state_dict, prefix, *args)
+        if processes() > 1 and distributed.get_rank() > 0:  # the first process keeps those of all
+            for name in ("seen", "style"):
+                if getattr(self, name) is not None:
+                    getattr(self, name).zero_()
 
     def _judge(self, group: Tensor, logits: Tensor, y: Tensor) -> None:
         """Update running risks and weights of the groups of which someone is in the batch."""

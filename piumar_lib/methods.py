@@ -1,8 +1,9 @@
 """Every method that the course compares, and the one table of their hyperparameters.
 
 A method says how a recogniser is built and trained: what is plugged in, what is minimised, whether
-clips are augmented. Each value that it could choose is a `Hyperparameter` with default, range and
-source. Names of methods and hyperparameters are those of the records: they stay.
+clips are augmented. Each value that it could choose is a `Hyperparameter`, whose default, range and
+words are those of the class that takes it. Names of methods and hyperparameters are those of the
+records: they stay.
 """
 
 from __future__ import annotations
@@ -37,26 +38,19 @@ from piumar_lib.baselines.rema import MaskedReMA, ReMA
 from piumar_lib.baselines.weight_averaging import WeightAveraging
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.hyperparameter import Hyperparameter, of, unknown
 from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
+from piumar_lib.ranges import RANGES, Range
 from piumar_lib.recognizer import Recognizer
+from piumar_lib.settings import Settings
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.training import Settings
 
 if TYPE_CHECKING:
     from piumar_lib.data import Sequences
 
 Hyperparameters = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Hyperparameter:
-    """One value to choose: its default, the values that a search may draw, and who says so."""
-
-    default: Any
-    values: tuple
-    source: str = "ours"
 
 
 @dataclass(frozen=True)
@@ -92,16 +86,10 @@ class Method:
 
 
 COMMON = {
-    "learning_rate": Hyperparameter(3e-3, (1e-3, 3e-3, 1e-2)),
-    "weight_decay": Hyperparameter(1e-2, (1e-4, 1e-2, 1e-1)),
+    "learning_rate": of(Settings, "rate", 1e-3, 3e-3, 1e-2),
+    "weight_decay": of(Settings, "weight_decay", 1e-4, 1e-2, 1e-1),
 }
-AUGMENTATION = {"augmentation_strength": Hyperparameter(1.0, (0.5, 1.0, 2.0))}
-# Never searched, may be set. ``updates`` of the weights, about, instead of epochs: data sets of any size
-# then cost the same, and small ones are trained to the end as well.
-FIXED = {
-    "epochs": 20, "updates": None, "batch_size": 64, "backbone": "cnn", "width": 32, "layer": None,
-    "steps": None,
-}  # fmt: skip
+AUGMENTATION = {"augmentation_strength": of(Settings, "strength", 0.5, 1.0, 2.0)}
 # From input channels, width and a skeleton's parents to a network. Of the larger ones, features are
 # twice as wide as ``width``.
 BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]] = {
@@ -111,34 +99,45 @@ BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]
     "skeleton_graph": lambda channels, width, parents: skeleton_graph(channels, parents, width // 2),
 }
 
-_POSITIVE = ("learning_rate", "augmentation_strength", "epochs", "updates", "batch_size", "width")
-_POSITIVE += ("steps", "alpha", "temperature", "groups", "block")
-_WHOLE = ("epochs", "updates", "batch_size", "width", "steps", "layer", "groups", "block")
-_SHARES = ("probability", "share", "floor", "first", "anneal", "momentum", "warm_up", "coverage")
-_SHARES += ("calibration",)
-_BED = "DomainBed"
+_WHOLE = RANGES["Count"]
+# Never searched, may be set.
+NOT_SEARCHED = {
+    "epochs": of(Settings, "epochs"),
+    # Data sets of any size then cost the same, and small ones are trained to the end as well.
+    "updates": Hyperparameter(None, about="Updates of the weights, instead of epochs", range=_WHOLE),
+    "batch_size": of(Settings, "batch"),
+    "backbone": Hyperparameter("cnn", about="Network", choices=tuple(BACKBONES)),
+    "width": Hyperparameter(32, about="Channels of the network", range=_WHOLE),
+    "layer": Hyperparameter(
+        None, about="Layer before which the plug sits, not the method's", range=Range(0, whole=True)
+    ),
+    "steps": Hyperparameter(None, about="Canonical steps K, instead of 16", range=_WHOLE),
+}
+FIXED = {name: one.default for name, one in NOT_SEARCHED.items()}
+_BED, _OURS = "DomainBed", "ours"
 
-
-def _of(**values: tuple) -> dict[str, Hyperparameter]:
-    """Hyperparameters of ours from ``name=(default, value, value, ...)``."""
-    return {name: Hyperparameter(default, rest) for name, (default, *rest) in values.items()}
-
-
-_ALIGNMENT = _of(amplitude_step=(0.5, 0.0, 0.5, 1.0), floor=(0.1, 0.05, 0.1, 0.2))
-_PERTURBATION = _of(scale=(1.0, 0.5, 1.0, 2.0), probability=(0.5, 0.25, 0.5, 1.0))
-_TWO_VIEWS = _of(
-    supervision=(0.5, 0.25, 0.5, 1.0),
-    consistency=(1.0, 0.3, 1.0, 3.0),
-    regularizer_share=(0.1, 0.05, 0.1, 0.2),
-)
-_TFAM = _ALIGNMENT | _PERTURBATION | _TWO_VIEWS
-_GIRL = _of(
-    groups=(4, 2, 4, 8),
-    radius=(0.05, 0.02, 0.05, 0.1, 0.2),
-    beta=(1.0, 0.3, 1.0, 3.0),
-    temperature=(1.0, 0.5, 1.0, 2.0),
-    momentum=(0.9, 0.9, 0.97),
-)
+_TWO_VIEWS = {
+    "supervision": of(TwoViews, "supervision", 0.25, 0.5, 1.0),
+    "consistency": of(TwoViews, "consistency", 0.3, 1.0, 3.0),
+    "regularizer_share": of(TwoViews, "regularizer_share", 0.05, 0.1, 0.2),
+}
+_PERTURBATION = {
+    "scale": of(SpectralPerturbation, "scale", 0.5, 1.0, 2.0),
+    "probability": of(SpectralPerturbation, "probability", 0.25, 0.5, 1.0),
+}
+_TFAM = {
+    "amplitude_step": of(MonotoneAlignment, "amplitude_step", 0.0, 0.5, 1.0),
+    "floor": of(MotionClock, "floor", 0.05, 0.1, 0.2),
+    **_PERTURBATION,
+    **_TWO_VIEWS,
+}
+_GIRL = {
+    "groups": of(StyleGroups, "each", 2, 4, 8),
+    "radius": of(GroupRobustObjective, "radius", 0.02, 0.05, 0.1, 0.2),
+    "beta": of(GroupRobustObjective, "beta", 0.3, 1.0, 3.0),
+    "temperature": of(GroupRobustObjective, "temperature", 0.5, 1.0, 2.0),
+    "momentum": of(GroupRobustObjective, "momentum", 0.9, 0.97),
+}
 
 
 def _pick(k: Hyperparameters, names: Mapping[str, Hyperparameter]) -> Hyperparameters:
@@ -149,10 +148,10 @@ def temporal_frequency(
     channels: int, width: int, k: Hyperparameters, clock: type[nn.Module] | None = None
 ) -> TemporalFrequencyModule:
     """TFAM, with hyperparameters; ``clock`` instead of that of motion."""
-    steps = 16 if k["steps"] is None else int(k["steps"])
+    steps = {} if k["steps"] is None else {"steps": k["steps"]}
     clock = MotionClock(k["floor"]) if clock is None else clock()
     return TemporalFrequencyModule(
-        MonotoneAlignment(steps, clock, k["amplitude_step"]),
+        MonotoneAlignment(clock=clock, amplitude_step=k["amplitude_step"], **steps),
         SpectralPerturbation(channels, **_pick(k, _PERTURBATION)),
         AdaptiveFusion(width),
     )
@@ -191,8 +190,9 @@ def group_robust(
     return kind(groups, step=step, **own, views=Views(**views))
 
 
-def _loss(about: str, objective: type[Objective], told: bool = False, **own: Any) -> Method:
-    """A method at loss level whose hyperparameters are its arguments."""
+def _loss(about: str, objective: type[Objective], told: bool = False, **declared: tuple) -> Method:
+    """A method at loss level; each of ``declared`` has its source, then the values of a search."""
+    own = {name: of(objective, name, *v, source=source) for name, (source, *v) in declared.items()}
     return Method(
         about,
         objective=lambda k: objective(**_pick(k, own)),
@@ -232,33 +232,38 @@ def _piumr(about: str, kind: str = "ours", source: type[GroupSource] = StyleGrou
     )
 
 
-_H = Hyperparameter
 # Each of them also comes with augmentation, see `METHODS`.
 WITHOUT_AUGMENTATION: dict[str, Method] = {
     # Baselines: data and features
-    "Mixup": _loss("blends of two clips", Mixup, alpha=_H(0.2, (0.1, 0.2, 0.5), _BED)),
+    "Mixup": _loss("blends of two clips", Mixup, alpha=(_BED, 0.1, 0.2, 0.5)),
     "ReMA": _loss(
         "parts of another clip of the class",
         ReMA,
-        **_of(probability=(0.5, 0.25, 0.5, 1.0), share=(0.5, 0.25, 0.5, 0.75)),
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        share=(_OURS, 0.25, 0.5, 0.75),
     ),
     "masked ReMA": _loss(
         "the same, where little moves",
         MaskedReMA,
-        **_of(probability=(0.5, 0.25, 0.5, 1.0), coverage=(0.25, 0.25, 0.5), block=(4, 2, 4, 8)),
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        coverage=(_OURS, 0.25, 0.5),
+        block=(_OURS, 2, 4, 8),
     ),
     "reclock": Method(
         "clips on the clocks of others",
         plug=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
-        hyperparameters=_of(probability=(0.5, 0.25, 0.5, 1.0), floor=(0.5, 0.2, 0.5, 0.8)),
+        hyperparameters={
+            "probability": of(Reclock, "probability", 0.25, 0.5, 1.0),
+            "floor": of(Reclock, "floor", 0.2, 0.5, 0.8),
+        },
     ),
     "MixStyle": Method(
         "exchanged feature statistics",
         plug=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
         layer=1,
         hyperparameters={
-            "probability": _H(0.5, (0.25, 0.5, 1.0), "Zhou et al."),
-            "alpha": _H(0.1, (0.1, 0.3, 1.0), "Zhou et al."),
+            "probability": of(MixStyle, "probability", 0.25, 0.5, 1.0, source="Zhou et al."),
+            "alpha": of(MixStyle, "alpha", 0.1, 0.3, 1.0, source="Zhou et al."),
         },
     ),
     "DSU": Method(
@@ -266,8 +271,8 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         plug=lambda channels, width, k: DSU(k["probability"], k["factor"]),
         layer=1,
         hyperparameters={
-            "probability": _H(0.5, (0.25, 0.5, 1.0), "Li et al."),
-            "factor": _H(1.0, (0.5, 1.0, 2.0), "Li et al."),
+            "probability": of(DSU, "probability", 0.25, 0.5, 1.0, source="Li et al."),
+            "factor": of(DSU, "factor", 0.5, 1.0, 2.0, source="Li et al."),
         },
     ),
     "HDF": Method(
@@ -276,77 +281,72 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         plug=lambda channels, width, k: HDFPlug(),
         layer=2,
         hyperparameters={
-            "contrast": _H(0.1, (0.03, 0.1, 0.3)),
-            "trace": _H(0.01, (0.0, 0.01, 0.1)),
-            "radius": _H(0.05, (0.02, 0.05, 0.1), "HDF"),
+            "contrast": of(HDFObjective, "weight", 0.03, 0.1, 0.3),
+            "trace": of(HDFObjective, "trace", 0.0, 0.01, 0.1),
+            "radius": of(HDFObjective, "radius", 0.02, 0.05, 0.1, source="HDF"),
         },
     ),
     # Baselines: people's features and risks
-    "CORAL": _loss("equal covariances of people", CORAL, True, weight=_H(1.0, (0.1, 1.0, 10.0), _BED)),
-    "MMD": _loss("equal laws of people's features", MMD, True, weight=_H(1.0, (0.1, 1.0, 10.0), _BED)),
-    "DANN": _loss(
-        "an adversary that looks for people", DANN, True, weight=_H(1.0, (0.01, 0.1, 1.0), _BED)
-    ),
+    "CORAL": _loss("equal covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "MMD": _loss("equal laws of people's features", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "DANN": _loss("an adversary that looks for people", DANN, True, weight=(_BED, 0.01, 0.1, 1.0)),
     "IRM": _loss(
         "one classifier, optimal for all",
         IRM,
         True,
-        weight=_H(100.0, (0.1, 1.0, 10.0, 100.0), _BED),
-        anneal=_H(0.1, (0.1, 0.5), _BED),
+        weight=(_BED, 0.1, 1.0, 10.0, 100.0),
+        anneal=(_BED, 0.1, 0.5),
     ),
     "V-REx": _loss(
-        "variance of people's risks",
-        VREx,
-        True,
-        weight=_H(10.0, (0.1, 1.0, 10.0), _BED),
-        anneal=_H(0.1, (0.1, 0.5), _BED),
+        "variance of people's risks", VREx, True, weight=(_BED, 0.1, 1.0, 10.0), anneal=(_BED, 0.1, 0.5)
     ),
-    "GroupDRO": _loss(
-        "worst weighting of people", GroupDRO, True, step=_H(0.01, (0.001, 0.01, 0.1), _BED)
-    ),
-    "Fish": _loss("agreeing gradients of people", Fish, True, share=_H(0.5, (0.1, 0.5, 0.9), _BED)),
+    "GroupDRO": _loss("worst weighting of people", GroupDRO, True, step=(_BED, 0.001, 0.01, 0.1)),
+    "Fish": _loss("agreeing gradients of people", Fish, True, share=(_BED, 0.1, 0.5, 0.9)),
     # Baselines: hard clips and inferred groups
-    "CVaR": _loss("the worst clips", CVaR, alpha=_H(0.1, (0.1, 0.3, 0.5, 0.8), "Levy et al.")),
+    "CVaR": _loss("the worst clips", CVaR, alpha=("Levy et al.", 0.1, 0.3, 0.5, 0.8)),
     "JTT": _loss(
         "first mistakes count more",
         JTT,
-        weight=_H(10.0, (2.0, 5.0, 10.0), "Liu et al."),
-        first=_H(0.25, (0.1, 0.25, 0.5)),
+        weight=("Liu et al.", 2.0, 5.0, 10.0),
+        first=(_OURS, 0.1, 0.25, 0.5),
     ),
     "EIIL": _loss(
         "inferred environments",
         EIIL,
-        step=_H(0.01, (0.001, 0.01, 0.1), "Creager et al."),
-        first=_H(0.25, (0.1, 0.25, 0.5)),
+        step=("Creager et al.", 0.001, 0.01, 0.1),
+        first=(_OURS, 0.1, 0.25, 0.5),
     ),
     "weight averaging": _loss(
-        "the mean of the weights along the way", WeightAveraging, **_of(warm_up=(0.5, 0.25, 0.5, 0.75))
+        "the mean of the weights along the way", WeightAveraging, warm_up=(_OURS, 0.25, 0.5, 0.75)
     ),
     # Relatives of PIUmr
     "ERIS": _loss(
         "features of class and person told apart by energy",
         ERIS,
         True,
-        **_of(person=(0.9, 0.3, 0.9), energy=(2.0, 1.0, 2.0), adversarial=(0.1, 0.03, 0.1, 0.3)),
+        person=(_OURS, 0.3, 0.9),
+        energy=(_OURS, 1.0, 2.0),
+        adversarial=(_OURS, 0.03, 0.1, 0.3),
     ),
     "CFD": Method(
         "normalised for each training person, and gated",
         objective=lambda k: CFD(),
         plug=lambda channels, width, k: CFDPlug(channels, k["calibration"]),
         layer="features",
-        hyperparameters=_of(calibration=(0.5, 0.2, 0.5, 0.8)),
+        hyperparameters={"calibration": of(CFDPlug, "calibration", 0.2, 0.5, 0.8)},
         uses_person_labels=True,
     ),
     "MGSC": _tfam(
         "TFAM's views, consistent step by step",
         "baseline",
         objective=lambda k: MGSC(step_consistency=k["step_consistency"], **_pick(k, _TWO_VIEWS)),
-        hyperparameters=_TFAM | _of(step_consistency=(1.0, 0.3, 1.0, 3.0)),
+        hyperparameters=_TFAM | {"step_consistency": of(MGSC, "step_consistency", 0.3, 1.0, 3.0)},
     ),
     "DAID": _loss(
         "cells of class and manner balanced, manner taken out",
         DAID,
-        **_of(weight=(0.7, 0.3, 0.7, 1.5), strength=(0.5, 0.25, 0.5, 1.0)),
+        weight=(_OURS, 0.3, 0.7, 1.5),
+        strength=(_OURS, 0.25, 0.5, 1.0),
     ),
     # Ours
     "TFAM": _tfam("common clock, smooth perturbation, adaptive fusion"),
@@ -386,61 +386,51 @@ METHODS: dict[str, Method] = {
 }
 
 
-def hyperparameters_of(method: str) -> dict[str, Hyperparameter]:
+def row_of(method: str | Method) -> Method:
+    """The row of a method in `METHODS`; a method that is no name may be in no table.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if isinstance(method, str) and method not in METHODS:
+        raise unknown(method, METHODS, "method")
+    return METHODS[method] if isinstance(method, str) else method
+
+
+def hyperparameters_of(method: str | Method) -> dict[str, Hyperparameter]:
     """All hyperparameters of a method, the common ones included.
 
     Raises:
         ValueError: If the method is unknown.
     """
-    if method not in METHODS:
-        raise ValueError(f"method: {method!r} is unknown. Choose from {', '.join(METHODS)}.")
-    return all_hyperparameters(METHODS[method])
+    row = row_of(method)
+    return COMMON | (AUGMENTATION if row.augmented else {}) | dict(row.hyperparameters)
 
 
-def all_hyperparameters(method: Method) -> dict[str, Hyperparameter]:
-    """Those of a method that need not be in the table, the common ones included."""
-    return COMMON | (AUGMENTATION if method.augmented else {}) | dict(method.hyperparameters)
-
-
-def resolve(method: str, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
+def resolve(method: str | Method, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
     """Defaults of a method, with ``chosen`` put in.
 
     Raises:
         ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
     """
-    return put_in(method, hyperparameters_of(method), chosen)
+    name = method if isinstance(method, str) else method.about
+    return put_in(name, hyperparameters_of(method) | NOT_SEARCHED, chosen)
 
 
 def put_in(
     method: str, known: Mapping[str, Hyperparameter], chosen: Mapping[str, Any] | None
 ) -> Hyperparameters:
-    """What `resolve` does, for a method that need not be in the table; ``method`` is for messages."""
-    values = {name: one.default for name, one in known.items()} | FIXED
+    """Defaults of the ``known`` hyperparameters, with ``chosen`` put in; ``method`` is for messages.
+
+    Raises:
+        ValueError: If a hyperparameter is unknown, or a value cannot be right.
+    """
+    values = {name: one.default for name, one in known.items()}
     for name, value in (chosen or {}).items():
-        if name not in values:
-            raise ValueError(
-                f"{name}: {method} has no such hyperparameter. Choose from {', '.join(values)}."
-            )
-        values[name] = _checked(name, value)
+        if name not in known:
+            raise unknown(name, known, "hyperparameter", method)
+        values[name] = known[name].check(name, value)
     return values
-
-
-def _checked(name: str, value: Any) -> Any:
-    """A hyperparameter's value in its one form: equal values have to look the same in a record."""
-    if value is None and FIXED.get(name, 0) is None:
-        return None
-    if name == "backbone":
-        if value not in BACKBONES:
-            raise ValueError(f"backbone: {value!r} is unknown. Choose from {', '.join(BACKBONES)}.")
-        return value
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-        raise ValueError(f"{name}: {value!r} is not a number. Give a finite one.")
-    low, high = (1e-12 if name in _POSITIVE else 0), (1 if name in _SHARES else np.inf)
-    if not low <= value <= high:
-        raise ValueError(f"{name}: {value} is out of range. Choose it in [{low}, {high}].")
-    if name in _WHOLE and value != int(value):
-        raise ValueError(f"{name}: {value} is not a whole number. Round it.")
-    return int(value) if name in _WHOLE else float(value)  # not 1 here and 1.0 there
 
 
 def draw(method: str, number: int) -> Hyperparameters:
@@ -464,7 +454,7 @@ def draw(method: str, number: int) -> Hyperparameters:
 
 
 def build(
-    method: str,
+    method: str | Method,
     channels: int,
     classes: int,
     k: Hyperparameters,
@@ -476,18 +466,7 @@ def build(
     Raises:
         ValueError: If the method has no recogniser, or a graph network gets no skeleton.
     """
-    return build_method(METHODS[method], channels, classes, k, seed, parents)
-
-
-def build_method(
-    method: Method,
-    channels: int,
-    classes: int,
-    k: Hyperparameters,
-    seed: int,
-    parents: tuple[int, ...] | None = None,
-) -> Recognizer:
-    """What `build` does, for a method that need not be in the table."""
+    method = row_of(method)
     if method.classify is not None:
         raise ValueError(f"method: {method.about!r} has no recogniser. Call its `classify`.")
     if k["backbone"] == "skeleton_graph" and parents is None:
@@ -504,24 +483,17 @@ def build_method(
 
 
 def settings(
-    method: str, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
+    method: str | Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
 ) -> Settings:
     """How a method trains.
 
     Args:
-        method: Its name.
+        method: Its name, or itself.
         k: From `resolve`.
         augmentation: The kind that suits the data.
         seed: See `Settings`.
         clips: How many there are to train on; needed if ``k`` counts updates.
     """
-    return settings_of(METHODS[method], k, augmentation, seed, clips)
-
-
-def settings_of(
-    method: Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
-) -> Settings:
-    """What `settings` does, for a method that need not be in the table."""
     epochs, batch = int(k["epochs"]), int(k["batch_size"])
     if k["updates"] is not None:
         epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
@@ -530,7 +502,7 @@ def settings_of(
         batch=batch,
         rate=k["learning_rate"],
         weight_decay=k["weight_decay"],
-        augmentation=augmentation if method.augmented else "",
+        augmentation=augmentation if row_of(method).augmented else "",
         strength=k.get("augmentation_strength", 1.0),
         seed=seed,
     )

@@ -9,19 +9,19 @@ training clips as a whole; `finish`, to leave another model than that of the las
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.stepper import Stepper
 from piumar_lib.transport import frame_law_spread
-
-if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 @dataclass(frozen=True)
@@ -39,28 +39,30 @@ class Views:
     regulariser: float = 0.01
 
 
-@dataclass(frozen=True)
-class Clips:
-    """Training clips on their device: a batch, or all of them.
+class Trainer(Protocol):
+    """What an objective may ask of whoever trains it.
 
     Attributes:
-        x: Signals, shape ``(n, time, channels)``.
-        y: Classes, shape ``(n,)``.
-        person: Who made them, numbered from 0 without gaps, shape ``(n,)``.
-        index: Their places among all training clips, shape ``(n,)``.
+        epochs: Passes over the training clips.
+        seed: Fixes all that is drawn.
     """
 
-    x: Tensor
-    y: Tensor
-    person: Tensor
-    index: Tensor
+    epochs: int
+    seed: int
 
-    def __len__(self) -> int:
-        return len(self.y)
+    def first_stage(self, model: Recognizer, share: float) -> Tensor:
+        """Logits of all training clips after a plain training of a copy of ``model``.
 
-    def take(self, rows: Tensor) -> Clips:
-        """The clips at ``rows``, integers or a mask of shape ``(n,)``."""
-        return Clips(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
+        Args:
+            model: Untrained; it stays as it is.
+            share: Share of the epochs that this training takes, in addition.
+
+        Returns:
+            Shape ``(n, classes)``.
+        """
+
+    def one_more_epoch(self) -> Iterable[Batch]:
+        """All training clips once more, in random batches, augmented if those of training are."""
 
 
 class Objective(nn.Module):
@@ -71,60 +73,77 @@ class Objective(nn.Module):
 
     Attributes:
         people: How many people a batch is drawn from, evenly; None draws clips regardless of people.
+        label_smoothing: Share of each label that is spread evenly over all classes.
     """
 
     people: int | None = None
+    label_smoothing: float = 0.0
 
     def __init__(self, views: Views | None = None) -> None:
         super().__init__()
         self.views = views or Views()
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
-        """Called once, before training, with all training clips."""
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+        """Called once, before training, with the labels of all training clips."""
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
-        """Called before each epoch (from 0), with all training clips."""
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
+        """Called before each epoch (from 0), with the labels of all training clips."""
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Turn the clips' losses ``(batch,)`` into the scalar to be minimised."""
         return losses.mean()
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """The loss of a batch: `risk` of the clips' losses, and the terms between two views."""
         prediction = model(batch.x, batch.y)
-        return self.combine(clip_losses(prediction, batch.y, self.views), prediction, batch)
+        return self.combine(self.clip_losses(prediction, batch.y), prediction, batch)
 
-    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def clip_losses(self, prediction: Prediction, y: Tensor) -> Tensor:
+        """The loss of each clip of classes ``y`` ``(batch,)``, shape ``(batch,)``."""
+        return clip_losses(prediction, y, self.views, self.label_smoothing)
+
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch from its clips' losses ``(batch,)`` and the prediction they are of."""
         return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.views)
 
     def finish(self, model: Recognizer) -> None:
         """Called once, after training, with the model of the last step."""
 
+    def keep(self, *names: str) -> None:
+        """Have a checkpoint keep these attributes, tensors or None, as it keeps parameters."""
+        for name in names:
+            self.register_buffer(name, None)
+
     def state(self) -> dict[str, Tensor]:
-        """What the objective has learned so far, besides its parameters; for a checkpoint.
+        """What the objective has learned so far; for a checkpoint.
 
         With several processes it is that of all of them, so all have to ask at the same time.
         """
-        return {}
+        return dict(self.state_dict())
 
     def restore(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave, after `start`."""
+        self.load_state_dict(state)
 
-    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
+        # What was learned may have another shape than at the start, or not be there any more.
+        device = next((b.device for b in self._buffers.values() if b is not None), None)
+        for name in self._buffers:
+            kept = state_dict.get(prefix + name)
+            setattr(self, name, None if kept is None else torch.empty_like(kept, device=device))
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
         """Make one step and return the loss, detached."""
-        loss = self.loss(model, batch)
-        require_finite(loss)
-        optimiser.zero_grad()
-        loss.backward()
-        optimiser.step()
-        return loss.detach()
+        loss = stepper.gradient(partial(self.loss, model), batch)
+        stepper.step()
+        return loss
 
 
 def clip_losses(
     prediction: Prediction, y: Tensor, views: Views, smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of each clip, ``(batch,)``: of the decision and, if there are two, of the views.
+    """Cross-entropy of each clip, ``(batch,)``: of the decision, of two views, and of coarser labels.
 
     Args:
         prediction: Of the batch.
@@ -136,6 +155,9 @@ def clip_losses(
     losses = entropy(prediction.logits)
     for logits in prediction.view_logits:  # one after the other: the records were made in this order
         losses = losses + views.supervision * entropy(logits)
+    if prediction.coarse is not None:
+        logits, coarse_of = prediction.coarse
+        losses = losses + F.cross_entropy(logits.float(), coarse_of[y], reduction="none")
     return losses
 
 
@@ -153,19 +175,6 @@ def training_loss(prediction: Prediction, y: Tensor, views: Views | None = None)
     """What ERM minimises: the mean of `clip_losses`, plus `agreement`."""
     views = views or Views()
     return clip_losses(prediction, y, views).mean() + agreement(prediction, y, views)
-
-
-def require_finite(loss: Tensor) -> None:
-    """Stop a training that has diverged.
-
-    Raises:
-        FloatingPointError: If the loss is NaN or infinite.
-    """
-    if not torch.isfinite(loss):
-        raise FloatingPointError(
-            f"loss is {loss.item()}. Lower the learning rate or the method's weights, or look for "
-            "extreme values in the data."
-        )
 
 
 def js_divergence(logits_a: Tensor, logits_b: Tensor) -> Tensor:

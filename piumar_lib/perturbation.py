@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import transport
+from piumar_lib.ranges import NonNegative, Range, Share, checked
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.spectrum import dct_matrix
 
@@ -91,9 +92,9 @@ class SpectralPerturbation(nn.Module):
 
     Args:
         channels: Channels of the clips.
-        scale: Size s of the perturbation: in standard deviations for ``"gain"``; for ``"swap"``, the
-            largest part of the way, at most 1. 0 makes it the identity.
-        probability: Chance of each clip to be perturbed.
+        scale: Size s of the perturbation, in standard deviations; for ``"swap"`` the largest part of the
+            way, at most 1. 0 makes it the identity.
+        probability: Probability of perturbing a clip.
         kind: ``"gain"``: the log gain is ``s sd eps - (s sd)^2`` with eps ~ N(0, 1), so that power is
             kept in the mean. ``"swap"``: a random part of the way to another clip of the class.
         coefficients: Cosine coefficients along frequency that count as smooth: level, tilt, and so on.
@@ -109,11 +110,12 @@ class SpectralPerturbation(nn.Module):
         ValueError: If an option is unknown or out of range.
     """
 
+    @checked
     def __init__(
         self,
         channels: int,
-        scale: float = 1.0,
-        probability: float = 0.5,
+        scale: NonNegative = 1.0,
+        probability: Share = 0.5,
         kind: str = "gain",
         coefficients: int = 4,
         groups_of_channels: Sequence[int] | None = None,
@@ -121,11 +123,8 @@ class SpectralPerturbation(nn.Module):
         super().__init__()
         if kind not in KINDS:
             raise ValueError(f"kind: {kind!r} is unknown. Choose from {KINDS}.")
-        if not (0 <= scale <= (1 if kind == "swap" else math.inf) and 0 <= probability <= 1):
-            raise ValueError(
-                f"scale, probability: {scale}, {probability} are out of range. Choose scale >= 0 (for a "
-                "swap, at most 1) and probability in [0, 1]."
-            )
+        if kind == "swap":
+            Range(0, 1).check("scale", scale, "A swap goes at most the whole way.")
         if coefficients < 1:
             raise ValueError(f"coefficients: {coefficients} describe nothing. Choose at least 1.")
         groups = list(range(channels) if groups_of_channels is None else groups_of_channels)

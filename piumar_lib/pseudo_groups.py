@@ -12,7 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Labels
+from piumar_lib.ranges import RANGES, Count
 from piumar_lib.transport import variance_over_time
 
 SAMPLE = 4096  # so many clips of a class place its centres
@@ -21,7 +22,7 @@ SAMPLE = 4096  # so many clips of a class place its centres
 class GroupSource(Protocol):
     """Anything that puts clips into groups."""
 
-    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+    def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """Put clips into groups.
 
         Args:
@@ -79,13 +80,12 @@ class StyleGroups:
         ValueError: If ``each`` is not positive.
     """
 
-    each: int = 4
+    each: Count = 4
 
     def __post_init__(self) -> None:
-        if self.each < 1:
-            raise ValueError(f"each: {self.each} groups in a class. Ask for at least 1.")
+        RANGES["Count"].check("each", self.each, "Its default is 4.")
 
-    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+    def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
         residual, group = residual_style(style, clips.y), torch.zeros_like(clips.y)
         for k in clips.y.unique().tolist():
@@ -97,7 +97,7 @@ class StyleGroups:
 class RandomGroups(StyleGroups):
     """Style groups whose members were drawn by lot: as many groups, of the same sizes (a control)."""
 
-    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+    def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
         group = super().find(style, clips, seed)
         lots = torch.randperm(len(group), generator=torch.Generator().manual_seed(seed)).to(group.device)
@@ -110,7 +110,7 @@ class RandomGroups(StyleGroups):
 class PersonGroups:
     """The true people (an oracle)."""
 
-    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+    def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
         return clips.person
 

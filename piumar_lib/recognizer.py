@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.transport import at_least_single
+
 
 @dataclass
 class Prediction:
@@ -20,6 +22,8 @@ class Prediction:
         early: The first view's features after the first layer behind the plug, where style still
             shows, ``(batch, steps, width)``.
         features: What the decision is made from, fused and averaged over time, ``(batch, width)``.
+        coarse: Of a recogniser with a head for coarser labels: its logits ``(batch, labels)``, and the
+            coarser label of each class, ``(classes,)``.
     """
 
     logits: Tensor
@@ -27,6 +31,7 @@ class Prediction:
     frames: list[Tensor] = field(default_factory=list)
     early: Tensor | None = None
     features: Tensor | None = None
+    coarse: tuple[Tensor, Tensor] | None = None
 
 
 def channel_scale(x: Tensor) -> Tensor:
@@ -95,7 +100,8 @@ class Recognizer(nn.Module):
         # Views share one pass, so that batch normalisation sees in training what it sees later.
         layers = self.backbone[self.at :]
         early = layers[:1](torch.cat(views))
-        frames = list(layers[1:](early).unflatten(0, (len(views), -1)))
+        deep = at_least_single(layers[1:](early))  # objectives compute with them outside of autocast
+        frames = list(deep.unflatten(0, (len(views), -1)))
         pooled = [view.mean(1) for view in frames]
         logits = [self.head(view) for view in pooled] if len(views) > 1 else []
         fused = self.plug.fusion(*pooled) if len(views) > 1 else pooled[0]

@@ -6,16 +6,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 
 from piumar_lib import transport
 from piumar_lib.alignment import MonotoneAlignment
+from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
-from piumar_lib.objective import Clips, Objective, Views, js_divergence
+from piumar_lib.objective import Objective, Trainer, Views, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.ranges import NonNegative, checked
 from piumar_lib.recognizer import Prediction, Recognizer
 
 
@@ -69,51 +69,42 @@ class TwoViews(Objective):
     Args:
         supervision: Weight of each view's own cross-entropy.
         consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
-        regularizer_share: See `WassersteinRegularizer`.
+        regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
+            `WassersteinRegularizer`.
         over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
     """
 
+    @checked
     def __init__(
         self,
-        supervision: float = 0.5,
-        consistency: float = 1.0,
-        regularizer_share: float = 0.1,
+        supervision: NonNegative = 0.5,
+        consistency: NonNegative = 1.0,
+        regularizer_share: NonNegative = 0.1,
         over: Objective | None = None,
     ) -> None:
         super().__init__(Views(supervision, consistency, 0.0))
         self.regularizer_share, self.over = regularizer_share, over or Objective()
         self.regularizer: WassersteinRegularizer | None = None
 
-    def start(self, model: Recognizer, clips: Clips, settings: Any = None) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer | None = None) -> None:
         """Make a regulariser of the model's size."""
-        self.over.start(model, clips, settings)
+        self.over.start(model, clips, trainer)
         head = model.head
         regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regularizer_share)
-        self.regularizer = regularizer.to(clips.x.device)
+        self.regularizer = regularizer.to(clips.y.device)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Let groups be found, if there are any."""
         self.over.before_epoch(clips, epoch)
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """The loss of a batch, from one forward pass."""
         if self.regularizer is None:
             self.start(model, batch)
         return super().loss(model, batch)
 
-    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch, after `start`; see `Objective.combine`."""
         entropy = self.over.risk(losses, prediction, batch)
         consistency = self.views.consistency * js_divergence(*prediction.view_logits)
         return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)
-
-    def state(self) -> dict[str, Tensor]:
-        """The regulariser's barycentres and weight, and what the risk has learned."""
-        over = {f"over.{name}": value for name, value in self.over.state().items()}
-        return dict(self.regularizer.state_dict()) | over
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        own = {name: value for name, value in state.items() if not name.startswith("over.")}
-        self.regularizer.load_state_dict(own)
-        self.over.restore({n.removeprefix("over."): v for n, v in state.items() if n not in own})

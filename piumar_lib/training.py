@@ -1,8 +1,13 @@
-"""One plain training loop, to be read from top to bottom."""
+"""The one training loop, to be read from top to bottom, and training on sequences with it.
+
+`piumar_lib.ma52.train` trains on video with the same loop.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+import copy
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -10,33 +15,47 @@ from torch import Tensor
 from tqdm import tqdm
 
 from piumar_lib.augment import augment
+from piumar_lib.batch import Batch, Labels
 from piumar_lib.data.sequences import Sequences
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
+from piumar_lib.sampler import batches
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper
 from piumar_lib.weight_decay import parameter_groups
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to train.
+def train_steps(
+    model: Recognizer,
+    objective: Objective,
+    clips: Labels,
+    drawn: Iterable[Batch],
+    stepper: Stepper,
+    steps_per_epoch: int,
+    first: int = 0,
+) -> Iterator[Tensor]:
+    """The loop: make a step with each batch, whatever the method, and whatever a clip is.
 
-    Attributes:
-        epochs: Passes over the training clips.
-        batch: Clips in a step.
-        rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
-        weight_decay: Of AdamW.
-        augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
-        strength: Of the augmentation, as a factor on its defaults.
-        seed: Fixes batches, augmentation and perturbation (not the model's own initialisation).
+    Args:
+        model: A recogniser of what ``drawn`` holds.
+        objective: What to minimise, after its `Objective.start`.
+        clips: Labels of all training clips.
+        drawn: The batches of all steps that are left.
+        stepper: Makes gradients and steps.
+        steps_per_epoch: Steps of an epoch.
+        first: Number of the first step, from 0; more than 0 if a training goes on.
+
+    Yields:
+        The loss of each step, detached, once it is made.
+
+    Raises:
+        FloatingPointError: If the loss is not finite any more.
     """
-
-    epochs: int = 20
-    batch: int = 64
-    rate: float = 3e-3
-    weight_decay: float = 1e-2
-    augmentation: str = ""
-    strength: float = 1.0
-    seed: int = 0
+    for step, batch in enumerate(drawn, first):
+        if step % steps_per_epoch == 0:
+            objective.before_epoch(clips, step // steps_per_epoch)
+        stepper.begin(step)
+        yield objective.update(model.train(), batch, stepper)
 
 
 def fit(
@@ -69,7 +88,7 @@ def fit(
             f"data: {data.classes} classes, but the model has {model.head.out_features}. "
             "Build it with Recognizer(..., classes=data.classes)."
         )
-    clips = Clips(
+    clips = Batch(
         torch.as_tensor(data.x, device=device),
         torch.as_tensor(data.y, device=device),
         torch.as_tensor(np.unique(data.person, return_inverse=True)[1], device=device),
@@ -80,67 +99,90 @@ def fit(
 
 
 def fit_clips(
-    model: Recognizer, clips: Clips, settings: Settings, objective: Objective, progress: bool = False
+    model: Recognizer, clips: Batch, settings: Settings, objective: Objective, progress: bool = False
 ) -> list[float]:
-    """The loop of `fit`, on clips that are on the model's device already."""
+    """Train as `fit` does, on clips that are on the model's device already."""
     with torch.random.fork_rng():
         torch.manual_seed(settings.seed)
-        objective.to(clips.x.device).start(model, clips, settings)
-        model.train()
-        optimiser = torch.optim.AdamW(
+        trainer = SequenceTrainer(clips, settings)
+        objective.to(clips.x.device).start(model, trainer.labels, trainer)
+        optimizer = torch.optim.AdamW(
             parameter_groups(model, objective),
             lr=settings.rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        total = settings.epochs * len(batches(clips.person, settings.batch, objective.people))
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, settings.rate, total_steps=total)
-        history = []
-        epochs = tqdm(range(settings.epochs), desc="training", disable=not progress)
-        for epoch in epochs:
-            objective.before_epoch(clips, epoch)
-            losses = []
-            for index in batches(clips.person, settings.batch, objective.people):
-                batch = clips.take(index)
-                if settings.augmentation:
-                    batch = replace(batch, x=augment(batch.x, settings.augmentation, settings.strength))
-                try:
-                    losses.append(objective.update(model, batch, optimiser))
-                except FloatingPointError as error:
-                    where = f"epoch {epoch + 1} with rate={settings.rate}"
-                    raise FloatingPointError(f"{where}: {error}") from error
-                schedule.step()
-            history.append(torch.stack(losses).mean().item())
-            epochs.set_postfix(loss=f"{history[-1]:.3f}")
+        steps = len(batches(clips.person, settings.batch, objective.people))  # of an epoch
+        schedule = torch.optim.lr_scheduler.OneCycleLR(
+            optimizer, settings.rate, total_steps=settings.epochs * steps
+        )
+        drawn, stepper = trainer.draw(objective.people), Stepper(optimizer, schedule)
+        losses = train_steps(model, objective, trainer.labels, drawn, stepper, steps)
+        history = _mean_by_epoch(losses, steps, settings, progress)
         objective.finish(model)
     return history
 
 
-def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor]:
-    """Deal all clips into batches at random: each clip once, in batches of nearly equal size.
+def _mean_by_epoch(
+    losses: Iterator[Tensor], steps: int, settings: Settings, progress: bool
+) -> list[float]:
+    """Run the loop; return the mean loss of each epoch, of so many steps."""
+    history = []
+    with tqdm(total=settings.epochs, desc="training", disable=not progress) as bar:
+        for epoch in range(settings.epochs):
+            try:
+                of_epoch = [next(losses) for _ in range(steps)]
+            except FloatingPointError as error:
+                where = f"epoch {epoch + 1} with rate={settings.rate}"
+                raise FloatingPointError(f"{where}: {error}") from error
+            history.append(torch.stack(of_epoch).mean().item())
+            bar.set_postfix(loss=f"{history[-1]:.3f}")
+            bar.update()
+    return history
+
+
+class SequenceTrainer:
+    """Draws batches of clips in memory, and does what else an objective may ask: a `Trainer`.
 
     Args:
-        person: Who made each clip, shape ``(n,)``.
-        size: Clips in a batch, about.
-        people: Draw each batch from so many people, evenly; None deals regardless of people.
+        clips: All training clips.
+        settings: How they are trained on.
 
-    Returns:
-        Places of the clips of each batch. With ``people``, whoever has many clips comes more often.
+    Attributes:
+        labels: Of all clips.
+        epochs, seed: See `Trainer`.
     """
-    order = torch.randperm(len(person), device=person.device)
-    if people is None:
-        # At least two clips a batch, because variances are taken over it.
-        return list(order.tensor_split(max(1, round(len(order) / size))))
-    hands = []
-    for p in person.unique():
-        own = order[person[order] == p]
-        dealt = own.tensor_split(max(1, round(len(own) * people / size)))
-        # Each person's hands are spread over the epoch, so that neighbours are different people.
-        at = (torch.arange(len(dealt)) + torch.rand(len(dealt))) / len(dealt)
-        hands += zip(at.tolist(), dealt, strict=True)
-    hands = [hand for _, hand in sorted(hands, key=lambda pair: pair[0])]
-    groups = np.array_split(np.arange(len(hands)), max(1, round(len(hands) / people)))
-    return [torch.cat([hands[k] for k in group]) for group in groups]
+
+    def __init__(self, clips: Batch, settings: Settings) -> None:
+        self.clips, self.settings = clips, settings
+        self.labels = Labels(clips.y, clips.person)
+        self.epochs, self.seed = settings.epochs, settings.seed
+
+    def draw(self, people: int | None) -> Iterator[Batch]:
+        """The batches of all epochs, each from so many people, see `batches`."""
+        for _ in range(self.epochs):
+            for index in batches(self.clips.person, self.settings.batch, people):
+                yield self._augmented(self.clips.take(index))
+
+    def first_stage(self, model: Recognizer, share: float) -> Tensor:
+        """See `Trainer.first_stage`."""
+        reference = copy.deepcopy(model)
+        short = replace(self.settings, epochs=max(1, round(share * self.epochs)))
+        fit_clips(reference, self.clips, short, Objective())
+        reference.eval()
+        with torch.no_grad():
+            return torch.cat([reference(x).logits for x in self.clips.x.split(512)])
+
+    def one_more_epoch(self) -> list[Batch]:
+        """See `Trainer.one_more_epoch`."""
+        dealt = batches(self.clips.person, self.settings.batch)
+        return [self._augmented(batch) for batch in [self.clips.take(index) for index in dealt]]
+
+    def _augmented(self, batch: Batch) -> Batch:
+        kind = self.settings.augmentation
+        if not kind:
+            return batch
+        return replace(batch, x=augment(batch.x, kind, self.settings.strength))
 
 
 def clips_at_once(frames: int, most: int = 512) -> int:

@@ -23,21 +23,24 @@ from piumar_lib.alignment import (
     UniformClock,
     centered_motion_energy,
 )
+from piumar_lib.batch import Batch, Labels
 from piumar_lib.diagnostics import class_margins
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective, hard_weights
+from piumar_lib.hyperparameter import Hyperparameter
 from piumar_lib.methods import (
     METHODS,
-    Hyperparameter,
     Hyperparameters,
     Method,
     group_robust,
     temporal_frequency,
     two_views,
 )
-from piumar_lib.objective import Clips, Objective, Views, require_finite
+from piumar_lib.objective import Objective, Views
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import RandomGroups, StyleGroups, residual_style
+from piumar_lib.ranges import Range
+from piumar_lib.stepper import Stepper
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch
 
@@ -78,7 +81,7 @@ class ConstantFusion(nn.Module):
 class UnsignedMargin(GroupRobustObjective):
     """Hard is what lies near the boundary, on either side of it: a sure mistake counts as easy."""
 
-    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+    def hardness(self, prediction: Prediction, batch: Batch) -> Tensor:
         """Weights ``(batch,)``, of mean 1."""
         best = prediction.logits.detach().topk(2).values  # (batch, 2)
         weights = 1 + self.beta * torch.exp(-(best[:, 0] - best[:, 1]) / self.temperature)
@@ -88,7 +91,7 @@ class UnsignedMargin(GroupRobustObjective):
 class SimilarityMargin(GroupRobustObjective):
     """Hard by the paper's margin: similarity to the own class minus that to the nearest other one."""
 
-    def hardness(self, prediction: Prediction, batch: Clips) -> Tensor:
+    def hardness(self, prediction: Prediction, batch: Batch) -> Tensor:
         """Weights ``(batch,)``, of mean 1; by logits in a batch in which a class has one clip."""
         try:
             margin = class_margins(prediction.features.detach(), batch.y)
@@ -101,7 +104,7 @@ class SimilarityMargin(GroupRobustObjective):
 class SimilarityGroups(StyleGroups):
     """Groups of a class's clips whose residual styles point the same way: pairs are compared."""
 
-    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+    def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
         from sklearn.cluster import AgglomerativeClustering
 
@@ -140,29 +143,26 @@ class UnseenGroup(TwoViews):
         most, least = of_class.nan_to_num(-1).amax(1), of_class.nan_to_num(2).amin(1)
         return (drawn == most) & (most > least)
 
-    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
         """Make one step and return the loss, detached."""
         out = self.left_out(self.over.group[batch.index], batch.y)
         if not out.any() or (~out).sum() < 2:  # as in the first epoch, when all clips are one group
-            return super().update(model, batch, optimiser)
+            return super().update(model, batch, stepper)
         weights = [p for p in model.parameters() if p.requires_grad]
-        loss = self.loss(model, batch.take(~out))
-        require_finite(loss)
-        seen = torch.autograd.grad(loss, weights, allow_unused=True)
-        seen = [torch.zeros_like(w) if g is None else g for w, g in zip(weights, seen, strict=True)]
-        before, rate = [w.detach().clone() for w in weights], optimiser.param_groups[0]["lr"]
+        loss = stepper.gradient(partial(self.loss, model), batch.take(~out))
+        seen = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
+        before, rate = [w.detach().clone() for w in weights], stepper.optimizer.param_groups[0]["lr"]
         with torch.no_grad():
             torch._foreach_add_(weights, seen, alpha=-self.ahead * rate)
-        optimiser.zero_grad()
-        self.loss(model, batch.take(out)).backward()
+        stepper.gradient(partial(self.loss, model), batch.take(out))
         share = out.float().mean()
         with torch.no_grad():
             for weight, old, gradient in zip(weights, before, seen, strict=True):
                 weight.copy_(old)
                 own = torch.zeros_like(weight) if weight.grad is None else weight.grad
                 weight.grad = (1 - share) * gradient + share * own
-        optimiser.step()
-        return loss.detach()
+        stepper.step()
+        return loss
 
 
 def channels_of_joints(channels: int) -> list[int]:
@@ -266,7 +266,7 @@ def _first_version(about: str, mass: str = "motion") -> Method:
     def objective(k: Hyperparameters) -> Objective:
         return Objective(Views(k["supervision"], k["consistency"], k["regularizer"]))
 
-    own = {name: Hyperparameter(value, (value,)) for name, value in _FIRST_DEFAULTS.items()}
+    own = {name: Hyperparameter(v, (v,), range=Range()) for name, v in _FIRST_DEFAULTS.items()}
     return Method(about, "control", objective, plug, augmented=True, hyperparameters=own)
 
 

@@ -93,7 +93,7 @@ class Prepared:
 
     def config(self, out: Path, fold: int = 1, **settings: Any) -> TrainConfig:
         """Settings of a training that takes a second or two."""
-        quick = {"epochs": 2, "batch": 8, "judge_every": 0}
+        quick = {"epochs": 2, "batch_size": 8, "eval_every": 0}
         paths = {"cache": self.cache, "index": self.index, "split": self.splits / f"fold{fold}.txt"}
         return TrainConfig.make("tiny", **(paths | quick | settings), out=out)
 

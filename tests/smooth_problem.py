@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Batch
 from piumar_lib.recognizer import Recognizer
 
 
@@ -15,8 +15,8 @@ def smooth() -> Recognizer:
     return Recognizer(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), 4, 3).double()
 
 
-def clips(n: int, people: int = 4, classes: int = 3) -> Clips:
+def clips(n: int, people: int = 4, classes: int = 3) -> Batch:
     """Clips of noise, 8 frames and 3 channels, with all pairs of class and person in turn."""
     index = torch.arange(n)
     x = torch.randn(n, 8, 3, dtype=torch.double)
-    return Clips(x, index % classes, index // classes % people, index)
+    return Batch(x, index % classes, index // classes % people, index)

@@ -21,9 +21,12 @@ from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx, group_risks
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
 from piumar_lib.baselines.rema import ReMA
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.training import Settings, fit, fit_clips, predict
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper
+from piumar_lib.training import SequenceTrainer, fit, fit_clips, predict
 
 from_seeds = given(st.integers(0, 2**32 - 1))
 
@@ -31,7 +34,7 @@ from_seeds = given(st.integers(0, 2**32 - 1))
 def clips(n=12, people=3, classes=2, time=8):
     index = torch.arange(n)
     x = torch.randn(n, time, 3)
-    return Clips(x, index % classes, index // classes % people, index)
+    return Batch(x, index % classes, index // classes % people, index)
 
 
 def smooth():
@@ -54,7 +57,8 @@ def close(model, expected):
 
 
 def started(objective, data, **settings):
-    objective.start(smooth(), data, Settings(**settings))
+    objective.start(smooth(), data, SequenceTrainer(data, Settings(**settings)))
+    objective.before_epoch(data, 0)
     return objective
 
 
@@ -63,7 +67,7 @@ def means(losses, person):
 
 
 def known_first_stage(monkeypatch, logits):
-    monkeypatch.setattr(groups, "first_stage", lambda *_: logits)
+    monkeypatch.setattr(SequenceTrainer, "first_stage", lambda *_: logits)
 
 
 # Building blocks
@@ -85,10 +89,10 @@ def test_scale_gradient_is_that_of_a_factor_on_the_logits():
 
 @pytest.mark.parametrize(("share", "epochs"), [(0.25, 2), (0.01, 1)])
 def test_first_stage_trains_a_copy_for_a_share_of_the_epochs(toy, share, epochs):
-    data = Clips(*map(torch.as_tensor, (toy.x, toy.y, toy.person, np.arange(96))))
+    data = Batch(*map(torch.as_tensor, (toy.x, toy.y, toy.person, np.arange(96))))
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
     before, twin = copy.deepcopy(model.state_dict()), copy.deepcopy(model)
-    logits = groups.first_stage(model, data, Settings(epochs=8, rate=0.01), share)
+    logits = SequenceTrainer(data, Settings(epochs=8, rate=0.01)).first_stage(model, share)
     fit_clips(twin, data, Settings(epochs=epochs, rate=0.01), Objective())
     assert np.allclose(logits.softmax(1), predict(twin, toy), atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
@@ -145,8 +149,8 @@ def test_eiil_finds_the_least_invariant_of_all_splits(seed):
     logits, y = 2 * torch.randn(n, 3, dtype=torch.double), torch.randint(3, (n,))
     with pytest.MonkeyPatch.context() as patch:
         known_first_stage(patch, logits)
-        data = Clips(torch.zeros(n, 1, 1), y, torch.zeros(n, dtype=torch.long), torch.arange(n))
-        split = EIIL().groups(None, data, Settings()).numpy()
+        data = Batch(torch.zeros(n, 1, 1), y, torch.zeros(n, dtype=torch.long), torch.arange(n))
+        split = started(EIIL(), data).group.numpy()
     g = np.zeros(n)
     for i in range(n):
         p = np.exp(logits[i].numpy() - logits[i].logsumexp(0).item())
@@ -215,7 +219,7 @@ def test_irm_weighs_its_penalty_and_needs_two_clips_of_somebody():
 def test_fish_goes_part_of_the_way_of_steps_through_people(share):
     data, model, reference = clips(n=14, people=3), smooth(), smooth()
     optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
-    value = Fish(share).update(model, data, optimiser)
+    value = Fish(share).update(model, data, Stepper(optimiser))
     start, losses = [p.detach().clone() for p in reference.parameters()], []
     for p in range(3):
         own = data.person == p
@@ -324,7 +328,8 @@ def test_dann_trains_its_adversary(toy):
             self.costs.append((total - losses.mean()).item())
             return total
 
-    dann = Helped(weight=-1.0)  # reversed twice: features show who it was
+    dann = Helped()
+    dann.weight = -1.0  # reversed twice: features show who it was
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
     fit(model, toy, Settings(epochs=15, batch=24, rate=0.02), dann)
     assert dann.costs[-1] < dann.costs[0] / 2
@@ -567,7 +572,7 @@ def test_hdf_contrast_is_finite_however_small_the_batch(y):
 def test_hdf_steps_with_the_gradient_at_the_worst_point_nearby(radius):
     data, model, reference = clips(classes=3), smooth(), smooth()
     objective = HDFObjective(weight=0.0, trace=0.0, radius=radius)
-    value = objective.update(model, data, torch.optim.SGD(model.parameters(), lr=0.3))
+    value = objective.update(model, data, Stepper(torch.optim.SGD(model.parameters(), lr=0.3)))
     start = [p.detach().clone() for p in reference.parameters()]
     assert value.item() == pytest.approx(erm(reference, data.x, data.y).item(), rel=1e-5)
     first = gradients(reference, data.x, data.y)
@@ -584,7 +589,7 @@ def test_hdf_stops_when_the_loss_is_not_finite():
     model.head.bias.data[0] = torch.nan
     before = model.head.weight.detach().clone()
     with pytest.raises(FloatingPointError, match="loss is nan"):
-        HDFObjective().update(model, data, torch.optim.SGD(model.parameters(), lr=1.0))
+        HDFObjective().update(model, data, Stepper(torch.optim.SGD(model.parameters(), lr=1.0)))
     assert torch.equal(model.head.weight, before)
 
 

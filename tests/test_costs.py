@@ -15,9 +15,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from piumar_lib import costs
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.batch import Batch
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
@@ -84,13 +85,13 @@ def test_a_plug_makes_run_what_is_behind_it_twice(plugged):
 
 @pytest.mark.parametrize("name", ["ERM", "TFAM"])
 def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
-    config = TrainConfig(backbone="videomae-tiny", weights="random", plug="none", loss="erm")
+    config = TrainConfig(backbone="videomae-tiny", weights="random", method="ERM")
     model = build_model(config)
     recognizer, number = model.recognizer, torch.arange(CLIPS)
     if name == "TFAM":
         recognizer.plug = TemporalFrequencyModule.make(CHANNELS, CHANNELS)
     film = torch.randn(CLIPS, model.frames, 3, model.size, model.size)
-    batch = Clips(film, number // 2, number // 2, number)
+    batch = Batch(film, number // 2, number // 2, number)
     objective = TwoViews() if name == "TFAM" else Objective()
     objective.start(recognizer, batch, config)
 
@@ -136,7 +137,7 @@ def test_chapter_05_states_what_is_counted(place):
     first = place.startswith("first")
     flops = small_recogniser("input", 32) if first else small_recogniser(place, 16)
     assert shown[1] == f"{flops / small_recogniser('none', 0):.2f}"
-    clips = Clips(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
+    clips = Batch(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
 
     def step(model, objective):
         objective.start(model, clips, None)

@@ -27,7 +27,7 @@ from piumar_lib.baselines.daid import (
     inverse_propensity,
     normalize_groups,
 )
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Batch
 from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.training import Settings, fit, predict
@@ -135,7 +135,7 @@ def test_manner_groups_find_manners_that_classes_share():
     rng = np.random.default_rng(0)
     y, manner = np.arange(120) % 3, rng.integers(0, 2, 120)
     style = rng.normal(size=(120, 4)) * 0.3 + 5 * y[:, None] + 2 * manner[:, None]
-    data = Clips(torch.zeros(120, 1, 1), torch.as_tensor(y), torch.arange(120), torch.arange(120))
+    data = Batch(torch.zeros(120, 1, 1), torch.as_tensor(y), torch.arange(120), torch.arange(120))
     found = MannerGroups(2).find(torch.as_tensor(style), data, 0)
     assert adjusted_rand_score(manner, found) > 0.95
     assert torch.equal(found, MannerGroups(2).find(torch.as_tensor(style), data, 0))
@@ -153,7 +153,7 @@ def test_groups_within_a_class_are_refused(source):
 def test_the_loss_is_the_weighted_entropy_of_normalised_features_plus_the_alignment():
     data, model = clips(24), smooth()
     data = data.take(data.index > 2)  # uneven cells
-    data = Clips(data.x, data.y, data.person, torch.arange(len(data)))
+    data = Batch(data.x, data.y, data.person, torch.arange(len(data)))
     daid = DAID(PersonGroups(), weight=0.4, strength=0.6)
     daid.start(model, data, Settings())
     for epoch in range(2):
@@ -171,7 +171,7 @@ def test_the_loss_is_the_weighted_entropy_of_normalised_features_plus_the_alignm
 def test_in_the_first_epoch_classes_are_balanced_and_all_clips_are_one_group():
     data, model = clips(24), smooth()
     data = data.take(data.y * data.index < 20)
-    data = Clips(data.x, data.y, data.person, torch.arange(len(data)))
+    data = Batch(data.x, data.y, data.person, torch.arange(len(data)))
     daid = DAID()
     daid.start(model, data, Settings())
     daid.before_epoch(data, 0)
@@ -266,5 +266,5 @@ def test_a_checkpoint_keeps_groups_weights_and_styles(source, epochs):
     ("name", "value"), [("weight", -1.0), ("strength", 1.5), ("strength", -0.1), ("cap", 0.5)]
 )
 def test_arguments_out_of_range_are_refused(name, value):
-    with pytest.raises(ValueError, match=f"{value}.* are out of range. Choose"):
+    with pytest.raises(ValueError, match=f"{name}: must be a number, at least .*, got {value}"):
         DAID(**{name: value})

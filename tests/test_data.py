@@ -17,7 +17,7 @@ import torch
 from piumar_lib.data import Sequences, describe, load_npz, ma52, require, save_npz, spar
 from piumar_lib.data.enough import most_frames
 from piumar_lib.data.sequences import hold
-from piumar_lib.training import batches
+from piumar_lib.sampler import batches
 
 X = np.arange(4 * 5 * 2, dtype=np.float32).reshape(4, 5, 2)
 Y = np.array([0, 1, 2, 1])

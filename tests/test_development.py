@@ -11,6 +11,7 @@ from scipy import stats
 
 from piumar_lib import development, folds
 from piumar_lib.alignment import UniformClock
+from piumar_lib.batch import Batch
 from piumar_lib.data import save_npz
 from piumar_lib.development import (
     ATTEMPTS,
@@ -33,10 +34,10 @@ from piumar_lib.development import (
 )
 from piumar_lib.experiments import read_records
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.methods import METHODS, build_method
-from piumar_lib.objective import Clips
+from piumar_lib.methods import METHODS, build
 from piumar_lib.pseudo_groups import RandomGroups, residual_style
-from piumar_lib.training import Settings
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper
 from piumar_lib.variants import (
     UNALIGNED,
     VARIANTS,
@@ -51,7 +52,7 @@ AUGMENTATION = Attempt("augmentation", "augmentation", {}, "ERM", "ERM")
 
 
 def model_of(name, chosen, channels=34):
-    return build_method(method_of(name), channels, 4, hyperparameters_of(name, chosen), seed=0)
+    return build(method_of(name), channels, 4, hyperparameters_of(name, chosen), seed=0)
 
 
 # What is tried
@@ -265,7 +266,7 @@ def test_every_variant_is_tried():
 @pytest.mark.parametrize("name", VARIANTS)
 def test_every_variant_trains(name):
     x, y = torch.randn(16, 32, 34).cumsum(1), torch.arange(16) % 4
-    batch = Clips(x, y, torch.arange(16) % 3, torch.arange(16))
+    batch = Batch(x, y, torch.arange(16) % 3, torch.arange(16))
     model, objective = model_of(name, {}), method_of(name).objective(hyperparameters_of(name, {}))
     model.standardise(x)
     objective.start(model, batch, Settings())
@@ -281,7 +282,7 @@ def test_a_sure_mistake_is_easy_to_a_margin_without_sign_only():
         logits = torch.tensor([[0.0, 9.0], [0.1, 0.0], [9.0, 0.0]])  # sure mistake, unsure, sure
         features = torch.eye(3)
 
-    batch = Clips(torch.zeros(3, 2, 1), torch.zeros(3, dtype=torch.long), None, None)
+    batch = Batch(torch.zeros(3, 2, 1), torch.zeros(3, dtype=torch.long), None, None)
     unsigned = UnsignedMargin(beta=3.0).hardness(Said, batch)
     signed = GroupRobustObjective(beta=3.0).hardness(Said, batch)
     assert unsigned.argmax() == 1 and signed.argmax() == 0
@@ -294,10 +295,10 @@ def test_margins_of_similarity_fall_back_to_logits_where_a_class_has_one_clip():
         features = torch.tensor([[1.0, 0], [1, 0.1], [0.1, 1], [1, 0.2]])
 
     objective = SimilarityMargin(beta=3.0)
-    pairs = Clips(torch.zeros(4, 2, 1), torch.tensor([0, 0, 1, 1]), None, None)
+    pairs = Batch(torch.zeros(4, 2, 1), torch.tensor([0, 0, 1, 1]), None, None)
     weights = objective.hardness(Said, pairs)
     assert weights.argmax() == 3  # of class 1, among clips of class 0
-    lonely = Clips(torch.zeros(4, 2, 1), torch.tensor([0, 0, 0, 1]), None, None)
+    lonely = Batch(torch.zeros(4, 2, 1), torch.tensor([0, 0, 0, 1]), None, None)
     expected = GroupRobustObjective(beta=3.0).hardness(Said, lonely)
     assert torch.equal(objective.hardness(Said, lonely), expected)
 
@@ -306,7 +307,7 @@ def test_similar_clips_share_a_group_whatever_their_size():
     ways = torch.randn(3, 6)
     which = torch.arange(24) % 3
     style = ways[which] * (1 + 5 * torch.rand(24, 1)) + 0.01 * torch.randn(24, 6)
-    data = Clips(None, torch.zeros(24, dtype=torch.long), None, torch.arange(24))
+    data = Batch(None, torch.zeros(24, dtype=torch.long), None, torch.arange(24))
     style = style - style.mean(0)
     found = SimilarityGroups(3).find(style, data, 0)
     ours = residual_style(style, data.y)
@@ -314,7 +315,7 @@ def test_similar_clips_share_a_group_whatever_their_size():
     same = found[:, None] == found
     cosine = ours @ ours.T
     assert cosine[same].mean() > cosine[~same].mean() + 0.5
-    single = Clips(None, torch.arange(24), None, torch.arange(24))
+    single = Batch(None, torch.arange(24), None, torch.arange(24))
     assert len(SimilarityGroups(3).find(style, single, 0).unique()) == 24
 
 
@@ -323,7 +324,7 @@ def test_a_step_is_judged_on_a_group_that_it_left_out(monkeypatch):
     objective = method_of("unseen group").objective(hyperparameters_of("unseen group", {}))
     model = model_of("unseen group", {})
     index = torch.arange(16)
-    batch = Clips(torch.randn(16, 32, 34).cumsum(1), index % 4, index % 2, index)
+    batch = Batch(torch.randn(16, 32, 34).cumsum(1), index % 4, index % 2, index)
     model.standardise(batch.x)
     objective.start(model, batch, Settings())
     objective.over.group = index // 4 % 2
@@ -338,7 +339,7 @@ def test_a_step_is_judged_on_a_group_that_it_left_out(monkeypatch):
     monkeypatch.setattr(type(objective), "loss", spy)
     optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
     before = model.head.weight.detach().clone()
-    objective.update(model.train(), batch, optimiser)
+    objective.update(model.train(), batch, Stepper(optimiser))
     assert sorted(torch.cat(seen).tolist()) == index.tolist()
     for part in seen:  # of each class, clips of one group
         assert all(len((part[part % 4 == k] // 4 % 2).unique()) == 1 for k in range(4))

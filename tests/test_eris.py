@@ -15,7 +15,9 @@ from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines.eris import ERIS, free_energy, orthogonality
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
-from piumar_lib.training import Settings, fit, predict
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper
+from piumar_lib.training import fit, predict
 
 TERMS = ("person", "energy", "orthogonal", "adversarial")
 
@@ -191,7 +193,7 @@ def test_its_branch_is_trained_and_the_model_stays_as_large(toy):
     data, model = clips(12), smooth()
     eris = started(ERIS(), model, data)
     before, count = copy.deepcopy(eris.state_dict()), sum(p.numel() for p in model.parameters())
-    eris.update(model, data, torch.optim.SGD([*model.parameters(), *eris.parameters()], lr=0.1))
+    eris.update(model, data, Stepper(torch.optim.SGD([*model.parameters(), *eris.parameters()], lr=0.1)))
     assert all(not torch.equal(value, before[name]) for name, value in eris.state_dict().items())
     assert sum(p.numel() for p in model.parameters()) == count
     assert {p.dtype for p in eris.parameters()} == {torch.double}
@@ -199,5 +201,5 @@ def test_its_branch_is_trained_and_the_model_stays_as_large(toy):
 
 @pytest.mark.parametrize("name", [*TERMS, "radius", "margin"])
 def test_negative_arguments_are_refused(name):
-    with pytest.raises(ValueError, match=f"{name}: -1 is negative"):
+    with pytest.raises(ValueError, match=f"{name}: must be a number, at least 0, got -1"):
         ERIS(**{name: -1})

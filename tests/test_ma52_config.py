@@ -12,11 +12,10 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piumar_lib.alignment import MonotoneAlignment
-from piumar_lib.experiments import ROOT
+from piumar_lib.batch import Labels
 from piumar_lib.ma52 import checkpoint
-from piumar_lib.ma52.__main__ import main, parser
-from piumar_lib.ma52.config import PRESETS, TrainConfig, describe, parameters_cell
+from piumar_lib.ma52.__main__ import hyperparameters, main, parser
+from piumar_lib.ma52.config import PRESETS, RENAMED, SETTINGS, TrainConfig, own_hyperparameters
 from piumar_lib.ma52.draws import Draws
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.optimiser import (
@@ -27,20 +26,19 @@ from piumar_lib.ma52.optimiser import (
     rate_at,
     set_rate,
 )
-from piumar_lib.methods import COMMON, hyperparameters_of
-from tools.__main__ import _value
+from piumar_lib.methods import METHODS
 
 # Settings
 
 
-@pytest.mark.parametrize("name", describe())
+@pytest.mark.parametrize("name", SETTINGS)
 def test_every_setting_has_words_and_a_range_or_choices(name):
-    about = describe()[name]
-    assert 5 < len(about["words"]) < 70
-    if isinstance(about["default"], str):
-        assert about["choices"] or name in ("cache", "index", "split", "out")
-    elif not isinstance(about["default"], bool):
-        assert about["low"] is not None
+    one = SETTINGS[name]
+    assert 5 < len(one.about) < 70
+    if isinstance(one.default, str):
+        assert one.choices or name in ("cache", "index", "split", "out", "method")
+    elif not isinstance(one.default, bool):
+        assert one.range is not None
 
 
 @pytest.mark.parametrize("preset", ["", *PRESETS])
@@ -48,14 +46,14 @@ def test_presets_are_settings_and_survive_json(preset):
     config = TrainConfig.make(preset, out="run")
     assert TrainConfig.from_json(config.to_json()) == config
     with pytest.raises(dataclasses.FrozenInstanceError):
-        config.rate = 1.0
+        config.seed = 1
 
 
 def test_manets_recipe_is_the_published_one():
     config = TrainConfig.make("manet")
-    assert (config.backbone, config.epochs, config.batch) == ("resnet50-tsm", 80, 10)
-    assert (config.optimiser, config.rate, config.momentum) == ("sgd", 0.00125, 0.9)
-    assert (config.weight_decay, config.clip, config.dropout) == (1e-4, 20.0, 0.5)
+    assert (config.backbone, config.epochs, config.batch_size) == ("resnet50-tsm", 80, 10)
+    assert (config.optimizer, config.learning_rate, config.sgd_momentum) == ("sgd", 0.00125, 0.9)
+    assert (config.weight_decay, config.grad_clip, config.dropout) == (1e-4, 20.0, 0.5)
     rates = [rate_at(epoch * 7, 7, config) for epoch in (0, 29, 30, 59, 60, 79)]
     assert np.allclose(rates, 0.00125 * np.array([1, 1, 0.1, 0.1, 0.01, 0.01]))
 
@@ -63,25 +61,31 @@ def test_manets_recipe_is_the_published_one():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"boundary": 1.0}, "boundary: only the method's first version had it. .* look at beta instead"),
-        ({"mass": "motion"}, "mass: only the method's first version had it. .* look at clock instead"),
-        ({"rat": 1.0}, "rat: there is no such setting. Did you mean 'rate'?"),
-        ({"zzz": 1.0}, "zzz: there is no such setting. There are: cache"),
+        ({"mass": "motion"}, "mass: this setting was replaced. Use floor instead"),
+        ({"learning_rat": 1.0}, "learning_rat: .* no such setting. Did you mean 'learning_rate'?"),
+        ({"rate": 1.0}, "rate: this setting was replaced. Use learning_rate instead"),
+        ({"plug": "tfam"}, "plug: this setting was replaced. Use method instead"),
+        ({"zzz": 1.0}, "zzz: there is no such setting. Choose from cache"),
+        ({"radus": 1.0, "method": "PIUmr"}, "radus: .* Did you mean 'radius'?"),
+        ({"radius": 1.0, "method": "ERM"}, "radius: there is no such setting. Choose from cache"),
+        ({"radius": -1.0, "method": "PIUmr"}, "radius: must be a number, at least 0, got -1.0"),
+        ({"method": "PIUMR"}, "PIUMR: there is no such method. Did you mean 'PIUmr'"),
+        ({"method": "MiniRocket"}, "method: MiniRocket makes no steps.* Train it on sequences"),
         ({"preset": "large"}, "preset: 'large' is unknown. Choose from videomae-base"),
-        ({"backbone": "c3d"}, "backbone: 'c3d' is unknown. Choose from videomae-base"),
-        ({"plug": "girl"}, "plug: 'girl' is unknown. Choose from none, tfam"),
-        ({"epochs": 0}, r"epochs: 0 is out of range \(passes over the training clips\)"),
-        ({"rate": -1e-3}, "rate: -0.001 is out of range"),
-        ({"rate": math.nan}, "rate: nan is out of range"),
-        ({"epochs": 1.5}, "epochs: 1.5 is no int"),
-        ({"epochs": True}, "epochs: True is no int"),
-        ({"balanced": 1}, "balanced: 1 is no bool"),
-        ({"drops": [1.5]}, r"drops: \[1.5\] is no tuple"),
-        ({"drops": (-1,)}, r"drops: \(-1,\) is out of range .* from 0 up"),
-        ({"batch": 10, "accumulate": 3}, "accumulate: 3 parts of a batch of 10"),
-        ({"batch": 4, "accumulate": 4}, "at least 2"),
+        ({"backbone": "c3d"}, "backbone: must be one of videomae-base, .* got 'c3d'"),
+        ({"epochs": 0}, r"epochs: must be .* got 0 \(passes over .* clips\). Its default is 30"),
+        ({"learning_rate": -1e-3}, "learning_rate: must be a number, .* got -0.001"),
+        ({"learning_rate": math.nan}, "learning_rate: must be a number, .* got nan"),
+        ({"epochs": 1.5}, "epochs: must be a whole number, .* got 1.5"),
+        ({"epochs": True}, "epochs: must be a whole number, .* got True"),
+        ({"balanced": 1}, "balanced: must be True or False, got 1"),
+        ({"milestones": [1.5]}, r"milestones: must be a list, each a whole number, .* got \[1.5\]"),
+        ({"milestones": (-1,)}, r"milestones: must be a list, .* at least 0, got \(-1,\)"),
+        ({"batch_size": 10, "grad_accum_steps": 3}, "grad_accum_steps: 3 parts of a batch of 10"),
+        ({"batch_size": 4, "grad_accum_steps": 4}, "at least 2"),
         ({"epochs": 2, "warmup": 3}, "warmup: 3.0 of 2 epochs"),
-        ({"loss": "girl", "epochs": 1}, "loss: girl finds its groups after the first epoch"),
+        ({"method": "GIRL", "epochs": 1, "warmup": 0}, "epochs: GIRL finds its groups after the first"),
+        ({"method": "DAID", "epochs": 1, "warmup": 0}, "epochs: DAID finds its groups after the first"),
     ],
 )
 def test_what_cannot_be_is_refused(settings, message):
@@ -89,46 +93,65 @@ def test_what_cannot_be_is_refused(settings, message):
         TrainConfig.make(**settings)
 
 
-def test_whole_numbers_serve_as_rates_and_lists_as_drops():
-    config = TrainConfig.make(rate=1, drops=[3, 5])
-    assert config.rate == 1.0 and isinstance(config.rate, float) and config.drops == (3, 5)
+def test_whole_numbers_serve_as_rates_and_lists_as_milestones():
+    config = TrainConfig.make(learning_rate=1, milestones=[3, 5])
+    assert repr(config.learning_rate) == "1.0" and config.milestones == (3, 5)
+
+
+@pytest.mark.parametrize("name", RENAMED)
+def test_a_setting_that_was_replaced_names_its_successor(name):
+    assert name not in SETTINGS
+    with pytest.raises(ValueError, match=f"{name}: this setting was replaced. Use {RENAMED[name]} "):
+        TrainConfig.make(**{name: 1})
+    assert RENAMED[name] in (*SETTINGS, *own_hyperparameters("PIUmr"))
+
+
+@pytest.mark.parametrize("name", [name for name in METHODS if name != "MiniRocket"])
+def test_a_methods_hyperparameters_are_those_of_the_table(name):
+    config = TrainConfig.make("tiny", method=name)
+    known = METHODS[name].hyperparameters
+    assert {n: config.hyperparameters[n] for n in known} == {n: one.default for n, one in known.items()}
+    assert {*config.hyperparameters} - {*known} <= {"steps", "augmentation_strength"}
+    assert ("augmentation_strength" in config.hyperparameters) == METHODS[name].augmented
+    for n, one in known.items():
+        chosen = TrainConfig.make("tiny", method=name, **{n: one.values[-1]})
+        assert chosen.hyperparameters == config.hyperparameters | {n: one.values[-1]}
+        assert TrainConfig.from_json(chosen.to_json()) == chosen
+        with pytest.raises(ValueError, match=f"{n}: must be"):
+            TrainConfig.make("tiny", method=name, **{n: -1})
 
 
 def test_the_command_line_knows_every_setting(capsys):
-    options = ["--rate", "0.01", "--drops", "3", "5", "--balanced", "--no-cpu", "--layer-decay", "0.9"]
+    options = ["--learning-rate", "0.01", "--milestones", "3", "5", "--balanced", "--no-cpu"]
+    options += ["--method", "PIUmr + augmentation", "--radius", "0.2", "--groups", "3"]
     assert main(["train", "--preset", "tiny", *options, "--dry-run"]) == 0
     said = json.loads(capsys.readouterr().out)
     expected = TrainConfig.make(
-        "tiny", rate=0.01, drops=(3, 5), balanced=True, cpu=False, layer_decay=0.9
-    )
+        "tiny", learning_rate=0.01, milestones=(3, 5), balanced=True, cpu=False, radius=0.2, groups=3,
+        method="PIUmr + augmentation",
+    )  # fmt: skip
     assert said == json.loads(expected.to_json())
     given = vars(parser().parse_args(["train"]))
-    assert not set(given) & set(describe()), "what is not given must not replace a preset's value"
+    every = {*SETTINGS, *hyperparameters()}
+    assert not set(given) & every, "what is not given must not replace a preset's value"
 
 
-def test_the_parameters_of_chapter_12_are_the_settings():
-    source = (ROOT / "notebooks" / "12_train_ma52.py").read_text(encoding="utf-8")
-    assert parameters_cell() in source, "copy what `python -m piumar_lib.ma52 parameters` prints"
-    found = {}
-    exec(parameters_cell(), found)
-    assert {name for name in found if not name.startswith("__")} == set(describe())
-    assert not any(found[name] for name in describe()), "None leaves a preset's value"
-    assert _value("(3, 5)") == (3, 5) and _value("1e-3") == 1e-3
+def test_the_help_says_of_each_hyperparameter_whose_it_is_and_where_it_starts(capsys):
+    with pytest.raises(SystemExit):
+        main(["train", "--help"])
+    said = "".join(capsys.readouterr().out.split())
+    for name, row in METHODS.items():
+        if row.classify is None and row.kind != "control" and " + " not in name:
+            for hyperparameter, one in row.hyperparameters.items():
+                words = f"{one.about} ({one.default})".replace(" ", "")
+                assert f"--{hyperparameter.replace('_', '-')}" in said and words in said
 
 
 def test_an_option_is_not_taken_for_another_that_begins_like_it(capsys):
-    for option in ("--regulariser=0.01", "--step=1", "--amplitude=0.5", "--epoch=3"):
+    for option in ("--regulariser=0.01", "--label=1", "--amplitude=0.5", "--epoch=3"):
         with pytest.raises(SystemExit):
             main(["train", option, "--dry-run"])
         assert f"unrecognized arguments: {option}" in capsys.readouterr().err
-
-
-def test_the_methods_hyperparameters_begin_where_the_courses_do():
-    known, config = hyperparameters_of("PIUmr"), TrainConfig()
-    for name in known.keys() - COMMON.keys():
-        mine = "risk_momentum" if name == "momentum" else name
-        assert getattr(config, mine) == known[name].default, name
-    assert config.steps == MonotoneAlignment().steps
 
 
 def test_missing_paths_are_named(tmp_path):
@@ -139,18 +162,12 @@ def test_missing_paths_are_named(tmp_path):
         TrainConfig.make(cache=tmp_path / "nowhere", **paths).require_paths()
 
 
-def test_the_methods_of_the_course_have_their_names():
-    pairs = [("none", "erm"), ("tfam", "erm"), ("none", "girl"), ("tfam", "girl")]
-    names = [TrainConfig.make(plug=plug, loss=loss).method for plug, loss in pairs]
-    assert names == ["ERM", "TFAM", "GIRL", "PIUmr"]
-
-
 # Rates
 
 
 @pytest.mark.parametrize(("backbone", "layers"), [("videomae-tiny", 2), ("resnet-tiny-tsm", 2)])
 def test_layers_are_counted_from_the_input(backbone, layers):
-    model = build_model(TrainConfig.make("tiny", backbone=backbone, plug="tfam"))
+    model = build_model(TrainConfig.make("tiny", backbone=backbone, method="TFAM"))
     assert count_layers(model) == layers
     depths = {name: depth(name, layers) for name, _ in model.named_parameters()}
     assert {d for n, d in depths.items() if "embed" in n} == {0}
@@ -167,7 +184,7 @@ def test_a_norm_behind_the_last_layer_belongs_to_it():
 
 
 def test_every_parameter_is_in_one_group_with_its_rate_and_decay():
-    config = TrainConfig.make("tiny", plug="tfam", body="head", layer_decay=0.5, weight_decay=0.2)
+    config = TrainConfig.make("tiny", method="TFAM", body="head", layer_decay=0.5, weight_decay=0.2)
     model = build_model(config)
     optimiser = make_optimiser(model, config)
     set_rate(optimiser, 0.8)
@@ -185,21 +202,23 @@ def test_every_parameter_is_in_one_group_with_its_rate_and_decay():
 
 
 @given(st.integers(1, 50), st.integers(1, 30), st.floats(0, 30), st.sampled_from(["cosine", "steps"]))
-def test_a_rate_rises_to_its_peak_and_then_only_falls(per_epoch, epochs, warmup, schedule):
+def test_a_rate_rises_to_its_peak_and_then_only_falls(per_epoch, epochs, warmup, scheduler):
     warmup = min(warmup, epochs)
-    config = TrainConfig.make("tiny", epochs=epochs, warmup=warmup, schedule=schedule, drops=(5, 9))
+    config = TrainConfig.make(
+        "tiny", epochs=epochs, warmup=warmup, scheduler=scheduler, milestones=(5, 9)
+    )
     rates = np.array([rate_at(step, per_epoch, config) for step in range(per_epoch * epochs)])
-    assert (rates > 0).all() and rates.max() <= config.rate * (1 + 1e-9)
+    assert (rates > 0).all() and rates.max() <= config.learning_rate * (1 + 1e-9)
     top = int(rates.argmax())
     assert (np.diff(rates[: top + 1]) > 0).all() and (np.diff(rates[top:]) <= 1e-12).all()
     risen = math.ceil(warmup * per_epoch)
-    if 0 < risen < len(rates) and schedule == "cosine":
-        assert rates[risen - 1] == pytest.approx(config.rate)
+    if 0 < risen < len(rates) and scheduler == "cosine":
+        assert rates[risen - 1] == pytest.approx(config.learning_rate)
 
 
 def test_the_cosine_is_torchs():
     config = TrainConfig.make("tiny", epochs=5, warmup=0)
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.rate)
+    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)
     theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=5 * 7)
     for step in range(35):
         assert rate_at(step, 7, config) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-12)
@@ -209,12 +228,12 @@ def test_the_cosine_is_torchs():
 
 # Which clips a step sees
 
-LABELS = torch.arange(50) % 3
+LABELS = Labels(torch.arange(50) % 3, torch.arange(50) // 5)
 
 
-def steps(start=0, processes=1, process=0, labels=LABELS, **settings):
-    config = TrainConfig.make("tiny", **({"batch": 8, "epochs": 3} | settings))
-    return list(Draws(labels, config, processes, process).parts(start))
+def steps(start=0, processes=1, process=0, labels=LABELS, people=None, **settings):
+    config = TrainConfig.make("tiny", **({"batch_size": 8, "epochs": 3} | settings))
+    return list(Draws(labels, config, people, processes, process).steps(start))
 
 
 def test_each_epoch_sees_every_clip_at_most_once_in_an_order_of_its_own():
@@ -229,25 +248,48 @@ def test_each_epoch_sees_every_clip_at_most_once_in_an_order_of_its_own():
     assert not other & {*seeds}
 
 
-@given(st.integers(0, 18), st.sampled_from([1, 2, 4]))
-def test_a_training_that_begins_later_sees_what_is_left(start, accumulate):
-    whole = steps(accumulate=accumulate)
-    assert steps(start, accumulate=accumulate) == whole[start * accumulate :]
+@given(st.integers(0, 18), st.sampled_from([None, 2, 4]))
+def test_a_training_that_begins_later_sees_what_is_left(start, people):
+    assert steps(start, people=people) == steps(people=people)[start:]
 
 
-@pytest.mark.parametrize("balanced", [False, True])
-def test_parts_and_processes_share_the_clips_of_a_step(balanced):
-    whole = [{*step} for step in steps(balanced=balanced)]
-    halves = steps(accumulate=2, balanced=balanced)
-    assert [{*a} | {*b} for a, b in zip(halves[::2], halves[1::2], strict=True)] == whole
-    mine, theirs = (steps(processes=2, process=k, balanced=balanced) for k in (0, 1))
-    assert [{*a} | {*b} for a, b in zip(mine, theirs, strict=True)] == whole
+@pytest.mark.parametrize("options", [{}, {"balanced": True}, {"people": 4}])
+def test_processes_share_the_clips_of_a_step(options):
+    whole = [sorted(step) for step in steps(**options)]
+    mine, theirs = (steps(processes=2, process=k, **options) for k in (0, 1))
+    assert [sorted(a + b) for a, b in zip(mine, theirs, strict=True)] == whole
     assert all(len(a) == len(b) == 4 for a, b in zip(mine, theirs, strict=True))
 
 
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=20), st.integers(2, 8), st.integers(0, 9))
+def test_batches_of_people_have_one_size_and_few_people(counts, people, seed):
+    person = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    labels = Labels(person % 3, person)
+    if len(labels) < 8:
+        return
+    drawn = steps(labels=labels, people=people, seed=seed)
+    assert all(len(step) == 8 for step in drawn) and len(drawn) % 3 == 0
+    for step in drawn:
+        assert len({int(person[clip]) for clip, _ in step}) <= 1.5 * people + 1
+    seeds = [seed for step in drawn for _, seed in step]
+    assert len({*seeds}) == len(seeds), "a clip that comes twice is varied twice"
+    assert [c for s in drawn for c, _ in s] == [
+        c for s in steps(labels=labels, people=people, seed=seed) for c, _ in s
+    ]
+
+
+def test_batches_of_people_show_nearly_every_clip_in_each_epoch():
+    person = torch.arange(400) // 40
+    drawn = steps(labels=Labels(person % 3, person), people=4, batch_size=16, epochs=2, warmup=0)
+    for epoch in (drawn[: len(drawn) // 2], drawn[len(drawn) // 2 :]):
+        assert len({clip for step in epoch for clip, _ in step}) > 0.85 * 400
+        assert all(len({int(person[c]) for c, _ in step}) in (3, 4) for step in epoch)
+
+
 def test_balanced_draws_show_rare_actions_as_often_as_frequent_ones():
-    labels = torch.tensor([0] * 400 + [1] * 80 + [2] * 20)
-    drawn = [labels[c] for s in steps(labels=labels, balanced=True, epochs=12) for c, _ in s]
+    y = torch.tensor([0] * 400 + [1] * 80 + [2] * 20)
+    drawn = steps(labels=Labels(y, torch.zeros_like(y)), balanced=True, epochs=12)
+    drawn = [y[c] for s in drawn for c, _ in s]
     counts = np.bincount(drawn)
     # Three standard deviations of a binomial count.
     spread = 3 * (len(drawn) * (1 / 3) * (2 / 3)) ** 0.5
@@ -255,10 +297,12 @@ def test_balanced_draws_show_rare_actions_as_often_as_frequent_ones():
 
 
 def test_what_cannot_be_dealt_is_refused():
-    with pytest.raises(ValueError, match="batch: 64 of 50 clips. Choose a smaller one"):
-        steps(batch=64)
+    with pytest.raises(ValueError, match="batch_size: 64 of 50 clips. Choose a smaller one"):
+        steps(batch_size=64)
     with pytest.raises(ValueError, match="cannot be dealt to 3 processes in 2 parts.* multiple of 6"):
-        steps(processes=3, accumulate=2)
+        steps(processes=3, grad_accum_steps=2)
+    with pytest.raises(ValueError, match="balanced: CORAL draws a batch from 8 people.* at False"):
+        steps(people=8, balanced=True, method="CORAL")
 
 
 # Checkpoints

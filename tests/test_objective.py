@@ -15,19 +15,21 @@ from sklearn.metrics import log_loss
 from torch import nn
 
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.batch import Batch
 from piumar_lib.objective import (
-    Clips,
     Objective,
     Views,
     agreement,
     clip_losses,
     js_divergence,
-    require_finite,
     training_loss,
 )
 from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.sampler import batches
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper, require_finite
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
-from piumar_lib.training import Settings, batches, fit
+from piumar_lib.training import fit
 
 
 def build(plug=None):
@@ -37,7 +39,7 @@ def build(plug=None):
 
 def clips(n=12):
     index = torch.arange(n)
-    return Clips(torch.randn(n, 16, 3), index % 2, index // 4, index)
+    return Batch(torch.randn(n, 16, 3), index % 2, index // 4, index)
 
 
 def two_views(n=6):
@@ -152,7 +154,7 @@ def test_update_is_one_step_of_adamw():
     for p in model.parameters():
         p.grad = torch.full_like(p, 1e3)  # left over from before
     optimiser = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0.3)
-    value = Objective().update(model, data, optimiser)
+    value = Objective().update(model, data, Stepper(optimiser))
     assert value.item() == pytest.approx(loss.item(), rel=1e-6) and not value.requires_grad
     for p, start, g in zip(model.parameters(), before, gradients, strict=True):
         # In its first step both of Adam's means are the gradient's own.
@@ -165,7 +167,7 @@ def test_update_leaves_a_diverged_model_as_it_is():
     model.head.weight.data[0, 0] = torch.inf
     before = [p.detach().clone() for p in model.parameters()]
     with pytest.raises(FloatingPointError):
-        Objective().update(model, data, torch.optim.SGD(model.parameters(), lr=1.0))
+        Objective().update(model, data, Stepper(torch.optim.SGD(model.parameters(), lr=1.0)))
     assert all(torch.equal(p, start) for p, start in zip(model.parameters(), before, strict=True))
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import adjusted_rand_score
 
 from piumar_lib import pseudo_groups
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Batch
 from piumar_lib.pseudo_groups import (
     PersonGroups,
     RandomGroups,
@@ -26,7 +26,7 @@ each_source = pytest.mark.parametrize("source", SOURCES, ids=lambda s: type(s)._
 def clips(y):
     """Clips of given classes by four people."""
     index = torch.arange(len(y))
-    return Clips(torch.zeros(len(y), 2, 1), y, index % 4, index)
+    return Batch(torch.zeros(len(y), 2, 1), y, index % 4, index)
 
 
 def manners(classes=3, each=40, rare=8, features=5):
@@ -118,5 +118,5 @@ def test_of_many_clips_a_sample_places_the_centres(monkeypatch):
 
 @pytest.mark.parametrize("source", [StyleGroups, RandomGroups])
 def test_a_number_of_groups_that_is_not_positive_is_refused(source):
-    with pytest.raises(ValueError, match="each: 0 groups in a class. Ask for at least 1"):
+    with pytest.raises(ValueError, match="each: must be a whole number, at least 1, got 0"):
         source(0)

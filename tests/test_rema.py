@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from piumar_lib.alignment import centered_motion_energy
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines.rema import MaskedReMA, ReMA, aligned, block_motion
-from piumar_lib.objective import Clips
+from piumar_lib.batch import Batch
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.training import Settings, fit
 
@@ -88,7 +88,7 @@ def test_rema_leaves_a_clip_alone_that_has_no_other_of_its_class():
 @each_form
 def test_rema_trains_on_the_mixed_clips(monkeypatch, form):
     x, y = torch.randn(12, 8, 3), torch.arange(12) % 3
-    data = Clips(x, y, y, torch.arange(12))
+    data = Batch(x, y, y, torch.arange(12))
     model = Recognizer(nn.Sequential(nn.Linear(3, 4), nn.Tanh()), 4, 3)
     rema = form()
     monkeypatch.setattr(rema, "mix", lambda x, y: x.flip(0) + y[:, None, None])
@@ -205,9 +205,9 @@ def test_a_seed_fixes_the_mix(form):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"coverage": 0.0}, r"coverage: 0.0 is out of range. Choose it in \(0, 1\]."),
-        ({"coverage": 1.1}, "coverage: 1.1 is out of range"),
-        ({"block": 0}, "block: 0 is out of range. Choose at least 1 frame."),
+        ({"coverage": 0.0}, r"coverage: must be a number, above 0 and at most 1, got 0.0"),
+        ({"coverage": 1.1}, "coverage: must be a number, above 0 and at most 1, got 1.1"),
+        ({"block": 0}, "block: must be a whole number, at least 1, got 0"),
     ],
 )
 def test_options_out_of_range_are_named(options, message):

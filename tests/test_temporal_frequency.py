@@ -12,16 +12,19 @@ from torch import nn
 
 from piumar_lib.alignment import MonotoneAlignment, UniformClock
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.batch import Batch
 from piumar_lib.costs import count_flops
 from piumar_lib.folds import load_fold
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.objective import Clips, clip_losses
+from piumar_lib.objective import clip_losses
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import PersonGroups
 from piumar_lib.recognizer import Recognizer
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews, evenly
-from piumar_lib.training import Settings, fit, predict
+from piumar_lib.training import fit, predict
 from piumar_lib.transport import barycentric_projection, exact_plan
 from piumar_lib.weight_decay import parameter_groups
 
@@ -37,7 +40,7 @@ def recognizer(place, classes=4):
 
 def clips(n=12, time=32):
     x, y = torch.randn(n, time, 34), torch.arange(n) % 4
-    return Clips(x, y, y, torch.arange(n))
+    return Batch(x, y, y, torch.arange(n))
 
 
 def of_many_sizes(n):
@@ -268,7 +271,7 @@ def test_clips_of_nan_are_reported_by_training_and_no_estimate_takes_them_in(pla
     model, batch = recognizer(place), clips()
     batch.x[2] = float("nan")
     with pytest.raises(FloatingPointError, match="loss is nan"):
-        TwoViews().update(model, batch, torch.optim.AdamW(model.parameters()))
+        TwoViews().update(model, batch, Stepper(torch.optim.AdamW(model.parameters())))
     plug = {name: value for name, value in model.plug.state_dict().items()}
     assert all(torch.isfinite(value).all() for value in plug.values())
 

@@ -21,7 +21,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
+from piumar_lib.ranges import InnerShare, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.transport import at_least_single
@@ -37,8 +39,8 @@ class CFDPlug(nn.Module):
 
     Args:
         channels: Channels of the features.
-        calibration: Where the clip's share in the moments starts, in (0, 1); it is learned for each
-            channel. At 0 a person is normalised as a whole, at 1 each clip.
+        calibration: The clip's share in the moments at the start; it is learned for each channel.
+            At 0 a person is normalised as a whole, at 1 each clip.
 
     Attributes:
         person: Who made the clips of the next training batch, shape ``(batch,)``; `CFD` fills it in.
@@ -50,10 +52,9 @@ class CFDPlug(nn.Module):
 
     no_weight_decay = ("calibration_logit",)
 
-    def __init__(self, channels: int, calibration: float = 0.5) -> None:
+    @checked
+    def __init__(self, channels: int, calibration: InnerShare = 0.5) -> None:
         super().__init__()
-        if not 0 < calibration < 1:
-            raise ValueError(f"calibration: {calibration} is out of range. Choose it in (0, 1).")
         self.person: Tensor | None = None
         self.calibration_logit = nn.Parameter(torch.full((channels,), float(calibration)).logit())
         self.typical = RunningMean(2, channels)  # people's mean and variance, averaged over people
@@ -95,7 +96,7 @@ class CFD(Objective):
 
     people = 8
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """ERM's.
 
         Raises:

@@ -25,13 +25,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.data_parallel import gather_over_processes, own_rows, weighted_mean
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.objective import Clips, clip_losses
+from piumar_lib.objective import Trainer
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, StyleGroups, residual_style, style_of
+from piumar_lib.ranges import NonNegative, Range, Share, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ class MannerGroups:
 
     groups: int = 4
 
-    def find(self, style: Tensor, clips: Clips, seed: int) -> Tensor:
+    def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
         as_one_class = replace(clips, y=torch.zeros_like(clips.y))
         return StyleGroups(self.groups).find(residual_style(style, clips.y), as_one_class, seed)
@@ -110,8 +112,8 @@ class DAID(GroupRobustObjective):
 
     Args:
         groups: `PersonGroups`, which uses person labels, or, by default, `MannerGroups`.
-        weight: Of the alignment.
-        strength: Of the normalisation, in [0, 1].
+        weight: Weight of the alignment.
+        strength: Strength of the normalisation; 1 goes all the way.
         cap: See `inverse_propensity`.
 
     Raises:
@@ -119,49 +121,45 @@ class DAID(GroupRobustObjective):
             would take the class out of the features.
     """
 
+    @checked
     def __init__(
         self,
         groups: GroupSource | None = None,
-        weight: float = 0.7,
-        strength: float = 0.5,
+        weight: NonNegative = 0.7,
+        strength: Share = 0.5,
         cap: float = 5.0,
     ) -> None:
         super().__init__(groups or MannerGroups())
-        if weight < 0 or not 0 <= strength <= 1 or cap < 1:
-            raise ValueError(
-                f"weight, strength, cap: {weight}, {strength}, {cap} are out of range. Choose "
-                "weight >= 0, strength in [0, 1] and cap >= 1."
-            )
+        Range(1).check("cap", cap)
         if isinstance(groups, StyleGroups):
             raise ValueError(f"groups: {groups} lie within a class each. Choose MannerGroups().")
+        self.keep("weights")
         self.weight, self.strength, self.cap = weight, strength, cap
         self.people = 8 if isinstance(self.groups, PersonGroups) else None
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Forget everything: one group."""
-        super().start(model, clips, settings)
-        self.weights = torch.ones_like(clips.y, dtype=clips.x.dtype)
+        super().start(model, clips, trainer)
+        self.weights = torch.ones(len(clips), device=clips.y.device)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Find groups before the second epoch, and weigh the cells."""
         super().before_epoch(clips, epoch)
         self.weights = inverse_propensity(clips.y, self.group, self.cap)
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """The decision is made from features normalised within groups."""
         prediction = model(batch.x, batch.y)
-        features = normalize_groups(prediction.features, self.group[batch.index], self.strength)
-        decided = replace(prediction, logits=model.head(features))
-        return self.combine(clip_losses(decided, batch.y, self.views), prediction, batch)
+        features, group = map(gather_over_processes, (prediction.features, self.group[batch.index]))
+        normalized = own_rows(normalize_groups(features, group, self.strength), len(batch))
+        decided = replace(prediction, logits=model.head(normalized))
+        return self.combine(self.clip_losses(decided, batch.y), prediction, batch)
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Weighted mean of the clips' losses, plus the alignment of features as they will be at test."""
         if self.seen is not None:
             self._remember(batch.index, style_of(prediction.early))
         weights = self.weights[batch.index].to(losses)
-        aligned = alignment(prediction.features, batch.y, self.group[batch.index])
-        return (weights * losses).sum() / weights.sum() + self.weight * aligned
-
-    def state(self) -> dict[str, Tensor]:
-        """Groups, weights of the clips, and in the first epoch what styles were seen."""
-        return super().state() | {"weights": self.weights}
+        every = prediction.features, batch.y, self.group[batch.index]
+        aligned = alignment(*map(gather_over_processes, every))
+        return weighted_mean(losses, weights) + self.weight * aligned

@@ -23,11 +23,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.objective import Clips, Objective, clip_losses
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import NonNegative, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Recognizer
-    from piumar_lib.training import Settings
 
 
 def free_energy(logits: Tensor) -> Tensor:
@@ -71,39 +72,37 @@ class ERIS(Objective):
 
     people = 8
 
+    @checked
     def __init__(
         self,
-        person: float = 0.9,
-        energy: float = 2.0,
-        orthogonal: float = 1.0,
-        adversarial: float = 0.1,
-        radius: float = 0.1,
-        margin: float = 1.0,
+        person: NonNegative = 0.9,
+        energy: NonNegative = 2.0,
+        orthogonal: NonNegative = 1.0,
+        adversarial: NonNegative = 0.1,
+        radius: NonNegative = 0.1,
+        margin: NonNegative = 1.0,
     ) -> None:
         super().__init__()
         self.person, self.energy, self.orthogonal = person, energy, orthogonal
         self.adversarial, self.radius, self.margin = adversarial, radius, margin
-        for name in ("person", "energy", "orthogonal", "adversarial", "radius", "margin"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: {getattr(self, name)} is negative. Choose at least 0.")
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Make the person's branch, for as many people as there are."""
         width, people = model.head.in_features, int(clips.person.max()) + 1
         self.layer = nn.Linear(width, width).to(model.head.weight)
         self.head = nn.Linear(width, people).to(model.head.weight)
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """All terms; two passes through the model, of the clips and of the perturbed ones."""
         x = batch.x.detach().requires_grad_()
         prediction = model(x, batch.y)
-        losses = clip_losses(prediction, batch.y, self.views)  # (B,)
-        (slope,) = torch.autograd.grad(losses.sum(), x, retain_graph=True)  # (B, T, C)
+        losses = self.clip_losses(prediction, batch.y)  # (B,)
+        (slope,) = torch.autograd.grad(losses.sum(), x, retain_graph=True)  # of x's shape
         perturbed = model(self.perturb(x.detach(), slope, model.scale), batch.y)
         return (
             self.combine(losses, prediction, batch)
             + self.separation(model.head, prediction.features, batch.person)
-            + self.adversarial * clip_losses(perturbed, batch.y, self.views).mean()
+            + self.adversarial * self.clip_losses(perturbed, batch.y).mean()
         )
 
     def separation(self, label_head: nn.Linear, features: Tensor, person: Tensor) -> Tensor:
@@ -117,13 +116,14 @@ class ERIS(Objective):
         )
 
     def perturb(self, x: Tensor, slope: Tensor, scale: Tensor) -> Tensor:
-        """Clips ``x (batch, time, channels)``, moved to where their losses rise; same shape.
+        """Clips ``x``, moved to where their losses rise; same shape.
 
         Args:
-            x: Clips, in their own units.
+            x: Clips ``(batch, time, channels)`` in their own units, or standardised video.
             slope: Gradient of the losses with respect to them.
-            scale: Standard deviation of each channel, shape ``(channels,)``.
+            scale: Standard deviation of each channel, shape ``(channels,)``; of video ``(1,)``.
         """
         slope = slope * scale  # with respect to standardised clips
-        size = slope.square().mean((1, 2), keepdim=True).sqrt()  # (B, 1, 1)
+        of_clip = tuple(range(1, x.ndim))
+        size = slope.square().mean(of_clip, keepdim=True).sqrt()  # (B, 1, 1)
         return x + self.radius * scale * slope / size.clamp_min(torch.finfo(x.dtype).tiny)

@@ -9,31 +9,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.objective import Clips, Objective, clip_losses
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.data_parallel import gather_over_processes
+from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import Count, NonNegative, Positive, Share, checked
+from piumar_lib.transport import at_least_single
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 class CORAL(Objective):
     """Features of people have equal means and covariances (Sun and Saenko, ECCV workshops 2016).
 
     Args:
-        weight: Gamma, of the mean over pairs of people.
+        weight: Weight gamma of the distance, a mean over pairs of people.
     """
 
     people = 8
 
-    def __init__(self, weight: float = 1.0) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 1.0) -> None:
         super().__init__()
         self.weight = weight
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Mean loss plus the mean distance between the features of two people."""
-        features = prediction.frames[0].mean(1)
-        known, counts = batch.person.unique(return_counts=True)
-        own = [features[batch.person == p] for p in known[counts > 1]]
+        features = gather_over_processes(prediction.frames[0].mean(1))
+        person = gather_over_processes(batch.person)
+        known, counts = person.unique(return_counts=True)
+        own = [features[person == p] for p in known[counts > 1]]
         pairs = [self.distance(a, b) for a, b in combinations(own, 2)]
         return losses.mean() + self.weight * (torch.stack(pairs).mean() if pairs else 0.0)
 
@@ -65,21 +70,22 @@ class DANN(Objective):
     """Features from which an adversary cannot tell who it was (Ganin et al., JMLR 2016).
 
     Args:
-        weight: Lambda, of the reversed gradient.
-        width: Of the adversary's hidden layer.
+        weight: Weight lambda of the reversed gradient.
+        width: Width of the adversary's hidden layer.
     """
 
-    def __init__(self, weight: float = 1.0, width: int = 64) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 1.0, width: Count = 64) -> None:
         super().__init__()
         self.weight, self.width = weight, width
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Make the adversary, for as many people as there are."""
         people = int(clips.person.max()) + 1
         layers = nn.Linear(model.head.in_features, self.width), nn.ReLU(), nn.Linear(self.width, people)
-        self.adversary = nn.Sequential(*layers).to(clips.x.device)
+        self.adversary = nn.Sequential(*layers).to(clips.y.device)
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Mean loss plus the adversary's; what reaches the features from it is reversed."""
         features = prediction.frames[0].mean(1)
         # Forward the features themselves, backward minus weight times the gradient.
@@ -91,20 +97,22 @@ class Mixup(Objective):
     """Train on blends of two clips, with blended labels (Zhang et al., ICLR 2018).
 
     Args:
-        alpha: Of the Beta(alpha, alpha) law of the share.
+        alpha: Both parameters of the beta distribution of the mixing ratio.
     """
 
-    def __init__(self, alpha: float = 0.2) -> None:
+    @checked
+    def __init__(self, alpha: Positive = 0.2) -> None:
         super().__init__()
         self.alpha = alpha
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """Cross-entropy of the blend with both labels, in the blend's proportion."""
         a = torch.full((len(batch),), self.alpha, device=batch.x.device)
         share = torch.distributions.Beta(a, a).sample()
         other = batch.take(torch.randperm(len(batch), device=batch.x.device))
-        prediction = model(torch.lerp(other.x, batch.x, share[:, None, None]), batch.y)
-        own, others = (clip_losses(prediction, y, self.views) for y in (batch.y, other.y))
+        of_clip = share.view(-1, *[1] * (batch.x.ndim - 1))  # (B, 1, 1); of video (B, 1, 1, 1, 1)
+        prediction = model(torch.lerp(other.x, batch.x, of_clip), batch.y)
+        own, others = (self.clip_losses(prediction, y) for y in (batch.y, other.y))
         return torch.lerp(others, own, share).mean()
 
 
@@ -114,11 +122,12 @@ class MixStyle(nn.Module):
     A plug; the identity in evaluation.
 
     Args:
-        probability: Chance of each batch.
-        alpha: Of the Beta(alpha, alpha) law of the share.
+        probability: Probability of mixing a batch.
+        alpha: Both parameters of the beta distribution of the mixing ratio.
     """
 
-    def __init__(self, probability: float = 0.5, alpha: float = 0.1) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, alpha: Positive = 0.1) -> None:
         super().__init__()
         self.probability, self.alpha = probability, alpha
 
@@ -126,11 +135,12 @@ class MixStyle(nn.Module):
         """``x`` ``(batch, time, channels)`` in mixed styles."""
         if not self.training or torch.rand(()) >= self.probability:
             return [x]
+        kind, x = x.dtype, at_least_single(x)
         mean, deviation = _style(x)
         a = torch.full((len(x), 1, 1), self.alpha, device=x.device, dtype=x.dtype)
         share, order = torch.distributions.Beta(a, a).sample(), torch.randperm(len(x), device=x.device)
         new_mean, new_deviation = (torch.lerp(s[order], s, share) for s in (mean, deviation))
-        return [(x - mean) / deviation * new_deviation + new_mean]
+        return [((x - mean) / deviation * new_deviation + new_mean).to(kind)]
 
 
 class DSU(nn.Module):
@@ -139,11 +149,12 @@ class DSU(nn.Module):
     A plug; the identity in evaluation.
 
     Args:
-        probability: Chance of each batch.
+        probability: Probability of perturbing a batch.
         factor: Size of the perturbation, in standard deviations.
     """
 
-    def __init__(self, probability: float = 0.5, factor: float = 1.0) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, factor: NonNegative = 1.0) -> None:
         super().__init__()
         self.probability, self.factor = probability, factor
 
@@ -151,12 +162,13 @@ class DSU(nn.Module):
         """``x`` ``(batch, time, channels)`` in perturbed styles."""
         if not self.training or len(x) < 2 or torch.rand(()) >= self.probability:
             return [x]
+        kind, x = x.dtype, at_least_single(x)
         mean, deviation = _style(x)
         new_mean, new_deviation = (
             s + self.factor * (s.var(0, keepdim=True) + 1e-6).sqrt() * torch.randn_like(s)
             for s in (mean, deviation)
         )
-        return [(x - mean) / deviation * new_deviation + new_mean]
+        return [((x - mean) / deviation * new_deviation + new_mean).to(kind)]
 
 
 def _style(x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,8 +6,7 @@ A batch is drawn from eight of them, so that each has a risk of its own.
 
 from __future__ import annotations
 
-import copy
-from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
@@ -15,12 +14,19 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piumar_lib import dro
-from piumar_lib.data_parallel import sum_over_processes
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.data_parallel import (
+    gather_over_processes,
+    processes,
+    sum_over_processes,
+    weighted_mean,
+)
+from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import NonNegative, Share, ShareAboveZero, checked
+from piumar_lib.stepper import Stepper
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer
-    from piumar_lib.training import Settings
 
 
 def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
@@ -44,8 +50,9 @@ def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
 
 
 def person_risks(losses: Tensor, person: Tensor) -> Tensor:
-    """Mean loss of each person in the batch, shape ``(people present,)``."""
-    known, place = person.unique(return_inverse=True)
+    """Mean loss of each person in the batch, of all processes, shape ``(people present,)``."""
+    known = gather_over_processes(person).unique()
+    place = torch.searchsorted(known, person)
     return group_risks(losses, torch.ones_like(losses), F.one_hot(place, len(known)))
 
 
@@ -71,21 +78,22 @@ class GroupDRO(Objective):
 
     people = 8
 
-    def __init__(self, step: float = 0.01) -> None:
+    @checked
+    def __init__(self, step: NonNegative = 0.01) -> None:
         super().__init__()
+        self.keep("group", "q")
         self.step = step
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
-        """Even weights."""
-        self.group = self.groups(model, clips, settings)
-        count = int(self.group.max()) + 1
-        self.q = torch.full((count,), 1 / count, device=clips.x.device)
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+        """Even weights of people."""
+        self._follow(clips.person)
 
-    def groups(self, model: Recognizer, clips: Clips, settings: Settings) -> Tensor:
-        """The group of each training clip, shape ``(n,)``: here its person."""
-        return clips.person
+    def _follow(self, group: Tensor) -> None:
+        """Begin with even weights of groups, of which ``group`` holds each training clip's."""
+        count = int(group.max()) + 1
+        self.group, self.q = group, torch.full((count,), 1 / count, device=group.device)
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """``sum_g q_g R_g``, over those present."""
         membership = F.one_hot(self.group[batch.index], len(self.q))
         risks = group_risks(losses, torch.ones_like(losses), membership)
@@ -104,50 +112,58 @@ class EIIL(GroupDRO):
     closed form: where the reference is over-confident, and where it is not.
 
     Args:
-        step: Of GroupDRO.
+        step: Step size eta of GroupDRO's exponentiated gradient.
         first: Share of the epochs that the reference is trained for, in addition.
     """
 
     people = None
 
-    def __init__(self, step: float = 0.01, first: float = 0.25) -> None:
+    @checked
+    def __init__(self, step: NonNegative = 0.01, first: Share = 0.25) -> None:
         super().__init__(step)
         self.first = first
 
-    def groups(self, model: Recognizer, clips: Clips, settings: Settings) -> Tensor:
-        """0 or 1 for each training clip, shape ``(n,)``."""
-        logits = first_stage(model, clips, settings, self.first)
-        return (scale_gradient(logits, clips.y) > 0).long()
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+        """Note how to train the reference; until then all clips are of one environment."""
+        self._follow(torch.zeros_like(clips.y))
+        self.reference = partial(trainer.first_stage, model, self.first)
+
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
+        """Before the first epoch: train the reference, and infer environments 0 and 1."""
+        if epoch == 0:
+            self._follow((scale_gradient(self.reference(), clips.y) > 0).long())
 
 
 class VREx(Objective):
     """Mean risk plus variance of people's risks (Krueger et al., ICML 2021).
 
     Args:
-        weight: Beta, of the variance, once it is switched on; 1 before.
-        anneal: Share of the training after which it is.
+        weight: Weight beta of the variance, once it is switched on; 1 before.
+        anneal: Share of the training before the weight is switched on.
     """
 
     people = 8
 
-    def __init__(self, weight: float = 10.0, anneal: float = 0.1) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 10.0, anneal: Share = 0.1) -> None:
         super().__init__()
+        self.keep("now")
         self.weight, self.anneal = weight, anneal
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Note when to switch on."""
-        self.switch, self.now = round(self.anneal * settings.epochs), 0
+        self.switch, self.now = round(self.anneal * trainer.epochs), torch.tensor(0)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Note the time."""
-        self.now = epoch
+        self.now = torch.tensor(epoch)
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """``mean R + weight V(R)``."""
         weight = self.weight if self.now >= self.switch else 1.0
         return losses.mean() + weight * self.penalty(losses, prediction, batch)
 
-    def penalty(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def penalty(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """What people's risks should not do: vary."""
         return person_risks(losses, batch.person).var(unbiased=False)
 
@@ -159,17 +175,19 @@ class IRM(VREx):
     logits, estimated without bias as the product of two halves of the person's clips.
 
     Args:
-        weight: Lambda, once it is switched on; 1 before.
-        anneal: Share of the training after which it is.
+        weight: Weight lambda of the penalty, once it is switched on; 1 before.
+        anneal: Share of the training before the weight is switched on.
     """
 
-    def __init__(self, weight: float = 100.0, anneal: float = 0.1) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 100.0, anneal: Share = 0.1) -> None:
         super().__init__(weight, anneal)
 
-    def penalty(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def penalty(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Mean over people of whom there are two clips or more."""
-        gradient = scale_gradient(prediction.logits, batch.y)
-        own = [gradient[batch.person == p] for p in batch.person.unique()]
+        gradient = gather_over_processes(scale_gradient(prediction.logits, batch.y))
+        person = gather_over_processes(batch.person)
+        own = [gradient[person == p] for p in person.unique()]
         halves = [g[::2].mean() * g[1::2].mean() for g in own if len(g) > 1]
         return torch.stack(halves).mean() if halves else gradient.new_zeros(())
 
@@ -180,23 +198,29 @@ class Fish(Objective):
     To first order this maximises the agreement of people's gradients.
 
     Args:
-        share: Of the way, the meta learning rate epsilon.
+        share: Share of the way that is gone, the meta learning rate epsilon.
     """
 
     people = 8
 
-    def __init__(self, share: float = 0.5) -> None:
+    @checked
+    def __init__(self, share: Share = 0.5) -> None:
         super().__init__()
         self.share = share
 
-    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
         """One inner step for each person, one step outside."""
         parameters = list(model.parameters())
         before = [p.detach().clone() for p in parameters]
-        losses = [
-            super(Fish, self).update(model, batch.take(batch.person == p), optimiser)
-            for p in batch.person.unique()
-        ]
+        losses = []
+        for person in gather_over_processes(batch.person).unique():
+            own = batch.person == person  # (B,); in some processes perhaps no clip
+            total = sum_over_processes(own.sum())
+            weight = own.sum() * processes() / total
+            clips = batch.take(own) if own.any() else batch.take(slice(1))
+            loss = stepper.gradient(lambda part, w=weight: w * self.loss(model, part), clips)
+            stepper.step()
+            losses.append(loss)
         with torch.no_grad():
             for p, start in zip(parameters, before, strict=True):
                 p.lerp_(start, 1 - self.share)
@@ -207,48 +231,44 @@ class CVaR(Objective):
     """The mean of the worst clips of the batch (Levy et al., NeurIPS 2020).
 
     Args:
-        alpha: Their share.
+        alpha: Share of the clips that are the worst.
     """
 
-    def __init__(self, alpha: float = 0.1) -> None:
+    @checked
+    def __init__(self, alpha: ShareAboveZero = 0.1) -> None:
         super().__init__()
         self.alpha = alpha
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Conditional value at risk of the clips' losses."""
-        return dro.cvar(losses, self.alpha).value
+        return dro.cvar(gather_over_processes(losses), self.alpha).value
 
 
 class JTT(Objective):
     """Just train twice: clips that a short first training got wrong count more (Liu et al., 2021).
 
     Args:
-        weight: Lambda, how many times as much.
+        weight: Weight lambda of these clips; others weigh 1.
         first: Share of the epochs that the first training takes, in addition.
     """
 
-    def __init__(self, weight: float = 10.0, first: float = 0.25) -> None:
+    @checked
+    def __init__(self, weight: NonNegative = 10.0, first: Share = 0.25) -> None:
         super().__init__()
+        self.keep("weights")
         self.weight, self.first = weight, first
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
-        """Train a first time and note the mistakes."""
-        wrong = first_stage(model, clips, settings, self.first).argmax(1) != clips.y
-        self.weights = torch.where(wrong, self.weight, 1.0)
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+        """Note how to train the first time."""
+        self.weights = torch.ones(len(clips), device=clips.y.device)
+        self.reference = partial(trainer.first_stage, model, self.first)
 
-    def risk(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
+        """Before the first epoch: train a first time, and note the mistakes."""
+        if epoch == 0:
+            wrong = self.reference().argmax(1) != clips.y
+            self.weights = torch.where(wrong, self.weight, 1.0)
+
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Weighted mean: in expectation the same as showing these clips more often."""
-        weights = self.weights[batch.index]
-        return (weights * losses).sum() / weights.sum()
-
-
-def first_stage(model: Recognizer, clips: Clips, settings: Settings, share: float) -> Tensor:
-    """Logits of all training clips after a short plain training of a copy, ``(n, classes)``."""
-    from piumar_lib.training import fit_clips
-
-    reference = copy.deepcopy(model)
-    short = replace(settings, epochs=max(1, round(share * settings.epochs)))
-    fit_clips(reference, clips, short, Objective())
-    reference.eval()
-    with torch.no_grad():
-        return torch.cat([reference(x).logits for x in clips.x.split(512)])
+        return weighted_mean(losses, self.weights[batch.index])

@@ -7,13 +7,19 @@ branches are averaged.
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.objective import Clips, Objective, require_finite
+from piumar_lib.batch import Batch
+from piumar_lib.data_parallel import gather_over_processes
+from piumar_lib.objective import Objective
+from piumar_lib.ranges import NonNegative, Positive, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.spectrum import from_spectrum, to_spectrum
+from piumar_lib.stepper import Stepper
 
 
 class HDFPlug(nn.Module):
@@ -57,27 +63,28 @@ class HDFObjective(Objective):
     """HDF at loss level: cross-entropy, distribution sharpness matching, sharpness-aware steps.
 
     Args:
-        weight: Of the contrastive term.
-        trace: Beta, of the trace of the features' covariance, which is kept large.
-        radius: Rho of the sharpness-aware step (Foret et al., ICLR 2021); 0 for a plain one.
-        temperature: Of the contrastive term.
+        weight: Weight of the contrastive term.
+        trace: Weight beta of the trace of the features' covariance, which is kept large.
+        radius: Radius rho of the sharpness-aware step (Foret et al., ICLR 2021); 0 for a plain one.
+        temperature: Temperature of the contrastive term.
     """
 
+    @checked
     def __init__(
         self,
-        weight: float = 0.1,
-        trace: float = 0.01,
-        radius: float = 0.05,
-        temperature: float = 0.5,
+        weight: NonNegative = 0.1,
+        trace: NonNegative = 0.01,
+        radius: NonNegative = 0.05,
+        temperature: Positive = 0.5,
     ) -> None:
         super().__init__()
         self.weight, self.trace, self.radius, self.temperature = weight, trace, radius, temperature
 
-    def risk(self, losses: Tensor, prediction, batch: Clips) -> Tensor:  # noqa: ANN001
+    def risk(self, losses: Tensor, prediction, batch: Batch) -> Tensor:  # noqa: ANN001
         """Mean loss, contrastive term, minus the covariance's trace (its log: it has no bound)."""
-        features = prediction.frames[0].mean(1)
+        features = gather_over_processes(prediction.frames[0].mean(1))
         spread = features.var(0, unbiased=False).sum()
-        contrast = self.contrast(features, batch.y)
+        contrast = self.contrast(features, gather_over_processes(batch.y))
         return losses.mean() + self.weight * contrast - self.trace * spread.log1p()
 
     def contrast(self, features: Tensor, y: Tensor) -> Tensor:
@@ -91,25 +98,24 @@ class HDFObjective(Objective):
         total = -(weight * log_share.masked_fill(itself, 0.0)).sum(1)
         return (total / weight.sum(1).clamp_min(1e-6)).mean()
 
-    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
         """Step with the gradient at the worst point nearby (to first order)."""
-        parameters = [p for p in model.parameters() if p.requires_grad]
-        optimiser.zero_grad()
-        loss = self.loss(model, batch)
-        require_finite(loss)
-        loss.backward()
+        loss = stepper.gradient(partial(self.loss, model), batch)
+        shift = self._to_worst_point([p for p in model.parameters() if p.grad is not None])
+        stepper.gradient(partial(self.loss, model), batch)
         with torch.no_grad():
-            norm = torch.stack([p.grad.norm() for p in parameters if p.grad is not None]).norm()
-            factor = self.radius / norm.clamp_min(1e-12)
-            shift = [None if p.grad is None else factor * p.grad for p in parameters]
-            for p, e in zip(parameters, shift, strict=True):
-                if e is not None:
-                    p.add_(e)
-        optimiser.zero_grad()
-        self.loss(model, batch).backward()
-        with torch.no_grad():
-            for p, e in zip(parameters, shift, strict=True):
-                if e is not None:
-                    p.sub_(e)
-        optimiser.step()
-        return loss.detach()
+            for parameter, change in shift.items():
+                parameter.sub_(change)
+        stepper.step()
+        return loss
+
+    @torch.no_grad()
+    def _to_worst_point(self, parameters: list[nn.Parameter]) -> dict[nn.Parameter, Tensor]:
+        """Move parameters by the radius along their gradients; return what was added to each."""
+        norm = torch.stack([p.grad.norm() for p in parameters]).norm()
+        factor = self.radius / norm.clamp_min(1e-12)
+        # In half precision a gradient may overflow; such a step is left out, and must do no harm here.
+        shift = {p: (factor * p.grad).nan_to_num(0, 0, 0) for p in parameters}
+        for parameter, change in shift.items():
+            parameter.add_(change)
+        return shift

@@ -17,7 +17,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
+from piumar_lib.ranges import NonNegative, checked
 from piumar_lib.recognizer import Prediction
 from piumar_lib.temporal_frequency import TwoViews
 from piumar_lib.transport import at_least_single
@@ -38,26 +40,22 @@ class MGSC(TwoViews):
         over: Turns the clips' losses into one; by default their mean.
 
     Raises:
-        ValueError: If ``consistency`` or ``step_consistency`` is negative.
+        ValueError: If a weight is negative.
     """
 
+    @checked
     def __init__(
         self,
-        supervision: float = 0.5,
-        consistency: float = 1.0,
-        step_consistency: float = 1.0,
-        regularizer_share: float = 0.1,
+        supervision: NonNegative = 0.5,
+        consistency: NonNegative = 1.0,
+        step_consistency: NonNegative = 1.0,
+        regularizer_share: NonNegative = 0.1,
         over: Objective | None = None,
     ) -> None:
-        if consistency < 0 or step_consistency < 0:
-            raise ValueError(
-                f"consistency, step_consistency: {consistency}, {step_consistency} are out of range. "
-                "Choose both at 0 or above."
-            )
         super().__init__(supervision, consistency, regularizer_share, over)
         self.step_consistency = step_consistency
 
-    def combine(self, losses: Tensor, prediction: Prediction, batch: Clips) -> Tensor:
+    def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch, after `start`; see `Objective.combine`."""
         loss = super().combine(losses, prediction, batch)
         if self.step_consistency == 0:

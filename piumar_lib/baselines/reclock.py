@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from piumar_lib import transport
 from piumar_lib.perturbation import another_of_class
+from piumar_lib.ranges import InnerShare, Share, checked
 
 
 class Reclock(nn.Module):
@@ -17,20 +18,15 @@ class Reclock(nn.Module):
     (`piumar_lib.transport.reclock`) to the clock of another clip of its class.
 
     Args:
-        probability: Chance of each clip.
-        floor: Share of the clocks' mass that is spread evenly, in (0, 1).
+        probability: Probability of re-clocking a clip.
+        floor: Share of the clocks' mass that is spread evenly.
     """
 
-    def __init__(self, probability: float = 0.5, floor: float = 0.5) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, floor: InnerShare = 0.5) -> None:
         super().__init__()
-        if not (0 <= probability <= 1 and 0 < floor < 1):
-            raise ValueError(
-                f"probability, floor: {probability}, {floor} are out of range. "
-                "Choose probability in [0, 1] and floor in (0, 1)."
-            )
         self.probability, self.floor = probability, floor
 
-    @torch.no_grad()
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Re-clock ``x`` ``(batch, time, channels)``; ``y`` ``(batch,)`` are its classes."""
         if not self.training:
@@ -39,7 +35,8 @@ class Reclock(nn.Module):
         other = another_of_class(x.new_zeros(len(x)) if y is None else y)
         share = torch.rand(len(x), 1, device=x.device)
         share = share * (torch.rand(len(x), 1, device=x.device) < self.probability)
-        mass = transport.time_mass(transport.motion_energy(wide), self.floor)
+        # The clocks are constants for back-propagation, so that features do not learn to set them.
+        mass = transport.time_mass(transport.motion_energy(wide.detach()), self.floor)
         moved = transport.reclock(wide, mass, mass[other], share)
         return moved.to(x.dtype)
 

@@ -8,8 +8,8 @@ the action is.
 Ledger. The paper's: replacement within the class, alignment in distribution, masks of blocks with a
 coverage that avoid motion. Ours, as we know abstract and interface only: alignment is that of mean and
 standard deviation over the replaced frames; a clip of signals has no image plane, so blocks lie on the
-time axis where the paper's lie in the picture and stay there over time; the law by which blocks are
-drawn; all default values.
+time axis where the paper's lie in the picture and stay there over time (of video, too: each pixel is a
+channel); the law by which blocks are drawn; all default values.
 """
 
 from __future__ import annotations
@@ -21,8 +21,10 @@ import torch
 from torch import Tensor
 
 from piumar_lib.alignment import centered_motion_energy
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 from piumar_lib.perturbation import another_of_class
+from piumar_lib.ranges import Count, Share, ShareAboveZero, checked
 from piumar_lib.recognizer import channel_scale
 
 if TYPE_CHECKING:
@@ -36,17 +38,19 @@ class ReMA(Objective):
     clip's distribution of frames keeps both.
 
     Args:
-        probability: Chance of each clip.
+        probability: Probability of mixing a clip.
         share: Largest share of the clip that is replaced.
     """
 
-    def __init__(self, probability: float = 0.5, share: float = 0.5) -> None:
+    @checked
+    def __init__(self, probability: Share = 0.5, share: Share = 0.5) -> None:
         super().__init__()
         self.probability, self.share = probability, share
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """ERM's, on the mixed clips."""
-        return super().loss(model, replace(batch, x=self.mix(batch.x, batch.y)))
+        channels = batch.x.flatten(2)  # (B, T, C); of video each pixel is one
+        return super().loss(model, replace(batch, x=self.mix(channels, batch.y).view_as(batch.x)))
 
     def mix(self, x: Tensor, y: Tensor) -> Tensor:
         """Replace parts of ``x`` ``(batch, time, channels)`` of classes ``y``; same shape."""
@@ -72,19 +76,18 @@ class MaskedReMA(ReMA):
     proportional to ``exp(-motion / mean motion of the clip)``. A still clip's are equally likely.
 
     Args:
-        probability: Chance of each clip.
-        coverage: Share r of the clip's blocks that is replaced, in (0, 1]; rounded, at least one block.
-        block: Frames b0 of a block; the last one of a clip may be shorter.
+        probability: Probability of mixing a clip.
+        coverage: Share r of the clip's blocks that is replaced; rounded, at least one block.
+        block: Length b0 of a block, in frames; the last one of a clip may be shorter.
 
     Raises:
         ValueError: If ``coverage`` or ``block`` is out of range.
     """
 
-    def __init__(self, probability: float = 0.5, coverage: float = 0.25, block: int = 4) -> None:
-        if not 0 < coverage <= 1:
-            raise ValueError(f"coverage: {coverage} is out of range. Choose it in (0, 1].")
-        if block < 1:
-            raise ValueError(f"block: {block} is out of range. Choose at least 1 frame.")
+    @checked
+    def __init__(
+        self, probability: Share = 0.5, coverage: ShareAboveZero = 0.25, block: Count = 4
+    ) -> None:
         super().__init__(probability, share=coverage)
         self.block = block
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
-from piumar_lib.augment import augment
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch, Labels
+from piumar_lib.data_parallel import average_over_processes
+from piumar_lib.objective import Objective, Trainer
+from piumar_lib.ranges import ShareBelowOne, checked
 from piumar_lib.recognizer import Recognizer
-from piumar_lib.training import Settings, batches
+from piumar_lib.stepper import Stepper
 
 
 class WeightAveraging(Objective):
@@ -31,40 +31,40 @@ class WeightAveraging(Objective):
 
     Args:
         over: What is minimised, by default the mean cross-entropy.
-        warm_up: Share of the epochs before averaging begins, in [0, 1); the last epoch always counts.
+        warm_up: Share of the epochs before averaging begins; the last epoch always counts.
 
     Raises:
         ValueError: If ``warm_up`` is out of range.
     """
 
-    def __init__(self, over: Objective | None = None, warm_up: float = 0.5) -> None:
+    @checked
+    def __init__(self, over: Objective | None = None, warm_up: ShareBelowOne = 0.5) -> None:
         over = over or Objective()
         super().__init__(over.views)
-        if not 0 <= warm_up < 1:
-            raise ValueError(f"warm_up: {warm_up} is out of range. Choose it in [0, 1).")
+        self.keep("now")
         self.over, self.people, self.warm_up = over, over.people, warm_up
 
-    def start(self, model: Recognizer, clips: Clips, settings: Settings) -> None:
-        """Note the training clips and when averaging begins."""
-        self.over.start(model, clips, settings)
-        self.clips, self.settings, self.averages = clips, settings, False
-        self.switch = min(round(self.warm_up * settings.epochs), settings.epochs - 1)
+    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+        """Note when averaging begins."""
+        self.over.start(model, clips, trainer)
+        self.trainer, self.now = trainer, torch.tensor(0)
+        self.switch = min(round(self.warm_up * trainer.epochs), trainer.epochs - 1)
         # Its parameters have no gradient, so that no optimiser moves them.
         self.average = AveragedModel(model).requires_grad_(False)
 
-    def before_epoch(self, clips: Clips, epoch: int) -> None:
+    def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Note the time."""
         self.over.before_epoch(clips, epoch)
-        self.averages = epoch >= self.switch
+        self.now = torch.tensor(epoch)
 
-    def loss(self, model: Recognizer, batch: Clips) -> Tensor:
+    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
         """That of the objective."""
         return self.over.loss(model, batch)
 
-    def update(self, model: Recognizer, batch: Clips, optimiser: torch.optim.Optimizer) -> Tensor:
+    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
         """Make the objective's step, and count its weights."""
-        loss = self.over.update(model, batch, optimiser)
-        if self.averages:
+        loss = self.over.update(model, batch, stepper)
+        if self.now >= self.switch:
             self.average.update_parameters(model)
         return loss
 
@@ -73,26 +73,11 @@ class WeightAveraging(Objective):
         with torch.no_grad():
             for own, mean in zip(model.parameters(), self.average.module.parameters(), strict=True):
                 own.copy_(mean)
-        update_bn(self._batches(), _Labelled(model))
+        update_bn(self.trainer.one_more_epoch(), _Labelled(model))
+        for buffer in model.buffers():
+            if buffer.is_floating_point():  # each process saw its own batches
+                buffer.copy_(average_over_processes(buffer))
         self.over.finish(model)
-
-    def state(self) -> dict[str, Tensor]:
-        """The average so far, and what the objective has learned."""
-        over = {f"over.{name}": value for name, value in self.over.state().items()}
-        return {f"average.{n}": v for n, v in self.average.state_dict().items()} | over
-
-    def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
-        for part in ("average", "over"):
-            own = {n.removeprefix(f"{part}."): v for n, v in state.items() if n.startswith(f"{part}.")}
-            put_back = self.average.load_state_dict if part == "average" else self.over.restore
-            put_back(own)
-
-    def _batches(self) -> list[Clips]:
-        """All training clips in random batches, augmented if those of training were."""
-        clips, kind, strength = self.clips, self.settings.augmentation, self.settings.strength
-        dealt = [clips.take(index) for index in batches(clips.person, self.settings.batch)]
-        return [replace(batch, x=augment(batch.x, kind, strength)) if kind else batch for batch in dealt]
 
 
 class _Labelled(nn.Module):
@@ -102,5 +87,5 @@ class _Labelled(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, batch: Clips) -> None:
+    def forward(self, batch: Batch) -> None:
         self.model(batch.x, batch.y)

@@ -1,6 +1,6 @@
 """Train on MA-52, judge, submit, and use what was learned.
 
-    python -m piumar_lib.ma52 train --preset videomae-base --plug tfam --loss girl \\
+    python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" \\
         --cache build/ma52/cache --index build/ma52/index.csv \\
         --split build/ma52/splits/person-disjoint/fold1.txt --out build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 report build/ma52/runs/piumr-1
@@ -20,7 +20,9 @@ import sys
 from typing import Any
 
 from piumar_lib.command import at_least, command_line, path
-from piumar_lib.ma52.config import PRESETS, TrainConfig, describe, parameters_cell
+from piumar_lib.hyperparameter import Hyperparameter
+from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
+from piumar_lib.methods import METHODS
 
 
 @command_line
@@ -34,8 +36,8 @@ def run_train(options: argparse.Namespace) -> None:
     """Train, and print the report."""
     from piumar_lib.ma52.train import train
 
-    given = {name: getattr(options, name) for name in describe() if hasattr(options, name)}
-    config = TrainConfig.make(options.preset, **given)
+    given = vars(options).keys() & {*SETTINGS, *hyperparameters()}
+    config = TrainConfig.make(options.preset, **{name: getattr(options, name) for name in given})
     if options.dry_run:
         print(config.to_json())
         return
@@ -86,13 +88,13 @@ def run_export(options: argparse.Namespace) -> None:
 def run_table(options: argparse.Namespace) -> None:
     """Compare finished runs as chapter 09 does: over people, paired."""
     from piumar_lib.course.tables import points
-    from piumar_lib.ma52.comparison import compare_runs
+    from piumar_lib.ma52.comparison import baseline_of, compare_runs
     from piumar_lib.metrics import interval
 
     for data, methods in compare_runs(options.folders).items():
         print(f"{data}: {methods[0].summary.people} people")
         for name, s, gain, p in methods:
-            over = f", over ERM {points(gain)}, p {p:.3f}" if gain else ""
+            over = f", over {baseline_of(name)} {points(gain)}, p {p:.3f}" if gain else ""
             print(f"  {name}: {100 * s.mean:.1f} % {interval(s.low, s.high)}, worst quarter "
                   f"{100 * s.worst_quarter:.1f}{over}")  # fmt: skip
 
@@ -129,8 +131,11 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help=about, allow_abbrev=False)
     command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
     command.add_argument("--dry-run", action="store_true", help="only print all settings")
-    for name, about in describe().items():
-        _add_setting(command, name, about)
+    for name, one in SETTINGS.items():
+        add_option(command, name, one, f"{one.about} ({one.default})")
+    own = command.add_argument_group("hyperparameters of the method")
+    for name, (one, words) in hyperparameters().items():
+        add_option(own, name, one, words)
     command.set_defaults(run=run_train)
 
     command = commands.add_parser("report", help="print the scores of a finished run")
@@ -155,29 +160,41 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=path, required=True, help="the .pt2 to write")
     command.set_defaults(run=run_export)
 
-    command = commands.add_parser("parameters", help="print the settings as chapter 12 has them")
-    command.set_defaults(run=lambda options: print(parameters_cell()))
-
     command = commands.add_parser("table", help="compare finished runs, over people")
     command.add_argument("folders", type=path, nargs="+", help="of the runs")
     command.set_defaults(run=run_table)
     return top
 
 
-def _add_setting(command: argparse.ArgumentParser, name: str, about: dict[str, Any]) -> None:
-    default, option = about["default"], f"--{name.replace('_', '-')}"
-    words = f"{about['words']} ({default})".replace("%", "%%")
-    # Without a default here, only what is given replaces a preset's value.
-    if isinstance(default, bool):
-        yes_or_no = argparse.BooleanOptionalAction
-        command.add_argument(option, action=yes_or_no, default=argparse.SUPPRESS, help=words)
-    elif isinstance(default, tuple):
-        command.add_argument(option, type=int, nargs="*", default=argparse.SUPPRESS, help=words)
-    else:
-        choices = about["choices"] or None
-        command.add_argument(
-            option, type=type(default), choices=choices, default=argparse.SUPPRESS, help=words
-        )
+def hyperparameters() -> dict[str, tuple[Hyperparameter, str]]:
+    """Every hyperparameter of a method, and what it is in each method that has it, in words."""
+    found: dict[str, tuple[Hyperparameter, dict[str, list[str]]]] = {}
+    for method, row in METHODS.items():
+        if row.classify is None and row.kind != "control" and " + " not in method:
+            for name, one in own_hyperparameters(method).items():
+                meanings = found.setdefault(name, (one, {}))[1]
+                meanings.setdefault(f"{one.about} ({one.default})", []).append(method)
+    return {
+        name: (one, "; ".join(f"{', '.join(of)}: {words}" for words, of in meanings.items()))
+        for name, (one, meanings) in found.items()
+    }
+
+
+def add_option(
+    command: argparse._ActionsContainer, name: str, one: Hyperparameter, words: str
+) -> None:
+    """Add an option that is left out unless it is given: a preset's value stays then."""
+    kind: dict[str, Any] = {"type": float if one.range and not one.range.whole else int}
+    if isinstance(one.default, bool):
+        kind = {"action": argparse.BooleanOptionalAction}
+    elif isinstance(one.default, str):
+        kind = {"choices": one.choices or None}
+    elif isinstance(one.default, tuple):
+        kind |= {"nargs": "*"}
+    words = words.replace("%", "%%")
+    command.add_argument(
+        f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=words, **kind
+    )
 
 
 if __name__ == "__main__":

@@ -9,10 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from piumar_lib import metrics
-from piumar_lib.ma52.config import is_first_version
 from piumar_lib.ma52.evaluate import read_record
-
-BASELINE = "ERM"
+from piumar_lib.methods import METHODS
 
 
 class Compared(NamedTuple):
@@ -21,7 +19,8 @@ class Compared(NamedTuple):
     Attributes:
         method: Its name.
         summary: Accuracy over unseen people, in [0, 1].
-        gain: Paired difference to ERM on the same people; None for ERM, and where that was not run.
+        gain: Paired difference to `baseline_of` the method on the same people; None for a baseline, and
+            where that was not run.
         p: Its p value after Holm's correction for all methods; nan without a gain.
     """
 
@@ -55,10 +54,22 @@ def compare_runs(folders: Iterable[str | Path]) -> dict[str, list[Compared]]:
     }
 
 
+def baseline_of(method: str) -> str:
+    """What a method is compared with: ERM, on augmented clips if the method augments them."""
+    return "augmentation" if method in METHODS and METHODS[method].augmented else "ERM"
+
+
 def method_of(record: dict[str, Any]) -> str:
-    """A run's method; one of the first version says so, as in a table two would pass for one."""
-    older = record["method"] != BASELINE and is_first_version(record["config"])
-    return record["method"] + (", first version" if older else "")
+    """A run's method; one of the first version says so, as in a table two would pass for one.
+
+    When ``plug`` and ``loss`` named a method, all runs were augmented, and none said so.
+    """
+    name, config = record["method"], record["config"]
+    if "mass" in config:
+        return name if name == "ERM" else f"{name}, first version"
+    if "plug" in config:
+        return "augmentation" if name == "ERM" else f"{name} + augmentation"
+    return name
 
 
 def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]:
@@ -75,9 +86,9 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
             )
     values = {name: np.array([own[p] for p in everyone]) for name, own in scores.items()}
     gains = {
-        name: metrics.compare(own, values[BASELINE])
+        name: metrics.compare(own, values[baseline_of(name)])
         for name, own in values.items()
-        if BASELINE in values and name != BASELINE
+        if baseline_of(name) in values and name != baseline_of(name)
     }
     corrected = metrics.holm(np.array([gain.p for gain in gains.values()])) if gains else []
     p_values = dict(zip(gains, map(float, corrected), strict=True))

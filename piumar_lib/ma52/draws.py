@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
-from torch import Tensor
+import torch
 
+from piumar_lib.batch import Labels
 from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.sampler import batches
 
 
 class Draws:
@@ -17,50 +19,88 @@ class Draws:
     processes share a step they see the same clips, varied alike.
 
     Args:
-        labels: Actions of the training clips, shape ``(clips,)``.
-        config: ``batch``, ``accumulate``, ``balanced``, ``epochs`` and ``seed`` count.
+        labels: Of the training clips.
+        config: ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs`` and ``seed`` count.
+        people: Draw each batch from so many people, see `batches`; None draws regardless of people.
         processes, process: How many share each step, and which of them this is.
 
     Raises:
-        ValueError: If there are fewer clips than a batch, or a batch cannot be dealt evenly.
+        ValueError: If there are fewer clips than a batch, a batch cannot be dealt evenly, or clips are
+            to be drawn by people and by actions at once.
     """
 
     def __init__(
-        self, labels: Tensor, config: TrainConfig, processes: int = 1, process: int = 0
+        self,
+        labels: Labels,
+        config: TrainConfig,
+        people: int | None = None,
+        processes: int = 1,
+        process: int = 0,
     ) -> None:
-        if len(labels) < config.batch:
-            raise ValueError(f"batch: {config.batch} of {len(labels)} clips. Choose a smaller one.")
-        if config.batch % (config.accumulate * processes):
+        batch, parts = config.batch_size, config.grad_accum_steps
+        if len(labels) < batch:
+            raise ValueError(f"batch_size: {batch} of {len(labels)} clips. Choose a smaller one.")
+        if batch % (parts * processes):
             raise ValueError(
-                f"batch: {config.batch} cannot be dealt to {processes} processes in "
-                f"{config.accumulate} parts. Choose a multiple of {config.accumulate * processes}."
+                f"batch_size: {batch} cannot be dealt to {processes} processes in {parts} parts. "
+                f"Choose a multiple of {parts * processes}."
             )
-        self.config, self.processes, self.process = config, processes, process
-        self.steps_per_epoch = len(labels) // config.batch
+        if config.balanced and people is not None:
+            raise ValueError(
+                f"balanced: {config.method} draws a batch from {people} people, whatever they do. "
+                "Leave balanced at False."
+            )
+        self.config, self.people, self.processes, self.process = config, people, processes, process
+        self.clips, self.person, self.odds = len(labels), labels.person.cpu(), None
+        self.steps_per_epoch = self.clips // batch if people is None else len(self._of_people(0))
         self.total = self.steps_per_epoch * config.epochs
-        self.clips, self.odds = len(labels), None
         if config.balanced:
-            odds = 1 / labels.bincount().double()[labels].numpy()
+            odds = 1 / labels.y.bincount().double()[labels.y].cpu().numpy()
             self.odds = odds / odds.sum()
 
     def epoch(self, epoch: int) -> np.ndarray:
-        """Clips in the order in which an epoch sees them; those beyond the last whole batch rest."""
+        """Places of the clips of each step of an epoch, ``(steps_per_epoch, batch_size)``."""
+        if self.people is not None:
+            return np.stack(self._of_people(epoch))
         rng = np.random.default_rng([self.config.seed, epoch])
-        seen = self.steps_per_epoch * self.config.batch
+        seen = self.steps_per_epoch * self.config.batch_size  # those beyond the last whole batch rest
         if self.odds is None:
-            return rng.permutation(self.clips)[:seen]
-        return rng.choice(self.clips, seen, p=self.odds)
+            drawn = rng.permutation(self.clips)[:seen]
+        else:
+            drawn = rng.choice(self.clips, seen, p=self.odds)
+        return drawn.reshape(self.steps_per_epoch, -1)
 
-    def parts(self, start: int) -> Iterator[list[tuple[int, int]]]:
-        """This process's parts of each step from ``start`` on: pairs of clip and seed."""
-        batch, size = self.config.batch, self.config.batch // self.config.accumulate
-        order, of_epoch = np.empty(0, int), -1
-        for step in range(start, self.total):
-            if step // self.steps_per_epoch != of_epoch:
-                of_epoch = step // self.steps_per_epoch
-                order = self.epoch(of_epoch)
-            first = step % self.steps_per_epoch * batch
-            for part in range(self.config.accumulate):
-                places = range(part * size + self.process, (part + 1) * size, self.processes)
-                seeds = (self.config.seed << 48) + step * batch
-                yield [(int(order[first + k]), seeds + k) for k in places]
+    def steps(self, first: int, end: int | None = None) -> Iterator[list[tuple[int, int]]]:
+        """This process's clips of each step from ``first`` on, as pairs of place and seed.
+
+        Args:
+            first: Number of a step, from 0.
+            end: Number of the step before which to end; by default the last one's, plus one.
+        """
+        batch, places, of_epoch = self.config.batch_size, np.empty((0, 0), int), -1
+        for step in range(first, self.total if end is None else end):
+            epoch, row = divmod(step, self.steps_per_epoch)
+            if epoch != of_epoch:
+                of_epoch, places = epoch, self.epoch(epoch)
+            seeds = (self.config.seed << 48) + step * batch
+            mine = range(self.process, batch, self.processes)
+            yield [(int(places[row, k]), seeds + k) for k in mine]
+
+    def _of_people(self, epoch: int) -> list[np.ndarray]:
+        """The batches of an epoch, each from a few people and of exactly the batch's size."""
+        rng = np.random.default_rng([self.config.seed, epoch])
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mix(self.config.seed, epoch))
+            dealt = batches(self.person, self.config.batch_size, self.people)
+        return [_exactly(self.config.batch_size, places.numpy(), rng) for places in dealt]
+
+
+def _exactly(size: int, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """``size`` of the clips: some are left out if there are more, some come again if there are fewer."""
+    kept = np.resize(rng.permutation(len(places)), size)
+    return places[np.sort(kept)]  # one person's next to each other, so that each process gets some
+
+
+def mix(*numbers: int) -> int:
+    """A seed of 64 bits that differs for any other numbers."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0])

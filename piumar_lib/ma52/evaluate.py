@@ -107,8 +107,8 @@ def predict(
     for item in tqdm(loader, desc="judging", disable=not progress):
         video = to_input(item["video"].to(device), model.size)
         with nullcontext() if accelerator is None else accelerator.autocast():
-            prediction, parts = model(video)
-        said = [prediction.logits] + ([] if parts is None else [parts])
+            prediction = model(video)
+        said = [prediction.logits] + ([] if prediction.coarse is None else [prediction.coarse[0]])
         found.append(torch.cat([logits.float().softmax(-1) for logits in said], dim=1))
     order = torch.tensor(mine, device=device)
     probabilities = torch.cat(found)

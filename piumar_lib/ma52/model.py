@@ -1,8 +1,9 @@
-"""The recogniser of micro-actions: a video backbone, TFAM as a plug, time, and one or two heads.
+"""The recogniser of micro-actions: a video backbone, a method's plug, time, and one or two heads.
 
-    video -> backbone -> [TFAM] -> mixing in time -> norm -> mean over time -> action (and part)
+    video -> backbone -> [plug] -> mixing in time -> norm -> mean over time -> action (and part)
 
-With ``plug="none"`` the very same layers are trained without TFAM, so that a comparison is of the plug.
+Whatever a method plugs in, TFAM or another, sits behind the backbone, where a clip is a sequence of
+features. The very same layers are trained without it, so that a comparison is of the method.
 """
 
 from __future__ import annotations
@@ -14,16 +15,13 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.alignment import MonotoneAlignment, MotionClock, SinkhornAlignment, UniformClock
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
+from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.files import as_path, read_json, whole, write_text
-from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
 from piumar_lib.ma52.checkpoint import write_tensors
-from piumar_lib.ma52.config import FirstVersion, TrainConfig, refuse_first_version
-from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.ma52.config import OtherVersion, TrainConfig
+from piumar_lib.methods import METHODS
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
 
 class TemporalMixing(nn.Module):
@@ -52,7 +50,7 @@ class MicroActionRecognizer(nn.Module):
 
     Args:
         backbone: From `piumar_lib.ma52.backbones.load_backbone`.
-        config: Says whether there is a plug and a head for body parts.
+        config: Says which method's plug there is, and whether a head for body parts.
 
     Attributes:
         frames, size: What it takes: ``(batch, frames, 3, size, size)``.
@@ -68,10 +66,10 @@ class MicroActionRecognizer(nn.Module):
         # What is drawn for the plug must not change the heads: all methods start from one model.
         self.recognizer = Recognizer(layers, width, len(ACTIONS), at="features")
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
-        if config.plug == "tfam":
-            self.recognizer.plug = make_tfam(width, config)
+        self.register_buffer("part_of", _parts_of_actions(), persistent=False)
+        self.recognizer.plug = METHODS[config.method].plug(width, width, config.of_method)
 
-    def forward(self, video: Tensor, y: Tensor | None = None) -> tuple[Prediction, Tensor | None]:
+    def forward(self, video: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise.
 
         Args:
@@ -79,24 +77,19 @@ class MicroActionRecognizer(nn.Module):
             y: Actions ``(batch,)``; in training only, to guide the perturbation.
 
         Returns:
-            The prediction of actions, and logits of body parts ``(batch, 7)`` or None.
+            The prediction of actions; with a head for body parts, its logits are ``coarse``.
         """
         if self.config.modality == "difference":
             video = video - video.mean(1, keepdim=True)
         prediction = self.recognizer(video, y)
-        parts = None if self.body_head is None else self.body_head(prediction.features)
-        return prediction, parts
+        if self.body_head is not None:
+            prediction.coarse = self.body_head(prediction.features), self.part_of
+        return prediction
 
 
-def make_tfam(width: int, config: TrainConfig) -> TemporalFrequencyModule:
-    """TFAM with a configuration's settings, for features of ``width`` channels."""
-    clock = MotionClock(config.floor) if config.clock == "motion" else UniformClock()
-    if config.transport == "exact":
-        temporal = MonotoneAlignment(config.steps, clock, config.amplitude_step)
-    else:
-        temporal = SinkhornAlignment(width, config.steps, clock, config.amplitude_step)
-    frequency = SpectralPerturbation(width, config.scale, config.probability)
-    return TemporalFrequencyModule(temporal, frequency, AdaptiveFusion(width))
+def _parts_of_actions() -> Tensor:
+    """The body part of each action, shape ``(52,)``."""
+    return torch.tensor([int(body_part(action)) for action in range(len(ACTIONS))])
 
 
 def build_model(config: TrainConfig, weights: str | None = None) -> MicroActionRecognizer:
@@ -135,7 +128,6 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
     Raises:
         FileNotFoundError: If the folder holds no trained model.
         ValueError: If its files are damaged.
-        FirstVersion: If the model is one of the method's first version.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -148,11 +140,12 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
-        refuse_first_version(about["config"], folder)
         model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
         model.load_state_dict(load_file(folder / "model.safetensors"))
-    except FirstVersion:
-        raise
+    except OtherVersion as error:
+        raise ValueError(
+            f"{folder}: does not fit this course's version: {error} Train again, into another folder."
+        ) from error
     except (ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
@@ -171,28 +164,23 @@ class Probabilities(nn.Module):
 
     def forward(self, video: Tensor) -> Tensor:
         """Map ``(batch, frames, 3, size, size)`` to ``(batch, 52)``."""
-        return self.model(video)[0].logits.softmax(-1)
+        return self.model(video).logits.softmax(-1)
 
 
 def export(model: MicroActionRecognizer, path: str | Path) -> Path:
-    """Write the recogniser, backbone and TFAM and all, as one program for `torch.export.load`.
+    """Write the recogniser, backbone and plug and all, as one program for `torch.export.load`.
 
     Args:
         model: Is set to evaluation mode.
         path: Ends in ``.pt2``.
 
     Raises:
-        ValueError: If the path has another ending, or the transport is Sinkhorn's.
+        ValueError: If the path has another ending.
         OSError: If it cannot be written.
     """
     path = as_path(path)
     if path.suffix != ".pt2":
         raise ValueError(f"path: {path} does not end in .pt2, which torch.export.load asks for.")
-    if model.config.plug == "tfam" and model.config.transport == "sinkhorn":
-        raise ValueError(
-            "transport: 'sinkhorn' iterates until it has converged, which one fixed program cannot do. "
-            "Train with transport='exact' to export, or use the model through load_model."
-        )
     recogniser = Probabilities(model).eval().cpu()
     video = torch.zeros(2, model.frames, 3, model.size, model.size)
     # Clips of a batch may be any number; frames and pixels are the backbone's.

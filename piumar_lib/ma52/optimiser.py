@@ -37,15 +37,22 @@ def count_layers(model: nn.Module) -> int:
     return 1 + max(int(match[1]) for match in found if match)
 
 
-def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
-    """Parameters by depth and decay; each group's ``share`` is its rate over the top's.
+def parameter_groups(
+    model: nn.Module, config: TrainConfig, objective: nn.Module | None = None
+) -> list[dict]:
+    """Parameters by depth and decay; each group's ``share`` is its learning rate over the top's.
 
-    The rate falls by ``layer_decay`` from each layer to the one below it. Biases and norms, and
-    TFAM's floor and gate, are not pulled towards zero: it is no simpler than any other value.
+    The learning rate falls by ``layer_decay`` from each layer to the one below it; an objective's own
+    parameters learn as the top does. Biases and norms, and TFAM's floor and gate, are not pulled towards
+    zero: it is no simpler than any other value.
     """
-    layers, kept = count_layers(model), kept_parameters(model)
+    layers = count_layers(model)
+    named = [*model.named_parameters(), *(objective or nn.Module()).named_parameters()]
+    kept = kept_parameters(model, *([objective] if objective else []))
     groups: dict[tuple[int, bool], dict] = {}
-    for name, parameter in model.named_parameters():
+    for name, parameter in named:
+        if not parameter.requires_grad:
+            continue
         key = (depth(name, layers), parameter.ndim > 1 and id(parameter) not in kept)
         share = config.layer_decay ** (layers + 1 - key[0])
         decay = config.weight_decay if key[1] else 0.0
@@ -54,27 +61,29 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> list[dict]:
     return [groups[key] for key in sorted(groups)]
 
 
-def make_optimiser(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+def make_optimiser(
+    model: nn.Module, config: TrainConfig, objective: nn.Module | None = None
+) -> torch.optim.Optimizer:
     """AdamW, or SGD with momentum, over `parameter_groups`."""
-    groups = parameter_groups(model, config)
-    if config.optimiser == "sgd":
-        return torch.optim.SGD(groups, config.rate, momentum=config.momentum)
-    return torch.optim.AdamW(groups, config.rate, fused=True)
+    groups = parameter_groups(model, config, objective)
+    if config.optimizer == "sgd":
+        return torch.optim.SGD(groups, config.learning_rate, momentum=config.sgd_momentum)
+    return torch.optim.AdamW(groups, config.learning_rate, fused=True)
 
 
 def rate_at(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
     """Learning rate of the top layers at a step, counted from 0.
 
     It rises linearly during warm-up. ``"cosine"`` then falls to 0 along half a cosine; ``"steps"``
-    stays, and is divided by 10 after each epoch of ``drops``.
+    stays, and is divided by 10 after each epoch of ``milestones``.
     """
     epoch = step / steps_per_epoch
     if epoch < config.warmup:
-        return config.rate * (step + 1) / math.ceil(config.warmup * steps_per_epoch)
-    if config.schedule == "steps":
-        return config.rate * 0.1 ** sum(epoch >= drop for drop in config.drops)
+        return config.learning_rate * (step + 1) / math.ceil(config.warmup * steps_per_epoch)
+    if config.scheduler == "steps":
+        return config.learning_rate * 0.1 ** sum(epoch >= drop for drop in config.milestones)
     share = (epoch - config.warmup) / (config.epochs - config.warmup)
-    return config.rate * (1 + math.cos(math.pi * share)) / 2
+    return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
 
 def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:

@@ -209,7 +209,7 @@ def recognise(
     windowed = _gather(_note_motion(frames, energy), moments, model.size)
     for row, looks in zip(probabilities, windowed, strict=True):
         video = to_input(torch.from_numpy(looks).to(device), model.size)  # (views, T, 3, size, size)
-        row[:] = model(video)[0].logits.float().softmax(-1).mean(0).cpu()
+        row[:] = model(video).logits.float().softmax(-1).mean(0).cpu()
     return Recognised(recording, *at.T, probabilities, np.array(energy))
 
 

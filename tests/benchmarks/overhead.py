@@ -11,24 +11,23 @@ import torch
 from row import Row
 
 from piumar_lib import costs
+from piumar_lib.batch import Batch
 from piumar_lib.costs import count_flops
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.train import make_objective
-from piumar_lib.objective import Clips
 from piumar_lib.pseudo_groups import StyleGroups
 
 WORK = {"a training step": 0.03, "inference": 0.01}  # and what may be added to it
-METHODS = {"ERM": ("none", "erm"), "TFAM": ("tfam", "erm"), "PIUmr": ("tfam", "girl")}
+METHODS = ("ERM", "TFAM", "PIUmr")
 
 
 def recogniser(
     name: str, backbone: str, count: int, device: str, whole: bool, compiled: bool = False
 ) -> tuple[Callable, Callable]:
     """A step without the optimiser's, and inference; whole, or of what follows the backbone."""
-    plug, loss = METHODS[name]
-    config = TrainConfig(backbone=backbone, weights="random", plug=plug, loss=loss)
+    config = TrainConfig(backbone=backbone, weights="random", method=name)
     model, objective = build_model(config).to(device), make_objective(config).to(device)
     x = torch.randn(count, model.frames, 3, model.size, model.size, device=device)
     if compiled:
@@ -39,7 +38,7 @@ def recogniser(
         model.recognizer.backbone[0] = torch.nn.Identity()
         x.requires_grad_()
     number = torch.arange(count, device=device)
-    clips = Clips(x, number // 2, number // 2, number)  # two of each action
+    clips = Batch(x, number // 2, number // 2, number)  # two of each action
     objective.start(model.recognizer, clips, config)
     half = torch.autocast(device, torch.bfloat16, device != "cpu")
 
@@ -88,7 +87,7 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
     # Once a training, not in any step: the styles of a set such as MA-52 are put into groups.
     clips, width = (500 if quick else 13_440), channels(backbone)
     style, y = torch.randn(clips, 2 * width, device=device), torch.arange(clips, device=device) % 52
-    every, find = Clips(style, y, y, torch.arange(clips, device=device)), StyleGroups(4).find
+    every, find = Batch(style, y, y, torch.arange(clips, device=device)), StyleGroups(4).find
     seconds = costs.seconds_each({"groups": lambda: find(style, every, 0)}, 1, device)["groups"]
     share = 100 * seconds / (full["a training step"] * clips / count)
     note = f"{clips} clips in {seconds:.1f} s; of an epoch that costs nothing but its steps"

@@ -11,7 +11,8 @@ from row import Row
 
 from piumar_lib import costs
 from piumar_lib.backbones import tiny_cnn
-from piumar_lib.objective import Clips, Objective
+from piumar_lib.batch import Batch
+from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 
@@ -23,7 +24,7 @@ def training_step(width: int, tfam: bool, compiled: bool = False) -> Callable[[]
     plug = TemporalFrequencyModule.make(width, width) if tfam else None
     model = Recognizer(tiny_cnn(CHANNELS, width), width, CLASSES, plug, "features")
     number = torch.arange(CLIPS)
-    clips = Clips(torch.randn(CLIPS, FRAMES, CHANNELS), number % CLASSES, number % 10, number)
+    clips = Batch(torch.randn(CLIPS, FRAMES, CHANNELS), number % CLASSES, number % 10, number)
     objective = TwoViews() if tfam else Objective()
     objective.start(model, clips, None)
     if compiled:

@@ -91,7 +91,7 @@ def run(
             waited += time.perf_counter() - before
         if train:
             with half:
-                loss = F.cross_entropy(model(video)[0].logits.float(), y.clamp_min(0))
+                loss = F.cross_entropy(model(video).logits.float(), y.clamp_min(0))
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -109,7 +109,7 @@ def measure(quick: bool, device: str, build: Path, workers: int) -> Iterator[Row
     """Clips a second with as many reading processes."""
     root, clips = originals(build, quick, workers)
     backbone = "resnet-tiny-tsm" if quick else "resnet50-tsm"
-    config = TrainConfig(backbone=backbone, weights="random", plug="none", loss="erm")
+    config = TrainConfig(backbone=backbone, weights="random", method="ERM")
     model = build_model(config).to(device)
     settings = CacheSettings(64 if quick else 256, form="mp4")
     make_cache(root, clips, build / f"cache-step-{root.name}", settings, workers)

@@ -1,0 +1,53 @@
+"""Labelled clips: a batch, and what is known of a whole training set."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Labels of all training clips, whether the clips fit into memory or not.
+
+    Attributes:
+        y: Classes, shape ``(n,)``.
+        person: Who made them, numbered from 0 without gaps, shape ``(n,)``.
+    """
+
+    y: Tensor
+    person: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Clips on their device: sequences or video, it makes no difference to who trains on them.
+
+    Attributes:
+        x: Sequences ``(n, time, channels)``, or video ``(n, time, 3, height, width)``.
+        y: Classes, shape ``(n,)``.
+        person: Who made them, numbered as in `Labels`, shape ``(n,)``.
+        index: Their places among all training clips, shape ``(n,)``.
+    """
+
+    x: Tensor
+    y: Tensor
+    person: Tensor
+    index: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def take(self, rows: Tensor | slice) -> Batch:
+        """The clips at ``rows``, integers or a mask of shape ``(n,)``, or a slice."""
+        return Batch(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
+
+    def split(self, parts: int) -> list[Batch]:
+        """The same clips in so many parts of nearly equal size, one after the other."""
+        ends = [len(self) * k // parts for k in range(parts + 1)]
+        return [self.take(slice(*pair)) for pair in pairwise(ends)]

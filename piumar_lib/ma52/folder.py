@@ -1,0 +1,77 @@
+"""A run's folder: whose it is, and what may be gone on with in it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from piumar_lib.files import as_path, write_text, writing
+from piumar_lib.locks import only_run
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.splits import read_split
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
+
+# May change when a run goes on. The split may move, but must hold the same clips.
+FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
+
+
+@contextmanager
+def claim(out: Path, config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
+    """Keep other runs out of the folder while this lasts, and write down what it holds.
+
+    The main process does; what it finds wrong is raised in all, so that none of them waits for it.
+    """
+    from accelerate.utils import broadcast_object_list
+
+    problem: list[Exception | None] = [None]
+    with ExitStack() as held:
+        if accelerator.is_main_process:
+            try:
+                with writing(out):
+                    out.mkdir(parents=True, exist_ok=True)
+                held.enter_context(only_run(out))
+                require_same(out, config)
+                _write_down(out, config)
+            except (ValueError, RuntimeError, OSError) as error:
+                problem = [error]
+        broadcast_object_list(problem)
+        if problem[0] is not None:
+            raise problem[0]
+        yield
+
+
+def require_same(out: Path, config: TrainConfig) -> None:
+    """Refuse a folder that holds a run of other settings or clips."""
+    mine, split = asdict(config), read_split(config.split)
+    if not _has_begun(out):
+        return
+    theirs = asdict(TrainConfig.read(out / "config.json"))
+    other = [name for name in mine if name not in FREE and mine[name] != theirs[name]]
+    if other:
+        said = ", ".join(f"{name}={theirs[name]!r}, not {mine[name]!r}" for name in other)
+        raise ValueError(f"out: {out} holds a run with {said}. Name another folder.")
+    held = read_split(out / "split.txt")
+    if held != split:
+        raise ValueError(
+            f"out: {out} holds a run of other clips ({held.title}) than those of {config.split} "
+            f"({split.title}). Name another folder."
+        )
+
+
+def _has_begun(out: Path) -> bool:
+    """Whether a folder holds steps of a run; settings alone, which were refused, bind nobody."""
+    made = ("checkpoint.safetensors", "first-stage/checkpoint.safetensors", "record.json")
+    return any((out / name).is_file() for name in made)
+
+
+def _write_down(out: Path, config: TrainConfig) -> None:
+    """Keep split and settings, unless the folder has those of steps that were made."""
+    if _has_begun(out):
+        return
+    write_text(out / "split.txt", as_path(config.split).read_text(encoding="utf-8"))
+    write_text(out / "config.json", config.to_json() + "\n")

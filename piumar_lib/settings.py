@@ -1,0 +1,30 @@
+"""How a recogniser of sequences is trained."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from piumar_lib.ranges import Count, NonNegative, Positive
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train.
+
+    Attributes:
+        epochs: Passes over the training clips.
+        batch: Clips in a step.
+        rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
+        weight_decay: Weight decay of AdamW.
+        augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
+        strength: Strength of the augmentation, as a factor on its defaults.
+        seed: Fixes batches, augmentation and perturbation (not the model's own initialisation).
+    """
+
+    epochs: Count = 20
+    batch: Count = 64
+    rate: Positive = 3e-3
+    weight_decay: NonNegative = 1e-2
+    augmentation: str = ""
+    strength: Positive = 1.0
+    seed: int = 0

@@ -1,0 +1,63 @@
+"""From a loss to a step: all that an objective asks of an optimiser.
+
+Here for one process and clips in memory; `piumar_lib.ma52.stepper` shares the work among processes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from piumar_lib.batch import Batch
+
+
+class Stepper:
+    """Gradients and steps of an optimiser.
+
+    Args:
+        optimizer: Of the model's parameters, and of the objective's if it has any.
+        schedule: Changes the learning rate from step to step; None leaves it.
+    """
+
+    def __init__(
+        self,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler | None = None,
+    ) -> None:
+        self.optimizer, self.schedule = optimizer, schedule
+
+    def begin(self, step: int) -> None:
+        """Called before each step, numbered from 0, with its number."""
+        if self.schedule is not None and step > 0:
+            self.schedule.step()
+
+    def gradient(self, loss: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+        """Put the gradient of ``loss(batch)`` in the place of the last one; return the loss, detached.
+
+        Raises:
+            FloatingPointError: If the loss is NaN or infinite; there is no gradient then.
+        """
+        value = loss(batch)
+        require_finite(value)
+        self.optimizer.zero_grad()
+        value.backward()
+        return value.detach()
+
+    def step(self) -> None:
+        """Go down the gradient."""
+        self.optimizer.step()
+
+
+def require_finite(loss: Tensor) -> None:
+    """Stop a training that has diverged.
+
+    Raises:
+        FloatingPointError: If the loss is NaN or infinite.
+    """
+    if not torch.isfinite(loss):
+        raise FloatingPointError(
+            f"loss is {loss.item()}. Lower the learning rate or the method's weights, or look for "
+            "extreme values in the data."
+        )
