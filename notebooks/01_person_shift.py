@@ -433,9 +433,8 @@ show_table(["unseen people of", *header[1:]], sorted(rows, key=lambda row: row[1
 print(f"{sum(far)} of {len(rows)} worst quarters lie ten points or more below the mean")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** SPAR is no exception, nor the rule. Five of the nine leave somebody far behind. Pens, paths of a finger,
-# and UI-PRMD's exercises are nearly solved for strangers, too: hardly anything is left there
-# that a clever method could gain. Keep that in mind for every mean over data sets.
+# **Compare.** SPAR is no exception, nor the rule. Five of the nine leave somebody far behind. Pens, paths of a finger
+# and UI-PRMD's exercises are nearly solved for strangers, too: little is left there for a clever method to gain. Keep that in mind for every mean over data sets.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Leaks: three splits of the same recordings

@@ -843,7 +843,7 @@ for (name, c), p in zip(trained.items(), corrected, strict=True):
 # of it is made on the sets with long movements of the body or the hand. At one length tempo was taken away by
 # hand, and there is little left to align: `TFAM + augmentation` over `TFAM, uniform clock + augmentation` on
 # `real people, one length`: +0.7 points [-0.2, +1.6]. This is one of twelve planned tests; corrected for them
-# it does not stand alone, as chapter 09 says.
+# it is not established, as chapter 09 says.
 #
 # On synthetic people who differ in timing alone, `quick` trains on one population, which shows the machinery
 # and no small effect.

@@ -597,9 +597,8 @@ for form, found in pooled.items():
 # costs: `TFAM + augmentation` over `TFAM, no perturbation + augmentation` on `shrec17-own-tempo`: -2.5 points
 # [-4.6, -0.4].
 #
-# So whatever TFAM gains, it owes to alignment and to two views, not to its spectra. Why? Much of what is
-# perturbed is not personal, as we saw above; and augmentation, which is on in both, changes amplitudes as
-# well.
+# So nothing here says that TFAM gains by its spectra. Two possible reasons: much of what is perturbed is not
+# personal, as we saw above; and augmentation, which is on in both, changes amplitudes as well.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What was tried: the log of attempts

@@ -16,8 +16,8 @@
 # What may one believe, and how sure may one be?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **In short.** Six planned contrasts, nine data sets, 153 real people, each left out once. Intervals are over data
-# sets, verdicts are corrected for twelve tests.
+# **In short.** Six planned contrasts, nine data sets, 153 real people, each left out once; one of three planned seeds
+# so far. Intervals are over data sets, verdicts are corrected for twelve tests.
 #
 # 1. **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points
 #    [-0.5, +2.8] at one length (not decided).
@@ -243,7 +243,7 @@ for r in results.values():
 # point. The other verdicts are not "no": $I^2$ says that data sets differ, and a mean over sets that differ needs more
 # than nine of them. What should one do with [MA-52](glossary.md#ma-52)? Augment; try TFAM at own tempo, where no data set shows a clear
 # loss; compare it with CORAL, which needs the names of training people; and leave GIRL out, unless you have seen in your
-# data that the hard groups are visible in style (chapter 07).
+# data that hard groups show in style (chapter 07).
 #
 # The same on new people alone:
 
@@ -287,8 +287,7 @@ print(f"{(x > 0).sum()} of {len(x)} people gain at own tempo, {(y > 0).sum()} at
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Not reliably: the two gains go together but little. A good many people lie on one of the two lines or on
-# both: nothing changes for them, most often because all of their clips were right before. What helps at own tempo is
-# therefore not a property of the person alone: it depends on what was left to the network to put right.
+# both: nothing changes for them. So who gains is not a property of the person alone.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## All methods

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Check = Callable[[], dict[str, str]]
 
 PATIENCE = 60.0  # seconds to wait for a worker once none is left
+LOST = "scheduler: the connection was lost. Start it again; the same command goes on."
 
 
 class Admission:
@@ -81,8 +82,15 @@ def _fault(answer: dict[str, str] | Exception, threads: int, expected: dict[str,
 
 
 def workers_of(client: Client) -> dict[str, dict]:
-    """By address, what the scheduler knows of each worker that is there now."""
-    return client.scheduler_info(n_workers=-1)["workers"]
+    """By address, what the scheduler knows of each worker that is there now.
+
+    Raises:
+        ConnectionError: If the scheduler is gone, of which the client would tell what it knew last.
+    """
+    known = client.scheduler_info(n_workers=-1)
+    if client.status not in ("running", "connecting") or "workers" not in known:
+        raise ConnectionError(LOST)
+    return known["workers"]
 
 
 def describe(check: Check = dict) -> dict[str, str]:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from piumar_lib.admission import PATIENCE, Admission, Check, workers_of
+from piumar_lib.admission import LOST, PATIENCE, Admission, Check, workers_of
 from piumar_lib.command import is_mistake
 
 if TYPE_CHECKING:
@@ -120,9 +120,7 @@ def _result(future: Future) -> Any:
     except TimeoutError as error:
         raise _Gone from error
     except CancelledError as error:
-        raise ConnectionError(
-            "scheduler: the connection was lost. Start it again; the same command goes on."
-        ) from error
+        raise ConnectionError(LOST) from error
 
 
 def _call(work: Callable[..., T], job: tuple) -> T:

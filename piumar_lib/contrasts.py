@@ -30,6 +30,7 @@ from piumar_lib.evidence import (
     committed,
     data_of,
     form_of,
+    pool_people,
     read_search,
     search_scores,
 )
@@ -188,12 +189,7 @@ def compare(
         ValueError: If a method was not trained on a set.
     """
     gains = {name: differences(own, tried, against) for name, own in records.items()}
-    if [*records] == ["synthetic"]:
-        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
-        people, values = zip(*gains["synthetic"].items(), strict=True)
-        found = statistics.clustered(values, [population[p] for p in people])
-        return statistics.of_one_set("synthetic", found)
-    return statistics.pool({name: np.array([*own.values()]) for name, own in gains.items()})
+    return pool_people(gains, records)
 
 
 def meant_by(where: str) -> tuple[tuple[str, ...], str]:

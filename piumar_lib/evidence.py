@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib import folds
+from piumar_lib import folds, statistics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data.own import is_npz
 from piumar_lib.data.people.catalogue import NAMES
@@ -207,6 +207,26 @@ def committed(
             f"{path}: no records of {data}. Make them: python -m piumar_lib.evidence train --data {data}"
         )
     return records
+
+
+def pool_people(
+    differences: Mapping[str, Mapping[str, float]], records: Mapping[str, list[dict]]
+) -> statistics.Pooled:
+    """Pool people's paired differences over data sets.
+
+    Synthetic people stand alone: their populations are clusters above them.
+
+    Args:
+        differences: By data set, each person's, in shares.
+        records: By data set, those that the differences come from; a fold of synthetic ones is a
+            population.
+    """
+    if [*differences] == ["synthetic"]:
+        own = differences["synthetic"]
+        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
+        found = statistics.clustered([*own.values()], [population[p] for p in own])
+        return statistics.of_one_set("synthetic", found)
+    return statistics.pool({name: np.array([*own.values()]) for name, own in differences.items()})
 
 
 def make_search(

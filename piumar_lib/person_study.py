@@ -23,7 +23,7 @@ from piumar_lib import folds, statistics
 from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import Sequences
 from piumar_lib.data.own import is_npz
-from piumar_lib.evidence import FORMS, REAL, STUDY, data_of, plan, read_search
+from piumar_lib.evidence import FORMS, REAL, STUDY, data_of, plan, pool_people, read_search
 from piumar_lib.experiments import Experiment, device, experiment, read_records, run_all, train
 from piumar_lib.methods import METHODS
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
@@ -133,20 +133,12 @@ def gain(
     Synthetic people stand alone: their populations are clusters above them. None if nobody has enough
     clips. The arguments are those of `differences`.
     """
-    records = list(records)
     of_set: dict[str, list[dict]] = {}
     for record in records:
         of_set.setdefault(record["data"], []).append(record)
     found = {name: differences(own, way, shown, clips) for name, own in of_set.items()}
     found = {name: added for name, added in found.items() if added}
-    if not found:
-        return None
-    if [*found] == ["synthetic"]:
-        population = {person: r["fold"] for r in records for person in r["people"]}
-        people, values = zip(*found["synthetic"].items(), strict=True)
-        clustered = statistics.clustered(values, [population[p] for p in people])
-        return statistics.of_one_set("synthetic", clustered)
-    return statistics.pool({name: np.array([*added.values()]) for name, added in found.items()})
+    return pool_people(found, of_set) if found else None
 
 
 def as_method(name: str, data: str, folder: Path, trained: str = "augmentation") -> list[dict]:

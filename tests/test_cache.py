@@ -240,7 +240,7 @@ def test_a_cache_that_is_killed_twenty_times_ends_like_an_uninterrupted_one(
             assert len(film) == kept.frames, "a clip in the table is whole"
 
     kill_often(lambda: make_cache(root, clips, killed, SMALL), 0.5 * seconds, look)
-    assert len(done) >= 4, "killed early and late"
+    assert len(done) >= 2, "killed early and late"
     assert make_cache(root, clips, killed, SMALL) == expected
     assert contents(killed)[0] == contents(through)[0]
     assert {*read_kept(killed)} == {*read_kept(through)}

@@ -16,13 +16,14 @@ import time
 from functools import partial
 from pathlib import Path
 
+import distributed
 import psutil
 import pytest
 import torch
 
 import piumar_lib
 from piumar_lib import cluster, experiments, positive_control
-from piumar_lib.admission import _fault, describe
+from piumar_lib.admission import _fault, describe, workers_of
 from piumar_lib.cluster import in_parallel
 from piumar_lib.command import command_line, is_mistake
 from piumar_lib.experiments import ROOT, contents, experiment, run_all
@@ -394,6 +395,21 @@ def test_a_scheduler_that_ends_is_told_in_a_line(tmp_path, capfd):
         machines.end()
     said = capfd.readouterr().err
     assert said.startswith("error: scheduler: the connection was lost.") and said.count("\n") == 1
+
+
+def test_no_worker_of_a_scheduler_that_ended_is_believed_in(tmp_path):
+    machines = Machines(tmp_path)
+    try:
+        machines.start("alice")
+        machines.gather()
+        with distributed.Client(machines.address, set_as_default=False) as client:
+            assert len(workers_of(client)) == 1
+            machines.scheduler.kill()
+            wait_for(lambda: client.status == "closed")
+            with pytest.raises(ConnectionError, match="scheduler: the connection was lost"):
+                workers_of(client)
+    finally:
+        machines.end()
 
 
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
