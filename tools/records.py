@@ -159,13 +159,14 @@ def methods(records: dict[str, pd.DataFrame]) -> str:
     rows = []
     for method, own in records.items():
         judged = by_person(own)
-        complete = judged.pivot_table("share", "seed", "person").dropna()  # seeds that judged everyone
-        deviation = complete.mean(axis=1).std()
+        of_seed = judged.groupby("seed").share.agg(["mean", "size"])
+        everyone = of_seed["size"] == judged.person.nunique()
+        deviation = of_seed["mean"][everyone].std()
         rows.append([
             method,
             _text(mean_accuracy(judged, _data_set(own)), metrics.percent),
             metrics.percent(judged.groupby("person").share.mean().min()),
-            _gain(method, own, records.get(REFERENCE)),
+            _gain(method, own, records.get(REFERENCE, own[:0])),
             own.seed.nunique(),
             "" if math.isnan(deviation) else metrics.percent(deviation),
             len(own),
@@ -186,12 +187,16 @@ def _data_set(records: pd.DataFrame) -> str:
     return DATA[records.data.iloc[0]]
 
 
-def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame | None) -> str:
+def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame) -> str:
     """What a method adds to the reference on the trainings that both have; "" if there are none."""
-    if reference is None or method == REFERENCE or own.merge(reference, on=["fold", "seed"]).empty:
+    if method == REFERENCE or not _runs(own) & _runs(reference):
         return ""
     both = pd.concat([own, reference]).to_dict("records")
     return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE))
+
+
+def _runs(records: pd.DataFrame) -> set[tuple[int, int]]:
+    return set(zip(records.fold, records.seed, strict=True))
 
 
 def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
