@@ -16,6 +16,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinxcontrib.bibtex",
     "book.formulas",
+    "book.search",
 ]
 
 # Chapters: executed before, with nothing from elsewhere
@@ -49,7 +50,6 @@ html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_js_files = ["page.js"]
 html_copy_source = False
-html_show_search_summary = False  # it is fetched, which a page from a file may not do
 html_domain_indices = False
 pygments_style = "a11y-high-contrast-light"
 html_context = {"default_mode": "auto"}  # light or dark, as the system is

@@ -265,10 +265,13 @@ def test_search_finds_sinkhorn_with_the_keyboard_without_a_network(page, book):
     page.keyboard.press("Enter")
     page.wait_for_url("**/search.html?q=sinkhorn*")
     results = page.locator("#search-results li a")
-    results.first.wait_for()
+    page.get_by_text("Search finished").wait_for()
     assert results.count() > 5
     for place in ("02 · Optimal transport", "Cheat sheet", "piumar_lib.transport.sinkhorn_plan"):
         assert results.filter(has_text=place).count(), place
+    found = page.locator("#search-results li", has_text="02 · Optimal transport").first
+    quoted = found.locator("p.context")
+    assert "sinkhorn" in quoted.inner_text().lower() and "$" not in quoted.inner_text()
     results.filter(has_text="Glossary").first.click()
     page.wait_for_url("**/notebooks/glossary.html#term-Sinkhorn")
     entry = page.locator("dt", has_text="Sinkhorn").first

@@ -6,9 +6,10 @@ A ledger is the table under ``## Paper ledger``. Its columns `library` and `test
 
 from __future__ import annotations
 
-import importlib
 import inspect
+import pkgutil
 import re
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +22,7 @@ from nbformat import NotebookNode
 from piumar_lib.files import write_text
 from tools.chapters import Chapter, to_slug
 
-LEDGER = "Paper ledger"
+LEDGER = "## Paper ledger\n"
 COLUMNS = ["library", "test", "our choice"]  # after what was said, and where the chapter has it
 PLACES = ("piumar_lib", "piumar_lib.ma52")  # where a ledger's names begin
 HEADING = re.compile(r"^## (.+)$", re.M)
@@ -71,18 +72,19 @@ def write_pages(notebooks: Mapping[Chapter, NotebookNode], templates: Path, out:
         out: Folder of the chapters' pages.
     """
     ledgers = {chapter: read_ledger(notebook, chapter.stem) for chapter, notebook in notebooks.items()}
-    chapters = {chapter: find_sections(notebook) for chapter, notebook in notebooks.items()}
     tests = tests_by_symbol(row for rows in ledgers.values() for row in rows)
-    for chapter, sections in chapters.items():
-        for section in sections:
+    chapters = {}
+    for chapter, notebook in notebooks.items():
+        chapters[chapter] = [section for section in find_sections(notebook) if section.equations]
+        for section in chapters[chapter]:
             section.used = find_used(section.code, tests)
             section.tests = sorted({test for symbol in section.used for test in tests[symbol]})
-        chapters[chapter] = [section for section in sections if section.equations]
         ledgers[chapter] = [_refer(row, chapters[chapter]) for row in ledgers[chapter]]
     write = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), trim_blocks=True)
-    write.filters |= {"api": _link_library, "test": _link_test, "slug": to_slug}
-    for name, content in (("cheat_sheet", {"chapters": chapters}), ("ledger", {"ledgers": ledgers})):
-        write_text(out / f"{name}.md", write.get_template(f"{name}.md.j2").render(content))
+    write.filters |= {"api": _link_library, "slug": to_slug}
+    for name in ("cheat_sheet", "ledger"):
+        text = write.get_template(f"{name}.md.j2").render(chapters=chapters, ledgers=ledgers)
+        write_text(out / f"{name}.md", text)
 
 
 def _refer(row: Row, sections: list[Section]) -> Row:
@@ -102,19 +104,17 @@ def tests_by_symbol(rows: Iterable[Row]) -> dict[str, set[str]]:
 
 def find_sections(notebook: NotebookNode) -> list[Section]:
     """Cut a chapter at its headings ``##``; what stands before the first is left out."""
-    found: list[Section] = []
+    found = [Section("", [])]
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            if found:
-                found[-1].code += f"\n{cell.source}"
+            found[-1].code += f"\n{cell.source}"
             continue
         # Split with one group: text before, title, text, title, text, ...
         first, *rest = HEADING.split(FENCE.sub("", cell.source))
-        if found:
-            found[-1].equations += _equations(first)
+        found[-1].equations += _equations(first)
         for title, text in zip(rest[::2], rest[1::2], strict=True):
             found.append(Section(title.strip(), _equations(text)))
-    return found
+    return found[1:]
 
 
 def _equations(text: str) -> list[Equation]:
@@ -127,24 +127,20 @@ def read_ledger(notebook: NotebookNode, name: str = "chapter") -> list[Row]:
     Raises:
         ValueError: If it has other columns, or a line another number of cells than its head.
     """
-    texts = [c.source for c in notebook.cells if c.cell_type == "markdown"]
-    text = next((t for t in texts if f"## {LEDGER}\n" in t), "").partition(f"## {LEDGER}\n")[2]
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    if not lines:
-        return []
-    if (head := _cells(lines[0]))[2:] != COLUMNS:
+    texts = [c.source for c in notebook.cells if c.cell_type == "markdown" and LEDGER in c.source]
+    table = "".join(texts).partition(LEDGER)[2]
+    head, *lines = [_cells(line) for line in table.splitlines() if line.startswith("|")] or [[]]
+    if head and head[2:] != COLUMNS:
         raise ValueError(f"{name}: the ledger's columns are {head}, but they must end with {COLUMNS}.")
-    rows = []
-    for line in lines[2:]:
-        cells = _cells(line)
-        if len(cells) != len(head):
-            raise ValueError(
-                f"{name}: the ledger's line {line!r} has {len(cells)} cells, but its head {len(head)}. "
-                "Inside a cell write \\vert instead of |."
-            )
-        said, here, library, tests, choice = cells
-        rows.append(Row(said, here, tuple(CODE.findall(library)), tuple(CODE.findall(tests)), choice))
-    return rows
+    if torn := [cells for cells in lines if len(cells) != len(head)]:
+        raise ValueError(
+            f"{name}: the ledger's line '| {' | '.join(torn[0])} |' has {len(torn[0])} cells, but its "
+            f"head {len(head)}. Inside a cell write \\vert instead of |."
+        )
+    return [
+        Row(said, here, tuple(CODE.findall(library)), tuple(CODE.findall(tests)), choice)
+        for said, here, library, tests, choice in lines[1:]
+    ]
 
 
 def _cells(line: str) -> list[str]:
@@ -161,31 +157,22 @@ def resolve(name: str) -> tuple[ModuleType, Any]:
     Raises:
         ValueError: If it does not exist, or does not take the arguments named.
     """
-    path, arguments, key = NAME.fullmatch(name).groups() if NAME.fullmatch(name) else (name, None, None)
-    held = next((held for place in PLACES if (held := _look_up(f"{place}.{path}"))), None)
-    if held is None:
+    match = NAME.fullmatch(name)
+    path, arguments, key = match.groups() if match else (name, None, None)
+    for place in PLACES:
+        try:
+            found = pkgutil.resolve_name(f"{place}.{path}")
+            break
+        except (ImportError, AttributeError, ValueError):
+            continue
+    else:
         raise ValueError(f"{name}: neither {' nor '.join(PLACES)} has {path!r}. Correct the ledger.")
-    module, found = held
     for argument in ARGUMENT.findall(arguments or ""):
         if argument not in inspect.signature(found).parameters:
             raise ValueError(f"{name}: {path} takes no argument {argument!r}. Correct the ledger.")
-    return module, found[key] if key else found
-
-
-def _look_up(path: str) -> tuple[ModuleType, Any] | None:
-    """Import as much of the path as is modules, then follow attributes."""
-    names = path.split(".")
-    for count in range(len(names), 1, -1):
-        try:
-            module = found = importlib.import_module(".".join(names[:count]))
-        except ModuleNotFoundError:
-            continue
-        for attribute in names[count:]:
-            if not hasattr(found, attribute):
-                return None
-            found = getattr(found, attribute)
-        return module, found
-    return None
+    names = f"{place}.{path}".split(".")
+    paths = (".".join(names[:count]) for count in range(len(names), 0, -1))
+    return next(sys.modules[one] for one in paths if one in sys.modules), found[key] if key else found
 
 
 def find_used(code: str, symbols: Iterable[str]) -> list[str]:
@@ -202,7 +189,3 @@ def _link_library(symbol: str) -> str:
     documented = (inspect.isclass(found) or inspect.isfunction(found)) and found.__doc__
     target = f"{found.__module__}.{found.__qualname__}" if documented else module.__name__
     return f"[`{symbol}`](#{target})"
-
-
-def _link_test(name: str) -> str:
-    return f"[{name}](../tests/{name})"

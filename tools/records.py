@@ -2,7 +2,8 @@
 
     python -m tools records --out build/records.md
 
-Its numbers come from the records in ``notebooks/results/study/`` alone.
+Its numbers come from the records in ``notebooks/results/study/`` alone. In a table of
+them, a row is a record, with the columns that its JSON line has.
 """
 
 from __future__ import annotations
@@ -10,11 +11,11 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from piumar_lib import contrasts, metrics, person_probe, person_study, statistics
 from piumar_lib.course.figure import markdown_table
@@ -25,16 +26,21 @@ from piumar_lib.data.spar import EXERCISES
 from piumar_lib.evidence import FORMS, OTHERS, PLANNED, SETS, STUDY, data_of, form_of, records_path
 from piumar_lib.experiments import ROOT, read_records
 from piumar_lib.methods import FIXED
-from piumar_lib.person_study import CLIPS
 from tools.chapters import to_slug
 
 FOLDER = STUDY.relative_to(ROOT)
 REFERENCE = "augmentation"
 METHODS = (*PLANNED, *OTHERS)
+Difference = statistics.Difference | statistics.Pooled
 CLASSES = {name: one.classes for name, one in CATALOGUE.items()} | {
     "spar": len(EXERCISES),
     "synthetic": len(teaching_actions()),
 }
+DATA = {data_of(name, form): name for name, form in product(SETS, FORMS)}
+TITLES = {data: f"{name}, {form_of(data)}" for data, name in DATA.items()}
+USUAL = (FIXED["backbone"], FIXED["width"])
+PROBED_DATA = [data_of(name, form) for form in FORMS for name in CATALOGUE]
+OPTIONAL = ["seconds", "content", "device", "commit", "failed", "selection"]  # not in every record
 INTRODUCTION = """# Records of the study
 
 Everything that was trained for [chapter 09](09_evidence.ipynb), computed from its records. Only that
@@ -55,26 +61,6 @@ How well a linear classifier tells unseen people apart from the features, within
 100 is no mistake. Mean over folds; in parentheses the lowest and the highest fold."""
 
 
-@dataclass(frozen=True)
-class Part:
-    """The records of one data set in one form.
-
-    Attributes:
-        data_set: One of `piumar_lib.evidence.SETS`.
-        data: What records call it.
-        records: Of all methods, backbones and widths.
-    """
-
-    data_set: str
-    data: str
-    records: list[dict]
-
-    @property
-    def title(self) -> str:
-        """Data set and form in words."""
-        return f"{self.data_set}, {form_of(self.data)}"
-
-
 def records_page(root: Path) -> str:
     """Return the page as Markdown, its links relative to ``notebooks/``.
 
@@ -85,222 +71,183 @@ def records_page(root: Path) -> str:
         ValueError: If a file of records is damaged, or holds a training twice.
     """
     folder = root / FOLDER
-    parts = read_parts(folder)
-    there = [part for part in parts if part.records]
-    missing = [f'"{part.title}"' for part in parts if not part.records]
+    every = {title: _read(records_path(data, folder), data) for data, title in TITLES.items()}
+    parts = {title: part for title, part in every.items() if len(part)}
+    missing = [f'"{title}"' for title in every if title not in parts]
     pieces = [INTRODUCTION, "## What was trained"]
-    pieces += [_overview(there)] if there else []
+    pieces += [overview(parts)] if parts else []
     pieces += [f"Not run: {', '.join(missing)}."] if missing else []
-    pieces += ["## Search of hyperparameters", _origin(read_records(folder / "search.jsonl"))]
-    pieces += [piece for part in there for piece in _section(part)]
-    pieces += _normalization(parts, read_records(folder / person_study.FILE))
-    pieces += _probe(read_records(folder / person_probe.FILE))
+    pieces += ["## Search of hyperparameters", origin(_read(folder / "search.jsonl"))]
+    for title, part in parts.items():
+        pieces += [f"## {title}", origin(part), *_models(part)]
+    pieces += _normalization(_read(folder / person_study.FILE))
+    probed = _read(folder / person_probe.FILE)
+    pieces += [PROBE, origin(probed), *([probe(probed)] if len(probed) else [])]
     return "\n\n".join(pieces) + "\n"
 
 
-def read_parts(folder: Path) -> list[Part]:
-    """Every data set in every form, those without records as well."""
-    sets = {data_of(name, form): name for name, form in product(SETS, FORMS)}
-    return [
-        Part(name, data, [r for r in read_records(records_path(data, folder)) if r["data"] == data])
-        for data, name in sets.items()
+def _read(path: Path, data: str = "") -> pd.DataFrame:
+    """The records of a file, of one data set if it is named."""
+    records = [r for r in read_records(path) if data in ("", r["data"])]
+    frame = pd.DataFrame(records)
+    return frame.reindex(columns=[*dict.fromkeys([*frame, *OPTIONAL])])
+
+
+def origin(records: pd.DataFrame) -> str:
+    """How many trainings, in what time, of what content, where and at which commits; or "Not run."."""
+    if records.empty:
+        return "Not run."
+    columns = ("content", "device", "commit")
+    content, device, commit = (" and ".join(sorted(records[c].dropna().unique())) for c in columns)
+    words = [f"{len(records)} trainings"]
+    if records.seconds.any():
+        words.append(f"{records.seconds.sum() / 3600:.1f} hours of one core")
+    if records.data.nunique() == 1:
+        words.append(f"digest of the data: {content}" if content else "data that come with the course")
+    return "; ".join([*words, f"device: {device}", f"commits: {commit}."])
+
+
+def overview(parts: dict[str, pd.DataFrame]) -> str:
+    """A line for each data set in each form."""
+    rows = []
+    for title, part in parts.items():
+        clips = by_person(part).groupby("person").clips.last()
+        classes = CLASSES[DATA[part.data[0]]]
+        link, hours = f"[{title}](#{to_slug(title)})", part.seconds.sum() / 3600
+        rows.append([link, len(clips), classes, clips.sum(), len(part), part.failed.count(), hours])
+    header = ["data set, form", "people", "classes", "clips", "trainings", "failed", "hours of one core"]
+    return markdown_table(header, rows) if rows else ""
+
+
+def by_person(records: pd.DataFrame) -> pd.DataFrame:
+    """A row for each training and each unseen person whom it judged; ``share`` is the accuracy."""
+    rows = [
+        (r.fold, r.seed, person, right / clips, clips)
+        for r in records.itertuples()
+        for person, (right, clips) in r.people.items()
     ]
+    return pd.DataFrame(rows, columns=["fold", "seed", "person", "share", "clips"])
 
 
-# Numbers
+def _models(records: pd.DataFrame) -> Iterable[str]:
+    """Two tables for each backbone and width, the usual ones first."""
+    models = records.hyperparameters.map(lambda own: (own["backbone"], own["width"]))
+    for model in sorted(set(models), key=lambda m: (m != USUAL, m)):
+        own = by_method(records[models == model])
+        yield "### Backbone {}, width {}".format(*model)
+        yield methods(own)
+        if model == USUAL and (missing := [m for m in METHODS if m not in own]):
+            yield f"Not run: {listed(missing)}."
+        yield _folded("Hyperparameters", hyperparameters(own))
 
 
-def by_person(records: Iterable[dict]) -> dict[str, float]:
-    """Accuracy of each unseen person, averaged over the trainings that judged this person."""
-    shares: dict[str, list[float]] = {}
-    for record in records:
-        for person, (right, clips) in record["people"].items():
-            shares.setdefault(person, []).append(right / clips)
-    return {person: float(np.mean(values)) for person, values in shares.items()}
+def _folded(title: str, table: str) -> str:
+    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
 
 
-def mean_accuracy(records: list[dict], data_set: str) -> statistics.Difference:
+def by_method(records: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Records of each method: first those of the study, in its order, then any others."""
+    order = dict.fromkeys([*METHODS, *records.method])
+    there = set(records.method)
+    return {method: records[records.method == method] for method in order if method in there}
+
+
+def methods(records: dict[str, pd.DataFrame]) -> str:
+    """A line for each method: how well it recognises unseen people."""
+    header = ["method", "accuracy", "worst person", f"over {REFERENCE}", "seeds",
+              "standard deviation over seeds", "trainings", "failed"]  # fmt: skip
+    rows = []
+    for method, own in records.items():
+        judged = by_person(own)
+        of_seed = judged.groupby("seed").share.agg(["mean", "size"])
+        everyone = of_seed["size"] == judged.person.nunique()
+        deviation = of_seed["mean"][everyone].std()
+        rows.append([
+            method,
+            _text(mean_accuracy(judged, _data_set(own)), metrics.percent),
+            metrics.percent(judged.groupby("person").share.mean().min()),
+            _gain(method, own, records.get(REFERENCE, own[:0])),
+            own.seed.nunique(),
+            "" if math.isnan(deviation) else metrics.percent(deviation),
+            len(own),
+            own.failed.count(),
+        ])  # fmt: skip
+    return markdown_table(header, rows)
+
+
+def mean_accuracy(judged: pd.DataFrame, data_set: str) -> statistics.Difference:
     """Mean over people with its interval; synthetic populations are clusters above people."""
-    own = by_person(records)
-    values = np.array([*own.values()])  # (people,)
+    people = judged.groupby("person", sort=False).agg({"share": "mean", "fold": "last"})
     if data_set == "synthetic":
-        population = {person: r["fold"] for r in records for person in r["people"]}
-        return statistics.clustered(values, np.array([population[person] for person in own]))
-    return statistics.paired(values, np.zeros_like(values))
+        return statistics.clustered(people.share, people.fold)
+    return statistics.paired(people.share, np.zeros(len(people)))
 
 
-def deviation_over_seeds(records: list[dict]) -> float:
-    """Standard deviation of mean accuracy over the seeds that judged everyone; nan if fewer than two."""
-    everyone = by_person(records).keys()
-    of_seed = [by_person(r for r in records if r["seed"] == s) for s in {r["seed"] for r in records}]
-    means = [np.mean([*own.values()]) for own in of_seed if own.keys() == everyone]
-    return float(np.std(means, ddof=1)) if len(means) > 1 else math.nan
+def _data_set(records: pd.DataFrame) -> str:
+    return DATA[records.data.iloc[0]]
 
 
-# In words
+def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame) -> str:
+    """What a method adds to the reference on the trainings that both have; "" if there are none."""
+    if method == REFERENCE or not _runs(own) & _runs(reference):
+        return ""
+    both = pd.concat([own, reference]).to_dict("records")
+    return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE))
 
 
-def _with_interval(
-    found: statistics.Difference | statistics.Pooled, write: Callable[[float], str]
-) -> str:
+def _runs(records: pd.DataFrame) -> set[tuple[int, int]]:
+    return set(zip(records.fold, records.seed, strict=True))
+
+
+def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
     """``62.1 [58.0, 66.2]``; without an interval if there is none."""
     ends = "" if math.isnan(found.low) else f" {metrics.interval(found.low, found.high, write)}"
     return write(found.difference) + ends
 
 
-def _origin(records: list[dict]) -> str:
-    """How many trainings, in what time, of what content, where and at which commits; or "Not run."."""
-    if not records:
-        return "Not run."
-
-    def every(name: str) -> str:
-        return " and ".join(sorted({r[name] for r in records if name in r}))
-
-    words = [f"{len(records)} trainings"]
-    if any("seconds" in r for r in records):
-        words.append(f"{_hours(records):.1f} hours of one core")
-    if len({r["data"] for r in records}) == 1:
-        content = every("content")
-        words.append(f"digest of the data: {content}" if content else "data that come with the course")
-    return "; ".join([*words, f"device: {every('device')}", f"commits: {every('commit')}."])
-
-
-def _hours(records: list[dict]) -> float:
-    return sum(r.get("seconds", 0.0) for r in records) / 3600
-
-
-# Tables
-
-
-def _overview(parts: list[Part]) -> str:
-    header = ["data set, form", "people", "classes", "clips", "trainings", "failed", "hours of one core"]
-    rows = []
-    for part in parts:
-        clips = {person: n for r in part.records for person, (_, n) in r["people"].items()}
-        rows.append([
-            f"[{part.title}](#{to_slug(part.title)})", len(clips), CLASSES[part.data_set],
-            sum(clips.values()), len(part.records), _failed(part.records), _hours(part.records),
-        ])  # fmt: skip
-    return markdown_table(header, rows)
-
-
-def _failed(records: list[dict]) -> int:
-    return sum("failed" in r for r in records)
-
-
-def _section(part: Part) -> Iterable[str]:
-    """A data set in one form: where its records come from; two tables for each backbone and width."""
-    yield f"## {part.title}"
-    yield _origin(part.records)
-    usual = (FIXED["backbone"], FIXED["width"])
-    for model in sorted({_model(r) for r in part.records}, key=lambda m: (m != usual, m)):
-        records = _by_method(r for r in part.records if _model(r) == model)
-        yield f"### Backbone {model[0]}, width {model[1]}"
-        yield _methods(part.data_set, records)
-        if model == usual and (missing := [m for m in METHODS if m not in records]):
-            yield f"Not run: {listed(missing)}."
-        yield "<details><summary>Hyperparameters</summary>"
-        yield _hyperparameters(records)
-        yield "</details>"
-
-
-def _by_method(records: Iterable[dict]) -> dict[str, list[dict]]:
-    """Records of each method: first those of the study, in its order, then any others."""
-    found: dict[str, list[dict]] = {method: [] for method in METHODS}
-    for record in records:
-        found.setdefault(record["method"], []).append(record)
-    return {method: own for method, own in found.items() if own}
-
-
-def _model(record: dict) -> tuple[str, int]:
-    return record["hyperparameters"]["backbone"], record["hyperparameters"]["width"]
-
-
-def _methods(data_set: str, records: dict[str, list[dict]]) -> str:
-    header = ["method", "accuracy", "worst person", f"over {REFERENCE}", "seeds",
-              "standard deviation over seeds", "trainings", "failed"]  # fmt: skip
+def hyperparameters(records: dict[str, pd.DataFrame]) -> str:
+    """A line for each method: what was chosen most often, and how."""
     rows = []
     for method, own in records.items():
-        deviation = deviation_over_seeds(own)
-        rows.append([
-            method,
-            _with_interval(mean_accuracy(own, data_set), metrics.percent),
-            metrics.percent(min(by_person(own).values())),
-            _gain(data_set, method, own, records.get(REFERENCE, [])),
-            len({r["seed"] for r in own}),
-            "" if math.isnan(deviation) else metrics.percent(deviation),
-            len(own),
-            _failed(own),
-        ])  # fmt: skip
-    return markdown_table(header, rows)
-
-
-def _gain(data_set: str, method: str, own: list[dict], reference: list[dict]) -> str:
-    """What a method adds to the reference on the trainings that both have; "" if there are none."""
-    common = {(r["fold"], r["seed"]) for r in own} & {(r["fold"], r["seed"]) for r in reference}
-    if method == REFERENCE or not common:
-        return ""
-    return _with_interval(contrasts.compare({data_set: own + reference}, method, REFERENCE), signed)
-
-
-def _hyperparameters(records: dict[str, list[dict]]) -> str:
-    rows = []
-    for method, own in records.items():
-        ((rule, _),) = Counter(r.get("selection", "not said") for r in own).most_common(1)
-        ((chosen, times),) = Counter(_chosen(r) for r in own).most_common(1)
+        ((rule, _),) = Counter(own.selection.fillna("not said")).most_common(1)
+        ((chosen, times),) = Counter(own.hyperparameters.map(_chosen)).most_common(1)
         rows.append([method, rule, chosen or "none", f"{times} of {len(own)}"])
     return markdown_table(["method", "how chosen", "chosen most often", "trainings"], rows)
 
 
-def _chosen(record: dict) -> str:
-    own = sorted(record["hyperparameters"].items())
-    return ", ".join(f"{name} {value:g}" for name, value in own if name not in FIXED)
+def _chosen(own: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:g}" for name, value in sorted(own.items()) if name not in FIXED)
 
 
-def _normalization(parts: list[Part], records: list[dict]) -> Iterable[str]:
+def _normalization(records: pd.DataFrame) -> Iterable[str]:
     """The default way with intervals, then all others without."""
-    yield NORMALIZATION
-    yield _origin(records)
-    if records:
+    yield from (NORMALIZATION, origin(records))
+    if len(records):
         yield f"The default, {person_study.DEFAULT}:"
-        yield _ways(parts, records, [person_study.DEFAULT], lambda c: _with_interval(c, signed))
-        yield "<details><summary>All ways</summary>"
-        yield _ways(parts, records, person_study.WAYS, lambda c: signed(c.difference))
-        yield "</details>"
+        yield gains(records, [person_study.DEFAULT], _text)
+        yield _folded("All ways", gains(records, person_study.WAYS, lambda c: signed(c.difference)))
 
 
-def _ways(
-    parts: list[Part],
-    records: list[dict],
-    ways: Iterable[str],
-    write: Callable[[statistics.Difference], str],
-) -> str:
-    numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in CLIPS]
+def gains(records: pd.DataFrame, ways: Iterable[str], write: Callable[[Difference], str]) -> str:
+    """A line for each way of normalising a person, by data set and number of classes shown."""
+    of_data = {data: own.to_dict("records") for data, own in records.groupby("data")}
     rows = []
-    for part, way, shown in product(parts, ways, person_study.SHOWN):
-        if own := [r for r in records if r["data"] == part.data]:
-            gains = [person_study.gain(own, way, shown, n) for n in CLIPS]
-            rows.append([part.title, way, shown or "all", *(write(g) if g else "" for g in gains)])
+    for data, way, shown in product(TITLES, ways, person_study.SHOWN):
+        if own := of_data.get(data):
+            found = [person_study.gain(own, way, shown, n) for n in person_study.CLIPS]
+            rows.append([TITLES[data], way, shown or "all", *(write(g) if g else "" for g in found)])
+    numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in person_study.CLIPS]
     return markdown_table(["data set, form", "way", "classes shown", *numbers], rows)
 
 
-def _probe(records: list[dict]) -> Iterable[str]:
-    yield PROBE
-    yield _origin(records)
-    rows = []
-    for form in FORMS:
-        found = {m: person_probe.scores(records, form, m) for m in person_probe.PROBED}
-        for name in CATALOGUE:
-            cells = [_range(found[m].get(name)) for m in person_probe.PROBED]
-            if any(cells):
-                rows.append([f"{name}, {form}", *cells])
-    if rows:
-        yield markdown_table(["data set, form", *person_probe.PROBED], rows)
+def probe(records: pd.DataFrame) -> str:
+    """Mean over folds, lowest and highest fold of each method probed, by data set and form."""
+    probes = records.pivot_table("probe", "data", "method", aggfunc=_range)
+    probes = probes.reindex(index=PROBED_DATA, columns=person_probe.PROBED).dropna(how="all")
+    rows = [[TITLES[data], *own] for data, own in probes.astype(object).fillna("").T.items()]
+    return markdown_table(["data set, form", *probes], rows)
 
 
-def _range(values: np.ndarray | None) -> str:
-    """Mean, lowest and highest of ``(folds,)``; "" if there are none."""
-    if values is None:
-        return ""
+def _range(values: pd.Series) -> str:
     mean, low, high = (metrics.percent(v) for v in (values.mean(), values.min(), values.max()))
     return f"{mean} ({low} to {high})"
