@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from piumar_lib import plots
 from piumar_lib.data.skeleton import LIMBS, POSES
 from piumar_lib.metrics import Comparison
+from piumar_lib.notebook import plots
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from test_course import MARKERS, put_executed, write_chapter
 
-from piumar_lib import evidence, experiments, folds, person_probe, person_study
+from piumar_lib.evidence import experiments, folds, person_probe, person_study, protocol
 from tools import records
 from tools.__main__ import main
 from tools.book import build_book
@@ -144,7 +144,7 @@ def test_overview_counts_people_clips_and_hours_and_says_what_was_not_run(root):
 def test_a_study_without_records_has_a_page_that_says_so(tmp_path):
     words = records.records_page(tmp_path)
     assert "|" not in words and words.count("Not run.") == 3
-    assert all(f'"{name}, own tempo"' in words for name in evidence.SETS)
+    assert all(f'"{name}, own tempo"' in words for name in protocol.SETS)
 
 
 def test_origin_and_most_frequent_hyperparameters_are_told(root):

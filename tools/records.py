@@ -16,16 +16,26 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib import contrasts, metrics, person_probe, person_study, statistics
-from piumar_lib.course.figure import markdown_table
-from piumar_lib.course.tables import listed, signed
+from piumar_lib import metrics
 from piumar_lib.data.actions import teaching_actions
 from piumar_lib.data.people.catalogue import CATALOGUE
 from piumar_lib.data.spar import EXERCISES
-from piumar_lib.evidence import FORMS, OTHERS, PLANNED, SETS, STUDY, data_of, form_of, records_path
-from piumar_lib.experiments import ROOT, read_records
-from piumar_lib.methods import FIXED
-from piumar_lib.person_study import CLIPS
+from piumar_lib.evidence import contrasts, person_probe, person_study, statistics
+from piumar_lib.evidence.experiments import ROOT, read_records
+from piumar_lib.evidence.methods import FIXED
+from piumar_lib.evidence.person_study import CLIPS
+from piumar_lib.evidence.protocol import (
+    FORMS,
+    OTHERS,
+    PLANNED,
+    SETS,
+    STUDY,
+    data_of,
+    form_of,
+    records_path,
+)
+from piumar_lib.evidence.wording import listed, signed
+from piumar_lib.notebook.figure import markdown_table
 from tools.chapters import to_slug
 
 FOLDER = STUDY.relative_to(ROOT)
@@ -60,7 +70,7 @@ class Part:
     """The records of one data set in one form.
 
     Attributes:
-        data_set: One of `piumar_lib.evidence.SETS`.
+        data_set: One of `piumar_lib.evidence.protocol.SETS`.
         data: What records call it.
         records: Of all methods, backbones and widths.
     """
