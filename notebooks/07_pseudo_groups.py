@@ -817,9 +817,8 @@ show(fig, alt="Each point a clip: across, how fast it oscillates, upwards, its o
 # > group?
 
 # %% slideshow={"slide_type": "subslide"}
-from piumar_lib.evidence.experiments import read_records
 from piumar_lib.evidence.positive_control import OBJECTIVES, positive_control, recovered
-from piumar_lib.evidence.protocol import RESULTS
+from piumar_lib.evidence.records import RESULTS, read_records
 
 control = positive_control(range(seed, seed + run.pick(quick=2, full=3)), progress=False)
 record = read_records(RESULTS / "positive-control.jsonl")

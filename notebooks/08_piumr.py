@@ -928,26 +928,25 @@ assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_
 # > **Predict.** From how many clips on does [AdaBN](glossary.md#adabn) pay, for people who show all classes? For people who show three?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.evidence import person_study
-from piumar_lib.evidence.experiments import read_records
-from piumar_lib.evidence.person_study import WAYS
-from piumar_lib.evidence.protocol import STUDY
+from piumar_lib.evidence import person_gain
+from piumar_lib.evidence.person_gain import WAYS
+from piumar_lib.evidence.records import STUDY, read_records
 
 found = read_records(STUDY / "person-synthetic.jsonl")
-gain = {(way, shown): [person_study.gain(found, way, shown, n) for n in person_study.CLIPS]
-        for way in WAYS for shown in person_study.SHOWN}
+gain = {(way, shown): [person_gain.gain(found, way, shown, n) for n in person_gain.CLIPS]
+        for way in WAYS for shown in person_gain.SHOWN}
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(2, 2, figsize=(7, 4.6), sharex=True, sharey="row")
 marks = ("o-", "s--", "D-", "^-.", "v:", "x--")
 for k, name in enumerate(WAYS):
     row = 0 if k < 2 else 1
-    for ax, shown in zip(axes[row], person_study.SHOWN, strict=True):
+    for ax, shown in zip(axes[row], person_gain.SHOWN, strict=True):
         values = [100 * c.difference for c in gain[name, shown]]
         ax.plot(values, marks[k], color=f"C{k}", mfc="w" if k % 2 else None, label=name, lw=1.4)
 for ax in axes.flat:
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
-    ax.set_xticks(range(len(person_study.CLIPS)), [n or "all" for n in person_study.CLIPS])
+    ax.set_xticks(range(len(person_gain.CLIPS)), [n or "all" for n in person_gain.CLIPS])
 for ax, title in zip(axes[0], ("person shows all classes", "person shows three classes"), strict=True):
     ax.set_title(title, loc="left", fontsize=10)
 for ax in axes[:, 0]:
@@ -963,7 +962,7 @@ show(fig, alt="Gain of person normalisation over the number of clips, for people
 # %% slideshow={"slide_type": "skip"}
 for name in WAYS:
     cells = [f"{k or 'all'} clips {wording.points(c)}" for k, c in zip(
-        person_study.CLIPS, gain[name, None], strict=True) if k in (5, None)]
+        person_gain.CLIPS, gain[name, None], strict=True) if k in (5, None)]
     print(f"{name:<25}{'; '.join(cells)}; three classes, all clips {wording.points(gain[name, 3][-1])}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -1092,7 +1091,7 @@ print(f"- Person normalisation, people who show three classes: AdaBN {wording.po
 # | GIRL is "applied to the aligned features" | styles of the first view | `group_robust.GroupRobustObjective`, `pseudo_groups.StyleGroups` | `test_group_robust.py`, `test_pseudo_groups.py` | features behind the first layer, once, after the first epoch |
 # | simulates "challenging" unseen distributions; "hard" boundary cases | the loss, taken apart | `group_robust.hard_weights`, `dro.chi_square` | `test_group_robust.py`, `test_dro.py` | a ball of group weights; signed margin. No group is held out |
 # | beyond frequent samples | group weights relative to shares | `dro.chi_square` | `test_dro.py` | weights lean from shares of clips to the worst groups; class frequency is not corrected |
-# | "normalises" person-specific motion characteristics | normalising a person | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_study.gain` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
+# | "normalises" person-specific motion characteristics | normalising a person | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_gain.gain` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
 # | generalises to people never seen | six recognisers, paired | `training.fit`, `metrics.compare`, `development.read_log` | `test_training.py`, `test_metrics.py` | synthetic people and SPAR instead of MA-52 |
 # | (the paper's first figure) cross-talk, margins, sharp minima | measured on left-out people | `diagnostics.cross_talk`, `diagnostics.class_margins`, `diagnostics.sharpness` | `test_diagnostics.py` | all three formulas |
 # | (silent) the first version | log of attempts | `tfam.TFAM`, `tfam.ConsistencyFusion` | `test_tfam.py` | kept, as chapters 03 to 05 compare with it |

@@ -322,21 +322,21 @@ print("not run:", wording.listed(m for m in METHODS if not seeds[m]))
 # without labels. What does it gain, by their number, for people who show all classes and for people who show three?
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib.evidence import person_study
-from piumar_lib.evidence.experiments import read_records
+from piumar_lib.evidence import person_gain
+from piumar_lib.evidence.records import ROOT, read_records
 
-study = read_records(protocol.STUDY / person_study.FILE)
+study = read_records(protocol.STUDY / person_gain.FILE)
 
 
-def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_study.DEFAULT)):
+def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_gain.DEFAULT)):
     own = [r for r in study if protocol.form_of(r["data"]) == form]
     for way, mark in zip(ways, ("s--", "D-", "o-"), strict=False):
         for shown, fill in ((None, None), (3, "w")):
-            found = [person_study.gain(own, way, shown, n) for n in person_study.CLIPS]
+            found = [person_gain.gain(own, way, shown, n) for n in person_gain.CLIPS]
             ax.plot([100 * pooled.difference for pooled in found], mark, color=f"C{ways.index(way)}",
                     mfc=fill, lw=1.2, label=f"{way}, {shown or 'all'} classes")
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
-    ax.set_xticks(range(len(person_study.CLIPS)), [n or "all" for n in person_study.CLIPS])
+    ax.set_xticks(range(len(person_gain.CLIPS)), [n or "all" for n in person_gain.CLIPS])
     ax.set(xlabel="clips of the new person", ylim=(-45, 6))
     ax.set_title(form, loc="left", fontsize=10)
 
@@ -347,8 +347,8 @@ for ax, form in zip(axes, protocol.FORMS, strict=True):
     draw_normalization(ax, form)
 axes[0].set_ylabel("gain over none [points]")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-trap = person_study.gain(study, "AdaBN", 3, None)
-mild = person_study.gain(study, person_study.DEFAULT, 3, None)
+trap = person_gain.gain(study, "AdaBN", 3, None)
+mild = person_gain.gain(study, person_gain.DEFAULT, 3, None)
 show(fig, alt="Gain of person normalisation over the number of unlabelled clips of the new person. "
      f"People who show three classes, all their clips: AdaBN {wording.points(trap)} points, the default "
      f"{wording.points(mild)}.")
@@ -464,7 +464,7 @@ assert gap < 3, f"records and this machine differ by {gap:.1f} points"
 # %% slideshow={"slide_type": "skip"}
 if OWN:
     some, some_contrasts = protocol.PLANNED[:4], contrasts.CONTRASTS[:3]
-    folder = experiments.ROOT / "build" / f"own-{run.name}"
+    folder = ROOT / "build" / f"own-{run.name}"
     budget = {"updates": run.pick(quick=40, full=protocol.UPDATES)}
     for name in OWN:
         protocol.make(name, some, run.pick(1, protocol.SEEDS), folder=folder, model=budget)

@@ -483,9 +483,9 @@ for time, steps in sizes:
 # PIUmr add were timed with their first version; operations that a step starts are counted above.
 
 # %%
-from piumar_lib.evidence import experiments
+from piumar_lib.evidence.records import ROOT, read_records
 
-records = experiments.read_records(experiments.ROOT / "notebooks" / "results" / "benchmarks.jsonl")
+records = read_records(ROOT / "notebooks" / "results" / "benchmarks.jsonl")
 devices = list(dict.fromkeys(r["device"] for r in records))
 with_goal = [r for r in records if r["goal"] is not None]
 print(f"{len(records)} comparisons, measured on: {', '.join(devices) or 'nothing yet'}")

@@ -38,7 +38,7 @@ seed = 0
 # %% slideshow={"slide_type": "skip"}
 from pathlib import Path
 
-from piumar_lib.evidence.experiments import ROOT
+from piumar_lib.evidence.records import ROOT
 from piumar_lib.notebook import show, show_table, start
 
 run = start(profile)

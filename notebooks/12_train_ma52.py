@@ -55,7 +55,7 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib.evidence.experiments import ROOT
+from piumar_lib.evidence.records import ROOT
 from piumar_lib.notebook import show, show_table, start
 
 run = start(profile)
@@ -694,7 +694,7 @@ show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 import textwrap
 
-from piumar_lib.evidence.experiments import read_records
+from piumar_lib.evidence.records import read_records
 
 
 def show_command(record):

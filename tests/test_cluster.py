@@ -22,7 +22,8 @@ import torch
 
 import piumar_lib
 from piumar_lib.evidence import experiments, positive_control
-from piumar_lib.evidence.experiments import ROOT, contents, experiment, run_all
+from piumar_lib.evidence.experiments import contents, experiment, run_all
+from piumar_lib.evidence.records import ROOT
 from piumar_lib.ma52.standin import plan
 from piumar_lib.support import cluster
 from piumar_lib.support.admission import _fault, describe

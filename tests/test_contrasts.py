@@ -13,7 +13,7 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 
-from piumar_lib.evidence import folds, protocol, statistics
+from piumar_lib.evidence import folds, statistics
 from piumar_lib.evidence.__main__ import main
 from piumar_lib.evidence.contrasts import (
     CONTRASTS,
@@ -29,9 +29,10 @@ from piumar_lib.evidence.contrasts import (
     scores,
     table,
 )
-from piumar_lib.evidence.experiments import experiment, read_records
-from piumar_lib.evidence.person_study import CLIPS, DEFAULT, FILE
+from piumar_lib.evidence.experiments import experiment
+from piumar_lib.evidence.person_gain import CLIPS, DEFAULT, FILE
 from piumar_lib.evidence.protocol import FORMS, PLANNED, RIVALS, SEARCHED_ON, data_of, records_path
+from piumar_lib.evidence.records import read_records
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
 SIZES = {"shrec17": 9, "mmg": 12, "uiprmd": 7}

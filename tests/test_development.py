@@ -32,8 +32,8 @@ from piumar_lib.evidence.development import (
     trainings,
     where,
 )
-from piumar_lib.evidence.experiments import read_records
 from piumar_lib.evidence.methods import METHODS, build
+from piumar_lib.evidence.records import read_records
 from piumar_lib.evidence.variants import (
     UNALIGNED,
     VARIANTS,

@@ -17,7 +17,7 @@ import pytest
 
 from piumar_lib.evidence import __main__ as evidence
 from piumar_lib.evidence import contrasts, experiments, folds, protocol
-from piumar_lib.evidence.experiments import ROOT, append_record, experiment, read_records
+from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.methods import FIXED, METHODS, draw, resolve
 from piumar_lib.evidence.protocol import (
     BUDGET,
@@ -28,7 +28,6 @@ from piumar_lib.evidence.protocol import (
     SEARCHED_ON,
     SEEDS,
     SETS,
-    STUDY,
     UPDATES,
     choose,
     committed,
@@ -44,6 +43,7 @@ from piumar_lib.evidence.protocol import (
     search_scores,
     searched,
 )
+from piumar_lib.evidence.records import ROOT, STUDY, append_record, read_records
 
 SOURCES = [data_of(*pair) for pair in product(SEARCHED_ON, FORMS)]
 

@@ -13,18 +13,10 @@ import pytest
 from piumar_lib import metrics
 from piumar_lib.data.people import recordings
 from piumar_lib.evidence import experiments
-from piumar_lib.evidence.experiments import (
-    ROOT,
-    Experiment,
-    device,
-    experiment,
-    provenance,
-    read_records,
-    run,
-    run_all,
-)
+from piumar_lib.evidence.experiments import Experiment, experiment, run, run_all
 from piumar_lib.evidence.folds import load_fold, load_search_fold
 from piumar_lib.evidence.methods import METHODS, resolve
+from piumar_lib.evidence.records import ROOT, device, provenance, read_records
 from piumar_lib.group_robust import GroupRobustObjective
 
 SHORT = {"epochs": 1}

@@ -10,7 +10,8 @@ import time
 import pytest
 from filelock import FileLock
 
-from piumar_lib.evidence.experiments import experiment, read_records, run_all
+from piumar_lib.evidence.experiments import experiment, run_all
+from piumar_lib.evidence.records import read_records
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache, open_cache
 from piumar_lib.ma52.standin.cache import write_cache

@@ -9,10 +9,10 @@ import pytest
 from scipy import stats
 
 from piumar_lib.evidence import folds, person_study
-from piumar_lib.evidence.experiments import append_record, experiment, read_records
+from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.folds import DEVELOPMENT, load_fold
 from piumar_lib.evidence.methods import METHODS, build, resolve, settings
-from piumar_lib.evidence.person_study import (
+from piumar_lib.evidence.person_gain import (
     CLIPS,
     DEFAULT,
     FILE,
@@ -20,14 +20,12 @@ from piumar_lib.evidence.person_study import (
     SHOWN,
     WAYS,
     as_method,
-    clips_of,
     differences,
     gain,
-    main,
-    run,
-    trainings,
 )
+from piumar_lib.evidence.person_study import clips_of, main, run, trainings
 from piumar_lib.evidence.protocol import UPDATES
+from piumar_lib.evidence.records import append_record, read_records
 from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
 from piumar_lib.training import fit, predict
 

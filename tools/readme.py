@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.evidence.experiments import read_records
+from piumar_lib.evidence.records import read_records
 from piumar_lib.support.files import read_json, whole, write_text
 from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook
 from tools.pages import reading_minutes

@@ -20,20 +20,11 @@ from piumar_lib import metrics
 from piumar_lib.data.actions import teaching_actions
 from piumar_lib.data.people.catalogue import CATALOGUE
 from piumar_lib.data.spar import EXERCISES
-from piumar_lib.evidence import contrasts, person_probe, person_study, statistics
-from piumar_lib.evidence.experiments import ROOT, read_records
+from piumar_lib.evidence import contrasts, person_gain, person_probe, statistics
 from piumar_lib.evidence.methods import FIXED
-from piumar_lib.evidence.person_study import CLIPS
-from piumar_lib.evidence.protocol import (
-    FORMS,
-    OTHERS,
-    PLANNED,
-    SETS,
-    STUDY,
-    data_of,
-    form_of,
-    records_path,
-)
+from piumar_lib.evidence.person_gain import CLIPS
+from piumar_lib.evidence.protocol import FORMS, OTHERS, PLANNED, SETS, data_of, form_of, records_path
+from piumar_lib.evidence.records import ROOT, STUDY, read_records
 from piumar_lib.evidence.wording import listed, signed
 from piumar_lib.notebook.figure import markdown_table
 from tools.chapters import to_slug
@@ -103,7 +94,7 @@ def records_page(root: Path) -> str:
     pieces += [f"Not run: {', '.join(missing)}."] if missing else []
     pieces += ["## Search of hyperparameters", _origin(read_records(folder / "search.jsonl"))]
     pieces += [piece for part in there for piece in _section(part)]
-    pieces += _normalization(parts, read_records(folder / person_study.FILE))
+    pieces += _normalization(parts, read_records(folder / person_gain.FILE))
     pieces += _probe(read_records(folder / person_probe.FILE))
     return "\n\n".join(pieces) + "\n"
 
@@ -272,10 +263,10 @@ def _normalization(parts: list[Part], records: list[dict]) -> Iterable[str]:
     yield NORMALIZATION
     yield _origin(records)
     if records:
-        yield f"The default, {person_study.DEFAULT}:"
-        yield _ways(parts, records, [person_study.DEFAULT], lambda c: _with_interval(c, signed))
+        yield f"The default, {person_gain.DEFAULT}:"
+        yield _ways(parts, records, [person_gain.DEFAULT], lambda c: _with_interval(c, signed))
         yield "<details><summary>All ways</summary>"
-        yield _ways(parts, records, person_study.WAYS, lambda c: signed(c.difference))
+        yield _ways(parts, records, person_gain.WAYS, lambda c: signed(c.difference))
         yield "</details>"
 
 
@@ -287,9 +278,9 @@ def _ways(
 ) -> str:
     numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in CLIPS]
     rows = []
-    for part, way, shown in product(parts, ways, person_study.SHOWN):
+    for part, way, shown in product(parts, ways, person_gain.SHOWN):
         if own := [r for r in records if r["data"] == part.data]:
-            gains = [person_study.gain(own, way, shown, n) for n in CLIPS]
+            gains = [person_gain.gain(own, way, shown, n) for n in CLIPS]
             rows.append([part.title, way, shown or "all", *(write(g) if g else "" for g in gains)])
     return markdown_table(["data set, form", "way", "classes shown", *numbers], rows)
 

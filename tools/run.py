@@ -212,7 +212,7 @@ def _summarise(outcomes: list[Outcome]) -> None:
 
 
 def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
-    from piumar_lib.evidence.experiments import provenance
+    from piumar_lib.evidence.records import provenance
 
     path = root / RECORD
     old = read_json(path, "Delete it.") if path.exists() else {}

@@ -21,12 +21,12 @@ from piumar_lib.evidence.protocol import (
     REAL,
     SEEDS,
     SETS,
-    STUDY,
     data_of,
     make,
     make_search,
     records_path,
 )
+from piumar_lib.evidence.records import STUDY
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.files import write_text
 

@@ -20,20 +20,20 @@ import numpy as np
 from piumar_lib import metrics
 from piumar_lib.data.own import find_npz, is_npz
 from piumar_lib.data.people.catalogue import NAMES
-from piumar_lib.evidence import person_study, statistics
+from piumar_lib.evidence import person_gain, statistics
 from piumar_lib.evidence.protocol import (
     FORMS,
     REAL,
     RIVALS,
     SEARCHED_ON,
     SETS,
-    STUDY,
     committed,
     data_of,
     form_of,
     read_search,
     search_scores,
 )
+from piumar_lib.evidence.records import STUDY
 
 # What may be pooled; nothing was developed on the people of the last, who are judged once.
 POOLS = {
@@ -171,7 +171,7 @@ def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list
     found = {}
     for name in sets:
         data = data_of(name, form)
-        found[name] = committed(data, folder) + person_study.as_method(NORMALIZED, data, folder)
+        found[name] = committed(data, folder) + person_gain.as_method(NORMALIZED, data, folder)
     return found
 
 

@@ -27,19 +27,10 @@ from tqdm import tqdm
 
 from piumar_lib.data.own import load_npz, save_npz
 from piumar_lib.evidence import folds
-from piumar_lib.evidence.experiments import (
-    ROOT,
-    append_record,
-    check_of,
-    count_by_person,
-    device,
-    provenance,
-    read_records,
-    train_and_predict,
-)
+from piumar_lib.evidence.experiments import check_of, count_by_person, train_and_predict
 from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
 from piumar_lib.evidence.methods import hyperparameters_of as known_of
-from piumar_lib.evidence.protocol import RESULTS
+from piumar_lib.evidence.records import RESULTS, ROOT, append_record, device, provenance, read_records
 from piumar_lib.evidence.variants import UNALIGNED, VARIANTS
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import at_least, command_line, path

@@ -8,20 +8,14 @@ which records the course's tables are made of.
 from __future__ import annotations
 
 import json
-import os
-import platform
-import shlex
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm import tqdm
 
 from piumar_lib import metrics
@@ -29,15 +23,12 @@ from piumar_lib.data.own import is_npz
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.evidence import folds, methods
 from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
+from piumar_lib.evidence.records import append_record, device, provenance, read_records
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.files import as_path, read_json_lines, writing
+from piumar_lib.support.files import as_path, writing
 from piumar_lib.support.locks import only_run
 from piumar_lib.training import fit, predict
-
-ROOT = Path(__file__).resolve().parents[2]
-# Programs that make records, beside this file; the first is called by the package's name.
-PROGRAMS = ("__main__.py", "development.py", "person_probe.py", "person_study.py", "positive_control.py")
 
 
 @dataclass(frozen=True)
@@ -242,66 +233,9 @@ def _look_up(experiments: list[Experiment], path: Path) -> tuple[dict[str, dict]
     return done, [e for e in dict.fromkeys(experiments) if _key(e.key()) not in done]
 
 
-def read_records(path: Path) -> list[dict]:
-    """Read a JSON-lines file; an unfinished last line, left by a killed run, is passed over.
-
-    Raises:
-        ValueError: If another line is damaged, or a record of a reader's file does not say which
-            content it was made from; the message names the file.
-    """
-    records = read_json_lines(path)
-    for record in records:
-        if is_npz(record.get("data", "")) and "content" not in record:
-            raise ValueError(
-                f"{path}: does not say what the content of {record['data']} was, which may have changed "
-                "since. Remove this file; the same command trains again."
-            )
-    return records
-
-
-def device() -> str:
-    """What computes here; a record names that of the worker which made it."""
-    return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
-
-
-@cache
-def provenance() -> dict:
-    """Where and how records are made: command, commit, versions."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
-    try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        commit = "unknown"
-    called = Path(sys.argv[0]).absolute()
-    module = "piumar_lib.evidence" + f".{called.stem}".removesuffix(".__main__")
-    makes_records = called.parent == Path(__file__).parent and called.name in PROGRAMS
-    arguments = [a.removeprefix(f"{ROOT}{os.sep}") for a in sys.argv[1:]]  # as typed in the repository
-    command = ["python", "-m", module, *arguments]
-    return {
-        "command": shlex.join(command) if makes_records else "notebook",
-        "commit": commit,
-        "versions": f"python {platform.python_version()}, torch {torch.__version__}",
-    }
-
-
 def _key(record: dict) -> str:
     names = ("method", "fold", "seed", "hyperparameters", "search")
     # A reader's file is the same data wherever it lies.
     data = record["data"] if not is_npz(record["data"]) else record["content"]
     content = record.get("content", "")
     return json.dumps([data, content, *(record[name] for name in names)], sort_keys=True)
-
-
-def append_record(path: Path, record: dict) -> None:
-    """Add one line; what a killed run left unfinished is removed, what lacks its end gets it."""
-    content = path.read_bytes() if path.is_file() else b""
-    last = content[content.rfind(b"\n") + 1 :]
-    try:
-        json.loads(last or b"null")
-    except ValueError:
-        os.truncate(path, len(content) - len(last))
-        last = b""
-    with writing(path), path.open("a", encoding="utf-8") as file:
-        file.write(("\n" if last else "") + json.dumps(record) + "\n")
-        file.flush()
-        os.fsync(file.fileno())

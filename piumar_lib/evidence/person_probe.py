@@ -20,9 +20,10 @@ import numpy as np
 import torch
 
 from piumar_lib.data.people.catalogue import NAMES
-from piumar_lib.evidence.experiments import Experiment, device, read_records, run_all, train
+from piumar_lib.evidence.experiments import Experiment, run_all, train
 from piumar_lib.evidence.folds import load_fold
-from piumar_lib.evidence.protocol import FORMS, STUDY, data_of, plan, read_search
+from piumar_lib.evidence.protocol import FORMS, data_of, plan, read_search
+from piumar_lib.evidence.records import STUDY, device, read_records
 from piumar_lib.support.command import at_least, command_line, path
 
 FILE = "person-probe.jsonl"

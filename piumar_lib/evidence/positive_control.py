@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.data import spurious
-from piumar_lib.evidence.experiments import device, provenance
+from piumar_lib.evidence.records import device, provenance
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.metrics import accuracy_by_person
 from piumar_lib.objective import Objective

@@ -17,11 +17,10 @@ import numpy as np
 from piumar_lib.data.own import is_npz
 from piumar_lib.data.people.catalogue import NAMES
 from piumar_lib.evidence import folds
-from piumar_lib.evidence.experiments import ROOT, Experiment, experiment, read_records, run_all
+from piumar_lib.evidence.experiments import Experiment, experiment, run_all
 from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
+from piumar_lib.evidence.records import STUDY, read_records
 
-RESULTS = ROOT / "notebooks" / "results"
-STUDY = RESULTS / "study"
 SEEDS = 3
 UPDATES = 600  # of the weights, about, whatever the size of the data set
 BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them

@@ -398,15 +398,15 @@ def make_objective(config: TrainConfig) -> Objective:
 
 def origin(accelerator: Accelerator) -> dict[str, Any]:
     """Where and how a record is made: command, commit, versions, device."""
-    from piumar_lib.evidence import experiments
+    from piumar_lib.evidence import records
 
     device = accelerator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else experiments.device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else records.device()
     called = Path(sys.argv[0]).parent.name == "ma52"
     command = shlex.join(["python", "-m", "piumar_lib.ma52", *sys.argv[1:]])
     return {
         "command": command if called else "notebook",
-        "commit": experiments.provenance()["commit"],
+        "commit": records.provenance()["commit"],
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"{accelerator.num_processes} x {name}",
     }
