@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from piumar_lib.evidence import folds, person_study
+from piumar_lib.evidence import folds, person_gain, person_study
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.folds import DEVELOPMENT, load_fold
 from piumar_lib.evidence.methods import METHODS, build, resolve, settings
@@ -33,9 +33,10 @@ from piumar_lib.training import fit, predict
 @pytest.fixture
 def short(monkeypatch):
     """Two ways only, and few numbers of clips, and updates."""
+    for module in (person_study, person_gain):  # one makes records, the other reads them
+        monkeypatch.setattr(module, "CLIPS", (2, 12, None))
+        monkeypatch.setattr(module, "SHOWN", (None, 1))
     monkeypatch.setattr(person_study, "WAYS", {name: WAYS[name] for name in ("AdaBN", DEFAULT)})
-    monkeypatch.setattr(person_study, "CLIPS", (2, 12, None))
-    monkeypatch.setattr(person_study, "SHOWN", (None, 1))
     monkeypatch.setattr("piumar_lib.evidence.protocol.UPDATES", 3)
 
 

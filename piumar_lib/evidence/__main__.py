@@ -1,8 +1,8 @@
 """The commands of the study.
 
-    python -m piumar_lib.evidence search --workers 2
-    python -m piumar_lib.evidence train --workers 2
-    python -m piumar_lib.evidence contrasts --json build/contrasts.json
+python -m piumar_lib.evidence search --workers 2
+python -m piumar_lib.evidence train --workers 2
+python -m piumar_lib.evidence contrasts --json build/contrasts.json
 """
 
 from __future__ import annotations
