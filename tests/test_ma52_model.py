@@ -32,7 +32,7 @@ from piumar_lib.ma52.model import (
     save_model,
 )
 from piumar_lib.ma52.prepare.video import read_frames, write_mp4
-from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, to_parts, windows
+from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, windows
 from piumar_lib.ma52.train import make_objective
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.objective import Objective
@@ -429,9 +429,6 @@ def test_a_short_recording_is_one_clip(tmp_path):
     assert np.allclose(seen.probabilities[0], expected, atol=1e-6)
     best = seen.best()
     assert len(best) == 5 and best[0] == (ACTIONS[expected.argmax()], pytest.approx(expected.max()))
-    parts = to_parts(seen.probabilities)
-    assert parts.shape == (1, 7) and parts.sum() == pytest.approx(1)
-    assert parts[0, 1] == pytest.approx(expected[body_part(np.arange(52)) == 1].sum())
 
 
 def test_a_long_recording_becomes_a_timeline(tmp_path):

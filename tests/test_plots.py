@@ -20,12 +20,6 @@ def ax():
     plt.close(fig)
 
 
-def test_a_person_keeps_the_colour_and_is_dashed_when_unseen():
-    known, unseen = plots.person_style(9), plots.person_style(9, unseen=True)
-    assert known["color"] == unseen["color"] and known["linestyle"] != unseen["linestyle"]
-    assert plots.person_style(10)["color"] != known["color"]
-
-
 def test_skeleton_stands_upright_and_has_all_limbs(ax):
     plots.skeleton(ax, POSES)
     assert len(ax.lines) == len(LIMBS)

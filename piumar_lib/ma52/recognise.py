@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from piumar_lib.data.labels import ACTIONS, body_part
+from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.prepare.cache import find_crop, telling, thumbnail
 from piumar_lib.ma52.prepare.crop import Box
@@ -277,9 +277,3 @@ def _gather(
             seen += 1
         while places and places[0].max() < seen:
             yield ring[places.popleft() % len(ring)]
-
-
-def to_parts(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities of body parts, ``(windows, 7)``: the sums over their actions."""
-    parts = body_part(np.arange(len(ACTIONS)))
-    return np.stack([probabilities[:, parts == k].sum(1) for k in range(parts.max() + 1)], axis=1)

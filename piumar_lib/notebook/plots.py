@@ -26,11 +26,6 @@ LINES = (  # for a few methods in one panel
 )
 
 
-def person_style(person: int, unseen: bool = False) -> dict:
-    """Line style of a person: the same colour in every figure, dashed if unseen."""
-    return {"color": f"C{int(person) % 7}", "linestyle": "--" if unseen else "-"}
-
-
 def skeleton(ax: Axes, pose: np.ndarray, **style) -> None:
     """Draw a skeleton; ``pose`` (17, 2) in torso lengths, y downward."""
     style = {"color": "C0", "linewidth": 1.8} | style
