@@ -66,7 +66,7 @@ def fails(how: str):
 def test_one_worker_is_this_process_in_order_and_without_dask():
     code = (
         "import os, sys\n"
-        "from piumar_lib import evidence, development, person_study, positive_control\n"
+        "from piumar_lib.evidence import development, person_study, positive_control, protocol\n"
         "from piumar_lib.support.cluster import in_parallel\n"
         "jobs = ((n, os.getpid) for n in range(3))\n"
         "done = [(n, where()) for n, where in in_parallel(lambda *job: job, jobs)]\n"
@@ -115,7 +115,7 @@ def test_a_job_that_kills_its_workers_is_a_mistake_with_a_remedy(capfd, monkeypa
 def test_a_script_that_cannot_be_imported_is_told_what_to_do(tmp_path):
     (tmp_path / "script.py").write_text(
         "from os import getpid\n"
-        "from piumar_lib import cluster\n"
+        "from piumar_lib.support import cluster\n"
         "cluster.PATIENCE = 2.0\n"
         "print(list(cluster.in_parallel(getpid, [()], workers=2)))\n"
     )
