@@ -1,4 +1,4 @@
-"""Figures of a notebook keep the alternative text that `piumar_lib.course.show` gave them."""
+"""Figures of a notebook keep the alternative text that `piumar_lib.notebook.show` gave them."""
 
 from __future__ import annotations
 

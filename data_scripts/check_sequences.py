@@ -10,8 +10,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import describe, load_npz, require
+from piumar_lib.support.command import at_least, command_line, path
 
 
 @command_line

@@ -12,8 +12,8 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.command import command_line, path
-from piumar_lib.ma52.download import REPOSITORY, download, list_files, require_room
+from piumar_lib.ma52.prepare.download import REPOSITORY, download, list_files, require_room
+from piumar_lib.support.command import command_line, path
 
 
 @command_line

@@ -13,12 +13,12 @@ import argparse
 import sys
 from pathlib import Path
 
-from piumar_lib.command import command_line, path
 from piumar_lib.data import describe, load_npz
 from piumar_lib.data.people.catalogue import CATALOGUE, PeopleSet, find
 from piumar_lib.data.people.download import BASE_URL, address, archive_path, convert_folder, download
 from piumar_lib.data.people.listing import card, table
 from piumar_lib.data.people.recordings import folder
+from piumar_lib.support.command import command_line, path
 
 OTHER_COPY = "Give an unchanged copy, or leave out --from to fetch one."
 

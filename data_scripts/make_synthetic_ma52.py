@@ -19,10 +19,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from piumar_lib.command import at_least, command_line, path
-from piumar_lib.data.ma52 import CLIPS, PEOPLE
+from piumar_lib.data.labels import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.standin_cache import write_cache
+from piumar_lib.ma52.standin.cache import write_cache
+from piumar_lib.support.command import at_least, command_line, path
 
 # Of a clip of 1080 x 1296 pixels, as measured. Smaller ones: 830 at 432 pixels across, 260 at 216.
 KB_AT_FULL_SIZE = 3000

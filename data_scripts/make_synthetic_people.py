@@ -10,10 +10,10 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.command import at_least, command_line, path
 from piumar_lib.data import describe, save_npz
 from piumar_lib.data.actions import all_actions, teaching_actions
 from piumar_lib.data.synthetic import FACTORS, make_clips, make_people
+from piumar_lib.support.command import at_least, command_line, path
 
 ACTIONS = {"teaching": teaching_actions, "all": all_actions}
 

@@ -16,13 +16,13 @@ import sys
 
 import numpy as np
 
-from piumar_lib.command import at_least, command_line, path
-from piumar_lib.data.ma52 import ACTIONS
-from piumar_lib.files import write_text
-from piumar_lib.ma52 import cache, splits
-from piumar_lib.ma52.cache import CacheSettings
-from piumar_lib.ma52.index import make_index, read_index, write_index
-from piumar_lib.ma52.verify import verify
+from piumar_lib.data.labels import ACTIONS
+from piumar_lib.ma52.prepare import cache, splits
+from piumar_lib.ma52.prepare.cache import CacheSettings
+from piumar_lib.ma52.prepare.index import make_index, read_index, write_index
+from piumar_lib.ma52.prepare.verify import verify
+from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.files import write_text
 
 
 @command_line

@@ -41,7 +41,7 @@
 profile = "quick"
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, start
+from piumar_lib.notebook import show, start
 
 run = start(profile)
 
@@ -132,7 +132,7 @@ print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.
 # `piumar_lib` what earlier chapters built.
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import PLAN
+from piumar_lib.notebook import PLAN
 
 depth = {}
 for step in PLAN:
@@ -209,7 +209,7 @@ show(fig, alt=f"Seconds for one repetition of {exercise}: from {tempo[fastest]:.
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import SelectionSlider, interact
 
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw(person=10):
@@ -253,7 +253,7 @@ def fastest_people(seconds):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.fastest_people(fastest_people)
 

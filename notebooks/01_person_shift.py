@@ -38,8 +38,7 @@ val_list = ""  # path of MA-52's val_list_videos.txt
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 data, yours = given(data, people=2)
@@ -145,7 +144,7 @@ spar_known = {p: float(np.mean(values)) for p, values in spar_known.items()}
 # %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
 
-from piumar_lib import plots
+from piumar_lib.notebook import plots
 
 
 def percent(scores):
@@ -273,7 +272,7 @@ def nods(factor, strength):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw_nods(ax, factor, strength):
@@ -422,10 +421,10 @@ print(f"the honest interval is {wider:.1f} times as wide")
 # > **Predict.** In how many of the nine does the [worst quarter](glossary.md#worst-quarter) of people lie ten points or more below the mean?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import contrasts, evidence
+from piumar_lib.evidence import contrasts, protocol
 
 rows, far = [], []
-for set_name, own in contrasts.read(evidence.REAL, "own tempo").items():
+for set_name, own in contrasts.read(protocol.REAL, "own tempo").items():
     s = metrics.summarise(list(contrasts.scores(own, "ERM").values()))
     rows.append([set_name, *in_percent(s)])
     far.append(s.mean - s.worst_quarter >= 0.1)
@@ -597,7 +596,7 @@ for kind, value in zip(("the same person", "anybody else"), agree, strict=True):
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from piumar_lib.data.ma52 import people_in_list
+from piumar_lib.data.labels import people_in_list
 
 with TemporaryDirectory() as folder:
     tiny = {
@@ -700,7 +699,7 @@ def split_people(person, share, seed):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.split_people(split_people)
 
@@ -772,7 +771,7 @@ print(f"- Costliest factor: {order[0]} ({mean_gain[order[0]]:+.0f} points when o
 # |---|---|---|---|---|
 # | inter-person variability degrades recognition | idea figure, person bars | `data.synthetic`, `data.spar` | `test_synthetic.py`, `test_data.py` | synthetic people and SPAR; MA-52 itself in chapter 12 |
 # | person independence is the aim | split by person, leaks | `metrics` | `test_metrics.py` | `GroupKFold` over people; mean over people, worst quarter |
-# | MA-52 is the benchmark | official lists | `data.ma52` | `test_data.py` | we point out that train and val share people |
+# | MA-52 is the benchmark | official lists | `data.labels` | `test_data.py` | we point out that train and val share people |
 # | (silent) which differences matter | factor by factor | `data.synthetic.make_people(scale=...)` | `test_synthetic.py` | twelve factors and their sizes are ours |
 # | (silent) backbone | tiny CNN, about 16,000 weights | `backbones`, `recognizer`, `training` | `test_training.py` | so that a laptop trains it in seconds |
 #

@@ -38,8 +38,7 @@ second_clip = 1
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 data, yours = given(data, people=1, classes=1, clips=1, frames=2)
@@ -161,7 +160,7 @@ print(f"W1 {w_by_hand(x, y, 1):.2f}, W2 {w_by_hand(x, y, 2):.2f}")
 # %% slideshow={"slide_type": "skip"}
 import inspect
 
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 
 print(inspect.getsource(assert_same))
 
@@ -260,7 +259,7 @@ assert_same(
 # $W_1$ is the area between the curves. Right: the plan.
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import plots
+from piumar_lib.notebook import plots
 
 N = 40
 place = torch.arange(N, dtype=torch.float64) / (N - 1)
@@ -560,7 +559,7 @@ assert "not a number" in rows[-1][1] and "not a number" not in rows[-1][2]
 # %% tags=["hide-input"]
 from ipywidgets import interact
 
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw_plan(log10_epsilon=-1.5):
@@ -849,7 +848,7 @@ def project(plan, x):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.project(project)
 

@@ -36,8 +36,7 @@ data = ""  # path of your own .npz, or a set such as "shrec17", used instead of 
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 data, yours = given(data)
@@ -88,8 +87,9 @@ print("slow and fast:", tuple(pair.shape), "= (clips, frames, coordinates)")
 # %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
 
-from piumar_lib import plots, transport
+from piumar_lib import transport
 from piumar_lib.alignment import centered_motion_energy
+from piumar_lib.notebook import plots
 
 NOSE = 1  # the nose's vertical coordinate, in torso lengths
 STYLES = {"slow": {"color": "C0", "ls": "-"}, "fast": {"color": "C4", "ls": "--"}}
@@ -161,7 +161,7 @@ print(energy_by_hand(jump))
 # The library's `centered_motion_energy` must agree, in value and in gradient; one helper checks both.
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 
 torch.manual_seed(seed)
 some = torch.randn(5, 12, 3, dtype=torch.float64)
@@ -335,7 +335,7 @@ for f in (0.05, 0.1, 0.5):
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import interact
 
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw(floor=0.1):
@@ -740,7 +740,7 @@ show(fig, alt="Three plans of the slow nod: the exact one a thin line, with the 
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib import metrics
-from piumar_lib.methods import METHODS, build, resolve, settings
+from piumar_lib.evidence.methods import METHODS, build, resolve, settings
 from piumar_lib.training import fit, predict
 
 ROWS = {
@@ -794,9 +794,9 @@ for number in range(populations):
 # > **Predict.** Stretching all clips to one length takes most of the tempo away. Does it leave anything to align?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import contrasts, evidence, forest
+from piumar_lib.evidence import contrasts, forest, protocol
 
-of_form = {form: contrasts.read(evidence.REAL, form) for form in evidence.FORMS}
+of_form = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
 pooled = {form: contrasts.compare(records, ROWS["TFAM"], ROWS["uniform mass"])
           for form, records in of_form.items()}
 fig, words = forest.draw_side_by_side(pooled)
@@ -860,8 +860,9 @@ for (name, c), p in zip(trained.items(), corrected, strict=True):
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from itertools import product
 
-from piumar_lib import development
-from piumar_lib.course.tables import points, show_development
+from piumar_lib.evidence import development
+from piumar_lib.evidence.tables import show_development
+from piumar_lib.evidence.wording import points
 
 TRIED = ["TFAM, defaults", "without augmentation", "first version of TFAM"]
 TRIED += ["floor 0.05", "floor 0.2", "floor 0.5", "32 steps", "64 steps"]
@@ -897,7 +898,7 @@ def undo(z, mass):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.undo(undo)
 

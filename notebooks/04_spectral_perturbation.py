@@ -36,8 +36,7 @@ data = ""  # path of your own .npz, or a set such as "shrec17", used instead of 
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import fixed_figure, show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import fixed_figure, given, show, show_table, start
 
 run = start(profile)
 data, yours = given(data)
@@ -128,7 +127,7 @@ def fourier_by_hand(x):
     return torch.complex(angle.cos(), angle.sin()) @ x.to(torch.complex128)
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 
 t = torch.arange(8, dtype=torch.float64)
 cosine = torch.cos(2 * torch.pi * 2 * t / 8)[None, :, None]
@@ -578,11 +577,11 @@ assert torch.equal(eps[..., 0], eps[..., 1]) and torch.allclose(gains[..., 0], g
 # > **Predict.** On how many of the nine does it help? And by how many points, all together?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import contrasts, evidence, forest
-from piumar_lib.course.tables import points
+from piumar_lib.evidence import contrasts, forest, protocol
+from piumar_lib.evidence.wording import points
 
 BOTH = "TFAM + augmentation", "TFAM, no perturbation + augmentation"
-pooled = {form: contrasts.compare(contrasts.read(evidence.REAL, form), *BOTH) for form in evidence.FORMS}
+pooled = {form: contrasts.compare(contrasts.read(protocol.REAL, form), *BOTH) for form in protocol.FORMS}
 fig, words = forest.draw_side_by_side(pooled)
 fig.supxlabel("TFAM over TFAM without perturbation, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of what the perturbation adds, by data set and pooled. {words}")
@@ -608,8 +607,8 @@ for form, found in pooled.items():
 # augmentation, then over its control, which has the same perturbation but leaves time as it is.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib import development
-from piumar_lib.course.tables import show_development
+from piumar_lib.evidence import development
+from piumar_lib.evidence.tables import show_development
 
 DEFAULT = "TFAM, defaults"
 TRIED = ["no perturbation", "perturbation of half the size", "perturbation of twice the size",
@@ -716,7 +715,7 @@ def swap_amplitude(x, other):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.swap_amplitude(swap_amplitude)
 

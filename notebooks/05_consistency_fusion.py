@@ -37,8 +37,7 @@ data = ""  # path of your own .npz, or a set such as "shrec17"; by default SPAR
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, start
 
 run = start(profile)
 data, _ = given(data, people=2)
@@ -56,7 +55,7 @@ epochs = run.pick(quick=5, full=20)
 # %% slideshow={"slide_type": "skip"}
 import torch
 
-from piumar_lib.folds import load_fold
+from piumar_lib.evidence.folds import load_fold
 from piumar_lib.recognizer import channel_scale
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
@@ -140,8 +139,8 @@ def fuse(a, b, center, mean, sd, weight, bias):
 
 
 # %% slideshow={"slide_type": "subslide"}
-from piumar_lib.course import assert_same
 from piumar_lib.fusion import AdaptiveFusion
+from piumar_lib.notebook import assert_same
 
 fusion = AdaptiveFusion(8).double().eval()
 fusion.center.mean.fill_(0.5)
@@ -167,7 +166,7 @@ assert_same(lambda a, b, w, v: fuse(a, b, 0.5, 0.2, 0.3, w, v), library, a, b,
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 import numpy as np
 
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw(weight=1.0):
@@ -343,7 +342,8 @@ assert_same(lambda x: two_views(x, some.y, MonotoneAlignment(steps=16), Spectral
 # > *time* does a training step take?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import costs
+from piumar_lib.ma52.plug_work import plug_work
+from piumar_lib.notebook import costs
 from piumar_lib.objective import Objective
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 
@@ -376,7 +376,7 @@ with torch.no_grad():
 seconds = costs.seconds_each({name: step for name, (_, step) in models.items()}, rounds=3)
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib.course import show_table
+from piumar_lib.notebook import show_table
 
 ratios = {name: (alone[name].flops / alone["none"].flops, work[name].flops / work["none"].flops,
                  seconds[name] / seconds["none"]) for name in plugs}
@@ -406,7 +406,7 @@ for width in (32, 64, 128):
 # that comes after the backbone and now runs twice? And [GIRL](glossary.md#girl) (chapter 07) on top?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-video, rows = {name: costs.plug_work(name) for name in ("videomae-base", "resnet50-tsm")}, []
+video, rows = {name: plug_work(name) for name in ("videomae-base", "resnet50-tsm")}, []
 for name, found in video.items():
     for label, w in found.items():
         for method in ("TFAM", "TFAM and GIRL"):
@@ -432,7 +432,7 @@ show_table(["behind", "method", "FLOPs added", "operations added"], rows)
 # > And with the constant weight 0.01?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import folds, methods
+from piumar_lib.evidence import folds, methods
 from piumar_lib.training import clips_at_once, fit
 
 left_out, name = [], "TFAM"  # as the registry of methods calls it
@@ -498,8 +498,10 @@ for found, (_, stranger) in zip(looks, left_out, strict=True):
 by_person = np.array([shares for shares in by_person if len(shares) == 4]).reshape(-1, 4)
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import metrics, plots
-from piumar_lib.course.tables import paired, points
+from piumar_lib import metrics
+from piumar_lib.evidence.tables import paired
+from piumar_lib.evidence.wording import points
+from piumar_lib.notebook import plots
 
 bars = 100 * by_person.mean(0) if len(by_person) else np.full(4, np.nan)
 gates = {f"TFAM's, learnt $v$ = {bias:.2f}": gate, "plain cosine's": plain}
@@ -543,8 +545,8 @@ if len(by_person) > 1:
 # > twice as wide?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import development
-from piumar_lib.course.tables import show_development
+from piumar_lib.evidence import development
+from piumar_lib.evidence.tables import show_development
 
 PLACES = ["TFAM, defaults", "behind the first block", "in front of the last block", "behind all blocks"]
 PLACES += ["width 64", *(f"width 64, {place}" for place in PLACES[1:])]
@@ -613,7 +615,7 @@ def bias_for(kept):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.bias_for(bias_for)
 
@@ -694,7 +696,7 @@ for pool in development.POOLS:
 # | "consistency-driven" | the gate; consistency as a loss | `objective.js_divergence`, `temporal_frequency.TwoViews` | `test_temporal_frequency.py` | Jensen-Shannon with weight 1; no gradient through the gate's agreement |
 # | Wasserstein-regularised alignment | the Wasserstein regulariser | `fusion.WassersteinRegularizer` | `test_fusion.py` | diagonal Gaussians, running barycentre of the class, a tenth of the cross-entropy's gradient |
 # | "at feature level", plug-in module | plug it in, the log's places | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | behind the first layer, or in front of it; the log has more places |
-# | (silent) what it costs | plug it in | `costs.plug_work`, `costs.count_work` | `test_costs.py` | counted with what runs twice |
+# | (silent) what it costs | plug it in | `plug_work.plug_work`, `costs.count_work` | `test_costs.py` | counted with what runs twice |
 # | better on people never seen | the log of attempts | `development.outcome` | `test_development.py` | development people alone; chapter 09 judges on others |
 
 # %% [markdown] slideshow={"slide_type": "skip"}

@@ -38,8 +38,7 @@ data = ""  # path of your own .npz, or a set such as "shrec17"; by default synth
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 data, yours = given(data)
@@ -172,7 +171,7 @@ def cvar_by_hand(risks, alpha):
 print(f"{cvar_by_hand(abc, 0.5):.2f}")
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 
 torch.manual_seed(seed)
 some = torch.randn(7, dtype=torch.float64)
@@ -496,7 +495,7 @@ def draw_values(ax, risks, rho):
     ax.plot(rho, dro.chi_square(risks, rho).value, "o", color="C0")
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw(rho=0.4, tail=-1.0, groups=8):
@@ -1022,8 +1021,9 @@ print("running risks", girl.running.numpy().round(2), "weights", girl.q.numpy().
 # people and for people it never saw, and ask the three adversaries for their weights at share 0.25.
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import metrics, plots
+from piumar_lib import metrics
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.notebook import plots
 from piumar_lib.recognizer import Recognizer
 
 # %% slideshow={"slide_type": "skip"}
@@ -1130,7 +1130,7 @@ def cvar_bound(risks, eta, alpha):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.cvar_bound(cvar_bound)
 

@@ -36,8 +36,7 @@ data = ""  # your own .npz, or a set such as "shrec17", used instead of SPAR and
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 data, yours = given(data, people=2)
@@ -665,7 +664,7 @@ def girl_by_hand(logits, y, group, running, shares, rho=0.05):
 # scores; its groups are given as "people".
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 from piumar_lib.recognizer import Prediction
 
 torch.manual_seed(seed)
@@ -706,7 +705,7 @@ assert_same(lambda z: girl_by_hand(z, late.y, late.person, *begun)[0],
 # Move the knobs. The groups are those of the synthetic crowd.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 group, count = group.unique(return_inverse=True, return_counts=True)[1:]
 shares, risks = count / count.sum(), torch.bincount(group, losses) / count / np.log(clips.classes)
@@ -818,9 +817,8 @@ show(fig, alt="Each point a clip: across, how fast it oscillates, upwards, its o
 # > group?
 
 # %% slideshow={"slide_type": "subslide"}
-from piumar_lib.evidence import RESULTS
-from piumar_lib.experiments import read_records
-from piumar_lib.positive_control import OBJECTIVES, positive_control, recovered
+from piumar_lib.evidence.positive_control import OBJECTIVES, positive_control, recovered
+from piumar_lib.evidence.records import RESULTS, read_records
 
 control = positive_control(range(seed, seed + run.pick(quick=2, full=3)), progress=False)
 record = read_records(RESULTS / "positive-control.jsonl")
@@ -904,12 +902,11 @@ lowest = min(row[2] for row in rows)
 # > **Predict.** How many points does GIRL add? And how many of these do random groups add as well?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import contrasts, evidence, forest
-from piumar_lib.course import tables
+from piumar_lib.evidence import contrasts, forest, protocol, tables, wording
 
 PIUMR, REFERENCES = "PIUmr + augmentation", {
     "TFAM": "TFAM + augmentation", "random groups": "PIUmr, random groups + augmentation"}
-study = {form: contrasts.read(evidence.REAL, form) for form in evidence.FORMS}
+study = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
 pooled = {f"over {short}, {form}": contrasts.compare(records, PIUMR, reference)
           for short, reference in REFERENCES.items() for form, records in study.items()}
 
@@ -921,7 +918,7 @@ show(fig, alt=f"Forest plot of PIUmr over TFAM and over random groups, by data s
 
 # %% tags=["hide-input"]
 for name, found in pooled.items():
-    print(f"PIUmr {name:<30} {tables.points(found)} points")
+    print(f"PIUmr {name:<30} {wording.points(found)} points")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Nothing that matters, and random groups add it as well. All four are equivalent within a point:
@@ -955,7 +952,7 @@ tables.show_development([*ALONE, *OVER_TFAM])
 tables.show_development([*ALONE, *OVER_TFAM], over="control")
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import development
+from piumar_lib.evidence import development
 
 attempts, said = development.read_log(), []
 for over, words in (("against", "the same without GIRL"), ("control", "random groups")):
@@ -965,7 +962,7 @@ for over, words in (("against", "the same without GIRL"), ("control", "random gr
     down = [name for name, cell in cells.items() if cell and cell.high < 0]
     of = sum(cell is not None for cell in cells.values())
     said.append(f"over {words}: {len(up)} of {of} intervals lie above zero, {len(down)} below")
-    print(f"{said[-1]}; better: {tables.listed(up)}; worse: {tables.listed(down)}")
+    print(f"{said[-1]}; better: {wording.listed(up)}; worse: {wording.listed(down)}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Each interval misses the truth once in twenty times, on either side once in forty. So count before you believe a
@@ -1000,7 +997,7 @@ def pair_index(a, b):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.pair_index(pair_index)
 
@@ -1100,7 +1097,7 @@ print("- GIRL by hand and by library agree in value and gradient; lowest weight 
 print("- A case made for it, accuracy in the worst group: "
       + ", ".join(f"{way} {means[way][0]:.0f} %" for way in four_ways) + ".")
 for name, found in pooled.items():
-    print(f"- Unseen people, PIUmr {name}: {tables.points(found)} points.")
+    print(f"- Unseen people, PIUmr {name}: {wording.points(found)} points.")
 print("- Log of attempts, " + "; ".join(said) + ".")
 
 # %% [markdown] slideshow={"slide_type": "skip"}

@@ -37,8 +37,7 @@ data = ""  # path of your own .npz, or a set such as "shrec17", used instead of 
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import show, show_table, start
-from piumar_lib.data import given
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 data, _ = given(data, people=2)
@@ -58,7 +57,7 @@ epochs, thin = run.pick(quick=10, full=20), run.pick(quick=4, full=2)
 # The synthetic people below are new to this course: 40 to learn from, 20 unseen ones in each population.
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import folds
+from piumar_lib.evidence import folds
 
 FOLD = f"synthetic:people=40,clips={clips_each}"
 train, unseen, kind = folds.load_fold(FOLD, populations[0])
@@ -196,7 +195,7 @@ fit(mine, few, Settings(epochs=3, seed=seed), TwoViews(over=GroupRobustObjective
 # compare with it.) The same seed must give the same weights:
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import methods
+from piumar_lib.evidence import methods
 
 k = methods.resolve("PIUmr", {"epochs": 3})
 theirs = methods.build("PIUmr", 34, train.classes, k, seed)
@@ -456,7 +455,7 @@ print(f"cosine of PIUmr's step with TFAM's on the same batch {turn:.2f},",
 # > and for the worst quarter?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import plots
+from piumar_lib.notebook import plots
 
 summary = {n: {k: metrics.summarise(list(v.values())) for k, v in s.items()} for n, s in scores.items()}
 rows = []
@@ -472,7 +471,7 @@ show_table(["accuracy [%]", "training people, new clips", "unseen people", "95 %
 # questions, fixed beforehand.
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import tables
+from piumar_lib.evidence import tables, wording
 
 pairs = [("PIUmr", "ERM"), ("TFAM+", "augmentation"), ("TFAM+", "two views+"),
          ("PIUmr+", "TFAM+"), ("PIUmr+", "augmentation")]
@@ -489,8 +488,8 @@ show(fig, alt=f"Paired differences over {summary['ERM']['unseen'].people} unseen
 
 # %% tags=["hide-input"]
 for name, j in judged.items():
-    p = tables.p_value(j.comparison, j.p)
-    print(f"{name:<25} {tables.points(j.comparison):<19} p {p}: {j.verdict}")
+    p = wording.p_value(j.comparison, j.p)
+    print(f"{name:<25} {wording.points(j.comparison):<19} p {p}: {j.verdict}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** "Not established" means that these people cannot tell, not that there is no difference. An
@@ -538,7 +537,7 @@ for name in RIVALS:
 # were planned before their records were made.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib.contrasts import compute
+from piumar_lib.evidence.contrasts import compute
 
 asked = ("TFAM on top of it", "its alignment", "GIRL on top of TFAM")
 study = [r for r in compute() if r.contrast.name in asked]
@@ -824,7 +823,7 @@ print(f"interval above zero: {', '.join(relieved) or 'no trait'}")
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import SelectionSlider, interact
 
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw_repair(rank=1, trait="tempo"):
@@ -901,7 +900,7 @@ def normalise_by_hand(x, mean, sd, alpha=0.5):
     return x.lerp(mean + scale * (x - x.mean(0)), alpha)
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 from piumar_lib.person_normalization import GaussianBarycenter, TrainingPeople, normalize_person
 
 torch.manual_seed(seed)
@@ -929,43 +928,42 @@ assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_
 # > **Predict.** From how many clips on does [AdaBN](glossary.md#adabn) pay, for people who show all classes? For people who show three?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import person_study
-from piumar_lib.evidence import STUDY
-from piumar_lib.experiments import read_records
-from piumar_lib.person_study import WAYS
+from piumar_lib.evidence import person_gain
+from piumar_lib.evidence.person_gain import WAYS
+from piumar_lib.evidence.records import STUDY, read_records
 
 found = read_records(STUDY / "person-synthetic.jsonl")
-gain = {(way, shown): [person_study.gain(found, way, shown, n) for n in person_study.CLIPS]
-        for way in WAYS for shown in person_study.SHOWN}
+gain = {(way, shown): [person_gain.gain(found, way, shown, n) for n in person_gain.CLIPS]
+        for way in WAYS for shown in person_gain.SHOWN}
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(2, 2, figsize=(7, 4.6), sharex=True, sharey="row")
 marks = ("o-", "s--", "D-", "^-.", "v:", "x--")
 for k, name in enumerate(WAYS):
     row = 0 if k < 2 else 1
-    for ax, shown in zip(axes[row], person_study.SHOWN, strict=True):
+    for ax, shown in zip(axes[row], person_gain.SHOWN, strict=True):
         values = [100 * c.difference for c in gain[name, shown]]
         ax.plot(values, marks[k], color=f"C{k}", mfc="w" if k % 2 else None, label=name, lw=1.4)
 for ax in axes.flat:
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
-    ax.set_xticks(range(len(person_study.CLIPS)), [n or "all" for n in person_study.CLIPS])
+    ax.set_xticks(range(len(person_gain.CLIPS)), [n or "all" for n in person_gain.CLIPS])
 for ax, title in zip(axes[0], ("person shows all classes", "person shows three classes"), strict=True):
     ax.set_title(title, loc="left", fontsize=10)
 for ax in axes[:, 0]:
     ax.legend(fontsize=7, loc="lower right")
 fig.supxlabel("unlabelled clips of the new person", fontsize=10)
 fig.supylabel("gain over no normalisation [points]", fontsize=10)
-ends = "; ".join(f"{n} {tables.signed(gain[n, None][-1].difference)} and "
-                 f"{tables.signed(gain[n, 3][-1].difference)}" for n in WAYS)
+ends = "; ".join(f"{n} {wording.signed(gain[n, None][-1].difference)} and "
+                 f"{wording.signed(gain[n, 3][-1].difference)}" for n in WAYS)
 show(fig, alt="Gain of person normalisation over the number of clips, for people who show all classes "
      f"and for people who show three. With all their clips, in points: {ends}. With few clips AdaBN and "
      "half-way statistics lose far more; those with a prior stay near zero.")
 
 # %% slideshow={"slide_type": "skip"}
 for name in WAYS:
-    cells = [f"{k or 'all'} clips {tables.points(c)}" for k, c in zip(
-        person_study.CLIPS, gain[name, None], strict=True) if k in (5, None)]
-    print(f"{name:<25}{'; '.join(cells)}; three classes, all clips {tables.points(gain[name, 3][-1])}")
+    cells = [f"{k or 'all'} clips {wording.points(c)}" for k, c in zip(
+        person_gain.CLIPS, gain[name, None], strict=True) if k in (5, None)]
+    print(f"{name:<25}{'; '.join(cells)}; three classes, all clips {wording.points(gain[name, 3][-1])}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** AdaBN as published never pays here, and for people who show three classes it is a trap: see the
@@ -989,7 +987,7 @@ for name in ("augmentation", "PIUmr+"):
             said = normalize_person(models[number, name], own.x, training).argmax(1)
             after[p] = (said == own.y).mean()
     added[name] = tables.paired(after, scores[name]["unseen"])
-    print(f"person normalisation on top of {name}: {tables.points(added[name])} points")
+    print(f"person normalisation on top of {name}: {wording.points(added[name])} points")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: the luck of the last
@@ -1007,7 +1005,7 @@ def worst_by_luck(share, people, clips, generator):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.worst_by_luck(worst_by_luck)
 
@@ -1063,9 +1061,9 @@ print(f"- PIUmr is one expression of parts; its loss is {len(terms)} terms, reco
       f"GIRL's weights turn a step to cosine {turn:.2f} of TFAM's.")
 both_of = (f"{n} {mean[n]:.1f} and {worst[n]:.1f} %" for n in RIVALS)
 print(f"- Unseen people, mean and worst quarter: {'; '.join(both_of)}.")
-said = (f"{n} {tables.points(j.comparison)}, {j.verdict}" for n, j in judged.items())
+said = (f"{n} {wording.points(j.comparison)}, {j.verdict}" for n, j in judged.items())
 print(f"- Synthetic people: {'; '.join(said)}.")
-said = (f"{r.contrast.name}, {r.form} {tables.points(r.pooled)}, {r.verdict}" for r in study)
+said = (f"{r.contrast.name}, {r.form} {wording.points(r.pooled)}, {r.verdict}" for r in study)
 print(f"- Real people of nine data sets: {'; '.join(said)}.")
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
@@ -1078,8 +1076,8 @@ print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {f
 
 # %% tags=["hide-input"]
 trap, remedy = (gain[n, 3][-1] for n in ("AdaBN", "half-way, prior, matched"))
-print(f"- Person normalisation, people who show three classes: AdaBN {tables.points(trap)} points, with "
-      f"the remedies {tables.points(remedy)}; on top of PIUmr+ {tables.points(added['PIUmr+'])}.")
+print(f"- Person normalisation, people who show three classes: AdaBN {wording.points(trap)} points, with "
+      f"the remedies {wording.points(remedy)}; on top of PIUmr+ {wording.points(added['PIUmr+'])}.")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
@@ -1093,7 +1091,7 @@ print(f"- Person normalisation, people who show three classes: AdaBN {tables.poi
 # | GIRL is "applied to the aligned features" | styles of the first view | `group_robust.GroupRobustObjective`, `pseudo_groups.StyleGroups` | `test_group_robust.py`, `test_pseudo_groups.py` | features behind the first layer, once, after the first epoch |
 # | simulates "challenging" unseen distributions; "hard" boundary cases | the loss, taken apart | `group_robust.hard_weights`, `dro.chi_square` | `test_group_robust.py`, `test_dro.py` | a ball of group weights; signed margin. No group is held out |
 # | beyond frequent samples | group weights relative to shares | `dro.chi_square` | `test_dro.py` | weights lean from shares of clips to the worst groups; class frequency is not corrected |
-# | "normalises" person-specific motion characteristics | normalising a person | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_study.gain` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
+# | "normalises" person-specific motion characteristics | normalising a person | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_gain.gain` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
 # | generalises to people never seen | six recognisers, paired | `training.fit`, `metrics.compare`, `development.read_log` | `test_training.py`, `test_metrics.py` | synthetic people and SPAR instead of MA-52 |
 # | (the paper's first figure) cross-talk, margins, sharp minima | measured on left-out people | `diagnostics.cross_talk`, `diagnostics.class_margins`, `diagnostics.sharpness` | `test_diagnostics.py` | all three formulas |
 # | (silent) the first version | log of attempts | `tfam.TFAM`, `tfam.ConsistencyFusion` | `test_tfam.py` | kept, as chapters 03 to 05 compare with it |

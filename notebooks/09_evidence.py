@@ -58,9 +58,8 @@ seed = 0
 import matplotlib.pyplot as plt
 import numpy as np
 
-from piumar_lib import contrasts, evidence, forest, statistics
-from piumar_lib.course import show, show_table, start, tables
-from piumar_lib.data import given
+from piumar_lib.evidence import contrasts, forest, protocol, statistics, tables, wording
+from piumar_lib.notebook import given, show, show_table, start
 
 run = start(profile)
 named = [given(name.strip()) for name in data.split(",") if name.strip()]
@@ -79,9 +78,9 @@ OWN = [name for name, clips in named if clips is not None]
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.data.people.catalogue import CATALOGUE
 
-records = {form: contrasts.read(evidence.REAL, form) for form in evidence.FORMS}
+records = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
 lines = []
-for name in evidence.REAL:
+for name in protocol.REAL:
     own = records["own tempo"][name]
     people = {p for r in own for p in r["people"]}
     what = CATALOGUE.get(name)
@@ -108,7 +107,7 @@ print(f"{everybody} real people in {len(lines)} data sets; trainings on record: 
 results = {(r.contrast.name, r.form): r for r in contrasts.compute()}
 
 fig, words = forest.draw_side_by_side(
-    {form: results["TFAM on top of it", form].pooled for form in evidence.FORMS})
+    {form: results["TFAM on top of it", form].pooled for form in protocol.FORMS})
 fig.supxlabel("TFAM + augmentation over augmentation, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of TFAM on top of augmentation, by data set and pooled. {words}")
 
@@ -144,7 +143,7 @@ v = d.var(ddof=1) / len(d)
 half = stats.t.ppf(0.975, len(d) - 1) * np.sqrt(v)
 own = statistics.paired(a, b)
 assert np.allclose([d.mean() - half, d.mean() + half], [own.low, own.high])
-print(f"{tables.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}")
+print(f"{wording.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Many data sets
@@ -182,7 +181,7 @@ variances = np.array([one.deviation**2 / one.people for one in found.by_set.valu
 mean, error = pool(means, variances, found.tau**2)
 half = stats.t.ppf(0.975, len(means) - 1) * error
 assert np.allclose([mean, mean - half, mean + half], [found.difference, found.low, found.high])
-print(f"the library's: {tables.points(found)} points; tau {100 * found.tau:.1f} points, "
+print(f"the library's: {wording.points(found)} points; tau {100 * found.tau:.1f} points, "
       f"I² {100 * found.i_squared:.0f} %: so much of the scatter is not chance")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
@@ -205,7 +204,7 @@ print("smallest difference, in points, that one paired test sees with a power of
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The protocol
 #
-# *Written down before the records were made* (`piumar_lib/contrasts.py`): six **planned contrasts**, each at own tempo and at
+# *Written down before the records were made* (`piumar_lib/evidence/contrasts.py`): six **planned contrasts**, each at own tempo and at
 # one length. Their twelve p values are corrected together, by **Holm**'s method. All else in this chapter is
 # exploration, and proves nothing.
 
@@ -266,7 +265,7 @@ def gains_of(form, tried="TFAM + augmentation", against="augmentation"):
 
 
 def draw_people(ax, tried="TFAM + augmentation", against="augmentation"):
-    both = [gains_of(form, tried, against) for form in evidence.FORMS]
+    both = [gains_of(form, tried, against) for form in protocol.FORMS]
     x, y = (100 * np.array([of[s][p] for s in of for p in both[0][s]]) for of in both)
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
     ax.axvline(0, color="0.3", ls=":", lw=1.2)
@@ -308,11 +307,11 @@ tables.show_methods("one length", "augmentation")
 # not in there? The library has more rows, and more could be trained on every set:
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.methods import METHODS
+from piumar_lib.evidence.methods import METHODS
 
 seeds = {m: len({r["seed"] for r in everything if r["method"] == m}) for m in METHODS}
-print("seeds of the contrasts' rows:", tables.listed(f"{m} {seeds[m]}" for m in evidence.PLANNED))
-print("not run:", tables.listed(m for m in METHODS if not seeds[m]))
+print("seeds of the contrasts' rows:", wording.listed(f"{m} {seeds[m]}" for m in protocol.PLANNED))
+print("not run:", wording.listed(m for m in METHODS if not seeds[m]))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A person to recognise
@@ -322,36 +321,36 @@ print("not run:", tables.listed(m for m in METHODS if not seeds[m]))
 # without labels. What does it gain, by their number, for people who show all classes and for people who show three?
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib import person_study
-from piumar_lib.experiments import read_records
+from piumar_lib.evidence import person_gain
+from piumar_lib.evidence.records import ROOT, read_records
 
-study = read_records(evidence.STUDY / person_study.FILE)
+study = read_records(protocol.STUDY / person_gain.FILE)
 
 
-def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_study.DEFAULT)):
-    own = [r for r in study if evidence.form_of(r["data"]) == form]
+def draw_normalization(ax, form, ways=("AdaBN", "half-way", person_gain.DEFAULT)):
+    own = [r for r in study if protocol.form_of(r["data"]) == form]
     for way, mark in zip(ways, ("s--", "D-", "o-"), strict=False):
         for shown, fill in ((None, None), (3, "w")):
-            found = [person_study.gain(own, way, shown, n) for n in person_study.CLIPS]
+            found = [person_gain.gain(own, way, shown, n) for n in person_gain.CLIPS]
             ax.plot([100 * pooled.difference for pooled in found], mark, color=f"C{ways.index(way)}",
                     mfc=fill, lw=1.2, label=f"{way}, {shown or 'all'} classes")
     ax.axhline(0, color="0.3", ls=":", lw=1.2)
-    ax.set_xticks(range(len(person_study.CLIPS)), [n or "all" for n in person_study.CLIPS])
+    ax.set_xticks(range(len(person_gain.CLIPS)), [n or "all" for n in person_gain.CLIPS])
     ax.set(xlabel="clips of the new person", ylim=(-45, 6))
     ax.set_title(form, loc="left", fontsize=10)
 
 
 # %% tags=["hide-input"]
 fig, axes = plt.subplots(1, 2, figsize=(7, 4), sharey=True)
-for ax, form in zip(axes, evidence.FORMS, strict=True):
+for ax, form in zip(axes, protocol.FORMS, strict=True):
     draw_normalization(ax, form)
 axes[0].set_ylabel("gain over none [points]")
 fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize=8)
-trap = person_study.gain(study, "AdaBN", 3, None)
-mild = person_study.gain(study, person_study.DEFAULT, 3, None)
+trap = person_gain.gain(study, "AdaBN", 3, None)
+mild = person_gain.gain(study, person_gain.DEFAULT, 3, None)
 show(fig, alt="Gain of person normalisation over the number of unlabelled clips of the new person. "
-     f"People who show three classes, all their clips: AdaBN {tables.points(trap)} points, the default "
-     f"{tables.points(mild)}.")
+     f"People who show three classes, all their clips: AdaBN {wording.points(trap)} points, the default "
+     f"{wording.points(mild)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** [AdaBN](glossary.md#adabn) pays only with many clips of all classes, and is a trap for people who show few: with a single
@@ -369,9 +368,9 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
 # > **Predict.** After training with augmentation, TFAM and GIRL: is the person still there?
 
 # %% slideshow={"slide_type": "subslide"}
-from piumar_lib import person_probe
+from piumar_lib.evidence import person_probe
 
-probes = read_records(evidence.STUDY / person_probe.FILE)
+probes = read_records(protocol.STUDY / person_probe.FILE)
 probed = {m: person_probe.scores(probes, "own tempo", m) for m in person_probe.PROBED}
 show_table(["features of", *probed["ERM"], "mean"],
            [[m, *(f"{mean:.2f}" for mean in (*means, np.mean(means)))]
@@ -423,12 +422,12 @@ show_table(["data set", "published", "accuracy [%]", "who is held out", "our aug
 # and a few clips may fall on the other side.
 
 # %%
-from piumar_lib import experiments
+from piumar_lib.evidence import experiments
 
 
 def again(method, data_set="spar-repetitions", most=1):
-    there = [r for r in evidence.committed(data_set)
-             if r["method"] == method and r["seed"] == seed % evidence.SEEDS]
+    there = [r for r in protocol.committed(data_set)
+             if r["method"] == method and r["seed"] == seed % protocol.SEEDS]
     for old in there[:most]:
         chosen = dict(old["hyperparameters"])
         e = experiments.experiment(old["data"], method, old["fold"], old["seed"], chosen)
@@ -454,7 +453,7 @@ assert gap < 3, f"records and this machine differ by {gap:.1f} points"
 # %% [markdown]
 # ```bash
 # python -m piumar_lib.evidence train --data mine.npz yours.npz --out build/own
-# python -m piumar_lib.person_study --data mine.npz yours.npz --out build/own/person-normalization.jsonl
+# python -m piumar_lib.evidence.person_study --data mine.npz yours.npz --out build/own/person-normalization.jsonl
 # python -m piumar_lib.evidence contrasts --data mine.npz yours.npz --out build/own --json build/own.json
 # ```
 
@@ -463,11 +462,11 @@ assert gap < 3, f"records and this machine differ by {gap:.1f} points"
 
 # %% slideshow={"slide_type": "skip"}
 if OWN:
-    some, some_contrasts = evidence.PLANNED[:4], contrasts.CONTRASTS[:3]
-    folder = experiments.ROOT / "build" / f"own-{run.name}"
-    budget = {"updates": run.pick(quick=40, full=evidence.UPDATES)}
+    some, some_contrasts = protocol.PLANNED[:4], contrasts.CONTRASTS[:3]
+    folder = ROOT / "build" / f"own-{run.name}"
+    budget = {"updates": run.pick(quick=40, full=protocol.UPDATES)}
     for name in OWN:
-        evidence.make(name, some, run.pick(1, evidence.SEEDS), folder=folder, model=budget)
+        protocol.make(name, some, run.pick(1, protocol.SEEDS), folder=folder, model=budget)
     mine = contrasts.compute(OWN, ["own tempo"], folder, some_contrasts)
     tables.show_contrasts(mine)
 else:
@@ -481,14 +480,14 @@ else:
 # is exploration: among so many pairs some exclude zero by chance.)
 
 # %% tags=["hide-input"]
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 
 
 def draw_pair(tried="TFAM + augmentation", against="augmentation", form="own tempo"):
     fig, ax = fixed_figure(7, 3.4, left=1.9)
     pooled = contrasts.compare(records[form], tried, against)
     words = forest.draw_forest(ax, pooled.by_set, pooled)
-    fig.suptitle(f"{tried} over {against}: {tables.points(pooled)}", x=0.02, ha="left", fontsize=10)
+    fig.suptitle(f"{tried} over {against}: {wording.points(pooled)}", x=0.02, ha="left", fontsize=10)
     show(fig, alt=f"{tried} over {against}, {form}. {words}")
 
 
@@ -497,10 +496,10 @@ draw_pair("TFAM + augmentation", "TFAM, uniform clock + augmentation")
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import SelectionSlider, interact
 
-names = list(evidence.PLANNED)
+names = list(protocol.PLANNED)
 interact(draw_pair, tried=SelectionSlider(options=names, value="TFAM + augmentation"),
          against=SelectionSlider(options=names, value="ERM"),
-         form=SelectionSlider(options=list(evidence.FORMS)));
+         form=SelectionSlider(options=list(protocol.FORMS)));
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The same for the last of the contrasts that augmentation has no part in, [ERM](glossary.md#erm) as the reference:
@@ -524,7 +523,7 @@ def clip_interval(right, clips):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.clip_interval(clip_interval)
 
@@ -621,10 +620,10 @@ check.best_gain(best_gain)
 # %% tags=["hide-input"]
 shift = results["TFAM on top of it", "own tempo"].pooled
 gained = sum(r.verdict == "a gain" for r in results.values())
-print(f"- {everybody} real people: TFAM on top of augmentation {tables.points(shift)} points at own "
+print(f"- {everybody} real people: TFAM on top of augmentation {wording.points(shift)} points at own "
       f"tempo; {gained} of {len(results)} planned contrasts are gains.")
 print(f"- Equivalent within a point: "
-      f"{tables.listed(f'{n}, {f}' for (n, f), r in results.items() if r.verdict.startswith('equi'))}; "
+      f"{wording.listed(f'{n}, {f}' for (n, f), r in results.items() if r.verdict.startswith('equi'))}; "
       f"not decided: {sum(r.verdict == 'not decided' for r in results.values())}.")
 print(f"- {len(moved)} record trained again moved by {gap:.2f} points.")
 

@@ -38,7 +38,7 @@ seed = 0
 # %% slideshow={"slide_type": "skip"}
 import torch
 
-from piumar_lib.course import assert_same, show, show_table, start
+from piumar_lib.notebook import assert_same, show, show_table, start
 
 run = start(profile)
 rounds = run.pick(quick=2, full=9, gpu=20)
@@ -60,12 +60,13 @@ torch.manual_seed(seed);
 # > of VideoMAE-base does it add: about 10 %, 1 %, or less than 0.1 %? And of the operations started?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib import costs
+from piumar_lib.ma52.plug_work import plug_work
+from piumar_lib.notebook import costs
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
 SHAPES = {"videomae-base": (8, 768), "resnet50-tsm": (8, 2048)}  # (moments, channels) of features
 COUNTED = 16  # clips
-video = {name: costs.plug_work(name, COUNTED) for name in SHAPES}
+video = {name: plug_work(name, COUNTED) for name in SHAPES}
 operations, adds = {}, {}
 for name, found in video.items():
     backbone, plain, tfam, _ = (work.flops / COUNTED for work in found["inference"].values())
@@ -482,9 +483,9 @@ for time, steps in sizes:
 # PIUmr add were timed with their first version; operations that a step starts are counted above.
 
 # %%
-from piumar_lib import experiments
+from piumar_lib.evidence.records import ROOT, read_records
 
-records = experiments.read_records(experiments.ROOT / "notebooks" / "results" / "benchmarks.jsonl")
+records = read_records(ROOT / "notebooks" / "results" / "benchmarks.jsonl")
 devices = list(dict.fromkeys(r["device"] for r in records))
 with_goal = [r for r in records if r["goal"] is not None]
 print(f"{len(records)} comparisons, measured on: {', '.join(devices) or 'nothing yet'}")
@@ -586,7 +587,7 @@ for form in ("mp4", "raw"):
 from ipywidgets import interact
 
 from piumar_lib.backbones import tiny_cnn
-from piumar_lib.course import fixed_figure
+from piumar_lib.notebook import fixed_figure
 from piumar_lib.recognizer import Recognizer
 
 layers = tiny_cnn(34)
@@ -647,7 +648,7 @@ def training_hours(clips, epochs, flops, peak, utilisation):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.training_hours(training_hours)
 
@@ -681,7 +682,7 @@ print(f"- {len(with_goal) - len(missed)} of {len(with_goal)} goals met on {', '.
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | TFAM is a plug-in module | the idea figure, counting by hand, the bill | `costs.plug_work`, `costs.seconds_each` | `test_costs.py` | behind two backbones, with all that runs twice |
+# | TFAM is a plug-in module | the idea figure, counting by hand, the bill | `plug_work.plug_work`, `costs.seconds_each` | `test_costs.py` | behind two backbones, with all that runs twice |
 # | (silent) cost of the transport | a gradient without its history | `transport.EntropicPlan`, `transport.scale_to_marginals` | `test_transport.py` | implicit differentiation, factors moved into the exponent |
 # | (silent) GFLOPs, latency, memory | the bill, how it grows, benchmarks | `costs.exponent`, `costs.count_saved_bytes`, `costs.count_operations` | `test_costs.py` | ratios in one run, goals set beforehand |
 #

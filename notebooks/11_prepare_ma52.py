@@ -38,8 +38,8 @@ seed = 0
 # %% slideshow={"slide_type": "skip"}
 from pathlib import Path
 
-from piumar_lib.course import show, show_table, start
-from piumar_lib.experiments import ROOT
+from piumar_lib.evidence.records import ROOT
+from piumar_lib.notebook import show, show_table, start
 
 run = start(profile)
 clips_wanted, people_wanted, width = run.pick(quick=(96, 12, 128), full=(480, 24, 216))
@@ -78,8 +78,8 @@ if not root:
 # %% slideshow={"slide_type": "skip"}
 import numpy as np
 
-from piumar_lib.ma52.lists import read_list
-from piumar_lib.ma52.video import read_frames
+from piumar_lib.ma52.prepare.lists import read_list
+from piumar_lib.ma52.prepare.video import read_frames
 
 train, faults = read_list(folder, "train")
 if not train:
@@ -97,7 +97,7 @@ def change(film):
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
 
-from piumar_lib.data.ma52 import ACTIONS
+from piumar_lib.data.labels import ACTIONS
 
 fig, axes = plt.subplots(2, len(six), figsize=(7, 2.9))
 for column, entry, film in zip(axes.T, six, films, strict=True):
@@ -123,7 +123,7 @@ print(f"{100 * moving.mean():.1f} % of the frame, on average, changes by more th
 # %%
 import re
 
-from piumar_lib.data.ma52 import decode
+from piumar_lib.data.labels import decode
 
 
 def read_by_hand(line):
@@ -167,7 +167,7 @@ val = copy / "val_list_videos.txt"
 val.write_text(f"{val.read_text()}\n{train[5].name} {train[5].action}");
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.verify import verify
+from piumar_lib.ma52.prepare.verify import verify
 
 damaged = verify(copy)
 kinds = [fault.kind for fault in damaged.faults if fault.serious]
@@ -197,7 +197,7 @@ assert report.usable, "mend the download first"
 # differ more.
 
 # %%
-from piumar_lib.ma52.index import make_index, write_index
+from piumar_lib.ma52.prepare.index import make_index, write_index
 
 clips = make_index(folder, report.entries)
 write_index(build / "index.csv", clips)
@@ -223,7 +223,7 @@ show(fig, alt=f"Left: clips of each of {len(counts)} people, from {counts[0]} to
      f"clips of each action, from {per_action.max()} ({ACTIONS[order[0]]}) to {per_action.min()}.")
 
 # %% tags=["hide-input"]
-from piumar_lib.ma52 import splits
+from piumar_lib.ma52.prepare import splits
 
 makers = splits.people_per_action(clips)
 print(f"clips of a person: {counts.max()} to {counts.min()}, median {np.median(counts):.0f}")
@@ -301,7 +301,7 @@ def foreground_by_hand(frame):
     return np.abs(frame - wall).max(2) > 24
 
 # %%
-from piumar_lib.ma52.crop import find_person, foreground, square_about
+from piumar_lib.ma52.prepare.crop import find_person, foreground, square_about
 
 film = films[0]
 moments = film[[0, len(film) // 2, -1]]
@@ -339,7 +339,7 @@ show(fig, alt="A frame with a dashed box about the person and a square about the
 # %% slideshow={"slide_type": "subslide"}
 import os
 
-from piumar_lib.ma52.cache import CacheSettings, make_cache
+from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
 
 settings = CacheSettings(size=size)
 workers = os.cpu_count() if root else 1
@@ -375,7 +375,7 @@ print("share of changing pixels inside the square, six clips:", np.round(inside,
 # > **Predict.** x264's default is crf 23, which looks perfect. How much of the differences survives?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.video import write_mp4
+from piumar_lib.ma52.prepare.video import write_mp4
 
 raw = read_frames(folder / "train" / six[0].name, square, size)[:, :size, :size]
 
@@ -510,7 +510,7 @@ def shared_people(train, val):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.shared_people(shared_people)
 

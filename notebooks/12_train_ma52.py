@@ -34,7 +34,7 @@
 profile = "quick"
 root = ""  # absolute path of MA-52; without it, and without a cache, a stand-in is made
 preset = ""  # a recipe: videomae-base, resnet50-tsm, manet, tiny; by default what suits the profile
-method = "PIUmr + augmentation"  # any of piumar_lib.methods.METHODS but MiniRocket
+method = "PIUmr + augmentation"  # any of piumar_lib.evidence.methods.METHODS but MiniRocket
 cache = ""  # folder of the clip cache
 index = ""  # the .csv of the index
 split = ""  # the .txt of a split: who trains, who is held out
@@ -55,8 +55,8 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib.course import show, show_table, start
-from piumar_lib.experiments import ROOT
+from piumar_lib.evidence.records import ROOT
+from piumar_lib.notebook import show, show_table, start
 
 run = start(profile)
 recipe = preset or run.pick(quick="tiny", full="tiny", gpu="videomae-base")
@@ -86,10 +86,11 @@ for wrong in ({"epoch": 3}, {"learning_rate": -1.0}, {"method": "PIUMR"}, {"plug
 # %% slideshow={"slide_type": "skip"}
 import os
 
-from piumar_lib.ma52 import cache as caching
-from piumar_lib.ma52 import splits, standin
-from piumar_lib.ma52.index import make_index, write_index
-from piumar_lib.ma52.verify import verify
+from piumar_lib.ma52 import standin
+from piumar_lib.ma52.prepare import cache as caching
+from piumar_lib.ma52.prepare import splits
+from piumar_lib.ma52.prepare.index import make_index, write_index
+from piumar_lib.ma52.prepare.verify import verify
 
 # %% slideshow={"slide_type": "skip"}
 size = run.pick(quick=64, full=128, gpu=256)
@@ -245,7 +246,7 @@ show(fig, alt="Learning rates: VideoMAE's rises for five epochs and falls along 
 # and [GIRL](glossary.md#girl)'s groups build on these losses as in chapters 05 and 07 (`TwoViews`, `GroupRobustObjective`).
 
 # %% slideshow={"slide_type": "subslide"}
-from piumar_lib.course import assert_same
+from piumar_lib.notebook import assert_same
 from piumar_lib.objective import Views, clip_losses
 from piumar_lib.recognizer import Prediction
 
@@ -326,9 +327,10 @@ print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in ste
 # %% slideshow={"slide_type": "skip"}
 import shutil
 
-from piumar_lib import plots
-from piumar_lib.course.live import Live
+from piumar_lib.ma52.history import read_history
 from piumar_lib.ma52.train import train
+from piumar_lib.notebook import plots
+from piumar_lib.notebook.live import Live
 
 if run.name == "quick":
     shutil.rmtree(build / "runs", ignore_errors=True)  # elsewhere, what is finished is kept
@@ -336,7 +338,7 @@ live = Live(plots.history)
 
 # %% slideshow={"slide_type": "subslide"}
 erm = train(config, progress=False, watch=live)
-live.finish(config.out)
+live.finish(read_history(config.out))
 
 # %% slideshow={"slide_type": "subslide"}
 from piumar_lib.ma52.__main__ import say
@@ -414,11 +416,9 @@ beside = Path(f"{config.out}-piumr") if "out" in given else build / "runs" / "pi
 ours = TrainConfig.make(recipe, **{**base, **of_method, "out": beside, "method": method})
 live = Live(plots.history)
 piumr = train(ours, progress=False, watch=live)
-live.finish(ours.out)
+live.finish(read_history(ours.out))
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.history import read_history
-
 end = [row for row in read_history(ours.out) if "loss" in row][-1]
 told = ("floor", "groups", "risk of the worst group", "weight of its clips")
 print("; ".join(f"{name}: {end[name]:.3g}" for name in told if name in end))
@@ -442,7 +442,7 @@ show_table(columns, [row_of(record, record["method"]) for record in (erm, piumr)
 # believed when its interval over people, on the same people, leaves out zero:
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.course.tables import points
+from piumar_lib.evidence.wording import points
 
 who = sorted(erm["held out"]["people"])
 scores = [np.array([np.divide(*r["held out"]["people"][p]) for p in who]) for r in (erm, piumr)]
@@ -455,7 +455,7 @@ print(f"PIUmr over ERM on {len(who)} people: {points(difference)} points, p {dif
 # > **Predict.** Which body part is most often taken for another one?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS
 from piumar_lib.ma52 import scores as scoring
 from piumar_lib.ma52.evaluate import read_predictions
 
@@ -522,8 +522,8 @@ show(fig, alt=f"The most frequent confusions, each above a clip of what it was t
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.model import load_model
+from piumar_lib.ma52.prepare.video import read_frames, write_mp4
 from piumar_lib.ma52.recognise import recognise
-from piumar_lib.ma52.video import read_frames, write_mp4
 
 # %% slideshow={"slide_type": "skip"}
 trained = load_model(ours.out, run.device)
@@ -694,7 +694,7 @@ show_table(["method", "mean over people", "worst quarter", "over ERM"], lines)
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 import textwrap
 
-from piumar_lib.experiments import read_records
+from piumar_lib.evidence.records import read_records
 
 
 def show_command(record):
@@ -805,7 +805,7 @@ def optimism(curves):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 
 check.optimism(optimism)
 

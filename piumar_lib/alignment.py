@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import transport
-from piumar_lib.ranges import InnerShare, Range, Share, checked
 from piumar_lib.running import RunningMean, require_clips
+from piumar_lib.support.ranges import InnerShare, Range, Share, checked
 
 
 def centered_motion_energy(x: Tensor) -> Tensor:

@@ -168,33 +168,3 @@ def sharpness(
         finally:
             for p, value in zip(parameters, before, strict=True):
                 p.copy_(value)
-
-
-def hessian_trace(
-    loss: Callable[[], Tensor], parameters: Sequence[Tensor], probes: int = 100, seed: int = 0
-) -> tuple[float, float]:
-    """Trace of the loss's Hessian by Hutchinson's estimator: the mean of ``v' H v``, v random signs.
-
-    Args:
-        loss, parameters: As for `sharpness`.
-        probes: Number of random vectors; each costs one backward pass.
-        seed: Of the vectors.
-
-    Returns:
-        The estimate and its standard error.
-
-    Raises:
-        ValueError: If there are fewer than 2 probes.
-    """
-    if probes < 2:
-        raise ValueError(f"probes: {probes} give no standard error. Draw at least 2.")
-    draw = torch.Generator().manual_seed(seed)
-    gradient = torch.autograd.grad(loss(), parameters, create_graph=True, materialize_grads=True)
-    values = []
-    for _ in range(probes):
-        signs = [(2 * torch.randint(2, p.shape, generator=draw) - 1).to(p) for p in parameters]
-        product = sum((g * v).sum() for g, v in zip(gradient, signs, strict=True))
-        curved = torch.autograd.grad(product, parameters, retain_graph=True, materialize_grads=True)
-        values.append(sum((h * v).sum() for h, v in zip(curved, signs, strict=True)).detach())
-    found = torch.stack(values)
-    return found.mean().item(), (found.std() / probes**0.5).item()

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from piumar_lib.data_parallel import sum_over_processes
 from piumar_lib.running import RunningMean
+from piumar_lib.support.data_parallel import sum_over_processes
 from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance_over_time
 
 EVERY = 4  # batches from one comparison of gradients to the next, which costs two short ways back

@@ -21,10 +21,10 @@ from torch.nn import functional as F
 
 from piumar_lib import dro
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.data_parallel import mean_over_processes, processes, sum_over_processes
 from piumar_lib.objective import Objective, Trainer, Views
 from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
-from piumar_lib.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
+from piumar_lib.support.data_parallel import mean_over_processes, processes, sum_over_processes
+from piumar_lib.support.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer

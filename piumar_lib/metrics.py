@@ -30,22 +30,6 @@ def accuracy_by_person(correct: np.ndarray, person: np.ndarray) -> dict[int, flo
     return {int(p): float(correct[person == p].mean()) for p in np.unique(person)}
 
 
-def f1_by_person(
-    y: np.ndarray, predicted: np.ndarray, person: np.ndarray, classes: int
-) -> dict[int, float]:
-    """Macro F1 of each person over all classes (a class that a person never shows counts as 0).
-
-    Args:
-        y, predicted, person: Shape ``(n,)``.
-        classes: Number of classes, the same for everyone, so that people can be compared.
-    """
-    person = np.asarray(person)
-    return {
-        int(p): f1(np.asarray(y)[person == p], np.asarray(predicted)[person == p], classes)[0]
-        for p in np.unique(person)
-    }
-
-
 def worst_quarter(scores: np.ndarray) -> float:
     """Mean over the worst quarter of people (at least one), ``scores`` of shape ``(people,)``."""
     scores = np.sort(np.asarray(scores, float))

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import transport
-from piumar_lib.ranges import NonNegative, Range, Share, checked
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.spectrum import dct_matrix
+from piumar_lib.support.ranges import NonNegative, Range, Share, checked
 
 KINDS = ("gain", "swap")
 MOST = 1.0  # largest standard deviation of a log gain: 95 % of gains then lie in [0.05, 2.6]

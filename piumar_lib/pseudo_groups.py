@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from piumar_lib.batch import Labels
-from piumar_lib.ranges import RANGES, Count
+from piumar_lib.support.ranges import RANGES, Count
 from piumar_lib.transport import variance_over_time
 
 SAMPLE = 4096  # so many clips of a class place its centres

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.data_parallel import average_over_processes
+from piumar_lib.support.data_parallel import average_over_processes
 
 
 class RunningMean(nn.Module):

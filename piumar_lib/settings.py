@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from piumar_lib.ranges import Count, NonNegative, Positive
+from piumar_lib.support.ranges import Count, NonNegative, Positive
 
 
 @dataclass(frozen=True)

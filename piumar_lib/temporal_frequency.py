@@ -15,8 +15,8 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
 from piumar_lib.objective import Objective, Trainer, Views, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.ranges import NonNegative, checked
 from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.support.ranges import NonNegative, checked
 
 
 class TemporalFrequencyModule(nn.Module):

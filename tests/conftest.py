@@ -20,15 +20,16 @@ from hypothesis import settings
 from quick_files import mark_quick
 from tqdm import tqdm
 
-from piumar_lib import experiments
 from piumar_lib.data import Sequences, save_npz
 from piumar_lib.data.people import recordings
-from piumar_lib.experiments import Experiment
-from piumar_lib.ma52 import splits, standin
-from piumar_lib.ma52.cache import CacheSettings, make_cache
+from piumar_lib.evidence import experiments
+from piumar_lib.evidence.experiments import Experiment
+from piumar_lib.ma52 import standin
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.index import Clip, make_index, write_index
-from piumar_lib.ma52.verify import verify
+from piumar_lib.ma52.prepare import splits
+from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
+from piumar_lib.ma52.prepare.index import Clip, make_index, write_index
+from piumar_lib.ma52.prepare.verify import verify
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)

@@ -18,14 +18,28 @@ import numpy as np
 import pytest
 
 from piumar_lib.data.actions import all_actions
-from piumar_lib.data.render import VIEW, make_looks, render
 from piumar_lib.data.synthetic import make_clips, make_people
-from piumar_lib.ma52 import cache, standin
-from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache, read_kept, read_settings
-from piumar_lib.ma52.crop import WHOLE, Box, find_person, foreground, square_about, square_in_the_middle
-from piumar_lib.ma52.index import make_index, write_index
-from piumar_lib.ma52.verify import verify
-from piumar_lib.ma52.video import read_frames, write_mp4
+from piumar_lib.ma52 import standin
+from piumar_lib.ma52.prepare import cache
+from piumar_lib.ma52.prepare.cache import (
+    CacheSettings,
+    cached_path,
+    make_cache,
+    read_kept,
+    read_settings,
+)
+from piumar_lib.ma52.prepare.crop import (
+    WHOLE,
+    Box,
+    find_person,
+    foreground,
+    square_about,
+    square_in_the_middle,
+)
+from piumar_lib.ma52.prepare.index import make_index, write_index
+from piumar_lib.ma52.prepare.verify import verify
+from piumar_lib.ma52.prepare.video import read_frames, write_mp4
+from piumar_lib.ma52.standin.render import VIEW, make_looks, render
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = ROOT / "data_scripts" / "prepare_ma52.py"

@@ -11,7 +11,7 @@ import nbformat
 import numpy as np
 import pytest
 
-from piumar_lib.course.profile import PROFILES
+from piumar_lib.notebook.profile import PROFILES
 from tools.chapters import list_chapters, read_parameters, to_notebook
 from tools.pairs import check_pair
 from tools.readme import update_readme
@@ -92,7 +92,7 @@ def test_formulas_convert_and_links_resolve(chapter):
 @each_chapter
 def test_figures_go_through_show(chapter):
     for source in code_cells(chapter):
-        assert "plt.show(" not in source, "use show(fig, alt) from piumar_lib.course"
+        assert "plt.show(" not in source, "use show(fig, alt) from piumar_lib.notebook"
         assert "tqdm.auto" not in source and "tqdm.notebook" not in source, "use plain tqdm"
 
 

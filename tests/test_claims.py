@@ -16,8 +16,7 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from piumar_lib import contrasts, evidence, experiments
-from piumar_lib.course import tables
+from piumar_lib.evidence import contrasts, experiments, protocol, wording
 
 ROOT = Path(__file__).parents[1]
 NUMBER = r"[+-]\d+\.\d"
@@ -57,10 +56,10 @@ def expected(claim: dict[str, str], folder: Path) -> str:
         records = contrasts.read(sets, form, folder)
     except FileNotFoundError:
         raise ValueError(f"no records of {claim['data']!r}") from None
-    return tables.points(contrasts.compare(records, claim["method"], claim["reference"]))
+    return wording.points(contrasts.compare(records, claim["method"], claim["reference"]))
 
 
-def problems(text: str, folder: Path = evidence.STUDY, strict: bool = False) -> list[str]:
+def problems(text: str, folder: Path = protocol.STUDY, strict: bool = False) -> list[str]:
     """What is wrong with the claims of a text, one sentence each."""
     found = []
     for match in CLAIM.finditer(text):
@@ -88,7 +87,7 @@ def planned() -> dict[str, list[str]]:
     """What the records say of each planned contrast: numbers and verdict, for either form."""
     said: dict[str, list[str]] = {}
     for r in contrasts.compute():
-        said.setdefault(r.contrast.name, []).extend([tables.points(r.pooled), r.verdict])
+        said.setdefault(r.contrast.name, []).extend([wording.points(r.pooled), r.verdict])
     return said
 
 

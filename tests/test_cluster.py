@@ -22,13 +22,15 @@ import pytest
 import torch
 
 import piumar_lib
-from piumar_lib import cluster, experiments, positive_control
-from piumar_lib.admission import _fault, describe, workers_of
-from piumar_lib.cluster import in_parallel
-from piumar_lib.command import command_line, is_mistake
-from piumar_lib.experiments import ROOT, contents, experiment, run_all
-from piumar_lib.files import CannotWrite
+from piumar_lib.evidence import experiments, positive_control
+from piumar_lib.evidence.experiments import contents, experiment, run_all
+from piumar_lib.evidence.records import ROOT
 from piumar_lib.ma52.standin import plan
+from piumar_lib.support import cluster
+from piumar_lib.support.admission import _fault, describe, workers_of
+from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.command import command_line, is_mistake
+from piumar_lib.support.files import CannotWrite
 
 TESTS = Path(__file__).parent
 
@@ -65,8 +67,8 @@ def fails(how: str):
 def test_one_worker_is_this_process_in_order_and_without_dask():
     code = (
         "import os, sys\n"
-        "from piumar_lib import evidence, development, person_study, positive_control\n"
-        "from piumar_lib.cluster import in_parallel\n"
+        "from piumar_lib.evidence import development, person_study, positive_control, protocol\n"
+        "from piumar_lib.support.cluster import in_parallel\n"
         "jobs = ((n, os.getpid) for n in range(3))\n"
         "done = [(n, where()) for n, where in in_parallel(lambda *job: job, jobs)]\n"
         "assert done == [(n, os.getpid()) for n in range(3)], done\n"
@@ -114,7 +116,7 @@ def test_a_job_that_kills_its_workers_is_a_mistake_with_a_remedy(capfd, monkeypa
 def test_a_script_that_cannot_be_imported_is_told_what_to_do(tmp_path):
     (tmp_path / "script.py").write_text(
         "from os import getpid\n"
-        "from piumar_lib import cluster\n"
+        "from piumar_lib.support import cluster\n"
         "cluster.PATIENCE = 2.0\n"
         "print(list(cluster.in_parallel(getpid, [()], workers=2)))\n"
     )
@@ -140,8 +142,8 @@ def test_an_error_that_travels_says_whose_it_is(how, mistake):
 SCRIPT = """
 import os, sys, time
 from pathlib import Path
-from piumar_lib.cluster import in_parallel
-from piumar_lib.command import command_line
+from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.command import command_line
 
 def note_and_sleep(folder, seconds):
     (folder / str(os.getpid())).touch()

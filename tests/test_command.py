@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 import torch
 
-from piumar_lib.command import at_least, command_line
 from piumar_lib.data import load_npz
-from piumar_lib.ma52.index import read_index
+from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.metrics import bootstrap_interval
+from piumar_lib.support.command import at_least, command_line
 
 
 def of_ours():

@@ -13,8 +13,9 @@ from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.multitest import multipletests
 
-from piumar_lib import evidence, folds, statistics
-from piumar_lib.contrasts import (
+from piumar_lib.evidence import folds, statistics
+from piumar_lib.evidence.__main__ import main
+from piumar_lib.evidence.contrasts import (
     CONTRASTS,
     NORMALIZED,
     POOLS,
@@ -28,9 +29,10 @@ from piumar_lib.contrasts import (
     scores,
     table,
 )
-from piumar_lib.evidence import FORMS, PLANNED, RIVALS, SEARCHED_ON, data_of, records_path
-from piumar_lib.experiments import experiment, read_records
-from piumar_lib.person_study import CLIPS, DEFAULT, FILE
+from piumar_lib.evidence.experiments import experiment
+from piumar_lib.evidence.person_gain import CLIPS, DEFAULT, FILE
+from piumar_lib.evidence.protocol import FORMS, PLANNED, RIVALS, SEARCHED_ON, data_of, records_path
+from piumar_lib.evidence.records import read_records
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
 SIZES = {"shrec17": 9, "mmg": 12, "uiprmd": 7}
@@ -343,7 +345,7 @@ def no_constant(word):
 def test_the_command_writes_all_numbers_without_nan(folder, two, tmp_path, capsys):
     path = tmp_path / "new" / "contrasts.json"
     arguments = ["contrasts", "--data", *two, "--out", str(folder), "--json", str(path)]
-    assert evidence.main(arguments) == 0
+    assert main(arguments) == 0
     said = capsys.readouterr().out.splitlines()
     assert len(said) == len(CONTRASTS) + 1 and said[-1] == f"numbers: {path}"
     numbers = json.loads(path.read_text(), parse_constant=no_constant)

@@ -13,11 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from piumar_lib import costs
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
+from piumar_lib.ma52.plug_work import plug_work
+from piumar_lib.notebook import costs
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
@@ -69,7 +70,7 @@ MOMENTS, CHANNELS, CLIPS = 4, 48, 4  # what the tiny video transformer gives, an
 
 @pytest.fixture(scope="module")
 def plugged():
-    return costs.plug_work("videomae-tiny", CLIPS)
+    return plug_work("videomae-tiny", CLIPS)
 
 
 def test_a_plug_makes_run_what_is_behind_it_twice(plugged):

@@ -19,7 +19,7 @@ import torch
 from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
-from piumar_lib.course import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
+from piumar_lib.notebook import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
 from tools import run
 from tools.__main__ import _parser as course_parser
 from tools.__main__ import _value, main
@@ -435,7 +435,7 @@ def test_pairs_are_executed_in_full_and_hold_no_widgets(root):
     cells = [
         "\nimport os\nprint(os.environ['PIUMR_PROFILE'])",
         "\nimport ipywidgets\nipywidgets.IntSlider()",
-        "\nimport matplotlib.pyplot as plt\nfrom piumar_lib.course import show\n"
+        "\nimport matplotlib.pyplot as plt\nfrom piumar_lib.notebook import show\n"
         f"show(plt.figure(), alt='{ALT}')",
     ]
     write_chapter(root, "01_first", *cells)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from piumar_lib.data import Sequences, describe, load_npz, ma52, require, save_npz, spar
+from piumar_lib.data import Sequences, describe, labels, load_npz, require, save_npz, spar
 from piumar_lib.data.enough import most_frames
 from piumar_lib.data.sequences import hold
 from piumar_lib.sampler import batches
@@ -632,18 +632,18 @@ def test_bad_cuts_are_named(cut, arguments, message):
 
 
 def test_body_parts_are_ma52s():
-    assert len(ma52.ACTIONS) == len(set(ma52.ACTIONS)) == 52 and len(ma52.BODY_PARTS) == 7
+    assert len(labels.ACTIONS) == len(set(labels.ACTIONS)) == 52 and len(labels.BODY_PARTS) == 7
     ranges = [(0, 4), (5, 10), (11, 23), (24, 31), (32, 37), (38, 47), (48, 51)]
     expected = np.concatenate([[k] * (last - first + 1) for k, (first, last) in enumerate(ranges)])
-    assert (ma52.body_part(np.arange(52)) == expected).all()
-    assert ma52.body_part(9) == 1 and ma52.ACTIONS[9] == "nodding"
-    assert ma52.body_part(np.zeros((0, 2), int)).shape == (0, 2)
+    assert (labels.body_part(np.arange(52)) == expected).all()
+    assert labels.body_part(9) == 1 and labels.ACTIONS[9] == "nodding"
+    assert labels.body_part(np.zeros((0, 2), int)).shape == (0, 2)
 
 
 @pytest.mark.parametrize("action", [52, -1, [3, 60]])
 def test_actions_outside_ma52_are_refused(action):
     with pytest.raises(ValueError, match="action: .*0..51"):
-        ma52.body_part(action)
+        labels.body_part(action)
 
 
 @pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
@@ -653,7 +653,7 @@ def test_list_file_is_read_however_it_is_written(tmp_path, start, newline, end):
     lines = [b"0003_01_0001.mp4 9", b"0003_02_0001.mp4 51", b"", b"train/0110_01_0007.mp4 0"]
     path = tmp_path / "train_list_videos.txt"
     path.write_bytes(start + newline.join(lines) + newline * end)
-    assert ma52.people_in_list(path) == {"0003": 2, "0110": 1}
+    assert labels.people_in_list(path) == {"0003": 2, "0110": 1}
 
 
 @pytest.mark.parametrize(
@@ -664,13 +664,13 @@ def test_bad_line_is_named_with_its_number(tmp_path, line):
     path = tmp_path / "list.txt"
     path.write_text(f"0003_01_0001.mp4 9\n{line}\n")
     with pytest.raises(ValueError, match=r"list.txt, line 2: .*Use the list file") as error:
-        ma52.people_in_list(path)
+        labels.people_in_list(path)
     assert repr(line) in str(error.value)
 
 
 def test_absent_list_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="no such list file. Give the path"):
-        ma52.people_in_list(tmp_path / "train_list_videos.txt")
+        labels.people_in_list(tmp_path / "train_list_videos.txt")
 
 
 def test_trap_is_a_trap(tmp_path):

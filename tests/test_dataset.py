@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from piumar_lib.data.ma52 import body_part
+from piumar_lib.data.labels import body_part
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache, read_raw, save_raw
 from piumar_lib.ma52.dataset import ClipDataset, moments
-from piumar_lib.ma52.index import make_index
+from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache, read_raw, save_raw
+from piumar_lib.ma52.prepare.index import make_index
+from piumar_lib.ma52.prepare.verify import verify
+from piumar_lib.ma52.prepare.video import read_frames
 from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_chances, to_input
-from piumar_lib.ma52.verify import verify
-from piumar_lib.ma52.video import read_frames
 
 
 @pytest.fixture(scope="module")

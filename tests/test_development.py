@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy import stats
 
-from piumar_lib import development, folds
 from piumar_lib.alignment import UniformClock
 from piumar_lib.batch import Batch
 from piumar_lib.data import save_npz
-from piumar_lib.development import (
+from piumar_lib.evidence import development, folds
+from piumar_lib.evidence.development import (
     ATTEMPTS,
     PEOPLE,
     POOLS,
@@ -32,19 +32,19 @@ from piumar_lib.development import (
     trainings,
     where,
 )
-from piumar_lib.experiments import read_records
-from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.methods import METHODS, build
-from piumar_lib.pseudo_groups import RandomGroups, residual_style
-from piumar_lib.settings import Settings
-from piumar_lib.stepper import Stepper
-from piumar_lib.variants import (
+from piumar_lib.evidence.methods import METHODS, build
+from piumar_lib.evidence.records import read_records
+from piumar_lib.evidence.variants import (
     UNALIGNED,
     VARIANTS,
     SimilarityGroups,
     SimilarityMargin,
     UnsignedMargin,
 )
+from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.pseudo_groups import RandomGroups, residual_style
+from piumar_lib.settings import Settings
+from piumar_lib.stepper import Stepper
 
 FOUND = {name: name for name in ("synthetic", "spar-own-tempo", "spar-repetitions")}
 each_attempt = pytest.mark.parametrize("attempt", ATTEMPTS, ids=lambda a: a.about)

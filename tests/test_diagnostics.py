@@ -15,7 +15,6 @@ from piumar_lib.diagnostics import (
     add_spatial_noise,
     class_margins,
     cross_talk,
-    hessian_trace,
     motion_magnitude,
     sharpness,
     spectral_entropy,
@@ -159,14 +158,10 @@ def test_sharpness_is_nearly_the_largest_rise_within_the_radius(problem):
     assert sharpness(loss, [*model.parameters()], 0.01) > rises.max()
 
 
-def test_sharper_minima_have_more_of_both():
+def test_a_sharper_minimum_is_found_sharper():
     w = torch.ones(4, requires_grad=True)
-    measured = [
-        (sharpness(lambda c=c: c * w.square().sum(), [w]),
-         hessian_trace(lambda c=c: c * w.square().sum(), [w])[0])
-        for c in (1, 10)
-    ]  # fmt: skip
-    assert measured[1] == pytest.approx([10 * v for v in measured[0]], rel=1e-4)
+    flat, steep = (sharpness(lambda c=c: c * w.square().sum(), [w]) for c in (1, 10))
+    assert steep == pytest.approx(10 * flat, rel=1e-4)
 
 
 def test_sharpness_restores_parameters_even_if_the_loss_fails(problem):
@@ -178,22 +173,6 @@ def test_sharpness_restores_parameters_even_if_the_loss_fails(problem):
     assert torch.equal(nn.utils.parameters_to_vector(model.parameters()), flat)
 
 
-def test_hessian_trace_is_the_exact_one_within_its_error(problem):
-    model, loss, at, flat = problem
-    exact = torch.autograd.functional.hessian(at, flat).trace().item()
-    estimate, error = hessian_trace(loss, [*model.parameters()], probes=400)
-    few = hessian_trace(loss, [*model.parameters()], probes=4)[1]
-    assert abs(estimate - exact) < 4 * error < 0.5 * abs(exact) and error < few
-
-
-def test_hessian_trace_of_a_diagonal_hessian_needs_no_luck():
-    w = torch.randn(5, requires_grad=True)
-    unused = torch.randn(2, requires_grad=True)
-    scale = torch.arange(5.0)
-    found = hessian_trace(lambda: 0.5 * (scale * w.square()).sum(), [w, unused], probes=2)
-    assert found == pytest.approx((10, 0), abs=1e-5)
-
-
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -202,7 +181,6 @@ def test_hessian_trace_of_a_diagonal_hessian_needs_no_luck():
         (lambda: class_margins(torch.ones(4, 2), torch.zeros(4).long()), "y: 1 class has no other"),
         (lambda: class_margins(torch.ones(3, 2), torch.tensor([0, 0, 7])), "y: class 7 has one clip"),
         (lambda: sharpness(lambda: 0, [], 0.0), "radius: 0.0 goes nowhere"),
-        (lambda: hessian_trace(lambda: 0, [], 1), "probes: 1 give no standard error"),
     ],
 )
 def test_mistakes_are_named(call, message):

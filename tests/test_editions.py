@@ -7,7 +7,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from piumar_lib.course import check as checks
+from piumar_lib import check as checks
 from tools.__main__ import main
 from tools.chapters import list_chapters, to_notebook
 from tools.editions import LINK, REMOVED, write_edition
@@ -36,7 +36,7 @@ def twice(a):
     ...
 
 # %% tags=["check"]
-from piumar_lib.course import check
+from piumar_lib import check
 check.twice(twice)
 
 # %% [markdown] tags=["solution"]

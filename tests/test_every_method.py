@@ -11,10 +11,10 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
 from piumar_lib.data import Sequences
+from piumar_lib.evidence.methods import METHODS, build, resolve, settings
 from piumar_lib.ma52 import train
 from piumar_lib.ma52.history import read_history
 from piumar_lib.ma52.stepper import SharedStepper
-from piumar_lib.methods import METHODS, build, resolve, settings
 from piumar_lib.training import fit
 
 NETWORKS = [name for name, method in METHODS.items() if method.classify is None]

@@ -15,8 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from piumar_lib import contrasts, evidence, experiments, folds
-from piumar_lib.evidence import (
+from piumar_lib.evidence import __main__ as evidence
+from piumar_lib.evidence import contrasts, experiments, folds, protocol
+from piumar_lib.evidence.experiments import experiment
+from piumar_lib.evidence.methods import FIXED, METHODS, draw, resolve
+from piumar_lib.evidence.protocol import (
     BUDGET,
     FORMS,
     OTHERS,
@@ -25,7 +28,6 @@ from piumar_lib.evidence import (
     SEARCHED_ON,
     SEEDS,
     SETS,
-    STUDY,
     UPDATES,
     choose,
     committed,
@@ -41,8 +43,7 @@ from piumar_lib.evidence import (
     search_scores,
     searched,
 )
-from piumar_lib.experiments import ROOT, append_record, experiment, read_records
-from piumar_lib.methods import FIXED, METHODS, draw, resolve
+from piumar_lib.evidence.records import ROOT, STUDY, append_record, read_records
 
 SOURCES = [data_of(*pair) for pair in product(SEARCHED_ON, FORMS)]
 
@@ -298,7 +299,7 @@ def test_making_uses_what_was_chosen_and_says_how(both, own, stand_in, tmp_path)
 
 
 def test_a_folder_without_a_search_takes_over_the_studys(tmp_path, monkeypatch):
-    monkeypatch.setattr(evidence, "STUDY", tmp_path / "study")
+    monkeypatch.setattr(protocol, "STUDY", tmp_path / "study")
     assert read_search(tmp_path / "mine") == []
     (tmp_path / "study").mkdir()
     append_record(tmp_path / "study" / "search.jsonl", {"of": "the study"})
@@ -507,7 +508,7 @@ def test_a_tilde_in_out_is_the_home_folder(own, computed, tmp_path, monkeypatch)
 
 
 def test_a_bug_keeps_its_traceback(own, computed, empty, monkeypatch):
-    monkeypatch.setattr(evidence, "plan", lambda *_: {}["bug"])
+    monkeypatch.setattr(protocol, "plan", lambda *_: {}["bug"])
     with pytest.raises(KeyError, match="bug"):
         main("train", "--data", own, "--methods", "ERM", "--workers", 1, "--out", empty)
 
@@ -517,7 +518,8 @@ def test_a_bug_keeps_its_traceback(own, computed, empty, monkeypatch):
 
 def start(*arguments):
     """The command line in a process of its own; an update is all that a training takes."""
-    code = "import sys; from piumar_lib import evidence as e; e.UPDATES = 1; sys.exit(e.main())"
+    code = "import sys; from piumar_lib.evidence import __main__ as e, protocol as p; "
+    code += "p.UPDATES = 1; sys.exit(e.main())"
     command = [sys.executable, "-c", code, *map(str, arguments)]
     return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
 
@@ -531,7 +533,7 @@ def outcome(path):
 def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(
     own_of, empty, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(evidence, "UPDATES", 1)
+    monkeypatch.setattr(protocol, "UPDATES", 1)
     options = ["train", "--data", own_of(4), "--methods", "ERM", "TFAM", "--seeds", 12, "--workers", 1]
     through = shutil.copytree(empty, tmp_path / "through")
     main(*options, "--out", through)

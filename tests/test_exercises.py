@@ -14,8 +14,8 @@ import pytest
 from exercises import Answers
 from nbformat.v4 import new_code_cell, new_notebook
 
-from piumar_lib.course import check as checks
-from piumar_lib.course.check.base import check, judge, require
+from piumar_lib import check as checks
+from piumar_lib.check.base import check, judge, require
 from tools.chapters import list_chapters, to_notebook
 from tools.exercises import find_exercises
 from tools.run import execute
@@ -157,7 +157,7 @@ def test_a_reader_may_interrupt_a_check():
 
 
 def test_a_chapter_outlives_an_answer_that_calls_exit(tmp_path):
-    answer = "from piumar_lib.course import check\ndef answer(*given):\n    {}"
+    answer = "from piumar_lib import check\ndef answer(*given):\n    {}"
     cells = [answer.format("exit()"), "check.shared_people(answer)", answer.format("quit()")]
     cells += ["check.shared_people(answer)", "import time; time.sleep(0.3); print('alive')"]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])

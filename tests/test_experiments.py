@@ -10,21 +10,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from piumar_lib import experiments, metrics
+from piumar_lib import metrics
 from piumar_lib.data.people import recordings
-from piumar_lib.experiments import (
-    ROOT,
-    Experiment,
-    device,
-    experiment,
-    provenance,
-    read_records,
-    run,
-    run_all,
-)
-from piumar_lib.folds import load_fold, load_search_fold
+from piumar_lib.evidence import experiments
+from piumar_lib.evidence.experiments import Experiment, experiment, run, run_all
+from piumar_lib.evidence.folds import load_fold, load_search_fold
+from piumar_lib.evidence.methods import METHODS, resolve
+from piumar_lib.evidence.records import ROOT, device, provenance, read_records
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.methods import METHODS, resolve
 
 SHORT = {"epochs": 1}
 
@@ -288,17 +281,19 @@ def test_two_workers_give_the_scores_of_one(own, path):
 
 # Where a record comes from
 
+PROGRAM = ROOT / "piumar_lib" / "evidence"
+
 
 @pytest.fixture
 def called(monkeypatch):
     """Pretends that a command was typed."""
     provenance.cache_clear()
-    yield lambda *arguments: monkeypatch.setattr("sys.argv", list(arguments))
+    yield lambda *arguments: monkeypatch.setattr("sys.argv", [str(a) for a in arguments])
     provenance.cache_clear()
 
 
 def test_provenance_is_recorded(computed, path, called):
-    called("/anywhere/evidence.py", "--data", "my file.npz")
+    called(PROGRAM / "__main__.py", "--data", "my file.npz")
     (record,) = run_all(plan(1), path, progress=False)
     assert record["command"] == "python -m piumar_lib.evidence --data 'my file.npz'"
     assert re.fullmatch("[0-9a-f]{7,40}|unknown", record["commit"])
@@ -307,13 +302,13 @@ def test_provenance_is_recorded(computed, path, called):
 
 
 def test_provenance_names_no_folder_of_this_machine(called):
-    called("/anywhere/evidence.py", "--out", str(ROOT / "notebooks" / "results"))
+    called(PROGRAM / "__main__.py", "--out", str(ROOT / "notebooks" / "results"))
     assert provenance()["command"] == "python -m piumar_lib.evidence --out notebooks/results"
 
 
 def test_provenance_names_the_program(called):
-    called("/anywhere/person_study.py", "--seeds", "2")
-    assert provenance()["command"] == "python -m piumar_lib.person_study --seeds 2"
+    called(PROGRAM / "person_study.py", "--seeds", "2")
+    assert provenance()["command"] == "python -m piumar_lib.evidence.person_study --seeds 2"
 
 
 def test_provenance_outside_the_command_line(called):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from piumar_lib.files import (
+from piumar_lib.support.files import (
     CannotWrite,
     as_path,
     explain,

@@ -7,7 +7,7 @@ import pytest
 
 from piumar_lib.data import synthetic
 from piumar_lib.data.actions import all_actions
-from piumar_lib.folds import (
+from piumar_lib.evidence.folds import (
     DEVELOPMENT,
     FINAL,
     SPAR,

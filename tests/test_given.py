@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from piumar_lib.data import Sequences, given, save_npz
+from piumar_lib.data import Sequences, save_npz
 from piumar_lib.data.people.recordings import VARIABLE
+from piumar_lib.notebook import given
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piumar_lib.baselines.groups import JTT, CVaR
-from piumar_lib.hyperparameter import Hyperparameter, argument_doc, of, unknown
-from piumar_lib.methods import METHODS, NOT_SEARCHED, resolve
-from piumar_lib.ranges import RANGES, Count, Range, Share, checked
+from piumar_lib.evidence.methods import METHODS, NOT_SEARCHED, resolve
+from piumar_lib.support.hyperparameter import Hyperparameter, argument_doc, of, unknown
+from piumar_lib.support.ranges import RANGES, Count, Range, Share, checked
 
 NUMBERS = st.one_of(st.floats(), st.integers(-5, 5), st.booleans())
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import pytest
 
-from piumar_lib import plots
-from piumar_lib.course.live import Live
-from piumar_lib.ma52.history import History
+from piumar_lib.ma52.history import History, read_history
+from piumar_lib.notebook import plots
+from piumar_lib.notebook.live import Live
 
 
 def rows(epochs):
@@ -64,7 +64,7 @@ def test_a_live_figure_is_drawn_over_itself_and_not_too_often(shown, tmp_path):
     for row in rows(4):
         history.add(row)
     history.close()
-    live.finish(tmp_path)
+    live.finish(read_history(tmp_path))
     assert [how for how, _ in shown] == ["display", "update"]
     picture = shown[-1][1]
     assert picture.alt.startswith("Training up to epoch 4.0")
@@ -76,5 +76,5 @@ def test_a_run_that_had_ended_before_is_drawn_once(shown, tmp_path):
     for row in rows(2):
         history.add(row)
     history.close()
-    Live(plots.history).finish(tmp_path)
+    Live(plots.history).finish(read_history(tmp_path))
     assert [how for how, _ in shown] == ["display"]

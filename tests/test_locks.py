@@ -10,11 +10,13 @@ import time
 import pytest
 from filelock import FileLock
 
-from piumar_lib.experiments import experiment, read_records, run_all
-from piumar_lib.files import CannotWrite
-from piumar_lib.locks import InUse, only_run
-from piumar_lib.ma52 import standin, standin_cache
-from piumar_lib.ma52.cache import CacheSettings, make_cache, open_cache
+from piumar_lib.evidence.experiments import experiment, run_all
+from piumar_lib.evidence.records import read_records
+from piumar_lib.ma52 import standin
+from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache, open_cache
+from piumar_lib.ma52.standin.cache import write_cache
+from piumar_lib.support.files import CannotWrite
+from piumar_lib.support.locks import InUse, only_run
 
 
 @pytest.fixture
@@ -100,9 +102,9 @@ def test_evidence_stand_ins_and_caches_are_held(own, computed, tmp_path, other_r
     with pytest.raises(InUse, match="cache: is being"):
         make_cache(tmp_path, [], cache, CacheSettings(32, form="raw", frames=2))
     with pytest.raises(InUse, match="cache: is being"):
-        standin_cache.write_cache(cache, plan, 32, 2, progress=False)
+        write_cache(cache, plan, 32, 2, progress=False)
     (tmp_path / "ma52").mkdir()
-    standin._claim(tmp_path / "ma52", plan)
+    standin.videos._claim(tmp_path / "ma52", plan)
     other_run(tmp_path / "ma52")
     with pytest.raises(InUse, match="ma52: is being"):
         standin.write(tmp_path / "ma52", plan, progress=False)

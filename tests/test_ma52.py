@@ -17,11 +17,12 @@ import av
 import numpy as np
 import pytest
 
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part, people_in_list
-from piumar_lib.ma52 import splits, standin
-from piumar_lib.ma52.index import make_index, read_index, write_index
-from piumar_lib.ma52.lists import read_list
-from piumar_lib.ma52.verify import check_clip, verify
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part, people_in_list
+from piumar_lib.ma52 import standin
+from piumar_lib.ma52.prepare import splits
+from piumar_lib.ma52.prepare.index import make_index, read_index, write_index
+from piumar_lib.ma52.prepare.lists import read_list
+from piumar_lib.ma52.prepare.verify import check_clip, verify
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "prepare_ma52.py"
 spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from piumar_lib.batch import Labels
+from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.__main__ import hyperparameters, main, parser
 from piumar_lib.ma52.config import PRESETS, RENAMED, SETTINGS, TrainConfig, own_hyperparameters
@@ -26,7 +27,6 @@ from piumar_lib.ma52.optimiser import (
     rate_at,
     set_rate,
 )
-from piumar_lib.methods import METHODS
 
 # Settings
 

@@ -18,8 +18,8 @@ from pathlib import Path
 import pytest
 from huggingface_hub import constants
 
-from piumar_lib.ma52 import download as module
-from piumar_lib.ma52.download import DownloadError, download, list_files, unpack
+from piumar_lib.ma52.prepare import download as module
+from piumar_lib.ma52.prepare.download import DownloadError, download, list_files, unpack
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "download_ma52.py"
 spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)

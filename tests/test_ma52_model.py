@@ -20,7 +20,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.batch import Batch
-from piumar_lib.data.ma52 import ACTIONS, body_part
+from piumar_lib.data.labels import ACTIONS, body_part
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import moments
@@ -31,10 +31,10 @@ from piumar_lib.ma52.model import (
     load_model,
     save_model,
 )
-from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, to_parts, windows
+from piumar_lib.ma52.prepare.video import read_frames, write_mp4
+from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, windows
 from piumar_lib.ma52.train import make_objective
 from piumar_lib.ma52.transforms import to_input
-from piumar_lib.ma52.video import read_frames, write_mp4
 from piumar_lib.objective import Objective
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction
@@ -429,9 +429,6 @@ def test_a_short_recording_is_one_clip(tmp_path):
     assert np.allclose(seen.probabilities[0], expected, atol=1e-6)
     best = seen.best()
     assert len(best) == 5 and best[0] == (ACTIONS[expected.argmax()], pytest.approx(expected.max()))
-    parts = to_parts(seen.probabilities)
-    assert parts.shape == (1, 7) and parts.sum() == pytest.approx(1)
-    assert parts[0, 1] == pytest.approx(expected[body_part(np.arange(52)) == 1].sum())
 
 
 def test_a_long_recording_becomes_a_timeline(tmp_path):

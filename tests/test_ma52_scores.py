@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, top_k_accuracy_score
 
-from piumar_lib.data.ma52 import body_part
+from piumar_lib.data.labels import body_part
 from piumar_lib.ma52 import scores
 from piumar_lib.ma52.codabench import HEADER, check_submission, write_submission
 

@@ -21,8 +21,6 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from piumar_lib.files import CannotWrite
-from piumar_lib.locks import only_run
 from piumar_lib.ma52 import checkpoint, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.codabench import check_submission
@@ -39,10 +37,12 @@ from piumar_lib.ma52.evaluate import (
 from piumar_lib.ma52.folder import claim
 from piumar_lib.ma52.history import History, read_history
 from piumar_lib.ma52.model import build_model, load_model, save_model
-from piumar_lib.ma52.splits import read_split
+from piumar_lib.ma52.prepare.splits import read_split
 from piumar_lib.ma52.stepper import SharedStepper
 from piumar_lib.ma52.submit import read_truth, submit
 from piumar_lib.objective import Objective
+from piumar_lib.support.files import CannotWrite
+from piumar_lib.support.locks import only_run
 
 WHOLE = {"method": "PIUmr + augmentation", "ema": 0.5, "body": "head", "dropout": 0.2}
 
@@ -453,7 +453,7 @@ TWO = """
 import os, sys, torch, torch.distributed as dist
 from dataclasses import replace
 from pathlib import Path
-from piumar_lib import methods
+from piumar_lib.evidence import methods
 from piumar_lib.alignment import UniformClock
 from piumar_lib.ma52 import train
 from piumar_lib.ma52.config import TrainConfig

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from piumar_lib.data import Sequences
-from piumar_lib.methods import (
+from piumar_lib.evidence.methods import (
     AUGMENTATION,
     BACKBONES,
     COMMON,

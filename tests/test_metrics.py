@@ -63,18 +63,6 @@ def test_people_pool_back_to_the_total(seed, n):
     assert pooled == pytest.approx(accuracy_score(y, predicted))
 
 
-def test_f1_by_person_is_scikit_learns_on_her_clips():
-    y, predicted, person = clips(0)
-    scores = metrics.f1_by_person(y, predicted, person, 7)
-    assert list(scores) == [0, 10, 20, 30]
-    for p, score in scores.items():
-        own = person == p
-        expected = f1_score(
-            y[own], predicted[own], labels=range(7), average="macro", zero_division=0
-        )
-        assert score == pytest.approx(expected)
-
-
 @pytest.mark.parametrize(
     ("scores", "expected"),
     [

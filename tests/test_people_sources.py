@@ -20,7 +20,7 @@ from scipy.spatial.transform import Rotation
 from piumar_lib.data import load_npz
 from piumar_lib.data.people import NAMES, PARENTS, joints
 from piumar_lib.data.people.catalogue import CATALOGUE, find
-from piumar_lib.data.people.clips import onto_grid, root_relative
+from piumar_lib.data.people.clips import onto_grid, root_of, root_relative
 from piumar_lib.data.people.convert import CONVERTERS, convert
 from piumar_lib.data.people.kinematics import forward_kinematics, rotations
 from piumar_lib.data.people.matlab import utdmhad
@@ -83,7 +83,7 @@ def test_parents_make_one_tree(name):
         while parents[way[-1]] >= 0:
             way.append(parents[way[-1]])
             assert len(way) <= len(parents), "a circle"
-        assert way[-1] == joints.root_of(parents)
+        assert way[-1] == root_of(parents)
 
 
 # Joints of the left, and their mirror images.
@@ -110,7 +110,7 @@ def bone_changes(name: str, clips: int = 60) -> np.ndarray:
     total = np.zeros((len(parents), len(parents)))
     for clip in np.linspace(0, len(arrays["y"]) - 1, clips).astype(int):
         x = arrays["X"][clip, : arrays["lengths"][clip]].astype(float).reshape(-1, len(parents), 3)
-        x[:, joints.root_of(parents)] = 0  # the others are measured from it
+        x[:, root_of(parents)] = 0  # the others are measured from it
         total += np.linalg.norm(x[:, :, None] - x[:, None], axis=-1).std(0)  # (joints, joints)
     return total / clips
 
@@ -135,7 +135,7 @@ def test_bones_hardly_change_their_length(name):
 def test_root_relative_loses_only_where_the_root_began():
     parents, given_joints = joints.UTD_MHAD, random_joints(0)
     x = root_relative(given_joints, parents).reshape(FRAMES, 20, 3)
-    root = joints.root_of(parents)
+    root = root_of(parents)
     np.testing.assert_allclose(x[0, root], 0)
     again = x + (given_joints[0, root] + x[:, root])[:, None]
     again[:, root] -= x[:, root]

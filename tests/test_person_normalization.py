@@ -15,7 +15,7 @@ from torch import nn
 
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.data import Sequences
-from piumar_lib.methods import build, resolve
+from piumar_lib.evidence.methods import build, resolve
 from piumar_lib.person_normalization import (
     KINDS,
     Gaussian,

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from piumar_lib import person_probe as probe
-from piumar_lib.evidence import plan
-from piumar_lib.experiments import experiment, read_records
+from piumar_lib.evidence import person_probe as probe
+from piumar_lib.evidence.experiments import experiment
+from piumar_lib.evidence.protocol import plan
+from piumar_lib.evidence.records import read_records
 
 
 def clips(rng, people=4, classes=3, each=20, person=0.0, of_class=3.0, width=6):

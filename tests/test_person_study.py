@@ -8,13 +8,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from piumar_lib import folds, person_study
-from piumar_lib.evidence import UPDATES
-from piumar_lib.experiments import append_record, experiment, read_records
-from piumar_lib.folds import DEVELOPMENT, load_fold
-from piumar_lib.methods import METHODS, build, resolve, settings
-from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
-from piumar_lib.person_study import (
+from piumar_lib.evidence import folds, person_gain, person_study
+from piumar_lib.evidence.experiments import experiment
+from piumar_lib.evidence.folds import DEVELOPMENT, load_fold
+from piumar_lib.evidence.methods import METHODS, build, resolve, settings
+from piumar_lib.evidence.person_gain import (
     CLIPS,
     DEFAULT,
     FILE,
@@ -22,23 +20,24 @@ from piumar_lib.person_study import (
     SHOWN,
     WAYS,
     as_method,
-    clips_of,
     differences,
     gain,
-    main,
-    run,
-    trainings,
 )
+from piumar_lib.evidence.person_study import clips_of, main, run, trainings
+from piumar_lib.evidence.protocol import UPDATES
+from piumar_lib.evidence.records import append_record, read_records
+from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
 from piumar_lib.training import fit, predict
 
 
 @pytest.fixture
 def short(monkeypatch):
     """Two ways only, and few numbers of clips, and updates."""
+    for module in (person_study, person_gain):  # one makes records, the other reads them
+        monkeypatch.setattr(module, "CLIPS", (2, 12, None))
+        monkeypatch.setattr(module, "SHOWN", (None, 1))
     monkeypatch.setattr(person_study, "WAYS", {name: WAYS[name] for name in ("AdaBN", DEFAULT)})
-    monkeypatch.setattr(person_study, "CLIPS", (2, 12, None))
-    monkeypatch.setattr(person_study, "SHOWN", (None, 1))
-    monkeypatch.setattr("piumar_lib.evidence.UPDATES", 3)
+    monkeypatch.setattr("piumar_lib.evidence.protocol.UPDATES", 3)
 
 
 def test_synthetic_populations_of_development_and_all_folds_of_other_data(own, tmp_path):

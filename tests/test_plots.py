@@ -8,9 +8,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from piumar_lib import plots
 from piumar_lib.data.skeleton import LIMBS, POSES
 from piumar_lib.metrics import Comparison
+from piumar_lib.notebook import plots
 
 
 @pytest.fixture
@@ -18,12 +18,6 @@ def ax():
     fig, ax = plt.subplots()
     yield ax
     plt.close(fig)
-
-
-def test_a_person_keeps_the_colour_and_is_dashed_when_unseen():
-    known, unseen = plots.person_style(9), plots.person_style(9, unseen=True)
-    assert known["color"] == unseen["color"] and known["linestyle"] != unseen["linestyle"]
-    assert plots.person_style(10)["color"] != known["color"]
 
 
 def test_skeleton_stands_upright_and_has_all_limbs(ax):

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from sklearn.linear_model import LogisticRegression
 
-from piumar_lib import positive_control as control
 from piumar_lib.data import spurious
+from piumar_lib.evidence import positive_control as control
 
 FOUR = ("ERM", "true groups", "style groups", "random groups")
 
@@ -93,6 +93,6 @@ def test_the_command_writes_records_that_say_how_they_were_made(tmp_path, monkey
     records = [json.loads(line) for line in out.read_text().splitlines()]
     expected = [(seed, row) for seed in (3, 4) for row in control.OBJECTIVES]
     assert [(r["seed"], r["row"]) for r in records] == expected
-    command = f"python -m piumar_lib.positive_control --out {out} --seeds 3 4"
+    command = f"python -m piumar_lib.evidence.positive_control --out {out} --seeds 3 4"
     assert records[0]["command"] == command
     assert {"commit", "versions", "device"} <= {*records[0]}

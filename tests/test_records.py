@@ -12,7 +12,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from test_course import MARKERS, put_executed, write_chapter
 
-from piumar_lib import evidence, experiments, folds, person_probe, person_study
+from piumar_lib.evidence import experiments, folds, person_gain, person_probe, protocol
 from tools import records
 from tools.__main__ import main
 from tools.book import build_book
@@ -144,7 +144,7 @@ def test_overview_counts_people_clips_and_hours_and_says_what_was_not_run(root):
 def test_a_study_without_records_has_a_page_that_says_so(tmp_path):
     words = records.records_page(tmp_path)
     assert "|" not in words and words.count("Not run.") == 3
-    assert all(f'"{name}, own tempo"' in words for name in evidence.SETS)
+    assert all(f'"{name}, own tempo"' in words for name in protocol.SETS)
 
 
 def test_origin_and_most_frequent_hyperparameters_are_told(root):
@@ -180,8 +180,8 @@ def normalised(rng, person_clips):
     """One made-up record's people, under every way."""
     people = {}
     for person, clips in person_clips.items():
-        right = {way: [[None if n and n > c else int(rng.integers(0, c)) for n in person_study.CLIPS]
-                       for c in clips] for way in person_study.WAYS}  # fmt: skip
+        right = {way: [[None if n and n > c else int(rng.integers(0, c)) for n in person_gain.CLIPS]
+                       for c in clips] for way in person_gain.WAYS}  # fmt: skip
         people[person] = right | {"clips": clips, "none": [c // 2 for c in clips]}
     return people
 
@@ -192,18 +192,18 @@ def test_gains_of_normalisation_are_over_people_with_enough_clips(root):
         people = normalised(rng, {"1": [40, 15], "2": [30, 9], "3": [12, 3]})
         key = {"data": "shrec17", "method": "augmentation", "fold": 0, "seed": seed}
         rows.append(key | {"people": people, "device": "CPU", "commit": "abc1234"})
-    write(root / records.FOLDER, person_study.FILE, rows)
+    write(root / records.FOLDER, person_gain.FILE, rows)
     page = page_of(root)
     heading = next(h for h in page("h2") if h["id"] == "person-normalisation")
     default, every = heading.find_all_next("table")[:2]
-    assert len(every("tr")) == 1 + len(person_study.WAYS) * len(person_study.SHOWN)
+    assert len(every("tr")) == 1 + len(person_gain.WAYS) * len(person_gain.SHOWN)
     assert every.find_parent("details") and not default.find_parent("details")
     gains = [  # of all classes, from 20 clips: the third person has fewer
-        np.mean([(r["people"][p][person_study.DEFAULT][0][4] - n // 2) / n for r in rows])
+        np.mean([(r["people"][p][person_gain.DEFAULT][0][4] - n // 2) / n for r in rows])
         for p, n in (("1", 40), ("2", 30))
     ]
     cells = [td.get_text() for td in default("tr")[1]("td")]
-    assert cells[:3] == ["shrec17, one length", person_study.DEFAULT, "all"]
+    assert cells[:3] == ["shrec17, one length", person_gain.DEFAULT, "all"]
     assert cells[7] == text(np.mean(gains), interval(gains), "+")
     few = [td.get_text() for td in default("tr")[2]("td")]
     assert few[2] == "3" and few[7] == "" and few[6][0] in "+-" and "[" not in few[6]  # nobody; one

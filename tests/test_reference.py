@@ -115,7 +115,7 @@ def test_every_public_symbol_of_the_method_is_in_a_ledger(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("dro.gone", "dro.gone: neither piumar_lib nor piumar_lib.ma52 has"),
+        ("dro.gone", "dro.gone: neither piumar_lib.support nor"),
         ("gone.dro", "has 'gone.dro'. Correct the ledger"),
         ("tfam.TFAM(sauce=1)", "tfam.TFAM takes no argument 'sauce'"),
         ("a - b", "has 'a - b'"),
@@ -128,11 +128,11 @@ def test_names_that_do_not_exist_are_refused(name, message):
 
 def test_names_are_modules_classes_methods_entries_and_arguments():
     module, method = resolve('methods.METHODS["PIUmr"]')
-    assert module.__name__ == "piumar_lib.methods" and method is module.METHODS["PIUmr"]
+    assert module.__name__ == "piumar_lib.evidence.methods" and method is module.METHODS["PIUmr"]
     assert inspect.ismodule(resolve("data.synthetic")[1])
     assert inspect.isfunction(resolve("group_robust.GroupRobustObjective.risk")[1])
     assert resolve('tfam.TemporalBranch(mass="uniform")')[1].__name__ == "TemporalBranch"
-    assert resolve("splits.person_disjoint")[0].__name__ == "piumar_lib.ma52.splits"
+    assert resolve("splits.person_disjoint")[0].__name__ == "piumar_lib.ma52.prepare.splits"
 
 
 def test_ledger_with_a_torn_line_is_refused():

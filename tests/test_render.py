@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from piumar_lib.data.actions import all_actions
-from piumar_lib.data.looks import PERSON, STOOL
-from piumar_lib.data.render import VIEW, make_looks, render
 from piumar_lib.data.skeleton import JOINTS, MIRROR, POSES
 from piumar_lib.data.synthetic import make_clips, make_people
+from piumar_lib.ma52.standin.looks import PERSON, STOOL
+from piumar_lib.ma52.standin.render import VIEW, make_looks, render
 
 AVERAGE = make_looks(1, 0)
 # One person in the middle of the frame, of usual size, lit from above.

@@ -13,13 +13,13 @@ import av
 import numpy as np
 import pytest
 
-from piumar_lib.data.ma52 import ACTIONS, CLIPS, people_in_list
+from piumar_lib.data.labels import ACTIONS, CLIPS, people_in_list
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache, read_kept
-from piumar_lib.ma52.index import make_index, read_index
-from piumar_lib.ma52.standin_cache import write_cache
-from piumar_lib.ma52.verify import verify
-from piumar_lib.ma52.video import write_mp4
+from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache, read_kept
+from piumar_lib.ma52.prepare.index import make_index, read_index
+from piumar_lib.ma52.prepare.verify import verify
+from piumar_lib.ma52.prepare.video import write_mp4
+from piumar_lib.ma52.standin.cache import write_cache
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "make_synthetic_ma52.py"
 PLAN = standin.plan(clips=40, people=5, width=64, seed=3)

@@ -20,8 +20,8 @@ from statsmodels.stats.meta_analysis import combine_effects
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
-from piumar_lib import statistics
-from piumar_lib.forest import draw_forest, draw_side_by_side
+from piumar_lib.evidence import statistics
+from piumar_lib.evidence.forest import draw_forest, draw_side_by_side
 from piumar_lib.metrics import holm
 
 seeds = st.integers(0, 2**32 - 1)

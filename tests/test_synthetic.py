@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from piumar_lib.data import actions, ma52, synthetic
+from piumar_lib.data import actions, labels, synthetic
 from piumar_lib.data.skeleton import _BONES, JOINTS, LIMBS, MIRROR, POSES, rest_pose
 from piumar_lib.data.synthetic import FACTORS, clips_per_person, make_clips, make_people
 
@@ -95,7 +95,7 @@ def test_torso_stays_the_unit():
 
 def test_all_actions_are_ma52s_with_its_long_tail():
     every = actions.all_actions()
-    assert tuple(action.name for action in every) == ma52.ACTIONS
+    assert tuple(action.name for action in every) == labels.ACTIONS
     frequency = {action.name: action.frequency for action in every}
     assert frequency["nodding"] == 1283
     assert frequency["turning around"] == 9 and frequency["covering face"] == 6
@@ -118,10 +118,10 @@ def test_fields_move_the_part_that_the_action_names():
     assert moved["shaking legs"] == {14, 16}
     assert moved["patting legs"] == {9, 10}
     legs = set(range(11, 17))
-    for k, name in enumerate(ma52.ACTIONS):
-        if ma52.BODY_PARTS[ma52.body_part(k)] == "lower limb":
+    for k, name in enumerate(labels.ACTIONS):
+        if labels.BODY_PARTS[labels.body_part(k)] == "lower limb":
             assert moved[name] <= legs, name
-        if ma52.BODY_PARTS[ma52.body_part(k)] == "head":
+        if labels.BODY_PARTS[labels.body_part(k)] == "head":
             assert not moved[name] & legs, name
 
 
@@ -275,7 +275,7 @@ def test_habits_are_probabilities_and_average_to_the_frequencies():
     assert people.habits.min() >= 0
     frequency = np.array([action.frequency for action in actions.all_actions()])
     average = people.habits.mean(0)
-    assert average.argmax() == ma52.ACTIONS.index("nodding")
+    assert average.argmax() == labels.ACTIONS.index("nodding")
     assert np.corrcoef(average, frequency)[0, 1] > 0.98
 
 
@@ -283,7 +283,7 @@ def test_two_hundred_and_five_people_do_all_actions_with_a_long_tail():
     clips = make_clips(make_people(205, 0, actions.all_actions()), 20, 0, frames=16)
     assert len(clips.people) == 205 and clips.classes == 52 and len(clips) == 4100
     counts = np.bincount(clips.y, minlength=52)
-    assert ma52.ACTIONS[counts.argmax()] == "nodding"
+    assert labels.ACTIONS[counts.argmax()] == "nodding"
     assert np.sort(counts)[-5:].sum() > 0.3 * len(clips)
     assert np.median(counts) < 0.02 * len(clips)
 

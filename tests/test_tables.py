@@ -12,10 +12,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 
-from piumar_lib import contrasts, evidence, experiments, folds, plots, statistics
-from piumar_lib.course import tables
-from piumar_lib.methods import AUGMENTATION, COMMON, METHODS
+from piumar_lib.evidence import contrasts, experiments, folds, protocol, statistics, tables, wording
+from piumar_lib.evidence.methods import AUGMENTATION, COMMON, METHODS
 from piumar_lib.metrics import Comparison
+from piumar_lib.notebook import plots
 
 OPEN = "not established in this run"
 
@@ -43,20 +43,20 @@ def judged(difference, low, high, p):
 
 
 def test_points_have_signs_and_zero_is_never_negative():
-    assert tables.points(Comparison(0.026, 0.0071, 0.0449, 0.1)) == "+2.6 [+0.7, +4.5]"
-    assert tables.points(Comparison(-0.0001, -0.02, 0.0, 0.1)) == "+0.0 [-2.0, +0.0]"
-    assert tables.points(None) == "" and tables.p_value(None, 0.5) == ""
-    assert tables.p_value(Comparison(0, 0, 0, 0), 0.0004) == "< 0.001"
-    assert tables.p_value(Comparison(0, 0, 0, 0), 0.0321) == "0.032"
-    assert tables.in_words(float("nan")) == "-"
-    assert tables.points(statistics.paired([0.5], [0.4])) == "+10.0 (one person: no interval)"
+    assert wording.points(Comparison(0.026, 0.0071, 0.0449, 0.1)) == "+2.6 [+0.7, +4.5]"
+    assert wording.points(Comparison(-0.0001, -0.02, 0.0, 0.1)) == "+0.0 [-2.0, +0.0]"
+    assert wording.points(None) == "" and wording.p_value(None, 0.5) == ""
+    assert wording.p_value(Comparison(0, 0, 0, 0), 0.0004) == "< 0.001"
+    assert wording.p_value(Comparison(0, 0, 0, 0), 0.0321) == "0.032"
+    assert wording.in_words(float("nan")) == "-"
+    assert wording.points(statistics.paired([0.5], [0.4])) == "+10.0 (one person: no interval)"
     alike = statistics.paired([0.5, 0.75], [0.25, 0.5])
-    assert tables.points(alike) == "+25.0 (all alike: no interval)"
+    assert wording.points(alike) == "+25.0 (all alike: no interval)"
 
 
 def test_names_with_a_comma_are_quoted():
-    assert tables.listed(["TFAM", "PIUmr, random groups"]) == 'TFAM, "PIUmr, random groups"'
-    assert tables.listed([]) == "nothing"
+    assert wording.listed(["TFAM", "PIUmr, random groups"]) == 'TFAM, "PIUmr, random groups"'
+    assert wording.listed([]) == "nothing"
 
 
 # Families
@@ -95,12 +95,12 @@ def study(tmp_path):
                     e = experiments.experiment(data, method, fold, k)
                     right = int(base + gain + rng.integers(0, 3))
                     lines.append(json.dumps(e.key() | {"people": {str(10 * fold): [right, 100]}}))
-        evidence.records_path(data, tmp_path).write_text("\n".join(lines) + "\n")
+        protocol.records_path(data, tmp_path).write_text("\n".join(lines) + "\n")
     return tmp_path
 
 
 def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(study, shown, monkeypatch):
-    monkeypatch.setattr(evidence, "NAMES", ("spar",))
+    monkeypatch.setattr(protocol, "NAMES", ("spar",))
     tables.show_methods("own tempo", "augmentation", study)
     ((header, lines),) = shown
     assert header == [
@@ -110,13 +110,13 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
     assert rows.keys() == {"ERM", "TFAM + augmentation"}
     for name, (synthetic, spar, pooled) in rows.items():
         own = contrasts.compare(contrasts.read(["spar"], "own tempo", study), name, "augmentation")
-        assert spar == pooled == tables.points(own)
+        assert spar == pooled == wording.points(own)
         assert synthetic.startswith("+" if "TFAM" in name else "-")
 
 
 def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown, monkeypatch):
-    monkeypatch.setattr(evidence, "NAMES", ("spar",))
-    path = evidence.records_path("spar-own-tempo", study)
+    monkeypatch.setattr(protocol, "NAMES", ("spar",))
+    path = protocol.records_path("spar-own-tempo", study)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     kept = [r for r in lines if r["method"] != "ERM" or r["fold"] < 5]
     path.write_text("\n".join(map(json.dumps, kept)) + "\n")

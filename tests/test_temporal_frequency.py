@@ -13,10 +13,10 @@ from torch import nn
 from piumar_lib.alignment import MonotoneAlignment, UniformClock
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
-from piumar_lib.costs import count_flops
-from piumar_lib.folds import load_fold
+from piumar_lib.evidence.folds import load_fold
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.notebook.costs import count_flops
 from piumar_lib.objective import clip_losses
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import PersonGroups

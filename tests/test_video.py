@@ -18,13 +18,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from piumar_lib.ma52 import cache
-from piumar_lib.ma52.cache import CacheSettings, cache_clip, cached_path
-from piumar_lib.ma52.index import describe
-from piumar_lib.ma52.lists import Entry
-from piumar_lib.ma52.upright import TURNS
-from piumar_lib.ma52.verify import check_clip
-from piumar_lib.ma52.video import (
+from piumar_lib.ma52.prepare import cache
+from piumar_lib.ma52.prepare.cache import CacheSettings, cache_clip, cached_path
+from piumar_lib.ma52.prepare.index import describe
+from piumar_lib.ma52.prepare.lists import Entry
+from piumar_lib.ma52.prepare.upright import TURNS
+from piumar_lib.ma52.prepare.verify import check_clip
+from piumar_lib.ma52.prepare.video import (
     VideoError,
     decode,
     evenly,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.command import at_least, command_line, path
-from piumar_lib.course.profile import PROFILES
+from piumar_lib.notebook.profile import PROFILES
+from piumar_lib.support.command import at_least, command_line, path
 
 Command = Callable[[Path, Namespace], int | None]
 
@@ -104,7 +104,7 @@ def pdf(root: Path, given: Namespace) -> None:
 
 
 def records(root: Path, given: Namespace) -> None:
-    from piumar_lib.files import write_text
+    from piumar_lib.support.files import write_text
     from tools.records import records_page
 
     write_text(given.out, records_page(root))

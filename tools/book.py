@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from piumar_lib.files import fresh_folder, write_text
+from piumar_lib.support.files import fresh_folder, write_text
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.ledger import write_pages

@@ -6,7 +6,7 @@ import html
 import textwrap
 from collections.abc import Sequence
 
-from piumar_lib.course.plan import PLAN, Step
+from piumar_lib.notebook.plan import PLAN, Step
 
 WIDTH, HEIGHT = 112, 46  # of a box
 ACROSS, DOWN = 134, 72  # from box to box

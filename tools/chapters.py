@@ -15,7 +15,7 @@ import jupytext
 import nbformat
 from nbformat import NotebookNode
 
-from piumar_lib.files import whole
+from piumar_lib.support.files import whole
 
 PATTERN = "[0-9][0-9]_*.py"
 

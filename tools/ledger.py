@@ -19,12 +19,13 @@ from typing import Any, NamedTuple
 import jinja2
 from nbformat import NotebookNode
 
-from piumar_lib.files import write_text
+from piumar_lib.support.files import write_text
 from tools.chapters import Chapter, to_slug
 
 LEDGER = "## Paper ledger\n"
 COLUMNS = ["library", "test", "our choice"]  # after what was said, and where the chapter has it
-PLACES = ("piumar_lib", "piumar_lib.ma52")  # where a ledger's names begin
+ROOMS = ("support", "evidence", "notebook", "ma52", "ma52.prepare")
+PLACES = (*(f"piumar_lib.{room}" for room in ROOMS), "piumar_lib")  # where a ledger's names begin
 HEADING = re.compile(r"^## (.+)$", re.M)
 FENCE = re.compile(r"^```.*?^```", re.M | re.S)
 EQUATION = re.compile(r"\$\$(.+?)\$\$ \(([\w-]+)\)", re.S)
@@ -179,7 +180,9 @@ def find_used(code: str, symbols: Iterable[str]) -> list[str]:
     """Return which symbols ``module.name`` a piece of code uses by that name, or imports."""
     used = {symbol for symbol in symbols if re.search(rf"(?<![\w.]){re.escape(symbol)}\b", code)}
     for module, names in re.findall(r"^from piumar_lib\.([\w.]+) import (.+)$", code, re.M):
-        used |= {f"{module}.{name.strip()}" for name in names.split(",")} & set(symbols)
+        file = module.rpartition(".")[2]  # a ledger may leave out the room
+        for name in map(str.strip, names.split(",")):
+            used |= {f"{module}.{name}", f"{file}.{name}"} & set(symbols)
     return sorted(used)
 
 

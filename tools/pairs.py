@@ -12,7 +12,7 @@ from nbconvert.preprocessors import CoalesceStreamsPreprocessor
 from nbformat import NotebookNode
 from PIL import Image
 
-from piumar_lib.files import require_writable
+from piumar_lib.support.files import require_writable
 from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
 from tools.run import build_path, execute
 

@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.experiments import read_records
-from piumar_lib.files import read_json, whole, write_text
+from piumar_lib.evidence.records import read_records
+from piumar_lib.support.files import read_json, whole, write_text
 from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook
 from tools.pages import reading_minutes
 from tools.run import RECORD

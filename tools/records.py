@@ -17,15 +17,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from piumar_lib import contrasts, metrics, person_probe, person_study, statistics
-from piumar_lib.course.figure import markdown_table
-from piumar_lib.course.tables import listed, signed
+from piumar_lib import metrics
 from piumar_lib.data.actions import teaching_actions
 from piumar_lib.data.people.catalogue import CATALOGUE
 from piumar_lib.data.spar import EXERCISES
-from piumar_lib.evidence import FORMS, OTHERS, PLANNED, SETS, STUDY, data_of, form_of, records_path
-from piumar_lib.experiments import ROOT, read_records
-from piumar_lib.methods import FIXED
+from piumar_lib.evidence import contrasts, person_gain, person_probe, statistics
+from piumar_lib.evidence.methods import FIXED
+from piumar_lib.evidence.protocol import FORMS, OTHERS, PLANNED, SETS, data_of, form_of, records_path
+from piumar_lib.evidence.records import ROOT, STUDY, read_records
+from piumar_lib.evidence.wording import listed, signed
+from piumar_lib.notebook.figure import markdown_table
 from tools.chapters import to_slug
 
 FOLDER = STUDY.relative_to(ROOT)
@@ -80,7 +81,7 @@ def records_page(root: Path) -> str:
     pieces += ["## Search of hyperparameters", origin(_read(folder / "search.jsonl"))]
     for title, part in parts.items():
         pieces += [f"## {title}", origin(part), *_models(part)]
-    pieces += _normalization(_read(folder / person_study.FILE))
+    pieces += _normalization(_read(folder / person_gain.FILE))
     probed = _read(folder / person_probe.FILE)
     pieces += [PROBE, origin(probed), *([probe(probed)] if len(probed) else [])]
     return "\n\n".join(pieces) + "\n"
@@ -223,20 +224,20 @@ def _normalization(records: pd.DataFrame) -> Iterable[str]:
     """The default way with intervals, then all others without."""
     yield from (NORMALIZATION, origin(records))
     if len(records):
-        yield f"The default, {person_study.DEFAULT}:"
-        yield gains(records, [person_study.DEFAULT], _text)
-        yield _folded("All ways", gains(records, person_study.WAYS, lambda c: signed(c.difference)))
+        yield f"The default, {person_gain.DEFAULT}:"
+        yield gains(records, [person_gain.DEFAULT], _text)
+        yield _folded("All ways", gains(records, person_gain.WAYS, lambda c: signed(c.difference)))
 
 
 def gains(records: pd.DataFrame, ways: Iterable[str], write: Callable[[Difference], str]) -> str:
     """A line for each way of normalising a person, by data set and number of classes shown."""
     of_data = {data: own.to_dict("records") for data, own in records.groupby("data")}
     rows = []
-    for data, way, shown in product(TITLES, ways, person_study.SHOWN):
+    for data, way, shown in product(TITLES, ways, person_gain.SHOWN):
         if own := of_data.get(data):
-            found = [person_study.gain(own, way, shown, n) for n in person_study.CLIPS]
+            found = [person_gain.gain(own, way, shown, n) for n in person_gain.CLIPS]
             rows.append([TITLES[data], way, shown or "all", *(write(g) if g else "" for g in found)])
-    numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in person_study.CLIPS]
+    numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in person_gain.CLIPS]
     return markdown_table(["data set, form", "way", "classes shown", *numbers], rows)
 
 

@@ -19,8 +19,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
-from piumar_lib.course.profile import PROFILES, VARIABLE
-from piumar_lib.files import as_path, read_json, require_writable, write_text
+from piumar_lib.notebook.profile import PROFILES, VARIABLE
+from piumar_lib.support.files import as_path, read_json, require_writable, write_text
 from tools.chapters import (
     Chapter,
     check_parameters,
@@ -212,7 +212,7 @@ def _summarise(outcomes: list[Outcome]) -> None:
 
 
 def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
-    from piumar_lib.experiments import provenance
+    from piumar_lib.evidence.records import provenance
 
     path = root / RECORD
     old = read_json(path, "Delete it.") if path.exists() else {}

@@ -10,7 +10,7 @@ from bs4 import BeautifulSoup
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
-from piumar_lib.files import fresh_folder, write_text
+from piumar_lib.support.files import fresh_folder, write_text
 from tools.chapters import Chapter, list_chapters
 from tools.pairs import clean, find_executed
 from tools.rendering import FORMULA_STYLE, render_markdown, token_colours

@@ -23,9 +23,9 @@ from torch import Tensor, nn
 
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
-from piumar_lib.ranges import InnerShare, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.running import RunningMean, require_clips
+from piumar_lib.support.ranges import InnerShare, checked
 from piumar_lib.transport import at_least_single
 
 EPSILON = 1e-5  # added to variances, as batch normalisation does

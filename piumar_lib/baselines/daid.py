@@ -26,11 +26,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.data_parallel import gather_over_processes, own_rows, weighted_mean
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Trainer
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, StyleGroups, residual_style, style_of
-from piumar_lib.ranges import NonNegative, Range, Share, checked
+from piumar_lib.support.data_parallel import gather_over_processes, own_rows, weighted_mean
+from piumar_lib.support.ranges import NonNegative, Range, Share, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.objective import Objective, Trainer
-from piumar_lib.ranges import NonNegative, checked
+from piumar_lib.support.ranges import NonNegative, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Recognizer

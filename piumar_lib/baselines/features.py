@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.data_parallel import gather_over_processes
 from piumar_lib.objective import Objective, Trainer
-from piumar_lib.ranges import Count, NonNegative, Positive, Share, checked
+from piumar_lib.support.data_parallel import gather_over_processes
+from piumar_lib.support.ranges import Count, NonNegative, Positive, Share, checked
 from piumar_lib.transport import at_least_single
 
 if TYPE_CHECKING:

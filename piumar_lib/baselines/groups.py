@@ -15,15 +15,15 @@ from torch.nn import functional as F
 
 from piumar_lib import dro
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.data_parallel import (
+from piumar_lib.objective import Objective, Trainer
+from piumar_lib.stepper import Stepper
+from piumar_lib.support.data_parallel import (
     gather_over_processes,
     processes,
     sum_over_processes,
     weighted_mean,
 )
-from piumar_lib.objective import Objective, Trainer
-from piumar_lib.ranges import NonNegative, Share, ShareAboveZero, checked
-from piumar_lib.stepper import Stepper
+from piumar_lib.support.ranges import NonNegative, Share, ShareAboveZero, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Prediction, Recognizer

@@ -14,12 +14,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib.batch import Batch
-from piumar_lib.data_parallel import gather_over_processes
 from piumar_lib.objective import Objective
-from piumar_lib.ranges import NonNegative, Positive, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.spectrum import from_spectrum, to_spectrum
 from piumar_lib.stepper import Stepper
+from piumar_lib.support.data_parallel import gather_over_processes
+from piumar_lib.support.ranges import NonNegative, Positive, checked
 
 
 class HDFPlug(nn.Module):

@@ -19,8 +19,8 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
-from piumar_lib.ranges import NonNegative, checked
 from piumar_lib.recognizer import Prediction
+from piumar_lib.support.ranges import NonNegative, checked
 from piumar_lib.temporal_frequency import TwoViews
 from piumar_lib.transport import at_least_single
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from piumar_lib import transport
 from piumar_lib.perturbation import another_of_class
-from piumar_lib.ranges import InnerShare, Share, checked
+from piumar_lib.support.ranges import InnerShare, Share, checked
 
 
 class Reclock(nn.Module):

@@ -24,8 +24,8 @@ from piumar_lib.alignment import centered_motion_energy
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
 from piumar_lib.perturbation import another_of_class
-from piumar_lib.ranges import Count, Share, ShareAboveZero, checked
 from piumar_lib.recognizer import channel_scale
+from piumar_lib.support.ranges import Count, Share, ShareAboveZero, checked
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Recognizer

@@ -7,11 +7,11 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, update_bn
 
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.data_parallel import average_over_processes
 from piumar_lib.objective import Objective, Trainer
-from piumar_lib.ranges import ShareBelowOne, checked
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.stepper import Stepper
+from piumar_lib.support.data_parallel import average_over_processes
+from piumar_lib.support.ranges import ShareBelowOne, checked
 
 
 class WeightAveraging(Objective):

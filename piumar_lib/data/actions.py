@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from piumar_lib.data.ma52 import ACTIONS
+from piumar_lib.data.labels import ACTIONS
 from piumar_lib.data.skeleton import JOINTS
 
 Course = Callable[[np.ndarray], np.ndarray]  # phase to share of the displacement, any shape

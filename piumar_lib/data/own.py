@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.sequences import Sequences
-from piumar_lib.files import as_path, whole
+from piumar_lib.support.files import as_path, whole
 
 
 def is_npz(name: str | Path) -> bool:

@@ -19,10 +19,10 @@ import argparse
 import sys
 from typing import Any
 
-from piumar_lib.command import at_least, command_line, path
-from piumar_lib.hyperparameter import Hyperparameter
+from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
-from piumar_lib.methods import METHODS
+from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.hyperparameter import Hyperparameter
 
 
 @command_line
@@ -87,7 +87,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 def run_table(options: argparse.Namespace) -> None:
     """Compare finished runs as chapter 09 does: over people, paired."""
-    from piumar_lib.course.tables import points
+    from piumar_lib.evidence.wording import points
     from piumar_lib.ma52.comparison import baseline_of, compare_runs
     from piumar_lib.metrics import interval
 

@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from piumar_lib.files import whole
+from piumar_lib.support.files import whole
 
 Nested = dict[str, Any]  # tensors, numbers, strings and lists of these, nested in dicts
 

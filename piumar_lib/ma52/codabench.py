@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
-from piumar_lib.files import as_path, whole
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.support.files import as_path, whole
 
 BEST = 5
 HEADER = (

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from piumar_lib import metrics
+from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.evaluate import read_record
-from piumar_lib.methods import METHODS
 
 
 class Compared(NamedTuple):

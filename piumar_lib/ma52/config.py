@@ -3,9 +3,9 @@
     config = TrainConfig.make("videomae-base", method="PIUmr + augmentation", radius=0.1,
                               cache=..., index=..., split=..., out=...)
 
-The method is one of `piumar_lib.methods.METHODS`, and its hyperparameters are those of that table. The
-command line (``python -m piumar_lib.ma52 train --help``) and chapter 12 take both, so a setting has one
-name wherever it is given.
+The method is one of `piumar_lib.evidence.methods.METHODS`, and its hyperparameters are those of that
+table. The command line (``python -m piumar_lib.ma52 train --help``) and chapter 12 take both, so a
+setting has one name wherever it is given.
 """
 
 from __future__ import annotations
@@ -18,13 +18,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.files import as_path, parse_json, read_json
+from piumar_lib.evidence.methods import (
+    AUGMENTATION,
+    FIXED,
+    METHODS,
+    NOT_SEARCHED,
+    Hyperparameters,
+    put_in,
+)
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.hyperparameter import Hyperparameter, unknown
 from piumar_lib.ma52.backbones import BACKBONES, MODALITIES, WEIGHTS
-from piumar_lib.methods import AUGMENTATION, FIXED, METHODS, NOT_SEARCHED, Hyperparameters, put_in
 from piumar_lib.objective import Objective
-from piumar_lib.ranges import Range
+from piumar_lib.support.files import as_path, parse_json, read_json
+from piumar_lib.support.hyperparameter import Hyperparameter, unknown
+from piumar_lib.support.ranges import Range
 
 # What settings were called in earlier versions of the course, and what to use instead.
 RENAMED = {
@@ -70,7 +77,7 @@ class TrainConfig:
     """Settings of one training; `SETTINGS` has their words, ranges and choices.
 
     Attributes:
-        method: A name in `piumar_lib.methods.METHODS`. Clips are varied (``min_scale``,
+        method: A name in `piumar_lib.evidence.methods.METHODS`. Clips are varied (``min_scale``,
             ``color_jitter``, ``hflip``) if its name ends in "augmentation".
         hyperparameters: The method's own, all of them.
 

@@ -15,12 +15,12 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from piumar_lib.data.ma52 import body_part
-from piumar_lib.files import as_path
-from piumar_lib.ma52.cache import Kept, cached_path, read_kept, read_raw, read_settings
-from piumar_lib.ma52.index import Clip
+from piumar_lib.data.labels import body_part
+from piumar_lib.ma52.prepare.cache import Kept, cached_path, read_kept, read_raw, read_settings
+from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.video import read_frames
 from piumar_lib.ma52.transforms import draw_chances
-from piumar_lib.ma52.video import read_frames
+from piumar_lib.support.files import as_path
 
 
 def moments(

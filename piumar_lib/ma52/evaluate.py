@@ -14,12 +14,12 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from piumar_lib import metrics
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
-from piumar_lib.files import as_path, read_json
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.ma52 import checkpoint, scores
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.transforms import to_input
+from piumar_lib.support.files import as_path, read_json
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -8,10 +8,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from piumar_lib.files import as_path, write_text, writing
-from piumar_lib.locks import only_run
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.splits import read_split
+from piumar_lib.ma52.prepare.splits import read_split
+from piumar_lib.support.files import as_path, write_text, writing
+from piumar_lib.support.locks import only_run
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from piumar_lib.files import as_path, read_json_lines, write_text, writing
+from piumar_lib.support.files import as_path, read_json_lines, write_text, writing
 
 Watch = Callable[[list[dict]], None]
 

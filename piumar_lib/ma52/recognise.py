@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from piumar_lib.data.ma52 import ACTIONS, body_part
-from piumar_lib.files import as_path
-from piumar_lib.ma52.cache import find_crop, telling, thumbnail
-from piumar_lib.ma52.crop import Box
+from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
+from piumar_lib.ma52.prepare.cache import find_crop, telling, thumbnail
+from piumar_lib.ma52.prepare.crop import Box
+from piumar_lib.ma52.prepare.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
 from piumar_lib.ma52.transforms import to_input
-from piumar_lib.ma52.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
+from piumar_lib.support.files import as_path
 
 SHORT = 4.0  # seconds up to which a recording is one clip; MA-52's last 1.5 to 2.5
 FRAMES_AT_MOST = 20_000  # in memory at a time: 3 GB at 224 pixels
@@ -277,9 +277,3 @@ def _gather(
             seen += 1
         while places and places[0].max() < seen:
             yield ring[places.popleft() % len(ring)]
-
-
-def to_parts(probabilities: np.ndarray) -> np.ndarray:
-    """Probabilities of body parts, ``(windows, 7)``: the sums over their actions."""
-    parts = body_part(np.arange(len(ACTIONS)))
-    return np.stack([probabilities[:, parts == k].sum(1) for k in range(parts.max() + 1)], axis=1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from piumar_lib.data.ma52 import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.metrics import f1
 
 

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from piumar_lib.batch import Batch
-from piumar_lib.data_parallel import average_over_processes
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.draws import mix
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.optimiser import rate_at, set_rate
 from piumar_lib.recognizer import Prediction
 from piumar_lib.stepper import Stepper
+from piumar_lib.support.data_parallel import average_over_processes
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

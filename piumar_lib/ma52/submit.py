@@ -6,14 +6,14 @@ from pathlib import Path
 
 import torch
 
-from piumar_lib.files import as_path, read_json, require_writable
 from piumar_lib.ma52.codabench import require_zip, write_submission
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.evaluate import predict
-from piumar_lib.ma52.index import read_index
 from piumar_lib.ma52.model import load_model
-from piumar_lib.ma52.standin import TRUTH
+from piumar_lib.ma52.prepare.index import read_index
+from piumar_lib.ma52.standin.videos import TRUTH
+from piumar_lib.support.files import as_path, read_json, require_writable
 
 
 def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool = False) -> int:

@@ -37,7 +37,6 @@ from tqdm import tqdm
 
 from piumar_lib.alignment import MotionClock
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.files import as_path, write_text
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52 import checkpoint, evaluate
 from piumar_lib.ma52.backbones import compile_layers
@@ -47,13 +46,14 @@ from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.draws import Draws
 from piumar_lib.ma52.folder import claim, require_same
 from piumar_lib.ma52.history import History, Watch
-from piumar_lib.ma52.index import read_index
 from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimiser import make_optimiser, rate_at
-from piumar_lib.ma52.splits import Split, read_split
+from piumar_lib.ma52.prepare.index import read_index
+from piumar_lib.ma52.prepare.splits import Split, read_split
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
+from piumar_lib.support.files import as_path, write_text
 from piumar_lib.training import train_steps
 
 if TYPE_CHECKING:
@@ -398,15 +398,15 @@ def make_objective(config: TrainConfig) -> Objective:
 
 def origin(accelerator: Accelerator) -> dict[str, Any]:
     """Where and how a record is made: command, commit, versions, device."""
-    from piumar_lib import experiments
+    from piumar_lib.evidence import records
 
     device = accelerator.device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else experiments.device()
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else records.device()
     called = Path(sys.argv[0]).parent.name == "ma52"
     command = shlex.join(["python", "-m", "piumar_lib.ma52", *sys.argv[1:]])
     return {
         "command": command if called else "notebook",
-        "commit": experiments.provenance()["commit"],
+        "commit": records.provenance()["commit"],
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"{accelerator.num_processes} x {name}",
     }

@@ -13,8 +13,8 @@ from row import Row
 ROOT = Path(__file__).parents[2]
 RECORD = Path("notebooks/results/chapters.json")
 MODULES = (
-    "transport", "temporal_frequency", "group_robust", "recognizer", "training", "metrics", "methods",
-    "experiments",
+    "transport", "temporal_frequency", "group_robust", "recognizer", "training", "metrics",
+    "evidence.methods", "evidence.experiments",
 )  # fmt: skip
 
 

@@ -18,9 +18,9 @@ from torch import Tensor
 from torch.func import functional_call, replace_all_batch_norm_modules_, stack_module_state, vmap
 from torch.nn import functional as F
 
-from piumar_lib import methods
-from piumar_lib.costs import seconds_each
-from piumar_lib.evidence import read_search
+from piumar_lib.evidence import methods
+from piumar_lib.evidence.protocol import read_search
+from piumar_lib.notebook.costs import seconds_each
 
 SEEDS, BATCH = 5, 64
 

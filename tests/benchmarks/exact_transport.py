@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from row import Row
 
-from piumar_lib.costs import seconds_each
+from piumar_lib.notebook.costs import seconds_each
 from piumar_lib.transport import exact_plan
 
 

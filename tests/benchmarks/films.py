@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.index import Clip, make_index
-from piumar_lib.ma52.verify import verify
+from piumar_lib.ma52.prepare.index import Clip, make_index
+from piumar_lib.ma52.prepare.verify import verify
 
 
 def originals(folder: Path, quick: bool, workers: int) -> tuple[Path, list[Clip]]:

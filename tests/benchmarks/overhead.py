@@ -10,13 +10,13 @@ from collections.abc import Callable, Iterator
 import torch
 from row import Row
 
-from piumar_lib import costs
 from piumar_lib.batch import Batch
-from piumar_lib.costs import count_flops
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.train import make_objective
+from piumar_lib.notebook import costs
+from piumar_lib.notebook.costs import count_flops
 from piumar_lib.pseudo_groups import StyleGroups
 
 WORK = {"a training step": 0.03, "inference": 0.01}  # and what may be added to it

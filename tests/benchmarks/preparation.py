@@ -11,10 +11,10 @@ import numpy as np
 from films import originals
 from row import Row
 
-from piumar_lib.costs import seconds_each
-from piumar_lib.ma52.cache import CRF, KEYFRAME_EVERY, CacheSettings, make_cache
-from piumar_lib.ma52.crop import square_in_the_middle
-from piumar_lib.ma52.video import decode, write_mp4
+from piumar_lib.ma52.prepare.cache import CRF, KEYFRAME_EVERY, CacheSettings, make_cache
+from piumar_lib.ma52.prepare.crop import square_in_the_middle
+from piumar_lib.ma52.prepare.video import decode, write_mp4
+from piumar_lib.notebook.costs import seconds_each
 
 SIZE = 256
 

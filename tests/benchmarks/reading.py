@@ -9,9 +9,9 @@ import numpy as np
 from films import originals
 from row import Row
 
-from piumar_lib.costs import seconds_each
-from piumar_lib.ma52.cache import CacheSettings, cached_path, make_cache
 from piumar_lib.ma52.dataset import ClipDataset, moments
+from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache
+from piumar_lib.notebook.costs import seconds_each
 
 FRAMES, SIZE = 16, 224
 

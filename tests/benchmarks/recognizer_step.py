@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 import torch
 from row import Row
 
-from piumar_lib import costs
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
+from piumar_lib.notebook import costs
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews

@@ -27,10 +27,10 @@ sys.path.insert(0, str(Path(__file__).parent))  # benchmarks import one another 
 import torch
 from row import Row
 
-from piumar_lib.command import at_least, command_line, path
-from piumar_lib.costs import machine
-from piumar_lib.experiments import ROOT, provenance, read_records
-from piumar_lib.files import write_text
+from piumar_lib.evidence.records import ROOT, provenance, read_records
+from piumar_lib.notebook.costs import machine
+from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.files import write_text
 
 NAMES = (
     "sinkhorn", "exact_transport", "reading", "preparation", "training_step", "overhead",

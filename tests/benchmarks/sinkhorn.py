@@ -20,7 +20,7 @@ from row import Row
 from torch import Tensor
 
 from piumar_lib.alignment import SinkhornAlignment
-from piumar_lib.costs import seconds_each
+from piumar_lib.notebook.costs import seconds_each
 from piumar_lib.transport import sinkhorn_plan
 
 EPSILON, ITERATIONS = 0.05, 100

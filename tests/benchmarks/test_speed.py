@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from piumar_lib.data.render import make_looks, render
 from piumar_lib.data.synthetic import make_clips, make_people
+from piumar_lib.ma52.standin.render import make_looks, render
 
 
 @pytest.fixture(autouse=True)

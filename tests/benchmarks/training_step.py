@@ -20,11 +20,11 @@ from row import Row
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
-from piumar_lib.ma52.cache import CacheSettings, make_cache
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset, moments
-from piumar_lib.ma52.index import Clip
 from piumar_lib.ma52.model import MicroActionRecognizer, build_model
+from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
+from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, to_input
 
 
@@ -63,7 +63,7 @@ def read(path: Path, at: np.ndarray) -> np.ndarray:
 
         return decord.VideoReader(str(path), num_threads=1).get_batch(at.tolist()).asnumpy()
     except ImportError:
-        from piumar_lib.ma52.video import read_frames
+        from piumar_lib.ma52.prepare.video import read_frames
 
         different, back = np.unique(at, return_inverse=True)
         return read_frames(path, which=different.tolist())[back]

@@ -6,8 +6,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from piumar_lib.data.people.joints import root_of
-
 
 class Clip(NamedTuple):
     """One movement of one person: ``x`` of shape (frames, channels), class and person from 0."""
@@ -15,6 +13,11 @@ class Clip(NamedTuple):
     x: np.ndarray
     y: int
     person: int
+
+
+def root_of(parents: tuple[int, ...]) -> int:
+    """The index of the joint that hangs on no other."""
+    return parents.index(-1)
 
 
 def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:

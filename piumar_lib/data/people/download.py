@@ -23,7 +23,7 @@ from piumar_lib.data.people.catalogue import PeopleSet
 from piumar_lib.data.people.convert import convert
 from piumar_lib.data.people.single_files import SINGLE_FILES
 from piumar_lib.data.people.sources import verify
-from piumar_lib.files import fresh_folder, require_writable, whole, writing
+from piumar_lib.support.files import fresh_folder, require_writable, whole, writing
 
 BASE_URL = "https://github.com"
 UNPACKED = 200  # megabytes, for the source files and the result of the largest set

@@ -21,8 +21,3 @@ UI_PRMD = (-1, 0, 1, 2, 3, 4, 2, 6, 7, 8, 2, 10, 11, 12, 0, 14, 15, 16, 0, 18, 1
 
 # SHREC'17, a hand: wrist, palm (the root), then thumb to little finger from base to tip.
 SHREC_HAND = (1, -1, 0, 2, 3, 4, 1, 6, 7, 8, 1, 10, 11, 12, 1, 14, 15, 16, 1, 18, 19, 20)
-
-
-def root_of(parents: tuple[int, ...]) -> int:
-    """The index of the joint that hangs on no other."""
-    return parents.index(-1)

@@ -13,12 +13,13 @@ import numpy as np
 from piumar_lib.data.own import content_of, load_npz
 from piumar_lib.data.people.catalogue import FOLDER, PARENTS, find
 from piumar_lib.data.sequences import Sequences
-from piumar_lib.files import as_path
+from piumar_lib.support.files import as_path
 
 VARIABLE = "PIUMAR_PEOPLE"  # the environment variable that names another folder
 # Paths of a pen or a finger have no place and no size of their own. Which channels are coordinates:
 COORDINATES = {"gesturemidair": 3, "pendigits": 2, "mmg": 2}
 FRAMES, MOST = 32, 2000
+OWN_TEMPO = "-own-tempo"  # ends the name of a set whose clips keep their tempo
 
 
 def folder() -> Path:

@@ -1,0 +1,132 @@
+"""Checks of chapter 09."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from piumar_lib.check.base import check, require, rule_out
+
+
+@check
+def clip_interval(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(right, clips)``: the interval of the accuracy over all clips together."""
+    from scipy import stats
+
+    for spread in (0.12, 0.18):
+        clips = rng.integers(100, 300, 10)
+        share = np.clip(0.75 + spread * rng.standard_normal(10), 0.05, 0.97)
+        right = rng.binomial(clips, share)
+        q, total = right.sum() / clips.sum(), clips.sum()
+        given = np.asarray(answer(right.copy(), clips.copy()), float)
+        require(given.shape == (2,), "give two numbers, low and high.")
+        low, high = given
+        require(low < high, "low comes first, then high.")
+        require(high <= 1.5, "these are counts of clips; asked is an accuracy.")
+        sd = np.sqrt(q * (1 - q) / total)
+        theory = stats.binom.ppf([0.025, 0.975], total, q) / total
+        between = (right / clips).std() / np.sqrt(10) * 2 * 1.96
+        width = high - low
+        require(
+            abs(width / (2 * 1.645 * sd) - 1) > 0.06, "this holds the middle 90 of 100; asked are 95."
+        )
+        require(
+            abs(width / (2 * sd) - 1) > 0.1,
+            "this is one standard deviation to each side; asked are 95 of 100.",
+        )
+        require(
+            not 0.8 < width / between < 1.25 or abs(between / (2 * 1.96 * sd) - 1) < 0.3,
+            "this draws people; here clips are drawn, whoever made them.",
+        )
+        require(
+            width < 4 * (theory[1] - theory[0]),
+            "this is far too wide: all clips are drawn together, not those of one person.",
+        )
+        require(
+            np.allclose(given, theory, atol=0.25 * sd),
+            f"[{low:.3f}, {high:.3f}], but a binomial share has [{theory[0]:.3f}, {theory[1]:.3f}].",
+        )
+    return "treating clips as independent claims to know more than one does."
+
+
+@check
+def holm_by_hand(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(p)``: Holm's corrected p values, in the order of ``p``."""
+    import itertools
+
+    for m in (2, 5, 7, 1):
+        for _ in range(3):
+            p = rng.permutation(
+                np.concatenate([rng.uniform(0, 0.05, m - m // 2), rng.uniform(0.4, 1, m // 2)])
+            )
+            sets = [list(s) for k in range(1, m + 1) for s in itertools.combinations(range(m), k)]
+            closed = np.array(
+                [max(min(1, len(s) * p[s].min()) for s in sets if j in s) for j in range(m)]
+            )
+            given = np.asarray(answer(p.copy()), float)
+            require(
+                given.shape == p.shape, f"give {m} values, one for each p; this has shape {given.shape}."
+            )
+            order = np.argsort(p)
+            steps = (m - np.arange(m)) * p[order]
+            back = np.argsort(order)
+            misconceptions = {
+                "the values are in the order of size; give them back in the order of p.": np.sort(
+                    closed
+                ),
+                "this is Bonferroni's rule: every p is multiplied by m.": np.minimum(1, m * p),
+                "a later value is smaller than one before it: take the largest so far.": np.minimum(
+                    1, steps
+                )[back],
+                "no probability is above 1.": np.maximum.accumulate(steps)[back],
+                "this multiplies the largest by m; the smallest has to bear most.": np.minimum(
+                    1, np.maximum.accumulate((np.arange(m) + 1) * p[order])
+                )[back],
+                "this is Benjamini and Hochberg's rule, which bounds another error.": np.minimum(
+                    1, np.minimum.accumulate((m / (np.arange(m) + 1) * p[order])[::-1])[::-1]
+                )[back],
+            }
+            rule_out(given, misconceptions, closed)
+            require(np.allclose(given, closed), f"for {m} hypotheses some value is not as expected.")
+    return "the same as testing every set of hypotheses."
+
+
+@check
+def best_gain(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(m, people, spread, generator)``: the mean gain of the best of equal methods."""
+    from scipy import integrate, stats
+
+    def expected(m: int) -> float:
+        """Of the largest of m standard normal numbers."""
+        return integrate.quad(lambda z: z * m * stats.norm.pdf(z) * stats.norm.cdf(z) ** (m - 1), -9, 9)[
+            0
+        ]
+
+    for m, people, spread in ((1, 10, 5.0), (8, 10, 5.0), (32, 40, 3.0)):
+        given = float(answer(m, people, spread, np.random.default_rng(rng.integers(2**31))))
+        unit = spread / np.sqrt(people)
+        noise = 0.15 * unit
+        if m == 1:
+            require(
+                abs(given) < 0.4 * unit,
+                "a single method gains nothing on average; this has "
+                f"{given:+.2f}, as if chance had a sign.",
+            )
+            continue
+        misconceptions = {
+            "a mean varies less than a person: choose the best after the mean, not before.": expected(m)
+            * spread,
+            "the mean's deviation falls with the root of the number of people, not with it.": expected(m)
+            * spread
+            / people,
+            "this is the mean method; asked is the one that looks best.": 0.0,
+            "this is the worst method.": -expected(m) * unit,
+        }
+        rule_out(given, misconceptions, atol=noise)
+        require(
+            abs(given - expected(m) * unit) < noise,
+            f"{m} methods, {people} people: {given:.2f}, but {expected(m) * unit:.2f} is expected.",
+        )
+    gain = expected(26) * 5 / 10**0.5
+    return f"of 26 equal methods, with ten people and a spread of 5, the best looks {gain:.1f} better."

@@ -1,0 +1,70 @@
+"""Checks of chapter 04."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from piumar_lib.check.base import check, require
+
+
+@check
+def swap_amplitude(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(x, other)``: amplitudes of ``other``, phases of ``x``."""
+    import torch
+
+    time = int(rng.integers(8, 20)) * 2 + 1  # odd, so that a forgotten length shows
+    a, b = torch.as_tensor(rng.normal(size=(2, 4, time, 3)))
+    out = torch.as_tensor(answer(a.clone(), b.clone()))
+    require(not out.is_complex(), "a clip is real; this is complex.")
+    require(
+        out.shape == a.shape,
+        f"the shape is {tuple(out.shape)} instead of {tuple(a.shape)}: the way back "
+        "has to be told the number of frames.",
+    )
+    require(not np.allclose(out, b), "this is the other clip, timing and all.")
+    own, mine, theirs = np.fft.rfft(np.stack([out.numpy(), a.numpy(), b.numpy()]), axis=2)
+    across = np.abs(np.fft.rfft(np.stack([out.numpy(), b.numpy()]), axis=3))
+    size = np.abs(own)
+    require(
+        not np.allclose(size, np.abs(mine)), "the amplitudes are still one's own; asked are the other's."
+    )
+    right = np.allclose(size, np.abs(theirs), rtol=1e-4)
+    require(
+        right or not np.allclose(*across), "this transforms over channels; a clip's waves run over time."
+    )
+    require(right, "the amplitudes are not the other's at every frequency.")
+    turned = np.abs(own / size - mine / np.abs(mine)).max()
+    require(turned < 1e-3, "the phases are not one's own; with them goes the timing.")
+    return "amplitudes of the one, phases of the other."
+
+
+@check
+def smooth_noise(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(clips, frequencies, channels)``: unit variance, neighbouring frequencies correlated."""
+    import torch
+
+    n, k = 8000, int(rng.integers(20, 30))
+    eps = torch.as_tensor(answer(n, k, 2)).double()
+    require(eps.shape == (n, k, 2), f"the shape is {tuple(eps.shape)} instead of {(n, k, 2)}.")
+    variance, bound = eps.var(0), 6 * (2 / n) ** 0.5
+    require(variance[0].min() < 1.5, "the variance is too large: a sum varies more than its parts.")
+    require(
+        variance[-1].max() < 1.5, "the variance grows with the frequency: what is added must be weighed."
+    )
+    clips = (eps[1:] * eps[:-1]).mean() / (eps.square().mean() + 1e-9)
+    require(abs(clips) < 0.1, "clips are correlated: each should have noise of its own.")
+    require(eps.mean(0).abs().max() < 6 / n**0.5, "the mean should be 0 at every frequency.")
+    require(variance.mean() > 0.8, "smoothing shrinks the variance: it should be 1.")
+    require(
+        (variance - 1).abs().max() < bound,
+        "the variance should be 1 at every frequency, at the ends, too.",
+    )
+    between = np.corrcoef(eps[:, 0, 0], eps[:, 0, 1])[0, 1]
+    require(abs(between) < 0.1, "channels are correlated: the noise knows the wrong neighbours.")
+    near = (eps[:, 1:] * eps[:, :-1]).mean((0, 2))
+    require(near.min() > 0.44, f"neighbours are correlated by {near.min():.2f} only.")
+    far = (eps[:, 0] * eps[:, -1]).mean().abs()
+    require(far < 0.95, "all frequencies move as one; far ones should not.")
+    return f"neighbours are correlated by at least {near.min():.2f}."

@@ -1,0 +1,295 @@
+"""The six planned contrasts of the study, written down before its records were made, and their results.
+
+    python -m piumar_lib.evidence contrasts --json build/contrasts.json
+
+Each is taken in both forms of the clips. The unit is the person; data sets are pooled by a
+random-effects meta-analysis (`piumar_lib.evidence.statistics.pool`), and p values of all twelve are
+corrected by Holm's method. Whatever else the records hold is exploration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from piumar_lib import metrics
+from piumar_lib.data.own import find_npz, is_npz
+from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.evidence import person_gain, statistics
+from piumar_lib.evidence.protocol import (
+    FORMS,
+    REAL,
+    RIVALS,
+    SEARCHED_ON,
+    SETS,
+    committed,
+    data_of,
+    form_of,
+    read_search,
+    search_scores,
+)
+from piumar_lib.evidence.records import STUDY
+
+# What may be pooled; nothing was developed on the people of the last, who are judged once.
+POOLS = {
+    "real people": REAL,
+    "the eight sets": NAMES,
+    "new people": tuple(name for name in NAMES if name not in SEARCHED_ON),
+}
+
+
+@dataclass(frozen=True)
+class Contrast:
+    """One planned comparison.
+
+    Attributes:
+        name: What is asked, in a few words.
+        tried: The method that might gain.
+        against: What it is compared with. Of several, the one that did best on the search's people.
+    """
+
+    name: str
+    tried: str
+    against: tuple[str, ...]
+
+
+NORMALIZED = "person normalization + augmentation"  # see `piumar_lib.evidence.person_study`
+CONTRASTS = (
+    Contrast("augmentation", "augmentation", ("ERM",)),
+    Contrast("TFAM on top of it", "TFAM + augmentation", ("augmentation",)),
+    Contrast("its alignment", "TFAM + augmentation", ("TFAM, uniform clock + augmentation",)),
+    Contrast("GIRL on top of TFAM", "PIUmr + augmentation", ("TFAM + augmentation",)),
+    Contrast("TFAM or the best rival", "TFAM + augmentation", RIVALS),
+    # With all of the new person's clips; the gain by number of clips is drawn beside it.
+    Contrast("person normalization", NORMALIZED, ("augmentation",)),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a contrast.
+
+    Attributes:
+        contrast: Which.
+        form: Of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
+        against: The method that it was compared with in the end.
+        pooled: Over all data sets.
+        p_holm: Its p value after Holm's correction.
+        verdict: See `piumar_lib.evidence.statistics.verdict`.
+    """
+
+    contrast: Contrast
+    form: str
+    against: str
+    pooled: statistics.Pooled
+    p_holm: float
+    verdict: str
+
+    def summary(self) -> dict[str, Any]:
+        """All numbers under plain names, for a JSON file; what is not known is None."""
+        pooled = asdict(self.pooled)
+        by_set = pooled.pop("by_set")
+        names = [name_of(name) for name in by_set]
+        if len({*names}) < len(names):  # two files of one name
+            names = [*by_set]
+        return {
+            "name": self.contrast.name,
+            "form": self.form,
+            "tried": self.contrast.tried,
+            "against": self.against,
+            **_known(pooled | {"p_holm": self.p_holm}),
+            "verdict": self.verdict,
+            "by_set": {name: _known(one) for name, one in zip(names, by_set.values(), strict=True)},
+        }
+
+
+def _known(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same with None for nan, which JSON has no word for."""
+    return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in values.items()}
+
+
+def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, float]:
+    """Each person's accuracy under one method minus that under another, in shares.
+
+    Only folds and seeds that were trained under both count; a person's are averaged.
+
+    Raises:
+        ValueError: If the methods have no training in common, or one was trained twice.
+    """
+    of: dict[str, dict[tuple[int, int], dict]] = {tried: {}, against: {}}
+    for record in records:
+        mine, at = of.get(record["method"]), (record["fold"], record["seed"])
+        if mine is not None:
+            if at in mine:
+                raise ValueError(
+                    f"records: {record['method']}, fold {at[0]}, seed {at[1]} is there twice, with "
+                    "different hyperparameters. Remove those that do not count."
+                )
+            mine[at] = record["people"]
+    common = sorted(of[tried].keys() & of[against].keys())
+    if not common:
+        raise ValueError(f"records: {tried} and {against} have no training in common. Train both.")
+    gains: dict[str, list[float]] = {}
+    for at in common:
+        for person, (right, clips) in of[tried][at].items():
+            other, as_many = of[against][at][person]
+            gains.setdefault(person, []).append(right / clips - other / as_many)
+    return {person: float(np.mean(values)) for person, values in sorted(gains.items())}
+
+
+def scores(records: Iterable[dict], method: str) -> dict[str, float]:
+    """Each person's accuracy under a method, averaged over seeds.
+
+    Raises:
+        ValueError: If the method was not trained.
+    """
+    of: dict[str, list[float]] = {}
+    for record in (r for r in records if r["method"] == method):
+        for person, (right, clips) in record["people"].items():
+            of.setdefault(person, []).append(right / clips)
+    if not of:
+        raise ValueError(f"records: {method} has no training in them. Train it.")
+    return {person: float(np.mean(values)) for person, values in sorted(of.items())}
+
+
+def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list[dict]]:
+    """The records of several data sets, those of the normalised person among them.
+
+    Args:
+        sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
+        form: Of the clips.
+        folder: Where the records are.
+
+    Raises:
+        FileNotFoundError: If a data set has no records.
+    """
+    found = {}
+    for name in sets:
+        data = data_of(name, form)
+        found[name] = committed(data, folder) + person_gain.as_method(NORMALIZED, data, folder)
+    return found
+
+
+def compare(
+    records: Mapping[str, list[dict]], tried: str, against: str
+) -> statistics.Pooled:
+    """One method over another on the same people, pooled over data sets.
+
+    Args:
+        records: By data set, see `read`. Synthetic people stand alone: their populations are clusters
+            above them.
+        tried, against: Names of methods, `NORMALIZED` among them.
+
+    Raises:
+        ValueError: If a method was not trained on a set.
+    """
+    gains = {name: differences(own, tried, against) for name, own in records.items()}
+    return statistics.pool_people(gains, records)
+
+
+def meant_by(where: str) -> tuple[tuple[str, ...], str]:
+    """The data sets and the form of what prose calls ``"real people, own tempo"`` or ``"shrec17"``.
+
+    Raises:
+        ValueError: If it is neither a pool of `POOLS` with a form nor the name of a data set.
+    """
+    pool, _, form = where.rpartition(", ")
+    if pool in POOLS and form in FORMS:
+        return POOLS[pool], form
+    for name, form in product(SETS, FORMS):
+        if data_of(name, form) == where:
+            return (name,), form
+    raise ValueError(f"{where!r} is no data set, and no pool such as 'real people, own tempo'.")
+
+
+def best_rival(rivals: tuple[str, ...], form: str, search: list[dict]) -> str:
+    """Of several methods the one that did best on the search's people, in that form.
+
+    Nobody whom the contrasts are about has a say, but for the people of the sets searched on.
+    """
+    if len(rivals) == 1:
+        return rivals[0]
+    data = data_of("shrec17", form)  # any set that was not searched on
+    best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in rivals}
+    return max(best, key=best.get)
+
+
+def compute(
+    sets: Iterable[str] = REAL,
+    forms: Iterable[str] = FORMS,
+    folder: Path = STUDY,
+    contrasts: Iterable[Contrast] = CONTRASTS,
+) -> list[Result]:
+    """The planned contrasts from the records, pooled over data sets.
+
+    Args:
+        sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
+        forms: Of the clips. A reader's file has one, as it is: it counts as own tempo.
+        folder: Where the records are.
+        contrasts: Which.
+
+    Raises:
+        FileNotFoundError: If a data set has no records.
+        ValueError: If a method was not trained on a set, or no set has clips in these forms.
+    """
+    forms = list(forms)
+    sets, search = list(sets), read_search(folder)
+    found = []
+    for form in forms:
+        records = read(in_form(sets, form), form, folder)
+        if not records:
+            continue
+        for contrast in contrasts:
+            against = best_rival(contrast.against, form, search)
+            found.append((contrast, form, against, compare(records, contrast.tried, against)))
+    if not found:
+        words = f"forms: none of the data sets has clips of {' or '.join(forms)}. Add the other form."
+        raise ValueError(words)
+    p_holm = metrics.holm([pooled.p for *_, pooled in found])
+    return [
+        Result(*one, float(p), statistics.verdict(one[-1], float(p)))
+        for one, p in zip(found, p_holm, strict=True)
+    ]
+
+
+def in_form(sets: Iterable[str], form: str) -> list[str]:
+    """The data sets that have clips in a form, each once; a reader's file by its absolute path."""
+    once = dict.fromkeys(str(find_npz(name)) if is_npz(name) else name for name in sets)
+    return [name for name in once if form_of(data_of(name, form)) == form]
+
+
+def name_of(data_set: str) -> str:
+    """What tables call a data set: a reader's file by its stem."""
+    return find_npz(data_set).stem if is_npz(data_set) else data_set
+
+
+def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
+    """Rows for a table, in points; "-" is not known."""
+
+    def points(low: float, high: float) -> str:
+        return "-" if np.isnan(low) else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
+
+    def number(value: float, form: str) -> str:
+        return "-" if np.isnan(value) else format(value, form)
+
+    return [
+        {
+            "contrast": r.contrast.name,
+            "form": r.form,
+            "difference": f"{100 * r.pooled.difference:+.1f}",
+            "95 % interval": points(r.pooled.low, r.pooled.high),
+            "p (Holm)": number(r.p_holm, ".2g"),
+            "p of equivalence": number(r.pooled.equivalence_p, ".2g"),
+            "people": str(r.pooled.people),
+            "sets": str(r.pooled.sets),
+            "I²": number(r.pooled.i_squared, ".0%").replace("%", " %"),
+            "a new set": points(r.pooled.prediction_low, r.pooled.prediction_high),
+            "verdict": r.verdict,
+        }
+        for r in results
+    ]

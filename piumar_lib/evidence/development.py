@@ -1,0 +1,404 @@
+"""The log of attempts: what was tried to find the defaults of TFAM and GIRL, and what came of it.
+
+    python -m piumar_lib.evidence.development --people FOLDER --workers 2
+
+Each attempt differs from TFAM's or PIUmr's default in one thing. It is trained beside what it has to
+beat and beside its control, which has all of its hyperparameters: two views on an unchanged clock for
+TFAM, groups drawn by lot for GIRL. People here are for development alone: synthetic populations 0 to 4,
+SPAR's search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
+``utkinect.npz``). Final folds are never looked at. A training has 20 epochs, whatever the size of a data
+set: on the smallest that is about 50 updates of the weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from itertools import product
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from tqdm import tqdm
+
+from piumar_lib.data.own import load_npz, save_npz
+from piumar_lib.evidence import folds
+from piumar_lib.evidence.experiments import check_of, count_by_person, train_and_predict
+from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
+from piumar_lib.evidence.methods import hyperparameters_of as known_of
+from piumar_lib.evidence.records import RESULTS, ROOT, append_record, device, provenance, read_records
+from piumar_lib.evidence.variants import UNALIGNED, VARIANTS
+from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.files import require_writable, write_text
+from piumar_lib.support.locks import only_run
+
+LOG = RESULTS / "development.jsonl"
+PEOPLE = ("msraction3d", "utkinect")
+LENGTH = 32  # frames, at one length
+MADE = ROOT / "build" / "development"
+COMMAND = "python -m piumar_lib.evidence.development --people FOLDER"  # wherever somebody's files are
+TFAM, PIUMR = "TFAM + augmentation", "PIUmr + augmentation"
+BY_LOT = "PIUmr, random groups + augmentation"
+FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
+# Data sets that are read together, as people are the unit: one column of the table each.
+POOLS = {
+    "real, own tempo": tuple(f"{name}, own tempo" for name in PEOPLE),
+    "real, one length": tuple(f"{name}, one length" for name in PEOPLE),
+    "SPAR, own tempo": ("spar-own-tempo",),
+    "SPAR, one length": ("spar-repetitions",),
+    "synthetic": ("synthetic",),
+}
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One thing tried.
+
+    Attributes:
+        about: What, in a few words; no two attempts share it.
+        method: Its name in `METHODS` or `VARIANTS`.
+        hyperparameters: What differs from the defaults.
+        against: What it has to beat, with as many of these as that has.
+        control: The method that lacks only what is tested, with as many of these as that has.
+    """
+
+    about: str
+    method: str = TFAM
+    hyperparameters: Hyperparameters = field(default_factory=dict)
+    against: str = "augmentation"
+    control: str = UNALIGNED
+
+
+def _tfam(about: str, **changed: float) -> Attempt:
+    return Attempt(about, TFAM, changed)
+
+
+def _variant(about: str, name: str) -> Attempt:
+    return Attempt(about, name, control=f"{name}, uniform clock")
+
+
+def _girl(about: str, method: str = PIUMR, control: str = BY_LOT, **changed: float) -> Attempt:
+    return Attempt(about, method, changed, against=TFAM, control=control)
+
+
+ATTEMPTS = (
+    Attempt("TFAM, defaults"),
+    _tfam("behind the first block", layer=1),
+    _tfam("in front of the last block", layer=2),
+    _tfam("behind all blocks", layer=3),
+    Attempt("without augmentation", "TFAM", {}, "ERM", "TFAM, uniform clock"),
+    Attempt("first version of TFAM", "first version", {}, control="first version, uniform clock"),
+    _girl("PIUmr, defaults"),
+    _tfam("width 64", width=64),
+    _tfam("width 64, behind the first block", width=64, layer=1),
+    _tfam("width 64, in front of the last block", width=64, layer=2),
+    _tfam("width 64, behind all blocks", width=64, layer=3),
+    _tfam("32 steps", steps=32),
+    _tfam("64 steps", steps=64),
+    _tfam("floor 0.05", floor=0.05),
+    _tfam("floor 0.2", floor=0.2),
+    _tfam("floor 0.5", floor=0.5),
+    Attempt("mass by all motion", "all motion"),
+    Attempt("mass by arc length", "arc length"),
+    _tfam("no amplitude step", amplitude_step=0.0),
+    _tfam("whole amplitude step", amplitude_step=1.0),
+    Attempt("Sinkhorn to anchors", "Sinkhorn"),
+    _variant("swap instead of gain", "swap"),
+    _tfam("perturbation of half the size", scale=0.5),
+    _tfam("perturbation of twice the size", scale=2.0),
+    _tfam("no perturbation", scale=0.0),
+    _variant("profile of a joint or sensor", "joints share"),
+    _variant("profile of the whole clip", "all channels share"),
+    _variant("mean instead of the gate", "mean fusion"),
+    _variant("minimum instead of the gate", "minimum fusion"),
+    _variant("gate of the first version", "first gate"),
+    _tfam("no regulariser", regularizer_share=0.0),
+    _tfam("regulariser pulls 20 %", regularizer_share=0.2),
+    _tfam("no consistency", consistency=0.0),
+    _girl("true people as groups", "PIUmr, true people + augmentation"),
+    _girl("radius 0: hard clips alone", radius=0.0),
+    _girl("radius 0.02", radius=0.02),
+    _girl("radius 0.2", radius=0.2),
+    _girl("groups alone", beta=0.0),
+    _girl("hard clips count three times more", beta=3.0),
+    _girl("1 group a class: actions as groups", groups=1),
+    _girl("2 groups a class", groups=2),
+    _girl("8 groups a class", groups=8),
+    _girl("exponentiated gradient", "exponentiated gradient"),
+    _girl("groups by pairwise similarity", "pairwise similarity"),
+    _girl("a group left out in each step", "unseen group", "unseen group, by lot"),
+    _girl("margin without sign", "unsigned margin"),
+    _girl("margin of similarities", "similarity margin"),
+    _girl("width 64: PIUmr", width=64),
+    Attempt("GIRL alone", "GIRL", {}, "ERM", "GIRL, random groups"),
+    Attempt(
+        "GIRL with augmentation",
+        "GIRL + augmentation",
+        {},
+        "augmentation",
+        "GIRL, random groups + augmentation",
+    ),
+)
+
+
+class Training(NamedTuple):
+    """One training: data by name and content, method, hyperparameters as sorted pairs, fold, seed."""
+
+    data: str
+    content: str
+    method: str
+    hyperparameters: tuple
+    fold: int
+    seed: int
+
+
+def method_of(name: str) -> Method:
+    """A method of the course, or a variant."""
+    return METHODS[name] if name in METHODS else VARIANTS[name]
+
+
+def hyperparameters_of(name: str, chosen: Hyperparameters) -> Hyperparameters:
+    """All hyperparameters of a method; of ``chosen``, those that it has."""
+    own = {*known_of(method_of(name)), "layer", "width", "steps"}
+    return resolve(method_of(name), {key: value for key, value in chosen.items() if key in own})
+
+
+def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:
+    """What an attempt trains: itself, what it has to beat, its control."""
+    names = {"tried": attempt.method, "against": attempt.against, "control": attempt.control}
+    return {
+        role: (name, hyperparameters_of(name, attempt.hyperparameters)) for role, name in names.items()
+    }
+
+
+def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
+    """Name of each data set to what `folds.load_fold` takes.
+
+    Args:
+        people: Folder of the real people's files; None does without them.
+        made: Folder for the same at one length, which are made here.
+
+    Raises:
+        FileNotFoundError: If ``people`` lacks a file.
+    """
+    found = {name: name for name in FOR_ALL}
+    for name in PEOPLE if people else ():
+        own = people / f"{name}.npz"
+        if not own.is_file():
+            raise FileNotFoundError(f"{own}: no such file. Put {', '.join(PEOPLE)} there, as .npz.")
+        short = made / f"{name}-{LENGTH}.npz"
+        made.mkdir(parents=True, exist_ok=True)
+        save_npz(short, load_npz(own).resampled(LENGTH), force=True)
+        found |= {f"{name}, own tempo": str(own), f"{name}, one length": str(short)}
+    return found
+
+
+def where(data: str) -> tuple[range, bool]:
+    """The folds that development may look at, and whether they are search folds."""
+    if data in folds.SYNTHETIC:
+        return folds.DEVELOPMENT, False
+    return (folds.search_folds(data), True) if data in folds.SPAR else (folds.folds(data), False)
+
+
+def trainings(
+    attempts: Iterable[Attempt], found: dict[str, str], seeds: int
+) -> list[tuple[Training, str]]:
+    """Everything to train, each with its data's place.
+
+    All of a seed before the next seed; real people first, as they tell most and cost least.
+    """
+    wanted = {}
+    known = {name: (folds.identify(place)[1], where(place)[0]) for name, place in found.items()}
+    order = sorted(found, key=lambda name: name in FOR_ALL)
+    for seed, name, attempt in product(range(seeds), order, attempts):
+        (content, chosen), place = known[name], found[name]
+        for method, k in roles(attempt).values():
+            for fold in chosen:
+                key = Training(name, content, method, tuple(sorted(k.items())), fold, seed)
+                wanted[key] = place
+    return list(wanted.items())
+
+
+def run(training: Training, place: str) -> dict:
+    """Train and judge on unseen people; ``people`` maps each to ``[correct clips, clips]``.
+
+    A training that diverges counts no clip as correct, and ``failed`` says why.
+
+    Raises:
+        ValueError: If a file is not any more what it was when the training was planned.
+    """
+    search = where(place)[1]
+    fold = (folds.load_search_fold if search else folds.load_fold)(place, training.fold)
+    if folds.identify(place)[1] != training.content:
+        raise ValueError(f"{place}: has changed meanwhile. Start the same command again.")
+    k, method = dict(training.hyperparameters), method_of(training.method)
+    predicted, failed = train_and_predict(method, k, fold, training.seed)
+    people = count_by_person(predicted == fold.unseen.y, fold.unseen)
+    record = training._asdict() | {"hyperparameters": k, "people": people, "device": device()}
+    return record | ({"failed": failed} if failed else {})
+
+
+def make(
+    attempts: Iterable[Attempt],
+    found: dict[str, str],
+    seeds: int,
+    out: Path,
+    workers: int,
+    scheduler: str = "",
+) -> dict:
+    """Train what is missing in ``out``; return each training's record. A killed run goes on.
+
+    Raises:
+        InUse: If another run writes to ``out``.
+        OSError: If the system refuses to write.
+    """
+    wanted, origin = trainings(attempts, found, seeds), provenance()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    require_writable(out.parent)
+    with only_run(out):
+        done = {_training(record): record for record in read_records(out)}
+        missing = [job for job in wanted if job[0] not in done]
+        records = in_parallel(run, missing, workers, scheduler, check_of(found.values()))
+        for record in tqdm(records, total=len(missing), desc="training"):
+            append_record(out, record | origin)
+            done[_training(record)] = record | origin
+    return {key: done[key] for key, _ in wanted}
+
+
+def _training(record: dict) -> Training:
+    values = {name: record[name] for name in Training._fields}
+    chosen = tuple(sorted(record["hyperparameters"].items()))
+    return Training(**values | {"hyperparameters": chosen})
+
+
+def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[dict]:
+    """The log: a line for each attempt and data set whose three roles were trained alike.
+
+    ``people`` maps each person to the mean accuracies over seeds: tried, against, control.
+    """
+    runs: dict[tuple, dict[tuple[int, int], dict]] = {}
+    for key, record in done.items():
+        runs.setdefault((key.data, key.method, key.hyperparameters), {})[key.fold, key.seed] = record
+    lines = []
+    for attempt, data in product(attempts, dict.fromkeys(key.data for key in done)):
+        chosen = roles(attempt)
+        mine = [runs.get((data, m, tuple(sorted(k.items()))), {}) for m, k in chosen.values()]
+        common = set(mine[0]).intersection(*mine[1:])
+        seeds = {s for _, s in common if {f for f, t in common if t == s} == {f for f, _ in mine[0]}}
+        if not seeds:
+            continue
+        shares: dict[str, list[list[float]]] = {}
+        for at in sorted(at for at in common if at[1] in seeds):
+            for role, of in enumerate(mine):
+                for person, (right, clips) in of[at]["people"].items():
+                    shares.setdefault(person, [[], [], []])[role].append(right / clips)
+        first = mine[0][min(common)]
+        lines.append(
+            {"attempt": attempt.about, "data": data}
+            | {role: method for role, (method, _) in chosen.items()}
+            | {"hyperparameters": attempt.hyperparameters, "seeds": sorted(seeds)}
+            | {"content": first["content"]}
+            | {"people": {p: [round(float(np.mean(v)), 6) for v in of] for p, of in shares.items()}}
+            | {"command": f"{COMMAND} --seeds {len(seeds)}"}
+            | {name: first[name] for name in ("commit", "versions", "device")}
+        )
+    return lines
+
+
+class Outcome(NamedTuple):
+    """A paired difference over people, in shares, with its 95 % t interval (nan for one person)."""
+
+    difference: float
+    low: float
+    high: float
+    people: int
+
+
+def outcome(lines: Iterable[dict], pool: str, over: str = "against") -> Outcome | None:
+    """What came of one attempt's ``lines`` over a pool of `POOLS`; ``over`` what, or the ``"control"``.
+
+    None if the attempt was not made on all data sets of the pool.
+    """
+    chosen = [line for line in lines if line["data"] in POOLS[pool]]
+    if len(chosen) < len(POOLS[pool]):
+        return None
+    role = {"against": 1, "control": 2}[over]
+    gains = np.array([p[0] - p[role] for line in chosen for p in line["people"].values()])
+    from scipy import stats
+
+    half = stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains) if len(gains) > 1 else np.nan
+    return Outcome(
+        float(gains.mean()), float(gains.mean() - half), float(gains.mean() + half), len(gains)
+    )
+
+
+def read_log(log: Path = LOG) -> dict[str, list[dict]]:
+    """The committed log: each attempt's lines."""
+    of: dict[str, list[dict]] = {}
+    for line in read_records(log):
+        of.setdefault(line["attempt"], []).append(line)
+    return of
+
+
+def rows(log: dict[str, list[dict]], over: str = "against") -> list[list[str]]:
+    """Table cells: attempt, then a cell in points for each pool of `POOLS`."""
+    table = []
+    for about, lines in log.items():
+        cells = [outcome(lines, pool, over) for pool in POOLS]
+        table.append([about, *(in_points(cell) for cell in cells)])
+    return table
+
+
+def in_points(found: Outcome | None) -> str:
+    """Such as ``+3.1 [+1.2, +5.0]``; "" if there is nothing."""
+    if found is None:
+        return ""
+    low, high = (f"{100 * value:+.1f}" for value in (found.low, found.high))
+    return f"{100 * found.difference:+.1f} [{low}, {high}]"
+
+
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    """Command line; ``--help`` lists the options."""
+    program = "python -m piumar_lib.evidence.development"
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")
+    parser.add_argument("--seeds", type=at_least(1), default=1, help="initialisations of each fold")
+    parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--trainings", type=path, default=MADE / "trainings.jsonl")
+    parser.add_argument("--out", type=path, default=LOG, help="the log")
+    parser.add_argument(
+        "--log", action="store_true", help="train nothing, write the log of what is there"
+    )
+    options = parser.parse_args(arguments)
+    if options.log:
+        done = {_training(record): record for record in read_records(options.trainings)}
+    else:
+        done = make(
+            ATTEMPTS,
+            data_sets(options.people),
+            options.seeds,
+            options.trainings,
+            options.workers,
+            options.scheduler,
+        )
+    lines = lines_of(ATTEMPTS, done)
+    write_text(options.out, "".join(f"{json.dumps(line)}\n" for line in lines))
+    log = read_log(options.out)
+    for over in ("against", "control"):
+        print(f"over {'what it has to beat' if over == 'against' else 'its control'}, points:")
+        for about, *cells in rows(log, over):
+            print(f"{about:34s}" + "".join(f"{cell:>22s}" for cell in cells))
+    print(f"log: {options.out}")
+
+
+if __name__ == "__main__":
+    from piumar_lib.evidence import development  # by its name, under which workers find it, too
+
+    sys.exit(development.main())

@@ -1,0 +1,241 @@
+"""Train and judge: one function for one record, and a runner that can be killed and resumed.
+
+A record holds each unseen person's score and all that is needed to run it again. Records live in
+JSON-lines files; whatever is there already is not computed again. `piumar_lib.evidence.protocol` says
+which records the course's tables are made of.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from piumar_lib import metrics
+from piumar_lib.data.own import is_npz
+from piumar_lib.data.sequences import Sequences
+from piumar_lib.evidence import folds, methods
+from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
+from piumar_lib.evidence.records import append_record, device, provenance, read_records
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.files import as_path, writing
+from piumar_lib.support.locks import only_run
+from piumar_lib.training import fit, predict
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One record's key.
+
+    Attributes:
+        data: See `piumar_lib.evidence.folds.load_fold`.
+        method: A name in `piumar_lib.evidence.methods.METHODS`.
+        fold: Which people are held out.
+        seed: Of the model's initialisation and of training.
+        hyperparameters: All of them, as sorted pairs of name and value: a record stays what it is if a
+            default changes.
+        search: Whether the fold is one for choosing hyperparameters.
+        content: What data that do not come with the course are known by, see
+            `piumar_lib.evidence.folds.identify`; a name does not tell them from what they were before a
+            correction.
+        selection: How hyperparameters were chosen, in words; no part of the key.
+    """
+
+    data: str
+    method: str
+    fold: int
+    seed: int
+    hyperparameters: tuple[tuple[str, Any], ...]
+    search: bool = False
+    content: str = ""
+    selection: str = field(default="", compare=False)
+
+    def key(self) -> dict[str, Any]:
+        """The key as a record has it."""
+        return {
+            "data": self.data,
+            "method": self.method,
+            "fold": self.fold,
+            "seed": self.seed,
+            "hyperparameters": dict(self.hyperparameters),
+            "search": self.search,
+        } | ({"content": self.content} if self.content else {})
+
+
+def experiment(
+    data: str,
+    method: str,
+    fold: int,
+    seed: int,
+    chosen: dict[str, Any] | None = None,
+    search: bool = False,
+) -> Experiment:
+    """Make an `Experiment`; ``chosen`` are hyperparameters that differ from the method's defaults.
+
+    Raises:
+        ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
+        FileNotFoundError: If the data are a file that is not there.
+    """
+    name, content = folds.identify(data)
+    k = resolve(method, chosen)
+    return Experiment(name, method, fold, seed, tuple(sorted(k.items())), search, content)
+
+
+def run(e: Experiment) -> dict:
+    """Train, judge on unseen people, and return the record.
+
+    The record's ``people`` maps each unseen person to ``[correct clips, clips]``. A training that
+    diverges is a result too: its record says so in ``failed`` and counts no clip as correct.
+
+    Raises:
+        ValueError: If data, fold, method or a hyperparameter cannot be right, or a reader's file is
+            not any more what it was when the experiment was planned.
+    """
+    start = time.perf_counter()
+    fold = (folds.load_search_fold if e.search else folds.load_fold)(e.data, e.fold)
+    if folds.identify(e.data)[1] != e.content:
+        raise ValueError(f"{e.data}: has changed meanwhile. Start the same command again.")
+    k = resolve(e.method, dict(e.hyperparameters))
+    predicted, failed = train_and_predict(METHODS[e.method], k, fold, e.seed)
+    correct = predicted == fold.unseen.y
+    macro, _ = metrics.f1(fold.unseen.y, predicted, fold.unseen.classes)
+    record = e.key() | {
+        "people": count_by_person(correct, fold.unseen),
+        "accuracy": round(float(correct.mean()), 6),
+        "macro_f1": round(macro, 6),
+        "seconds": round(time.perf_counter() - start, 2),
+        "device": device(),
+    } | ({"selection": e.selection} if e.selection else {})
+    return record | ({"failed": failed} if failed else {})
+
+
+def train_and_predict(
+    method: Method, k: Hyperparameters, fold: folds.Fold, seed: int
+) -> tuple[np.ndarray, str]:
+    """Train a method on a fold; return the classes of the unseen clips, shape ``(clips,)``, and "".
+
+    Of a training that diverges the classes are all -1, and the text says why.
+    """
+    if method.classify is not None:
+        return method.classify(fold.train, fold.unseen, seed), ""
+    try:
+        probabilities = predict(fit_method(method, k, fold, seed), fold.unseen)
+        if np.isnan(probabilities).any():
+            raise FloatingPointError("predictions are not finite. Lower the learning rate.")
+    except FloatingPointError as error:
+        return np.full(len(fold.unseen), -1), str(error)
+    return probabilities.argmax(1), ""
+
+
+def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
+    """Train an experiment's recogniser; return it and its fold, for studies of what it learnt.
+
+    Raises:
+        ValueError: As `run`.
+        FloatingPointError: If training diverges.
+    """
+    fold, k = folds.load_fold(e.data, e.fold), resolve(e.method, dict(e.hyperparameters))
+    return fit_method(METHODS[e.method], k, fold, e.seed), fold
+
+
+def fit_method(method: Method, k: Hyperparameters, fold: folds.Fold, seed: int) -> Recognizer:
+    """Build a method's recogniser and train it on a fold's training clips.
+
+    Raises:
+        FloatingPointError: If training diverges.
+    """
+    clips = fold.train
+    model = methods.build(method, clips.x.shape[-1], clips.classes, k, seed, clips.parents)
+    chosen = methods.settings(method, k, fold.augmentation, seed, len(clips))
+    fit(model, clips, chosen, method.objective(k))
+    return model
+
+
+def count_by_person(correct: np.ndarray, clips: Sequences) -> dict[str, list[int]]:
+    """Each person, as text, to ``[correct clips, clips]``; ``correct (clips,)``."""
+    own = {str(p): clips.person == p for p in clips.people}
+    return {p: [int(correct[mine].sum()), int(mine.sum())] for p, mine in own.items()}
+
+
+def run_all(
+    experiments: Iterable[Experiment],
+    path: Path,
+    workers: int = 1,
+    progress: bool = True,
+    scheduler: str = "",
+    work: Callable[[Experiment], dict] = run,
+) -> list[dict]:
+    """Run what is missing in ``path`` and return the records of all ``experiments``.
+
+    Each record is written as soon as it is done, so a killed run loses only what was in work.
+
+    Args:
+        experiments: What to run.
+        path: A JSON-lines file; created if need be.
+        workers: Processes, each with one thread.
+        progress: Show a progress bar.
+        scheduler: Of other machines that do the work instead, see
+            `piumar_lib.support.cluster.in_parallel`.
+        work: From an experiment to its record, which has the experiment's key, and its device.
+
+    Raises:
+        InUse: If another run writes to ``path``.
+        OSError: If the system refuses to write.
+    """
+    experiments, path = list(experiments), as_path(path)
+    done, missing = _look_up(experiments, path)
+    if missing:
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        with only_run(path):
+            done, missing = _look_up(experiments, path)  # another run may just have ended
+            origin = provenance()
+            jobs, check = [(e,) for e in missing], check_of(e.data for e in missing)
+            with tqdm(total=len(missing), disable=not progress) as bar:
+                for record in in_parallel(work, jobs, workers, scheduler, check):
+                    record |= origin
+                    append_record(path, record)
+                    done[_key(record)] = record
+                    bar.set_description(f"{record['data']}, {record['method']}")
+                    bar.update()
+    # A reader's file may have been trained on under another path.
+    return [done[_key(e.key())] | {"data": e.data} for e in experiments]
+
+
+def check_of(data: Iterable[str]) -> Callable[[], dict[str, str]]:
+    """A check for `piumar_lib.support.cluster.in_parallel`: a worker has the data sets that are here."""
+    return partial(contents, tuple(sorted({*data})))
+
+
+def contents(data: tuple[str, ...]) -> dict[str, str]:
+    """What each data set's content is known by, and in how many folds it is cut.
+
+    Raises:
+        FileNotFoundError: If a data set is not there.
+        ValueError: If one is unknown or damaged.
+    """
+    return {
+        name: f"{folds.identify(name)[1]} in {len(folds.folds(name))} folds".strip() for name in data
+    }
+
+
+def _look_up(experiments: list[Experiment], path: Path) -> tuple[dict[str, dict], list[Experiment]]:
+    """The records that are there, by key, and the experiments that are missing."""
+    done = {_key(record): record for record in read_records(path)}
+    return done, [e for e in dict.fromkeys(experiments) if _key(e.key()) not in done]
+
+
+def _key(record: dict) -> str:
+    names = ("method", "fold", "seed", "hyperparameters", "search")
+    # A reader's file is the same data wherever it lies.
+    data = record["data"] if not is_npz(record["data"]) else record["content"]
+    content = record.get("content", "")
+    return json.dumps([data, content, *(record[name] for name in names)], sort_keys=True)

@@ -1,0 +1,86 @@
+"""A forest plot: one line for each data set, below them the pooled difference as a diamond."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from piumar_lib.evidence.statistics import Difference, Pooled
+
+
+def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled) -> str:
+    """Draw differences by data set and pooled, in points, and return them in words.
+
+    Squares grow with the number of people; lines are intervals, missing where there is none. The
+    diamond spans the pooled interval; the thin line through it is the prediction interval for a new
+    data set. Differences in the grey band do not matter.
+
+    Args:
+        ax: Where to draw.
+        differences: By name of the data set, first on top; usually ``pooled.by_set``. In shares.
+        pooled: Their pooled difference, in shares.
+    """
+    rows = np.arange(len(differences), 0, -1)
+    ax.axvspan(-100 * pooled.bound, 100 * pooled.bound, color="0.92", zorder=0)
+    ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
+    for row, found in zip(rows, differences.values(), strict=True):
+        _draw_set(ax, row, found)
+    _draw_pooled(ax, pooled)
+    ax.axhline(0.5, color="0.6", linewidth=0.8)
+
+    names = [f"{name} ({found.people})" for name, found in differences.items()]
+    ax.set_yticks([*rows, 0], [*names, f"pooled ({pooled.people})"])
+    ax.set_ylim(-0.7, len(rows) + 0.6)
+    ax.set_xlabel("difference, same unseen people [points]")
+    ax.tick_params(axis="y", length=0)
+    ax.grid(False)
+    lines = {f"{name}, {found.people} people": found for name, found in differences.items()}
+    lines[f"pooled, {pooled.people} people in {pooled.sets} data sets"] = pooled
+    return "; ".join(f"{name}: {_in_words(found)}" for name, found in lines.items()) + "."
+
+
+def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
+    """Draw several forests on one scale, and return the figure with what it shows in words.
+
+    Args:
+        pooled: Pooled differences of the same data sets, in shares, by title.
+    """
+    fig, axes = plt.subplots(1, len(pooled), figsize=(7, 3.6), sharex=True, squeeze=False)
+    words = []
+    for ax, (title, found) in zip(axes[0], pooled.items(), strict=True):
+        words.append(f"{title}: {draw_forest(ax, found.by_set, found)}")
+        ax.set_title(title, loc="left", fontsize=10)
+        ax.set_xlabel("")
+    for ax in axes[0, 1:]:
+        ax.set_yticklabels([])
+    return fig, " ".join(words)
+
+
+def _draw_set(ax: Axes, row: float, found: Difference) -> None:
+    if not math.isnan(found.low):
+        ax.plot([100 * found.low, 100 * found.high], [row, row], color="0.35", linewidth=1.4)
+    size = 2.5 + 0.8 * math.sqrt(found.people)  # side of the square: its area grows with people
+    ax.plot(100 * found.difference, row, "s", markersize=size, color="C0", markeredgecolor="0.1")
+
+
+def _draw_pooled(ax: Axes, pooled: Pooled) -> None:
+    middle, low, high = (100 * value for value in (pooled.difference, pooled.low, pooled.high))
+    if not math.isnan(pooled.prediction_low):
+        ends = [100 * pooled.prediction_low, 100 * pooled.prediction_high]
+        ax.plot(ends, [0, 0], color="0.1", linewidth=0.8, marker="|", markersize=5)
+    if math.isnan(low):
+        ax.plot(middle, 0, "D", color="0.1")
+    else:
+        ax.fill([low, middle, high, middle], [0, 0.28, 0, -0.28], facecolor="0.1", zorder=3)
+
+
+def _in_words(found: Difference | Pooled) -> str:
+    difference = f"{100 * found.difference:+z.1f}"  # z: no negative zero
+    if math.isnan(found.low):
+        return f"{difference} (no interval)"
+    return f"{difference} [{100 * found.low:z.1f}, {100 * found.high:z.1f}]"

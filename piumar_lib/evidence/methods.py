@@ -1,0 +1,508 @@
+"""Every method that the course compares, and the one table of their hyperparameters.
+
+A method says how a recogniser is built and trained: what is plugged in, what is minimised, whether
+clips are augmented. Each value that it could choose is a `Hyperparameter`, whose default, range and
+words are those of the class that takes it. Names of methods and hyperparameters are those of the
+records: they stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from piumar_lib.alignment import MonotoneAlignment, MotionClock, UniformClock
+from piumar_lib.backbones import (
+    inception_time,
+    minirocket_ridge,
+    resnet1d,
+    skeleton_graph,
+    tiny_cnn,
+    width_behind,
+)
+from piumar_lib.baselines.cfd import CFD, CFDPlug
+from piumar_lib.baselines.daid import DAID
+from piumar_lib.baselines.eris import ERIS
+from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
+from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
+from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.baselines.mgsc import MGSC
+from piumar_lib.baselines.reclock import Reclock
+from piumar_lib.baselines.rema import MaskedReMA, ReMA
+from piumar_lib.baselines.weight_averaging import WeightAveraging
+from piumar_lib.fusion import AdaptiveFusion
+from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.objective import Objective, Views
+from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
+from piumar_lib.recognizer import Recognizer
+from piumar_lib.settings import Settings
+from piumar_lib.support.hyperparameter import Hyperparameter, of, unknown
+from piumar_lib.support.ranges import RANGES, Range
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+
+if TYPE_CHECKING:
+    from piumar_lib.data.sequences import Sequences
+
+Hyperparameters = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to train.
+
+    Attributes:
+        about: What it is, in a few words.
+        kind: ``"baseline"``, ``"ours"`` or ``"control"``.
+        objective: From hyperparameters to what is minimised.
+        plug: From channels in front of it, channels of the features behind the backbone, and
+            hyperparameters to what is plugged into the recogniser, or None.
+        layer: The layer before which it sits, as `Recognizer` has it.
+        augmented: Whether training clips are augmented.
+        hyperparameters: Its own, besides those of `COMMON`.
+        like: Methods whose chosen hyperparameters it takes over, the first one's before the others'; it
+            is then not searched, and differs from the first in one thing.
+        uses_person_labels: Whether it is told who made a training clip.
+        classify: Instead of a recogniser: from training clips, unseen clips and a seed to the classes of
+            the unseen clips.
+    """
+
+    about: str
+    kind: str = "baseline"
+    objective: Callable[[Hyperparameters], Objective] = lambda k: Objective()
+    plug: Callable[[int, int, Hyperparameters], nn.Module | None] = lambda channels, width, k: None
+    layer: int | str = 0
+    augmented: bool = False
+    hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
+    like: tuple[str, ...] = ()
+    uses_person_labels: bool = False
+    classify: Callable[[Sequences, Sequences, int], np.ndarray] | None = None
+
+
+COMMON = {
+    "learning_rate": of(Settings, "rate", 1e-3, 3e-3, 1e-2),
+    "weight_decay": of(Settings, "weight_decay", 1e-4, 1e-2, 1e-1),
+}
+AUGMENTATION = {"augmentation_strength": of(Settings, "strength", 0.5, 1.0, 2.0)}
+# From input channels, width and a skeleton's parents to a network. Of the larger ones, features are
+# twice as wide as ``width``.
+BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]] = {
+    "cnn": lambda channels, width, parents: tiny_cnn(channels, width),
+    "resnet": lambda channels, width, parents: resnet1d(channels, width),
+    "inception_time": lambda channels, width, parents: inception_time(channels, width // 2),
+    "skeleton_graph": lambda channels, width, parents: skeleton_graph(channels, parents, width // 2),
+}
+
+_WHOLE = RANGES["Count"]
+# Never searched, may be set.
+NOT_SEARCHED = {
+    "epochs": of(Settings, "epochs"),
+    # Data sets of any size then cost the same, and small ones are trained to the end as well.
+    "updates": Hyperparameter(None, about="Updates of the weights, instead of epochs", range=_WHOLE),
+    "batch_size": of(Settings, "batch"),
+    "backbone": Hyperparameter("cnn", about="Network", choices=tuple(BACKBONES)),
+    "width": Hyperparameter(32, about="Channels of the network", range=_WHOLE),
+    "layer": Hyperparameter(
+        None, about="Layer before which the plug sits, not the method's", range=Range(0, whole=True)
+    ),
+    "steps": Hyperparameter(None, about="Canonical steps K, instead of 16", range=_WHOLE),
+}
+FIXED = {name: one.default for name, one in NOT_SEARCHED.items()}
+_BED, _OURS = "DomainBed", "ours"
+
+_TWO_VIEWS = {
+    "supervision": of(TwoViews, "supervision", 0.25, 0.5, 1.0),
+    "consistency": of(TwoViews, "consistency", 0.3, 1.0, 3.0),
+    "regularizer_share": of(TwoViews, "regularizer_share", 0.05, 0.1, 0.2),
+}
+_PERTURBATION = {
+    "scale": of(SpectralPerturbation, "scale", 0.5, 1.0, 2.0),
+    "probability": of(SpectralPerturbation, "probability", 0.25, 0.5, 1.0),
+}
+_TFAM = {
+    "amplitude_step": of(MonotoneAlignment, "amplitude_step", 0.0, 0.5, 1.0),
+    "floor": of(MotionClock, "floor", 0.05, 0.1, 0.2),
+    **_PERTURBATION,
+    **_TWO_VIEWS,
+}
+_GIRL = {
+    "groups": of(StyleGroups, "each", 2, 4, 8),
+    "radius": of(GroupRobustObjective, "radius", 0.02, 0.05, 0.1, 0.2),
+    "beta": of(GroupRobustObjective, "beta", 0.3, 1.0, 3.0),
+    "temperature": of(GroupRobustObjective, "temperature", 0.5, 1.0, 2.0),
+    "momentum": of(GroupRobustObjective, "momentum", 0.9, 0.97),
+}
+
+
+def _pick(k: Hyperparameters, names: Mapping[str, Hyperparameter]) -> Hyperparameters:
+    return {name: k[name] for name in names if name in k}
+
+
+def temporal_frequency(
+    channels: int, width: int, k: Hyperparameters, clock: type[nn.Module] | None = None
+) -> TemporalFrequencyModule:
+    """TFAM, with hyperparameters; ``clock`` instead of that of motion."""
+    steps = {} if k["steps"] is None else {"steps": k["steps"]}
+    clock = MotionClock(k["floor"]) if clock is None else clock()
+    return TemporalFrequencyModule(
+        MonotoneAlignment(clock=clock, amplitude_step=k["amplitude_step"], **steps),
+        SpectralPerturbation(channels, **_pick(k, _PERTURBATION)),
+        AdaptiveFusion(width),
+    )
+
+
+def _uniform_clock(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
+    return temporal_frequency(channels, width, k, UniformClock)
+
+
+def _equal_views(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
+    """Two views that are the same clip, averaged to as many steps as TFAM's."""
+    return _uniform_clock(channels, width, k | {"amplitude_step": 0.0, "scale": 0.0})
+
+
+def _unperturbed(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
+    return temporal_frequency(channels, width, k | {"scale": 0.0})
+
+
+def two_views(
+    k: Hyperparameters, over: Objective | None = None, kind: type[TwoViews] = TwoViews
+) -> TwoViews:
+    """TFAM's objective, with hyperparameters; ``over`` turns clips' losses into one."""
+    return kind(**_pick(k, _TWO_VIEWS), over=over)
+
+
+def group_robust(
+    k: Hyperparameters,
+    source: type[GroupSource] = StyleGroups,
+    step: float | None = None,
+    kind: type[GroupRobustObjective] = GroupRobustObjective,
+) -> GroupRobustObjective:
+    """GIRL, with hyperparameters; ``step`` of exponentiated gradient, if so."""
+    groups = source() if source is PersonGroups else source(int(k["groups"]))
+    own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
+    views = {name: k[name] for name in ("supervision", "consistency") if name in k}
+    return kind(groups, step=step, **own, views=Views(**views))
+
+
+def _loss(about: str, objective: type[Objective], told: bool = False, **declared: tuple) -> Method:
+    """A method at loss level; each of ``declared`` has its source, then the values of a search."""
+    own = {name: of(objective, name, *v, source=source) for name, (source, *v) in declared.items()}
+    return Method(
+        about,
+        objective=lambda k: objective(**_pick(k, own)),
+        hyperparameters=own,
+        uses_person_labels=told,
+    )
+
+
+def _tfam(about: str, kind: str = "ours", **options: Any) -> Method:
+    """TFAM, or TFAM with one thing changed."""
+    chosen = {"objective": two_views, "plug": temporal_frequency, "hyperparameters": _TFAM} | options
+    return Method(about, kind, **chosen)
+
+
+def _girl(about: str, source: type[GroupSource] = StyleGroups, step: float | None = None) -> Method:
+    """GIRL alone, or with one thing changed."""
+    own = source is StyleGroups and step is None
+    return Method(
+        about,
+        "ours" if own else "control",
+        lambda k: group_robust(k, source, step),
+        hyperparameters=_GIRL,
+        like=() if own else ("GIRL",),
+        uses_person_labels=source is PersonGroups,
+    )
+
+
+def _piumr(about: str, kind: str = "ours", source: type[GroupSource] = StyleGroups) -> Method:
+    """TFAM and GIRL with what was chosen for each, so that the loss alone is added to TFAM."""
+    return _tfam(
+        about,
+        kind,
+        objective=lambda k: two_views(k, group_robust(k, source)),
+        hyperparameters=_TFAM | _GIRL,
+        like=("TFAM", "GIRL"),
+        uses_person_labels=source is PersonGroups,
+    )
+
+
+# Each of them also comes with augmentation, see `METHODS`.
+WITHOUT_AUGMENTATION: dict[str, Method] = {
+    # Baselines: data and features
+    "Mixup": _loss("blends of two clips", Mixup, alpha=(_BED, 0.1, 0.2, 0.5)),
+    "ReMA": _loss(
+        "parts of another clip of the class",
+        ReMA,
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        share=(_OURS, 0.25, 0.5, 0.75),
+    ),
+    "masked ReMA": _loss(
+        "the same, where little moves",
+        MaskedReMA,
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        coverage=(_OURS, 0.25, 0.5),
+        block=(_OURS, 2, 4, 8),
+    ),
+    "reclock": Method(
+        "clips on the clocks of others",
+        plug=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
+        hyperparameters={
+            "probability": of(Reclock, "probability", 0.25, 0.5, 1.0),
+            "floor": of(Reclock, "floor", 0.2, 0.5, 0.8),
+        },
+    ),
+    "MixStyle": Method(
+        "exchanged feature statistics",
+        plug=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
+        layer=1,
+        hyperparameters={
+            "probability": of(MixStyle, "probability", 0.25, 0.5, 1.0, source="Zhou et al."),
+            "alpha": of(MixStyle, "alpha", 0.1, 0.3, 1.0, source="Zhou et al."),
+        },
+    ),
+    "DSU": Method(
+        "perturbed feature statistics",
+        plug=lambda channels, width, k: DSU(k["probability"], k["factor"]),
+        layer=1,
+        hyperparameters={
+            "probability": of(DSU, "probability", 0.25, 0.5, 1.0, source="Li et al."),
+            "factor": of(DSU, "factor", 0.5, 1.0, 2.0, source="Li et al."),
+        },
+    ),
+    "HDF": Method(
+        "gate, spectral noise, sharpness",
+        objective=lambda k: HDFObjective(k["contrast"], k["trace"], k["radius"]),
+        plug=lambda channels, width, k: HDFPlug(),
+        layer=2,
+        hyperparameters={
+            "contrast": of(HDFObjective, "weight", 0.03, 0.1, 0.3),
+            "trace": of(HDFObjective, "trace", 0.0, 0.01, 0.1),
+            "radius": of(HDFObjective, "radius", 0.02, 0.05, 0.1, source="HDF"),
+        },
+    ),
+    # Baselines: people's features and risks
+    "CORAL": _loss("equal covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "MMD": _loss("equal laws of people's features", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "DANN": _loss("an adversary that looks for people", DANN, True, weight=(_BED, 0.01, 0.1, 1.0)),
+    "IRM": _loss(
+        "one classifier, optimal for all",
+        IRM,
+        True,
+        weight=(_BED, 0.1, 1.0, 10.0, 100.0),
+        anneal=(_BED, 0.1, 0.5),
+    ),
+    "V-REx": _loss(
+        "variance of people's risks", VREx, True, weight=(_BED, 0.1, 1.0, 10.0), anneal=(_BED, 0.1, 0.5)
+    ),
+    "GroupDRO": _loss("worst weighting of people", GroupDRO, True, step=(_BED, 0.001, 0.01, 0.1)),
+    "Fish": _loss("agreeing gradients of people", Fish, True, share=(_BED, 0.1, 0.5, 0.9)),
+    # Baselines: hard clips and inferred groups
+    "CVaR": _loss("the worst clips", CVaR, alpha=("Levy et al.", 0.1, 0.3, 0.5, 0.8)),
+    "JTT": _loss(
+        "first mistakes count more",
+        JTT,
+        weight=("Liu et al.", 2.0, 5.0, 10.0),
+        first=(_OURS, 0.1, 0.25, 0.5),
+    ),
+    "EIIL": _loss(
+        "inferred environments",
+        EIIL,
+        step=("Creager et al.", 0.001, 0.01, 0.1),
+        first=(_OURS, 0.1, 0.25, 0.5),
+    ),
+    "weight averaging": _loss(
+        "the mean of the weights along the way", WeightAveraging, warm_up=(_OURS, 0.25, 0.5, 0.75)
+    ),
+    # Relatives of PIUmr
+    "ERIS": _loss(
+        "features of class and person told apart by energy",
+        ERIS,
+        True,
+        person=(_OURS, 0.3, 0.9),
+        energy=(_OURS, 1.0, 2.0),
+        adversarial=(_OURS, 0.03, 0.1, 0.3),
+    ),
+    "CFD": Method(
+        "normalised for each training person, and gated",
+        objective=lambda k: CFD(),
+        plug=lambda channels, width, k: CFDPlug(channels, k["calibration"]),
+        layer="features",
+        hyperparameters={"calibration": of(CFDPlug, "calibration", 0.2, 0.5, 0.8)},
+        uses_person_labels=True,
+    ),
+    "MGSC": _tfam(
+        "TFAM's views, consistent step by step",
+        "baseline",
+        objective=lambda k: MGSC(step_consistency=k["step_consistency"], **_pick(k, _TWO_VIEWS)),
+        hyperparameters=_TFAM | {"step_consistency": of(MGSC, "step_consistency", 0.3, 1.0, 3.0)},
+    ),
+    "DAID": _loss(
+        "cells of class and manner balanced, manner taken out",
+        DAID,
+        weight=(_OURS, 0.3, 0.7, 1.5),
+        strength=(_OURS, 0.25, 0.5, 1.0),
+    ),
+    # Ours
+    "TFAM": _tfam("common clock, smooth perturbation, adaptive fusion"),
+    "TFAM, feature level": _tfam("behind the first block", layer="features", like=("TFAM",)),
+    "GIRL": _girl("worst weighting of style groups, hard clips"),
+    "PIUmr": _piumr("TFAM and GIRL"),
+    # Controls
+    "TFAM, uniform clock": _tfam(
+        "two views, nothing aligned", "control", plug=_uniform_clock, like=("TFAM",)
+    ),
+    "TFAM, no perturbation": _tfam(
+        "aligned beside unaligned, spectra as they are", "control", plug=_unperturbed, like=("TFAM",)
+    ),
+    "two equal views": _tfam(
+        "nothing aligned, nothing perturbed", "control", plug=_equal_views, like=("TFAM",)
+    ),
+    "GIRL, random groups": _girl("members drawn by lot", RandomGroups),
+    "GIRL, true people": _girl("people as groups", PersonGroups),
+    "GIRL, exponentiated gradient": _girl("online group weights, no ball", step=0.05),
+    "PIUmr, random groups": _piumr("groups drawn by lot", "control", RandomGroups),
+    "PIUmr, true people": _piumr("people as groups", "control", PersonGroups),
+}
+
+
+def augmented(method: Method) -> Method:
+    """The same on augmented clips; it takes over what was chosen for methods that are augmented, too."""
+    like = tuple(f"{name} + augmentation" for name in method.like)
+    return replace(method, augmented=True, like=like)
+
+
+METHODS: dict[str, Method] = {
+    "ERM": Method("cross-entropy, nothing else"),
+    "augmentation": Method("warp, scale, and turn or mirror", augmented=True),
+    **WITHOUT_AUGMENTATION,
+    **{f"{name} + augmentation": augmented(m) for name, m in WITHOUT_AUGMENTATION.items()},
+    "MiniRocket": Method("fixed convolutions, ridge classifier", classify=minirocket_ridge),
+}
+
+
+def row_of(method: str | Method) -> Method:
+    """The row of a method in `METHODS`; a method that is no name may be in no table.
+
+    Raises:
+        ValueError: If the name is unknown.
+    """
+    if isinstance(method, str) and method not in METHODS:
+        raise unknown(method, METHODS, "method")
+    return METHODS[method] if isinstance(method, str) else method
+
+
+def hyperparameters_of(method: str | Method) -> dict[str, Hyperparameter]:
+    """All hyperparameters of a method, the common ones included.
+
+    Raises:
+        ValueError: If the method is unknown.
+    """
+    row = row_of(method)
+    return COMMON | (AUGMENTATION if row.augmented else {}) | dict(row.hyperparameters)
+
+
+def resolve(method: str | Method, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
+    """Defaults of a method, with ``chosen`` put in.
+
+    Raises:
+        ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
+    """
+    name = method if isinstance(method, str) else method.about
+    return put_in(name, hyperparameters_of(method) | NOT_SEARCHED, chosen)
+
+
+def put_in(
+    method: str, known: Mapping[str, Hyperparameter], chosen: Mapping[str, Any] | None
+) -> Hyperparameters:
+    """Defaults of the ``known`` hyperparameters, with ``chosen`` put in; ``method`` is for messages.
+
+    Raises:
+        ValueError: If a hyperparameter is unknown, or a value cannot be right.
+    """
+    values = {name: one.default for name, one in known.items()}
+    for name, value in (chosen or {}).items():
+        if name not in known:
+            raise unknown(name, known, "hyperparameter", method)
+        values[name] = known[name].check(name, value)
+    return values
+
+
+def draw(method: str, number: int) -> Hyperparameters:
+    """The ``number``-th set of hyperparameters that a search tries; number 0 is the defaults.
+
+    Equal numbers draw equal common hyperparameters for all methods, and equal strengths of augmentation,
+    so that none is luckier in these; and other ones as long as there are any, so that a method with few
+    hyperparameters tries as many sets as the others.
+    """
+    if number == 0:
+        return {}
+    sets = [dict(zip(COMMON, v, strict=True)) for v in product(*(h.values for h in COMMON.values()))]
+    sets.remove({name: one.default for name, one in COMMON.items()})
+    order, own = np.random.default_rng(0).permutation(len(sets)), np.random.default_rng([number, 1])
+    drawn = {
+        name: one.values[own.integers(len(one.values))]
+        for name, one in (AUGMENTATION | dict(METHODS[method].hyperparameters)).items()
+    }
+    common = sets[order[(number - 1) % len(sets)]]
+    return {name: (common | drawn)[name] for name in hyperparameters_of(method)}
+
+
+def build(
+    method: str | Method,
+    channels: int,
+    classes: int,
+    k: Hyperparameters,
+    seed: int,
+    parents: tuple[int, ...] | None = None,
+) -> Recognizer:
+    """Build a method's untrained recogniser; ``k`` from `resolve`, ``parents`` of a skeleton.
+
+    Raises:
+        ValueError: If the method has no recogniser, or a graph network gets no skeleton.
+    """
+    method = row_of(method)
+    if method.classify is not None:
+        raise ValueError(f"method: {method.about!r} has no recogniser. Call its `classify`.")
+    if k["backbone"] == "skeleton_graph" and parents is None:
+        raise ValueError("backbone: skeleton_graph needs a skeleton. Give clips with `parents`.")
+    layer = method.layer if k["layer"] is None else k["layer"]
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        backbone = BACKBONES[k["backbone"]](channels, int(k["width"]), parents)
+        width = width_behind(backbone, channels)
+        # The plug draws its numbers last, so that the same seed gives all methods one backbone.
+        model = Recognizer(backbone, width, classes, at=layer)
+        model.plug = method.plug(width_behind(backbone, channels, model.at), width, k)
+    return model
+
+
+def settings(
+    method: str | Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
+) -> Settings:
+    """How a method trains.
+
+    Args:
+        method: Its name, or itself.
+        k: From `resolve`.
+        augmentation: The kind that suits the data.
+        seed: See `Settings`.
+        clips: How many there are to train on; needed if ``k`` counts updates.
+    """
+    epochs, batch = int(k["epochs"]), int(k["batch_size"])
+    if k["updates"] is not None:
+        epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
+    return Settings(
+        epochs=epochs,
+        batch=batch,
+        rate=k["learning_rate"],
+        weight_decay=k["weight_decay"],
+        augmentation=augmentation if row_of(method).augmented else "",
+        strength=k.get("augmentation_strength", 1.0),
+        seed=seed,
+    )

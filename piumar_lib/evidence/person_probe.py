@@ -1,0 +1,135 @@
+"""How much of the person is left in the features: a linear classifier that looks for it.
+
+    python -m piumar_lib.evidence.person_probe --workers 2
+
+A recogniser that is agnostic of people gives clips of one class the same features, whoever made them.
+People differ in what classes they make, too; so the class's mean is taken out first, and people count
+alike. Only unseen people are told apart, in folds that hold out at least two.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.evidence.experiments import Experiment, run_all, train
+from piumar_lib.evidence.folds import load_fold
+from piumar_lib.evidence.protocol import FORMS, data_of, plan, read_search
+from piumar_lib.evidence.records import STUDY, device, read_records
+from piumar_lib.support.command import at_least, command_line, path
+
+FILE = "person-probe.jsonl"
+PROBED = ("ERM", "augmentation", "TFAM + augmentation", "PIUmr + augmentation")
+PARTS = 5  # of clips, each judged by a classifier that was trained on the others
+
+
+def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: int = 0) -> float:
+    """How well a linear classifier tells people apart within classes.
+
+    Args:
+        features: Shape ``(clips, width)``.
+        y: Classes, shape ``(clips,)``.
+        person: Who made each clip, shape ``(clips,)``; each at least `PARTS` clips.
+        seed: Of the parts.
+
+    Returns:
+        Mean recall over people, on a scale on which chance is 0 and no mistake is 1.
+
+    Raises:
+        ValueError: If there are fewer than two people, or one has too few clips.
+    """
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import recall_score
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    people, counts = np.unique(person, return_counts=True)
+    if len(people) < 2 or counts.min() < PARTS:
+        raise ValueError(
+            f"person: {len(people)} people with at least {counts.min()} clips. Give two or more people, "
+            f"each with at least {PARTS}."
+        )
+    centered = features.astype(float)
+    for k in np.unique(y):
+        centered[y == k] -= centered[y == k].mean(0)
+    classifier = make_pipeline(
+        StandardScaler(), LogisticRegression(class_weight="balanced", max_iter=1000)
+    )
+    parts = StratifiedKFold(PARTS, shuffle=True, random_state=seed)
+    said = cross_val_predict(classifier, centered, person, cv=parts)
+    recall = recall_score(person, said, average="macro")
+    chance = 1 / len(people)
+    return float((recall - chance) / (1 - chance))
+
+
+def run(e: Experiment) -> dict:
+    """Train once, and probe the features that decisions on unseen people are made from."""
+    model, (_, unseen, _) = train(e)
+    with torch.no_grad():
+        features = model.eval()(torch.as_tensor(unseen.x)).features.numpy()
+    probe = person_probe(features, unseen.y, unseen.person, e.seed)
+    return e.key() | {"people": len(unseen.people), "probe": round(probe, 4), "device": device()}
+
+
+def make(
+    data: str, out: Path = STUDY / FILE, workers: int = 1, scheduler: str = "", seeds: int = 1
+) -> list[dict]:
+    """Run what is missing in ``out``; return all records of a data set.
+
+    Folds that hold out a single person, or people with too few clips, cannot be probed and are left out.
+    """
+    wanted = [e for e in plan(data, PROBED, read_search(out.parent), seeds) if _may_be_probed(e)]
+    return run_all(wanted, out, workers, scheduler=scheduler, work=run)
+
+
+def _may_be_probed(e: Experiment) -> bool:
+    """Whether the fold holds out at least two people, with `PARTS` clips each."""
+    clips = np.unique(load_fold(e.data, e.fold).unseen.person, return_counts=True)[1]
+    return len(clips) > 1 and clips.min() >= PARTS
+
+
+def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndarray]:
+    """By data set, the probe of each fold under a method, ``(folds,)``."""
+    of: dict[str, list[tuple[int, float]]] = {}
+    for r in records:
+        for name in NAMES:
+            if r["data"] == data_of(name, form) and r["method"] == method:
+                of.setdefault(name, []).append((r["fold"], r["probe"]))
+    return {name: np.array([probe for _, probe in sorted(found)]) for name, found in of.items()}
+
+
+@command_line
+def main(arguments: list[str] | None = None) -> None:
+    """Command line; ``--help`` lists the options."""
+    program = "python -m piumar_lib.evidence.person_probe"
+    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    every = [data_of(*pair) for pair in product(NAMES, FORMS[:1])]
+    parser.add_argument("--data", nargs="+", default=every, help="names of data sets, or .npz files")
+    parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--out", type=path, default=STUDY / FILE)
+    options = parser.parse_args(arguments)
+    for data in options.data:
+        make(data, options.out, options.workers, options.scheduler)
+    records = read_records(options.out)
+    for method in PROBED:
+        own = [r["probe"] for r in records if r["method"] == method]
+        print(f"{method:24s} {np.mean(own):.3f}")
+    print(f"records: {options.out}")
+
+
+if __name__ == "__main__":
+    from piumar_lib.evidence import (
+        person_probe as found,  # by its name, under which workers find it, too
+    )
+
+    sys.exit(found.main())

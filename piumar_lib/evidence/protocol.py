@@ -1,0 +1,220 @@
+"""The protocol of the study: what is trained, and how hyperparameters are chosen.
+
+Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
+develops on; every other set is only trained and judged on. Records are kept under
+``notebooks/results/study/``; a run can be killed and goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+
+from piumar_lib.data.own import is_npz
+from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.evidence import folds
+from piumar_lib.evidence.experiments import Experiment, experiment, run_all
+from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
+from piumar_lib.evidence.records import STUDY, read_records
+
+SEEDS = 3
+UPDATES = 600  # of the weights, about, whatever the size of the data set
+BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them
+FORMS = ("own tempo", "one length")
+SEARCHED_ON = ("msraction3d", "utkinect")
+REAL = ("spar", *NAMES)
+SETS = (*REAL, "synthetic")
+RIVALS = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
+# What the planned contrasts are made of, see `piumar_lib.evidence.contrasts`:
+PLANNED = (
+    "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
+    "PIUmr + augmentation", *RIVALS,
+)  # fmt: skip
+# For orientation:
+OTHERS = (
+    "TFAM, feature level + augmentation", "TFAM", "PIUmr", "GIRL", "GIRL + augmentation",
+    "PIUmr, random groups + augmentation", "TFAM, no perturbation + augmentation",
+    "two equal views + augmentation",
+    *(f"{name} + augmentation" for name in (
+        "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
+        "DAID",
+    )),
+    "Mixup", "MixStyle", "DSU", "CORAL", "weight averaging", "reclock", "ReMA", "masked ReMA",
+    "GroupDRO", "HDF", "ERIS", "CFD", "MGSC", "DAID", "TFAM, uniform clock", "TFAM, feature level",
+    "MiniRocket",
+)  # fmt: skip
+
+
+def data_of(data_set: str, form: str) -> str:
+    """What `folds.load_fold` calls a set of `SETS`, or a reader's file, in one of `FORMS`.
+
+    Synthetic clips and a reader's are taken as they are, whatever the form.
+    """
+    if data_set == "spar":
+        return {"own tempo": "spar-own-tempo", "one length": "spar-repetitions"}[form]
+    if data_set not in NAMES:
+        return data_set
+    return data_set + (folds.OWN_TEMPO if form == "own tempo" else "")
+
+
+def form_of(data: str) -> str:
+    """Of what form clips are; synthetic ones and a reader's file keep their tempo."""
+    return "one length" if data in ("spar-repetitions", *NAMES) else "own tempo"
+
+
+def searched(methods: Iterable[str]) -> list[str]:
+    """The methods on whose hyperparameters those of ``methods`` depend; MiniRocket has none."""
+    names = [name for m in methods for name in (METHODS[m].like or (m,))]
+    return [name for name in dict.fromkeys(names) if METHODS[name].classify is None]
+
+
+def search_plan(methods: Iterable[str], budget: int = BUDGET) -> list[Experiment]:
+    """The experiments that hyperparameters are chosen from, one seed each."""
+    where = [data_of(name, form) for form, name in product(FORMS, SEARCHED_ON)]
+    return [
+        experiment(data, method, fold, 0, draw(method, number) | {"updates": UPDATES}, search=True)
+        for method in searched(methods)
+        for number in range(budget)
+        for data in where
+        for fold in folds.search_folds(data)
+    ]
+
+
+def search_scores(records: Iterable[dict], data: str, method: str, fold: int) -> dict[tuple, float]:
+    """Mean accuracy over people of each set of hyperparameters that was tried for a method.
+
+    Args:
+        records: Of `search_plan`.
+        data: For whom they are chosen: sets that were searched on, in the same form, speak.
+        method: A searched one.
+        fold: If ``data`` was searched on itself, only people who are not held out in this fold speak.
+    """
+    sources = {data_of(name, form_of(data)) for name in SEARCHED_ON}
+    allowed = folds.search_people(data, fold) if data in sources else {}
+    scores: dict[tuple, list[float]] = {}
+    for r in records:
+        if r["method"] != method or r["data"] not in sources:
+            continue
+        seen = allowed.get(r["fold"], set()) if r["data"] == data else set(r["people"])
+        tried = tuple(sorted((k, v) for k, v in r["hyperparameters"].items() if k not in FIXED))
+        scores.setdefault(tried, []).extend(
+            right / clips for p, (right, clips) in r["people"].items() if p in seen
+        )
+    return {tried: float(np.mean(values)) for tried, values in scores.items() if values}
+
+
+def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparameters:
+    """The hyperparameters with which a method was best on people that may be looked at.
+
+    Args:
+        records: Of `search_plan`.
+        data, method, fold: Whose; see `search_scores`.
+
+    Returns:
+        All but the fixed ones; the earlier tried if several are equally good. Those of a method that
+        takes them over: the first method's before the second's. Empty if nothing was searched.
+    """
+    chosen: Hyperparameters = {}
+    for name in reversed(METHODS[method].like or (method,)):
+        scores = search_scores(records, data, name, fold)
+        chosen |= dict(max(scores, key=scores.get)) if scores else {}
+    return {name: value for name, value in chosen.items() if name in hyperparameters_of(method)}
+
+
+def rule(method: str, search: list[dict], data: str) -> str:
+    """How hyperparameters were chosen, in words, as a record has it."""
+    found = {r["method"] for r in search}
+    of = " and ".join(name for name in METHODS[method].like or (method,) if name in found)
+    if not of:
+        return "defaults"
+    return f"best of {BUDGET} on people of {' and '.join(SEARCHED_ON)}, {form_of(data)}, for {of}"
+
+
+def plan(
+    data: str,
+    methods: Iterable[str],
+    search: list[dict],
+    seeds: int = SEEDS,
+    model: Mapping[str, str | int] | None = None,
+) -> list[Experiment]:
+    """Every fold under every method with its chosen hyperparameters, seed by seed.
+
+    Args:
+        data: See `data_of`.
+        methods: Names; MiniRocket draws kernels by seed.
+        search: Records of `search_plan`.
+        seeds: Initialisations of each fold.
+        model: Another backbone or width.
+    """
+    methods = list(methods)
+    wanted = []
+    for seed, fold, method in product(range(seeds), folds.folds(data), methods):
+        chosen = choose(search, data, method, fold)
+        e = experiment(data, method, fold, seed, chosen | {"updates": UPDATES} | dict(model or {}))
+        wanted.append(replace(e, selection=rule(method, search, data)))
+    return wanted
+
+
+def records_path(data: str, folder: Path = STUDY) -> Path:
+    """Where the records of a data set are kept, both of its forms in one file."""
+    name = "spar" if data in folds.SPAR else folds.set_of(data) or Path(data).stem
+    return folder / f"{name}.jsonl"
+
+
+def read_search(folder: Path = STUDY) -> list[dict]:
+    """The records of the search; those of the study if the folder has none."""
+    own = folder / "search.jsonl"
+    return read_records(own if own.is_file() else STUDY / "search.jsonl")
+
+
+def committed(
+    data: str, folder: Path = STUDY, model: Mapping[str, str | int] | None = None
+) -> list[dict]:
+    """The records of a data set that are there, of one backbone and width.
+
+    Raises:
+        FileNotFoundError: If there are none; of a reader's file, none of what it holds now.
+    """
+    known = {name: FIXED[name] for name in ("backbone", "width")} | dict(model or {})
+    content = ""
+    if is_npz(data):
+        data, content = folds.identify(data)
+    path = records_path(data, folder)
+    # A reader's file may have been trained on under another path.
+    wanted = {"content": content} if content else {"data": data}
+    records = [
+        r | {"data": data}
+        for r in read_records(path)
+        if wanted.items() <= r.items() and known.items() <= r["hyperparameters"].items()
+    ]
+    if not records:
+        raise FileNotFoundError(
+            f"{path}: no records of {data}. Make them: python -m piumar_lib.evidence train --data {data}"
+        )
+    return records
+
+
+def make_search(
+    methods: Iterable[str], workers: int = 1, folder: Path = STUDY, scheduler: str = ""
+) -> list[dict]:
+    """Make what is missing of `search_plan`; return its records."""
+    return run_all(search_plan(methods), folder / "search.jsonl", workers, scheduler=scheduler)
+
+
+def make(
+    data: str,
+    methods: Iterable[str],
+    seeds: int = SEEDS,
+    workers: int = 1,
+    folder: Path = STUDY,
+    model: Mapping[str, str | int] | None = None,
+    progress: bool = True,
+    scheduler: str = "",
+) -> list[dict]:
+    """Train and judge what is missing of `plan`; return its records."""
+    wanted = plan(data, methods, read_search(folder), seeds, model)
+    return run_all(wanted, records_path(data, folder), workers, progress, scheduler)

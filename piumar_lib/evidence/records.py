@@ -1,0 +1,83 @@
+"""Files of records: where the study's lie, reading and adding to them, and where a record comes from.
+
+Records live in JSON-lines files, one experiment a line; `piumar_lib.evidence.experiments` makes them.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from piumar_lib.data.own import is_npz
+from piumar_lib.support.files import read_json_lines, writing
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "notebooks" / "results"
+STUDY = RESULTS / "study"
+# Programs that make records, beside this file; the first is called by the package's name.
+PROGRAMS = ("__main__.py", "development.py", "person_probe.py", "person_study.py", "positive_control.py")
+
+
+def read_records(path: Path) -> list[dict]:
+    """Read a JSON-lines file; an unfinished last line, left by a killed run, is passed over.
+
+    Raises:
+        ValueError: If another line is damaged, or a record of a reader's file does not say which
+            content it was made from; the message names the file.
+    """
+    records = read_json_lines(path)
+    for record in records:
+        if is_npz(record.get("data", "")) and "content" not in record:
+            raise ValueError(
+                f"{path}: does not say what the content of {record['data']} was, which may have changed "
+                "since. Remove this file; the same command trains again."
+            )
+    return records
+
+
+def append_record(path: Path, record: dict) -> None:
+    """Add one line; what a killed run left unfinished is removed, what lacks its end gets it."""
+    content = path.read_bytes() if path.is_file() else b""
+    last = content[content.rfind(b"\n") + 1 :]
+    try:
+        json.loads(last or b"null")
+    except ValueError:
+        os.truncate(path, len(content) - len(last))
+        last = b""
+    with writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(("\n" if last else "") + json.dumps(record) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def device() -> str:
+    """What computes here; a record names that of the worker which made it."""
+    return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
+
+
+@cache
+def provenance() -> dict:
+    """Where and how records are made: command, commit, versions."""
+    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
+    try:
+        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        commit = "unknown"
+    called = Path(sys.argv[0]).absolute()
+    module = "piumar_lib.evidence" + f".{called.stem}".removesuffix(".__main__")
+    makes_records = called.parent == Path(__file__).parent and called.name in PROGRAMS
+    arguments = [a.removeprefix(f"{ROOT}{os.sep}") for a in sys.argv[1:]]  # as typed in the repository
+    command = ["python", "-m", module, *arguments]
+    return {
+        "command": shlex.join(command) if makes_records else "notebook",
+        "commit": commit,
+        "versions": f"python {platform.python_version()}, torch {torch.__version__}",
+    }

@@ -1,0 +1,136 @@
+"""Tables of evidence, and what they establish.
+
+A *family* is a set of comparisons that answer one question; Holm's correction is within a family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from piumar_lib import metrics
+from piumar_lib.evidence import contrasts, development, protocol
+from piumar_lib.evidence.contrasts import Result
+from piumar_lib.evidence.methods import AUGMENTATION, COMMON, METHODS
+from piumar_lib.evidence.wording import in_words, points, signed
+from piumar_lib.metrics import Comparison
+from piumar_lib.notebook.figure import show_table
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A paired difference, and its p value corrected within its family."""
+
+    comparison: Comparison
+    p: float
+
+    @property
+    def verdict(self) -> str:
+        """What it establishes: "a gain", "a loss", or that it does not."""
+        return metrics.verdict(self.comparison, self.p)
+
+
+# From scores to judged differences
+
+
+def correct(family: Mapping[str, Comparison]) -> dict[str, Judged]:
+    """Holm's correction within a family."""
+    p_values = metrics.holm([c.p for c in family.values()]) if family else []
+    return {n: Judged(c, float(p)) for (n, c), p in zip(family.items(), p_values, strict=True)}
+
+
+def paired(scores: Mapping[str, float], reference: Mapping[str, float]) -> Comparison:
+    """Compare two methods' scores by person.
+
+    Raises:
+        ValueError: If they do not score the same people.
+    """
+    if scores.keys() != reference.keys():
+        raise ValueError(
+            f"scores, reference: {len(scores)} and {len(reference)} people, who differ. "
+            "Judge both on the same people."
+        )
+    people = sorted(scores)
+    return metrics.compare(
+        np.array([scores[p] for p in people]), np.array([reference[p] for p in people])
+    )
+
+
+# Shown in chapters
+
+
+def show_contrasts(results: Sequence[Result]) -> None:
+    """Display the planned contrasts, in points."""
+    header = ["contrast", "form", "difference", "p (Holm)", "p of equivalence", "people", "sets", "I²",
+              "a new set", "verdict"]  # fmt: skip
+    lines = []
+    for r in results:
+        new = metrics.interval(r.pooled.prediction_low, r.pooled.prediction_high, signed)
+        lines.append([
+            r.contrast.name, r.form, points(r.pooled), in_words(r.p_holm),
+            in_words(r.pooled.equivalence_p), r.pooled.people, r.pooled.sets,
+            f"{100 * r.pooled.i_squared:.0f} %", new if r.pooled.sets > 2 else "", r.verdict,
+        ])  # fmt: skip
+    show_table(header, lines)
+
+
+def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
+    """Display every method's gain over a reference, in points, on three kinds of people.
+
+    Args:
+        form: Of the clips; synthetic ones are what they are.
+        reference: A method.
+        folder: Of the records; by default those of the study.
+    """
+    columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": protocol.NAMES}
+    records = {
+        column: contrasts.read(sets, form, folder or protocol.STUDY) for column, sets in columns.items()
+    }
+
+    def people(of_set: list[dict], method: str) -> set[str]:
+        return {person for r in of_set if r["method"] == method for person in r["people"]}
+
+    def cell(method: str, own: Mapping[str, list[dict]]) -> str:
+        # Part of the people say nothing of all of them: a row that is still being trained is left out.
+        whole = all(people(of_set, method) == people(of_set, reference) for of_set in own.values())
+        return points(contrasts.compare(own, method, reference)) if whole else ""
+
+    lines = []
+    for name in (*protocol.PLANNED, *protocol.OTHERS):
+        cells = [cell(name, own) for own in records.values()]
+        if name != reference and any(cells):
+            told = "yes" if METHODS[name].uses_person_labels else ""
+            lines.append([name, told, *cells])
+    show_table([f"over {reference}, {form}", "told people", *columns], lines)
+
+
+def show_development(abouts: Sequence[str], over: str = "against") -> None:
+    """Display what the log of attempts says of some, in points, a column for each pool of people.
+
+    Args:
+        abouts: Attempts, as `piumar_lib.evidence.development.ATTEMPTS` calls them.
+        over: ``"against"`` for the difference over what an attempt has to beat, or ``"control"``.
+    """
+    log = development.read_log()
+    shown = {about: log[about] for about in abouts if about in log}
+    people = [max((found.people for lines in shown.values()
+                   if (found := development.outcome(lines, pool))), default=0)
+              for pool in development.POOLS]  # fmt: skip
+    header = [f"{pool} ({n} people)" for pool, n in zip(development.POOLS, people, strict=True)]
+    show_table(["attempt", *header], development.rows(shown, over))
+
+
+def show_hyperparameters() -> None:
+    """Display each hyperparameter once: whose, default, values searched, source."""
+    every = {"all": COMMON, "augmented ones": AUGMENTATION} | {
+        name: m.hyperparameters for name, m in METHODS.items() if not m.augmented and not m.like
+    }
+    lines = [
+        [method, name, f"{h.default:g}", ", ".join(f"{v:g}" for v in h.values), h.source]
+        for method, own in every.items()
+        for name, h in own.items()
+    ]
+    show_table(["method", "hyperparameter", "default", "searched", "source"], lines)

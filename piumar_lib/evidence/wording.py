@@ -1,0 +1,46 @@
+"""Differences and p values in words, as tables and sentences have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from piumar_lib import metrics
+from piumar_lib.metrics import Comparison
+
+if TYPE_CHECKING:
+    from piumar_lib.evidence.statistics import Difference, Pooled
+
+
+def signed(value: float) -> str:
+    """A share as signed points with one digit; never ``-0.0``."""
+    return f"{round(100 * value, 1) + 0.0:+.1f}"
+
+
+def points(c: Comparison | Difference | Pooled | None) -> str:
+    """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none.
+
+    One person, or people who all differ alike, have no interval.
+    """
+    if c is None:
+        return ""
+    alike = np.isnan(c.low) and not isinstance(c, Comparison) and c.people > 1
+    ends = "(all alike: no interval)" if alike else metrics.interval(c.low, c.high, signed)
+    return f"{signed(c.difference)} {ends}"
+
+
+def p_value(c: Comparison | None, corrected: float) -> str:
+    """A corrected p value; "" if there is none."""
+    return "" if c is None else in_words(corrected)
+
+
+def in_words(p: float) -> str:
+    """A p value with three digits."""
+    return "-" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def listed(names: Iterable[str]) -> str:
+    """``"a, b"``, or "nothing"; names that hold a comma are quoted."""
+    return ", ".join(f'"{name}"' if "," in name else name for name in names) or "nothing"

@@ -1,0 +1,76 @@
+"""What TFAM and GIRL add to the work of a video backbone, counted."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from piumar_lib.batch import Batch
+from piumar_lib.fusion import EVERY
+from piumar_lib.group_robust import GroupRobustObjective
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.model import build_model
+from piumar_lib.notebook.costs import Work, count_work
+from piumar_lib.objective import Objective
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+
+
+def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
+    """What TFAM and GIRL make run behind a video backbone, counted: what they are, and what runs twice.
+
+    The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug
+    and loss run for real, on random features of the shape that it gives. Attention counts as plain
+    products: a fused kernel starts fewer operations.
+
+    Args:
+        backbone: One of those of `piumar_lib.ma52.backbones`.
+        clips: In a batch.
+
+    Returns:
+        For ``"training"``, a step without the optimiser's, and ``"inference"``, the work on a batch by
+        ``"backbone"`` alone, and by all under ``"ERM"``, ``"TFAM"`` and ``"TFAM and GIRL"``.
+    """
+    config = TrainConfig(backbone=backbone, weights="random", method="ERM")
+    with torch.device("meta"):
+        model = build_model(config)
+        film = torch.empty(clips, model.frames, 3, model.size, model.size)
+    big = model.recognizer.backbone[0]
+    shape = big(film).shape  # (clips, moments, channels)
+    gradient = film.new_empty(shape)
+    with torch.no_grad():
+        found = {"inference": {"backbone": count_work(lambda: big.eval()(film))}}
+    found["training"] = {"backbone": count_work(lambda: big.train()(film).backward(gradient))}
+
+    x, number = torch.randn(shape, requires_grad=True), torch.arange(clips)
+    batch = Batch(x, number // 2, number // 2, number)  # two of each action
+    girl = GroupRobustObjective()
+    objectives = {"ERM": Objective(), "TFAM": TwoViews(), "TFAM and GIRL": TwoViews(over=girl)}
+    tail = model.recognizer
+    tail.backbone[0] = nn.Identity()
+    tail.to_empty(device="cpu")
+    for part in tail.modules():
+        if hasattr(part, "reset_parameters"):
+            part.reset_parameters()
+    tail.standardise(torch.tensor([[[-1.0], [1.0]]]))
+
+    def step(objective: Objective) -> None:
+        tail.train().zero_grad()
+        x.grad = None
+        objective.loss(tail, batch).backward()
+
+    for name, objective in objectives.items():
+        if name != "ERM":
+            tail.plug = TemporalFrequencyModule.make(big.channels, big.channels)
+        objective.start(tail, batch, config)
+        for epoch in range(2):  # GIRL finds its groups after the first
+            objective.before_epoch(batch, epoch)
+            step(objective)
+        # The regulariser compares gradients every few steps.
+        steps = [count_work(lambda o=objective: step(o)) for _ in range(EVERY)]
+        with torch.no_grad():
+            alone = count_work(lambda: tail.eval()(x))
+        for work, behind in (("training", steps), ("inference", [alone])):
+            added = (sum(values) / len(behind) for values in zip(*behind, strict=True))
+            both = zip(found[work]["backbone"], added, strict=True)
+            found[work][name] = Work(*(sum(pair) for pair in both))
+    return found

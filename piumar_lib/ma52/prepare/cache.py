@@ -1,0 +1,323 @@
+"""Each clip decoded once, cropped to the person, and kept small: what training reads.
+
+    FOLDER/settings.json             what the cache was made with
+    FOLDER/cache.csv                 a line for each clip: frames, crop, whether a person was found
+    FOLDER/bad.csv                   clips that could not be decoded, and why
+    FOLDER/train/0003_01_0001.mp4    h264 with a keyframe every 8 frames, or .npy if raw
+
+A clip is written whole or not at all, so a run can be killed at any moment; the same command goes on.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from tqdm import tqdm
+
+from piumar_lib.ma52.prepare.crop import Box, find_person, square_about, square_in_the_middle
+from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.video import VideoError, evenly, open_video, shrink, write_mp4
+from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.files import (
+    CannotWrite,
+    as_path,
+    read_json,
+    read_text,
+    whole,
+    write_text,
+    writing,
+)
+from piumar_lib.support.locks import only_run
+
+if TYPE_CHECKING:
+    import av
+
+FORMS = ("mp4", "raw")
+CROPS = ("person", "middle")
+KEYFRAME_EVERY, CRF = 8, 14  # keeps 0.93 of the correlation of frame differences (crf 18: 0.90)
+VERSION = 2
+BYTES_PER_PIXEL = 0.05  # of such an mp4, for each pixel of each frame, about
+
+
+@dataclass(frozen=True)
+class CacheSettings:
+    """How clips are kept.
+
+    Attributes:
+        size: Pixels of the square's side, 32 to 1024, even.
+        crop: ``"person"``: a square about the person, the middle one where nobody is found;
+            ``"middle"``: the largest square about the middle.
+        form: ``"mp4"``, or ``"raw"`` (uint8 arrays, a hundred times the space, read at once).
+        frames: Keep so many frames, evenly spread over the clip's time; 0 keeps as many as it has.
+        version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
+            them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
+            varying frame rate, so its caches of version 1 stay valid.
+
+    Raises:
+        ValueError: If a value cannot be right.
+    """
+
+    size: int = 256
+    crop: str = "person"
+    form: str = "mp4"
+    frames: int = 0
+    version: int = VERSION
+
+    def __post_init__(self) -> None:
+        if not 32 <= self.size <= 1024 or self.size % 2:
+            raise ValueError(f"size: {self.size} pixels. Choose an even number from 32 to 1024.")
+        if self.crop not in CROPS or self.form not in FORMS:
+            raise ValueError(
+                f"crop, form: {self.crop!r}, {self.form!r} are unknown. "
+                f"Choose crop from {CROPS} and form from {FORMS}."
+            )
+        if self.frames < 0:
+            raise ValueError(f"frames: {self.frames} cannot be kept. Choose 0 (all) or more.")
+        if not 1 <= self.version <= VERSION:
+            raise ValueError(f"version: {self.version} is unknown. Update the course, or cache again.")
+
+    @property
+    def suffix(self) -> str:
+        """Of a clip's file."""
+        return ".mp4" if self.form == "mp4" else ".npy"
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One clip of the cache; ``fault`` is "" unless it could not be decoded."""
+
+    name: str
+    split: str
+    frames: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    found: bool
+    fault: str = ""
+
+
+def cached_path(folder: Path, split: str, name: str, settings: CacheSettings) -> Path:
+    """Where a clip is kept."""
+    return folder / split / f"{Path(name).stem}{settings.suffix}"
+
+
+def estimate_bytes(clips: Iterable[Clip], settings: CacheSettings) -> int:
+    """About how much room a cache takes."""
+    per_pixel = 3 if settings.form == "raw" else BYTES_PER_PIXEL
+    frames = sum(min(clip.frames, settings.frames or clip.frames) for clip in clips)
+    return round(frames * settings.size**2 * per_pixel)
+
+
+def make_cache(
+    root: Path,
+    clips: Iterable[Clip],
+    folder: Path,
+    settings: CacheSettings | None = None,
+    workers: int = 1,
+    progress: bool = False,
+) -> list[Kept]:
+    """Cache whatever is missing; returns all clips, the bad ones included.
+
+    Args:
+        root: The download.
+        clips: From its index.
+        folder: The cache; created if need be.
+        settings: See `CacheSettings`.
+        workers: Processes.
+        progress: Show a progress bar.
+
+    Raises:
+        ValueError: If the folder holds a cache that was made with other settings.
+        InUse: If another run writes it.
+        OSError: If the disk has no room for what is missing.
+    """
+    settings, clips = settings or CacheSettings(), list(clips)
+    open_cache(folder, settings)
+    with only_run(folder):
+        done = {kept.name: kept for kept in read_kept(folder)}
+        missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
+        require_room(folder, missing, settings)
+        for split in {clip.split for clip in missing}:
+            (folder / split).mkdir(exist_ok=True)
+        jobs = [(root, clip, folder, settings) for clip in missing]
+        with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
+            for kept in in_parallel(cache_clip, jobs, workers):
+                done[kept.name] = kept
+                record_kept(folder, kept)
+                bar.update()
+        found = [done[clip.name] for clip in clips]
+        _write_bad(folder, found)
+    return found
+
+
+def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) -> Kept:
+    """Decode, crop, shrink and keep one clip."""
+    path = root / clip.split / clip.name
+    try:
+        with open_video(path) as video:
+            pictures = list(video.frames())  # once: decoding the original takes most of the time
+        seen = video.survey()
+        small = np.stack([thumbnail(pictures[k]) for k in telling(len(seen))])
+        box, found = find_crop(small, seen.width, seen.height, settings.crop)
+        kept = min(settings.frames or len(seen), len(seen))
+        pictures = [pictures[k] for k in evenly(seen.times, kept)]
+        frames = shrink(pictures, box, settings.size)[:, : settings.size, : settings.size]
+        target = cached_path(folder, clip.split, clip.name, settings)
+        if settings.form == "mp4":
+            rate = max(1, round(seen.fps * kept / len(seen)))
+            write_mp4(target, frames, rate, KEYFRAME_EVERY, CRF, between=0)
+        else:
+            save_raw(target, frames)
+    except CannotWrite:  # no fault of the clip
+        raise
+    except (OSError, ValueError) as error:
+        fault = error.what if isinstance(error, VideoError) else str(error).split("\n")[0]
+        return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, fault)
+    return Kept(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
+
+
+def save_raw(path: Path, frames: np.ndarray) -> None:
+    """Keep frames as they are, whole or not at all."""
+    with whole(path) as part, part.open("wb") as file:
+        np.save(file, frames)
+
+
+def read_raw(path: Path, at: np.ndarray) -> np.ndarray:
+    """Read the frames ``at`` of what `save_raw` kept, ``(frames, height, width, 3)``, and only them.
+
+    Straight into place: through a memory map each of thousands of pages would have to be fetched.
+    """
+    with path.open("rb", buffering=0) as file:
+        np.lib.format.read_magic(file)
+        (_, *picture), _, _ = np.lib.format.read_array_header_1_0(file)  # what np.save writes
+        begin, frames = file.tell(), np.empty((len(at), *picture), np.uint8)
+        for frame, number in zip(frames, at, strict=True):
+            file.seek(begin + int(number) * frame.nbytes)
+            if file.readinto(frame.data) != frame.nbytes:
+                raise ValueError(f"{path}: frame {number} is not there. Delete the file, cache again.")
+    return frames
+
+
+def telling(frames: int) -> list[int]:
+    """The moments that `find_crop` looks at: the first, the middle and the last."""
+    return sorted({0, frames // 2, frames - 1})
+
+
+def thumbnail(frame: av.VideoFrame) -> np.ndarray:
+    """A frame as small as suffices to find a person in it, uint8 ``(height, width, 3)``."""
+    return shrink([frame], size=min(120, frame.width))[0]
+
+
+def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Box, bool]:
+    """The square to keep, and whether it is about a person who was found.
+
+    Args:
+        small: The `thumbnail` of each `telling` moment, ``(time, height, width, 3)``.
+        width, height: Of the frames themselves, in pixels.
+        crop: One of `CROPS`.
+    """
+    person = None if crop == "middle" else find_person(small)
+    if person is None:
+        return square_in_the_middle(width, height), False
+    return square_about(person, width, height), True
+
+
+def read_settings(folder: str | Path) -> CacheSettings:
+    """What a cache was made with.
+
+    Raises:
+        FileNotFoundError: If the folder holds no cache.
+        ValueError: If its settings are damaged.
+    """
+    path = as_path(folder) / "settings.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder}: no cache. Make one: prepare_ma52.py cache --help")
+    remedy = "Delete it; the command that made the cache then writes it again."
+    found = {"version": 1} | read_json(path, remedy)
+    try:
+        return CacheSettings(**found)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path}: does not fit this course's version: {error}") from error
+
+
+def read_kept(folder: Path) -> list[Kept]:
+    """The clips of a cache; a last line that a killed run left unfinished is passed over.
+
+    Raises:
+        ValueError: If another line is damaged; the message names file and line.
+    """
+    path = folder / "cache.csv"
+    if not path.is_file():
+        return []
+    remedy = "Remove this line; the command that made the cache then keeps the clip again."
+    lines = read_text(path, remedy).rpartition("\n")[0].splitlines()
+    kept = []
+    for number, line in enumerate(lines, start=1):
+        try:
+            (row,) = csv.reader([line])
+            name, split, frames, left, top, right, bottom, found, fault = row
+            box = map(float, (left, top, right, bottom))
+            kept.append(Kept(name, split, int(frames), *box, found == "True", fault))
+        except (ValueError, csv.Error) as error:
+            raise ValueError(f"{path}, line {number}: is damaged ({error}). {remedy}") from error
+    return kept
+
+
+def _is_done(folder: Path, clip: Clip, kept: Kept | None, settings: CacheSettings) -> bool:
+    """Bad clips are tried again: they may have been downloaded anew."""
+    there = cached_path(folder, clip.split, clip.name, settings).is_file()
+    return kept is not None and not kept.fault and there
+
+
+def record_kept(folder: Path, kept: Kept) -> None:
+    """Add a clip's line; what a killed run left unfinished is removed first."""
+    path = folder / "cache.csv"
+    if path.is_file():
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
+    with writing(path), path.open("a", newline="", encoding="utf-8") as file:
+        csv.writer(file, lineterminator="\n").writerow(asdict(kept).values())
+
+
+def open_cache(folder: Path, settings: CacheSettings) -> None:
+    """Make an empty cache, or see that the one which is there was made with the same settings.
+
+    Raises:
+        ValueError: If it was made with other ones.
+    """
+    path = folder / "settings.json"
+    if path.is_file():
+        found = read_settings(folder)
+        if replace(found, version=settings.version) != settings:
+            raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
+        return
+    write_text(path, json.dumps(asdict(settings)) + "\n")
+
+
+def require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> None:
+    """See that the disk has room for what is missing.
+
+    Raises:
+        OSError: If it has not.
+    """
+    needed, free = estimate_bytes(missing, settings), shutil.disk_usage(folder).free
+    if needed > free:
+        raise OSError(
+            f"{folder}: {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. "
+            "Choose another disk, a smaller size, or mp4."
+        )
+
+
+def _write_bad(folder: Path, kept: Iterable[Kept]) -> None:
+    lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
+    write_text(folder / "bad.csv", "".join(lines))

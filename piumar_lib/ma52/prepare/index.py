@@ -1,0 +1,116 @@
+"""One table of all clips: who, what, how long, how large, and a hash of the file."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from tqdm import tqdm
+
+from piumar_lib.data.labels import BODY_PARTS, body_part
+from piumar_lib.ma52.prepare.lists import Entry
+from piumar_lib.ma52.prepare.video import survey
+from piumar_lib.support.files import as_path, whole
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One line of the index.
+
+    Attributes:
+        name: File name.
+        split: ``"train"``, ``"val"`` or ``"test"``, as published.
+        person, session: As written in the name; "" for test clips.
+        action: 0 to 51; -1 for test clips, whose labels are not published.
+        part: Body part of the action; "" for test clips.
+        frames, fps, width, height: Of the video as a player shows it.
+        bytes, sha256: Of the file.
+    """
+
+    name: str
+    split: str
+    person: str
+    session: str
+    action: int
+    part: str
+    frames: int
+    fps: float
+    width: int
+    height: int
+    bytes: int
+    sha256: str
+
+
+def describe(root: Path, entry: Entry) -> Clip:
+    """Look a listed clip up."""
+    path = root / entry.split / entry.name
+    content, seen = path.read_bytes(), survey(path)
+    part = "" if entry.action < 0 else BODY_PARTS[int(body_part(entry.action))]
+    return Clip(
+        entry.name, entry.split, entry.person, entry.session, entry.action, part, len(seen), seen.fps,
+        seen.width, seen.height, len(content), hashlib.sha256(content).hexdigest(),
+    )  # fmt: skip
+
+
+def make_index(
+    root: Path, entries: Iterable[Entry], workers: int | None = None, progress: bool = False
+) -> list[Clip]:
+    """Describe clips, in their order.
+
+    Args:
+        root: The folder with ``train/``, ``val/`` and ``test/``.
+        entries: From `piumar_lib.ma52.prepare.verify.verify`.
+        workers: Threads; by default as many as cores.
+        progress: Show a progress bar.
+    """
+    entries = list(entries)
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
+        clips = pool.map(lambda entry: describe(root, entry), entries)
+        return list(tqdm(clips, total=len(entries), desc="index", disable=not progress))
+
+
+def write_index(path: Path, clips: Iterable[Clip]) -> None:
+    """Write the table as CSV, whole or not at all."""
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        table = csv.DictWriter(file, [field.name for field in fields(Clip)])
+        table.writeheader()
+        table.writerows(asdict(clip) for clip in clips)
+
+
+def read_index(path: str | Path) -> list[Clip]:
+    """Read what `write_index` wrote.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds no clip or is no UTF-8, or if a line does not have the columns; the
+            message names file and line.
+    """
+    path = as_path(path)
+    remedy = f"prepare_ma52.py index ROOT --out {path}"
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no index. Make it: {remedy}")
+    clips = []
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            for number, row in enumerate(csv.DictReader(file), start=2):
+                clips.append(_to_clip(path, number, row))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise ValueError(f"{path}: no CSV table in UTF-8. Make it again: {remedy}") from error
+    if not clips:
+        raise ValueError(f"{path}: the index holds no clip. Make it again: {remedy}")
+    return clips
+
+
+def _to_clip(path: Path, number: int, row: dict[str, str]) -> Clip:
+    try:
+        return Clip(**row | {name: kind(row[name]) for name, kind in _NUMBERS.items()})
+    except (TypeError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}, line {number}: {error}. Make the index again.") from error
+
+
+_NUMBERS = {"action": int, "frames": int, "fps": float, "width": int, "height": int, "bytes": int}

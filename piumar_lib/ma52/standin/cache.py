@@ -1,0 +1,125 @@
+"""A stand-in filmed straight into a cache, for training at full scale without coding any video."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from piumar_lib.data.labels import BODY_PARTS, CLIPS, body_part
+from piumar_lib.ma52.prepare import cache
+from piumar_lib.ma52.prepare.crop import WHOLE, Box, find_person, square_about, square_in_the_middle
+from piumar_lib.ma52.prepare.index import Clip, write_index
+from piumar_lib.ma52.standin import Plan
+from piumar_lib.ma52.standin.render import make_looks, render
+from piumar_lib.ma52.standin.videos import RATE, acted
+from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.locks import only_run
+
+TOGETHER = 16  # clips that are rendered at a time: a GPU takes no longer for sixteen than for one
+
+
+def write_cache(
+    folder: Path,
+    plan: Plan,
+    size: int = 128,
+    frames: int = 16,
+    device: str = "cpu",
+    workers: int = 1,
+    progress: bool = True,
+) -> int:
+    """Film a stand-in straight into a raw cache, with its ``index.csv``: no video is coded or decoded.
+
+    For training at full scale, where coding 22,422 clips would take hours. Clips that are there already
+    are kept, so a killed run goes on.
+
+    Args:
+        folder: The cache; created if need be.
+        plan: From `plan`; its width is that of the camera.
+        size: Pixels of the square about the person.
+        frames: Of each clip, evenly spread.
+        device: Where to render.
+        workers: Processes; on a GPU too, as people are found, and clips are written, on processors.
+        progress: Show a progress bar.
+
+    Returns:
+        The number of clips that were missing.
+
+    Raises:
+        ValueError: If the folder holds a cache of other settings.
+        InUse: If another run writes it.
+        OSError: If the disk has no room.
+    """
+    settings = cache.CacheSettings(size, form="raw", frames=frames)
+    cache.open_cache(folder, settings)
+    with only_run(folder):
+        write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
+        done = {kept.name for kept in cache.read_kept(folder)}
+        missing = np.array([str(name) not in done for name in plan.name])
+        cache.require_room(folder, [_clip(plan, row) for row in np.flatnonzero(missing)], settings)
+        for split in CLIPS:
+            (folder / split).mkdir(exist_ok=True)
+        people = np.unique(plan.person[missing]).tolist()
+        jobs = [(folder, plan, person, missing, settings, device) for person in people]
+        with tqdm(total=int(missing.sum()), desc="clips", disable=not progress) as bar:
+            for made in in_parallel(film_person, jobs, workers):
+                for kept in made:
+                    cache.record_kept(folder, kept)
+                bar.update(len(made))
+    return int(missing.sum())
+
+
+def film_person(
+    folder: Path,
+    plan: Plan,
+    person: int,
+    missing: np.ndarray,
+    settings: cache.CacheSettings,
+    device: str,
+) -> list[cache.Kept]:
+    """Film a person's missing clips into a cache."""
+    mine = np.flatnonzero(plan.person == person)
+    people = int(plan.person.max()) + 1
+    clips = acted(person, len(mine), people, plan.seed)
+    looks = make_looks(people, plan.seed)
+    at = np.linspace(0, plan.frames[mine] - 1, settings.frames, axis=1).round().astype(int)
+    joints = clips.x[np.arange(len(mine))[:, None], at].reshape(len(mine), -1, 17, 2)
+    wanted, size = np.flatnonzero(missing[mine]), (plan.width, plan.height)
+    made = []
+    for few in np.array_split(wanted, -(-len(wanted) // TOGETHER)):
+        frames = settings.frames * (len(few) if device != "cpu" else 1)
+        films = render(joints[few], looks, np.full(len(few), person), *size, seed=mine[few].tolist(),
+                       chunk=frames, device=device)  # fmt: skip
+        for row, film in zip(mine[few], films, strict=True):
+            telling = film[cache.telling(len(film))]
+            found = find_person(_cut(telling, WHOLE, min(120, plan.width)))  # small pictures will do
+            box = square_about(found, *size) if found else square_in_the_middle(*size)
+            split, name = str(plan.split[row]), str(plan.name[row])
+            path = cache.cached_path(folder, split, name, settings)
+            cache.save_raw(path, _cut(film, box, settings.size))
+            around = (round(float(v), 5) for v in box)
+            made.append(cache.Kept(name, split, settings.frames, *around, found is not None))
+    return made
+
+
+def _cut(film: torch.Tensor, box: Box, size: int) -> np.ndarray:
+    """The square ``box`` of a film ``(time, height, width, 3)``, shrunk to ``size``."""
+    height, width = film.shape[1:3]
+    rows = slice(round(box.top * height), round(box.bottom * height))
+    columns = slice(round(box.left * width), round(box.right * width))
+    pictures = film[:, rows, columns].permute(0, 3, 1, 2).float()
+    small = torch.nn.functional.interpolate(pictures, (size, size), mode="bilinear", antialias=True)
+    return small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+
+
+def _clip(plan: Plan, row: int) -> Clip:
+    """A line of the index; test clips say neither who nor what, as published."""
+    name, split = str(plan.name[row]), str(plan.split[row])
+    hidden = split == "test"
+    person, session = ("", "") if hidden else name.split("_")[:2]
+    action = -1 if hidden else int(plan.action[row])
+    part = "" if hidden else BODY_PARTS[int(body_part(action))]
+    return Clip(name, split, person, session, action, part, int(plan.frames[row]), RATE, plan.width,
+                plan.height, 0, "")  # fmt: skip

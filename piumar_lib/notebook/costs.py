@@ -1,0 +1,145 @@
+"""What things cost: parameters, FLOPs, time, memory, and how a cost grows with a size."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+LONG_ENOUGH = 0.01  # seconds
+
+
+def count_parameters(module: nn.Module) -> int:
+    """How many numbers are learned."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def count_flops(call: Callable[[], Any]) -> int:
+    """Floating point operations of the matrix products and convolutions in a call, forward or both ways.
+
+    A product of ``(m, k)`` and ``(k, n)`` counts ``2 m k n``. Sums, exponentials, sorting and Fourier
+    transforms are not counted; `seconds_each` sees them.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        call()
+    return counter.get_total_flops()
+
+
+def count_operations(call: Callable[[], Any]) -> int:
+    """How many operations a call starts, forward or both ways: on a GPU each is a kernel or more.
+
+    Views, which compute nothing, are left out.
+    """
+    return count_work(call).operations
+
+
+class Work(NamedTuple):
+    """What a call makes run.
+
+    Attributes:
+        flops: See `count_flops`.
+        operations: See `count_operations`.
+    """
+
+    flops: float
+    operations: float
+
+
+def count_work(call: Callable[[], Any]) -> Work:
+    """FLOPs and operations of one call, forward or both ways."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+    from torch.utils.flop_counter import FlopCounterMode
+
+    class Counter(TorchDispatchMode):
+        started = 0
+
+        def __torch_dispatch__(
+            self, operation: Any, types: Any, args: tuple = (), kwargs: dict | None = None
+        ) -> Any:
+            self.started += not operation.is_view
+            return operation(*args, **(kwargs or {}))
+
+    with FlopCounterMode(display=False) as flops, Counter() as counter:
+        call()
+    return Work(flops.get_total_flops(), counter.started)
+
+
+def count_saved_bytes(call: Callable[[], Any]) -> int:
+    """Bytes that a forward pass keeps for the backward one, parameters among them; each storage once."""
+    storages: dict[int, int] = {}
+    kept = []  # so that no address is used twice
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        storages[storage.data_ptr()] = storage.nbytes()
+        kept.append(tensor)
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        call()
+    return sum(storages.values())
+
+
+def seconds_each(
+    ways: dict[str, Callable[[], Any]], rounds: int = 5, device: str = "cpu"
+) -> dict[str, float]:
+    """Least seconds of each way to do the same work, taken in turn, so that bad moments hit all alike.
+
+    Args:
+        ways: What to call.
+        rounds: How often each is measured, after one call that does not count. Short calls are repeated
+            until they are long enough to be measured.
+        device: On ``"cpu"`` processor time is measured, which a busy machine hardly changes; on
+            ``"cuda"`` time on the clock, until the device has finished.
+    """
+    def now() -> float:
+        if device == "cpu":
+            return time.process_time()
+        torch.cuda.synchronize()
+        return time.perf_counter()
+
+    def seconds(way: Callable[[], Any], times: int) -> float:
+        start = now()
+        for _ in range(times):
+            way()
+        return (now() - start) / times
+
+    first = {name: seconds(way, 1) for name, way in ways.items()}
+    times = {name: int(np.clip(LONG_ENOUGH / max(first[name], 1e-6), 1, 1000)) for name in ways}
+    taken = [{name: seconds(way, times[name]) for name, way in ways.items()} for _ in range(rounds)]
+    return {name: min(each[name] for each in taken) for name in ways}
+
+
+def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+    """The p of ``cost = c size^p``: the slope of a straight line on doubly logarithmic paper.
+
+    Raises:
+        ValueError: If there are fewer than two sizes, or a number is not positive.
+    """
+    sizes, costs = np.asarray(sizes, float), np.asarray(costs, float)
+    if len(sizes) < 2 or sizes.shape != costs.shape or min(sizes.min(), costs.min()) <= 0:
+        raise ValueError(f"sizes, costs: {sizes}, {costs}. Give two or more of each, all positive.")
+    return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
+
+
+def peak_flops(
+    side: int = 1024, rounds: int = 5, device: str = "cpu", dtype: torch.dtype = torch.float32
+) -> float:
+    """FLOPs a second of the largest thing that a device is good at: a product of square matrices."""
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / seconds_each({"product": lambda: a @ b}, rounds, device)["product"]
+
+
+def machine(device: str = "cpu") -> str:
+    """The device in words, as records name it."""
+    if device != "cpu":
+        return torch.cuda.get_device_name()
+    threads = torch.get_num_threads()
+    return f"CPU, {platform.machine()}, {threads} thread{'s' * (threads > 1)}"

@@ -1,0 +1,52 @@
+"""A figure that grows while something long is running."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+class Live:
+    """Draws what it is called with, over what it drew before.
+
+    Args:
+        draw: From the rows of a history to a figure and its alternative text.
+        seconds: Least time between two drawings, so that drawing costs nothing that matters.
+    """
+
+    def __init__(
+        self, draw: Callable[[list[dict]], tuple[Figure, str]], seconds: float = 2.0
+    ) -> None:
+        self.draw, self.seconds = draw, seconds
+        self.last, self.handle, self.rows = float("-inf"), None, []
+
+    def __call__(self, rows: list[dict]) -> None:
+        """Draw ``rows``, unless it was drawn a moment ago."""
+        self.rows = rows
+        if time.monotonic() - self.last >= self.seconds:
+            self._refresh()
+
+    def finish(self, rows: list[dict]) -> None:
+        """Draw the whole history of a run that has ended, also if it had ended before."""
+        self.rows = rows
+        self._refresh()
+
+    def _refresh(self) -> None:
+        import matplotlib.pyplot as plt
+        from IPython.display import Image, display
+
+        figure, alt = self.draw(self.rows)
+        drawn = io.BytesIO()
+        figure.savefig(drawn, format="png")
+        plt.close(figure)
+        picture: Any = Image(data=drawn.getvalue(), format="png", alt=alt)
+        if self.handle is None:
+            self.handle = display(picture, display_id=True)
+        else:
+            self.handle.update(picture)
+        self.last = time.monotonic()

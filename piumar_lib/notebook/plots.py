@@ -1,0 +1,205 @@
+"""Figures that more than one chapter draws. Each function draws into the axes that it is given."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from piumar_lib.data.skeleton import LIMBS
+from piumar_lib.metrics import Comparison, interval, one_digit
+
+KNOWN = {"color": "C0"}
+UNSEEN = {"color": "C1", "hatch": "///", "edgecolor": "white"}
+MARKS = {  # by kind of method; hollow or filled, so that grey print tells them apart
+    "baseline": {"marker": "s", "color": "C2", "markerfacecolor": "white"},
+    "ours": {"marker": "o", "color": "C0"},
+    "control": {"marker": "D", "color": "C4", "markerfacecolor": "white"},
+}
+LINES = (  # for a few methods in one panel
+    {"marker": "o", "linestyle": "-", "color": "C2"},
+    {"marker": "s", "linestyle": "--", "color": "C4", "markerfacecolor": "white"},
+    {"marker": "^", "linestyle": "-.", "color": "C0"},
+    {"marker": "D", "linestyle": ":", "color": "C1", "markerfacecolor": "white"},
+)
+
+
+def skeleton(ax: Axes, pose: np.ndarray, **style) -> None:
+    """Draw a skeleton; ``pose`` (17, 2) in torso lengths, y downward."""
+    style = {"color": "C0", "linewidth": 1.8} | style
+    for a, b in LIMBS:
+        ax.plot(*pose[[a, b]].T, solid_capstyle="round", **style)
+    ax.set_aspect("equal")
+    ax.axis("off")
+    ax.set_ylim(1.35, -1.75)
+
+
+def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> None:
+    """Draw moments of a clip over one another, early ones pale.
+
+    Args:
+        ax: Where to draw.
+        poses: Joints over time, torso lengths, shape ``(time, 17, 2)``.
+        shown: Number of moments.
+        magnify: Factor on the movement about the mean pose: micro-actions are hard to see.
+    """
+    mean = poses.mean(0)
+    moments = np.linspace(0, len(poses) - 1, shown).round().astype(int)
+    for k, moment in enumerate(moments, start=1):
+        skeleton(ax, mean + magnify * (poses[moment] - mean), alpha=0.15 + 0.85 * k / shown)
+
+
+def plan(ax: Axes, matrix: np.ndarray) -> None:
+    """Draw a transport plan ``(time, steps)``: dark where mass goes."""
+    ax.imshow(matrix.T, origin="lower", aspect="auto", cmap="Greys", interpolation="nearest")
+    ax.set(xlabel="time [frame]", ylabel="canonical step")
+    ax.grid(False)
+
+
+def known_and_unseen(
+    ax: Axes, names: Sequence[str], known: Sequence[float], unseen: Sequence[float]
+) -> None:
+    """Draw paired bars of accuracy in percent; unseen people are hatched."""
+    at = np.arange(len(names))
+    for shift, values, style, label in (
+        (-0.2, known, KNOWN, "people it knows"),
+        (0.2, unseen, UNSEEN, "unseen people"),
+    ):
+        bars = ax.bar(at + shift, values, 0.38, label=label, **style)
+        ax.bar_label(bars, fmt="%.0f", fontsize=9)
+    ax.set_xticks(at, names)
+    ax.set(ylabel="accuracy [%]", ylim=(0, 109))
+    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2)
+
+
+def forest(
+    ax: Axes,
+    names: Sequence[str],
+    middle: Sequence[float],
+    low: Sequence[float],
+    high: Sequence[float],
+    reference: float | None = None,
+    marks: Sequence[dict] | None = None,
+) -> None:
+    """Draw estimates with their intervals, first name on top, and a reference line.
+
+    ``marks`` has a style for each estimate; an estimate that is nan leaves its line empty.
+    """
+    at = np.arange(len(names))[::-1]
+    middle, low, high = (np.asarray(values, float) for values in (middle, low, high))
+    ax.errorbar(
+        middle,
+        at,
+        xerr=[middle - low, high - middle],
+        fmt="o" if marks is None else "none",
+        color="C0",
+        ecolor="0.45",
+        capsize=3,
+    )
+    for x, y, mark in zip(middle, at, marks or (), strict=False):
+        ax.plot(x, y, linestyle="none", **mark)
+    if reference is not None:
+        ax.axvline(reference, color="0.3", linestyle=":", linewidth=1.2)
+    ax.set_yticks(at, names)
+    ax.set_ylim(-0.6, len(names) - 0.4)
+
+
+def differences(ax: Axes, comparisons: Mapping[str, Comparison]) -> str:
+    """Draw paired differences (in points) with their intervals, and return them in words."""
+    values = comparisons.values()
+    middle, low, high = ([getattr(c, key) for c in values] for key in ("difference", "low", "high"))
+    forest(ax, list(comparisons), middle, low, high, reference=0)
+    ax.set_xlabel("difference, same unseen people [points]")
+    words = (
+        f"{n} {c.difference:+.1f} {interval(c.low, c.high, one_digit)}" for n, c in comparisons.items()
+    )
+    return "Paired differences with 95 % intervals over people: " + "; ".join(words) + "."
+
+
+def effects(
+    ax: Axes, comparisons: Mapping[str, Comparison | None], kinds: Mapping[str, str] | None = None
+) -> str:
+    """Draw paired differences of shares, in points, and return them in words.
+
+    Args:
+        ax: Where to draw.
+        comparisons: By name; None leaves the line empty.
+        kinds: Key of `MARKS` for each name.
+    """
+    nothing = Comparison(np.nan, np.nan, np.nan, np.nan)
+    values = [c or nothing for c in comparisons.values()]
+    columns = ([100 * getattr(c, k) for c in values] for k in ("difference", "low", "high"))
+    marks = None if kinds is None else [MARKS[kinds[name]] for name in comparisons]
+    forest(ax, list(comparisons), *columns, reference=0, marks=marks)
+    ax.set_xlabel("difference, same unseen people [points]")
+    return "; ".join(f"{name} {100 * c.difference:+.1f}" for name, c in comparisons.items() if c)
+
+
+def two_by_person(
+    ax: Axes, scores: Mapping[str, float], reference: Mapping[str, float], names: tuple[str, str]
+) -> None:
+    """Draw each person's accuracy under a reference and under a method, joined by a line.
+
+    Args:
+        ax: Where to draw.
+        scores: By person, in [0, 1], under the method.
+        reference: The same people's, under the reference; they are sorted by it.
+        names: Of the method and of the reference.
+    """
+    order = sorted(reference, key=reference.get)
+    first, second = (np.array([100 * s[p] for p in order]) for s in (reference, scores))
+    at = np.arange(len(order))
+    ax.vlines(at, np.minimum(first, second), np.maximum(first, second), color="0.6", linewidth=1)
+    ax.plot(at, first, "s", color="C2", markerfacecolor="white", label=names[1])
+    ax.plot(at, second, "o", color="C0", label=names[0])
+    ax.set_xticks(at if len(order) <= 20 else [], order if len(order) <= 20 else [])
+    ax.set(xlabel=f"unseen person, sorted by {names[1]}", ylabel="recognised [%]")
+
+
+def people_bars(ax: Axes, scores: dict, unseen: bool = True) -> None:
+    """Draw one bar for each person's accuracy (in [0, 1]), best first."""
+    order = sorted(scores, key=scores.get, reverse=True)
+    style = UNSEEN if unseen else KNOWN
+    ax.bar(range(len(order)), [100 * scores[p] for p in order], 0.8, **style)
+    ax.set(xlabel="person, from best to worst recognised", ylabel="accuracy [%]", ylim=(0, 105))
+    ax.set_xticks([])
+
+
+def history(rows: Sequence[dict]) -> tuple[Figure, str]:
+    """A training on MA-52 so far: loss, held-out people, body parts, rate, speed and memory.
+
+    Args:
+        rows: Of `piumar_lib.ma52.history.History`.
+
+    Returns:
+        The figure, and what it shows in words.
+    """
+    import matplotlib.pyplot as plt
+
+    steps = [row for row in rows if "loss" in row]
+    looks = [row for row in rows if "held out" in row]
+    fig, axes = plt.subplots(2, 3, figsize=(7, 3.6))
+    for ax, name, words in zip(
+        axes.flat[[0, 3, 4, 5]], ("loss", "rate", "clips/s", "memory GB"),
+        ("loss", "learning rate", "clips per second", "memory, GB"), strict=True,
+    ):  # fmt: skip
+        ax.plot([row["epoch"] for row in steps], [row[name] for row in steps], **KNOWN)
+        ax.set(xlabel="epoch", ylabel=words, ylim=(0, None))
+    epochs = [row["epoch"] for row in looks]
+    shown = {"F1_mean": "F1_mean", "mean over people": "people", "worst quarter of people": "worst 1/4"}
+    for (name, words), style in zip(shown.items(), LINES, strict=False):
+        axes[0, 1].plot(epochs, [100 * row["held out"][name] for row in looks], label=words, **style)
+    axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, None))
+    if looks:
+        axes[0, 1].legend(fontsize=6)
+        parts = {n: 100 * v for n, v in looks[-1]["held out"].items() if n.startswith("part ")}
+        axes[0, 2].barh([name.removeprefix("part ") for name in parts], list(parts.values()), **UNSEEN)
+    axes[0, 2].set(xlabel="clips recognised, %")
+    axes[0, 2].tick_params(axis="y", labelsize=6)
+    now = f"loss {steps[0]['loss']:.2f} to {steps[-1]['loss']:.2f}" if steps else "no step yet"
+    if looks:
+        found = looks[-1]["held out"]
+        now += f"; on held-out people F1_mean {100 * found['F1_mean']:.1f} %"
+    return fig, f"Training up to epoch {rows[-1]['epoch']:.1f}: {now}."

@@ -1,0 +1,93 @@
+"""What all commands share: mistakes end in one line and exit code 1, bugs in their traceback."""
+
+from __future__ import annotations
+
+import argparse
+import dis
+import functools
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from piumar_lib.support.files import as_path, explain
+
+_ROOT = Path(__file__).resolve().parents[2]
+OURS = (_ROOT / "piumar_lib", _ROOT / "tools", _ROOT / "data_scripts", _ROOT / "tests" / "benchmarks")
+
+
+def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
+    """Make ``main(argv)`` return an exit code: 1 after a mistake, 130 after Ctrl-C, else its own or 0.
+
+    A mistake (see `is_mistake`) is told in one line on the error stream. A bug is raised.
+    """
+
+    @functools.wraps(main)
+    def run(argv: Sequence[str] | None = None) -> int:
+        try:
+            return int(main(argv) or 0)
+        except KeyboardInterrupt as stop:
+            print(f"\n{str(stop) or 'stopped'}", file=sys.stderr)
+            return 130
+        except Exception as error:
+            if not is_mistake(error):
+                raise
+            print(f"error: {_say(error)}", file=sys.stderr)
+            return 1
+
+    return run
+
+
+def is_mistake(error: BaseException) -> bool:
+    """Whether an error is for the user to mend, in the input or on the machine, and no bug of ours.
+
+    Errors of the system are. A ValueError or the like is one where the course itself raises it, with a
+    message that was written for a user; where numpy, torch or json raise it, we failed to check.
+    """
+    told = getattr(error, "is_mistake", None)  # by `piumar_lib.support.cluster`: frames do not travel
+    if told is not None:
+        return told
+    if isinstance(error, (OSError, MemoryError, ModuleNotFoundError)):
+        return True
+    return isinstance(error, (ValueError, RuntimeError, ArithmeticError)) and _is_ours(error)
+
+
+def _is_ours(error: BaseException) -> bool:
+    """Whether a ``raise`` of the course raised it; a call or an operator that failed there is none."""
+    trace = error.__traceback__
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    if trace is None:
+        return False
+    code = trace.tb_frame.f_code
+    raised = dis.opname[code.co_code[trace.tb_lasti]] == "RAISE_VARARGS"
+    return raised and any(folder in Path(code.co_filename).resolve().parents for folder in OURS)
+
+
+def _say(error: Exception) -> str:
+    if isinstance(error, OSError) and error.errno is not None:
+        return explain(error)
+    if isinstance(error, ModuleNotFoundError):
+        return f"{error}. Install what the course needs: pip install -r requirements.txt"
+    if isinstance(error, MemoryError) and not _is_ours(error):
+        return f"memory: {error or 'it does not suffice'}. Use fewer workers, or less data at a time."
+    return str(error)
+
+
+def path(text: str) -> Path:
+    """A type for argparse: a path, with ``~`` as the home folder."""
+    try:
+        return as_path(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
+
+
+def at_least(low: int) -> Callable[[str], int]:
+    """A type for argparse: a whole number from ``low``."""
+
+    def number(text: str) -> int:
+        if int(text) < low:
+            raise argparse.ArgumentTypeError(f"{text} is too small. Choose {low} or more.")
+        return int(text)
+
+    number.__name__ = "int"  # so argparse names the type of what is no number
+    return number

@@ -1,0 +1,108 @@
+"""One value to choose: what it is, where it starts, what it may be, and who says so."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from piumar_lib.support.ranges import RANGES, Range
+
+
+@dataclass(frozen=True)
+class Hyperparameter:
+    """One value to choose, checked in one place wherever it is given.
+
+    Attributes:
+        default: Where it starts; None where leaving it open has a meaning.
+        values: What a search may draw.
+        source: Who says so.
+        about: What it is, in a few words, with its unit.
+        range: What a number may be, or each of several.
+        choices: Words to choose from.
+    """
+
+    default: Any
+    values: tuple = ()
+    source: str = "ours"
+    about: str = ""
+    range: Range | None = None
+    choices: tuple[str, ...] = ()
+
+    @property
+    def allowed(self) -> str:
+        """What it may be, in words."""
+        if self.choices:
+            return f"one of {', '.join(self.choices)}"
+        if isinstance(self.default, tuple):
+            return f"a list, each {self.range}"
+        kinds = {bool: "True or False", str: "text"}
+        return kinds.get(type(self.default)) or str(self.range)
+
+    def check(self, name: str, value: Any) -> Any:
+        """``value`` in its one form: equal values have to look the same in a record.
+
+        Raises:
+            ValueError: If it has another type, or is out of range.
+        """
+        if value is None and self.default is None:
+            return None
+        if isinstance(self.default, bool):
+            right = isinstance(value, bool)
+        elif isinstance(self.default, str):
+            value = str(value)
+            right = not self.choices or value in self.choices
+        elif isinstance(self.default, tuple):
+            right = isinstance(value, (list, tuple)) and all(v in self.range for v in value)
+            value = tuple(value) if right else value
+        else:
+            right = value in self.range
+            value = (int if self.range.whole else float)(value) if right else value  # not 1, then 1.0
+        if not right:
+            about = f" ({self.about})" if self.about else ""
+            remedy = "Leave it out." if self.default is None else f"Its default is {self.default!r}."
+            raise ValueError(f"{name}: must be {self.allowed}, got {value!r}{about}. {remedy}")
+        return value
+
+
+def of(owner: type, argument: str, *values: Any, source: str = "ours") -> Hyperparameter:
+    """The hyperparameter that a class declares: default, range and words are those of its argument.
+
+    Args:
+        owner: Its constructor annotates the argument with a name of `piumar_lib.support.ranges`; its
+            docstring says what the argument is.
+        argument: Name of the argument.
+        values: What a search may draw.
+        source: Who says so.
+    """
+    declared = inspect.signature(owner).parameters[argument]
+    about = argument_doc(owner, argument)
+    return Hyperparameter(declared.default, values, source, about, RANGES[declared.annotation])
+
+
+def argument_doc(owner: type, argument: str) -> str:
+    """What the docstring of a class, or of its parent, says about an argument, up to a full stop.
+
+    Raises:
+        ValueError: If it says nothing.
+    """
+    for kind in owner.__mro__:
+        text = inspect.cleandoc(kind.__doc__ or "")
+        entry = rf"^ +(?:\w+, )*{argument}(?:, \w+)*: (.+?)(?:[.;:](?:\s|$))"
+        if found := re.search(entry, text, re.M | re.S):
+            return " ".join(found[1].split())
+    raise ValueError(f"{owner.__name__}: its docstring says nothing of {argument}. Add it to Args.")
+
+
+def unknown(name: str, known: Iterable[str], what: str = "setting", whose: str = "") -> ValueError:
+    """The error about a name that there is not, with the one that it may have been meant for."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"Did you mean {close[0]!r}? " if close else ""
+    remedy = f"Choose from {', '.join(known)}." if known else "Leave it out."
+    return ValueError(
+        f"{name}: {whose or 'there'} {'has' if whose else 'is'} no such {what}. {hint}{remedy}"
+    )

@@ -1,0 +1,63 @@
+"""One run at a time: what a run writes to is locked against a second one.
+
+The lock is the system's own (`filelock`), so it ends with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from piumar_lib.support.files import writing
+
+# What the system says where it cannot lock at all, as on some network disks.
+NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
+
+
+class InUse(RuntimeError):
+    """Another run is writing there; the message names it."""
+
+
+@contextmanager
+def only_run(path: Path) -> Iterator[None]:
+    """Be the only run that writes to ``path`` while this lasts.
+
+    Args:
+        path: A folder that exists, or a file in one.
+
+    Raises:
+        InUse: If another run does.
+        CannotWrite: If nothing may be written there.
+    """
+    place = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    lock = FileLock(place, timeout=0, fallback_to_soft=False)
+    try:
+        with writing(path):
+            _acquire(lock, path, place)
+        yield
+    finally:
+        if lock.is_locked:
+            place.unlink(missing_ok=True)  # while it is held: nobody else can have it
+            lock.release()
+
+
+def _acquire(lock: FileLock, path: Path, place: Path) -> None:
+    try:
+        lock.acquire()
+        place.write_text(str(os.getpid()), encoding="utf-8")
+    except Timeout as error:
+        process = place.read_text(encoding="utf-8") if place.is_file() else "unknown"
+        raise InUse(
+            f"{path}: is being written by another run (process {process}). Wait for it, or name "
+            "another folder."
+        ) from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
+        print(f"note: {path}: cannot be locked here. Let no other run write to it.", file=sys.stderr)
