@@ -55,6 +55,7 @@ test: lint chapters unit ## check style, execute every chapter, run all tests wi
 
 lint: $(STAMP) ## check style and spelling
 	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
 	$(VENV)/bin/codespell
 
 # Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.

@@ -42,7 +42,7 @@ def scale_amplitude(x: Tensor, strength: float = 0.3) -> Tensor:
 def mirror_skeleton(x: Tensor, probability: float = 0.5) -> Tensor:
     """Exchange left and right of skeletons with 17 COCO joints, ``channels = 34``."""
     joints = x.unflatten(-1, (17, 2))
-    mirrored = (joints[:, :, torch.as_tensor(MIRROR, device=x.device)] * joints.new_tensor([-1, 1]))
+    mirrored = joints[:, :, torch.as_tensor(MIRROR, device=x.device)] * joints.new_tensor([-1, 1])
     chosen = torch.rand(len(x), 1, 1, device=x.device) < probability
     return torch.where(chosen, mirrored.flatten(-2), x)
 

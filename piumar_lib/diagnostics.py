@@ -138,9 +138,7 @@ def class_margins(features: Tensor, y: Tensor) -> Tensor:
     return same - similarity.masked_fill(member.bool(), -torch.inf).amax(1)
 
 
-def sharpness(
-    loss: Callable[[], Tensor], parameters: Sequence[Tensor], radius: float = 0.05
-) -> float:
+def sharpness(loss: Callable[[], Tensor], parameters: Sequence[Tensor], radius: float = 0.05) -> float:
     """How much the loss rises at distance ``radius`` along its gradient (SAM's ascent step).
 
     To first order this is the largest rise within the radius (Foret et al., ICLR 2021).

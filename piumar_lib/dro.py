@@ -81,9 +81,7 @@ def kl_penalty(risks: Tensor, temperature: float) -> Robust:
         ValueError: If ``temperature`` is not positive.
     """
     _require(temperature > 0, f"temperature: {temperature} is no price. Choose a positive number.")
-    value = temperature * (
-        torch.logsumexp(risks / temperature, -1) - math.log(risks.shape[-1])
-    )
+    value = temperature * (torch.logsumexp(risks / temperature, -1) - math.log(risks.shape[-1]))
     return Robust(value, (risks.detach() / temperature).softmax(-1))
 
 

@@ -89,9 +89,7 @@ class WassersteinRegularizer(nn.Module):
         ValueError: If ``share`` is negative, or ``momentum`` is not in (0, 1].
     """
 
-    def __init__(
-        self, classes: int, channels: int, share: float = 0.1, momentum: float = 0.1
-    ) -> None:
+    def __init__(self, classes: int, channels: int, share: float = 0.1, momentum: float = 0.1) -> None:
         super().__init__()
         if share < 0 or not 0 < momentum <= 1:
             raise ValueError(

@@ -161,9 +161,7 @@ class GroupRobustObjective(Objective):
         classes = max(logits.shape[1], 2)
         cost = F.cross_entropy(logits, y, reduction="none") / math.log(classes)
         both = torch.stack([cost, torch.ones_like(cost)])  # (2, batch)
-        total, count = sum_over_processes(
-            both.new_zeros(2, len(self.running)).index_add(1, group, both)
-        )
+        total, count = sum_over_processes(both.new_zeros(2, len(self.running)).index_add(1, group, both))
         now = total / count.clamp_min(1)
         self.running = torch.where(count > 0, now.lerp(self.running, self.momentum), self.running)
         if self.step is None:

@@ -140,9 +140,7 @@ class Objective(nn.Module):
         return loss
 
 
-def clip_losses(
-    prediction: Prediction, y: Tensor, views: Views, smoothing: float = 0.0
-) -> Tensor:
+def clip_losses(prediction: Prediction, y: Tensor, views: Views, smoothing: float = 0.0) -> Tensor:
     """Cross-entropy of each clip, ``(batch,)``: of the decision, of two views, and of coarser labels.
 
     Args:

@@ -258,9 +258,7 @@ def normalize_person(
         return model(clips).logits.softmax(-1).cpu().numpy()
     weights = None if frequency is None else training.weights(frequency)
     barycenter = GaussianBarycenter.fit(training.features, training.person, kind, weights)
-    moved = barycenter.transport(
-        model(clips).features.cpu(), prediction.features.cpu(), alpha, prior
-    )
+    moved = barycenter.transport(model(clips).features.cpu(), prediction.features.cpu(), alpha, prior)
     return model.head(moved.to(clips)).softmax(-1).cpu().numpy()
 
 
@@ -291,9 +289,7 @@ def _adapt_norms(
 
 
 @contextmanager
-def _watched(
-    model: Recognizer, look: Callable[[str, _BatchNorm, Tensor], None]
-) -> Iterator[Recognizer]:
+def _watched(model: Recognizer, look: Callable[[str, _BatchNorm, Tensor], None]) -> Iterator[Recognizer]:
     """The model in evaluation mode; ``look`` gets each batch normalisation's input before it does."""
     was_training = model.training
     hooks = [

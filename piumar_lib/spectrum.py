@@ -94,9 +94,7 @@ def apply_gain(spectrum: Tensor, log_gain: Tensor) -> Tensor:
     return spectrum * log_gain.clamp(-LOG_GAIN_LIMIT, LOG_GAIN_LIMIT).exp()
 
 
-def perturb(
-    x: Tensor, y: Tensor | None = None, scale: float = 1.0, probability: float = 0.5
-) -> Tensor:
+def perturb(x: Tensor, y: Tensor | None = None, scale: float = 1.0, probability: float = 0.5) -> Tensor:
     """The first TFAM's perturbation of a batch: ``log|X| + scale sd eps``, phases kept.
 
     Args:

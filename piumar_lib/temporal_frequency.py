@@ -1,7 +1,7 @@
 """TFAM: the temporal-frequency alignment module, and what training minimises with it.
 
-    module = TemporalFrequencyModule.make(channels=34, width=32)
-    model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=module, at="input")
+module = TemporalFrequencyModule.make(channels=34, width=32)
+model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=module, at="input")
 """
 
 from __future__ import annotations

@@ -341,9 +341,7 @@ def sliced_w2(
     Returns:
         Squared distances, shape ``(...,)``.
     """
-    axes = torch.randn(
-        x.shape[-1], directions, dtype=x.dtype, device=x.device, generator=generator
-    )
+    axes = torch.randn(x.shape[-1], directions, dtype=x.dtype, device=x.device, generator=generator)
     axes = axes / axes.norm(dim=0)
     on_x, on_y = (x @ axes).transpose(-1, -2), (y @ axes).transpose(-1, -2)
     # Squares, not squared distances: a root has no gradient where the clouds coincide.

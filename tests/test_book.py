@@ -137,7 +137,9 @@ def test_the_bibliography_says_what_the_chapters_say():
                 assert names.count(",") + 1 == len(entry.persons["author"]), (chapter.stem, item)
             for number in re.findall(r"arXiv (\d{4}\.\d{4,5})", item):
                 assert entry.fields["eprint"] == number, (chapter.stem, item)
-            years = re.findall(r"\b(?:18|19|20)\d\d\b", item[title.end():].replace("arxiv.org/abs/", ""))
+            years = re.findall(
+                r"\b(?:18|19|20)\d\d\b", item[title.end() :].replace("arxiv.org/abs/", "")
+            )
             years = [y for y in years if f"{y}." not in entry.fields.get("eprint", "")]
             assert not years or entry.fields["year"] in years, (chapter.stem, item)
             compared += 1

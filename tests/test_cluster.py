@@ -418,7 +418,9 @@ def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "TIMEOUT", 0.5)
     with pytest.raises(ConnectionError, match="scheduler: tcp://127.0.0.1:9 does not answer. Start one"):
         list(in_parallel(about, [(1,)], scheduler="tcp://127.0.0.1:9"))
-    with pytest.raises(ValueError, match="scheduler: udp://a:1 is no address. Give it as tcp://HOST:PORT"):
+    with pytest.raises(
+        ValueError, match="scheduler: udp://a:1 is no address. Give it as tcp://HOST:PORT"
+    ):
         list(in_parallel(about, [(1,)], scheduler="udp://a:1"))
 
 

@@ -160,8 +160,10 @@ def test_in_the_mean_over_batches_a_group_counts_by_its_weight():
     risk(objective, data, with_loss(losses, data.y))
     q, objective._judge = objective.q, lambda *_: None  # weights stay as they are
     risks = torch.stack([losses[data.person == p].mean() for p in range(4)])
-    values = [risk(objective, data.take(rows), with_loss(losses[rows], data.y[rows]))
-              for rows in torch.arange(40).split(4)]  # most batches lack a person
+    values = [
+        risk(objective, data.take(rows), with_loss(losses[rows], data.y[rows]))
+        for rows in torch.arange(40).split(4)
+    ]  # most batches lack a person
     assert torch.stack(values).mean().item() == pytest.approx((q * risks).sum().item(), rel=1e-5)
 
 

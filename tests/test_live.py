@@ -42,9 +42,7 @@ def shown(monkeypatch):
 
 def test_a_history_is_drawn_with_what_it_says():
     figure, alt = plots.history(rows(3))
-    assert alt == (
-        "Training up to epoch 3.0: loss 8.00 to 1.33; on held-out people F1_mean 30.0 %."
-    )
+    assert alt == "Training up to epoch 3.0: loss 8.00 to 1.33; on held-out people F1_mean 30.0 %."
     lines = {ax.get_ylabel(): ax.lines for ax in figure.axes}
     assert [len(line.get_xdata()) for line in lines["loss"]] == [6]
     assert lines["held-out people, %"][0].get_ydata() == pytest.approx([10, 20, 30])

@@ -228,9 +228,7 @@ def test_a_split_of_other_clips_is_refused(prepared, tmp_path):
 
 def test_learning_is_beyond_doubt(prepared, tmp_path):
     # On its own training clips, which a working loop learns by heart.
-    config = prepared.config(
-        tmp_path / "run", method="ERM", epochs=80, warmup=4, label_smoothing=0.0
-    )
+    config = prepared.config(tmp_path / "run", method="ERM", epochs=80, warmup=4, label_smoothing=0.0)
     train.train(config, progress=False)
     losses = [row["loss"] for row in read_history(config.out) if "loss" in row]
     assert np.mean(losses[-3:]) < 0.3 * losses[0]

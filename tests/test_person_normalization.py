@@ -59,9 +59,7 @@ def test_the_map_is_pots_and_takes_one_covariance_to_the_other(seed, width):
     found = bures_map(torch.tensor(source), torch.tensor(target)).numpy()
     ridge = 1e-3 * np.trace(target) / width * np.eye(width)
     source, target = source + ridge, target + ridge
-    expected, _ = ot.gaussian.bures_wasserstein_mapping(
-        np.zeros(width), np.zeros(width), source, target
-    )
+    expected, _ = ot.gaussian.bures_wasserstein_mapping(np.zeros(width), np.zeros(width), source, target)
     assert np.allclose(found, expected, atol=1e-6 * abs(expected).max())
     assert np.allclose(found @ source @ found, target, atol=1e-8 * abs(target).max())
     root = sqrtm(source)
@@ -173,8 +171,7 @@ def test_people_count_alike_and_clips_by_their_weights(crowd):
     weights = torch.rand(240) * (person != 2)
     found = GaussianBarycenter.fit(features, person, "full", weights).center.mean
     expected = [
-        np.average(features[person == p], axis=0, weights=weights[person == p])
-        for p in (0, 1, 3, 4, 5)
+        np.average(features[person == p], axis=0, weights=weights[person == p]) for p in (0, 1, 3, 4, 5)
     ]
     assert np.allclose(found, np.mean(expected, axis=0), atol=1e-5)
 

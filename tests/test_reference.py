@@ -41,9 +41,11 @@ def texts_by_anchor(stem):
     notebook = next(n for chapter, n in NOTEBOOKS.items() if chapter.stem == stem)
     anchor, found = "", {}
     for cell in notebook.cells:
-        parts = re.split(r"^(##+ .+)$", cell.source, flags=re.M) if cell.cell_type == "markdown" else [
-            cell.source
-        ]
+        parts = (
+            re.split(r"^(##+ .+)$", cell.source, flags=re.M)
+            if cell.cell_type == "markdown"
+            else [cell.source]
+        )
         for part in parts:
             if part.startswith("##"):
                 anchor = to_slug(part.lstrip("# "))

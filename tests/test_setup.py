@@ -98,8 +98,7 @@ def copy(tmp_path):
 def test_failed_installation_leaves_no_stamp_and_stops(copy):
     python = copy / "python"  # passes the version check and makes an environment without pip
     python.write_text(
-        '#!/bin/sh\n[ "$1" = -m ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python\n'
-        '[ "$2" != pip ]\n'
+        '#!/bin/sh\n[ "$1" = -m ] && mkdir -p .venv/bin && cp "$0" .venv/bin/python\n[ "$2" != pip ]\n'
     )
     python.chmod(0o755)
     command = ["make", "-C", str(copy), "course", f"PYTHON={python}"]

@@ -191,9 +191,7 @@ def check_parameters(given: dict[str, Any], known: dict[str, Any], name: str = "
         if key not in known:
             close = difflib.get_close_matches(key, known, n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
-            raise ValueError(
-                f"{key}: {name} has no such parameter.{hint} It has: {', '.join(known)}."
-            )
+            raise ValueError(f"{key}: {name} has no such parameter.{hint} It has: {', '.join(known)}.")
         default = known[key]
         kinds = (int, float) if isinstance(default, float) else (type(default),)
         if default is not None and (

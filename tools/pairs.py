@@ -83,8 +83,7 @@ def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
                 cell.metadata = original.metadata  # it may have been tagged anew since it ran
             return notebook
     raise ValueError(
-        "no executed notebook matches the source. Run: "
-        f"python -m tools run --only {chapter.number}"
+        f"no executed notebook matches the source. Run: python -m tools run --only {chapter.number}"
     )
 
 

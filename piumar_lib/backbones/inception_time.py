@@ -50,9 +50,7 @@ class InceptionBlock(nn.Module):
         return to_clip((self.main(image) + self.shortcut(image)).relu())
 
 
-def inception_time(
-    channels: int, width: int = 16, depth: int = 6, frames: int = 32
-) -> nn.Sequential:
+def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int = 32) -> nn.Sequential:
     """One network of InceptionTime; published results average the predictions of five.
 
     Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and

@@ -93,9 +93,7 @@ class GraphBlock(nn.Module):
         )
         same = inputs == outputs
         self.shortcut = (
-            nn.Identity()
-            if same
-            else nn.Sequential(_conv(inputs, outputs, 1), nn.BatchNorm2d(outputs))
+            nn.Identity() if same else nn.Sequential(_conv(inputs, outputs, 1), nn.BatchNorm2d(outputs))
         )
 
     def forward(self, x: Tensor) -> Tensor:

@@ -31,13 +31,13 @@ def find_npz(path: str | Path) -> Path:
     found = Path(os.path.abspath(given))
     if found.is_file():
         return found
-    where = "" if given.is_absolute() else (
-        f" Looked for {found}, as relative paths count from the folder that runs (of a chapter: "
-        "notebooks/); an absolute path always works."
-    )
-    raise FileNotFoundError(
-        f"{path}: no such file. Give the path of an .npz with X, y, person.{where}"
-    )
+    where = ""
+    if not given.is_absolute():
+        where = (
+            f" Looked for {found}, as relative paths count from the folder that runs (of a chapter: "
+            "notebooks/); an absolute path always works."
+        )
+    raise FileNotFoundError(f"{path}: no such file. Give the path of an .npz with X, y, person.{where}")
 
 
 def content_of(path: str | Path) -> str:

@@ -139,9 +139,7 @@ def make_people(
         tremor_joints=tremor_joints,
         sway_amplitude=strength["sway"] * sway_amplitude,
         sway_rate=sway_rate,
-        pose=rest_pose(
-            np.exp(0.1 * strength["bones"] * bones), 0.15 * strength["posture"] * angles
-        ),
+        pose=rest_pose(np.exp(0.1 * strength["bones"] * bones), 0.15 * strength["posture"] * angles),
         habits=habits / habits.sum(1, keepdims=True),
     )
 
@@ -273,9 +271,7 @@ def _rotate(field: np.ndarray, angle: np.ndarray) -> np.ndarray:
     return np.stack([c * x - s * y, s * x + c * y], axis=-1).astype(np.float32)
 
 
-def _tremor(
-    rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray
-) -> np.ndarray:
+def _tremor(rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarray:
     """A person's shaking joints: one rate each, random phases, shape ``(n, time, 17, 2)``."""
     start = rng.uniform(0, 2 * np.pi, (len(who), len(JOINTS), 2)).astype(np.float32)
     angle = (2 * np.pi * people.tremor_rate[who, None] * time).astype(np.float32)
@@ -286,9 +282,7 @@ def _tremor(
     return sine * (size * np.cos(start))[:, None] + cosine * (size * np.sin(start))[:, None]
 
 
-def _sway(
-    rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray
-) -> np.ndarray:
+def _sway(rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarray:
     """The slow swing of the whole upper body about the hips, shape ``(n, time, 17, 2)``."""
     height = np.maximum(-POSES[:, 1], 0).astype(np.float32)  # of each joint above the hips
     start = rng.uniform(0, 2 * np.pi, (len(who), 1))

@@ -175,9 +175,7 @@ def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list
     return found
 
 
-def compare(
-    records: Mapping[str, list[dict]], tried: str, against: str
-) -> statistics.Pooled:
+def compare(records: Mapping[str, list[dict]], tried: str, against: str) -> statistics.Pooled:
     """One method over another on the same people, pooled over data sets.
 
     Args:

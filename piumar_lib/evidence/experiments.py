@@ -107,13 +107,17 @@ def run(e: Experiment) -> dict:
     predicted, failed = train_and_predict(METHODS[e.method], k, fold, e.seed)
     correct = predicted == fold.unseen.y
     macro, _ = metrics.f1(fold.unseen.y, predicted, fold.unseen.classes)
-    record = e.key() | {
-        "people": count_by_person(correct, fold.unseen),
-        "accuracy": round(float(correct.mean()), 6),
-        "macro_f1": round(macro, 6),
-        "seconds": round(time.perf_counter() - start, 2),
-        "device": device(),
-    } | ({"selection": e.selection} if e.selection else {})
+    record = (
+        e.key()
+        | {
+            "people": count_by_person(correct, fold.unseen),
+            "accuracy": round(float(correct.mean()), 6),
+            "macro_f1": round(macro, 6),
+            "seconds": round(time.perf_counter() - start, 2),
+            "device": device(),
+        }
+        | ({"selection": e.selection} if e.selection else {})
+    )
     return record | ({"failed": failed} if failed else {})
 
 

@@ -157,9 +157,7 @@ def search_people(data: str, fold: int) -> dict[int, set[str]]:
     return allowed
 
 
-def _synthetic_fold(
-    name: str, fold: int, people: int = 40, clips: int = 40, shift: float = 1.0
-) -> Fold:
+def _synthetic_fold(name: str, fold: int, people: int = 40, clips: int = 40, shift: float = 1.0) -> Fold:
     scale = {factor: shift for factor in synthetic.FACTORS} | {
         factor: shift * value for factor, value in SYNTHETIC[name].items()
     }

@@ -131,9 +131,7 @@ def clustered(
     return replace(_over_people(means, level, bound), people=people.people, deviation=people.deviation)
 
 
-def pool(
-    differences: Mapping[str, np.ndarray], level: float = 0.95, bound: float = 0.01
-) -> Pooled:
+def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: float = 0.01) -> Pooled:
     """Pool paired differences over data sets: a random-effects meta-analysis.
 
     Variance between data sets: restricted maximum likelihood (Viechtbauer, 2005). Interval and tests:
@@ -237,9 +235,7 @@ def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
     return float(peak.x) if peak.fun < loss(0) else 0.0
 
 
-def hartung_knapp(
-    means: np.ndarray, variances: np.ndarray, tau_squared: float
-) -> tuple[float, float]:
+def hartung_knapp(means: np.ndarray, variances: np.ndarray, tau_squared: float) -> tuple[float, float]:
     """Mean over data sets and its standard error (Hartung and Knapp, 2001)."""
     total = variances + tau_squared
     weights = 1 / total if total.all() else np.ones_like(total)

@@ -180,9 +180,7 @@ def hyperparameters() -> dict[str, tuple[Hyperparameter, str]]:
     }
 
 
-def add_option(
-    command: argparse._ActionsContainer, name: str, one: Hyperparameter, words: str
-) -> None:
+def add_option(command: argparse._ActionsContainer, name: str, one: Hyperparameter, words: str) -> None:
     """Add an option that is left out unless it is given: a preset's value stays then."""
     kind: dict[str, Any] = {"type": float if one.range and not one.range.whole else int}
     if isinstance(one.default, bool):
@@ -192,9 +190,7 @@ def add_option(
     elif isinstance(one.default, tuple):
         kind |= {"nargs": "*"}
     words = words.replace("%", "%%")
-    command.add_argument(
-        f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=words, **kind
-    )
+    command.add_argument(f"--{name.replace('_', '-')}", default=argparse.SUPPRESS, help=words, **kind)
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ def seconds_each(
         device: On ``"cpu"`` processor time is measured, which a busy machine hardly changes; on
             ``"cuda"`` time on the clock, until the device has finished.
     """
+
     def now() -> float:
         if device == "cpu":
             return time.process_time()

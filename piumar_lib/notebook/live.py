@@ -19,9 +19,7 @@ class Live:
         seconds: Least time between two drawings, so that drawing costs nothing that matters.
     """
 
-    def __init__(
-        self, draw: Callable[[list[dict]], tuple[Figure, str]], seconds: float = 2.0
-    ) -> None:
+    def __init__(self, draw: Callable[[list[dict]], tuple[Figure, str]], seconds: float = 2.0) -> None:
         self.draw, self.seconds = draw, seconds
         self.last, self.handle, self.rows = float("-inf"), None, []
 

@@ -193,8 +193,6 @@ def _client_of(scheduler: str) -> Iterator[Client]:
             "that it prints."
         ) from error
     except ValueError as error:
-        raise ValueError(
-            f"scheduler: {scheduler} is no address. Give it as tcp://HOST:PORT."
-        ) from error
+        raise ValueError(f"scheduler: {scheduler} is no address. Give it as tcp://HOST:PORT.") from error
     with client:
         yield client

@@ -37,6 +37,7 @@ def straightforward(path: Path, target: Path) -> None:
 
 def processor_seconds(call: Callable[[], None]) -> float:
     """Of this process and of those that it started and that have ended."""
+
     def now() -> float:
         usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
         return sum(u.ru_utime + u.ru_stime for u in usage)

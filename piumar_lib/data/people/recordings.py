@@ -130,4 +130,3 @@ def content(clips: Sequences) -> str:
         digest.update(f"{name} {array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()[:16]
-

@@ -78,9 +78,7 @@ def read_frames(
     return shrink(decode(path, which), box, size)
 
 
-def decode(
-    path: Path, which: Sequence[int] | None = None, threads: int = 1
-) -> Iterator[av.VideoFrame]:
+def decode(path: Path, which: Sequence[int] | None = None, threads: int = 1) -> Iterator[av.VideoFrame]:
     """Decode a clip as a player shows it: see `Video.frames`.
 
     Args:
@@ -144,9 +142,7 @@ class Video:
         VideoError: If there are no moving pictures in it.
     """
 
-    def __init__(
-        self, path: Path, container: av.container.InputContainer, threads: int = 1
-    ) -> None:
+    def __init__(self, path: Path, container: av.container.InputContainer, threads: int = 1) -> None:
         kind = container.format.name
         if kind == "image2" or kind.endswith("_pipe"):  # what FFmpeg calls readers of single pictures
             raise VideoError(path, "no video", STILL, "Give a video.")

@@ -155,9 +155,7 @@ def _scene(given: dict[str, Tensor], height: int, width: int) -> Tensor:
     return image
 
 
-def _paint(
-    image: Tensor, parts: tuple, points: dict[str, Tensor], given: dict[str, Tensor]
-) -> None:
+def _paint(image: Tensor, parts: tuple, points: dict[str, Tensor], given: dict[str, Tensor]) -> None:
     """Paint parts over images ``(frames, 3, height, width)``, each within the box that it needs."""
     parts = [
         (shape, a.replace("*", side), b.replace("*", side), *rest)
