@@ -14,7 +14,7 @@ import numpy as np
 from piumar_lib import metrics
 from piumar_lib.evidence import contrasts, development, protocol
 from piumar_lib.evidence.contrasts import Result
-from piumar_lib.evidence.methods import AUGMENTATION, COMMON, METHODS
+from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.wording import in_words, points, signed
 from piumar_lib.metrics import Comparison
 from piumar_lib.notebook.figure import show_table
@@ -121,16 +121,3 @@ def show_development(abouts: Sequence[str], over: str = "against") -> None:
               for pool in development.POOLS]  # fmt: skip
     header = [f"{pool} ({n} people)" for pool, n in zip(development.POOLS, people, strict=True)]
     show_table(["attempt", *header], development.rows(shown, over))
-
-
-def show_hyperparameters() -> None:
-    """Display each hyperparameter once: whose, default, values searched, source."""
-    every = {"all": COMMON, "augmented ones": AUGMENTATION} | {
-        name: m.hyperparameters for name, m in METHODS.items() if not m.augmented and not m.like
-    }
-    lines = [
-        [method, name, f"{h.default:g}", ", ".join(f"{v:g}" for v in h.values), h.source]
-        for method, own in every.items()
-        for name, h in own.items()
-    ]
-    show_table(["method", "hyperparameter", "default", "searched", "source"], lines)
