@@ -57,7 +57,7 @@ def test_clips_are_determined_by_their_seed():
 
 @pytest.mark.parametrize(
     ("clips", "agreement", "message"),
-    [(1, 0.5, "clips: 1 cannot show two classes"), (9, 1.2, "agreement: 1.2 is no share")],
+    [(1, 0.5, "clips: 1 cannot show two classes"), (9, 1.2, r"agreement: must be in \[0, 1\], got 1.2")],
 )
 def test_impossible_data_is_refused(clips, agreement, message):
     with pytest.raises(ValueError, match=f"^{message}"):
