@@ -125,6 +125,27 @@ def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown,
     assert rows["ERM"][0] and rows["ERM"][1:] == ["", ""] and all(rows["TFAM + augmentation"])
 
 
+def test_a_network_counts_on_data_sets_where_every_step_is_there(study, shown, monkeypatch):
+    """And on the first seed alone, whatever others there are."""
+    monkeypatch.setattr(tables, "STEPS", {name: tables.STEPS[name] for name in [*tables.STEPS][:2]})
+    path = protocol.records_path("spar-own-tempo", study)
+    usual = [json.loads(line) for line in path.read_text().splitlines()]
+    wide = [
+        r | {"hyperparameters": r["hyperparameters"] | {"width": 64}} for r in usual if r["seed"] < 2
+    ]
+    deep = [r | {"hyperparameters": r["hyperparameters"] | {"backbone": "resnet"}} for r in usual]
+    deep = [r for r in deep if (r["method"], r["fold"]) != ("ERM", 3)]  # still being trained
+    path.write_text("\n".join(map(json.dumps, usual + wide + deep)) + "\n")
+    tables.show_networks("own tempo", study)
+    ((header, lines),) = shown
+    assert header[2:] == ["augmentation", "TFAM on top of it"]
+    assert [line[:2] for line in lines] == [["CNN, 32 channels", 1], ["CNN, 64 channels", 1]]
+    first = {"spar": [r for r in usual if r["seed"] == 0]}
+    assert lines[1][2:] == [
+        wording.points(contrasts.compare(first, *tables.STEPS[name])) for name in header[2:]
+    ]
+
+
 def test_contrasts_have_a_line_each(study, shown):
     planned = contrasts.CONTRASTS[:2]
     tables.show_contrasts(contrasts.compute(["spar"], ["own tempo"], study, planned))
