@@ -86,7 +86,7 @@ def test_the_command_writes_records_that_say_how_they_were_made(tmp_path, monkey
     monkeypatch.setattr(control, "_judge", lambda seed, row: {"row": row, "seed": seed, "device": "a"})
     out = tmp_path / "rows.jsonl"
     arguments = ["--out", str(out), "--seeds", "3", "4"]
-    monkeypatch.setattr(sys, "argv", ["positive_control.py", *arguments])
+    monkeypatch.setattr(sys, "argv", [control.__file__, *arguments])
     control.provenance.cache_clear()
     assert control.main(arguments) == 0
     control.provenance.cache_clear()
