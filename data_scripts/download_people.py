@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from piumar_lib.data import describe, load_npz
-from piumar_lib.data.people.catalogue import CATALOGUE, PeopleSet, find
+from piumar_lib.data.people.catalog import CATALOG, PeopleSet, find
 from piumar_lib.data.people.download import BASE_URL, address, archive_path, convert_folder, download
 from piumar_lib.data.people.listing import card, table
 from piumar_lib.data.people.recordings import folder
@@ -67,7 +67,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--base-url", default=BASE_URL, help="of a mirror (%(default)s)")
     options = parser.parse_args(argv)
     if options.list or not options.names:
-        print(table(CATALOGUE.values()))
+        print(table(CATALOG.values()))
         if not options.list:
             print(f"\n{parser.format_usage()}")
         return

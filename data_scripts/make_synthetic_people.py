@@ -45,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
         options.people, options.seed, ACTIONS[options.actions](), dict.fromkeys(options.off, 0)
     )
     clips = make_clips(
-        people, options.clips_each, options.seed, options.frames, centred=not options.absolute
+        people, options.clips_each, options.seed, options.frames, centered=not options.absolute
     )
     save_npz(options.out, clips, options.force)
     print(f"{options.out}\n{describe(clips)}")

@@ -135,9 +135,9 @@ def by_person(model, clips):
 spar_known, spar_unseen = {p: [] for p in real.people}, {}
 for _, held in GroupKFold(folds).split(real.x, groups=real.person):
     strangers = np.unique(real.person[held])
-    recogniser = learn(first.take(~np.isin(first.person, strangers)), steps)
-    spar_unseen |= by_person(recogniser, real.take(held))
-    for p, value in by_person(recogniser, last.take(~np.isin(last.person, strangers))).items():
+    recognizer = learn(first.take(~np.isin(first.person, strangers)), steps)
+    spar_unseen |= by_person(recognizer, real.take(held))
+    for p, value in by_person(recognizer, last.take(~np.isin(last.person, strangers))).items():
         spar_known[p].append(value)
 spar_known = {p: float(np.mean(values)) for p, values in spar_known.items()}
 
@@ -182,7 +182,7 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % right on people it knows
 # same action. Early moments are pale. In the skeletons the movement is drawn twice as large as it is.
 
 # %% slideshow={"slide_type": "skip"}
-standing = synthetic.make_clips(people, 40, seed=1, centred=False)  # joints where they are
+standing = synthetic.make_clips(people, 40, seed=1, centered=False)  # joints where they are
 action = standing.class_names.index("waving")
 poses = standing.x.reshape(len(standing), -1, 17, 2)
 waves = np.flatnonzero(standing.y == action)
@@ -204,8 +204,8 @@ fig, axes = plt.subplots(1, 3, figsize=(7, 3), width_ratios=(1, 1, 1.7))
 for ax, k, label, style in zip(axes, example, ("slow", "fast"), ("-", "--"), strict=False):
     plots.clip(ax, poses[k], magnify=2)
     ax.set_title(f"{label} person")
-    colour = {"-": "C0", "--": "C4"}[style]
-    axes[2].plot(np.arange(32) / synthetic.RATE, way(poses[k]), style, color=colour, label=label)
+    color = {"-": "C0", "--": "C4"}[style]
+    axes[2].plot(np.arange(32) / synthetic.RATE, way(poses[k]), style, color=color, label=label)
 axes[2].set(xlabel="time [s]", ylabel="wrist from its start\n[torso lengths]", title="waving")
 axes[2].legend()
 show(fig, alt="Two seated skeletons wave. They differ in posture and in which joints tremble; the "
@@ -280,7 +280,7 @@ def draw_nods(ax, factor, strength):
         ax.plot(np.arange(32) / synthetic.RATE, -nose, color=f"C{p}", lw=1.2)
 
 
-def knob(factor="tempo", strength=1.0):
+def hyperparameter(factor="tempo", strength=1.0):
     fig, ax = fixed_figure(5, 2.6)
     draw_nods(ax, factor, strength)
     ax.set(xlabel="time [s]", ylabel="nose, upward\n[torso lengths]", ylim=(-0.25, 0.25))
@@ -290,7 +290,7 @@ def knob(factor="tempo", strength=1.0):
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 one_of = SelectionSlider(options=["tempo", "onset", "amplitude", "tremor", "sway"])
-interact(knob, factor=one_of, strength=(0.0, 1.5, 0.25));
+interact(hyperparameter, factor=one_of, strength=(0.0, 1.5, 0.25));
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(3, 3, figsize=(7, 5), sharex=True, sharey=True)
@@ -369,7 +369,7 @@ plots.people_bars(left, scores["known"], unseen=False)
 plots.people_bars(right_ax, scores["unseen"])
 left.set(title="people it knows", xlabel="40 people, best first")
 right_ax.set(title="unseen people", xlabel="20 people, best first", ylabel="")
-summary = {k: metrics.summarise(list(v.values())) for k, v in scores.items()}
+summary = {k: metrics.summarize(list(v.values())) for k, v in scores.items()}
 below = {k: sum(a < 0.5 for a in v.values()) for k, v in scores.items()}
 show(fig, alt="Accuracy of each person, from best to worst. Below one half lie "
      f"{below['known']} of 40 people it knows and {below['unseen']} of 20 unseen people; the worst "
@@ -425,7 +425,7 @@ from piumar_lib.evidence import contrasts, protocol
 
 rows, far = [], []
 for set_name, own in contrasts.read(protocol.REAL, "own tempo").items():
-    s = metrics.summarise(list(contrasts.scores(own, "ERM").values()))
+    s = metrics.summarize(list(contrasts.scores(own, "ERM").values()))
     rows.append([set_name, *in_percent(s)])
     far.append(s.mean - s.worst_quarter >= 0.1)
 show_table(["unseen people of", *header[1:]], sorted(rows, key=lambda row: row[1]))
@@ -627,15 +627,15 @@ print(f"{len(in_train)} people in train, {len(in_val)} in val, {len(shared)} in 
 # > because a centred clip holds no trace of them? And what if clips were not centred?
 
 # %% slideshow={"slide_type": "skip"}
-def accuracies(off=None, draw=0, centred=True):
+def accuracies(off=None, draw=0, centered=True):
     """Percent right on known and on unseen people, for a fresh pair of populations."""
     scale = {off: 0.0} if off else {}
     base = 2000 + 10 * seed + draw  # populations of this section alone
     crowd = synthetic.make_people(40, seed=base, scale=scale)
     strangers = synthetic.make_people(20, seed=base + 5000, scale=scale)
-    train = synthetic.make_clips(crowd, clips_each, seed=base, centred=centred)
-    more = synthetic.make_clips(crowd, 10, seed=base + 1000, centred=centred)
-    test = synthetic.make_clips(strangers, 30, seed=base + 5000, centred=centred, person_offset=1000)
+    train = synthetic.make_clips(crowd, clips_each, seed=base, centered=centered)
+    more = synthetic.make_clips(crowd, 10, seed=base + 1000, centered=centered)
+    test = synthetic.make_clips(strangers, 30, seed=base + 5000, centered=centered, person_offset=1000)
     trained = learn(train, factor_steps, init=draw)
     return np.array([percent(by_person(trained, clips)) for clips in (more, test)])
 
@@ -644,9 +644,9 @@ def accuracies(off=None, draw=0, centred=True):
 factors = run.pick(quick=("tempo", "amplitude", "direction", "bones"), full=synthetic.FACTORS)
 everything = [accuracies(draw=d) for d in range(draws)]
 gains = {f: [(accuracies(f, d) - everything[d])[1] for d in range(draws)] for f in factors}
-uncentred = [accuracies(None, d, centred=False) for d in range(draws)]
+uncentered = [accuracies(None, d, centered=False) for d in range(draws)]
 reference = np.mean(everything, axis=0)  # known, unseen
-trap = np.mean(uncentred, axis=0) - reference
+trap = np.mean(uncentered, axis=0) - reference
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 order = sorted(gains, key=lambda f: -np.mean(gains[f]))

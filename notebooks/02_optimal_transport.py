@@ -242,7 +242,7 @@ print("row sums", line_plan(a, b).sum(1).numpy(), "column sums", line_plan(a, b)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # You have seen the code of `line_plan` above: the length of an overlap is the smaller end minus the
-# larger beginning, if positive. The library's `exact_plan` is the case where $b$ is even, $1/K$ each.
+# larger beginning, if positive. The library's `monotone_coupling` is the case where $b$ is even, $1/K$ each.
 # Masses must keep summing to one, so only gradients *along* that constraint mean anything. We compare
 # them through a softmax, which stays on it.
 
@@ -250,7 +250,7 @@ print("row sums", line_plan(a, b).sum(1).numpy(), "column sums", line_plan(a, b)
 logits = torch.randn(5, 12, dtype=torch.float64)
 even = torch.full((5, 7), 1 / 7, dtype=torch.float64)
 assert_same(
-    lambda z: line_plan(z.softmax(1), even), lambda z: transport.exact_plan(z.softmax(1), 7), logits
+    lambda z: line_plan(z.softmax(1), even), lambda z: transport.monotone_coupling(z.softmax(1), 7), logits
 )
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -265,8 +265,8 @@ N = 40
 place = torch.arange(N, dtype=torch.float64) / (N - 1)
 
 
-def bump(*centres, width=0.07):
-    mass = sum(torch.exp(-((place - c) ** 2) / (2 * width**2)) for c in centres) + 0.02
+def bump(*centers, width=0.07):
+    mass = sum(torch.exp(-((place - c) ** 2) / (2 * width**2)) for c in centers) + 0.02
     return mass / mass.sum()
 
 
@@ -868,11 +868,11 @@ check.project(project)
 #
 # *10 minutes, medium.*
 #
-# Two samples on a line, both with mean zero, have squared 2-Wasserstein distance `centred`. Now the
+# Two samples on a line, both with mean zero, have squared 2-Wasserstein distance `centered`. Now the
 # second one is shifted by `shift`. Write the new squared distance, without sorting again.
 
 # %% tags=["exercise"]
-def after_shift(centred, shift):
+def after_shift(centered, shift):
     ...
 
 
@@ -911,7 +911,7 @@ print(f"- Plans between a slow and a fast nod, error against the truth: {text}."
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | Wasserstein-regularised temporal alignment | plans between clips | `transport.exact_plan`, `transport.sinkhorn_plan`, `transport.barycentric_projection` | `test_transport.py` | which transport, and of what, is ours: mass on time (chapter 03) |
+# | Wasserstein-regularised temporal alignment | plans between clips | `transport.monotone_coupling`, `transport.sinkhorn_plan`, `transport.barycentric_projection` | `test_transport.py` | which transport, and of what, is ours: mass on time (chapter 03) |
 # | (silent) which distance | on a line, Gaussian, sliced | `transport.wasserstein_1d`, `transport.gaussian_w2`, `transport.gaussian_w2_diagonal`, `transport.sliced_w2` | `test_transport.py` | diagonal Gaussian form as regulariser; the others are taught beside it |
 # | (silent) epsilon, iterations | what epsilon does | `transport.sinkhorn_plan`, `transport.scale_to_marginals`, `transport.EntropicPlan` | `test_transport.py` | factors moved into the exponent, gradient of the limit |
 

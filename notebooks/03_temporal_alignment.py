@@ -97,7 +97,7 @@ STYLES = {"slow": {"color": "C0", "ls": "-"}, "fast": {"color": "C4", "ls": "--"
 # %% slideshow={"slide_type": "skip"}
 def align(x, floor=0.1, steps=16, noise=0.0):
     motion = (centered_motion_energy(x) - noise).clamp(min=0)
-    plan = transport.exact_plan(transport.time_mass(motion, floor), steps)
+    plan = transport.monotone_coupling(transport.time_mass(motion, floor), steps)
     return transport.barycentric_projection(plan, x)
 
 # %% slideshow={"slide_type": "skip"}
@@ -249,7 +249,7 @@ def plan_by_hand(mass, steps):
 print(plan_by_hand(a, 3).numpy().round(3))
 assert_same(  # as functions of the energy: there the mass always sums to one, as plans require
     lambda e: plan_by_hand(mass_by_hand(e, 0.3), 7),
-    lambda e: transport.exact_plan(transport.time_mass(e, 0.3), 7),
+    lambda e: transport.monotone_coupling(transport.time_mass(e, 0.3), 7),
     energy_by_hand(some),
 )
 
@@ -273,7 +273,7 @@ def project_by_hand(plan, x):
 
 # %%
 print(project_by_hand(plan_by_hand(a, 3), jump))
-random_plan = transport.exact_plan(mass_by_hand(energy_by_hand(some), 0.3), 7)
+random_plan = transport.monotone_coupling(mass_by_hand(energy_by_hand(some), 0.3), 7)
 assert_same(project_by_hand, transport.barycentric_projection, random_plan, some)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -473,7 +473,7 @@ def spread_left(floor, sigma, above_noise, n=300, frames=64):
     x = touch((torch.arange(frames) / frames - onset[:, None]) / duration[:, None])
     noisy = x + sigma * torch.randn(x.shape, generator=g)
     motion = centered_motion_energy(noisy) - above_noise * noise_energy(noisy)
-    plan = transport.exact_plan(transport.time_mass(motion.clamp(min=0), floor), 16)
+    plan = transport.monotone_coupling(transport.time_mass(motion.clamp(min=0), floor), 16)
     z, even = transport.barycentric_projection(plan, x), x.unflatten(1, (16, -1)).mean(2)
     return ((z - z.mean(0)).square().mean() / (even - even.mean(0)).square().mean()).sqrt().item()
 
@@ -544,8 +544,8 @@ def amplitude_by_hand(x, typical, step=0.5, limit=20.0):
     return mean + (x - mean) * ratio[:, None, None] ** -step
 
 # %%
-normalise = AmplitudeNormalization().double()  # in training: it learns the typical size
-assert_same(lambda x: amplitude_by_hand(x, size_by_hand(x).median().detach()), normalise, some)
+normalize = AmplitudeNormalization().double()  # in training: it learns the typical size
+assert_same(lambda x: amplitude_by_hand(x, size_by_hand(x).median().detach()), normalize, some)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The first version scaled about 0 and without bounds, $x \mapsto x \, s^{-\alpha}$. Both, on clips
@@ -757,7 +757,7 @@ def judge(name, train, unseen, kind, epochs, init):
     model = build(method, train.x.shape[-1], train.classes, k, init)
     fit(model, train, settings(method, k, kind, init), METHODS[method].objective(k), device=run.device)
     if name == "TFAM":
-        floors_learned.append(model.plug.temporal.clock.floor.item())
+        floors_learned.append(model.plug_in.temporal.clock.floor.item())
     right = predict(model, unseen, device=run.device).argmax(1) == unseen.y
     return metrics.accuracy_by_person(right, unseen.person)
 
@@ -821,7 +821,7 @@ def array(name, method):
 rows = []
 for name in scores:
     for method in scores[name]:
-        s = metrics.summarise(array(name, method))
+        s = metrics.summarize(array(name, method))
         interval = metrics.interval(s.low, s.high, metrics.one_digit)
         rows.append([f"{name}, {method}", s.mean, interval, s.worst_quarter, s.people])
 header = ["accuracy on unseen people [%]", "mean", "95 % over people", "worst quarter", "people"]
@@ -963,7 +963,7 @@ print("- Unseen real people, TFAM over its uniform clock: " + "; ".join(
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | 'stable dynamic trajectory' | tempo invariance, measured | `alignment.MonotoneAlignment`, `transport.exact_plan`, `transport.barycentric_projection` | `test_alignment.py`, `test_transport.py` | each clip alone to 16 canonical steps; measured: the distance left between two tempi |
+# | 'stable dynamic trajectory' | tempo invariance, measured | `alignment.MonotoneAlignment`, `transport.monotone_coupling`, `transport.barycentric_projection` | `test_alignment.py`, `test_transport.py` | each clip alone to 16 canonical steps; measured: the distance left between two tempi |
 # | differences in 'execution speed' | energy, mass, cumulative mass | `alignment.MotionClock`, `alignment.UniformClock`, `alignment.centered_motion_energy`, `transport.time_mass` | `test_alignment.py`, `test_transport.py` | arc length with a floor of 0.1; measured: gain over the uniform clock, on nine sets of real people |
 # | (silent) | noise takes over the clock | `alignment.noise_energy` | `test_alignment.py` | median second difference over the data, running |
 # | 'normalises person-specific motion characteristics' | amplitude, and the clock | `alignment.AmplitudeNormalization` | `test_alignment.py` | size on a logarithmic scale, about the clip's mean; measured in the log of attempts |

@@ -62,7 +62,7 @@ from piumar_lib.spectrum import dct_matrix
 real = yours if data else spar.windows(spar.load_recordings())
 
 # %% slideshow={"slide_type": "skip"}
-def standardised(clips):
+def standardized(clips):
     """Clips as the recogniser sees them, in double precision, with actions and people."""
     x = torch.as_tensor(clips.x, dtype=torch.float64)
     x = (x - x.mean((0, 1))) / channel_scale(x)
@@ -73,7 +73,7 @@ def levels(x):
     return log_spectrum(torch.fft.rfft(x, dim=1)[:, 1:])
 
 # %% slideshow={"slide_type": "skip"}
-x, y, _ = standardised(real)
+x, y, _ = standardized(real)
 time = x.shape[1]
 hertz = np.arange(1, time // 2 + 1) * real.rate / time
 print(f"{real.name}: {tuple(x.shape)} = (clips, frames, channels), {len(real.people)} people")
@@ -226,7 +226,7 @@ print(f"{four.var().item():.1f} in all, {variance_within(four, torch.tensor([0, 
 skeletons = synthetic.make_clips(synthetic.make_people(20, seed=70), 40, seed=70)
 seen = {}
 for clips in (real, skeletons):
-    xs, ys, ps = standardised(clips)
+    xs, ys, ps = standardized(clips)
     seen[clips.name] = xs, levels(xs), ys, ps, rayleigh_floor(xs.shape[1]).double()
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
@@ -475,9 +475,9 @@ assert ratio.angle().abs().max() < 1e-6 and torch.allclose(before[:, 0], after[:
 from piumar_lib.tfam import FrequencyBranch
 
 
-def moves(x, y, person, plug):
+def moves(x, y, person, plug_in):
     """Mean power gain; move of the smooth part, and of the rest, in units of two people's difference."""
-    before, after = levels(x), levels(plug.train()(x, y))
+    before, after = levels(x), levels(plug_in.train()(x, y))
     D, found = cosines(before.shape[1], before.shape[1]), []
     for part in (D[:4], D[4:]):
         people = 2 * between_people(part @ before, y, person)[1].sum()
@@ -662,8 +662,8 @@ def versions(name, index, channel, scale, coefficients=4, count=3):
     """A channel of a clip, and of perturbed versions of it, guided by every fifth clip."""
     xs, ys = (seen[name][k][[index, *range(0, len(seen[name][0]), 5)]] for k in (0, 2))
     torch.manual_seed(seed + 2)
-    plug = SpectralPerturbation(xs.shape[2], scale, 1.0, coefficients=coefficients)
-    return xs[0, :, channel], [plug(xs, ys)[0, :, channel] for _ in range(count)]
+    plug_in = SpectralPerturbation(xs.shape[2], scale, 1.0, coefficients=coefficients)
+    return xs[0, :, channel], [plug_in(xs, ys)[0, :, channel] for _ in range(count)]
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from ipywidgets import interact

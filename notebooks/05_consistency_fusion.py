@@ -232,8 +232,8 @@ def omega(frames, y, classes):
     """Mean squared distance of frames (batch, steps, width) to their class's barycentre."""
     law = torch.cat([frames.mean(1), frames.var(1, correction=0).sqrt()], 1)  # (batch, 2 width)
     same = F.one_hot(y, classes).to(law)  # (batch, classes)
-    barycentre = (same.T @ law / same.sum(0)[:, None].clamp_min(1)).detach()
-    return (law - barycentre[y]).square().sum(1).mean() / frames.shape[2]
+    barycenter = (same.T @ law / same.sum(0)[:, None].clamp_min(1)).detach()
+    return (law - barycenter[y]).square().sum(1).mean() / frames.shape[2]
 
 
 # %% slideshow={"slide_type": "subslide"}
@@ -332,32 +332,32 @@ assert_same(lambda x: two_views(x, some.y, MonotoneAlignment(steps=16), Spectral
 # ## Plug it in
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# `Recognizer` takes a backbone and, if you like, a plug. `at` is the layer in front of which the plug sits:
+# `Recognizer` takes a backbone and, if you like, a plug-in. `at` is the layer in front of which the plug-in sits:
 # `"input"` is in front of all, `"features"` behind the first one, numbers stand for any. Not behind the last
 # layer: only an average over time follows there, and the perturbation keeps each clip's mean.
 
 # %% [markdown]
-# > **Predict.** Behind the plug all layers see two views of 16 steps instead of one clip of 32 frames. How
+# > **Predict.** Behind the plug-in all layers see two views of 16 steps instead of one clip of 32 frames. How
 # > many more operations does a recogniser take with TFAM at the input, and how many on features? How much more
 # > *time* does a training step take?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.plug_work import plug_work
+from piumar_lib.ma52.plug_in_cost import plug_in_cost
 from piumar_lib.notebook import costs
 from piumar_lib.objective import Objective
 from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
 
-plugs = {"none": (None, 0)}
-plugs["first version, input"] = TFAM(TemporalBranch(), FrequencyBranch()), "input"
+plug_ins = {"none": (None, 0)}
+plug_ins["first version, input"] = TFAM(TemporalBranch(), FrequencyBranch()), "input"
 for place, wide in (("input", 34), ("features", 32), (2, 32)):
-    plugs[f"TFAM, {place}"] = TemporalFrequencyModule.make(wide, 32), place
+    plug_ins[f"TFAM, {place}"] = TemporalFrequencyModule.make(wide, 32), place
 
 
 # %% slideshow={"slide_type": "skip"}
-def recogniser(plug, at, width=32):
+def recognizer(plug_in, at, width=32):
     """A model, and a step of its training up to the gradient."""
-    model = Recognizer(tiny_cnn(34, width), width, 12, plug, at)
-    objective = TwoViews() if isinstance(plug, TemporalFrequencyModule) else Objective()
+    model = Recognizer(tiny_cnn(34, width), width, 12, plug_in, at)
+    objective = TwoViews() if isinstance(plug_in, TemporalFrequencyModule) else Objective()
     objective.start(model, some, None)
 
     def step():
@@ -369,7 +369,7 @@ def recogniser(plug, at, width=32):
 
 
 # %% slideshow={"slide_type": "skip"}
-models = {name: recogniser(*plug) for name, plug in plugs.items()}
+models = {name: recognizer(*plug_in) for name, plug_in in plug_ins.items()}
 work = {name: costs.count_work(step) for name, (_, step) in models.items()}
 with torch.no_grad():
     alone = {name: costs.count_work(lambda m=m: m.eval()(some.x)) for name, (m, _) in models.items()}
@@ -379,14 +379,14 @@ seconds = costs.seconds_each({name: step for name, (_, step) in models.items()},
 from piumar_lib.notebook import show_table
 
 ratios = {name: (alone[name].flops / alone["none"].flops, work[name].flops / work["none"].flops,
-                 seconds[name] / seconds["none"]) for name in plugs}
-show_table(["plug, place", "parameters", "FLOPs, inference", "FLOPs, training", "time, training",
+                 seconds[name] / seconds["none"]) for name in plug_ins}
+show_table(["plug-in, place", "parameters", "FLOPs, inference", "FLOPs, training", "time, training",
             "operations, training"],
            [[name, costs.count_parameters(models[name][0]), *(f"{r:.2f}" for r in ratios[name]),
-             str(work[name].operations)] for name in plugs])
+             str(work[name].operations)] for name in plug_ins])
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** FLOPs and time are in units of the recogniser without a plug. The first version kept all
+# **Compare.** FLOPs and time are in units of the recogniser without a plug-in. The first version kept all
 # 32 frames, so at the input everything ran twice. Two views of 16 steps make the layers behind run no more than
 # once. (In training at the input there is a little more: the clock's floor is learnt, so the gradient has to go
 # back through the first layer, too.) What TFAM itself starts are hundreds of small operations, and a small
@@ -394,7 +394,7 @@ show_table(["plug, place", "parameters", "FLOPs, inference", "FLOPs, training", 
 
 # %% slideshow={"slide_type": "subslide"}
 for width in (32, 64, 128):
-    steps = {n: recogniser(p, "features", width)[1] for n, p in
+    steps = {n: recognizer(p, "features", width)[1] for n, p in
              (("ERM", None), ("TFAM", TemporalFrequencyModule.make(width, width)))}
     taken = costs.seconds_each(steps, rounds=3)
     slower = taken["TFAM"] / taken["ERM"]
@@ -406,7 +406,7 @@ for width in (32, 64, 128):
 # that comes after the backbone and now runs twice? And [GIRL](glossary.md#girl) (chapter 07) on top?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-video, rows = {name: plug_work(name) for name in ("videomae-base", "resnet50-tsm")}, []
+video, rows = {name: plug_in_cost(name) for name in ("videomae-base", "resnet50-tsm")}, []
 for name, found in video.items():
     for label, w in found.items():
         for method in ("TFAM", "TFAM and GIRL"):
@@ -474,7 +474,7 @@ print(f"pull on the backbone's weights, median over training: {np.median(ours):.
 @torch.no_grad()
 def look(model, stranger):
     """Of each clip: standardised agreement, gate, that of the plain cosine, right or not."""
-    found, fusion = [], model.to("cpu").plug.fusion
+    found, fusion = [], model.to("cpu").plug_in.fusion
     for part in torch.arange(len(stranger)).split(clips_at_once(stranger.x.shape[1])):
         p = model(torch.as_tensor(stranger.x[part]))
         a, b = (frames.mean(1) for frames in p.frames)
@@ -486,7 +486,7 @@ def look(model, stranger):
 
 looks = [look(*pair) for pair in left_out]
 agreement, gate, plain, _ = np.concatenate(looks, 1)
-bias = np.mean([model.plug.fusion.bias.item() for model, _ in left_out])
+bias = np.mean([model.plug_in.fusion.bias.item() for model, _ in left_out])
 
 # %% slideshow={"slide_type": "skip"}
 by_person = []
@@ -676,7 +676,7 @@ w = video["videomae-base"]["training"]
 share = [100 * (one / erm - 1) for one, erm in zip(w["TFAM and GIRL"], w["ERM"], strict=True)]
 at_features, at_input, before = (
     f"{ratios[name][1]:.2f}" for name in ("TFAM, features", "TFAM, input", "first version, input"))
-print(f"- A small recogniser with TFAM runs {at_features} times its FLOPs in training with the plug on "
+print(f"- A small recogniser with TFAM runs {at_features} times its FLOPs in training with the plug-in on "
       f"features, {at_input} times at the input; the first version {before} times. TFAM and GIRL add "
       f"{share[0]:.4f} % FLOPs and {share[1]:.0f} % operations to a training step of VideoMAE-base.")
 
@@ -696,7 +696,7 @@ for pool in development.POOLS:
 # | "consistency-driven" | the gate; consistency as a loss | `objective.js_divergence`, `temporal_frequency.TwoViews` | `test_temporal_frequency.py` | Jensen-Shannon with weight 1; no gradient through the gate's agreement |
 # | Wasserstein-regularised alignment | the Wasserstein regulariser | `fusion.WassersteinRegularizer` | `test_fusion.py` | diagonal Gaussians, running barycentre of the class, a tenth of the cross-entropy's gradient |
 # | "at feature level", plug-in module | plug it in, the log's places | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | behind the first layer, or in front of it; the log has more places |
-# | (silent) what it costs | plug it in | `plug_work.plug_work`, `costs.count_work` | `test_costs.py` | counted with what runs twice |
+# | (silent) what it costs | plug it in | `plug_in_cost.plug_in_cost`, `costs.count_work` | `test_costs.py` | counted with what runs twice |
 # | better on people never seen | the log of attempts | `development.outcome` | `test_development.py` | development people alone; chapter 09 judges on others |
 
 # %% [markdown] slideshow={"slide_type": "skip"}

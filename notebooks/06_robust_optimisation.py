@@ -642,11 +642,11 @@ def meet(loss):
     return minimize(goal, homes.mean(0), method="Nelder-Mead", options={"xatol": 1e-5, "fatol": 1e-8}).x
 
 # %% slideshow={"slide_type": "skip"}
-knob = np.linspace(0, 1, 9) ** 2
+hyperparameter = np.linspace(0, 1, 9) ** 2
 ways = {
-    "chi-square ball": [meet(lambda r, s=s: dro.chi_square(r, 2 * s).value) for s in knob],
-    "mean + deviation": [meet(lambda r, s=s: dro.mean_plus_deviation(r, 2 * s)) for s in knob],
-    "V-REx": [meet(lambda r, s=s: vrex(r, 10 * s)) for s in knob],
+    "chi-square ball": [meet(lambda r, s=s: dro.chi_square(r, 2 * s).value) for s in hyperparameter],
+    "mean + deviation": [meet(lambda r, s=s: dro.mean_plus_deviation(r, 2 * s)) for s in hyperparameter],
+    "V-REx": [meet(lambda r, s=s: vrex(r, 10 * s)) for s in hyperparameter],
 }
 
 # %% slideshow={"slide_type": "skip"}
@@ -726,12 +726,12 @@ def risks_of(w):
 # %% slideshow={"slide_type": "skip"}
 def regress(loss, steps=descents):
     w = torch.zeros(six.shape[1], known.classes, dtype=torch.float64, requires_grad=True)
-    optimiser = torch.optim.Adam([w], lr=0.1)
-    schedule = torch.optim.lr_scheduler.LinearLR(optimiser, 1, 0.01, steps)
+    optimizer = torch.optim.Adam([w], lr=0.1)
+    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1, 0.01, steps)
     for _ in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss(risks_of(w)).backward()
-        optimiser.step()
+        optimizer.step()
         schedule.step()
     return risks_of(w).detach()
 
@@ -1002,7 +1002,7 @@ def weights_of_girl(batches, y, person):
     for number, logits in enumerate(batches):
         objective.before_epoch(clips, number)  # groups are found before the second
         losses = torch.nn.functional.cross_entropy(logits, y, reduction="none")
-        objective.risk(losses, Prediction(logits, early=clips.x), clips)
+        objective.risk(losses, Prediction(logits, early_features=clips.x), clips)
     return objective
 
 # %% slideshow={"slide_type": "skip"}

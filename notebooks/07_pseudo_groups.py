@@ -175,8 +175,8 @@ def groups_by_hand(style, y, each):
     for k in y.unique().tolist():
         own = residual[y == k]
         order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
-        centres = KMeans(each, n_init=4, random_state=seed).fit(own[order].numpy()).cluster_centers_
-        group[y == k] = each * k + torch.cdist(own, torch.as_tensor(centres)).argmin(1)
+        centers = KMeans(each, n_init=4, random_state=seed).fit(own[order].numpy()).cluster_centers_
+        group[y == k] = each * k + torch.cdist(own, torch.as_tensor(centers)).argmin(1)
     return group
 
 # %% slideshow={"slide_type": "skip"}
@@ -255,9 +255,9 @@ class Logged(GroupRobustObjective):
         return value
 
 # %% slideshow={"slide_type": "skip"}
-def train(clips, epochs, objective=None, init=0, plug=None):
+def train(clips, epochs, objective=None, init=0, plug_in=None):
     torch.manual_seed(seed + init)
-    model = Recognizer(tiny_cnn(clips.x.shape[-1]), 32, clips.classes, plug)
+    model = Recognizer(tiny_cnn(clips.x.shape[-1]), 32, clips.classes, plug_in)
     fit(model, clips, Settings(epochs=epochs, seed=seed + init), objective, device=run.device)
     return model.cpu().eval()
 
@@ -268,7 +268,7 @@ for name, clips in CROWDS.items():
     length = epochs if name == "synthetic" else real_epochs
     models[name] = train(clips, length, alone)
     tfam = TemporalFrequencyModule.make(channels=x.shape[-1], width=32)
-    train(clips, 2, TwoViews(over=aligned), plug=tfam)  # its first epoch is all that we need
+    train(clips, 2, TwoViews(over=aligned), plug_in=tfam)  # its first epoch is all that we need
     STYLES[name] = {"input": style_of(x), "layer 1": alone.first_style.cpu(),
                     "layer 1 behind TFAM": aligned.first_style.cpu()}
 
@@ -278,9 +278,9 @@ for name, clips in CROWDS.items():
 # are, with their bones and the way they sit.
 
 # %% slideshow={"slide_type": "skip"}
-uncentred = synthetic.make_clips(people, each, seed=70 + seed, centred=False)
-STYLES["synthetic"]["input"] = STYLES["synthetic"]["input"][:, uncentred.x.shape[-1] :]
-STYLES["synthetic"] = {"posture kept": style_of(torch.as_tensor(uncentred.x))} | STYLES["synthetic"]
+uncentered = synthetic.make_clips(people, each, seed=70 + seed, centered=False)
+STYLES["synthetic"]["input"] = STYLES["synthetic"]["input"][:, uncentered.x.shape[-1] :]
+STYLES["synthetic"] = {"posture kept": style_of(torch.as_tensor(uncentered.x))} | STYLES["synthetic"]
 
 # %% slideshow={"slide_type": "skip"}
 def within(clips, a, b):
@@ -677,7 +677,7 @@ objective.start(None, batch, Settings())
 
 def library_risk(logits, clips):
     losses = cross_entropy(logits, clips.y, reduction="none")
-    return objective.risk(losses, Prediction(logits, early=clips.x), clips)
+    return objective.risk(losses, Prediction(logits, early_features=clips.x), clips)
 
 # %% slideshow={"slide_type": "skip"}
 library_risk(2 * torch.randn(16, 6), batch.take(place[:16]))

@@ -185,7 +185,7 @@ from piumar_lib.training import Settings, fit, predict
 few = train.take(np.arange(300))
 torch.manual_seed(seed)
 tfam = TemporalFrequencyModule.make(channels=34, width=32)
-mine = Recognizer(tiny_cnn(34), width=32, classes=train.classes, plug=tfam)
+mine = Recognizer(tiny_cnn(34), width=32, classes=train.classes, plug_in=tfam)
 fit(mine, few, Settings(epochs=3, seed=seed), TwoViews(over=GroupRobustObjective()));
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -307,10 +307,10 @@ print(f"q / pi = {q[0] / shares[0]:.2f}, {q[1] / shares[1]:.2f}; risk {by_clip.m
 # %% slideshow={"slide_type": "subslide"}
 def forward_by_hand(model, x, y):
     """Frames of the first view, and features z (fused), a, b."""
-    first, second = model.plug.views((x - model.mean) / model.scale, y)
+    first, second = model.plug_in.views((x - model.mean) / model.scale, y)
     frames = model.backbone(torch.cat([first, second])).chunk(2)
     a, b = (view.mean(1) for view in frames)
-    fusion = model.plug.fusion
+    fusion = model.plug_in.fusion
     g = torch.sigmoid(fusion.weight * fusion.agreement(a, b) + fusion.bias)[:, None]
     return frames[0], (g * (a + b) / 2 + (1 - g) * torch.minimum(a, b), a, b)
 
@@ -338,12 +338,12 @@ def hardness_by_hand(logits, y):
 # means and standard deviations over time:
 
 # %%
-def regulariser_by_hand(barycentre, frames, y):
+def regularizer_by_hand(barycenter, frames, y):
     mean, sd = frames.mean(1), (frames.var(1, unbiased=False) + 1e-8).sqrt()
-    summary, centre = torch.cat([mean, sd], 1), barycentre.clone()
+    summary, center = torch.cat([mean, sd], 1), barycenter.clone()
     for k in y.unique():
-        centre[k] = 0.9 * centre[k] + 0.1 * summary[y == k].mean(0).detach()
-    return (summary - centre[y]).square().sum(1).mean() / frames.shape[-1]
+        center[k] = 0.9 * center[k] + 0.1 * summary[y == k].mean(0).detach()
+    return (summary - center[y]).square().sum(1).mean() / frames.shape[-1]
 
 # %% slideshow={"slide_type": "subslide"}
 from piumar_lib.objective import js_divergence
@@ -358,7 +358,7 @@ def terms_by_hand(model, objective, batch):
         w = groups_by_hand(objective.over, ce[0], batch.index)[group]
         w = w * hardness_by_hand(logits[0], batch.y)
     pull = objective.regularizer.share * objective.regularizer.ratio.mean
-    distance = regulariser_by_hand(objective.regularizer.barycenter, frames, batch.y)
+    distance = regularizer_by_hand(objective.regularizer.barycenter, frames, batch.y)
     risk = (w * (ce[0] + 0.5 * (ce[1] + ce[2]))).mean()
     return {"robust risk": risk, "consistency": js_divergence(*logits[1:]),
             "regulariser": pull * distance}, frames
@@ -457,7 +457,7 @@ print(f"cosine of PIUmr's step with TFAM's on the same batch {turn:.2f},",
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.notebook import plots
 
-summary = {n: {k: metrics.summarise(list(v.values())) for k, v in s.items()} for n, s in scores.items()}
+summary = {n: {k: metrics.summarize(list(v.values())) for k, v in s.items()} for n, s in scores.items()}
 rows = []
 for name in ROWS:
     k, s = summary[name]["known"], summary[name]["unseen"]
@@ -884,7 +884,7 @@ print(f"person {hardest}: {lost_clips} mistakes, {share_top:.0f} % of them of th
 # $$ x \mapsto (1 - \alpha) \, x + \alpha \left( \bar m + \frac{\bar s}{s} (x - m) \right) $$
 
 # %%
-def barycentre_by_hand(x, person):
+def barycenter_by_hand(x, person):
     """Mean and standard deviation (width,) of the barycentre over people."""
     own = [x[person == p] for p in person.unique()]
     return [torch.stack([f(v, 0) for v in own]).mean(0) for f in (torch.mean, spread)]
@@ -894,7 +894,7 @@ def spread(x, dim=0):
     return x.std(dim, unbiased=False)
 
 # %%
-def normalise_by_hand(x, mean, sd, alpha=0.5):
+def normalize_by_hand(x, mean, sd, alpha=0.5):
     ridge = 1e-3 * sd.square().mean()  # so that a constant feature is not divided by zero
     scale = ((sd.square() + ridge) / (spread(x).square() + ridge)).sqrt()
     return x.lerp(mean + scale * (x - x.mean(0)), alpha)
@@ -905,9 +905,9 @@ from piumar_lib.person_normalization import GaussianBarycenter, TrainingPeople, 
 
 torch.manual_seed(seed)
 features, person_of = 3 * torch.randn(60, 4), torch.arange(60) % 3
-barycentre = GaussianBarycenter.fit(features, person_of)
-assert_same(lambda x: normalise_by_hand(x, *barycentre_by_hand(features, person_of)),
-            lambda x: barycentre.transport(x, prior=0), 2 + torch.rand(7, 4))
+barycenter = GaussianBarycenter.fit(features, person_of)
+assert_same(lambda x: normalize_by_hand(x, *barycenter_by_hand(features, person_of)),
+            lambda x: barycenter.transport(x, prior=0), 2 + torch.rand(7, 4))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Two relatives. The *full* map uses the whole covariance (Bures). *AdaBN* does the same inside the network:
@@ -1095,7 +1095,7 @@ print(f"- Person normalisation, people who show three classes: AdaBN {wording.po
 # | generalises to people never seen | six recognisers, paired | `training.fit`, `metrics.compare`, `development.read_log` | `test_training.py`, `test_metrics.py` | synthetic people and SPAR instead of MA-52 |
 # | (the paper's first figure) cross-talk, margins, sharp minima | measured on left-out people | `diagnostics.cross_talk`, `diagnostics.class_margins`, `diagnostics.sharpness` | `test_diagnostics.py` | all three formulas |
 # | (silent) the first version | log of attempts | `tfam.TFAM`, `tfam.ConsistencyFusion` | `test_tfam.py` | kept, as chapters 03 to 05 compare with it |
-# | (reviewers: worst case, per person) | whom it leaves behind, and why | `metrics.summarise` | `test_metrics.py` | intervention on one trait at a time |
+# | (reviewers: worst case, per person) | whom it leaves behind, and why | `metrics.summarize` | `test_metrics.py` | intervention on one trait at a time |
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## References

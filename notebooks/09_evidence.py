@@ -76,14 +76,14 @@ OWN = [name for name, clips in named if clips is not None]
 # ```
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib.data.people.catalogue import CATALOGUE
+from piumar_lib.data.people.catalog import CATALOG
 
 records = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
 lines = []
 for name in protocol.REAL:
     own = records["own tempo"][name]
     people = {p for r in own for p in r["people"]}
-    what = CATALOGUE.get(name)
+    what = CATALOG.get(name)
     spar = [7, "wrist sensor", "whole movements, repetitions cut by annotators"]
     lines.append([name, len(people), *([what.classes, what.modality, what.clips_are] if what else spar)])
 everybody = sum(line[1] for line in lines)

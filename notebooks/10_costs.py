@@ -49,7 +49,7 @@ torch.manual_seed(seed);
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# PIUmr on video is a large network with a small plug. What does the plug make *run*? Not only itself: behind it
+# PIUmr on video is a large network with a small plug. What does the plug-in make *run*? Not only itself: behind it
 # two views go through all that one clip went through before, here the mixing in time and the head. Counted are
 # floating point operations (FLOPs) of matrix products and convolutions, and how many operations of any kind are
 # started. The backbone is counted on torch's `meta` device: tensors there have shapes but no numbers, so that
@@ -60,13 +60,13 @@ torch.manual_seed(seed);
 # > of VideoMAE-base does it add: about 10 %, 1 %, or less than 0.1 %? And of the operations started?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.plug_work import plug_work
+from piumar_lib.ma52.plug_in_cost import plug_in_cost
 from piumar_lib.notebook import costs
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
 SHAPES = {"videomae-base": (8, 768), "resnet50-tsm": (8, 2048)}  # (moments, channels) of features
 COUNTED = 16  # clips
-video = {name: plug_work(name, COUNTED) for name in SHAPES}
+video = {name: plug_in_cost(name, COUNTED) for name in SHAPES}
 operations, adds = {}, {}
 for name, found in video.items():
     backbone, plain, tfam, _ = (work.flops / COUNTED for work in found["inference"].values())
@@ -107,7 +107,7 @@ for name, found in video.items():
 show_table(["behind", "method", "FLOPs added", "operations added"], rows)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Millionths of the FLOPs: the plug comes where a clip is a few vectors, no longer pixels. (A
+# **Compare.** Millionths of the FLOPs: the plug-in comes where a clip is a few vectors, no longer pixels. (A
 # multiplication with an addition counts as two here; papers that count it as one print half of these numbers.)
 # In *operations started* it is another matter: hundreds of small ones beside a backbone's thousand. Our goal for
 # a training step of VideoMAE-base, at most 3 % of both, is met in FLOPs and missed in operations.
@@ -253,7 +253,7 @@ def girl_step(groups, batch=BATCH, classes=52, channels=channels):
 
     def step():
         losses = torch.nn.functional.cross_entropy(logits, clips.y, reduction="none")
-        girl.risk(losses, Prediction(logits, early=early), clips).backward()
+        girl.risk(losses, Prediction(logits, early_features=early), clips).backward()
 
     step()
     girl.before_epoch(clips, 1)  # now there are groups
@@ -579,7 +579,7 @@ for form in ("mp4", "raw"):
 # ## Move a knob
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# What if the plug sits further in front? All layers behind it see two views of $K$ steps instead of one clip of
+# What if the plug-in sits further in front? All layers behind it see two views of $K$ steps instead of one clip of
 # $T$ moments. If they hold the share $p$ of the FLOPs, the recogniser takes $1 - p + 2 p K / T$ times as many.
 # For the course's recogniser, layer by layer, by this line and counted:
 
@@ -601,9 +601,9 @@ behind = [sum(each[at:]) / sum(each) for at in range(len(layers))]
 
 
 def counted_at(at, steps):
-    plug = TemporalFrequencyModule.make(outputs[at].shape[2], 32)
-    plug.temporal.steps = steps
-    model = Recognizer(layers, 32, 12, plug, at).eval()
+    plug_in = TemporalFrequencyModule.make(outputs[at].shape[2], 32)
+    plug_in.temporal.steps = steps
+    model = Recognizer(layers, 32, 12, plug_in, at).eval()
     return (costs.count_flops(lambda: model(clip))
             / costs.count_flops(lambda: Recognizer(layers, 32, 12)(clip)))
 
@@ -618,9 +618,9 @@ def draw_share(steps=(16,)):
         ax.plot(behind, found, style[:2] + mark, markersize=5)
         words.append(f"{k} steps {found[0]:.2f} at the input, {found[-1]:.2f} in front of the last "
                      "layer")
-    ax.set(xlabel="share of the FLOPs behind the plug", ylabel="relative FLOPs", ylim=(0.4, 2.2))
+    ax.set(xlabel="share of the FLOPs behind the plug-in", ylabel="relative FLOPs", ylim=(0.4, 2.2))
     ax.legend(fontsize=8, loc="upper left")
-    show(fig, alt="FLOPs of an inference with a plug, relative to none, lines by hand, marks counted, "
+    show(fig, alt="FLOPs of an inference with a plug-in, relative to none, lines by hand, marks counted, "
          f"of 32 moments: {'; '.join(words)}.")
 
 
@@ -640,10 +640,10 @@ draw_share((8, 16, 32))
 #
 # You plan to train for `epochs` epochs on `clips` clips. One clip takes `flops` operations forward; a
 # product of matrices reaches `peak` operations a second on your GPU, and training reaches the share
-# `utilisation` of that. Write the number of *hours*. (Forward and backward; the optimiser is free.)
+# `utilization` of that. Write the number of *hours*. (Forward and backward; the optimiser is free.)
 
 # %% tags=["exercise"]
-def training_hours(clips, epochs, flops, peak, utilisation):
+def training_hours(clips, epochs, flops, peak, utilization):
     ...
 
 
@@ -682,7 +682,7 @@ print(f"- {len(with_goal) - len(missed)} of {len(with_goal)} goals met on {', '.
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | TFAM is a plug-in module | the idea figure, counting by hand, the bill | `plug_work.plug_work`, `costs.seconds_each` | `test_costs.py` | behind two backbones, with all that runs twice |
+# | TFAM is a plug-in module | the idea figure, counting by hand, the bill | `plug_in_cost.plug_in_cost`, `costs.seconds_each` | `test_costs.py` | behind two backbones, with all that runs twice |
 # | (silent) cost of the transport | a gradient without its history | `transport.EntropicPlan`, `transport.scale_to_marginals` | `test_transport.py` | implicit differentiation, factors moved into the exponent |
 # | (silent) GFLOPs, latency, memory | the bill, how it grows, benchmarks | `costs.exponent`, `costs.count_saved_bytes`, `costs.count_operations` | `test_costs.py` | ratios in one run, goals set beforehand |
 #

@@ -459,16 +459,16 @@ print("60 frames, 8 of them:", moments_by_hand(60, 8))
 # %% slideshow={"slide_type": "subslide"}
 import torch
 
-from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_chances, to_input
+from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_augmentation, to_input
 
 names = set(folds[0].train)
 chosen = [clip for clip in clips if clip.name in names]
 data = ClipDataset(build / f"cache-{size}-{seed}", chosen, frames=8, train=True)
 torch.manual_seed(seed)
 batch = torch.stack([data[k]["video"] for k in (0, len(data) // 2, len(data) - 1)])
-chances = draw_chances(len(batch), np.random.default_rng(seed)).to(run.device)
-varied = to_input(batch.to(run.device), size, chances).cpu()
-still = to_input(batch[:, :1].expand(-1, 8, -1, -1, -1), size, chances.cpu())
+augmentation = draw_augmentation(len(batch), np.random.default_rng(seed)).to(run.device)
+varied = to_input(batch.to(run.device), size, augmentation).cpu()
+still = to_input(batch[:, :1].expand(-1, 8, -1, -1, -1), size, augmentation.cpu())
 assert torch.allclose(still, still[:, :1].expand_as(still), atol=1e-5)
 print(batch.dtype, tuple(batch.shape), "->", varied.dtype, tuple(varied.shape))
 

@@ -70,7 +70,7 @@ build = ROOT / "build" / "ma52" / run.name
 # range is refused before anything starts:
 
 # %% slideshow={"slide_type": "skip"}
-for wrong in ({"epoch": 3}, {"learning_rate": -1.0}, {"method": "PIUMR"}, {"plug": "tfam"}):
+for wrong in ({"epoch": 3}, {"learning_rate": -1.0}, {"method": "PIUMR"}, {"plug_in": "tfam"}):
     try:
         TrainConfig.make(recipe, **wrong)
     except ValueError as error:
@@ -164,7 +164,7 @@ one = train_clips[0]["video"][None]
 video = to_input(one, model.size)
 with torch.no_grad():
     features = model.recognizer.backbone[0](video)
-    views = model.recognizer.plug.views(features)
+    views = model.recognizer.plug_in.views(features)
     prediction = model(video)
 stages = [("bytes", one), ("input", video), ("features", features), ("aligned view", views[0]),
           ("pooled", prediction.features), ("actions", prediction.logits)]
@@ -210,7 +210,7 @@ show(fig, alt="From bytes to actions: " + ", ".join(
 # %% slideshow={"slide_type": "skip"}
 import math
 
-from piumar_lib.ma52.optimiser import rate_at
+from piumar_lib.ma52.optimizer import rate_at
 
 per_epoch = max(1, len(train_clips) // config.batch_size)
 
@@ -247,7 +247,7 @@ show(fig, alt="Learning rates: VideoMAE's rises for five epochs and falls along 
 
 # %% slideshow={"slide_type": "subslide"}
 from piumar_lib.notebook import assert_same
-from piumar_lib.objective import Views, clip_losses
+from piumar_lib.objective import ViewWeights, clip_losses
 from piumar_lib.recognizer import Prediction
 
 y = torch.tensor([9, 9, 0, 43, 51])
@@ -258,7 +258,7 @@ def losses_by_hand(logits):
     return -0.9 * log_p[torch.arange(len(y)), y] - 0.1 * log_p.mean(1)
 
 
-assert_same(losses_by_hand, lambda z: clip_losses(Prediction(z), y, Views(), 0.1), torch.randn(5, 52))
+assert_same(losses_by_hand, lambda z: clip_losses(Prediction(z), y, ViewWeights(), 0.1), torch.randn(5, 52))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Small batches.** How much clips of *one* action differ guides TFAM's perturbation
@@ -300,12 +300,12 @@ print(f"the true variance is 1; of 20 batches of 10: {(squares / freedom).mean()
 
 # %% slideshow={"slide_type": "subslide"}
 from piumar_lib.batch import Labels
-from piumar_lib.ma52.draws import Draws
+from piumar_lib.ma52.batch_sampler import BatchSampler
 
 known = Labels(train_clips.labels(), train_clips.persons())
-steps = list(Draws(known, config).steps(0))
-assert list(Draws(known, config).steps(2)) == steps[2:]
-halves = [list(Draws(known, config, None, 2, k).steps(0)) for k in (0, 1)]
+steps = list(BatchSampler(known, config).steps(0))
+assert list(BatchSampler(known, config).steps(2)) == steps[2:]
+halves = [list(BatchSampler(known, config, None, 2, k).steps(0)) for k in (0, 1)]
 assert all({*a} | {*b} == {*s} for a, b, s in zip(*halves, steps, strict=True))
 print(f"{len(steps)} steps; the first clips of step 2: {[clip for clip, _ in steps[2][:6]]}")
 
@@ -518,12 +518,12 @@ show(fig, alt=f"The most frequent confusions, each above a clip of what it was t
 # ## Use it
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# `load_model` needs the run's folder, `recognise` any video. A short one is one clip:
+# `load_model` needs the run's folder, `recognize` any video. A short one is one clip:
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.model import load_model
 from piumar_lib.ma52.prepare.video import read_frames, write_mp4
-from piumar_lib.ma52.recognise import recognise
+from piumar_lib.ma52.recognize import recognize
 
 # %% slideshow={"slide_type": "skip"}
 trained = load_model(ours.out, run.device)
@@ -536,7 +536,7 @@ if not recording.is_file():  # the cache alone is here
 if recording.suffix == ".npy":  # a raw cache: its frames, as a video
     write_mp4(build / "clip.mp4", np.load(recording))
     recording = build / "clip.mp4"
-seen = recognise(trained, recording)
+seen = recognize(trained, recording)
 
 # %%
 for action, probability in seen.best():
@@ -556,7 +556,7 @@ films = [read_frames(caching.cached_path(Path(ours.cache), c.split, c.name, held
 # %% slideshow={"slide_type": "skip"}
 long = build / "long.mp4"
 write_mp4(long, np.concatenate(films))
-line = recognise(trained, long, length=2.0, stride=0.5, crop="middle")
+line = recognize(trained, long, length=2.0, stride=0.5, crop="middle")
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 def timeline(line):
@@ -595,7 +595,7 @@ def use(change):
     path = build / f"mine{Path(item['name']).suffix}"
     path.write_bytes(bytes(item["content"]))
     with output:
-        timeline(recognise(trained, path))
+        timeline(recognize(trained, path))
 
 
 # %% slideshow={"slide_type": "skip"}
@@ -841,7 +841,7 @@ print(f"- A submission of {handed_in} clips passed its check; a recording of "
 # | plug-and-play module | the idea in one figure | `model.build_model`, `model.MicroActionRecognizer`, `methods.temporal_frequency` | `test_ma52_model.py` | `TemporalFrequencyModule` behind the backbone, one temporal layer behind it; 16 canonical steps, or as many as there are moments |
 # | group-invariant loss | PIUmr, with the same budget | `train.train`, `train.make_objective`, `group_robust.GroupRobustObjective` | `test_ma52_train.py` | groups within each action, found once, by the style of the aligned features |
 # | (silent) small batches | a step by hand | `methods.temporal_frequency`, `train.make_objective`, `running.RunningMean` | `test_ma52_model.py` | variances, barycentres and group risks are running ones, over all processes |
-# | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimiser.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
+# | (silent) backbone, recipe | a step by hand | `config.PRESETS`, `optimizer.rate_at` | `test_ma52_config.py` | VideoMAE's usual fine-tuning, without its mixing of clips; MANet's published recipe, on a ResNet-50 without its squeeze-and-excitation blocks |
 # | (silent) input | on a GPU, at full scale | `model.MicroActionRecognizer`, `config.TrainConfig` | `test_ma52_model.py` | pictures by default; less the clip's mean picture for random weights |
 # | MA-52's scores | judge | `evaluate.report`, `scores.official_scores` | `test_ma52_scores.py` | by person, on person-disjoint folds; the last step, never the best |
 #

@@ -198,7 +198,7 @@ class MonotoneAlignment(_Alignment):
 
     def plan(self, x: Tensor) -> Tensor:
         """Transport plan from time to canonical steps, shape ``(batch, time, steps)``."""
-        return transport.exact_plan(self.clock(x), min(self.steps, x.shape[1]), check=False)
+        return transport.monotone_coupling(self.clock(x), min(self.steps, x.shape[1]), check=False)
 
 
 class SinkhornAlignment(_Alignment):

@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from piumar_lib import dro
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.objective import Objective, Trainer, Views
+from piumar_lib.objective import Objective, Trainer, ViewWeights
 from piumar_lib.pseudo_groups import GroupSource, StyleGroups, style_of
 from piumar_lib.support.data_parallel import mean_over_processes, processes, sum_over_processes
 from piumar_lib.support.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
@@ -86,7 +86,7 @@ class GroupRobustObjective(Objective):
         momentum: Share of its past that a group's running risk keeps whenever a batch has clips of it.
         step: Follow the worst group by exponentiated gradient of this step instead, outside any ball
             (an ablation).
-        views: See `Objective`.
+        view_weights: See `Objective`.
 
     Raises:
         ValueError: If a parameter is out of range.
@@ -101,9 +101,9 @@ class GroupRobustObjective(Objective):
         temperature: Positive = 1.0,
         momentum: ShareBelowOne = 0.9,
         step: float | None = None,
-        views: Views | None = None,
+        view_weights: ViewWeights | None = None,
     ) -> None:
-        super().__init__(views)
+        super().__init__(view_weights)
         Range(0).check("step", step or 0.0)
         self.keep("group", "shares", "q", "running", "seen", "style")
         self.groups = groups or StyleGroups()
@@ -133,7 +133,7 @@ class GroupRobustObjective(Objective):
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The mean of the clips' losses, weighted by group and by hardness."""
         if self.seen is not None:
-            self._remember(batch.index, style_of(prediction.early))
+            self._remember(batch.index, style_of(prediction.early_features))
         group = self.group[batch.index]
         self._judge(group, prediction.logits.detach().float(), batch.y)
         weights = (self.q / self.shares)[group] * self.hardness(prediction, batch)  # (batch,)

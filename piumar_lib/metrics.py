@@ -48,7 +48,7 @@ class Summary:
     people: int
 
 
-def summarise(scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Summary:
+def summarize(scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Summary:
     """Summarise one score for each person.
 
     Args:

@@ -25,7 +25,7 @@ from piumar_lib.transport import frame_law_spread
 
 
 @dataclass(frozen=True)
-class Views:
+class ViewWeights:
     """Weights of the loss terms that a recogniser with two views has besides the decision's.
 
     Attributes:
@@ -36,7 +36,7 @@ class Views:
 
     supervision: float = 0.5
     consistency: float = 1.0
-    regulariser: float = 0.01
+    regularizer: float = 0.01
 
 
 class Trainer(Protocol):
@@ -50,7 +50,7 @@ class Trainer(Protocol):
     epochs: int
     seed: int
 
-    def first_stage(self, model: Recognizer, share: float) -> Tensor:
+    def identification_model(self, model: Recognizer, share: float) -> Tensor:
         """Logits of all training clips after a plain training of a copy of ``model``.
 
         Args:
@@ -69,7 +69,7 @@ class Objective(nn.Module):
     """Empirical risk minimisation, and the interface of everything that replaces it.
 
     Args:
-        views: Weights of the terms of a recogniser with two views.
+        view_weights: Weights of the terms of a recogniser with two views.
 
     Attributes:
         people: How many people a batch is drawn from, evenly; None draws clips regardless of people.
@@ -79,9 +79,9 @@ class Objective(nn.Module):
     people: int | None = None
     label_smoothing: float = 0.0
 
-    def __init__(self, views: Views | None = None) -> None:
+    def __init__(self, view_weights: ViewWeights | None = None) -> None:
         super().__init__()
-        self.views = views or Views()
+        self.view_weights = view_weights or ViewWeights()
 
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Called once, before training, with the labels of all training clips."""
@@ -100,11 +100,11 @@ class Objective(nn.Module):
 
     def clip_losses(self, prediction: Prediction, y: Tensor) -> Tensor:
         """The loss of each clip of classes ``y`` ``(batch,)``, shape ``(batch,)``."""
-        return clip_losses(prediction, y, self.views, self.label_smoothing)
+        return clip_losses(prediction, y, self.view_weights, self.label_smoothing)
 
     def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch from its clips' losses ``(batch,)`` and the prediction they are of."""
-        return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.views)
+        return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.view_weights)
 
     def finish(self, model: Recognizer) -> None:
         """Called once, after training, with the model of the last step."""
@@ -140,38 +140,38 @@ class Objective(nn.Module):
         return loss
 
 
-def clip_losses(prediction: Prediction, y: Tensor, views: Views, smoothing: float = 0.0) -> Tensor:
+def clip_losses(
+    prediction: Prediction, y: Tensor, view_weights: ViewWeights, smoothing: float = 0.0
+) -> Tensor:
     """Cross-entropy of each clip, ``(batch,)``: of the decision, of two views, and of coarser labels.
 
     Args:
         prediction: Of the batch.
         y: Classes, shape ``(batch,)``.
-        views: Weights.
+        view_weights: Weights.
         smoothing: Share of each label that is spread evenly over all classes.
     """
     entropy = partial(F.cross_entropy, target=y, reduction="none", label_smoothing=smoothing)
     losses = entropy(prediction.logits)
     for logits in prediction.view_logits:  # one after the other: the records were made in this order
-        losses = losses + views.supervision * entropy(logits)
+        losses = losses + view_weights.supervision * entropy(logits)
     if prediction.coarse is not None:
         logits, coarse_of = prediction.coarse
         losses = losses + F.cross_entropy(logits.float(), coarse_of[y], reduction="none")
     return losses
 
 
-def agreement(prediction: Prediction, y: Tensor, views: Views) -> Tensor:
+def agreement(prediction: Prediction, y: Tensor, view_weights: ViewWeights) -> Tensor:
     """What two views cost beside their cross-entropy: consistency and regulariser; else zero."""
     if not prediction.view_logits:
         return prediction.logits.new_zeros(())
-    consistency = js_divergence(*prediction.view_logits)
-    return views.consistency * consistency + views.regulariser * frame_law_spread(
-        prediction.frames[0], y
-    )
+    consistency = view_weights.consistency * js_divergence(*prediction.view_logits)
+    return consistency + view_weights.regularizer * frame_law_spread(prediction.frames[0], y)
 
 
-def training_loss(prediction: Prediction, y: Tensor, views: Views | None = None) -> Tensor:
+def training_loss(prediction: Prediction, y: Tensor, view_weights: ViewWeights | None = None) -> Tensor:
     """What ERM minimises: the mean of `clip_losses`, plus `agreement`."""
-    views = views or Views()
+    views = view_weights or ViewWeights()
     return clip_losses(prediction, y, views).mean() + agreement(prediction, y, views)
 
 

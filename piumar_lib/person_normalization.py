@@ -50,8 +50,8 @@ class Gaussian:
         weights = features.new_ones(len(features)) if weights is None else weights.to(features)
         weights = weights / weights.sum()
         mean = weights @ features
-        centred = features - mean
-        covariance = (weights[:, None] * centred).T @ centred
+        centered = features - mean
+        covariance = (weights[:, None] * centered).T @ centered
         return cls(mean, covariance if kind == "full" else covariance.diagonal().diag())
 
     def shrunk(self, target: Gaussian, clips: int, prior: float) -> Gaussian:

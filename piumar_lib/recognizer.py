@@ -1,4 +1,4 @@
-"""The recogniser: standardise, backbone with an optional plug, average over time, classify."""
+"""The recogniser: standardise, backbone with an optional plug-in, average over time, classify."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Prediction:
 
     Attributes:
         logits: The decision, shape ``(batch, classes)``.
-        view_logits: Each view's own decision; empty unless the plug makes two views.
+        view_logits: Each view's own decision; empty unless the plug-in makes two views.
         frames: Each view's features before averaging, ``(batch, steps, width)``.
-        early: The first view's features after the first layer behind the plug, where style still
-            shows, ``(batch, steps, width)``.
+        early_features: The first view's features after the first layer behind the plug-in, where style
+            still shows, ``(batch, steps, width)``.
         features: What the decision is made from, fused and averaged over time, ``(batch, width)``.
         coarse: Of a recogniser with a head for coarser labels: its logits ``(batch, labels)``, and the
             coarser label of each class, ``(classes,)``.
@@ -29,7 +29,7 @@ class Prediction:
     logits: Tensor
     view_logits: list[Tensor] = field(default_factory=list)
     frames: list[Tensor] = field(default_factory=list)
-    early: Tensor | None = None
+    early_features: Tensor | None = None
     features: Tensor | None = None
     coarse: tuple[Tensor, Tensor] | None = None
 
@@ -44,20 +44,20 @@ def channel_scale(x: Tensor) -> Tensor:
 
 
 class Recognizer(nn.Module):
-    """Recognise actions in clips; `plug` makes it robust to people.
+    """Recognise actions in clips; `plug_in` makes it robust to people.
 
         model = Recognizer(tiny_cnn(34), width=32, classes=12)  # ERM
         tfam = TemporalFrequencyModule.make(channels=34, width=32)
-        model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=tfam)  # TFAM
+        model = Recognizer(tiny_cnn(34), width=32, classes=12, plug_in=tfam)  # TFAM
 
     Args:
         backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
         width: Channels of the backbone's output.
         classes: Number of classes.
-        plug: Turns a clip into one or two views, such as `MonotoneAlignment`, `SpectralPerturbation`
+        plug_in: Turns a clip into one or two views, such as `MonotoneAlignment`, `SpectralPerturbation`
             or, with both, `TemporalFrequencyModule`; None leaves clips as they are.
-        at: Layer of the backbone in front of which the plug sits: 0 or ``"input"`` for the input itself,
-            1 or ``"features"`` for the features behind the first. Behind the last one
+        at: Layer of the backbone in front of which the plug-in sits: 0 or ``"input"`` for the input
+            itself, 1 or ``"features"`` for the features behind the first. Behind the last one
             (``len(backbone)``) an average over time is all that follows: it sees no order, so aligning
             only weighs moments, and keeps the clip's mean, so a perturbed spectrum changes nothing.
 
@@ -70,7 +70,7 @@ class Recognizer(nn.Module):
         backbone: nn.Sequential,
         width: int,
         classes: int,
-        plug: nn.Module | None = None,
+        plug_in: nn.Module | None = None,
         at: int | str = 0,
     ) -> None:
         super().__init__()
@@ -78,12 +78,12 @@ class Recognizer(nn.Module):
         at = places.get(at, at)
         if isinstance(at, str) or not 0 <= at <= len(backbone):
             raise ValueError(f"at: must be from 0 to {len(backbone)} or in {[*places]}, got {at}.")
-        self.backbone, self.plug, self.at = backbone, plug, at
+        self.backbone, self.plug_in, self.at = backbone, plug_in, at
         self.head = nn.Linear(width, classes)
         self.register_buffer("mean", torch.zeros(1))
         self.register_buffer("scale", torch.ones(1))
 
-    def standardise(self, x: Tensor) -> None:
+    def standardize(self, x: Tensor) -> None:
         """Learn each channel's mean and scale from training clips ``(n, time, channels)``."""
         self.mean = x.mean((0, 1)).to(self.mean)
         self.scale = channel_scale(x).to(self.scale)
@@ -96,7 +96,7 @@ class Recognizer(nn.Module):
             y: Their classes, shape ``(batch,)``; used in training only, to guide the perturbation.
         """
         x = self.backbone[: self.at]((x - self.mean) / self.scale)
-        views = [x] if self.plug is None else self.plug.views(x, y)
+        views = [x] if self.plug_in is None else self.plug_in.views(x, y)
         # Views share one pass, so that batch normalisation sees in training what it sees later.
         layers = self.backbone[self.at :]
         early = layers[:1](torch.cat(views))
@@ -104,7 +104,7 @@ class Recognizer(nn.Module):
         frames = list(deep.unflatten(0, (len(views), -1)))
         pooled = [view.mean(1) for view in frames]
         logits = [self.head(view) for view in pooled] if len(views) > 1 else []
-        fused = self.plug.fusion(*pooled) if len(views) > 1 else pooled[0]
+        fused = self.plug_in.fusion(*pooled) if len(views) > 1 else pooled[0]
         return Prediction(self.head(fused), logits, frames, early[: x.shape[0]], fused)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:

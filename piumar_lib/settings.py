@@ -13,8 +13,8 @@ class Settings:
 
     Attributes:
         epochs: Passes over the training clips.
-        batch: Clips in a step.
-        rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
+        batch_size: Clips in a step.
+        learning_rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
         weight_decay: Weight decay of AdamW.
         augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
         strength: Strength of the augmentation, as a factor on its defaults.
@@ -22,8 +22,8 @@ class Settings:
     """
 
     epochs: Count = 20
-    batch: Count = 64
-    rate: Positive = 3e-3
+    batch_size: Count = 64
+    learning_rate: Positive = 3e-3
     weight_decay: NonNegative = 1e-2
     augmentation: str = ""
     strength: Positive = 1.0

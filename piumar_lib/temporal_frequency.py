@@ -1,7 +1,7 @@
 """TFAM: the temporal-frequency alignment module, and what training minimises with it.
 
 module = TemporalFrequencyModule.make(channels=34, width=32)
-model = Recognizer(tiny_cnn(34), width=32, classes=12, plug=module, at="input")
+model = Recognizer(tiny_cnn(34), width=32, classes=12, plug_in=module, at="input")
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from piumar_lib import transport
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
-from piumar_lib.objective import Objective, Trainer, Views, js_divergence
+from piumar_lib.objective import Objective, Trainer, ViewWeights, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.support.ranges import NonNegative, checked
@@ -22,10 +22,10 @@ from piumar_lib.support.ranges import NonNegative, checked
 class TemporalFrequencyModule(nn.Module):
     """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
 
-    A plug for `Recognizer`: in front of the backbone (``at="input"``) or behind its first layer
+    A plug-in for `Recognizer`: in front of the backbone (``at="input"``) or behind its first layer
     (``at="features"``). The abstract says feature level; on development people no deeper place was ahead
     of the input over all data, so sequences have it there, and video behind its backbone. Behind the
-    plug has to be a layer that is not linear in time: an average over time alone would undo the
+    plug-in has to be a layer that is not linear in time: an average over time alone would undo the
     perturbation, which keeps each clip's mean.
 
     The perturbed view is averaged to as many steps as the aligned one has. With half as many steps as
@@ -59,7 +59,7 @@ def evenly(x: Tensor, steps: int) -> Tensor:
     with torch.autocast(x.device.type, enabled=False):
         wide = transport.at_least_single(x)
         even = wide.new_full((1, x.shape[1]), 1 / x.shape[1])
-        plan = transport.exact_plan(even, steps, check=False)
+        plan = transport.monotone_coupling(even, steps, check=False)
         return transport.barycentric_projection(plan, wide).to(x.dtype)
 
 
@@ -82,7 +82,7 @@ class TwoViews(Objective):
         regularizer_share: NonNegative = 0.1,
         over: Objective | None = None,
     ) -> None:
-        super().__init__(Views(supervision, consistency, 0.0))
+        super().__init__(ViewWeights(supervision, consistency, 0.0))
         self.regularizer_share, self.over = regularizer_share, over or Objective()
         self.regularizer: WassersteinRegularizer | None = None
 
@@ -106,5 +106,5 @@ class TwoViews(Objective):
     def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch, after `start`; see `Objective.combine`."""
         entropy = self.over.risk(losses, prediction, batch)
-        consistency = self.views.consistency * js_divergence(*prediction.view_logits)
+        consistency = self.view_weights.consistency * js_divergence(*prediction.view_logits)
         return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)

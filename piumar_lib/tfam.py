@@ -4,7 +4,7 @@ Its clock is half uniform, its gain does not preserve energy, and its gate hardl
 builds and trains is in `piumar_lib.alignment`, `piumar_lib.perturbation`, `piumar_lib.fusion` and
 `piumar_lib.temporal_frequency`.
 
-Each branch, and TFAM itself, is a plug for `piumar_lib.recognizer.Recognizer`: it has
+Each branch, and TFAM itself, is a plug-in for `piumar_lib.recognizer.Recognizer`: it has
 ``views(x, y)``, which turns clips ``(batch, time, channels)`` into a list of one or two views
 ``(batch, steps, channels)``.
 """
@@ -64,7 +64,7 @@ class TemporalBranch(nn.Module):
 
     def plan(self, x: Tensor) -> Tensor:
         """Transport plan from time to canonical steps, shape ``(batch, time, steps)``."""
-        return transport.exact_plan(self.clock(x), self.steps or x.shape[1], check=False)
+        return transport.monotone_coupling(self.clock(x), self.steps or x.shape[1], check=False)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Align ``x`` ``(batch, time, channels)`` to ``(batch, steps, channels)``."""
@@ -159,7 +159,7 @@ class TFAM(nn.Module):
             with torch.autocast(x.device.type, enabled=False):
                 wide = transport.at_least_single(perturbed)
                 even = wide.new_full(x.shape[:2], 1 / x.shape[1])
-                plan = transport.exact_plan(even, aligned.shape[1], check=False)
+                plan = transport.monotone_coupling(even, aligned.shape[1], check=False)
                 perturbed = transport.barycentric_projection(plan, wide).to(x.dtype)
         return [aligned, perturbed]
 

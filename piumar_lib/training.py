@@ -94,7 +94,7 @@ def fit(
         torch.as_tensor(np.unique(data.person, return_inverse=True)[1], device=device),
         torch.arange(len(data), device=device),
     )
-    model.to(device).standardise(clips.x)
+    model.to(device).standardize(clips.x)
     return fit_clips(model, clips, settings or Settings(), objective or Objective(), progress)
 
 
@@ -108,13 +108,13 @@ def fit_clips(
         objective.to(clips.x.device).start(model, trainer.labels, trainer)
         optimizer = torch.optim.AdamW(
             parameter_groups(model, objective),
-            lr=settings.rate,
+            lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
         )
-        steps = len(batches(clips.person, settings.batch, objective.people))  # of an epoch
+        steps = len(batches(clips.person, settings.batch_size, objective.people))  # of an epoch
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.rate, total_steps=settings.epochs * steps
+            optimizer, settings.learning_rate, total_steps=settings.epochs * steps
         )
         drawn, stepper = trainer.draw(objective.people), Stepper(optimizer, schedule)
         losses = train_steps(model, objective, trainer.labels, drawn, stepper, steps)
@@ -133,7 +133,7 @@ def _mean_by_epoch(
             try:
                 of_epoch = [next(losses) for _ in range(steps)]
             except FloatingPointError as error:
-                where = f"epoch {epoch + 1} with rate={settings.rate}"
+                where = f"epoch {epoch + 1} with learning_rate={settings.learning_rate}"
                 raise FloatingPointError(f"{where}: {error}") from error
             history.append(torch.stack(of_epoch).mean().item())
             bar.set_postfix(loss=f"{history[-1]:.3f}")
@@ -161,11 +161,11 @@ class SequenceTrainer:
     def draw(self, people: int | None) -> Iterator[Batch]:
         """The batches of all epochs, each from so many people, see `batches`."""
         for _ in range(self.epochs):
-            for index in batches(self.clips.person, self.settings.batch, people):
+            for index in batches(self.clips.person, self.settings.batch_size, people):
                 yield self._augmented(self.clips.take(index))
 
-    def first_stage(self, model: Recognizer, share: float) -> Tensor:
-        """See `Trainer.first_stage`."""
+    def identification_model(self, model: Recognizer, share: float) -> Tensor:
+        """See `Trainer.identification_model`."""
         reference = copy.deepcopy(model)
         short = replace(self.settings, epochs=max(1, round(share * self.epochs)))
         fit_clips(reference, self.clips, short, Objective())
@@ -175,7 +175,7 @@ class SequenceTrainer:
 
     def one_more_epoch(self) -> list[Batch]:
         """See `Trainer.one_more_epoch`."""
-        dealt = batches(self.clips.person, self.settings.batch)
+        dealt = batches(self.clips.person, self.settings.batch_size)
         return [self._augmented(batch) for batch in [self.clips.take(index) for index in dealt]]
 
     def _augmented(self, batch: Batch) -> Batch:

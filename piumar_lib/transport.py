@@ -53,7 +53,7 @@ def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
     return mass / mass.sum(1, keepdim=True)
 
 
-def exact_plan(mass: Tensor, steps: int, check: bool = True) -> Tensor:
+def monotone_coupling(mass: Tensor, steps: int, check: bool = True) -> Tensor:
     """Transport mass on time to K equal steps, in order: the optimal plan for any convex cost.
 
     ``P_tk = |[A_{t-1}, A_t] intersected with [(k-1)/K, k/K]|`` with A the cumulative mass. No
@@ -103,7 +103,7 @@ def sinkhorn_plan(
             infinity it becomes the product of its marginals.
         iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
         tolerance: Stop earlier, once no clip has more than this share of its mass in the wrong row.
-        check: See `exact_plan`.
+        check: See `monotone_coupling`.
 
     Returns:
         Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. Its

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.io import savemat
 
 from piumar_lib.data.people import joints
-from piumar_lib.data.people.catalogue import CATALOGUE, PeopleSet
+from piumar_lib.data.people.catalog import CATALOG, PeopleSet
 from piumar_lib.data.people.sources import manifest, source_files
 
 FRAMES = 4
@@ -77,7 +77,7 @@ def gesturemidair(folder: Path) -> None:
     """Two people with all gestures, one with eight, and a file that is no recording."""
     write(folder / "all_gestures.txt", "arc3Dleft\n")
     rows = [(0, 0, 0, 1000), (6, 3, -3, 1100), (6, 3, 0, 1200)]
-    names = CATALOGUE["gesturemidair"].class_names
+    names = CATALOG["gesturemidair"].class_names
     for person, count in (("someone", 26), ("another", 26), ("few", 8)):
         for name in names[:count]:
             write(folder / person / f"{name}.csv", lines(rows))
@@ -119,7 +119,7 @@ WRITERS: dict[str, Callable[[Path], None]] = {
 def small(name: str, folder: Path) -> PeopleSet:
     """Write the small set of this name; return its entry of the catalogue, with these files instead."""
     WRITERS[name](folder)
-    people_set = CATALOGUE[name]
+    people_set = CATALOG[name]
     files = len(source_files(people_set, folder))
     return replace(people_set, files=files, manifest=manifest(people_set, folder), clips=CLIPS[name])
 

@@ -19,7 +19,7 @@ from piumar_lib.alignment import (
     centered_motion_energy,
     noise_energy,
 )
-from piumar_lib.transport import exact_plan, time_mass
+from piumar_lib.transport import monotone_coupling, time_mass
 
 TEMPI = [(0.8, 0.1, 0.4, 0.5), (0.6, 0.3, 0.4, 0.05), (0.5, 0.05, 0.25, 0.6)]  # duration, onset, twice
 
@@ -132,7 +132,7 @@ def test_steps_are_no_more_than_frames():
 
 def test_the_control_differs_in_the_mass_alone():
     x = torch.randn(3, 12, 2)
-    even = exact_plan(torch.full((3, 12), 1 / 12), 12)
+    even = monotone_coupling(torch.full((3, 12), 1 / 12), 12)
     assert torch.allclose(MonotoneAlignment(clock=UniformClock()).plan(x), even)
     control = MonotoneAlignment(clock=UniformClock(), amplitude_step=0.0)
     assert torch.allclose(control(x), x, atol=1e-5)
@@ -147,23 +147,23 @@ def test_a_movements_size_goes_part_of_the_way_to_the_typical_one(factor, step):
     torch.manual_seed(0)
     x = torch.randn(9, 30, 3)
     x = (x - x.mean(1, keepdim=True)) / x.var(1, correction=0, keepdim=True).sqrt() * 0.3 + 5
-    normalise = AmplitudeNormalization(step)
-    normalise(x)
+    normalize = AmplitudeNormalization(step)
+    normalize(x)
     mean = x.mean(1, keepdim=True)
     scaled = mean + factor * (x - mean)
-    out = normalise.eval()(scaled)
+    out = normalize.eval()(scaled)
     assert torch.allclose(out.mean(1), x.mean(1), atol=1e-3)
     assert torch.allclose(out - mean, factor ** (1 - step) * (x - mean), rtol=1e-2, atol=1e-2)
 
 
 def test_sizes_far_from_the_typical_one_are_taken_for_a_twentieth_or_twenty_of_it():
     x = torch.randn(5, 30, 2)
-    normalise = AmplitudeNormalization(1.0)
-    normalise(x)
-    typical = float(normalise.size.mean)
+    normalize = AmplitudeNormalization(1.0)
+    normalize(x)
+    typical = float(normalize.size.mean)
     for factor, left in ((1e-3, 20), (1e3, 1 / 20)):
         clip = factor * (x - x.mean(1, keepdim=True)) + 3
-        out = normalise.eval()(clip)
+        out = normalize.eval()(clip)
         assert torch.allclose((out - 3) / left, clip - 3, rtol=1e-2, atol=1e-4)
     assert 0.8 < typical < 1.2
 

@@ -51,14 +51,14 @@ BACKBONES = {
 each_backbone = pytest.mark.parametrize("name", BACKBONES)
 
 
-def build(name, plug=False, at=0, classes=3):
+def build(name, plug_in=False, at=0, classes=3):
     torch.manual_seed(2)
     backbone = BACKBONES[name]()
     model = Recognizer(backbone, width_behind(backbone, 15), classes, at=at)
-    if plug:
+    if plug_in:
         channels = width_behind(backbone, 15, at)
         branches = MonotoneAlignment(16), SpectralPerturbation(channels)
-        model.plug = TemporalFrequencyModule(*branches, AdaptiveFusion(model.head.in_features))
+        model.plug_in = TemporalFrequencyModule(*branches, AdaptiveFusion(model.head.in_features))
     return model
 
 
@@ -94,22 +94,22 @@ def test_asking_for_the_width_changes_nothing(name):
 
 
 @each_backbone
-@pytest.mark.parametrize(("plug", "at"), [(False, 0), (True, 0), (True, 1)])
-def test_gradient_reaches_everything_with_and_without_a_plug(name, plug, at):
+@pytest.mark.parametrize(("plug_in", "at"), [(False, 0), (True, 0), (True, 1)])
+def test_gradient_reaches_everything_with_and_without_a_plug(name, plug_in, at):
     x, y = batch()
-    model = build(name, plug, at).train()
+    model = build(name, plug_in, at).train()
     prediction = model(x, y)
-    assert prediction.logits.shape == (12, 3) and len(prediction.view_logits) == 2 * plug
+    assert prediction.logits.shape == (12, 3) and len(prediction.view_logits) == 2 * plug_in
     sum(t.square().sum() for t in (prediction.logits, *prediction.view_logits)).backward()
     for key, parameter in model.named_parameters():
         assert torch.isfinite(parameter.grad).all() and parameter.grad.abs().sum() > 0, key
 
 
 @each_backbone
-@pytest.mark.parametrize(("plug", "at"), [(False, 0), (True, 0), (True, 1)])
-def test_a_training_step_lowers_the_loss(name, plug, at):
+@pytest.mark.parametrize(("plug_in", "at"), [(False, 0), (True, 0), (True, 1)])
+def test_a_training_step_lowers_the_loss(name, plug_in, at):
     x, y = batch()
-    model = build(name, plug, at).train()
+    model = build(name, plug_in, at).train()
 
     def loss():
         torch.manual_seed(0)  # the same perturbation
@@ -124,7 +124,7 @@ def test_a_training_step_lowers_the_loss(name, plug, at):
 @each_backbone
 def test_one_clip_alone_is_judged_as_among_others_and_always_alike(name):
     x, _ = batch()
-    model = build(name, plug=True, at=1)
+    model = build(name, plug_in=True, at=1)
     model(x)  # so that batch normalisations have statistics
     model.eval()
     together = model(x).logits
@@ -142,7 +142,7 @@ def test_a_model_learns_and_a_new_person_can_be_normalized(name):
     data = Sequences(wave + 0.1 * rng.standard_normal(wave.shape), y, person)
     train, unseen = data.take(person < 5), data.take(person == 5)
     model = build(name)
-    fit(model, train, Settings(epochs=25, batch=16))
+    fit(model, train, Settings(epochs=25, batch_size=16))
     assert (predict(model, unseen).argmax(1) == unseen.y).mean() >= 0.8
     moved = normalize_person(model, unseen.x, TrainingPeople(model, train))
     assert moved.shape == (10, 3) and np.allclose(moved.sum(1), 1, atol=1e-5)

@@ -19,7 +19,7 @@ from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines import groups
 from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx, group_risks
-from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.baselines.hdf import HDFObjective, HDFPlugIn
 from piumar_lib.baselines.rema import ReMA
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
@@ -66,8 +66,8 @@ def means(losses, person):
     return np.array([losses[person == p].detach().numpy().mean() for p in person.unique()])
 
 
-def known_first_stage(monkeypatch, logits):
-    monkeypatch.setattr(SequenceTrainer, "first_stage", lambda *_: logits)
+def known_identification_model(monkeypatch, logits):
+    monkeypatch.setattr(SequenceTrainer, "identification_model", lambda *_: logits)
 
 
 # Building blocks
@@ -92,8 +92,10 @@ def test_first_stage_trains_a_copy_for_a_share_of_the_epochs(toy, share, epochs)
     data = Batch(*map(torch.as_tensor, (toy.x, toy.y, toy.person, np.arange(96))))
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
     before, twin = copy.deepcopy(model.state_dict()), copy.deepcopy(model)
-    logits = SequenceTrainer(data, Settings(epochs=8, rate=0.01)).first_stage(model, share)
-    fit_clips(twin, data, Settings(epochs=epochs, rate=0.01), Objective())
+    logits = SequenceTrainer(data, Settings(epochs=8, learning_rate=0.01)).identification_model(
+        model, share
+    )
+    fit_clips(twin, data, Settings(epochs=epochs, learning_rate=0.01), Objective())
     assert np.allclose(logits.softmax(1), predict(twin, toy), atol=1e-5)
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
@@ -148,7 +150,7 @@ def test_eiil_finds_the_least_invariant_of_all_splits(seed):
     n = 2 + seed % 7
     logits, y = 2 * torch.randn(n, 3, dtype=torch.double), torch.randint(3, (n,))
     with pytest.MonkeyPatch.context() as patch:
-        known_first_stage(patch, logits)
+        known_identification_model(patch, logits)
         data = Batch(torch.zeros(n, 1, 1), y, torch.zeros(n, dtype=torch.long), torch.arange(n))
         split = started(EIIL(), data).group.numpy()
     g = np.zeros(n)
@@ -167,7 +169,7 @@ def test_eiil_is_group_dro_over_inferred_environments(monkeypatch):
     data, losses = clips(), torch.rand(12)
     # Right and sure is not confident enough, wrong and sure is too much so.
     logits = 2.0 * F.one_hot(torch.where(data.index % 3 == 0, 1 - data.y, data.y))
-    known_first_stage(monkeypatch, logits)
+    known_identification_model(monkeypatch, logits)
     eiil = started(EIIL(step=0.5), data)
     environment = (data.index % 3 == 0).long()
     assert torch.equal(eiil.group, environment) and EIIL.people is None
@@ -218,8 +220,8 @@ def test_irm_weighs_its_penalty_and_needs_two_clips_of_somebody():
 @pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
 def test_fish_goes_part_of_the_way_of_steps_through_people(share):
     data, model, reference = clips(n=14, people=3), smooth(), smooth()
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.5)
-    value = Fish(share).update(model, data, Stepper(optimiser))
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.5)
+    value = Fish(share).update(model, data, Stepper(optimizer))
     start, losses = [p.detach().clone() for p in reference.parameters()], []
     for p in range(3):
         own = data.person == p
@@ -246,7 +248,7 @@ def test_cvar_is_the_mean_of_the_worst_share(alpha):
 def test_jtt_shows_first_mistakes_more_often(monkeypatch):
     data, losses = clips(), torch.rand(12)
     logits = torch.randn(12, 2)
-    known_first_stage(monkeypatch, logits)
+    known_identification_model(monkeypatch, logits)
     jtt = started(JTT(weight=4.0), data)
     rows = torch.tensor([7, 2, 3, 11, 0, 5])
     wrong = (logits.argmax(1) != data.y)[rows].numpy()
@@ -331,7 +333,7 @@ def test_dann_trains_its_adversary(toy):
     dann = Helped()
     dann.weight = -1.0  # reversed twice: features show who it was
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
-    fit(model, toy, Settings(epochs=15, batch=24, rate=0.02), dann)
+    fit(model, toy, Settings(epochs=15, batch_size=24, learning_rate=0.02), dann)
     assert dann.costs[-1] < dann.costs[0] / 2
 
 
@@ -399,9 +401,9 @@ def test_mixstyle_blends_mean_and_deviation_and_keeps_the_shape(monkeypatch):
     x = 3 * torch.randn(6, 20, 2, dtype=torch.double) + torch.arange(6.0)[:, None, None]
     share = torch.rand(6, 1, 1, dtype=torch.double)
     law = given_shares(monkeypatch, share)
-    plug = MixStyle(probability=1.0, alpha=0.3)
+    plug_in = MixStyle(probability=1.0, alpha=0.3)
     torch.manual_seed(7)
-    (mixed,) = plug.views(x)
+    (mixed,) = plug_in.views(x)
     torch.manual_seed(7)
     torch.rand(())  # the batch is chosen
     order = torch.randperm(6).numpy()
@@ -421,19 +423,19 @@ def test_mixstyle_with_a_small_alpha_exchanges_styles_whole():
     assert 8 < (distance.argmin(1) != np.arange(40)).sum() < 32
 
 
-@pytest.mark.parametrize("plug", [MixStyle, DSU])
-def test_style_plugs_do_nothing_in_evaluation_and_else_by_their_chance(plug):
+@pytest.mark.parametrize("plug_in", [MixStyle, DSU])
+def test_style_plugs_do_nothing_in_evaluation_and_else_by_their_chance(plug_in):
     x = torch.randn(5, 8, 2)
-    assert plug(probability=1.0).eval().views(x)[0] is x
-    assert plug(probability=0.0).views(x)[0] is x
-    changed = np.mean([plug(probability=0.3).views(x)[0] is not x for _ in range(1000)])
+    assert plug_in(probability=1.0).eval().views(x)[0] is x
+    assert plug_in(probability=0.0).views(x)[0] is x
+    changed = np.mean([plug_in(probability=0.3).views(x)[0] is not x for _ in range(1000)])
     assert abs(changed - 0.3) < 5 * np.sqrt(0.3 * 0.7 / 1000)
 
 
-@pytest.mark.parametrize("plug", [MixStyle(1.0), DSU(1.0)])
-def test_style_plugs_pass_gradients_through_the_shape_alone(plug):
+@pytest.mark.parametrize("plug_in", [MixStyle(1.0), DSU(1.0)])
+def test_style_plugs_pass_gradients_through_the_shape_alone(plug_in):
     x = torch.randn(5, 20, 2, dtype=torch.double, requires_grad=True)
-    (mixed,) = plug.views(x)
+    (mixed,) = plug_in.views(x)
     mixed.sum().backward()
     ratio = style(mixed.detach())[1] / style(x.detach())[1]
     assert np.allclose(x.grad.abs(), ratio[:, None].repeat(20, axis=1), rtol=1e-4)
@@ -442,15 +444,15 @@ def test_style_plugs_pass_gradients_through_the_shape_alone(plug):
 def test_dsu_moves_styles_by_as_much_as_clips_differ():
     x = torch.randn(8, 20, 2, dtype=torch.double) * torch.linspace(3, 4, 8)[:, None, None]
     x = x + torch.arange(8)[:, None, None]
-    plug, times = DSU(probability=1.0, factor=0.3), 1500
-    moved = np.array([style(plug.views(x)[0]) for _ in range(times)])
+    plug_in, times = DSU(probability=1.0, factor=0.3), 1500
+    moved = np.array([style(plug_in.views(x)[0]) for _ in range(times)])
     for ours, before in zip(moved.swapaxes(0, 1), style(x), strict=True):
         expected = 0.3 * before.std(0, ddof=1)
         shift = (ours - before) / expected
         assert np.abs(shift.mean(0)).max() < 5 / np.sqrt(times)
         assert np.abs(shift.var((0, 1)) - 1).max() < 5 * np.sqrt(2 / (8 * times))
         assert np.abs(np.corrcoef(shift[:, 0].T)[0, 1]) < 5 / np.sqrt(times)
-    assert np.allclose(shape(plug.views(x)[0]), shape(x), atol=1e-4)
+    assert np.allclose(shape(plug_in.views(x)[0]), shape(x), atol=1e-4)
 
 
 def test_dsu_needs_a_second_clip():
@@ -462,10 +464,10 @@ def test_dsu_needs_a_second_clip():
 
 
 def hdf(**values):
-    plug = HDFPlug().double()
+    plug_in = HDFPlugIn().double()
     for name, value in values.items():
-        getattr(plug, name).data.fill_(value)
-    return plug
+        getattr(plug_in, name).data.fill_(value)
+    return plug_in
 
 
 def test_hdf_gate_by_hand():
@@ -491,17 +493,17 @@ def squashed(x, squash):
 
 def test_hdf_is_deterministic_in_evaluation_and_averages_its_branches():
     x = 5 * torch.randn(4, 16, 3, dtype=torch.double)
-    plug = hdf(squash=0.3).eval()
-    (view,) = plug.views(x)
-    gate = plug.gate(x).detach().numpy()[..., None]
+    plug_in = hdf(squash=0.3).eval()
+    (view,) = plug_in.views(x)
+    gate = plug_in.gate(x).detach().numpy()[..., None]
     assert np.allclose(view.detach(), (x.numpy() * (1 + gate) + squashed(x, 0.3)) / 2, atol=1e-6)
 
 
-def noise_of(plug, x):
+def noise_of(plug_in, x):
     """What training adds to the spectrum, with that spectrum's sign, and the spectrum."""
     limit = 10 * np.log1p(np.exp(1.0))
     spectrum = scipy.fft.dct(x.numpy(), axis=1, norm="ortho")
-    moved = scipy.fft.dct(plug.perturbed(x).detach().numpy(), axis=1, norm="ortho")
+    moved = scipy.fft.dct(plug_in.perturbed(x).detach().numpy(), axis=1, norm="ortho")
     return (limit * np.arctanh(moved / limit) - spectrum) * np.sign(spectrum), spectrum
 
 
@@ -518,10 +520,10 @@ def test_hdf_noise_has_its_learned_size():
 
 
 def test_gradients_reach_all_parameters_of_hdf():
-    plug, x = hdf(), torch.randn(4, 16, 3, dtype=torch.double, requires_grad=True)
-    plug.views(x)[0].square().sum().backward()
-    assert len(list(plug.parameters())) == 7
-    for name, parameter in plug.named_parameters():
+    plug_in, x = hdf(), torch.randn(4, 16, 3, dtype=torch.double, requires_grad=True)
+    plug_in.views(x)[0].square().sum().backward()
+    assert len(list(plug_in.parameters())) == 7
+    for name, parameter in plug_in.named_parameters():
         assert torch.isfinite(parameter.grad) and parameter.grad != 0, name
     assert torch.isfinite(x.grad).all() and (x.grad != 0).all()
 
@@ -600,7 +602,7 @@ METHODS = {
     **{kind.__name__: (kind, None) for kind in (GroupDRO, EIIL, VREx, IRM, Fish, CVaR, JTT)},
     "MixStyle": (Objective, lambda: MixStyle(1.0)),
     "DSU": (Objective, lambda: DSU(1.0)),
-    "HDF": (HDFObjective, HDFPlug),
+    "HDF": (HDFObjective, HDFPlugIn),
 }
 DATA = {
     "everyone": np.arange(96),
@@ -612,10 +614,10 @@ DATA = {
 
 
 def trained(method, data):
-    objective, plug = METHODS[method]
+    objective, plug_in = METHODS[method]
     torch.manual_seed(3)
-    model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug and plug(), at=1)
-    losses = fit(model, data, Settings(epochs=1, batch=16, rate=0.01), objective())
+    model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug_in and plug_in(), at=1)
+    losses = fit(model, data, Settings(epochs=1, batch_size=16, learning_rate=0.01), objective())
     return losses, torch.cat([p.detach().flatten() for p in model.parameters()])
 
 

@@ -192,7 +192,7 @@ def test_every_page_is_whole_in_light_and_dark_at_the_desk_and_on_a_phone(page, 
             page.set_viewport_size(size)
             page.emulate_media(color_scheme=scheme)
             open_page(page, book, name)
-            found = [*look(page), *judge(page, colours_only=scheme == "dark")]
+            found = [*look(page), *judge(page, colors_only=scheme == "dark")]
             problems += [f"{name}, {scheme}: {problem}" for problem in found]
     assert not problems, "\n".join(problems)
 
@@ -212,7 +212,7 @@ def look(page):
     yield from (f"image not drawn: {source}" for source in missing)
 
 
-def judge(page, colours_only):
+def judge(page, colors_only):
     """Return what axe-core calls serious or critical."""
     # A coloured word of code and a sign of a formula is an element each, which takes axe minutes.
     # Each formula has the colour of its text; of code the next test judges the colours.
@@ -227,7 +227,7 @@ def judge(page, colours_only):
     }""")
     # Preloading means fetching style sheets, which a page from a file may not do.
     options = {"resultTypes": ["violations"], "preload": False}
-    if colours_only:  # the rest does not depend on the scheme
+    if colors_only:  # the rest does not depend on the scheme
         options["runOnly"] = ["color-contrast", "scrollable-region-focusable"]
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="make test installs axe")
     for finding in axe.Axe().run(page, options=options).response["violations"]:
@@ -236,8 +236,8 @@ def judge(page, colours_only):
             yield f"{finding['id']} ({finding['help']}): {len(places)}, such as {min(places)}"
 
 
-def luminance(colour):
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (0, 2, 4)]
+def luminance(color):
+    parts = [int(color[i : i + 2], 16) / 255 for i in (0, 2, 4)]
     linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 

@@ -25,7 +25,7 @@ from piumar_lib.ma52.prepare.cache import (
     CacheSettings,
     cached_path,
     make_cache,
-    read_kept,
+    read_entries,
     read_settings,
 )
 from piumar_lib.ma52.prepare.crop import (
@@ -68,7 +68,7 @@ SMALL = CacheSettings(size=48)
 
 def test_the_person_is_found_where_the_joints_are():
     n, width, height = 12, 108, 130
-    acted = make_clips(make_people(n, 0, all_actions()), 1, 0, centred=False).x.reshape(n, 32, 17, 2)
+    acted = make_clips(make_people(n, 0, all_actions()), 1, 0, centered=False).x.reshape(n, 32, 17, 2)
     looks = make_looks(n, 0)
     film = render(acted[:, ::8], looks, np.arange(n), width, height).numpy()
     unit = looks.size * width / VIEW
@@ -248,8 +248,8 @@ def test_a_cache_that_is_killed_twenty_times_ends_like_an_uninterrupted_one(
         # A torn line, as if the machine had gone down while writing.
         with (killed / "cache.csv").open("a") as file:
             file.write("0009_01_0001.mp4,tra"[: rng.randrange(20)])
-        done.add(len(read_kept(killed)))
-        for kept in read_kept(killed):
+        done.add(len(read_entries(killed)))
+        for kept in read_entries(killed):
             film = read_frames(cached_path(killed, kept.split, kept.name, SMALL))
             assert len(film) == kept.frames, "a clip in the table is whole"
 
@@ -257,7 +257,7 @@ def test_a_cache_that_is_killed_twenty_times_ends_like_an_uninterrupted_one(
     assert len(done) >= 2, "killed early and late"
     assert make_cache(root, clips, killed, SMALL) == expected
     assert contents(killed)[0] == contents(through)[0]
-    assert {*read_kept(killed)} == {*read_kept(through)}
+    assert {*read_entries(killed)} == {*read_entries(through)}
 
 
 def test_a_cache_whose_workers_are_killed_with_it_goes_on(root, clips, tmp_path):
@@ -266,7 +266,7 @@ def test_a_cache_whose_workers_are_killed_with_it_goes_on(root, clips, tmp_path)
     command = [sys.executable, str(SCRIPT), "cache", str(root), str(index), "--out", str(killed)]
     command += ["--size", "48", "--workers", "2"]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not read_kept(killed):
+    while process.poll() is None and not read_entries(killed):
         time.sleep(0.002)
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -305,7 +305,7 @@ def test_a_full_disk_is_noticed_beforehand(root, clips, tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
     with pytest.raises(OSError, match="GB needed, 0.0 GB free. Choose another disk, a smaller size"):
         make_cache(root, clips, tmp_path / "cache", SMALL)
-    assert not read_kept(tmp_path / "cache")
+    assert not read_entries(tmp_path / "cache")
 
 
 @pytest.mark.parametrize(("form", "low", "high"), [("raw", 1, 1.01), ("mp4", 0.25, 4)])
@@ -354,7 +354,7 @@ def test_a_full_disk_is_no_fault_of_the_clips(root, clips, tmp_path, monkeypatch
     assert prepare_ma52.main(arguments) == 1
     said = capsys.readouterr().err.splitlines()[-1]
     assert said.startswith("error: ") and "no room, the disk is full. Make room" in said
-    assert read_kept(tmp_path / "cache") == [] and not list(tmp_path.rglob("*.part"))
+    assert read_entries(tmp_path / "cache") == [] and not list(tmp_path.rglob("*.part"))
     monkeypatch.undo()
     assert prepare_ma52.main(arguments) == 0
 
@@ -373,7 +373,7 @@ def test_a_full_disk_is_no_fault_of_the_clips(root, clips, tmp_path, monkeypatch
 def test_a_damaged_cache_is_named(tmp_path, name, text, words):
     (tmp_path / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     with pytest.raises(ValueError, match=words):
-        (read_settings if name == "settings.json" else read_kept)(tmp_path)
+        (read_settings if name == "settings.json" else read_entries)(tmp_path)
 
 
 def test_a_cache_is_found_in_the_home_folder(tmp_path, monkeypatch):

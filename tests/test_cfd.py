@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from piumar_lib.backbones import tiny_cnn
-from piumar_lib.baselines.cfd import CFD, EPSILON, CFDPlug, moments, person_moments
+from piumar_lib.baselines.cfd import CFD, EPSILON, CFDPlugIn, moments, person_moments
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
@@ -28,13 +28,13 @@ def features(n=6, time=7, channels=3):
     return 2 * torch.randn(n, time, channels, dtype=torch.double) + 1
 
 
-def plug(channels=3, calibration=0.3):
-    return CFDPlug(channels, calibration).double()
+def plug_in(channels=3, calibration=0.3):
+    return CFDPlugIn(channels, calibration).double()
 
 
 def recognizer(channels=3, width=8):
     torch.manual_seed(3)
-    return Recognizer(tiny_cnn(channels, width, depth=2), width, 2, CFDPlug(width), at="features")
+    return Recognizer(tiny_cnn(channels, width, depth=2), width, 2, CFDPlugIn(width), at="features")
 
 
 def by_hand(x, person, share):
@@ -48,7 +48,7 @@ def by_hand(x, person, share):
     return done
 
 
-def standardised(z):
+def standardized(z):
     frames = z.reshape(-1, z.shape[-1])
     return (z - frames.mean(0)) / np.sqrt(frames.var(0) + EPSILON)
 
@@ -74,19 +74,19 @@ def test_moments_of_a_person_are_those_of_all_the_persons_frames(seed):
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.99])
 def test_training_normalises_with_the_persons_and_the_clips_moments(share):
-    x, module = features(), plug(calibration=share)
+    x, module = features(), plug_in(calibration=share)
     module.person = PERSON
-    assert np.allclose(module.normalized(x).detach(), standardised(by_hand(x, PERSON, share)))
+    assert np.allclose(module.normalized(x).detach(), standardized(by_hand(x, PERSON, share)))
 
 
 def test_without_people_the_batch_is_one_person():
-    x, module = features(), plug()
-    expected = standardised(by_hand(x, torch.zeros(6), 0.3))
+    x, module = features(), plug_in()
+    expected = standardized(by_hand(x, torch.zeros(6), 0.3))
     assert np.allclose(module.normalized(x).detach(), expected)
 
 
 def test_evaluation_takes_the_training_peoples_average_in_the_place_of_the_person():
-    module = plug()
+    module = plug_in()
     module.person = PERSON
     batches = [features() for _ in range(3)]
     for x in batches:
@@ -104,7 +104,7 @@ def test_evaluation_takes_the_training_peoples_average_in_the_place_of_the_perso
 
 
 def test_in_evaluation_a_clip_depends_on_itself_alone():
-    module, x = plug(), features()
+    module, x = plug_in(), features()
     module.views(x)
     module.eval()
     module.person = PERSON  # has no meaning here
@@ -118,7 +118,7 @@ def test_training_takes_away_what_is_a_persons():
     person = torch.arange(60) % 5
     factor = (1 + torch.arange(5.0))[person, None, None].double()
     x = torch.randn(60, 20, 3, dtype=torch.double) * factor + 3 * factor
-    module = CFDPlug(3).double()  # at its default
+    module = CFDPlugIn(3).double()  # at its default
     module.person = person
     done = module.normalized(x).detach()
     for before, after in zip(*(person_moments(moments(z), person)[0] for z in (x, done)), strict=True):
@@ -126,7 +126,7 @@ def test_training_takes_away_what_is_a_persons():
 
 
 def test_of_somebody_new_calibration_takes_away_the_clips_share():
-    module, x = CFDPlug(3).double(), torch.randn(40, 20, 3, dtype=torch.double)
+    module, x = CFDPlugIn(3).double(), torch.randn(40, 20, 3, dtype=torch.double)
     module.person = torch.arange(40) % 5
     for _ in range(20):
         module.normalized(x)
@@ -142,7 +142,7 @@ def test_of_somebody_new_calibration_takes_away_the_clips_share():
 
 
 def test_the_gate_goes_from_instance_normalisation_to_the_features_themselves():
-    x, module = features(), plug()
+    x, module = features(), plug_in()
     module.gate.weight.data.zero_()
     instance = F.instance_norm(x.mT, eps=EPSILON).mT
     for bias, expected in ((-50.0, instance), (50.0, x), (0.0, (instance + x) / 2)):
@@ -151,7 +151,7 @@ def test_the_gate_goes_from_instance_normalisation_to_the_features_themselves():
 
 
 def test_the_gate_reads_what_was_removed():
-    x, module = features(), plug()
+    x, module = features(), plug_in()
     instance = F.instance_norm(x.mT, eps=EPSILON).mT
     removed = torch.cat([x.mean(1), (x.var(1, correction=0) + EPSILON).sqrt()], 1)
     weight, bias = module.gate.weight, module.gate.bias
@@ -162,7 +162,7 @@ def test_the_gate_reads_what_was_removed():
 
 
 def test_both_parts_have_the_gradient_of_finite_differences():
-    x, module = features(4, 3, 2).requires_grad_(), plug(2)
+    x, module = features(4, 3, 2).requires_grad_(), plug_in(2)
     module.person = torch.tensor([1, 1, 0, 0])
     assert torch.autograd.gradcheck(lambda z: module.views(z)[0], x)
     module.views(x)[0].square().sum().backward()
@@ -175,14 +175,14 @@ def test_both_parts_have_the_gradient_of_finite_differences():
 
 def test_the_objective_hands_over_who_it_was_and_takes_it_back():
     model, seen = recognizer(), []
-    normalized = model.plug.normalized
-    model.plug.normalized = lambda x: seen.append(model.plug.person) or normalized(x)
+    normalized = model.plug_in.normalized
+    model.plug_in.normalized = lambda x: seen.append(model.plug_in.person) or normalized(x)
     x = torch.randn(6, 16, 3) * (1 + PERSON[:, None, None])
     batch = Batch(x, torch.arange(6) % 2, PERSON, torch.arange(6))
     loss = CFD().loss(model, batch)
-    assert seen[0] is PERSON and model.plug.person is None
+    assert seen[0] is PERSON and model.plug_in.person is None
     twin = recognizer()
-    twin.plug.person = PERSON
+    twin.plug_in.person = PERSON
     expected = F.cross_entropy(twin(batch.x).logits, batch.y)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert loss.item() != pytest.approx(Objective().loss(recognizer(), batch).item(), rel=1e-3)
@@ -197,25 +197,25 @@ def test_an_empty_batch_is_named():
 def test_another_plug_is_named():
     model = Recognizer(tiny_cnn(3, 8), 8, 2, nn.Identity())
     batch = Batch(torch.randn(6, 16, 3), PERSON % 2, PERSON, torch.arange(6))
-    with pytest.raises(ValueError, match="plug: Identity takes no people. Build the recogn"):
+    with pytest.raises(ValueError, match="plug_in: Identity takes no people. Build it with CFDPlugIn"):
         CFD().loss(model, batch)
 
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_a_share_out_of_range_is_named(share):
     with pytest.raises(ValueError, match=f"calibration: must be .* above 0 and below 1, got {share}"):
-        CFDPlug(3, share)
+        CFDPlugIn(3, share)
 
 
 def test_it_draws_batches_from_eight_people_and_learns_on_unseen_people(toy):
     assert CFD.people == 8
     model = recognizer()
     train = toy.person < 4
-    fit(model, toy.take(train), Settings(epochs=20, batch=16, rate=0.01), CFD())
+    fit(model, toy.take(train), Settings(epochs=20, batch_size=16, learning_rate=0.01), CFD())
     unseen = toy.take(~train)
     assert (predict(model, unseen).argmax(1) == unseen.y).mean() > 0.9
-    assert model.plug.typical.updates > 0
-    share = model.plug.calibration_logit.sigmoid()
+    assert model.plug_in.typical.updates > 0
+    share = model.plug_in.calibration_logit.sigmoid()
     assert (share - 0.5).abs().max() > 0.01  # it is learned
 
 
@@ -235,7 +235,7 @@ def test_small_and_still_data_train_the_same_way_twice(toy, rows, still):
     weights = []
     for _ in range(2):
         model = recognizer()
-        losses = fit(model, data, Settings(epochs=1, batch=16), CFD())
+        losses = fit(model, data, Settings(epochs=1, batch_size=16), CFD())
         assert np.isfinite(losses).all() and np.isfinite(predict(model, data)).all()
         weights.append(torch.cat([v.flatten().float() for v in model.state_dict().values()]))
     assert torch.equal(*weights) and torch.isfinite(weights[0]).all()
@@ -252,15 +252,15 @@ def test_half_precision_trains_and_double_gives_the_same():
 
 
 def test_a_saved_model_is_the_same(tmp_path):
-    model, other = recognizer(), CFDPlug(8)
+    model, other = recognizer(), CFDPlugIn(8)
     model(torch.randn(6, 16, 3))
-    torch.save(model.plug.state_dict(), tmp_path / "plug.pt")
+    torch.save(model.plug_in.state_dict(), tmp_path / "plug.pt")
     other.load_state_dict(torch.load(tmp_path / "plug.pt", weights_only=True))
     x = torch.randn(4, 16, 8)
-    assert torch.equal(other.eval().views(x)[0], model.plug.eval().views(x)[0])
+    assert torch.equal(other.eval().views(x)[0], model.plug_in.eval().views(x)[0])
 
 
 def test_weight_decay_leaves_the_calibration_alone():
-    module = CFDPlug(3)
+    module = CFDPlugIn(3)
     kept = parameter_groups(module)[1]["params"]
     assert len(kept) == 1 and kept[0] is module.calibration_logit

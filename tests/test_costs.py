@@ -17,7 +17,7 @@ from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
-from piumar_lib.ma52.plug_work import plug_work
+from piumar_lib.ma52.plug_in_cost import plug_in_cost
 from piumar_lib.notebook import costs
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Recognizer
@@ -69,28 +69,28 @@ MOMENTS, CHANNELS, CLIPS = 4, 48, 4  # what the tiny video transformer gives, an
 
 
 @pytest.fixture(scope="module")
-def plugged():
-    return plug_work("videomae-tiny", CLIPS)
+def plugged_in():
+    return plug_in_cost("videomae-tiny", CLIPS)
 
 
-def test_a_plug_makes_run_what_is_behind_it_twice(plugged):
+def test_a_plug_makes_run_what_is_behind_it_twice(plugged_in):
     """By hand: mixing, two more heads, and the projection onto the plan, the only product of its own."""
     mixing = MOMENTS * 2 * (3 * CHANNELS * 256 + 256 * CHANNELS)
     heads = 2 * 2 * CHANNELS * 52
     projection = 2 * MOMENTS * MOMENTS * CHANNELS
-    found = plugged["inference"]
+    found = plugged_in["inference"]
     assert found["TFAM"].flops - found["ERM"].flops == CLIPS * (mixing + heads + projection)
     assert found["ERM"].flops - found["backbone"].flops == CLIPS * (mixing + heads / 2)
     assert found["TFAM and GIRL"] == found["TFAM"]
 
 
 @pytest.mark.parametrize("name", ["ERM", "TFAM"])
-def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
+def test_counted_in_two_pieces_is_counted_as_a_whole(plugged_in, name):
     config = TrainConfig(backbone="videomae-tiny", weights="random", method="ERM")
     model = build_model(config)
     recognizer, number = model.recognizer, torch.arange(CLIPS)
     if name == "TFAM":
-        recognizer.plug = TemporalFrequencyModule.make(CHANNELS, CHANNELS)
+        recognizer.plug_in = TemporalFrequencyModule.make(CHANNELS, CHANNELS)
     film = torch.randn(CLIPS, model.frames, 3, model.size, model.size)
     batch = Batch(film, number // 2, number // 2, number)
     objective = TwoViews() if name == "TFAM" else Objective()
@@ -103,15 +103,15 @@ def test_counted_in_two_pieces_is_counted_as_a_whole(plugged, name):
     with sdpa_kernel(SDPBackend.MATH):  # what a fused kernel does on a CPU, torch does not count
         whole = [costs.count_work(step) for _ in range(4)]
     flops, operations = (sum(values) / 4 for values in zip(*whole, strict=True))
-    assert plugged["training"][name].flops == flops
-    assert plugged["training"][name].operations == pytest.approx(operations, abs=12)
+    assert plugged_in["training"][name].flops == flops
+    assert plugged_in["training"][name].operations == pytest.approx(operations, abs=12)
     with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
         alone = costs.count_work(lambda: recognizer.eval()(film))
-    assert plugged["inference"][name].flops == alone.flops
-    assert plugged["inference"][name].operations == pytest.approx(alone.operations, abs=3)
+    assert plugged_in["inference"][name].flops == alone.flops
+    assert plugged_in["inference"][name].operations == pytest.approx(alone.operations, abs=3)
 
 
-def small_recogniser(place, steps):
+def small_recognizer(place, steps):
     """FLOPs of an inference of one clip by the course's recogniser, by hand, with 34 channels."""
     sizes, at = [34, 32, 32, 32], {"none": 3, "input": 0, "features": 1, "2": 2}[place]
     layers = [2 * 5 * i * o for i, o in zip(sizes[:-1], sizes[1:], strict=True)]  # for each moment
@@ -127,7 +127,7 @@ def table_of_places():
     pair = nbformat.read(ROOT / "notebooks" / "05_consistency_fusion.ipynb", 4)
     outputs = [o for cell in pair.cells if cell.cell_type == "code" for o in cell.outputs]
     tables = [o["data"].get("text/markdown", "") for o in outputs if "data" in o]
-    (table,) = (t for t in tables if t.startswith("| plug, place"))
+    (table,) = (t for t in tables if t.startswith("| plug-in, place"))
     lines = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()[2:]]
     return {cells[0].removeprefix("TFAM, "): cells[1:] for cells in lines if cells[0]}
 
@@ -136,8 +136,8 @@ def table_of_places():
 def test_chapter_05_states_what_is_counted(place):
     shown = table_of_places()[place]
     first = place.startswith("first")
-    flops = small_recogniser("input", 32) if first else small_recogniser(place, 16)
-    assert shown[1] == f"{flops / small_recogniser('none', 0):.2f}"
+    flops = small_recognizer("input", 32) if first else small_recognizer(place, 16)
+    assert shown[1] == f"{flops / small_recognizer('none', 0):.2f}"
     clips = Batch(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
 
     def step(model, objective):
@@ -146,16 +146,16 @@ def test_chapter_05_states_what_is_counted(place):
         return costs.count_flops(lambda: objective.loss(model, clips).backward())
 
     if first:
-        plug, objective = TFAM(TemporalBranch(), FrequencyBranch()), Objective()
+        plug_in, objective = TFAM(TemporalBranch(), FrequencyBranch()), Objective()
     elif place == "none":
-        plug, objective = None, Objective()
+        plug_in, objective = None, Objective()
     else:
         wide = 34 if place == "input" else 32
-        plug, objective = TemporalFrequencyModule.make(wide, 32), TwoViews()
+        plug_in, objective = TemporalFrequencyModule.make(wide, 32), TwoViews()
     at = {"2": 2, "features": "features"}.get(place, "input")
-    with_plug = step(Recognizer(tiny_cnn(34), 32, 12, plug, at), objective)
+    with_plug_in = step(Recognizer(tiny_cnn(34), 32, 12, plug_in, at), objective)
     without = step(Recognizer(tiny_cnn(34), 32, 12), Objective())
-    assert shown[2] == f"{with_plug / without:.2f}"
+    assert shown[2] == f"{with_plug_in / without:.2f}"
 
 
 def test_saved_bytes_count_each_storage_once():

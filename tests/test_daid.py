@@ -101,9 +101,9 @@ def test_one_group_or_one_clip_stays_as_it_is(strength):
 def test_alignment_is_the_mean_cosine_distance_of_pairs(seed):
     torch.manual_seed(seed)
     z, y, group = torch.randn(9, 4, dtype=torch.double), torch.randint(2, (9,)), torch.randint(3, (9,))
-    centred = (z - z.mean(0)).numpy()
+    centered = (z - z.mean(0)).numpy()
     costs = [
-        cosine(centred[i], centred[j])
+        cosine(centered[i], centered[j])
         for i, j in combinations(range(9), 2)
         if y[i] == y[j] and group[i] != group[j]
     ]
@@ -191,7 +191,7 @@ def test_by_default_it_aligns_people_and_hides_who_it_was(toy):
     def measured(weight, seed):
         torch.manual_seed(seed)
         model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
-        settings = Settings(epochs=30, batch=48, rate=0.02, seed=seed)
+        settings = Settings(epochs=30, batch_size=48, learning_rate=0.02, seed=seed)
         fit(model, toy, settings, DAID(PersonGroups(), weight=weight))
         model.eval()
         with torch.no_grad():
@@ -211,7 +211,7 @@ def test_rare_cells_are_learned_better_than_without_weights(toy):
     def cost(cap):
         model = build()
         objective = DAID(PersonGroups(), weight=0.0, strength=0.0, cap=cap)
-        fit(model, toy.take(keep), Settings(epochs=3, batch=48, rate=0.01), objective)
+        fit(model, toy.take(keep), Settings(epochs=3, batch_size=48, learning_rate=0.01), objective)
         p = predict(model, toy)[rare, 0]
         return -np.log(p).mean()
 
@@ -222,7 +222,7 @@ def test_rare_cells_are_learned_better_than_without_weights(toy):
 def test_it_learns_the_classes_of_unseen_people(toy, source):
     unseen = np.isin(toy.person, (1, 4))
     model = build()
-    fit(model, toy.take(~unseen), Settings(epochs=25, batch=24, rate=0.01), DAID(source))
+    fit(model, toy.take(~unseen), Settings(epochs=25, batch_size=24, learning_rate=0.01), DAID(source))
     test = toy.take(unseen)
     assert (predict(model, test).argmax(1) == test.y).mean() > 0.9
 
@@ -232,7 +232,9 @@ def test_it_learns_the_classes_of_unseen_people(toy, source):
 def test_training_is_finite_and_reproducible_on_any_clips(toy, rows, source):
     def trained():
         model = build()
-        losses = fit(model, toy.take(rows), Settings(epochs=3, batch=16, rate=0.01), DAID(source))
+        losses = fit(
+            model, toy.take(rows), Settings(epochs=3, batch_size=16, learning_rate=0.01), DAID(source)
+        )
         return losses, torch.cat([p.detach().flatten() for p in model.parameters()])
 
     (losses, weights), (again, same) = trained(), trained()

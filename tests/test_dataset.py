@@ -13,12 +13,12 @@ from torch.utils.data import DataLoader
 
 from piumar_lib.data.labels import body_part
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.dataset import ClipDataset, moments
+from piumar_lib.ma52.dataset import ClipDataset, frame_indices
 from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache, read_raw, save_raw
 from piumar_lib.ma52.prepare.index import make_index
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.ma52.prepare.video import read_frames
-from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_chances, to_input
+from piumar_lib.ma52.transforms import IMAGENET_MEAN, IMAGENET_SD, draw_augmentation, to_input
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def made(tmp_path_factory):
 def test_moments_rise_stay_inside_and_fall_into_their_stretches(total, frames, views, random):
     for view in range(1 if random else views):
         rng = np.random.default_rng(total) if random else None
-        at = moments(total, frames, view, views, rng)
+        at = frame_indices(total, frames, view, views, rng)
         assert at.shape == (frames,) and (np.diff(at) >= 0).all()
         assert at.min() >= 0 and at.max() < total
         edges = np.arange(frames + 1) * total / frames
@@ -47,15 +47,15 @@ def test_moments_rise_stay_inside_and_fall_into_their_stretches(total, frames, v
 
 
 def test_moments_by_hand():
-    assert moments(16, 4).tolist() == [2, 6, 10, 14]
-    assert moments(16, 4, 0, 2).tolist() == [1, 5, 9, 13]
-    assert moments(16, 4, 1, 2).tolist() == [3, 7, 11, 15]
-    assert moments(2, 4).tolist() == [0, 0, 1, 1]
-    drawn = np.stack([moments(16, 4, rng=np.random.default_rng(k)) for k in range(200)])
+    assert frame_indices(16, 4).tolist() == [2, 6, 10, 14]
+    assert frame_indices(16, 4, 0, 2).tolist() == [1, 5, 9, 13]
+    assert frame_indices(16, 4, 1, 2).tolist() == [3, 7, 11, 15]
+    assert frame_indices(2, 4).tolist() == [0, 0, 1, 1]
+    drawn = np.stack([frame_indices(16, 4, rng=np.random.default_rng(k)) for k in range(200)])
     assert {*drawn[:, 0]} == {0, 1, 2, 3} and {*drawn[:, 3]} == {12, 13, 14, 15}
     for wrong in ((0, 4), (16, 0), (16, 4, 2, 2), (16, 4, -1, 1)):
         with pytest.raises(ValueError, match="do not go together"):
-            moments(*wrong)
+            frame_indices(*wrong)
 
 
 # The data set
@@ -70,7 +70,7 @@ def test_a_clip_is_read_at_its_moments_with_its_labels(made, form):
         item, clip = data[number], clips[number]
         path = cached_path(folder / form, clip.split, clip.name, data.settings)
         film = np.load(path) if form == "raw" else read_frames(path)
-        assert (item["video"].numpy() == film[moments(clip.frames, 6)]).all()
+        assert (item["video"].numpy() == film[frame_indices(clip.frames, 6)]).all()
         assert item["action"] == clip.action and item["clip"] == number
         assert item["part"] == (-1 if clip.action < 0 else body_part(clip.action))
     assert data.labels().tolist() == [clip.action for clip in clips]
@@ -111,13 +111,13 @@ def test_a_seed_fixes_how_a_clip_is_varied_in_any_process(made):
     for here, there in zip(*read, strict=True):
         assert all((here[name] == there[name]).all() for name in here)
     one, again, other = read[0][0], read[0][1], read[0][1]
-    assert (one["chances"][0] == again["chances"][1]).all()
+    assert (one["augmentation"][0] == again["augmentation"][1]).all()
     assert (one["video"][0] == again["video"][1]).all()
-    assert (one["chances"][0] != other["chances"][0]).any()
+    assert (one["augmentation"][0] != other["augmentation"][0]).any()
 
 
 def test_chances_are_uniform_and_normal():
-    drawn = draw_chances(20_000, np.random.default_rng(0)).double()
+    drawn = draw_augmentation(20_000, np.random.default_rng(0)).double()
     uniform, normal = drawn[:, :4], drawn[:, 4:]
     assert uniform.min() >= 0 and uniform.max() <= 1
     assert (uniform.mean(0) - 0.5).abs().max() < 4 / (12 * 20_000) ** 0.5
@@ -132,7 +132,9 @@ def test_views_of_a_clip_follow_one_another(made):
     assert [data[k]["clip"] for k in range(12)] == [0] * 4 + [1] * 4 + [2] * 4
     film = np.load(cached_path(folder / "raw", clips[1].split, clips[1].name, data.settings))
     for view in range(4):
-        assert (data[4 + view]["video"].numpy() == film[moments(clips[1].frames, 5, view, 4)]).all()
+        assert (
+            data[4 + view]["video"].numpy() == film[frame_indices(clips[1].frames, 5, view, 4)]
+        ).all()
 
 
 def test_a_loader_with_processes_makes_batches(made):
@@ -189,28 +191,28 @@ def test_evaluation_shrinks_and_standardises(video):
 
 
 def test_training_without_variety_is_evaluation(video):
-    plain = to_input(video, 32, draw_chances(3), smallest=1.0, light=0.0, mirror=0.0)
+    plain = to_input(video, 32, draw_augmentation(3), min_scale=1.0, color_jitter=0.0, hflip=0.0)
     assert torch.allclose(plain, to_input(video, 32), atol=1e-4)
 
 
 def test_a_mirrored_clip_is_mirrored(video):
-    mirrored = to_input(video, 32, draw_chances(3), smallest=1.0, light=0.0, mirror=1.0)
+    mirrored = to_input(video, 32, draw_augmentation(3), min_scale=1.0, color_jitter=0.0, hflip=1.0)
     assert torch.allclose(mirrored, to_input(video, 32).flip(-1), atol=1e-4)
 
 
 def test_all_frames_of_a_clip_are_varied_alike(video):
     still = video[:, :1].expand(-1, 4, -1, -1, -1)
-    varied = to_input(still, 24, draw_chances(3))
+    varied = to_input(still, 24, draw_augmentation(3))
     assert torch.allclose(varied, varied[:, :1].expand_as(varied), atol=1e-6), "a still clip stays still"
-    assert not torch.allclose(varied[0], to_input(still, 24, draw_chances(3))[0], atol=0.1)
+    assert not torch.allclose(varied[0], to_input(still, 24, draw_augmentation(3))[0], atol=0.1)
     one_clip = video[:1].expand(5, -1, -1, -1, -1)
-    varied = to_input(one_clip, 24, draw_chances(5))
+    varied = to_input(one_clip, 24, draw_augmentation(5))
     assert (varied[0] - varied[1]).abs().mean() > 0.05, "clips are varied each in its own way"
 
 
 def test_a_cut_shows_a_part_of_the_picture():
     ramp = torch.arange(64, dtype=torch.uint8).view(1, 1, 1, 64, 1).expand(50, 2, 64, 64, 3)
-    cut = pictures(to_input(ramp, 32, draw_chances(50), smallest=0.5, light=0.0, mirror=0.0))
+    cut = pictures(to_input(ramp, 32, draw_augmentation(50), min_scale=0.5, color_jitter=0.0, hflip=0.0))
     cut = 255 * cut[:, 0, 0, 16]
     left, right = cut[:, 0], cut[:, -1]
     width = (right - left) / 31 * 32  # grey levels across the cut are its width in pixels
@@ -222,15 +224,15 @@ def test_a_cut_shows_a_part_of_the_picture():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"smallest": 0.0}, "smallest, light, mirror: 0.0, 0.2, 0.5 are out of range"),
-        ({"smallest": 1.1}, "out of range"),
-        ({"light": -1.0}, "out of range"),
-        ({"mirror": 2.0}, "out of range"),
+        ({"min_scale": 0.0}, "min_scale, color_jitter, hflip: 0.0, 0.2, 0.5 are out of range"),
+        ({"min_scale": 1.1}, "out of range"),
+        ({"color_jitter": -1.0}, "out of range"),
+        ({"hflip": 2.0}, "out of range"),
     ],
 )
 def test_what_cannot_be_is_refused(video, options, message):
     with pytest.raises(ValueError, match=message):
-        to_input(video, 32, draw_chances(3), **options)
+        to_input(video, 32, draw_augmentation(3), **options)
     for wrong in (video.float(), video[0], video[..., :2]):
         with pytest.raises(ValueError, match=r"is not uint8 \(batch, time, height, width, 3\)"):
             to_input(wrong)

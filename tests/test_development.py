@@ -89,7 +89,7 @@ def test_a_control_differs_in_its_clock_or_in_its_groups_alone(attempt):
     assert tried.augmented == control.augmented
     ours, theirs = (model_of(name, changed) for name in names)
     if "random groups" in attempt.control or "by lot" in attempt.control:
-        assert (ours.plug is None) == (theirs.plug is None)
+        assert (ours.plug_in is None) == (theirs.plug_in is None)
         made = [method_of(name).objective(hyperparameters_of(name, changed)) for name in names]
         over = [getattr(objective, "over", objective) for objective in made]
         assert all(isinstance(o, GroupRobustObjective) for o in over)
@@ -97,14 +97,14 @@ def test_a_control_differs_in_its_clock_or_in_its_groups_alone(attempt):
         assert over[0].radius == over[1].radius and over[0].beta == over[1].beta
         return
     if "first version" in attempt.method:
-        assert (ours.plug.temporal.mass, theirs.plug.temporal.mass) == ("motion", "uniform")
+        assert (ours.plug_in.temporal.mass, theirs.plug_in.temporal.mass) == ("motion", "uniform")
         return
-    assert isinstance(theirs.plug.temporal.clock, UniformClock)
-    assert not isinstance(ours.plug.temporal.clock, UniformClock)
+    assert isinstance(theirs.plug_in.temporal.clock, UniformClock)
+    assert not isinstance(ours.plug_in.temporal.clock, UniformClock)
     assert ours.at == theirs.at
-    assert type(ours.plug.fusion) is type(theirs.plug.fusion)
+    assert type(ours.plug_in.fusion) is type(theirs.plug_in.fusion)
     for name in ("kind", "scale", "probability", "coefficients", "groups_of_channels"):
-        assert getattr(ours.plug.frequency, name) == getattr(theirs.plug.frequency, name)
+        assert getattr(ours.plug_in.frequency, name) == getattr(theirs.plug_in.frequency, name)
 
 
 def test_all_that_was_asked_for_is_tried():
@@ -268,7 +268,7 @@ def test_every_variant_trains(name):
     x, y = torch.randn(16, 32, 34).cumsum(1), torch.arange(16) % 4
     batch = Batch(x, y, torch.arange(16) % 3, torch.arange(16))
     model, objective = model_of(name, {}), method_of(name).objective(hyperparameters_of(name, {}))
-    model.standardise(x)
+    model.standardize(x)
     objective.start(model, batch, Settings())
     for epoch in range(2):
         objective.before_epoch(batch, epoch)
@@ -325,7 +325,7 @@ def test_a_step_is_judged_on_a_group_that_it_left_out(monkeypatch):
     model = model_of("unseen group", {})
     index = torch.arange(16)
     batch = Batch(torch.randn(16, 32, 34).cumsum(1), index % 4, index % 2, index)
-    model.standardise(batch.x)
+    model.standardize(batch.x)
     objective.start(model, batch, Settings())
     objective.over.group = index // 4 % 2
     objective.over.shares = objective.over.q = objective.over.running = torch.full((2,), 0.5)
@@ -337,9 +337,9 @@ def test_a_step_is_judged_on_a_group_that_it_left_out(monkeypatch):
         return loss(self, model, clips)
 
     monkeypatch.setattr(type(objective), "loss", spy)
-    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
     before = model.head.weight.detach().clone()
-    objective.update(model.train(), batch, Stepper(optimiser))
+    objective.update(model.train(), batch, Stepper(optimizer))
     assert sorted(torch.cat(seen).tolist()) == index.tolist()
     for part in seen:  # of each class, clips of one group
         assert all(len((part[part % 4 == k] // 4 % 2).unique()) == 1 for k in range(4))

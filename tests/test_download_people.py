@@ -22,7 +22,7 @@ from people_files import small
 
 from piumar_lib.data import load_npz
 from piumar_lib.data.people import NAMES, download
-from piumar_lib.data.people.catalogue import CATALOGUE
+from piumar_lib.data.people.catalog import CATALOG
 from piumar_lib.data.people.convert import convert
 from piumar_lib.data.people.single_files import SINGLE_FILES
 
@@ -104,9 +104,9 @@ def offer(source, tmp_path, monkeypatch):
     def start(*names: str) -> Path:
         root = tmp_path / "repository"
         for name in names:
-            folder = root / CATALOGUE[name].folder
+            folder = root / CATALOG[name].folder
             people_set = small(name, folder)
-            monkeypatch.setitem(CATALOGUE, name, people_set)
+            monkeypatch.setitem(CATALOG, name, people_set)
             if people_set.single_files:
                 hashes = {
                     path.name: hashlib.sha256(path.read_bytes()).hexdigest()
@@ -116,7 +116,7 @@ def offer(source, tmp_path, monkeypatch):
                 for file in hashes:
                     content = (folder / file).read_bytes()
                     source.files[path_of(download.file_url(people_set, file, source.url))] = content
-        archived = CATALOGUE[names[0]]
+        archived = CATALOG[names[0]]
         source.files[path_of(download.archive_url(archived, source.url))] = tarred("top", root)
         return root
 
@@ -147,7 +147,7 @@ def left(out: Path) -> list[str]:
 def test_one_command_gets_a_set(name, offer, source, out, capsys):
     root = offer(name)
     assert run(source, out, name) == 0
-    people_set = CATALOGUE[name]
+    people_set = CATALOG[name]
     assert left(out) == [f"{name}.npz"]
     assert not (out / "download").exists()
     expected = convert(people_set, root / people_set.folder)
@@ -157,7 +157,7 @@ def test_one_command_gets_a_set(name, offer, source, out, capsys):
             assert got[key].dtype == expected[key].dtype
             np.testing.assert_array_equal(got[key], expected[key])
     said = capsys.readouterr().out
-    assert said.index(people_set.licence) < said.index("clips per person")
+    assert said.index(people_set.license) < said.index("clips per person")
     for told in (people_set.citation, people_set.size, people_set.traps, people_set.page):
         assert told in said
 
@@ -202,7 +202,7 @@ def test_a_set_that_is_there_is_not_fetched_again(offer, source, out, capsys):
 @pytest.mark.parametrize("inner", [True, False])
 def test_files_that_a_reader_has_are_converted(offer, source, out, inner):
     root = offer("shrec17")
-    folder = root / CATALOGUE["shrec17"].folder if inner else root
+    folder = root / CATALOG["shrec17"].folder if inner else root
     assert run(source, out, "shrec17", "--from", str(folder)) == 0
     assert len(load_npz(out / "shrec17.npz")) == 2 and not source.asked
     assert folder.is_dir()
@@ -212,19 +212,19 @@ def test_files_that_a_reader_has_are_converted(offer, source, out, inner):
 def test_all_sets_are_listed(arguments, capsys):
     assert download_people.main(arguments) == 0
     said = capsys.readouterr().out
-    for name, people_set in CATALOGUE.items():
+    for name, people_set in CATALOG.items():
         row = next(line for line in said.splitlines() if line.startswith(name))
         numbers = f" {people_set.people} {people_set.classes} {people_set.clips} {people_set.size} "
-        assert numbers in " ".join(row.split()) and row.endswith(people_set.licence)
+        assert numbers in " ".join(row.split()) and row.endswith(people_set.license)
     assert ("usage:" in said) == (not arguments)
 
 
 def test_addresses_are_pinned_at_the_commit():
-    entry = CATALOGUE["shrec17"]
+    entry = CATALOG["shrec17"]
     assert download.address(entry) == (
         f"https://github.com/giach68/gesturesCodes/archive/{entry.commit}.tar.gz"
     )
-    entry = CATALOGUE["pendigits"]
+    entry = CATALOG["pendigits"]
     assert download.file_url(entry, "pendigits-test") == (
         f"https://github.com/choucavalier/pendigits-hmm/raw/{entry.commit}/data/pendigits-test"
     )
@@ -232,10 +232,10 @@ def test_addresses_are_pinned_at_the_commit():
 
 def test_the_files_fetched_one_by_one_are_those_of_the_manifest():
     for name, hashes in SINGLE_FILES.items():
-        entry = CATALOGUE[name]
+        entry = CATALOG[name]
         rows = [f"{hashes[file]}  {entry.folder}/{file}\n" for file in sorted(hashes)]
         assert hashlib.sha256("".join(rows).encode()).hexdigest() == entry.manifest
-    assert set(SINGLE_FILES) == {name for name in NAMES if CATALOGUE[name].single_files}
+    assert set(SINGLE_FILES) == {name for name in NAMES if CATALOG[name].single_files}
 
 
 # What goes wrong: a clear word, and nothing half written
@@ -267,7 +267,7 @@ def test_the_source_is_gone(name, offer, source, out, capsys):
     source.files.clear()
     said = fails(source, out, capsys, name)
     assert "answers 404. It has no such file." in said
-    assert CATALOGUE[name].page in said and "--from" in said
+    assert CATALOG[name].page in said and "--from" in said
     assert left(out) == []
 
 
@@ -288,7 +288,7 @@ def test_a_download_that_breaks_off_is_begun_again(offer, source, out, capsys):
 
 def test_files_fetched_before_a_break_are_kept(offer, source, out, capsys):
     offer("pendigits")
-    train = path_of(download.file_url(CATALOGUE["pendigits"], "pendigits-train", source.url))
+    train = path_of(download.file_url(CATALOG["pendigits"], "pendigits-train", source.url))
     content = source.files.pop(train)
     fails(source, out, capsys, "pendigits")
     assert left(out) == ["download/pendigits/pendigits-test"]
@@ -308,7 +308,7 @@ def test_ctrl_c_leaves_nothing_half_written(offer, source, out, capsys):
 
 def test_a_file_that_changed_is_refused(offer, source, out, capsys):
     offer("pendigits")
-    test = path_of(download.file_url(CATALOGUE["pendigits"], "pendigits-test", source.url))
+    test = path_of(download.file_url(CATALOG["pendigits"], "pendigits-test", source.url))
     source.files[test] += b"\n"
     said = fails(source, out, capsys, "pendigits")
     assert "the SHA-256 is not the known one" in said and "--from" in said
@@ -325,7 +325,7 @@ def test_a_file_that_changed_is_refused(offer, source, out, capsys):
 )
 def test_an_archive_with_other_files_is_refused_and_removed(extra, told, offer, source, out, capsys):
     root = offer("utdmhad_skeleton")
-    url = path_of(download.archive_url(CATALOGUE["utdmhad_skeleton"], source.url))
+    url = path_of(download.archive_url(CATALOG["utdmhad_skeleton"], source.url))
     source.files[url] = tarred("top", root, extra)
     assert told in fails(source, out, capsys, "utdmhad_skeleton")
     assert left(out) == [] and not list(out.parent.rglob("evil.mat"))
@@ -336,7 +336,7 @@ def test_an_archive_with_other_files_is_refused_and_removed(extra, told, offer, 
 @pytest.mark.parametrize("cut", [10, 100, None])
 def test_a_damaged_archive_is_removed(cut, offer, source, out, capsys):
     offer("shrec17")
-    url = path_of(download.archive_url(CATALOGUE["shrec17"], source.url))
+    url = path_of(download.archive_url(CATALOG["shrec17"], source.url))
     source.files[url] = source.files[url][:cut] if cut else b"<html>not an archive</html>"
     said = fails(source, out, capsys, "shrec17")
     assert "is damaged" in said and "run this again" in said

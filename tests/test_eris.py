@@ -125,7 +125,7 @@ def test_without_its_terms_it_is_erm():
 def fitted(toy, objective, epochs=8):
     torch.manual_seed(3)
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
-    fit(model, toy, Settings(epochs=epochs, batch=24, rate=0.02), objective)
+    fit(model, toy, Settings(epochs=epochs, batch_size=24, learning_rate=0.02), objective)
     model.eval()
     with torch.no_grad():
         return model, model(torch.as_tensor(toy.x))
@@ -181,7 +181,9 @@ def test_training_is_finite_and_reproducible_on_any_clips(toy, rows):
     def trained():
         torch.manual_seed(3)
         model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
-        losses = fit(model, toy.take(rows), Settings(epochs=2, batch=16, rate=0.01), ERIS())
+        losses = fit(
+            model, toy.take(rows), Settings(epochs=2, batch_size=16, learning_rate=0.01), ERIS()
+        )
         return losses, torch.cat([p.detach().flatten() for p in model.parameters()])
 
     (losses, weights), (again, same) = trained(), trained()

@@ -83,7 +83,7 @@ def test_every_method_makes_two_steps_on_video(prepared, tmp_path, name, gradien
     run.objective.finish(run.trainee)
     assert run.step == run.draws.total >= 2
     assert all(np.isfinite(row["loss"]) for row in read_history(tmp_path))
-    # Whoever stands in front of the plug learns, too. (At first, mixing in time is the identity.)
+    # Whoever stands in front of the plug-in learns, too. (At first, mixing in time is the identity.)
     assert all(all(step.values()) for step in gradients)
     moved = [n for n, p in run.plain.named_parameters() if not torch.equal(p, before[n])]
     assert {"recognizer.head.weight", "body_head.weight"} <= {*moved}

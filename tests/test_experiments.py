@@ -69,7 +69,7 @@ def test_people_of_a_record_were_not_trained_on(method, own, fitted):
     record = run(experiment(own, method, fold=0, seed=4, chosen=SHORT | {"batch_size": 24}))
     ((_, data, settings, _),) = fitted
     assert data.people.tolist() == [1, 2, 3, 4] and list(record["people"]) == ["0", "5"]
-    assert (settings.epochs, settings.batch, settings.seed) == (1, 24, 4)
+    assert (settings.epochs, settings.batch_size, settings.seed) == (1, 24, 4)
     assert settings.augmentation == ("any" if "augmentation" in method else "")
     assert [clips for _, clips in record["people"].values()] == [16, 16]
     right = sum(correct for correct, _ in record["people"].values())

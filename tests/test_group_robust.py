@@ -56,7 +56,7 @@ def risk(objective, batch, logits, view_logits=()):
     """The loss of given logits."""
     early = torch.randn(len(batch), 4, 2)
     prediction = Prediction(logits, list(view_logits), [], early)
-    return objective.risk(clip_losses(prediction, batch.y, objective.views), prediction, batch)
+    return objective.risk(clip_losses(prediction, batch.y, objective.view_weights), prediction, batch)
 
 
 def with_loss(losses, y, classes=3):
@@ -78,8 +78,8 @@ def test_margins_by_hand():
 def test_wrong_and_mislabelled_clips_are_hard_and_safe_ones_are_not():
     logits = torch.tensor([[9.0, 0, 0], [0.1, 0, 0], [0, 9, 0], [9, 0, 0]])
     y = torch.tensor([0, 0, 0, 2])  # safely right; on the boundary; surely wrong; a wrong label
-    safe, boundary, wrong, mislabelled = hard_weights(logits, y, beta=3.0).tolist()
-    assert wrong == pytest.approx(mislabelled) == pytest.approx(4 * safe, rel=1e-3)
+    safe, boundary, wrong, mislabeled = hard_weights(logits, y, beta=3.0).tolist()
+    assert wrong == pytest.approx(mislabeled) == pytest.approx(4 * safe, rel=1e-3)
     assert safe < 0.5 * boundary < 0.5 * wrong
 
 
@@ -340,19 +340,19 @@ def test_parameters_out_of_range_are_refused(options, message):
 # Training
 
 
-def trained(toy, plug=None, **options):
+def trained(toy, plug_in=None, **options):
     torch.manual_seed(3)
-    model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug and plug())
+    model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug_in and plug_in())
     objective = GroupRobustObjective(**options)
-    losses = fit(model, toy, Settings(epochs=4, batch=24, rate=1e-2), objective)
+    losses = fit(model, toy, Settings(epochs=4, batch_size=24, learning_rate=1e-2), objective)
     return losses, torch.cat([p.detach().flatten() for p in model.parameters()]), objective
 
 
 @each_source
-@pytest.mark.parametrize("plug", [None, lambda: TemporalFrequencyModule.make(3, 8)])
-def test_training_learns_and_is_determined_by_its_seed(toy, source, plug):
-    losses, weights, objective = trained(toy, plug, groups=source)
-    again, same, _ = trained(toy, plug, groups=source)
+@pytest.mark.parametrize("plug_in", [None, lambda: TemporalFrequencyModule.make(3, 8)])
+def test_training_learns_and_is_determined_by_its_seed(toy, source, plug_in):
+    losses, weights, objective = trained(toy, plug_in, groups=source)
+    again, same, _ = trained(toy, plug_in, groups=source)
     assert losses[-1] < 0.9 * losses[0] and losses == again and torch.equal(weights, same)
     assert not torch.allclose(objective.q, objective.shares)
 
@@ -361,7 +361,7 @@ def test_a_new_training_forgets_the_old_one(toy):
     data, objective = clips(n=24), begun(clips(n=40), groups=StyleGroups(2))
     torch.manual_seed(3)
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 3)
-    fit_clips(model, data, Settings(epochs=2, batch=12), objective)
+    fit_clips(model, data, Settings(epochs=2, batch_size=12), objective)
     assert objective.group.shape == (24,)
 
 

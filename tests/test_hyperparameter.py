@@ -105,7 +105,7 @@ def test_what_the_table_refuses_the_classes_refuse_too(method):
         beyond = one.range.low if one.range.above else one.range.low - 1
         k = resolve(method) | {name: beyond}
         with pytest.raises(ValueError, match="must be"):
-            METHODS[method].objective(k), METHODS[method].plug(6, 8, k)
+            METHODS[method].objective(k), METHODS[method].plug_in(6, 8, k)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ def test_tfam_plugs_in_behind_a_video_backbone(name):
     backbone = load_backbone(name, "random")
     tfam = TemporalFrequencyModule.make(backbone.channels, backbone.channels)
     layers = torch.nn.Sequential(backbone, torch.nn.Identity())
-    model = Recognizer(layers, backbone.channels, 52, plug=tfam, at=1)
+    model = Recognizer(layers, backbone.channels, 52, plug_in=tfam, at=1)
     prediction = model(clip(backbone, 4), torch.tensor([0, 0, 1, 1]))
     assert prediction.logits.shape == (4, 52) and len(prediction.view_logits) == 2
     prediction.logits.sum().backward()

@@ -16,13 +16,13 @@ from piumar_lib.batch import Labels
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.__main__ import hyperparameters, main, parser
+from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.config import PRESETS, RENAMED, SETTINGS, TrainConfig, own_hyperparameters
-from piumar_lib.ma52.draws import Draws
 from piumar_lib.ma52.model import build_model
-from piumar_lib.ma52.optimiser import (
+from piumar_lib.ma52.optimizer import (
     count_layers,
     depth,
-    make_optimiser,
+    make_optimizer,
     parameter_groups,
     rate_at,
     set_rate,
@@ -172,7 +172,7 @@ def test_layers_are_counted_from_the_input(backbone, layers):
     depths = {name: depth(name, layers) for name, _ in model.named_parameters()}
     assert {d for n, d in depths.items() if "embed" in n} == {0}
     assert {d for n, d in depths.items() if ".0.layer" in n and "encoder" in n} <= {1, 2}
-    for name in ("recognizer.head.weight", "recognizer.plug.temporal.clock.floor_logit"):
+    for name in ("recognizer.head.weight", "recognizer.plug_in.temporal.clock.floor_logit"):
         assert depths[name] == layers + 1
     assert depths["recognizer.backbone.1.look.weight"] == layers + 1
     assert set(depths.values()) == set(range(layers + 2))
@@ -186,9 +186,9 @@ def test_a_norm_behind_the_last_layer_belongs_to_it():
 def test_every_parameter_is_in_one_group_with_its_rate_and_decay():
     config = TrainConfig.make("tiny", method="TFAM", body="head", layer_decay=0.5, weight_decay=0.2)
     model = build_model(config)
-    optimiser = make_optimiser(model, config)
-    set_rate(optimiser, 0.8)
-    of = {id(p): group for group in optimiser.param_groups for p in group["params"]}
+    optimizer = make_optimizer(model, config)
+    set_rate(optimizer, 0.8)
+    of = {id(p): group for group in optimizer.param_groups for p in group["params"]}
     assert len(of) == sum(1 for _ in model.parameters())
     for name, parameter in model.named_parameters():
         group = of[id(parameter)]
@@ -197,8 +197,8 @@ def test_every_parameter_is_in_one_group_with_its_rate_and_decay():
         assert group["weight_decay"] == (0.2 if parameter.ndim > 1 else 0), name
     kept = [name for name, p in model.named_parameters() if of[id(p)]["weight_decay"] == 0]
     meant = {"temporal.clock.floor_logit", "fusion.bias"}
-    assert {f"recognizer.plug.{name}" for name in meant} <= {*kept}
-    assert len(parameter_groups(model, config)) == len(optimiser.param_groups)
+    assert {f"recognizer.plug_in.{name}" for name in meant} <= {*kept}
+    assert len(parameter_groups(model, config)) == len(optimizer.param_groups)
 
 
 @given(st.integers(1, 50), st.integers(1, 30), st.floats(0, 30), st.sampled_from(["cosine", "steps"]))
@@ -218,11 +218,11 @@ def test_a_rate_rises_to_its_peak_and_then_only_falls(per_epoch, epochs, warmup,
 
 def test_the_cosine_is_torchs():
     config = TrainConfig.make("tiny", epochs=5, warmup=0)
-    optimiser = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)
-    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, T_max=5 * 7)
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=config.learning_rate)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=5 * 7)
     for step in range(35):
-        assert rate_at(step, 7, config) == pytest.approx(optimiser.param_groups[0]["lr"], abs=1e-12)
-        optimiser.step()
+        assert rate_at(step, 7, config) == pytest.approx(optimizer.param_groups[0]["lr"], abs=1e-12)
+        optimizer.step()
         theirs.step()
 
 
@@ -233,7 +233,7 @@ LABELS = Labels(torch.arange(50) % 3, torch.arange(50) // 5)
 
 def steps(start=0, processes=1, process=0, labels=LABELS, people=None, **settings):
     config = TrainConfig.make("tiny", **({"batch_size": 8, "epochs": 3} | settings))
-    return list(Draws(labels, config, people, processes, process).steps(start))
+    return list(BatchSampler(labels, config, people, processes, process).steps(start))
 
 
 def test_each_epoch_sees_every_clip_at_most_once_in_an_order_of_its_own():
@@ -313,7 +313,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     state = {
         "step": 7, "sums": [0.5, 3], "nothing": {}, "name": "ü", "nan": math.nan,
         "model": {"a.b": shared, "c": shared.T, "half": torch.randn(2).bfloat16()},
-        "optimiser": {"0": {"step": torch.tensor(3.0), "exp_avg": torch.randn(2)}},
+        "optimizer": {"0": {"step": torch.tensor(3.0), "exp_avg": torch.randn(2)}},
     }  # fmt: skip
     checkpoint.save(tmp_path / "c.safetensors", state)
     found = checkpoint.load(tmp_path / "c.safetensors")
@@ -322,10 +322,10 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
         for name, value in state.pop(group).items():
             assert found[group][name].dtype == value.dtype and (found[group][name] == value).all()
         found.pop(group)
-    assert (found["optimiser"]["0"]["exp_avg"] == state["optimiser"]["0"]["exp_avg"]).all()
-    assert found["optimiser"]["0"]["step"] == 3
-    assert {k: v for k, v in found.items() if k != "optimiser"} == {
-        k: v for k, v in state.items() if k != "optimiser"
+    assert (found["optimizer"]["0"]["exp_avg"] == state["optimizer"]["0"]["exp_avg"]).all()
+    assert found["optimizer"]["0"]["step"] == 3
+    assert {k: v for k, v in found.items() if k != "optimizer"} == {
+        k: v for k, v in state.items() if k != "optimizer"
     }
 
 
@@ -362,19 +362,19 @@ def test_an_optimiser_goes_on_as_if_nothing_had_happened():
         model = torch.nn.Linear(4, 2)
         return model, torch.optim.AdamW(model.parameters(), 0.1, fused=True)
 
-    def steps(model, optimiser, numbers):
+    def steps(model, optimizer, numbers):
         for k in numbers:
             torch.manual_seed(k)
             model(torch.randn(8, 4)).square().mean().backward()
-            optimiser.step()
-            optimiser.zero_grad()
+            optimizer.step()
+            optimizer.zero_grad()
 
-    whole, optimiser = problem()
-    steps(whole, optimiser, range(6))
-    first, optimiser = problem()
-    steps(first, optimiser, range(3))
+    whole, optimizer = problem()
+    steps(whole, optimizer, range(6))
+    first, optimizer = problem()
+    steps(first, optimizer, range(3))
     second, again = problem()
     second.load_state_dict(first.state_dict())
-    checkpoint.restore_optimiser(again, checkpoint.optimiser_state(optimiser))
+    checkpoint.restore_optimizer(again, checkpoint.optimizer_state(optimizer))
     steps(second, again, range(3, 6))
     assert (second.weight == whole.weight).all()

@@ -32,7 +32,7 @@ from piumar_lib.ma52.model import (
     save_model,
 )
 from piumar_lib.ma52.prepare.video import read_frames, write_mp4
-from piumar_lib.ma52.recognise import motion, read_recording, recognise, sample, windows
+from piumar_lib.ma52.recognize import motion, read_recording, recognize, sample, windows
 from piumar_lib.ma52.train import make_objective
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.objective import Objective
@@ -60,8 +60,8 @@ def test_shapes_of_what_is_said(backbone, method):
     assert prediction.logits.shape == (3, 52) and parts.shape == (3, 7)
     assert of_action.tolist() == [int(body_part(action)) for action in range(52)]
     assert len(prediction.view_logits) == (2 if method == "TFAM" else 0)
-    assert prediction.features.shape == (3, prediction.early.shape[-1])
-    assert len(prediction.early) == 3
+    assert prediction.features.shape == (3, prediction.early_features.shape[-1])
+    assert len(prediction.early_features) == 3
     model = make(backbone=backbone, method=method)
     assert model(clips(model)).coarse is None
 
@@ -112,7 +112,7 @@ def test_mixing_in_time_starts_as_the_identity_and_then_sees_order():
 
 def test_settings_make_the_parts_that_they_name():
     parts = {"floor": 0.3, "steps": 5, "amplitude_step": 0.7, "scale": 0.8, "probability": 0.4}
-    made = make(method="TFAM", **parts).recognizer.plug
+    made = make(method="TFAM", **parts).recognizer.plug_in
     assert type(made.temporal) is MonotoneAlignment and made.temporal.steps == 5
     assert made.temporal.clock.floor.item() == pytest.approx(0.3)
     assert made.temporal.amplitude.step == 0.7
@@ -170,7 +170,7 @@ def test_in_half_precision_statistics_and_loss_are_nearly_those_of_single(kind):
         loss.backward()
         assert all(torch.isfinite(p.grad).all() for p in again.parameters())
         found.append([loss.detach(), objective.regularizer.ratio.mean, objective.over.running,
-                      again.recognizer.plug.frequency.squares.mean.mean()])  # fmt: skip
+                      again.recognizer.plug_in.frequency.squares.mean.mean()])  # fmt: skip
     for single, halved in zip(*found, strict=True):
         assert halved.dtype == torch.float32 and torch.allclose(single, halved, rtol=0.05, atol=0.01)
 
@@ -246,7 +246,7 @@ def test_group_risks_stay_finite_and_weights_on_the_simplex(rare_actions, size):
 
     def step(batch, logits):
         losses = F.cross_entropy(logits, batch.y, reduction="none")
-        value = objective.risk(losses, Prediction(logits, early=batch.x), batch)
+        value = objective.risk(losses, Prediction(logits, early_features=batch.x), batch)
         assert torch.isfinite(value) and torch.isfinite(objective.running).all()
         assert (objective.q >= 0).all() and objective.q.sum().item() == pytest.approx(1, abs=1e-4)
         return value
@@ -340,7 +340,7 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch
 def test_a_model_of_an_earlier_version_is_refused(tmp_path):
     save_model(make(method="TFAM"), tmp_path)
     about = json.loads((tmp_path / "model.json").read_text())
-    about["config"] |= {"plug": "tfam"}
+    about["config"] |= {"plug_in": "tfam"}
     (tmp_path / "model.json").write_text(json.dumps(about))
     with pytest.raises(ValueError, match="version: plug: this setting was replaced. .* Train again"):
         load_model(tmp_path)
@@ -420,7 +420,7 @@ def test_motion_is_where_the_dot_moves(tmp_path):
 def test_a_short_recording_is_one_clip(tmp_path):
     write_mp4(tmp_path / "me.mp4", film())
     model = make(method="TFAM").eval()
-    seen = recognise(model, tmp_path / "me.mp4", views=2, crop="middle")
+    seen = recognize(model, tmp_path / "me.mp4", views=2, crop="middle")
     assert (seen.start, seen.end) == (0, 1) and seen.recording.fps == 30
     frames = read_frames(tmp_path / "me.mp4", size=64)
     looks = torch.from_numpy(np.stack([frames[moments(30, 8, k, 2)] for k in (0, 1)]))
@@ -433,14 +433,14 @@ def test_a_short_recording_is_one_clip(tmp_path):
 
 def test_a_long_recording_becomes_a_timeline(tmp_path):
     write_mp4(tmp_path / "long.mp4", film(180))
-    seen = recognise(make().eval(), tmp_path / "long.mp4", length=2, stride=1)
+    seen = recognize(make().eval(), tmp_path / "long.mp4", length=2, stride=1)
     line = seen.timeline()
     assert [round(start) for start, *_ in line] == [0, 1, 2, 3, 4] and len(seen.energy) == 180
     assert all(action in ACTIONS and 0 < p < 1 for _, _, action, p in line)
     # A window sees its own frames alone.
     write_mp4(tmp_path / "cut.mp4", film(180)[:60], crf=18)
-    alone = recognise(make().eval(), tmp_path / "cut.mp4", length=2, stride=1, crop="middle")
-    wide = recognise(make().eval(), tmp_path / "long.mp4", length=2, stride=1, crop="middle")
+    alone = recognize(make().eval(), tmp_path / "cut.mp4", length=2, stride=1, crop="middle")
+    wide = recognize(make().eval(), tmp_path / "long.mp4", length=2, stride=1, crop="middle")
     assert np.allclose(alone.probabilities[0], wide.probabilities[0], atol=2e-3)
 
 
@@ -462,12 +462,12 @@ def test_what_is_no_recording_is_named(tmp_path):
 
 def test_more_frames_than_fit_into_memory_are_not_read_at_once(tmp_path, monkeypatch):
     write_mp4(tmp_path / "me.mp4", film())
-    monkeypatch.setattr("piumar_lib.ma52.recognise.FRAMES_AT_MOST", 20)
+    monkeypatch.setattr("piumar_lib.ma52.recognize.FRAMES_AT_MOST", 20)
     recording = read_recording(tmp_path / "me.mp4", 64, "middle")
     with pytest.raises(ValueError, match="30 frames at a time; memory is planned for 20"):
         _ = recording.frames
     assert (recording.read([29, 3, 3]) == read_frames(tmp_path / "me.mp4", size=64)[[29, 3, 3]]).all()
-    assert len(recognise(make().eval(), tmp_path / "me.mp4").energy) == 30
+    assert len(recognize(make().eval(), tmp_path / "me.mp4").energy) == 30
 
 
 def test_a_picture_alone_is_no_recording(tmp_path):
@@ -477,7 +477,7 @@ def test_a_picture_alone_is_no_recording(tmp_path):
 
 
 def test_the_middle_of_a_long_recording_is_looked_at_for_a_person(tmp_path, monkeypatch):
-    monkeypatch.setattr("piumar_lib.ma52.recognise.SMALL_ONES", 4)
+    monkeypatch.setattr("piumar_lib.ma52.recognize.SMALL_ONES", 4)
     empty = np.full((45, 64, 64, 3), 200, np.uint8)
     empty[20:27, 20:60, 8:28] = 30  # somebody is there only about the middle
     write_mp4(tmp_path / "me.mp4", empty)
@@ -521,7 +521,7 @@ class Lamp(torch.nn.Module):
 
 
 def test_an_event_is_put_where_a_player_shows_it(flash):
-    seen = recognise(Lamp(72), flash, length=2, stride=0.5, views=1, crop="middle")
+    seen = recognize(Lamp(72), flash, length=2, stride=0.5, views=1, crop="middle")
     assert seen.recording.seconds == pytest.approx(FLASH[-1] + 1 / 60, abs=5e-3)
     assert seen.recording.times[seen.energy.argmax()] == pytest.approx(6.0, abs=0.1)
     for start, end, action, _ in seen.timeline():
@@ -546,15 +546,15 @@ def test_a_window_looks_at_what_is_shown_in_it(start, length):
 @pytest.mark.parametrize("length, stride", [(float("nan"), 1), (2, float("inf")), (0, 1), (2, -1)])
 def test_spans_that_are_none_are_refused_before_anything_is_read(length, stride):
     with pytest.raises(ValueError, match="length, stride: .* Choose two numbers above 0"):
-        recognise(make(), "nothing.mp4", length=length, stride=stride)
+        recognize(make(), "nothing.mp4", length=length, stride=stride)
     with pytest.raises(ValueError, match="views: 0. Choose 1 or more"):
-        recognise(make(), "nothing.mp4", views=0)
+        recognize(make(), "nothing.mp4", views=0)
 
 
 LONG = """
 import resource, sys
 import torch
-from piumar_lib.ma52.recognise import recognise
+from piumar_lib.ma52.recognize import recognise
 
 class Anything(torch.nn.Module):
     frames, size = 8, 224

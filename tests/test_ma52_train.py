@@ -135,7 +135,7 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
     ("settings", "name", "fault"),
     [
         ({"mass": "above noise"}, "PIUmr, first version", "mass: this setting was replaced"),
-        ({"plug": "tfam", "loss": "girl"}, "PIUmr + augmentation", "plug: .* Use method instead"),
+        ({"plug_in": "tfam", "loss": "girl"}, "PIUmr + augmentation", "plug: .* Use method instead"),
     ],
 )
 def test_a_run_of_an_earlier_version_is_refused_but_its_record_can_be_read(
@@ -558,7 +558,7 @@ def test_the_whole_path_runs_from_the_shell(prepared, tmp_path, capsys, monkeypa
     check_submission(tmp_path / "s.zip", names)
     video = str(prepared.root / "test" / names[0])
     capsys.readouterr()
-    assert main(["recognise", str(runs[1]), video]) == 0
+    assert main(["recognize", str(runs[1]), video]) == 0
     assert capsys.readouterr().out.count("%") == 5
     assert main(["report", str(tmp_path)]) == 1
     assert "no finished run" in capsys.readouterr().err

@@ -129,7 +129,7 @@ def test_methods_are_what_they_are_called():
         made = settings(name, resolve(name), "skeleton", seed=3)
         assert (made.augmentation, made.seed) == ("skeleton" if method.augmented else "", 3)
         if method.kind == "baseline" and plain not in ("ERM", "augmentation", "HDF"):
-            parts = (objective(name, resolve(name)), build(name, 3, 4, resolve(name), 0).plug)
+            parts = (objective(name, resolve(name)), build(name, 3, 4, resolve(name), 0).plug_in)
             assert CALLED.get(plain, plain.replace("-", "")) in {type(part).__name__ for part in parts}
 
 
@@ -156,7 +156,7 @@ def test_common_hyperparameters_reach_the_optimiser_under_every_method():
     chosen = {name: another(one) for name, one in COMMON.items()}
     for method in NETWORKS:
         made = settings(method, resolve(method, chosen), "", 0)
-        assert {"learning_rate": made.rate, "weight_decay": made.weight_decay} == chosen
+        assert {"learning_rate": made.learning_rate, "weight_decay": made.weight_decay} == chosen
 
 
 def test_the_strength_of_augmentation_is_a_hyperparameter_of_those_who_augment():
@@ -226,10 +226,10 @@ def test_hyperparameters_that_are_never_searched_work_too(method, name, value, p
 
 def test_fixed_hyperparameters_say_how_to_train():
     made = settings("ERM", resolve("ERM", {"epochs": 7, "batch_size": 5.0}), "any", 0)
-    assert (made.epochs, made.batch) == (7, 5)
+    assert (made.epochs, made.batch_size) == (7, 5)
     k = resolve("TFAM", {"width": 8, "layer": 1, "steps": 5})
     model = build("TFAM", 3, 4, k, 0)
-    assert (model.head.in_features, model.at, model.plug.temporal.steps) == (8, 1, 5)
+    assert (model.head.in_features, model.at, model.plug_in.temporal.steps) == (8, 1, 5)
     named = ("TFAM", "TFAM, feature level", "MixStyle", "HDF", "CFD")
     assert [build(m, 3, 4, resolve(m), 0).at for m in named] == [0, 1, 1, 2, 1]
 
@@ -344,12 +344,12 @@ def test_equal_values_look_the_same():
 VARIANTS = {
     "TFAM, feature level": {"at": 1},
     "PIUmr": {"objective.over": "GroupRobustObjective"},
-    "TFAM, uniform clock": {"plug.temporal.clock": "UniformClock"},
-    "TFAM, no perturbation": {"plug.frequency.scale": 0.0},
+    "TFAM, uniform clock": {"plug_in.temporal.clock": "UniformClock"},
+    "TFAM, no perturbation": {"plug_in.frequency.scale": 0.0},
     "two equal views": {
-        "plug.temporal.clock": "UniformClock",
-        "plug.temporal.amplitude.step": 0.0,
-        "plug.frequency.scale": 0.0,
+        "plug_in.temporal.clock": "UniformClock",
+        "plug_in.temporal.amplitude.step": 0.0,
+        "plug_in.frequency.scale": 0.0,
     },
     "GIRL, random groups": {"objective.groups": "RandomGroups"},
     "GIRL, true people": {"objective.groups": "PersonGroups"},
@@ -363,7 +363,7 @@ BESIDE = {
     ("PIUmr", "PIUmr, random groups"): {"objective.over.groups": "RandomGroups"},
     ("PIUmr", "PIUmr, true people"): {"objective.over.groups": "PersonGroups"},
     ("ERM", "GIRL"): {"objective": "GroupRobustObjective"},
-    ("ERM", "reclock"): {"plug": "Reclock"},
+    ("ERM", "reclock"): {"plug_in": "Reclock"},
     ("ERM", "CORAL"): {"objective": "CORAL"},
     ("TFAM", "MGSC"): {"objective": "MGSC"},
 }
@@ -388,7 +388,7 @@ def configured(method, chosen):
             found[path] = thing
 
     model = build(method, 3, 4, k, 0)
-    walk("plug", model.plug)
+    walk("plug_in", model.plug_in)
     walk("objective", objective(method, k))
     walk("at", model.at)
     walk("settings", settings(method, k, "any", 0))

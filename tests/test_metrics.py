@@ -79,7 +79,7 @@ def test_worst_quarter_by_hand(scores, expected):
 
 def test_summary_gathers_the_parts():
     scores = np.random.default_rng(0).random(11)
-    s = metrics.summarise(scores, level=0.8, draws=500, seed=3)
+    s = metrics.summarize(scores, level=0.8, draws=500, seed=3)
     assert (s.mean, s.worst, s.people) == (pytest.approx(scores.mean()), scores.min(), 11)
     assert s.worst_quarter == pytest.approx(np.sort(scores)[:3].mean())
     assert (s.low, s.high) == metrics.bootstrap_interval(scores, 0.8, 500, 3)
@@ -139,7 +139,7 @@ def test_comparison_is_scipys_paired_test(seed, people):
 
 
 def test_one_person_has_no_interval_and_no_verdict():
-    alone = metrics.summarise(np.array([0.45]))
+    alone = metrics.summarize(np.array([0.45]))
     assert (alone.mean, alone.worst, alone.worst_quarter, alone.people) == (0.45, 0.45, 0.45, 1)
     assert np.isnan([alone.low, alone.high]).all()
     assert metrics.interval(alone.low, alone.high) == "(one person: no interval)"
@@ -207,7 +207,7 @@ def test_holm_by_hand():
             r"level: must be in \(0, 1\), got 1.0",
         ),
         (lambda: metrics.bootstrap_interval([0.5, 0.6], level=95), "level: .* got 95"),
-        (lambda: metrics.summarise([]), "scores: shape"),
+        (lambda: metrics.summarize([]), "scores: shape"),
         (lambda: metrics.compare([0.5, 0.6], [0.5]), "scores, baseline: .* the same people"),
     ],
 )

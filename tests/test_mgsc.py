@@ -164,7 +164,12 @@ def test_without_the_steps_term_it_is_the_objective_of_two_views():
 def after_training(toy, **weights):
     """Both disagreements of the views after a short training, in evaluation."""
     model = recognizer()
-    fit(model, toy, Settings(epochs=12, batch=16, rate=0.01), MGSC(regularizer_share=0.0, **weights))
+    fit(
+        model,
+        toy,
+        Settings(epochs=12, batch_size=16, learning_rate=0.01),
+        MGSC(regularizer_share=0.0, **weights),
+    )
     with torch.no_grad():
         prediction = model.eval()(torch.as_tensor(toy.x))
     return js_divergence(*prediction.view_logits).item(), step_distance(*prediction.frames).item()

@@ -18,7 +18,7 @@ from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
 from piumar_lib.objective import (
     Objective,
-    Views,
+    ViewWeights,
     agreement,
     clip_losses,
     js_divergence,
@@ -32,9 +32,9 @@ from piumar_lib.temporal_frequency import TemporalFrequencyModule
 from piumar_lib.training import fit
 
 
-def build(plug=None):
+def build(plug_in=None):
     torch.manual_seed(3)
-    return Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug)
+    return Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug_in)
 
 
 def clips(n=12):
@@ -68,14 +68,14 @@ def test_clips_are_taken_by_place_or_by_mask():
 
 def test_loss_of_a_clip_is_its_cross_entropy():
     logits = torch.randn(6, 3, dtype=torch.double)
-    losses = clip_losses(Prediction(logits), Y, Views(supervision=100))
+    losses = clip_losses(Prediction(logits), Y, ViewWeights(supervision=100))
     assert np.allclose(losses, entropies(logits, Y))
 
 
 def test_loss_of_a_clip_in_two_views_counts_each_view():
     prediction = two_views()
     fused, first, second = (entropies(z, Y) for z in (prediction.logits, *prediction.view_logits))
-    losses = clip_losses(prediction, Y, Views(supervision=0.3, consistency=9, regulariser=9))
+    losses = clip_losses(prediction, Y, ViewWeights(supervision=0.3, consistency=9, regularizer=9))
     assert np.allclose(losses, fused + 0.3 * (first + second))
 
 
@@ -87,13 +87,13 @@ def test_agreement_is_divergence_and_spread_of_laws():
         middle = np.repeat(law.reshape(3, 2, 2).mean(1), 2, axis=0)
         spread += ((law - middle) ** 2).sum(1).mean() / 2
     expected = 0.7 * (jensenshannon(a, b, axis=1) ** 2).mean() + 0.2 * spread
-    views = Views(supervision=9, consistency=0.7, regulariser=0.2)
+    views = ViewWeights(supervision=9, consistency=0.7, regularizer=0.2)
     assert agreement(prediction, Y, views).item() == pytest.approx(expected)
 
 
 def test_one_view_agrees_with_itself_at_no_cost():
     prediction = Prediction(torch.randn(6, 3), [], [torch.randn(6, 8, 2)])
-    assert agreement(prediction, Y, Views(9, 9, 9)).item() == 0
+    assert agreement(prediction, Y, ViewWeights(9, 9, 9)).item() == 0
 
 
 def test_training_loss_of_one_view_is_the_mean_cross_entropy():
@@ -103,10 +103,10 @@ def test_training_loss_of_one_view_is_the_mean_cross_entropy():
 
 
 def test_training_loss_is_the_mean_of_the_clips_and_agreement():
-    prediction, views = two_views(), Views(0.3, 0.7, 0.2)
+    prediction, views = two_views(), ViewWeights(0.3, 0.7, 0.2)
     expected = clip_losses(prediction, Y, views).numpy().mean() + agreement(prediction, Y, views).item()
     assert training_loss(prediction, Y, views).item() == pytest.approx(expected)
-    standard = training_loss(prediction, Y, Views(0.5, 1.0, 0.01)).item()
+    standard = training_loss(prediction, Y, ViewWeights(0.5, 1.0, 0.01)).item()
     assert training_loss(prediction, Y).item() == pytest.approx(standard)
 
 
@@ -121,7 +121,7 @@ def test_a_loss_that_is_not_finite_stops_training(value):
 
 
 def test_erm_minimises_the_training_loss_of_its_views():
-    data, views = clips(), Views(0.3, 0.7, 0.2)
+    data, views = clips(), ViewWeights(0.3, 0.7, 0.2)
     model = build(TemporalFrequencyModule.make(3, 8))
     same = copy.deepcopy(model)  # its running estimates move with each batch
     torch.manual_seed(5)
@@ -137,7 +137,7 @@ def test_a_method_that_overrides_risk_keeps_the_terms_between_views():
             assert isinstance(prediction, Prediction) and len(batch) == len(losses)
             return 3 * losses.sum()
 
-    data, views = clips(), Views(0.3, 0.7, 0.2)
+    data, views = clips(), ViewWeights(0.3, 0.7, 0.2)
     model = build(TemporalFrequencyModule.make(3, 8))
     torch.manual_seed(5)
     prediction = copy.deepcopy(model)(data.x, data.y)
@@ -153,8 +153,8 @@ def test_update_is_one_step_of_adamw():
     before = [p.detach().clone() for p in model.parameters()]
     for p in model.parameters():
         p.grad = torch.full_like(p, 1e3)  # left over from before
-    optimiser = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0.3)
-    value = Objective().update(model, data, Stepper(optimiser))
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.02, weight_decay=0.3)
+    value = Objective().update(model, data, Stepper(optimizer))
     assert value.item() == pytest.approx(loss.item(), rel=1e-6) and not value.requires_grad
     for p, start, g in zip(model.parameters(), before, gradients, strict=True):
         # In its first step both of Adam's means are the gradient's own.
@@ -181,11 +181,11 @@ def test_fit_calls_each_hook_in_its_turn(toy):
         def before_epoch(self, clips, epoch):
             calls.append(("epoch", len(clips), epoch))
 
-        def update(self, model, batch, optimiser):
+        def update(self, model, batch, optimizer):
             calls.append(("update", len(batch), model.training))
-            return super().update(model, batch, optimiser)
+            return super().update(model, batch, optimizer)
 
-    fit(build(), toy, Settings(epochs=2, batch=48), Spy())
+    fit(build(), toy, Settings(epochs=2, batch_size=48), Spy())
     step = ("update", 48, True)
     assert calls == [("start", 96, 2), ("epoch", 96, 0), step, step, ("epoch", 96, 1), step, step]
 
@@ -202,7 +202,7 @@ def test_fit_numbers_people_from_zero_and_trains_the_objectives_own_parameters(t
 
     objective = Own()
     people = toy.take(np.isin(toy.person, (1, 4, 5)))
-    fit(build(), people, Settings(epochs=3, batch=8, rate=0.1), objective)
+    fit(build(), people, Settings(epochs=3, batch_size=8, learning_rate=0.1), objective)
     assert objective.seen.person.unique().tolist() == [0, 1, 2]
     assert np.array_equal(np.unique(people.person)[objective.seen.person], people.person)
     assert objective.number.item() < 2.9
@@ -303,7 +303,7 @@ def test_fit_deals_batches_as_the_objective_asks(toy):
             seen.append(len(batch.person.unique()))
             return losses.mean()
 
-    fit(build(), toy, Settings(epochs=3, batch=12), Few())
+    fit(build(), toy, Settings(epochs=3, batch_size=12), Few())
     assert max(seen) <= 4 and np.mean(seen) < 3.5
 
 

@@ -19,7 +19,7 @@ from scipy.spatial.transform import Rotation
 
 from piumar_lib.data import load_npz
 from piumar_lib.data.people import NAMES, PARENTS, joints
-from piumar_lib.data.people.catalogue import CATALOGUE, find
+from piumar_lib.data.people.catalog import CATALOG, find
 from piumar_lib.data.people.clips import onto_grid, root_of, root_relative
 from piumar_lib.data.people.convert import CONVERTERS, convert
 from piumar_lib.data.people.kinematics import forward_kinematics, rotations
@@ -38,7 +38,7 @@ CONVERTED = os.environ.get("PIUMAR_PEOPLE_CONVERTED")
 
 
 def test_the_catalogue_holds_what_the_design_says():
-    table = {name: (s.people, s.classes, s.clips, s.rate) for name, s in CATALOGUE.items()}
+    table = {name: (s.people, s.classes, s.clips, s.rate) for name, s in CATALOG.items()}
     assert table == {
         "msraction3d": (10, 20, 557, 15),
         "utkinect": (10, 10, 199, 15),
@@ -54,12 +54,12 @@ def test_the_catalogue_holds_what_the_design_says():
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_entry_is_complete_and_pinned(name):
-    entry = CATALOGUE[name]
+    entry = CATALOG[name]
     assert re.fullmatch(r"[0-9a-f]{40}", entry.commit) and re.fullmatch(r"[0-9a-f]{64}", entry.manifest)
     assert entry.repository.count("/") == 1 and entry.page.startswith("http")
     assert len(set(entry.class_names)) == entry.classes
     assert entry.clips_are.startswith("whole movements")
-    for text in (entry.title, entry.modality, entry.licence, entry.citation, entry.traps):
+    for text in (entry.title, entry.modality, entry.license, entry.citation, entry.traps):
         assert text and text == text.strip()
 
 
@@ -284,12 +284,12 @@ def test_the_manifest_is_that_of_sha256sum(tmp_path):
         for name in ("pendigits-test", "pendigits-train")
     ]
     expected = hashlib.sha256("".join(rows).encode()).hexdigest()
-    assert manifest(CATALOGUE["pendigits"], tmp_path) == expected
+    assert manifest(CATALOG["pendigits"], tmp_path) == expected
 
 
 def test_people_are_numbered_in_the_manifest(tmp_path):
     people_files.gesturemidair(tmp_path)
-    names = source_files(CATALOGUE["gesturemidair"], tmp_path)
+    names = source_files(CATALOG["gesturemidair"], tmp_path)
     assert {name.split("/")[0] for name in names} == {"p01", "p02"}
 
 
@@ -316,7 +316,7 @@ def test_an_extra_file_is_told(tmp_path):
 @pytest.mark.skipif(not (SOURCES and CONVERTED), reason="PIUMAR_PEOPLE_SOURCES, _CONVERTED not given")
 @pytest.mark.parametrize("name", NAMES)
 def test_real_sources_give_the_known_arrays_bit_for_bit(name):
-    people_set = CATALOGUE[name]
+    people_set = CATALOG[name]
     copy = f"{people_set.repository.split('/')[1]}-{people_set.commit}"
     folder = Path(SOURCES) / copy / people_set.folder
     verify(people_set, folder)

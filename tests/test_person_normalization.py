@@ -184,7 +184,7 @@ def trained(toy):
     """A recogniser of four people, their clips, and those of a fifth, who is far off."""
     train, stranger = toy.take(toy.person < 4), toy.take(toy.person == 5)
     model = Recognizer(tiny_cnn(3, width=8), 8, 2)
-    fit(model, train, Settings(epochs=3, batch=16))
+    fit(model, train, Settings(epochs=3, batch_size=16))
     return model, train, stranger
 
 

@@ -1,4 +1,4 @@
-"""The recogniser and its plugs: plugged in, saved, compiled, in every precision."""
+"""The recogniser and its plug-ins: plugged in, saved, compiled, in every precision."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Unchanged(nn.Module):
         return x
 
 
-PLUGS = {
+PLUG_INS = {
     "none": lambda channels: None,
     "alignment": lambda channels: MonotoneAlignment(),
     "alignment, fewer steps": lambda channels: MonotoneAlignment(steps=10),
@@ -46,13 +46,13 @@ PLUGS = {
     ),
     "reclock": lambda channels: Reclock(),
 }
-each_plug = pytest.mark.parametrize("plug", PLUGS)
+each_plug_in = pytest.mark.parametrize("plug_in", PLUG_INS)
 
 
-def build(plug, at=0, classes=4):
+def build(plug_in, at=0, classes=4):
     torch.manual_seed(3)
     backbone = tiny_cnn(3, width=8, depth=2)
-    return Recognizer(backbone, 8, classes, PLUGS[plug](3 if at == 0 else 8), at)
+    return Recognizer(backbone, 8, classes, PLUG_INS[plug_in](3 if at == 0 else 8), at)
 
 
 def batch(n=12):
@@ -66,12 +66,12 @@ def tensors(prediction):
 # Plugged in
 
 
-@each_plug
-def test_recogniser_gives_its_shapes_and_gradients(plug):
+@each_plug_in
+def test_recogniser_gives_its_shapes_and_gradients(plug_in):
     x, y = batch()
-    model = build(plug).train()
+    model = build(plug_in).train()
     prediction = model(x, y)
-    views = 2 if plug in ("tfam", "tfam, fewer steps", "identity views") else 1
+    views = 2 if plug_in in ("tfam", "tfam, fewer steps", "identity views") else 1
     assert prediction.logits.shape == (12, 4)
     assert [v.shape for v in prediction.view_logits] == ([(12, 4)] * 2 if views == 2 else [])
     assert len(prediction.frames) == views and prediction.frames[0].shape[::2] == (12, 8)
@@ -79,22 +79,22 @@ def test_recogniser_gives_its_shapes_and_gradients(plug):
     for name, parameter in model.named_parameters():
         assert torch.isfinite(parameter.grad).all(), name
         # Two equal views fuse to themselves, whatever the gate says.
-        idle = plug == "identity views" and "fusion" in name
+        idle = plug_in == "identity views" and "fusion" in name
         assert (parameter.grad.abs().sum() == 0) == idle, name
 
 
 @pytest.mark.parametrize("at", [0, 1, 2])
-@pytest.mark.parametrize("plug", ["alignment, fewer steps", "tfam", "tfam, fewer steps"])
-def test_plug_sits_where_it_is_put_and_views_share_what_follows(plug, at):
+@pytest.mark.parametrize("plug_in", ["alignment, fewer steps", "tfam", "tfam, fewer steps"])
+def test_plug_sits_where_it_is_put_and_views_share_what_follows(plug_in, at):
     x, _ = batch()
-    model = build(plug, at)
-    model.standardise(5 + 2 * x)
+    model = build(plug_in, at)
+    model.standardize(5 + 2 * x)
     model.eval()
     features = (x - model.mean) / model.scale
     for layer in list(model.backbone)[:at]:
         features = layer(features)
     pooled = []
-    for view in model.plug.views(features):
+    for view in model.plug_in.views(features):
         for layer in list(model.backbone)[at:]:
             view = layer(view)
         pooled.append(view.mean(1))
@@ -104,12 +104,12 @@ def test_plug_sits_where_it_is_put_and_views_share_what_follows(plug, at):
         return
     for ours, view in zip(prediction.view_logits, pooled, strict=True):
         assert torch.allclose(ours, model.head(view), atol=1e-6)
-    assert torch.allclose(prediction.logits, model.head(model.plug.fusion(*pooled)), atol=1e-6)
+    assert torch.allclose(prediction.logits, model.head(model.plug_in.fusion(*pooled)), atol=1e-6)
 
 
 def test_a_plug_adds_no_layers_of_its_own():
-    def size(plug):
-        return sum(p.numel() for p in build(plug).parameters())
+    def size(plug_in):
+        return sum(p.numel() for p in build(plug_in).parameters())
 
     assert size("identity views") == size("none") + 1  # the gate's bias
     assert size("tfam") == size("none") + 2  # the floor, and the gate's bias
@@ -126,7 +126,7 @@ def test_batch_normalisation_sees_both_views_together():
     x, y = batch()
     model = build("tfam")
     torch.manual_seed(1)
-    both = torch.cat(model.plug.views(x, y))
+    both = torch.cat(model.plug_in.views(x, y))
     expected = 0.1 * model.backbone[0].conv(both.transpose(1, 2)[:, :, None]).mean((0, 2, 3))
     torch.manual_seed(1)
     model(x, y)
@@ -136,7 +136,7 @@ def test_batch_normalisation_sees_both_views_together():
 def test_standardise_learns_each_channel():
     x = torch.randn(20, 16, 3) * torch.tensor([1.0, 10.0, 0.0]) + torch.tensor([0.0, 5.0, 7.0])
     model = build("none")
-    model.standardise(x)
+    model.standardize(x)
     flat = x.flatten(0, 1).numpy()
     assert np.allclose(model.mean, flat.mean(0), atol=1e-5)
     assert np.allclose(model.scale[:2], flat.std(0, ddof=1)[:2], rtol=1e-5)
@@ -151,16 +151,16 @@ def test_standardise_learns_each_channel():
 # Saving
 
 
-@each_plug
-def test_a_fitted_recogniser_survives_its_state_dict(toy, plug):
-    model = build(plug, classes=2)
+@each_plug_in
+def test_a_fitted_recogniser_survives_its_state_dict(toy, plug_in):
+    model = build(plug_in, classes=2)
     fit(model, toy, Settings(epochs=1))
-    fresh = build(plug, classes=2)
+    fresh = build(plug_in, classes=2)
     assert not np.array_equal(predict(fresh, toy), predict(model, toy))
     assert not fresh.load_state_dict(model.state_dict()).missing_keys
     assert np.array_equal(predict(fresh, toy), predict(model, toy))
     # And again into one that was fitted to something else.
-    other = build(plug, classes=2)
+    other = build(plug_in, classes=2)
     fit(other, replace(toy, x=10 * toy.x + 3), Settings(epochs=1))
     other.load_state_dict(model.state_dict())
     assert np.array_equal(predict(other, toy), predict(model, toy))
@@ -168,7 +168,7 @@ def test_a_fitted_recogniser_survives_its_state_dict(toy, plug):
 
 def test_loading_keeps_the_precision_of_the_recogniser_that_loads(toy):
     model = build("none", classes=2)
-    model.standardise(torch.as_tensor(toy.x))
+    model.standardize(torch.as_tensor(toy.x))
     fresh = build("none", classes=2).double()
     fresh.load_state_dict(model.state_dict())
     assert {t.dtype for t in fresh.state_dict().values() if t.is_floating_point()} == {torch.float64}
@@ -186,20 +186,20 @@ def test_an_unfitted_recogniser_survives_its_state_dict():
 # Precision, compilation, determinism
 
 
-@each_plug
-def test_double_precision_agrees_with_single(plug):
+@each_plug_in
+def test_double_precision_agrees_with_single(plug_in):
     x, _ = batch()
-    model = build(plug).eval()
+    model = build(plug_in).eval()
     single = tensors(model(x))
     double = tensors(copy.deepcopy(model).double()(x.double()))
     for a, b in zip(single, double, strict=True):
         assert b.dtype == torch.float64 and torch.allclose(a.double(), b, atol=1e-4)
 
 
-@each_plug
-def test_autocast_runs_and_stays_close(plug):
+@each_plug_in
+def test_autocast_runs_and_stays_close(plug_in):
     x, y = batch()
-    model = build(plug).eval()
+    model = build(plug_in).eval()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         low = model(x).logits
     exact = model(x).logits
@@ -214,10 +214,10 @@ def test_autocast_runs_and_stays_close(plug):
 
 
 @pytest.mark.filterwarnings("ignore")  # the compiler's own
-@pytest.mark.parametrize("plug", ["sinkhorn", "tfam, fewer steps"])
-def test_compiled_equals_eager(plug):
+@pytest.mark.parametrize("plug_in", ["sinkhorn", "tfam, fewer steps"])
+def test_compiled_equals_eager(plug_in):
     x, y = batch()
-    model = build(plug)
+    model = build(plug_in)
     compiled = torch.compile(model, backend="eager")
     for training in (True, False):
         model.train(training)
@@ -230,9 +230,9 @@ def test_compiled_equals_eager(plug):
 
 
 def test_places_that_are_not_there_are_named():
-    with pytest.raises(ValueError, match="at: 3 .* 0 to 2"):
+    with pytest.raises(ValueError, match="at: must be from 0 to 2 .*, got 3"):
         build("none", at=3)
-    with pytest.raises(ValueError, match="at: -1 .* 0 to 2"):
+    with pytest.raises(ValueError, match="at: must be from 0 to 2 .*, got -1"):
         build("none", at=-1)
 
 
@@ -254,6 +254,6 @@ def test_a_channel_that_is_constant_in_training_keeps_its_scale():
     model = Recognizer(tiny_cnn(2), width=32, classes=2)
     x = torch.randn(8, 6, 2)
     x[..., 1] = 3.0
-    model.standardise(x)
+    model.standardize(x)
     assert model.scale[0].item() == pytest.approx(x[..., 0].std().item())
     assert model.scale[1].item() == 1 and model.mean[1].item() == 3

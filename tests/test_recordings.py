@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from piumar_lib.data import Sequences
 from piumar_lib.data.people import recordings
-from piumar_lib.data.people.catalogue import CATALOGUE, NAMES, PARENTS
+from piumar_lib.data.people.catalog import CATALOG, NAMES, PARENTS
 from piumar_lib.data.people.recordings import (
     COORDINATES,
     FRAMES,
@@ -274,7 +274,7 @@ def test_real_people_are_finite_and_of_the_right_shape(name, own_tempo, monkeypa
     monkeypatch.setenv(VARIABLE, str(AT_HAND))
     if not (AT_HAND / f"{name}.npz").is_file():
         pytest.skip(f"{name}.npz is not at hand: python data_scripts/download_people.py {name}")
-    facts, clips = CATALOGUE[name], prepare(name, own_tempo)
+    facts, clips = CATALOG[name], prepare(name, own_tempo)
     channels = 3 * len(facts.parents) if facts.parents else 3
     assert clips.x.shape == (min(facts.clips, MOST), FRAMES, channels)
     assert np.isfinite(clips.x).all() and (clips.x.std((0, 1)) > 0).any()

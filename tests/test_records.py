@@ -176,7 +176,7 @@ def test_a_training_that_is_there_twice_is_refused(root):
         records.records_page(root)
 
 
-def normalised(rng, person_clips):
+def normalized(rng, person_clips):
     """One made-up record's people, under every way."""
     people = {}
     for person, clips in person_clips.items():
@@ -189,7 +189,7 @@ def normalised(rng, person_clips):
 def test_gains_of_normalisation_are_over_people_with_enough_clips(root):
     rng, rows = np.random.default_rng(3), []
     for seed in range(2):
-        people = normalised(rng, {"1": [40, 15], "2": [30, 9], "3": [12, 3]})
+        people = normalized(rng, {"1": [40, 15], "2": [30, 9], "3": [12, 3]})
         key = {"data": "shrec17", "method": "augmentation", "fold": 0, "seed": seed}
         rows.append(key | {"people": people, "device": "CPU", "commit": "abc1234"})
     write(root / records.FOLDER, person_gain.FILE, rows)

@@ -160,11 +160,11 @@ def test_used_symbols_are_found_by_their_module_and_by_import():
 
 
 def test_cheat_sheet_holds_every_displayed_formula_and_ledger_every_row(tmp_path):
-    labelled = {c: label_equations(deepcopy(notebook), c.stem) for c, notebook in NOTEBOOKS.items()}
-    write_pages(labelled, ROOT / "book", tmp_path)
+    labeled = {c: label_equations(deepcopy(notebook), c.stem) for c, notebook in NOTEBOOKS.items()}
+    write_pages(labeled, ROOT / "book", tmp_path)
     sheet, ledger = ((tmp_path / f"{name}.md").read_text() for name in ("cheat_sheet", "ledger"))
     displayed = 0
-    for chapter, notebook in labelled.items():
+    for chapter, notebook in labeled.items():
         sections = find_sections(notebook)
         prose = "".join(c.source for c in notebook.cells if c.cell_type == "markdown")
         assert 2 * sum(len(section.equations) for section in sections) == prose.count("$$"), chapter.stem

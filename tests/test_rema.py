@@ -226,7 +226,7 @@ def test_the_masked_form_trains_the_same_way_twice(toy, rows):
     for _ in range(2):
         torch.manual_seed(3)
         model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
-        losses = fit(model, toy.take(rows), Settings(epochs=1, batch=16), MaskedReMA())
+        losses = fit(model, toy.take(rows), Settings(epochs=1, batch_size=16), MaskedReMA())
         assert np.isfinite(losses).all()
         weights.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
     assert torch.equal(*weights)

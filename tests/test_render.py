@@ -40,7 +40,7 @@ def pixel(point: tuple[float, float], width: int, height: int) -> tuple[int, int
 
 @pytest.fixture(scope="module")
 def film():
-    clips = make_clips(make_people(3, 0), 1, 0, centred=False)
+    clips = make_clips(make_people(3, 0), 1, 0, centered=False)
     return clips.x.reshape(3, 32, 17, 2)[:, ::8], make_looks(3, 0), clips.person
 
 
@@ -104,17 +104,17 @@ def test_parts_have_their_colours_where_the_joints_are():
     width, height = 224, 269
     image = picture(width=width)
 
-    def colour(x: float, y: float) -> np.ndarray:
+    def color(x: float, y: float) -> np.ndarray:
         return image[pixel((x, y), width, height)] / 255
 
-    np.testing.assert_allclose(colour(0, -0.7), PLAIN.shirt[0], atol=0.1)
-    np.testing.assert_allclose(colour(0.3, -0.7), PLAIN.shirt[0], atol=0.1)
-    np.testing.assert_allclose(colour(0.1, -1.42), PLAIN.skin[0], atol=0.12)
-    np.testing.assert_allclose(colour(0, -1.6), PLAIN.skin[0], atol=0.12)  # the forehead
-    np.testing.assert_allclose(colour(0, -1.72), PLAIN.hair[0], atol=0.1)
-    np.testing.assert_allclose(colour(*POSES[13]), PLAIN.trousers[0], atol=0.1)
-    np.testing.assert_allclose(colour(*POSES[9]), PLAIN.skin[0], atol=0.15)
-    np.testing.assert_allclose(colour(1.8, -1), PLAIN.wall[0], atol=0.1)
+    np.testing.assert_allclose(color(0, -0.7), PLAIN.shirt[0], atol=0.1)
+    np.testing.assert_allclose(color(0.3, -0.7), PLAIN.shirt[0], atol=0.1)
+    np.testing.assert_allclose(color(0.1, -1.42), PLAIN.skin[0], atol=0.12)
+    np.testing.assert_allclose(color(0, -1.6), PLAIN.skin[0], atol=0.12)  # the forehead
+    np.testing.assert_allclose(color(0, -1.72), PLAIN.hair[0], atol=0.1)
+    np.testing.assert_allclose(color(*POSES[13]), PLAIN.trousers[0], atol=0.1)
+    np.testing.assert_allclose(color(*POSES[9]), PLAIN.skin[0], atol=0.15)
+    np.testing.assert_allclose(color(1.8, -1), PLAIN.wall[0], atol=0.1)
 
 
 def test_wall_is_brighter_than_floor_and_floor_than_shoes():
@@ -125,10 +125,10 @@ def test_wall_is_brighter_than_floor_and_floor_than_shoes():
 
 
 def test_brighter_clothes_make_a_brighter_picture():
-    dark, grey, bright = (
+    dark, gray, bright = (
         picture(looks=replace(PLAIN, shirt=np.full((1, 3), value))).mean() for value in (0.1, 0.5, 0.9)
     )
-    assert dark < grey < bright
+    assert dark < gray < bright
 
 
 def test_arms_pass_before_the_chest():
@@ -265,7 +265,7 @@ def test_bad_arguments_are_named(changes, message):
 
 
 def test_clips_with_seeds_of_their_own_look_as_if_filmed_alone():
-    clips = make_clips(make_people(2, 0, all_actions()), np.array([3, 0]), 0, 4, centred=False)
+    clips = make_clips(make_people(2, 0, all_actions()), np.array([3, 0]), 0, 4, centered=False)
     joints, looks = clips.x.reshape(3, -1, 17, 2), make_looks(2, 0)
     together = render(joints, looks, np.zeros(3, int), 48, seed=[5, 6, 7], chunk=7)
     for k, film in enumerate(together):

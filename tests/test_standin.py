@@ -15,7 +15,7 @@ import pytest
 
 from piumar_lib.data.labels import ACTIONS, CLIPS, people_in_list
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache, read_kept
+from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache, read_entries
 from piumar_lib.ma52.prepare.index import make_index, read_index
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.ma52.prepare.video import write_mp4
@@ -223,7 +223,7 @@ def test_a_film_into_the_cache_is_what_coding_and_decoding_would_leave(tmp_path,
     settings = CacheSettings(48, form="raw", frames=8)
     long = {k.name: k for k in make_cache(tmp_path / "ma52", clips, tmp_path / "long", settings)}
     assert write_cache(tmp_path / "short", plan, 48, 8, progress=False) == 24
-    short = {k.name: k for k in read_kept(tmp_path / "short")}
+    short = {k.name: k for k in read_entries(tmp_path / "short")}
     assert set(short) == set(long) and all(k.found for k in short.values())
     rows = {c.name: c for c in read_index(tmp_path / "short" / "index.csv")}
     for clip in clips:
@@ -247,4 +247,4 @@ def test_a_film_into_the_cache_is_what_coding_and_decoding_would_leave(tmp_path,
     for clip in clips:
         pair = [cached_path(f, clip.split, clip.name, settings) for f in (killed, tmp_path / "short")]
         assert pair[0].read_bytes() == pair[1].read_bytes()
-    assert {*read_kept(killed)} == {*short.values()}
+    assert {*read_entries(killed)} == {*short.values()}

@@ -192,8 +192,8 @@ def test_switching_a_factor_off_redraws_no_other(factor):
 @pytest.mark.parametrize("factor", ["tempo", "onset", "asymmetry", "amplitude", "direction", "comotion"])
 def test_style_of_movement_leaves_the_rest_alone(factor):
     # In frame 0 nobody has begun to move: pose, tremor, sway and noise alone are seen.
-    usual = make_clips(make_people(20, 1), 10, 2, centred=False)
-    without = make_clips(make_people(20, 1, scale={factor: 0}), 10, 2, centred=False)
+    usual = make_clips(make_people(20, 1), 10, 2, centered=False)
+    without = make_clips(make_people(20, 1, scale={factor: 0}), 10, 2, centered=False)
     assert (usual.y == without.y).all()
     assert (usual.x[:, 0] == without.x[:, 0]).all()
     assert (usual.x[:, -1] != without.x[:, -1]).any()
@@ -316,9 +316,9 @@ def test_two_actions_are_enough():
 
 def test_clips_are_centred_or_absolute():
     people = make_people(5, 0)
-    centred, absolute = (make_clips(people, 6, 0, centred=c) for c in (True, False))
-    assert np.abs(centred.x.mean(1)).max() < 1e-6
-    np.testing.assert_allclose(absolute.x - absolute.x.mean(1, keepdims=True), centred.x, atol=1e-6)
+    centered, absolute = (make_clips(people, 6, 0, centered=c) for c in (True, False))
+    assert np.abs(centered.x.mean(1)).max() < 1e-6
+    np.testing.assert_allclose(absolute.x - absolute.x.mean(1, keepdims=True), centered.x, atol=1e-6)
     distance = joints(absolute).mean(1) - people.pose[absolute.person]
     assert np.abs(distance).mean() < 0.05, "people sit in their own pose"
 
@@ -364,8 +364,8 @@ def test_bad_arguments_are_named(call, message):
 
 def test_a_faster_camera_sees_the_same_movement():
     people = make_people(4, 0)
-    slow = make_clips(people, 5, 1, frames=20, centred=False)
-    fast = make_clips(people, 5, 1, frames=39, centred=False, rate=25.0)
+    slow = make_clips(people, 5, 1, frames=20, centered=False)
+    fast = make_clips(people, 5, 1, frames=39, centered=False, rate=25.0)
     assert (slow.rate, fast.rate) == (12.5, 25.0) and (slow.y == fast.y).all()
     difference = fast.x[:, ::2] - slow.x
     assert np.abs(difference).max() < 7 * synthetic.NOISE, "equal but for the noise of both"

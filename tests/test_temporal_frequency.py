@@ -25,7 +25,7 @@ from piumar_lib.settings import Settings
 from piumar_lib.stepper import Stepper
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews, evenly
 from piumar_lib.training import fit, predict
-from piumar_lib.transport import barycentric_projection, exact_plan
+from piumar_lib.transport import barycentric_projection, monotone_coupling
 from piumar_lib.weight_decay import parameter_groups
 
 PLACES = {"input": 34, "features": 32}  # to the channels there
@@ -68,7 +68,7 @@ def test_views_are_the_aligned_and_the_perturbed_clip_equally_long():
 @pytest.mark.parametrize("steps", [1, 4, 5, 8, 12])
 def test_even_steps_are_those_of_the_even_plan(steps):
     x = torch.randn(3, 12, 2)
-    plan = exact_plan(torch.full((3, 12), 1 / 12), steps)
+    plan = monotone_coupling(torch.full((3, 12), 1 / 12), steps)
     assert torch.allclose(evenly(x, steps), barycentric_projection(plan, x), atol=1e-5)
 
 
@@ -88,7 +88,7 @@ def test_two_views_cost_a_tenth_more_products_than_one_clip(place, training):
     model, plain = recognizer(place).train(training), Recognizer(tiny_cnn(34), 32, 4).train(training)
     ours, theirs = (count_flops(lambda m=m: m(batch.x, batch.y)) for m in (model, plain))
     assert 1.0 < ours / theirs < 1.1
-    model.plug.temporal.steps = 32  # as many steps as frames: behind the input all layers run twice
+    model.plug_in.temporal.steps = 32  # as many steps as frames: behind the input all layers run twice
     whole = count_flops(lambda: model(batch.x, batch.y)) / theirs
     assert 2.0 < whole < 2.2 if place == "input" else 1.5 < whole < 1.8
 
@@ -128,7 +128,7 @@ def trained(request):
     torch.manual_seed(0)
     module = TemporalFrequencyModule.make(channels, width=32)
     model = Recognizer(tiny_cnn(train.x.shape[2]), 32, train.classes, module, at=place)
-    objective, settings = TwoViews(), Settings(epochs=1, batch=32)
+    objective, settings = TwoViews(), Settings(epochs=1, batch_size=32)
     steps = round(len(train) / 32)
     fit(model, train, replace(settings, epochs=round(100 / steps)), objective)
     return model, objective, fold
@@ -138,7 +138,7 @@ def test_the_gate_spreads_over_clips_of_unseen_people(trained):
     model, _, fold = trained
     with torch.no_grad():
         views = model.eval()(torch.as_tensor(fold.unseen.x[:400])).frames
-        gate = model.plug.fusion.gate(*(view.mean(1) for view in views))
+        gate = model.plug_in.fusion.gate(*(view.mean(1) for view in views))
     assert gate.std() > 0.1
 
 
@@ -151,7 +151,7 @@ def test_a_whole_training_leaves_the_gate_its_spread():
     fit(model, train, Settings(), TwoViews())
     with torch.no_grad():
         views = model.eval()(torch.as_tensor(fold.unseen.x[:400])).frames
-        gate = model.plug.fusion.gate(*(view.mean(1) for view in views))
+        gate = model.plug_in.fusion.gate(*(view.mean(1) for view in views))
     assert gate.std() > 0.1
 
 
@@ -161,7 +161,7 @@ def test_the_regularisers_share_of_the_gradient_lies_in_its_band(trained):
     for draw in torch.arange(len(fold.train.y))[torch.randperm(len(fold.train.y))][:320].split(32):
         x, y = torch.as_tensor(fold.train.x)[draw], torch.as_tensor(fold.train.y)[draw]
         prediction = model(x, y)
-        entropy = clip_losses(prediction, y, objective.views).mean()
+        entropy = clip_losses(prediction, y, objective.view_weights).mean()
         terms = objective.regularizer(entropy, prediction.frames[0], y), entropy
         ours, theirs = (torch.autograd.grad(term, parameters, retain_graph=True) for term in terms)
         shares.append(float(nn.utils.get_total_norm(ours) / nn.utils.get_total_norm(theirs)))
@@ -170,9 +170,9 @@ def test_the_regularisers_share_of_the_gradient_lies_in_its_band(trained):
 
 def test_variances_and_noise_are_found_in_training(trained):
     model, _, fold = trained
-    plug = model.plug
-    assert plug.frequency.variance(fold.train.x.shape[1])[0].min() > 0
-    assert plug.temporal.clock.noise.mean > 0 and 0.02 < plug.temporal.clock.floor < 0.3
+    plug_in = model.plug_in
+    assert plug_in.frequency.variance(fold.train.x.shape[1])[0].min() > 0
+    assert plug_in.temporal.clock.noise.mean > 0 and 0.02 < plug_in.temporal.clock.floor < 0.3
 
 
 @each_place
@@ -272,8 +272,8 @@ def test_clips_of_nan_are_reported_by_training_and_no_estimate_takes_them_in(pla
     batch.x[2] = float("nan")
     with pytest.raises(FloatingPointError, match="loss is nan"):
         TwoViews().update(model, batch, Stepper(torch.optim.AdamW(model.parameters())))
-    plug = {name: value for name, value in model.plug.state_dict().items()}
-    assert all(torch.isfinite(value).all() for value in plug.values())
+    plug_in = {name: value for name, value in model.plug_in.state_dict().items()}
+    assert all(torch.isfinite(value).all() for value in plug_in.values())
 
 
 def test_an_empty_batch_is_named():
@@ -289,7 +289,7 @@ def test_weights_decay_and_floors_and_gates_do_not():
     decayed, kept = parameter_groups(model, nn.Linear(2, 2))
     names = {id(p): name for name, p in model.named_parameters()}
     assert {names[id(p)] for p in kept["params"]} == {
-        "plug.temporal.clock.floor_logit", "plug.fusion.bias",
+        "plug_in.temporal.clock.floor_logit", "plug_in.fusion.bias",
     }  # fmt: skip
     assert kept["weight_decay"] == 0 and "weight_decay" not in decayed
     assert len(decayed["params"]) + 2 == len([*model.parameters()]) + 2
@@ -299,8 +299,8 @@ def test_weights_decay_and_floors_and_gates_do_not():
 
 def test_training_leaves_a_floor_without_gradient_where_it_is(toy):
     model = Recognizer(tiny_cnn(3, 8), 8, 2, MonotoneAlignment(8), at="input")
-    model.plug.clock.floor_logit.register_hook(torch.zeros_like)
-    before = model.plug.clock.floor.item()
+    model.plug_in.clock.floor_logit.register_hook(torch.zeros_like)
+    before = model.plug_in.clock.floor.item()
     fit(model, toy, Settings(epochs=2, weight_decay=10.0))
-    assert model.plug.clock.floor.item() == before
+    assert model.plug_in.clock.floor.item() == before
     assert predict(model, toy).shape == (96, 2)

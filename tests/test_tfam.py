@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from piumar_lib import spectrum
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch
-from piumar_lib.transport import barycentric_projection, exact_plan, motion_energy, time_mass
+from piumar_lib.transport import barycentric_projection, monotone_coupling, motion_energy, time_mass
 
 
 def batch(n=12):
@@ -31,7 +31,7 @@ def test_exact_branch_projects_along_the_plan_of_motion_energy():
     x, _ = batch()
     branch = TemporalBranch(steps=7, amplitude_step=0)
     assert float(branch.floor.detach()) == 0.5
-    plan = exact_plan(time_mass(motion_energy(x), 0.5), 7)
+    plan = monotone_coupling(time_mass(motion_energy(x), 0.5), 7)
     assert torch.allclose(branch.plan(x), plan) and branch(x).shape == (12, 7, 3)
     assert torch.allclose(branch(x), barycentric_projection(plan, x))
     branch.floor_logit.data.fill_(40.0)  # all mass is spread evenly: nothing is aligned

@@ -18,16 +18,16 @@ from piumar_lib import augment as augmentation
 from piumar_lib.augment import augment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.data.skeleton import JOINTS
-from piumar_lib.objective import Views, training_loss
+from piumar_lib.objective import ViewWeights, training_loss
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 from piumar_lib.training import Settings, clips_at_once, fit, predict
 
 
-def build(plug=None, classes=2):
+def build(plug_in=None, classes=2):
     torch.manual_seed(3)
-    return Recognizer(tiny_cnn(3, width=8, depth=2), 8, classes, plug)
+    return Recognizer(tiny_cnn(3, width=8, depth=2), 8, classes, plug_in)
 
 
 def tfam():
@@ -43,9 +43,9 @@ def steps():
     """Learning rate and weight decay at each step of any optimiser."""
     seen = []
 
-    def note(optimiser, *_):
-        group = optimiser.param_groups[0]
-        seen.append((type(optimiser).__name__, group["lr"], group["weight_decay"]))
+    def note(optimizer, *_):
+        group = optimizer.param_groups[0]
+        seen.append((type(optimizer).__name__, group["lr"], group["weight_decay"]))
 
     handle = register_optimizer_step_pre_hook(note)
     yield seen
@@ -62,11 +62,11 @@ def spied(model):
 # Fit
 
 
-@pytest.mark.parametrize("plug", [lambda: None, tfam])
-def test_fit_learns_what_is_easy_for_people_it_has_not_seen(toy, plug):
+@pytest.mark.parametrize("plug_in", [lambda: None, tfam])
+def test_fit_learns_what_is_easy_for_people_it_has_not_seen(toy, plug_in):
     unseen = np.isin(toy.person, (1, 4))
-    model = build(plug())
-    losses = fit(model, toy.take(~unseen), Settings(epochs=25, batch=16, rate=1e-2))
+    model = build(plug_in())
+    losses = fit(model, toy.take(~unseen), Settings(epochs=25, batch_size=16, learning_rate=1e-2))
     assert len(losses) == 25 and losses[-1] < losses[0] / 2
     test = toy.take(unseen)
     assert (predict(model, test).argmax(1) == test.y).mean() > 0.9
@@ -89,7 +89,7 @@ def test_fit_is_determined_by_its_seed_and_leaves_the_global_generator_alone(toy
 def test_every_clip_is_seen_once_an_epoch_with_its_own_class(toy):
     model = build()
     seen = spied(model)
-    fit(model, toy, Settings(epochs=3, batch=20))
+    fit(model, toy, Settings(epochs=3, batch_size=20))
     assert [len(x) for x, _ in seen] == [20, 19, 19, 19, 19] * 3
     orders = []
     for epoch in range(3):
@@ -105,12 +105,12 @@ def test_every_clip_is_seen_once_an_epoch_with_its_own_class(toy):
 def test_no_clip_is_left_alone_in_a_batch(toy, clips, sizes):
     model = build(SpectralPerturbation(3))
     seen = spied(model)
-    fit(model, toy.take(np.arange(clips)), Settings(epochs=1, batch=64))
+    fit(model, toy.take(np.arange(clips)), Settings(epochs=1, batch_size=64))
     assert [len(x) for x, _ in seen] == sizes
 
 
 def test_rate_rises_to_its_peak_and_falls(toy, steps):
-    fit(build(), toy, Settings(epochs=10, batch=10, rate=0.02, weight_decay=0.3))
+    fit(build(), toy, Settings(epochs=10, batch_size=10, learning_rate=0.02, weight_decay=0.3))
     names, rates, decays = zip(*steps, strict=True)
     assert set(names) == {"AdamW"} and set(decays) == {0.3} and len(rates) == 100
     peak = int(np.argmax(rates))
@@ -141,8 +141,8 @@ def test_fit_learns_standardisation_from_the_training_clips(toy):
 def test_fit_stops_when_the_loss_is_not_finite(toy):
     model = build()
     model.head.weight.data.fill_(torch.nan)
-    with pytest.raises(FloatingPointError, match=r"epoch 1 with rate=0.25: loss is nan. Lower"):
-        fit(model, toy, Settings(rate=0.25))
+    with pytest.raises(FloatingPointError, match=r"epoch 1 with learning_rate=0.25: loss is nan. Lower"):
+        fit(model, toy, Settings(learning_rate=0.25))
 
 
 def test_long_clips_are_judged_few_at_a_time(toy):
@@ -175,7 +175,7 @@ def test_progress_is_shown_on_demand(toy, capsys):
 
 def test_predictions_are_probabilities_that_do_not_depend_on_the_batch(toy):
     model = build(tfam(), classes=4).train()
-    model.standardise(torch.as_tensor(toy.x))
+    model.standardize(torch.as_tensor(toy.x))
     before = weights(model)
     probabilities = predict(model, toy)
     assert probabilities.shape == (96, 4) and (probabilities > 0).all()
@@ -202,7 +202,7 @@ def test_loss_of_one_view_is_cross_entropy():
     rng = np.random.default_rng(0)
     logits, y = rng.standard_normal((6, 3)), rng.integers(0, 3, 6)
     prediction = Prediction(torch.as_tensor(logits), [], [torch.randn(6, 5, 2)])
-    loss = training_loss(prediction, torch.as_tensor(y), Views(regulariser=100))
+    loss = training_loss(prediction, torch.as_tensor(y), ViewWeights(regularizer=100))
     assert float(loss) == pytest.approx(cross_entropy(logits, y))
 
 
@@ -227,9 +227,9 @@ def test_loss_of_two_views_by_hand():
         [torch.as_tensor(temporal), torch.as_tensor(frequency)],
         [torch.as_tensor(frames), torch.randn(6, 8, 2)],  # only the first view is regularised
     )
-    views = Views(supervision=0.3, consistency=0.7, regulariser=0.2)
+    views = ViewWeights(supervision=0.3, consistency=0.7, regularizer=0.2)
     assert float(training_loss(prediction, torch.as_tensor(y), views)) == pytest.approx(expected)
-    alone = Views(supervision=0, consistency=0, regulariser=0)
+    alone = ViewWeights(supervision=0, consistency=0, regularizer=0)
     loss = training_loss(prediction, torch.as_tensor(y), alone)
     assert float(loss) == pytest.approx(cross_entropy(fused, y))
 

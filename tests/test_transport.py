@@ -18,12 +18,12 @@ from piumar_lib.transport import (
     at_least_single,
     barycentric_projection,
     class_mean,
-    exact_plan,
     frame_law_spread,
     frames_at,
     gaussian_w2,
     gaussian_w2_diagonal,
     interpolate,
+    monotone_coupling,
     motion_energy,
     reclock,
     scale_to_marginals,
@@ -79,7 +79,7 @@ def test_without_any_motion_the_mass_is_even(floor):
 def test_a_still_clip_gives_finite_values_and_gradients():
     x = torch.ones(2, 8, 3, requires_grad=True)
     mass = time_mass(motion_energy(x), 0.2)
-    z = barycentric_projection(exact_plan(mass, 5), x)
+    z = barycentric_projection(monotone_coupling(mass, 5), x)
     entropic = sinkhorn_plan(z.square(), torch.full((2, 5), 0.2), torch.full((3,), 1 / 3))
     (z.square().sum() + entropic.square().sum() + frame_law_spread(x)).backward()
     assert torch.allclose(z, torch.ones_like(z)) and torch.isfinite(entropic).all()
@@ -97,7 +97,7 @@ def test_exact_plan_is_the_optimal_plan_of_pot(seed, time, steps, zeros):
     middle = end - mass.numpy()[0] / 2
     canonical = (np.arange(steps) + 0.5) / steps
     expected = ot.emd_1d(middle, canonical, mass.numpy()[0], np.full(steps, 1 / steps))
-    assert np.allclose(exact_plan(mass, steps)[0], expected, atol=1e-6)
+    assert np.allclose(monotone_coupling(mass, steps)[0], expected, atol=1e-6)
 
 
 @given(seeds, st.integers(2, 12), st.integers(2, 12), st.sampled_from([1.0, 1.5, 2.0, 4.0]))
@@ -107,13 +107,13 @@ def test_exact_plan_costs_no_more_than_linear_programming_finds(seed, time, step
     where, canonical = np.sort(rng.standard_normal(time)), np.sort(rng.standard_normal(steps))
     cost = np.abs(where[:, None] - canonical[None]) ** power
     least = ot.emd2(mass.numpy()[0], np.full(steps, 1 / steps), cost)
-    assert (exact_plan(mass, steps)[0].numpy() * cost).sum() == pytest.approx(least, abs=1e-9)
+    assert (monotone_coupling(mass, steps)[0].numpy() * cost).sum() == pytest.approx(least, abs=1e-9)
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
 def test_exact_plan_has_its_marginals(dtype, tolerance):
     mass = draw_mass(np.random.default_rng(0), 50, 0.4, batch=20).to(dtype)
-    plan = exact_plan(mass, 17)
+    plan = monotone_coupling(mass, 17)
     assert plan.dtype == dtype and plan.shape == (20, 50, 17) and (plan >= 0).all()
     assert torch.allclose(plan.sum(2), mass, atol=tolerance)
     assert torch.allclose(plan.sum(1), torch.full_like(plan.sum(1), 1 / 17), atol=tolerance)
@@ -124,7 +124,9 @@ def test_float32_agrees_with_float64():
     cost = torch.rand(8, 64, 16, dtype=torch.float64)
     even = torch.full((16,), 1 / 16, dtype=torch.float64)
     positive = time_mass(mass, 0.1)
-    assert torch.allclose(exact_plan(mass.float(), 16).double(), exact_plan(mass, 16), atol=1e-6)
+    assert torch.allclose(
+        monotone_coupling(mass.float(), 16).double(), monotone_coupling(mass, 16), atol=1e-6
+    )
     single = sinkhorn_plan(cost.float(), positive.float(), even.float(), 0.1)
     assert torch.allclose(single.double(), sinkhorn_plan(cost, positive, even, 0.1), atol=1e-6)
 
@@ -139,7 +141,7 @@ def trajectory(s):
 
 def aligned(s, steps=8):
     x = torch.as_tensor(trajectory(s))[None]
-    return barycentric_projection(exact_plan(time_mass(motion_energy(x), 0.0), steps), x)[0]
+    return barycentric_projection(monotone_coupling(time_mass(motion_energy(x), 0.0), steps), x)[0]
 
 
 @given(st.floats(-0.8, 0.8), st.floats(0.6, 1.7))
@@ -264,7 +266,7 @@ def test_the_even_clock_is_exact_transports_up_to_a_discretisation_error_that_va
         t = (np.arange(time) + 0.5) / time
         x = torch.as_tensor(trajectory((t + bend * np.sin(2 * np.pi * t) / (2 * np.pi)) ** power))[None]
         mass = time_mass(motion_energy(x), 0.2)
-        expected = barycentric_projection(exact_plan(mass, time), x)
+        expected = barycentric_projection(monotone_coupling(mass, time), x)
         moved = reclock(x, mass, torch.full_like(mass, 1 / time))
         errors.append(float((moved - expected).norm(dim=-1).mean()))
         distances.append(float((x - expected).norm(dim=-1).mean()))
@@ -408,7 +410,7 @@ def double(*shape):
 GRADIENTS = {
     "motion_energy": lambda: (motion_energy, (double(2, 6, 3),)),
     "time_mass": lambda: (time_mass, (double(2, 6), torch.tensor(0.3).double().requires_grad_())),
-    "exact_plan": lambda: (lambda e: exact_plan(time_mass(e, 0.2), 4), (double(2, 7),)),
+    "monotone_coupling": lambda: (lambda e: monotone_coupling(time_mass(e, 0.2), 4), (double(2, 7),)),
     "barycentric_projection": lambda: (barycentric_projection, (double(2, 5, 4), double(2, 5, 3))),
     "sinkhorn_plan": lambda: (
         lambda c, a, b: sinkhorn_plan(c, a.softmax(1), b.softmax(1), epsilon=0.2, iterations=500),
@@ -614,11 +616,17 @@ def test_frame_law_spread_ignores_order_in_time_and_what_tells_classes_apart():
         (lambda: motion_energy(torch.ones(2, 1, 3)), "x: 1 frames .* at least 2"),
         (lambda: motion_energy(torch.ones(2, 5, 3), 4), "smooth: 4 .* odd"),
         (lambda: motion_energy(torch.ones(2, 5, 3), -1), "smooth: -1 .* odd"),
-        (lambda: exact_plan(torch.ones(5) / 5, 3), r"mass: shape \(5,\) .* batch axis"),
-        (lambda: exact_plan(torch.ones(1, 5) / 5, 0), "steps: 0 .* at least 1"),
-        (lambda: exact_plan(torch.ones(1, 5), 3), "mass: sums to 5, not to 1. Divide it by its sum"),
+        (lambda: monotone_coupling(torch.ones(5) / 5, 3), r"mass: shape \(5,\) .* batch axis"),
+        (lambda: monotone_coupling(torch.ones(1, 5) / 5, 0), "steps: 0 .* at least 1"),
+        (
+            lambda: monotone_coupling(torch.ones(1, 5), 3),
+            "mass: sums to 5, not to 1. Divide it by its sum",
+        ),
         (lambda: sinkhorn_plan(three()[0], 2 * three()[1], three()[2]), "source: sums to 2, not to 1"),
-        (lambda: exact_plan(torch.tensor([[1.5, -0.5]]), 3), "mass: has -0.5 in it. Give masses of"),
+        (
+            lambda: monotone_coupling(torch.tensor([[1.5, -0.5]]), 3),
+            "mass: has -0.5 in it. Give masses of",
+        ),
         (lambda: sinkhorn_plan(*three()[:2], 3 * three()[2]), "target: sums to 3, not to 1"),
         (lambda: sinkhorn_plan(*three(), epsilon=0), "epsilon: .* positive number, got 0"),
         (lambda: sinkhorn_plan(*three(), epsilon=-0.1), "epsilon: .* positive number, got -0.1"),

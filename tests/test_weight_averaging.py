@@ -23,12 +23,12 @@ from piumar_lib.stepper import Stepper
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.training import SequenceTrainer, fit, predict
 
-SHORT = Settings(epochs=6, batch=24, rate=0.02)
+SHORT = Settings(epochs=6, batch_size=24, learning_rate=0.02)
 
 
-def build(plug=None):
+def build(plug_in=None):
     torch.manual_seed(3)
-    return Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug)
+    return Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2, plug_in)
 
 
 def flat(model):
@@ -41,8 +41,8 @@ class Watched(Objective):
     def start(self, model, clips, settings):
         self.weights = []
 
-    def update(self, model, batch, optimiser):
-        loss = super().update(model, batch, optimiser)
+    def update(self, model, batch, optimizer):
+        loss = super().update(model, batch, optimizer)
         self.weights.append(flat(model).numpy().copy())
         return loss
 
@@ -51,7 +51,7 @@ class Watched(Objective):
 @pytest.mark.parametrize("augmentation", ["", "any"])
 def test_weights_are_the_mean_over_all_steps_after_the_warm_up(toy, warm_up, first, augmentation):
     watched, model = Watched(), build()
-    settings = Settings(epochs=6, batch=24, rate=0.02, augmentation=augmentation)
+    settings = Settings(epochs=6, batch_size=24, learning_rate=0.02, augmentation=augmentation)
     fit(model, toy, settings, WeightAveraging(watched, warm_up))
     assert len(watched.weights) == 24
     assert np.allclose(flat(model), np.mean(watched.weights[first:], axis=0), atol=1e-6)
@@ -68,7 +68,7 @@ def test_training_itself_is_that_of_the_objective(toy):
 
 def test_batch_normalisation_suits_the_averaged_weights(toy):
     model = build()
-    fit(model, toy, Settings(epochs=4, batch=96, rate=0.02), WeightAveraging())
+    fit(model, toy, Settings(epochs=4, batch_size=96, learning_rate=0.02), WeightAveraging())
     x = (torch.as_tensor(toy.x) - model.mean) / model.scale
     with torch.no_grad():
         first = model.backbone[0].conv(x.transpose(1, 2)[:, :, None])  # one batch of all clips
@@ -81,7 +81,7 @@ def test_batch_normalisation_suits_the_averaged_weights(toy):
 def test_statistics_are_of_augmented_clips_if_training_is(toy):
     def statistics(augmentation):
         model = build()
-        settings = Settings(epochs=1, batch=96, rate=1e-9, augmentation=augmentation)
+        settings = Settings(epochs=1, batch_size=96, learning_rate=1e-9, augmentation=augmentation)
         fit(model, toy, settings, WeightAveraging())
         return model.backbone[0].norm.running_var
 
@@ -106,11 +106,16 @@ OBJECTIVES = {
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_any_objective_can_be_averaged_reproducibly(toy, name):
-    make, plug = OBJECTIVES[name]
+    make, plug_in = OBJECTIVES[name]
 
     def trained(objective):
-        model = build(plug and plug())
-        losses = fit(model, toy, Settings(epochs=3, batch=48, rate=0.01, augmentation="any"), objective)
+        model = build(plug_in and plug_in())
+        losses = fit(
+            model,
+            toy,
+            Settings(epochs=3, batch_size=48, learning_rate=0.01, augmentation="any"),
+            objective,
+        )
         return losses, flat(model), predict(model, toy)
 
     plain, last, _ = trained(make())
@@ -124,7 +129,7 @@ def test_any_objective_can_be_averaged_reproducibly(toy, name):
 @pytest.mark.parametrize("rows", [[5], [*range(0, 96, 12)], [*range(0, 96, 2)]])
 def test_one_clip_one_person_or_one_class_is_enough(toy, rows):
     model = build()
-    fit(model, toy.take(rows), Settings(epochs=2, batch=16, rate=0.01), WeightAveraging())
+    fit(model, toy.take(rows), Settings(epochs=2, batch_size=16, learning_rate=0.01), WeightAveraging())
     assert np.isfinite(predict(model, toy)).all()
 
 
@@ -190,7 +195,7 @@ def test_it_is_steadier_from_step_to_step_than_the_last_weights(toy):
     index = torch.arange(96)
     clips = Batch(torch.as_tensor(toy.x), torch.as_tensor(toy.y), index % 6, index)
     objective, model = WeightAveraging(warm_up=0.0), build()
-    model.standardise(clips.x)
+    model.standardize(clips.x)
     objective.start(model, clips, SequenceTrainer(clips, Settings(epochs=1)))
     objective.before_epoch(clips, 0)
     stepper = Stepper(torch.optim.SGD(model.parameters(), lr=1.0))

@@ -19,7 +19,7 @@ import pandas as pd
 
 from piumar_lib import metrics
 from piumar_lib.data.actions import teaching_actions
-from piumar_lib.data.people.catalogue import CATALOGUE
+from piumar_lib.data.people.catalog import CATALOG
 from piumar_lib.data.spar import EXERCISES
 from piumar_lib.evidence import contrasts, person_gain, person_probe, statistics
 from piumar_lib.evidence.methods import FIXED
@@ -33,14 +33,14 @@ FOLDER = STUDY.relative_to(ROOT)
 REFERENCE = "augmentation"
 METHODS = (*PLANNED, *OTHERS)
 Difference = statistics.Difference | statistics.Pooled
-CLASSES = {name: one.classes for name, one in CATALOGUE.items()} | {
+CLASSES = {name: one.classes for name, one in CATALOG.items()} | {
     "spar": len(EXERCISES),
     "synthetic": len(teaching_actions()),
 }
 DATA = {data_of(name, form): name for name, form in product(SETS, FORMS)}
 TITLES = {data: f"{name}, {form_of(data)}" for data, name in DATA.items()}
 USUAL = (FIXED["backbone"], FIXED["width"])
-PROBED_DATA = [data_of(name, form) for form in FORMS for name in CATALOGUE]
+PROBED_DATA = [data_of(name, form) for form in FORMS for name in CATALOG]
 OPTIONAL = ["seconds", "content", "device", "commit", "failed", "selection"]  # not in every record
 INTRODUCTION = """# Records of the study
 

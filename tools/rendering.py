@@ -61,6 +61,6 @@ def render_markdown(source: str) -> str:
     return rendered
 
 
-def token_colours(style: str) -> str:
+def token_colors(style: str) -> str:
     """Return Pygments' colours of tokens as CSS, without a box's background: that is the page's own."""
     return re.sub(r"\.highlight \{[^}]*\}", "", HtmlFormatter(style=style).get_style_defs(".highlight"))

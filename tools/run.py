@@ -162,7 +162,7 @@ def run_chapters(
         print(f"{chapter.stem:<26}", end=" ", flush=True)
         outcomes.append(_run_one(root, chapter, profile, timeout))
         print(_line(outcomes[-1]), flush=True)
-    _summarise(outcomes)
+    _summarize(outcomes)
     if record:
         _record([o for o in outcomes if not o.error], root, profile)
     return outcomes
@@ -202,7 +202,7 @@ def _line(outcome: Outcome) -> str:
     return f"{outcome.seconds:7.1f} s {outcome.peak_mb:7.0f} MB  {status}"
 
 
-def _summarise(outcomes: list[Outcome]) -> None:
+def _summarize(outcomes: list[Outcome]) -> None:
     total = sum(outcome.seconds for outcome in outcomes)
     peak = max(outcome.peak_mb for outcome in outcomes)
     print(f"{'total, and highest peak':<26} {total:7.1f} s {peak:7.0f} MB")

@@ -13,7 +13,7 @@ from nbconvert.preprocessors import TagRemovePreprocessor
 from piumar_lib.support.files import fresh_folder, write_text
 from tools.chapters import Chapter, list_chapters
 from tools.pairs import clean, find_executed
-from tools.rendering import FORMULA_STYLE, render_markdown, token_colours
+from tools.rendering import FORMULA_STYLE, render_markdown, token_colors
 
 HERE = Path(__file__).parent
 NEEDED = ("LICENSE", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")  # of reveal.js
@@ -51,7 +51,7 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
     items = [entry.format(int(c.number), c.stem, escape(c.title), escape(c.question)) for c in chapters]
     write_text(folder / "index.html", INDEX.format("\n".join(items)))
     own = (HERE / "slides.css").read_text(encoding="utf-8")
-    write_text(folder / "slides.css", token_colours("friendly") + FORMULA_STYLE + own)
+    write_text(folder / "slides.css", token_colors("friendly") + FORMULA_STYLE + own)
     reveal = resources.files("sphinx_revealjs") / "_static" / "revealjs"
     for name in NEEDED:
         write_text(folder / "reveal" / name, reveal.joinpath(name).read_text(encoding="utf-8"))

@@ -1,7 +1,7 @@
 """Models that turn a sequence into a sequence: ``(batch, time, channels)`` in and out.
 
-A backbone is an ``nn.Sequential``, so that a plug can sit before any of its layers. Time keeps its
-length; `width_behind` says how wide the features are where a plug or a head is to go.
+A backbone is an ``nn.Sequential``, so that a plug-in can sit before any of its layers. Time keeps its
+length; `width_behind` says how wide the features are where a plug-in or a head is to go.
 
 - `piumar_lib.backbones.cnn`: the course's own, which trains in seconds.
 - `piumar_lib.backbones.resnet`, `piumar_lib.backbones.inception_time`: the field's usual networks.

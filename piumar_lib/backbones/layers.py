@@ -47,7 +47,7 @@ def width_behind(backbone: nn.Sequential, channels: int, at: int | None = None) 
     """Channels of the features behind layer ``at`` of a backbone; by default, behind the last.
 
         width = width_behind(backbone, channels)
-        model = Recognizer(backbone, width, classes, plug=plug, at=1)
+        model = Recognizer(backbone, width, classes, plug_in=plug_in, at=1)
 
     Args:
         backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.

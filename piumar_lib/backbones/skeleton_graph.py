@@ -75,8 +75,8 @@ class GraphConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map ``(batch, time, joints, inputs)`` to ``(batch, time, joints, outputs)``."""
-        neighbours = torch.einsum("kij,btjc->btikc", self.edges * self.adjacency, x)
-        return self.mix(neighbours.flatten(3))  # (B, T, J, 3 C) to outputs
+        neighbors = torch.einsum("kij,btjc->btikc", self.edges * self.adjacency, x)
+        return self.mix(neighbors.flatten(3))  # (B, T, J, 3 C) to outputs
 
 
 class GraphBlock(nn.Module):

@@ -10,6 +10,6 @@
   `piumar_lib.baselines.eris`, `piumar_lib.baselines.cfd`, `piumar_lib.baselines.mgsc`,
   `piumar_lib.baselines.daid`.
 
-All of them are an `Objective`, a plug of `Recognizer`, or both; `piumar_lib.evidence.methods` has the
+All of them are an `Objective`, a plug-in of `Recognizer`, or both; `piumar_lib.evidence.methods` has the
 table of those that are compared.
 """

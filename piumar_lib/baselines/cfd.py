@@ -31,8 +31,8 @@ from piumar_lib.transport import at_least_single
 EPSILON = 1e-5  # added to variances, as batch normalisation does
 
 
-class CFDPlug(nn.Module):
-    """CFD on features ``(batch, time, channels)``: a plug for `Recognizer`, behind its first layer.
+class CFDPlugIn(nn.Module):
+    """CFD on features ``(batch, time, channels)``: a plug-in for `Recognizer`, behind its first layer.
 
         model = Recognizer(tiny_cnn(34), 32, 12, CFDPlug(32), at="features")
         losses = fit(model, data, objective=CFD())
@@ -92,7 +92,7 @@ class CFDPlug(nn.Module):
 
 
 class CFD(Objective):
-    """ERM that tells a `CFDPlug` who made the training clips; batches are drawn from eight people."""
+    """ERM that tells a `CFDPlugIn` who made the training clips; batches are drawn from eight people."""
 
     people = 8
 
@@ -100,15 +100,15 @@ class CFD(Objective):
         """ERM's.
 
         Raises:
-            ValueError: If the recogniser has no `CFDPlug`.
+            ValueError: If the recogniser has no `CFDPlugIn`.
         """
-        if not isinstance(model.plug, CFDPlug):
+        if not isinstance(model.plug_in, CFDPlugIn):
             raise ValueError(
-                f"plug: {type(model.plug).__name__} takes no people. Build the recogniser with CFDPlug."
+                f"plug_in: {type(model.plug_in).__name__} takes no people. Build it with CFDPlugIn."
             )
-        model.plug.person = batch.person
+        model.plug_in.person = batch.person
         loss = super().loss(model, batch)
-        model.plug.person = None
+        model.plug_in.person = None
         return loss
 
 

@@ -158,7 +158,7 @@ class DAID(GroupRobustObjective):
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Weighted mean of the clips' losses, plus the alignment of features as they will be at test."""
         if self.seen is not None:
-            self._remember(batch.index, style_of(prediction.early))
+            self._remember(batch.index, style_of(prediction.early_features))
         weights = self.weights[batch.index].to(losses)
         every = prediction.features, batch.y, self.group[batch.index]
         aligned = alignment(*map(gather_over_processes, every))

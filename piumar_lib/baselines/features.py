@@ -119,7 +119,7 @@ class Mixup(Objective):
 class MixStyle(nn.Module):
     """Exchange features' mean and deviation over time between clips (Zhou et al., ICLR 2021).
 
-    A plug; the identity in evaluation.
+    A plug-in; the identity in evaluation.
 
     Args:
         probability: Probability of mixing a batch.
@@ -146,7 +146,7 @@ class MixStyle(nn.Module):
 class DSU(nn.Module):
     """Perturb features' mean and deviation by as much as clips differ in them (Li et al., ICLR 2022).
 
-    A plug; the identity in evaluation.
+    A plug-in; the identity in evaluation.
 
     Args:
         probability: Probability of perturbing a batch.

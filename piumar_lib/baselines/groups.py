@@ -126,7 +126,7 @@ class EIIL(GroupDRO):
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Note how to train the reference; until then all clips are of one environment."""
         self._follow(torch.zeros_like(clips.y))
-        self.reference = partial(trainer.first_stage, model, self.first)
+        self.reference = partial(trainer.identification_model, model, self.first)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Before the first epoch: train the reference, and infer environments 0 and 1."""
@@ -261,7 +261,7 @@ class JTT(Objective):
     def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
         """Note how to train the first time."""
         self.weights = torch.ones(len(clips), device=clips.y.device)
-        self.reference = partial(trainer.first_stage, model, self.first)
+        self.reference = partial(trainer.identification_model, model, self.first)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Before the first epoch: train a first time, and note the mistakes."""

@@ -22,7 +22,7 @@ from piumar_lib.support.data_parallel import gather_over_processes
 from piumar_lib.support.ranges import NonNegative, Positive, checked
 
 
-class HDFPlug(nn.Module):
+class HDFPlugIn(nn.Module):
     """HDF at feature level: a temporal gate, and noise on the cosine spectrum."""
 
     def __init__(self) -> None:

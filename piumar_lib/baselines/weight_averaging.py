@@ -40,7 +40,7 @@ class WeightAveraging(Objective):
     @checked
     def __init__(self, over: Objective | None = None, warm_up: ShareBelowOne = 0.5) -> None:
         over = over or Objective()
-        super().__init__(over.views)
+        super().__init__(over.view_weights)
         self.keep("now")
         self.over, self.people, self.warm_up = over, over.people, warm_up
 
@@ -73,15 +73,15 @@ class WeightAveraging(Objective):
         with torch.no_grad():
             for own, mean in zip(model.parameters(), self.average.module.parameters(), strict=True):
                 own.copy_(mean)
-        update_bn(self.trainer.one_more_epoch(), _Labelled(model))
+        update_bn(self.trainer.one_more_epoch(), _Labeled(model))
         for buffer in model.buffers():
             if buffer.is_floating_point():  # each process saw its own batches
                 buffer.copy_(average_over_processes(buffer))
         self.over.finish(model)
 
 
-class _Labelled(nn.Module):
-    """A recogniser that is handed clips with their classes, as a plug may want to know them."""
+class _Labeled(nn.Module):
+    """A recogniser that is handed clips with their classes, as a plug-in may want to know them."""
 
     def __init__(self, model: Recognizer) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ from piumar_lib.check.base import check, require, rule_out
 
 @check
 def training_hours(hours: Callable, rng: np.random.Generator) -> str:
-    """``hours(clips, epochs, flops, peak, utilisation)`` of a training, in hours."""
+    """``hours(clips, epochs, flops, peak, utilization)`` of a training, in hours."""
     for _ in range(5):
         clips, epochs = int(rng.integers(1000, 20_000)), int(rng.integers(5, 80))
         flops, peak = 10 ** rng.uniform(9, 11.5), 10 ** rng.uniform(11, 14.7)

@@ -51,7 +51,7 @@ def project(answer: Callable, rng: np.random.Generator) -> str:
 
 @check
 def after_shift(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(centred, shift)``: the squared distance after one of two centred samples was shifted."""
+    """``answer(centered, shift)``: the squared distance after one of two centred samples was shifted."""
     for _ in range(10):
         x, y = rng.normal(0, 1, 50), rng.normal(0, 3, 50)
         x, y, shift = (
@@ -59,23 +59,23 @@ def after_shift(answer: Callable, rng: np.random.Generator) -> str:
             np.sort(y - y.mean()),
             float(rng.choice([-1, 1]) * rng.uniform(0.3, 2)),
         )
-        centred, shifted = ((x - z) @ (x - z) / 50 for z in (y, y + shift))
-        given = float(answer(float(centred), shift))
+        centered, shifted = ((x - z) @ (x - z) / 50 for z in (y, y + shift))
+        given = float(answer(float(centered), shift))
         misconceptions = {
             "the distance is squared, so the shift must be, too.": (
-                centred + shift,
-                centred + abs(shift),
+                centered + shift,
+                centered + abs(shift),
             ),
             "distances add up here only after squaring: this adds them first.": (
-                (centred**0.5 + abs(shift)) ** 2,
+                (centered**0.5 + abs(shift)) ** 2,
             ),
-            "a shift does change the distance.": (centred,),
-            "the squared distance is asked for, not its root.": ((centred + shift**2) ** 0.5,),
+            "a shift does change the distance.": (centered,),
+            "the squared distance is asked for, not its root.": ((centered + shift**2) ** 0.5,),
             "the mixed term vanishes, because both means are zero.": (
-                centred + 2 * shift + shift**2,
-                (centred**0.5 + shift) ** 2,
+                centered + 2 * shift + shift**2,
+                (centered**0.5 + shift) ** 2,
             ),
-            "a shift moves mass; it cannot save any.": (centred - shift**2,),
+            "a shift moves mass; it cannot save any.": (centered - shift**2,),
         }
         rule_out(given, misconceptions, rtol=1e-9)
         require(

@@ -149,7 +149,7 @@ def make_clips(
     clips_each: int | np.ndarray,
     seed: int,
     frames: int = 32,
-    centred: bool = True,
+    centered: bool = True,
     person_offset: int = 0,
     rate: float = RATE,
 ) -> Sequences:
@@ -219,7 +219,7 @@ def make_clips(
     motion += _tremor(rng, people, who, time)
     motion += _sway(rng, people, who, time)
     motion += NOISE * rng.standard_normal(motion.shape, dtype=np.float32)
-    motion = motion - motion.mean(1, keepdims=True) if centred else motion + people.pose[who][:, None]
+    motion = motion - motion.mean(1, keepdims=True) if centered else motion + people.pose[who][:, None]
     return Sequences(
         x=motion.reshape(n, frames, -1),
         y=what,

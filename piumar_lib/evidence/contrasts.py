@@ -19,7 +19,7 @@ import numpy as np
 
 from piumar_lib import metrics
 from piumar_lib.data.own import find_npz, is_npz
-from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import person_gain, statistics
 from piumar_lib.evidence.protocol import (
     FORMS,

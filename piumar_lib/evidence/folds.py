@@ -17,7 +17,7 @@ from piumar_lib.data.actions import all_actions
 from piumar_lib.data.enough import require
 from piumar_lib.data.own import content_of, find_npz, is_npz, load_npz
 from piumar_lib.data.people import recordings
-from piumar_lib.data.people.catalogue import NAMES as PEOPLE
+from piumar_lib.data.people.catalog import NAMES as PEOPLE
 from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.data.sequences import Sequences
 

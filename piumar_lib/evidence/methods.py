@@ -26,19 +26,19 @@ from piumar_lib.backbones import (
     tiny_cnn,
     width_behind,
 )
-from piumar_lib.baselines.cfd import CFD, CFDPlug
+from piumar_lib.baselines.cfd import CFD, CFDPlugIn
 from piumar_lib.baselines.daid import DAID
 from piumar_lib.baselines.eris import ERIS
 from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
-from piumar_lib.baselines.hdf import HDFObjective, HDFPlug
+from piumar_lib.baselines.hdf import HDFObjective, HDFPlugIn
 from piumar_lib.baselines.mgsc import MGSC
 from piumar_lib.baselines.reclock import Reclock
 from piumar_lib.baselines.rema import MaskedReMA, ReMA
 from piumar_lib.baselines.weight_averaging import WeightAveraging
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.objective import Objective, Views
+from piumar_lib.objective import Objective, ViewWeights
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
@@ -61,7 +61,7 @@ class Method:
         about: What it is, in a few words.
         kind: ``"baseline"``, ``"ours"`` or ``"control"``.
         objective: From hyperparameters to what is minimised.
-        plug: From channels in front of it, channels of the features behind the backbone, and
+        plug_in: From channels in front of it, channels of the features behind the backbone, and
             hyperparameters to what is plugged into the recogniser, or None.
         layer: The layer before which it sits, as `Recognizer` has it.
         augmented: Whether training clips are augmented.
@@ -76,7 +76,7 @@ class Method:
     about: str
     kind: str = "baseline"
     objective: Callable[[Hyperparameters], Objective] = lambda k: Objective()
-    plug: Callable[[int, int, Hyperparameters], nn.Module | None] = lambda channels, width, k: None
+    plug_in: Callable[[int, int, Hyperparameters], nn.Module | None] = lambda channels, width, k: None
     layer: int | str = 0
     augmented: bool = False
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
@@ -86,7 +86,7 @@ class Method:
 
 
 COMMON = {
-    "learning_rate": of(Settings, "rate", 1e-3, 3e-3, 1e-2),
+    "learning_rate": of(Settings, "learning_rate", 1e-3, 3e-3, 1e-2),
     "weight_decay": of(Settings, "weight_decay", 1e-4, 1e-2, 1e-1),
 }
 AUGMENTATION = {"augmentation_strength": of(Settings, "strength", 0.5, 1.0, 2.0)}
@@ -105,11 +105,11 @@ NOT_SEARCHED = {
     "epochs": of(Settings, "epochs"),
     # Data sets of any size then cost the same, and small ones are trained to the end as well.
     "updates": Hyperparameter(None, about="Updates of the weights, instead of epochs", range=_WHOLE),
-    "batch_size": of(Settings, "batch"),
+    "batch_size": of(Settings, "batch_size"),
     "backbone": Hyperparameter("cnn", about="Network", choices=tuple(BACKBONES)),
     "width": Hyperparameter(32, about="Channels of the network", range=_WHOLE),
     "layer": Hyperparameter(
-        None, about="Layer before which the plug sits, not the method's", range=Range(0, whole=True)
+        None, about="Layer before which the plug-in sits, not the method's", range=Range(0, whole=True)
     ),
     "steps": Hyperparameter(None, about="Canonical steps K, instead of 16", range=_WHOLE),
 }
@@ -187,7 +187,7 @@ def group_robust(
     groups = source() if source is PersonGroups else source(int(k["groups"]))
     own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
     views = {name: k[name] for name in ("supervision", "consistency") if name in k}
-    return kind(groups, step=step, **own, views=Views(**views))
+    return kind(groups, step=step, **own, view_weights=ViewWeights(**views))
 
 
 def _loss(about: str, objective: type[Objective], told: bool = False, **declared: tuple) -> Method:
@@ -203,7 +203,7 @@ def _loss(about: str, objective: type[Objective], told: bool = False, **declared
 
 def _tfam(about: str, kind: str = "ours", **options: Any) -> Method:
     """TFAM, or TFAM with one thing changed."""
-    chosen = {"objective": two_views, "plug": temporal_frequency, "hyperparameters": _TFAM} | options
+    chosen = {"objective": two_views, "plug_in": temporal_frequency, "hyperparameters": _TFAM} | options
     return Method(about, kind, **chosen)
 
 
@@ -251,7 +251,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     ),
     "reclock": Method(
         "clips on the clocks of others",
-        plug=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
+        plug_in=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
         hyperparameters={
             "probability": of(Reclock, "probability", 0.25, 0.5, 1.0),
             "floor": of(Reclock, "floor", 0.2, 0.5, 0.8),
@@ -259,7 +259,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     ),
     "MixStyle": Method(
         "exchanged feature statistics",
-        plug=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
+        plug_in=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
         layer=1,
         hyperparameters={
             "probability": of(MixStyle, "probability", 0.25, 0.5, 1.0, source="Zhou et al."),
@@ -268,7 +268,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     ),
     "DSU": Method(
         "perturbed feature statistics",
-        plug=lambda channels, width, k: DSU(k["probability"], k["factor"]),
+        plug_in=lambda channels, width, k: DSU(k["probability"], k["factor"]),
         layer=1,
         hyperparameters={
             "probability": of(DSU, "probability", 0.25, 0.5, 1.0, source="Li et al."),
@@ -278,7 +278,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     "HDF": Method(
         "gate, spectral noise, sharpness",
         objective=lambda k: HDFObjective(k["contrast"], k["trace"], k["radius"]),
-        plug=lambda channels, width, k: HDFPlug(),
+        plug_in=lambda channels, width, k: HDFPlugIn(),
         layer=2,
         hyperparameters={
             "contrast": of(HDFObjective, "weight", 0.03, 0.1, 0.3),
@@ -331,9 +331,9 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     "CFD": Method(
         "normalised for each training person, and gated",
         objective=lambda k: CFD(),
-        plug=lambda channels, width, k: CFDPlug(channels, k["calibration"]),
+        plug_in=lambda channels, width, k: CFDPlugIn(channels, k["calibration"]),
         layer="features",
-        hyperparameters={"calibration": of(CFDPlug, "calibration", 0.2, 0.5, 0.8)},
+        hyperparameters={"calibration": of(CFDPlugIn, "calibration", 0.2, 0.5, 0.8)},
         uses_person_labels=True,
     ),
     "MGSC": _tfam(
@@ -355,13 +355,13 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     "PIUmr": _piumr("TFAM and GIRL"),
     # Controls
     "TFAM, uniform clock": _tfam(
-        "two views, nothing aligned", "control", plug=_uniform_clock, like=("TFAM",)
+        "two views, nothing aligned", "control", plug_in=_uniform_clock, like=("TFAM",)
     ),
     "TFAM, no perturbation": _tfam(
-        "aligned beside unaligned, spectra as they are", "control", plug=_unperturbed, like=("TFAM",)
+        "aligned beside unaligned, spectra as they are", "control", plug_in=_unperturbed, like=("TFAM",)
     ),
     "two equal views": _tfam(
-        "nothing aligned, nothing perturbed", "control", plug=_equal_views, like=("TFAM",)
+        "nothing aligned, nothing perturbed", "control", plug_in=_equal_views, like=("TFAM",)
     ),
     "GIRL, random groups": _girl("members drawn by lot", RandomGroups),
     "GIRL, true people": _girl("people as groups", PersonGroups),
@@ -476,9 +476,9 @@ def build(
         torch.manual_seed(seed)
         backbone = BACKBONES[k["backbone"]](channels, int(k["width"]), parents)
         width = width_behind(backbone, channels)
-        # The plug draws its numbers last, so that the same seed gives all methods one backbone.
+        # The plug-in draws its numbers last, so that the same seed gives all methods one backbone.
         model = Recognizer(backbone, width, classes, at=layer)
-        model.plug = method.plug(width_behind(backbone, channels, model.at), width, k)
+        model.plug_in = method.plug_in(width_behind(backbone, channels, model.at), width, k)
     return model
 
 
@@ -499,8 +499,8 @@ def settings(
         epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
     return Settings(
         epochs=epochs,
-        batch=batch,
-        rate=k["learning_rate"],
+        batch_size=batch,
+        learning_rate=k["learning_rate"],
         weight_decay=k["weight_decay"],
         augmentation=augmentation if row_of(method).augmented else "",
         strength=k.get("augmentation_strength", 1.0),

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence.experiments import Experiment, run_all, train
 from piumar_lib.evidence.folds import load_fold
 from piumar_lib.evidence.protocol import FORMS, data_of, plan, read_search

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.own import is_npz
-from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import folds
 from piumar_lib.evidence.experiments import Experiment, experiment, run_all
 from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, hyperparameters_of

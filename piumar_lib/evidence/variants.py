@@ -35,7 +35,7 @@ from piumar_lib.evidence.methods import (
 )
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective, hard_weights
-from piumar_lib.objective import Objective, Views
+from piumar_lib.objective import Objective, ViewWeights
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.pseudo_groups import RandomGroups, StyleGroups, residual_style
 from piumar_lib.stepper import Stepper
@@ -213,7 +213,7 @@ _FIRST_DEFAULTS = {
 
 
 def _tfam(about: str, **parts: Callable) -> Method:
-    return replace(_AUGMENTED, about=about, plug=partial(module, **parts))
+    return replace(_AUGMENTED, about=about, plug_in=partial(module, **parts))
 
 
 def _with_control(name: str, about: str, **parts: Callable) -> dict[str, Method]:
@@ -257,23 +257,23 @@ def _unseen(about: str, **options: object) -> Method:
 def _first_version(about: str, mass: str = "motion") -> Method:
     """The TFAM of `piumar_lib.tfam`, with augmentation."""
 
-    def plug(channels: int, width: int, k: Hyperparameters) -> TFAM:
+    def plug_in(channels: int, width: int, k: Hyperparameters) -> TFAM:
         temporal = TemporalBranch(
             steps=k["steps"], mass=mass, amplitude_step=k["amplitude_step"], floor=k["floor"]
         )
         return TFAM(temporal, FrequencyBranch(k["scale"], k["probability"]))
 
     def objective(k: Hyperparameters) -> Objective:
-        return Objective(Views(k["supervision"], k["consistency"], k["regularizer"]))
+        return Objective(ViewWeights(k["supervision"], k["consistency"], k["regularizer"]))
 
     own = {name: Hyperparameter(v, (v,), range=Range()) for name, v in _FIRST_DEFAULTS.items()}
-    return Method(about, "control", objective, plug, augmented=True, hyperparameters=own)
+    return Method(about, "control", objective, plug_in, augmented=True, hyperparameters=own)
 
 
 VARIANTS: dict[str, Method] = {
     "all motion": _tfam("mass by all motion, noise included", clock=EveryMotionClock),
     "arc length": _tfam("mass by arc length of the smoothed clip", clock=ArcLengthClock),
-    "Sinkhorn": replace(_AUGMENTED, about="entropic transport to anchors", plug=_sinkhorn),
+    "Sinkhorn": replace(_AUGMENTED, about="entropic transport to anchors", plug_in=_sinkhorn),
     **_with_control(
         "swap", "spectra move towards another clip's", perturbation=_perturbed(kind="swap")
     ),

@@ -5,7 +5,7 @@
         --split build/ma52/splits/person-disjoint/fold1.txt --out build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 report build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 submit build/ma52/runs/piumr-1 --out build/ma52/submission.zip
-    python -m piumar_lib.ma52 recognise build/ma52/runs/piumr-1 me.mp4
+    python -m piumar_lib.ma52 recognize build/ma52/runs/piumr-1 me.mp4
     python -m piumar_lib.ma52 export build/ma52/runs/piumr-1 --out build/ma52/piumr.pt2
     python -m piumar_lib.ma52 table build/ma52/runs/*
 
@@ -59,13 +59,13 @@ def run_submit(options: argparse.Namespace) -> None:
     print(f"{options.out}: {clips} clips; checked")
 
 
-def run_recognise(options: argparse.Namespace) -> None:
+def run_recognize(options: argparse.Namespace) -> None:
     """Print what happens in a recording."""
     from piumar_lib.ma52.model import load_model
-    from piumar_lib.ma52.recognise import recognise
+    from piumar_lib.ma52.recognize import recognize
 
     model = load_model(options.folder)
-    seen = recognise(model, options.video, options.length, options.stride, progress=True)
+    seen = recognize(model, options.video, options.length, options.stride, progress=True)
     if assumed := seen.recording.shown.assumed:
         print(f"the file holds no times: {assumed:g} frames a second are assumed")
     if not seen.recording.found:
@@ -104,7 +104,7 @@ def say(record: dict[str, Any]) -> str:
     from piumar_lib import metrics
 
     found = record["held out"]
-    scores, people = found["scores"], metrics.summarise([c / n for c, n in found["people"].values()])
+    scores, people = found["scores"], metrics.summarize([c / n for c, n in found["people"].values()])
     official = ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items())
     pairs = "; ".join(f"{a} as {b} ({n})" for a, b, n in found["hardest pairs"][:3]) or "none"
     return "\n".join([
@@ -148,12 +148,12 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--views", type=at_least(1), default=1, help="temporal views (%(default)s)")
     command.set_defaults(run=run_submit)
 
-    command = commands.add_parser("recognise", help="say what happens in a recording")
+    command = commands.add_parser("recognize", help="say what happens in a recording")
     command.add_argument("folder", type=path, help="of the run")
     command.add_argument("video", type=path, help="any video")
     command.add_argument("--length", type=float, default=2.0, help="of a window, s (%(default)s)")
     command.add_argument("--stride", type=float, default=0.5, help="between windows, s (%(default)s)")
-    command.set_defaults(run=run_recognise)
+    command.set_defaults(run=run_recognize)
 
     command = commands.add_parser("export", help="write the trained model as one program")
     command.add_argument("folder", type=path, help="of the run")

@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 from piumar_lib.batch import Batch
+from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
-from piumar_lib.ma52.draws import Draws
 from piumar_lib.ma52.transforms import to_input
 
 
@@ -21,7 +21,7 @@ class VideoBatches:
 
     Args:
         data: Training clips.
-        draws: Which of them each step sees.
+        sampler: Which of them each step sees.
         config: ``workers`` counts, and what is said about augmentation.
         size: Side of what the backbone sees, in pixels.
         device: Where to train.
@@ -33,19 +33,19 @@ class VideoBatches:
     def __init__(
         self,
         data: ClipDataset,
-        draws: Draws,
+        sampler: BatchSampler,
         config: TrainConfig,
         size: int,
         device: torch.device,
     ) -> None:
-        self.data, self.draws, self.config = data, draws, config
+        self.data, self.sampler, self.config = data, sampler, config
         self.size, self.device, self.waited = size, device, 0.0
 
     def read(self, first: int, end: int | None = None) -> Iterator[Batch]:
-        """This process's batch of each step, see `Draws.steps`."""
+        """This process's batch of each step, see `BatchSampler.steps`."""
         loader = iter(DataLoader(
             self.data,
-            batch_sampler=self.draws.steps(first, end),
+            batch_sampler=self.sampler.steps(first, end),
             num_workers=self.config.workers,
             pin_memory=self.device.type == "cuda",
         ))  # fmt: skip
@@ -67,8 +67,8 @@ class VideoBatches:
         return to_input(
             item["video"],
             self.size,
-            item["chances"],
-            smallest=max(0.01, 1 - strength * (1 - config.min_scale)),
-            light=strength * config.color_jitter,
-            mirror=config.hflip,
+            item["augmentation"],
+            min_scale=max(0.01, 1 - strength * (1 - config.min_scale)),
+            color_jitter=strength * config.color_jitter,
+            hflip=config.hflip,
         )

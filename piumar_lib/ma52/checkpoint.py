@@ -103,13 +103,13 @@ def _join(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     return value
 
 
-def optimiser_state(optimiser: torch.optim.Optimizer) -> Nested:
+def optimizer_state(optimizer: torch.optim.Optimizer) -> Nested:
     """An optimiser's state in a form that `save` takes."""
-    state = optimiser.state_dict()["state"]
+    state = optimizer.state_dict()["state"]
     return {str(k): {n: v for n, v in entry.items() if v is not None} for k, entry in state.items()}
 
 
-def restore_optimiser(optimiser: torch.optim.Optimizer, state: Nested) -> None:
-    """Put back what `optimiser_state` gave; rates and decays stay those of ``optimiser``."""
-    groups = optimiser.state_dict()["param_groups"]
-    optimiser.load_state_dict({"state": {int(k): v for k, v in state.items()}, "param_groups": groups})
+def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
+    """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``."""
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": {int(k): v for k, v in state.items()}, "param_groups": groups})

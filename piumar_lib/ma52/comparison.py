@@ -62,7 +62,7 @@ def baseline_of(method: str) -> str:
 def method_of(record: dict[str, Any]) -> str:
     """A run's method; one of the first version says so, as in a table two would pass for one.
 
-    When ``plug`` and ``loss`` named a method, all runs were augmented, and none said so.
+    When ``plug_in`` and ``loss`` named a method, all runs were augmented, and none said so.
     """
     name, config = record["method"], record["config"]
     if "mass" in config:
@@ -93,6 +93,6 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
     corrected = metrics.holm(np.array([gain.p for gain in gains.values()])) if gains else []
     p_values = dict(zip(gains, map(float, corrected), strict=True))
     return [
-        Compared(name, metrics.summarise(own), gains.get(name), p_values.get(name, float("nan")))
+        Compared(name, metrics.summarize(own), gains.get(name), p_values.get(name, float("nan")))
         for name, own in values.items()
     ]

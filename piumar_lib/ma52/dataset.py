@@ -16,14 +16,14 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from piumar_lib.data.labels import body_part
-from piumar_lib.ma52.prepare.cache import Kept, cached_path, read_kept, read_raw, read_settings
+from piumar_lib.ma52.prepare.cache import CacheEntry, cached_path, read_entries, read_raw, read_settings
 from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.prepare.video import read_frames
-from piumar_lib.ma52.transforms import draw_chances
+from piumar_lib.ma52.transforms import draw_augmentation
 from piumar_lib.support.files import as_path
 
 
-def moments(
+def frame_indices(
     total: int, frames: int, view: int = 0, views: int = 1, rng: np.random.Generator | None = None
 ) -> np.ndarray:
     """Which frames to read: one of each of ``frames`` equal stretches of the clip.
@@ -80,7 +80,7 @@ class ClipDataset(Dataset):
         self.frames, self.views, self.train = frames, views, train
         if views < 1 or (train and views != 1):
             raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")
-        kept = {k.name: k for k in read_kept(self.folder)}
+        kept = {k.name: k for k in read_entries(self.folder)}
         clips = list(clips)
         missing = [clip.name for clip in clips if clip.name not in kept]
         if missing:
@@ -109,13 +109,14 @@ class ClipDataset(Dataset):
         Returns:
             ``video``, uint8 ``(frames, height, width, 3)``; ``action`` 0 to 51 and ``part`` 0 to 6 (both
             -1 for test clips); ``person``, numbered from 0 within this data set; ``clip``, the clip's
-            place in ``clips``. In training also ``chances``, for `piumar_lib.ma52.transforms.to_input`.
+            place in ``clips``. In training also ``augmentation``, for
+            `piumar_lib.ma52.transforms.to_input`.
         """
         number, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**62, ())))
         place, view = divmod(number, self.views)
         clip, kept = self.clips[place], self.kept[place]
         rng = np.random.default_rng(seed) if self.train else None
-        at = moments(kept.frames, self.frames, view, self.views, rng)
+        at = frame_indices(kept.frames, self.frames, view, self.views, rng)
         part = -1 if clip.action < 0 else int(body_part(clip.action))
         item = {
             "video": torch.from_numpy(self.read(kept, at)),
@@ -124,9 +125,9 @@ class ClipDataset(Dataset):
             "person": self.people[clip.person],
             "clip": place,
         }
-        return item | ({"chances": draw_chances(1, rng)[0]} if self.train else {})
+        return item | ({"augmentation": draw_augmentation(1, rng)[0]} if self.train else {})
 
-    def read(self, kept: Kept, at: np.ndarray) -> np.ndarray:
+    def read(self, kept: CacheEntry, at: np.ndarray) -> np.ndarray:
         """The frames ``at`` of a clip, ``(frames, height, width, 3)``."""
         path = cached_path(self.folder, kept.split, kept.name, self.settings)
         if self.settings.form == "raw":

@@ -181,7 +181,7 @@ def report(found: Predicted) -> dict[str, Any]:
 
 def _over_people(scores: np.ndarray) -> dict[str, float | None]:
     """A summary for JSON, which has no nan."""
-    return {k: None if np.isnan(v) else v for k, v in vars(metrics.summarise(scores)).items()}
+    return {k: None if np.isnan(v) else v for k, v in vars(metrics.summarize(scores)).items()}
 
 
 def f1_over_own_actions(found: Predicted) -> dict[str, float]:

@@ -1,6 +1,6 @@
-"""The recogniser of micro-actions: a video backbone, a method's plug, time, and one or two heads.
+"""The recogniser of micro-actions: a video backbone, a method's plug-in, time, and one or two heads.
 
-    video -> backbone -> [plug] -> mixing in time -> norm -> mean over time -> action (and part)
+    video -> backbone -> [plug-in] -> mixing in time -> norm -> mean over time -> action (and part)
 
 Whatever a method plugs in, TFAM or another, sits behind the backbone, where a clip is a sequence of
 features. The very same layers are trained without it, so that a comparison is of the method.
@@ -50,7 +50,7 @@ class MicroActionRecognizer(nn.Module):
 
     Args:
         backbone: From `piumar_lib.ma52.backbones.load_backbone`.
-        config: Says which method's plug there is, and whether a head for body parts.
+        config: Says which method's plug-in there is, and whether a head for body parts.
 
     Attributes:
         frames, size: What it takes: ``(batch, frames, 3, size, size)``.
@@ -63,11 +63,11 @@ class MicroActionRecognizer(nn.Module):
         self.frames, self.size = backbone.frames, backbone.size
         last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
         layers = nn.Sequential(backbone, TemporalMixing(width), last)
-        # What is drawn for the plug must not change the heads: all methods start from one model.
+        # What is drawn for the plug-in must not change the heads: all methods start from one model.
         self.recognizer = Recognizer(layers, width, len(ACTIONS), at="features")
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
         self.register_buffer("part_of", _parts_of_actions(), persistent=False)
-        self.recognizer.plug = METHODS[config.method].plug(width, width, config.of_method)
+        self.recognizer.plug_in = METHODS[config.method].plug_in(width, width, config.of_method)
 
     def forward(self, video: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise.
@@ -168,7 +168,7 @@ class Probabilities(nn.Module):
 
 
 def export(model: MicroActionRecognizer, path: str | Path) -> Path:
-    """Write the recogniser, backbone and plug and all, as one program for `torch.export.load`.
+    """Write the recogniser, backbone and plug-in and all, as one program for `torch.export.load`.
 
     Args:
         model: Is set to evaluation mode.
@@ -181,11 +181,11 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     path = as_path(path)
     if path.suffix != ".pt2":
         raise ValueError(f"path: {path} does not end in .pt2, which torch.export.load asks for.")
-    recogniser = Probabilities(model).eval().cpu()
+    recognizer = Probabilities(model).eval().cpu()
     video = torch.zeros(2, model.frames, 3, model.size, model.size)
     # Clips of a batch may be any number; frames and pixels are the backbone's.
     many = {"video": {0: torch.export.Dim("clips", min=1, max=4096)}}
-    program = torch.export.export(recogniser, (video,), dynamic_shapes=many)
+    program = torch.export.export(recognizer, (video,), dynamic_shapes=many)
     # By way of memory: torch's own writer ends the whole process when the disk is full.
     packed = io.BytesIO()
     torch.export.save(program, packed)

@@ -40,14 +40,14 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52 import checkpoint, evaluate
 from piumar_lib.ma52.backbones import compile_layers
+from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.batches import VideoBatches
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
-from piumar_lib.ma52.draws import Draws
 from piumar_lib.ma52.folder import claim, require_same
 from piumar_lib.ma52.history import History, Watch
 from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
-from piumar_lib.ma52.optimiser import make_optimiser, rate_at
+from piumar_lib.ma52.optimizer import make_optimizer, rate_at
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 ROWS_PER_EPOCH = 20
-STATE = ("step", "sums", "seconds", "model", "optimiser", "objective", "average", "scaler")
+STATE = ("step", "sums", "seconds", "model", "optimizer", "objective", "average", "scaler")
 
 
 def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
@@ -93,7 +93,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
     with claim(out, config, accelerator), stop_on_signal() as stop:
         run = Run(config, out, accelerator, stop, watch)
         if run.is_main and progress:
-            left = run.draws.total - run.step
+            left = run.sampler.total - run.step
             print(f"{config.method}: {len(run.data)} clips of {len(run.data.people)} people, "
                   f"{len(run.held_out)} clips of {len(run.held_out.people)} held out; {left} steps on "
                   f"{run.device}" + (f", from step {run.step}" if run.step else ""))  # fmt: skip
@@ -149,11 +149,11 @@ class Run:
         labels = self.data.labels(), self.data.persons()
         self.labels = Labels(*(value.to(self.device) for value in labels))
         self.objective = make_objective(config)
-        self.draws = Draws(
+        self.sampler = BatchSampler(
             self.labels, config, self.objective.people, accelerator.num_processes,
             accelerator.process_index,
         )  # fmt: skip
-        self.batches = VideoBatches(self.data, self.draws, config, model.size, self.device)
+        self.batches = VideoBatches(self.data, self.sampler, config, model.size, self.device)
         self._prepare(model)
         self.average = _average(self.plain, config.ema) if config.ema else None
         self.step, self.sums = 0, [0.0, 0]  # sums: of losses, and their number, since the last row
@@ -180,12 +180,12 @@ class Run:
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)  # in every process the same
             self.objective.to(self.device).start(self.trainee, self.labels, self)
-        self.optimiser = self.accelerator.prepare(
-            make_optimiser(self.plain, self.config, self.objective)
+        self.optimizer = self.accelerator.prepare(
+            make_optimizer(self.plain, self.config, self.objective)
         )
         self.stepper = SharedStepper(
-            self.accelerator, shared, self.objective, self.optimiser, self.config,
-            self.draws.steps_per_epoch, lambda: (self.stop.is_set(), self.is_main and self._is_late()),
+            self.accelerator, shared, self.objective, self.optimizer, self.config,
+            self.sampler.steps_per_epoch, lambda: (self.stop.is_set(), self.is_main and self._is_late()),
         )  # fmt: skip
 
     @property
@@ -200,9 +200,9 @@ class Run:
 
     def go_on(self, progress: bool) -> None:
         """Make all steps that are left."""
-        per_epoch, config = self.draws.steps_per_epoch, self.config
+        per_epoch, config = self.sampler.steps_per_epoch, self.config
         every = max(1, per_epoch // ROWS_PER_EPOCH)
-        bar = tqdm(total=self.draws.total, initial=self.step, desc="training", disable=not progress,
+        bar = tqdm(total=self.sampler.total, initial=self.step, desc="training", disable=not progress,
                    unit="step")  # fmt: skip
         clock, waited = time.perf_counter(), 0.0
         with bar:
@@ -224,7 +224,7 @@ class Run:
                     self.save()
                 if self.stepper.stop:
                     raise KeyboardInterrupt(
-                        f"stopped at step {self.step} of {self.draws.total}; all is saved in "
+                        f"stopped at step {self.step} of {self.sampler.total}; all is saved in "
                         f"{self.out}. The same command goes on."
                     )
         self.history.close()
@@ -235,15 +235,15 @@ class Run:
         try:
             yield from train_steps(
                 self.trainee, self.objective, self.labels, drawn, self.stepper,
-                self.draws.steps_per_epoch, self.step,
+                self.sampler.steps_per_epoch, self.step,
             )  # fmt: skip
         except torch.OutOfMemoryError as error:
             raise MemoryError(self._say_memory(error)) from error
         except Diverged as error:
             self._give_up(error)
 
-    def first_stage(self, model: Trainee, share: float) -> Tensor:
-        """See `Trainer.first_stage`; a run of its own within this one's folder, which goes on as any."""
+    def identification_model(self, model: Trainee, share: float) -> Tensor:
+        """See `Trainer.identification_model`; a run of its own in this one's folder, which resumes."""
         epochs = max(1, round(share * self.epochs))
         config = replace(
             self.config,
@@ -262,7 +262,7 @@ class Run:
 
     def one_more_epoch(self) -> Iterator[Batch]:
         """See `Trainer.one_more_epoch`."""
-        return self.batches.read(self.draws.total, self.draws.total + self.draws.steps_per_epoch)
+        return self.batches.read(self.sampler.total, self.sampler.total + self.sampler.steps_per_epoch)
 
     def finish(self, progress: bool) -> dict:
         """Judge the trained model, and write model, predictions and record."""
@@ -274,7 +274,7 @@ class Run:
             "method": config.method,
             "data": f"MA-52 layout, {self.split.title}",
             "held out": evaluate.report(found),
-            "steps": self.draws.total,
+            "steps": self.sampler.total,
             "seconds": round(self.seconds + time.perf_counter() - self.began, 1),
             "left out": [*self.data.left_out, *self.held_out.left_out],
             "config": asdict(config),
@@ -294,7 +294,7 @@ class Run:
             "sums": self.sums,
             "seconds": self.seconds + time.perf_counter() - self.began,
             "model": self.plain.state_dict(),
-            "optimiser": checkpoint.optimiser_state(self.optimiser.optimizer),
+            "optimizer": checkpoint.optimizer_state(self.optimizer.optimizer),
             "objective": self.objective.state(),
             "average": {} if self.average is None else self.average.state_dict(),
             "scaler": {} if self.accelerator.scaler is None else self.accelerator.scaler.state_dict(),
@@ -311,7 +311,7 @@ class Run:
         self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
         try:
             self.plain.load_state_dict(state["model"])
-            checkpoint.restore_optimiser(self.optimiser.optimizer, state["optimiser"])
+            checkpoint.restore_optimizer(self.optimizer.optimizer, state["optimizer"])
             self.objective.restore(state["objective"])
             if self.average is not None:
                 self.average.load_state_dict(state["average"])
@@ -330,9 +330,9 @@ class Run:
         memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else _resident()
         self.history.add({
             "step": self.step,
-            "epoch": self.step / self.draws.steps_per_epoch,
+            "epoch": self.step / self.sampler.steps_per_epoch,
             "loss": self.sums[0] / rows,
-            "rate": rate_at(self.step - 1, self.draws.steps_per_epoch, self.config),
+            "rate": rate_at(self.step - 1, self.sampler.steps_per_epoch, self.config),
             "clips/s": rows * self.config.batch_size / seconds,
             "waiting": waited / seconds,
             "memory GB": memory,

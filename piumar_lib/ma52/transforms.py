@@ -11,10 +11,10 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
 
 
-CHANCES = 6  # random numbers that decide how a clip is varied
+AUGMENTATION_PARAMETERS = 6  # random numbers that decide how a clip is varied
 
 
-def draw_chances(clips: int, rng: np.random.Generator | None = None) -> Tensor:
+def draw_augmentation(clips: int, rng: np.random.Generator | None = None) -> Tensor:
     """Draw what `to_input` needs to vary clips: four uniform and two normal numbers each.
 
     Numbers that travel with a clip make its variation the same on any device, in any batch, and
@@ -25,7 +25,7 @@ def draw_chances(clips: int, rng: np.random.Generator | None = None) -> Tensor:
         rng: By default seeded by torch.
 
     Returns:
-        Shape ``(clips, CHANCES)``.
+        Shape ``(clips, AUGMENTATION_PARAMETERS)``.
     """
     rng = rng or np.random.default_rng(int(torch.randint(2**62, ())))
     drawn = [rng.random((clips, 4)), rng.standard_normal((clips, 2))]
@@ -35,12 +35,12 @@ def draw_chances(clips: int, rng: np.random.Generator | None = None) -> Tensor:
 def to_input(
     video: Tensor,
     size: int = 224,
-    chances: Tensor | None = None,
+    augmentation: Tensor | None = None,
     mean: tuple[float, ...] = IMAGENET_MEAN,
     deviation: tuple[float, ...] = IMAGENET_SD,
-    smallest: float = 0.7,
-    light: float = 0.2,
-    mirror: float = 0.5,
+    min_scale: float = 0.7,
+    color_jitter: float = 0.2,
+    hflip: float = 0.5,
 ) -> Tensor:
     """Cut, shrink and standardise a batch of clips.
 
@@ -50,11 +50,12 @@ def to_input(
     Args:
         video: uint8 ``(batch, time, height, width, 3)``.
         size: Pixels of the side.
-        chances: From `draw_chances`, shape ``(batch, CHANCES)``, to vary clips; None for evaluation.
+        augmentation: From `draw_augmentation`, shape ``(batch, AUGMENTATION_PARAMETERS)``, to vary
+            clips; None for evaluation.
         mean, deviation: Of the pictures that the backbone was trained on, for red, green, blue.
-        smallest: Least share of the side that a random cut keeps, in (0, 1].
-        light: Standard deviation of the logarithm of brightness and of contrast.
-        mirror: Chance of exchanging left and right.
+        min_scale: Least share of the side that a random cut keeps, in (0, 1].
+        color_jitter: Standard deviation of the logarithm of brightness and of contrast.
+        hflip: Probability of exchanging left and right.
 
     Returns:
         float32 ``(batch, time, 3, size, size)``.
@@ -67,20 +68,20 @@ def to_input(
             f"video: {video.dtype} of shape {tuple(video.shape)} is not uint8 "
             "(batch, time, height, width, 3)."
         )
-    if not 0 < smallest <= 1 or light < 0 or not 0 <= mirror <= 1:
+    if not 0 < min_scale <= 1 or color_jitter < 0 or not 0 <= hflip <= 1:
         raise ValueError(
-            f"smallest, light, mirror: {smallest}, {light}, {mirror} are out of range. "
-            "Choose smallest in (0, 1], light from 0, mirror in [0, 1]."
+            f"min_scale, color_jitter, hflip: {min_scale}, {color_jitter}, {hflip} are out of range. "
+            "Choose min_scale in (0, 1], color_jitter from 0, hflip in [0, 1]."
         )
     clips, time = video.shape[:2]
     pictures = video.flatten(0, 1).permute(0, 3, 1, 2).float() / 255
-    if chances is None:
+    if augmentation is None:
         pictures = F.interpolate(
             pictures, (size, size), mode="bilinear", antialias=True, align_corners=False
         )
     else:
-        pictures = _cut(pictures, time, size, chances[:, :4], smallest, mirror)
-        gain, contrast = (light * chances[:, 4:]).exp().T.view(2, clips, 1, 1, 1, 1)
+        pictures = _cut(pictures, time, size, augmentation[:, :4], min_scale, hflip)
+        gain, contrast = (color_jitter * augmentation[:, 4:]).exp().T.view(2, clips, 1, 1, 1, 1)
         film = pictures.unflatten(0, (clips, time))
         middle = film.mean((1, 2, 3, 4), keepdim=True)
         pictures = (gain * (middle + contrast * (film - middle))).clamp_(0, 1).flatten(0, 1)
@@ -89,13 +90,13 @@ def to_input(
 
 
 def _cut(
-    pictures: Tensor, time: int, size: int, uniform: Tensor, smallest: float, mirror: float
+    pictures: Tensor, time: int, size: int, uniform: Tensor, min_scale: float, hflip: float
 ) -> Tensor:
     """A random square of each clip, mirrored or not, shrunk to ``size``."""
-    share = smallest + (1 - smallest) * uniform[:, 0]
+    share = min_scale + (1 - min_scale) * uniform[:, 0]
     # Where the cut's middle lies, from -1 to 1, so that it stays inside.
     x, y = ((1 - share) * (2 * uniform[:, k] - 1) for k in (1, 2))
-    sign = torch.where(uniform[:, 3] < mirror, -1.0, 1.0)
+    sign = torch.where(uniform[:, 3] < hflip, -1.0, 1.0)
     zero = torch.zeros_like(share)
     across, down = torch.stack([sign * share, zero, x], -1), torch.stack([zero, share, y], -1)
     matrix = torch.stack([across, down], 1)

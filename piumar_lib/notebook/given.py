@@ -5,7 +5,7 @@ from __future__ import annotations
 from piumar_lib.data.enough import require
 from piumar_lib.data.own import is_npz, load_npz
 from piumar_lib.data.people import recordings
-from piumar_lib.data.people.catalogue import NAMES
+from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.data.sequences import Sequences
 

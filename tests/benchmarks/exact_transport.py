@@ -9,7 +9,7 @@ import torch
 from row import Row
 
 from piumar_lib.notebook.costs import seconds_each
-from piumar_lib.transport import exact_plan
+from piumar_lib.transport import monotone_coupling
 
 
 def measure(quick: bool, device: str) -> Iterator[Row]:
@@ -25,8 +25,8 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
     def loop() -> np.ndarray:
         return np.stack([ot.emd_1d(place, place, m, equal) for m in mass.cpu().numpy()])
 
-    difference = np.abs(exact_plan(mass, frames).cpu().numpy() - loop()).max()
-    ways = {"ours": lambda: exact_plan(mass, frames), "loop": loop}
+    difference = np.abs(monotone_coupling(mass, frames).cpu().numpy() - loop()).max()
+    ways = {"ours": lambda: monotone_coupling(mass, frames), "loop": loop}
     seconds = seconds_each(ways, 1 if quick else 20, device)
     note = f"plans differ by {difference:.0e}"
     ratio = seconds["loop"] / seconds["ours"]

@@ -23,7 +23,7 @@ WORK = {"a training step": 0.03, "inference": 0.01}  # and what may be added to 
 METHODS = ("ERM", "TFAM", "PIUmr")
 
 
-def recogniser(
+def recognizer(
     name: str, backbone: str, count: int, device: str, whole: bool, compiled: bool = False
 ) -> tuple[Callable, Callable]:
     """A step without the optimiser's, and inference; whole, or of what follows the backbone."""
@@ -71,10 +71,10 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
     """
     gpu = device != "cpu"
     backbone, count = ("videomae-tiny" if quick else "videomae-base"), (32 if gpu else 2)
-    whole, *_ = erm = recogniser("ERM", backbone, count, device, whole=True)
+    whole, *_ = erm = recognizer("ERM", backbone, count, device, whole=True)
     flops, rounds = count_flops(whole), 1 if quick else 20 if gpu else 3
     full = costs.seconds_each(dict(zip(WORK, erm, strict=True)), rounds, device)
-    parts = {name: recogniser(name, backbone, count, device, whole=gpu) for name in METHODS}
+    parts = {name: recognizer(name, backbone, count, device, whole=gpu) for name in METHODS}
     for k, (work, goal) in enumerate(WORK.items()):
         ways = {name: calls[k] for name, calls in parts.items()}
         taken = costs.seconds_each(ways, 2 if quick else 20, device)
@@ -98,7 +98,7 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
     used = 100 * flops / full["a training step"] / peak
     yield Row(f"FLOPs utilisation, {backbone}", used, None, unit="%", note=note)
     if gpu:
-        fused, _ = recogniser("ERM", backbone, count, device, whole=True, compiled=True)
+        fused, _ = recognizer("ERM", backbone, count, device, whole=True, compiled=True)
         seconds = costs.seconds_each({"fused": fused}, rounds, device)["fused"]
         used, what = 100 * flops / seconds / peak, f"FLOPs utilisation, {backbone}, compiled"
         yield Row(what, used, 45, unit="%", note=note)

@@ -20,15 +20,15 @@ CLIPS, FRAMES, CHANNELS, CLASSES = 64, 32, 34, 12
 
 
 def training_step(width: int, tfam: bool, compiled: bool = False) -> Callable[[], None]:
-    """A step of that many channels without the optimiser's; compiled: the plug and its fusion."""
-    plug = TemporalFrequencyModule.make(width, width) if tfam else None
-    model = Recognizer(tiny_cnn(CHANNELS, width), width, CLASSES, plug, "features")
+    """A step of that many channels without the optimiser's; compiled: the plug-in and its fusion."""
+    plug_in = TemporalFrequencyModule.make(width, width) if tfam else None
+    model = Recognizer(tiny_cnn(CHANNELS, width), width, CLASSES, plug_in, "features")
     number = torch.arange(CLIPS)
     clips = Batch(torch.randn(CLIPS, FRAMES, CHANNELS), number % CLASSES, number % 10, number)
     objective = TwoViews() if tfam else Objective()
     objective.start(model, clips, None)
     if compiled:
-        plug.views, plug.fusion = torch.compile(plug.views), torch.compile(plug.fusion)
+        plug_in.views, plug_in.fusion = torch.compile(plug_in.views), torch.compile(plug_in.fusion)
 
     def step() -> None:
         model.train().zero_grad()

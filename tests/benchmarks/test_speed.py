@@ -40,7 +40,7 @@ def test_generator_makes_two_thousand_clips_a_second(benchmark):
 
 def test_renderer(benchmark):
     people, looks = make_people(4, seed=0), make_looks(4, seed=0)
-    clips = make_clips(people, 2, seed=0, centred=False)
+    clips = make_clips(people, 2, seed=0, centered=False)
     joints = np.ascontiguousarray(clips.x.reshape(len(clips), -1, 17, 2)[:, ::2])
     film = benchmark(render, joints, looks, clips.person, width=112)
     assert film.shape == (8, 16, 134, 112, 3)

@@ -76,25 +76,25 @@ def run(
     if device != "cpu":  # as in `piumar_lib.ma52.train`; the other one as models are by default
         model.to(memory_format=torch.channels_last if ours else torch.contiguous_format)
         torch.backends.cudnn.benchmark = True
-    optimiser = torch.optim.SGD(model.parameters(), 0.005, momentum=0.9)
+    optimizer = torch.optim.SGD(model.parameters(), 0.005, momentum=0.9)
     half = torch.autocast(device, torch.bfloat16) if ours and device != "cpu" else nullcontext()
     waited = done = 0.0
     start = before = time.perf_counter()
     for number, batch in enumerate(batches):
         if ours:
-            film, y, chances = (batch[k].to(device, non_blocking=True) for k in
-                                ("video", "action", "chances"))  # fmt: skip
+            film, y, augmentation = (batch[k].to(device, non_blocking=True) for k in
+                                ("video", "action", "augmentation"))  # fmt: skip
             waited += time.perf_counter() - before
-            video = to_input(film, model.size, chances)
+            video = to_input(film, model.size, augmentation)
         else:
             video, y = (part.to(device) for part in batch)
             waited += time.perf_counter() - before
         if train:
             with half:
                 loss = F.cross_entropy(model(video).logits.float(), y.clamp_min(0))
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
         if device != "cpu":
             torch.cuda.synchronize()
         before = time.perf_counter()

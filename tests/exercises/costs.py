@@ -5,14 +5,14 @@ from __future__ import annotations
 from exercises import Answers
 
 
-def by_seconds(clips, epochs, flops, peak, utilisation):
-    speed = peak * utilisation / (flops + 2 * flops)  # clips a second
+def by_seconds(clips, epochs, flops, peak, utilization):
+    speed = peak * utilization / (flops + 2 * flops)  # clips a second
     seconds = sum(clips / speed for _ in range(epochs))
     return seconds / 60 / 60
 
 
-def _hours(clips, epochs, flops, peak, utilisation, ways=3):
-    return ways * clips * epochs * flops / peak / utilisation / 3600
+def _hours(clips, epochs, flops, peak, utilization, ways=3):
+    return ways * clips * epochs * flops / peak / utilization / 3600
 
 
 ANSWERS = {

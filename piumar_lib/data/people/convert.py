@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib.data.people.catalogue import PeopleSet
+from piumar_lib.data.people.catalog import PeopleSet
 from piumar_lib.data.people.clips import Clip
 from piumar_lib.data.people.kinematics import uiprmd
 from piumar_lib.data.people.matlab import utdmhad

@@ -19,7 +19,7 @@ import pooch
 import requests
 from tqdm import tqdm
 
-from piumar_lib.data.people.catalogue import PeopleSet
+from piumar_lib.data.people.catalog import PeopleSet
 from piumar_lib.data.people.convert import convert
 from piumar_lib.data.people.single_files import SINGLE_FILES
 from piumar_lib.data.people.sources import verify

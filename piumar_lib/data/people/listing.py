@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from piumar_lib.data.people.catalogue import PeopleSet
+from piumar_lib.data.people.catalog import PeopleSet
 
 HEAD = ("name", "people", "classes", "clips", "download", "licence")
 
 
 def table(sets: Iterable[PeopleSet]) -> str:
     """One line a set: name, people, classes, clips, download, licence."""
-    rows = [HEAD, *((s.name, s.people, s.classes, s.clips, s.size, s.licence) for s in sets)]
+    rows = [HEAD, *((s.name, s.people, s.classes, s.clips, s.size, s.license) for s in sets)]
     lines = (f"{a:<17} {b:>6} {c:>7} {d:>6}  {e:<15}  {f}" for a, b, c, d, e, f in rows)
     return "\n".join(lines)
 
@@ -24,7 +24,7 @@ def card(people_set: PeopleSet, address: str) -> str:
         "modality": s.modality,
         "clips": s.clips_are,
         "beware": s.traps,
-        "licence": s.licence,
+        "licence": s.license,
         "cite": s.citation,
         "page": s.page,
         "source": address,

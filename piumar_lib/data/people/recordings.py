@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.own import content_of, load_npz
-from piumar_lib.data.people.catalogue import FOLDER, PARENTS, find
+from piumar_lib.data.people.catalog import FOLDER, PARENTS, find
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.support.files import as_path
 

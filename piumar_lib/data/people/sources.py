@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Callable
 from pathlib import Path
 
-from piumar_lib.data.people.catalogue import PeopleSet
+from piumar_lib.data.people.catalog import PeopleSet
 from piumar_lib.data.people.paths import complete_people
 from piumar_lib.data.people.skeletons import unbroken
 

@@ -91,7 +91,7 @@ class CacheSettings:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CacheEntry:
     """One clip of the cache; ``fault`` is "" unless it could not be decoded."""
 
     name: str
@@ -124,7 +124,7 @@ def make_cache(
     settings: CacheSettings | None = None,
     workers: int = 1,
     progress: bool = False,
-) -> list[Kept]:
+) -> list[CacheEntry]:
     """Cache whatever is missing; returns all clips, the bad ones included.
 
     Args:
@@ -143,7 +143,7 @@ def make_cache(
     settings, clips = settings or CacheSettings(), list(clips)
     open_cache(folder, settings)
     with only_run(folder):
-        done = {kept.name: kept for kept in read_kept(folder)}
+        done = {kept.name: kept for kept in read_entries(folder)}
         missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
         require_room(folder, missing, settings)
         for split in {clip.split for clip in missing}:
@@ -152,21 +152,21 @@ def make_cache(
         with tqdm(total=len(missing), desc="cache", disable=not progress) as bar:
             for kept in in_parallel(cache_clip, jobs, workers):
                 done[kept.name] = kept
-                record_kept(folder, kept)
+                record_entry(folder, kept)
                 bar.update()
         found = [done[clip.name] for clip in clips]
         _write_bad(folder, found)
     return found
 
 
-def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) -> Kept:
+def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) -> CacheEntry:
     """Decode, crop, shrink and keep one clip."""
     path = root / clip.split / clip.name
     try:
         with open_video(path) as video:
             pictures = list(video.frames())  # once: decoding the original takes most of the time
         seen = video.survey()
-        small = np.stack([thumbnail(pictures[k]) for k in telling(len(seen))])
+        small = np.stack([thumbnail(pictures[k]) for k in probe_frames(len(seen))])
         box, found = find_crop(small, seen.width, seen.height, settings.crop)
         kept = min(settings.frames or len(seen), len(seen))
         pictures = [pictures[k] for k in evenly(seen.times, kept)]
@@ -181,8 +181,8 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
         raise
     except (OSError, ValueError) as error:
         fault = error.what if isinstance(error, VideoError) else str(error).split("\n")[0]
-        return Kept(clip.name, clip.split, 0, 0, 0, 0, 0, False, fault)
-    return Kept(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
+        return CacheEntry(clip.name, clip.split, 0, 0, 0, 0, 0, False, fault)
+    return CacheEntry(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
 
 
 def save_raw(path: Path, frames: np.ndarray) -> None:
@@ -207,7 +207,7 @@ def read_raw(path: Path, at: np.ndarray) -> np.ndarray:
     return frames
 
 
-def telling(frames: int) -> list[int]:
+def probe_frames(frames: int) -> list[int]:
     """The moments that `find_crop` looks at: the first, the middle and the last."""
     return sorted({0, frames // 2, frames - 1})
 
@@ -221,7 +221,7 @@ def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Bo
     """The square to keep, and whether it is about a person who was found.
 
     Args:
-        small: The `thumbnail` of each `telling` moment, ``(time, height, width, 3)``.
+        small: The `thumbnail` of each `probe_frames` moment, ``(time, height, width, 3)``.
         width, height: Of the frames themselves, in pixels.
         crop: One of `CROPS`.
     """
@@ -249,7 +249,7 @@ def read_settings(folder: str | Path) -> CacheSettings:
         raise ValueError(f"{path}: does not fit this course's version: {error}") from error
 
 
-def read_kept(folder: Path) -> list[Kept]:
+def read_entries(folder: Path) -> list[CacheEntry]:
     """The clips of a cache; a last line that a killed run left unfinished is passed over.
 
     Raises:
@@ -266,19 +266,19 @@ def read_kept(folder: Path) -> list[Kept]:
             (row,) = csv.reader([line])
             name, split, frames, left, top, right, bottom, found, fault = row
             box = map(float, (left, top, right, bottom))
-            kept.append(Kept(name, split, int(frames), *box, found == "True", fault))
+            kept.append(CacheEntry(name, split, int(frames), *box, found == "True", fault))
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {number}: is damaged ({error}). {remedy}") from error
     return kept
 
 
-def _is_done(folder: Path, clip: Clip, kept: Kept | None, settings: CacheSettings) -> bool:
+def _is_done(folder: Path, clip: Clip, kept: CacheEntry | None, settings: CacheSettings) -> bool:
     """Bad clips are tried again: they may have been downloaded anew."""
     there = cached_path(folder, clip.split, clip.name, settings).is_file()
     return kept is not None and not kept.fault and there
 
 
-def record_kept(folder: Path, kept: Kept) -> None:
+def record_entry(folder: Path, kept: CacheEntry) -> None:
     """Add a clip's line; what a killed run left unfinished is removed first."""
     path = folder / "cache.csv"
     if path.is_file():
@@ -318,6 +318,6 @@ def require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> 
         )
 
 
-def _write_bad(folder: Path, kept: Iterable[Kept]) -> None:
+def _write_bad(folder: Path, kept: Iterable[CacheEntry]) -> None:
     lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
     write_text(folder / "bad.csv", "".join(lines))

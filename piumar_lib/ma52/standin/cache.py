@@ -56,7 +56,7 @@ def write_cache(
     cache.open_cache(folder, settings)
     with only_run(folder):
         write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
-        done = {kept.name for kept in cache.read_kept(folder)}
+        done = {kept.name for kept in cache.read_entries(folder)}
         missing = np.array([str(name) not in done for name in plan.name])
         cache.require_room(folder, [_clip(plan, row) for row in np.flatnonzero(missing)], settings)
         for split in CLIPS:
@@ -66,7 +66,7 @@ def write_cache(
         with tqdm(total=int(missing.sum()), desc="clips", disable=not progress) as bar:
             for made in in_parallel(film_person, jobs, workers):
                 for kept in made:
-                    cache.record_kept(folder, kept)
+                    cache.record_entry(folder, kept)
                 bar.update(len(made))
     return int(missing.sum())
 
@@ -78,7 +78,7 @@ def film_person(
     missing: np.ndarray,
     settings: cache.CacheSettings,
     device: str,
-) -> list[cache.Kept]:
+) -> list[cache.CacheEntry]:
     """Film a person's missing clips into a cache."""
     mine = np.flatnonzero(plan.person == person)
     people = int(plan.person.max()) + 1
@@ -93,14 +93,16 @@ def film_person(
         films = render(joints[few], looks, np.full(len(few), person), *size, seed=mine[few].tolist(),
                        chunk=frames, device=device)  # fmt: skip
         for row, film in zip(mine[few], films, strict=True):
-            telling = film[cache.telling(len(film))]
-            found = find_person(_cut(telling, WHOLE, min(120, plan.width)))  # small pictures will do
+            probe_frames = film[cache.probe_frames(len(film))]
+            found = find_person(
+                _cut(probe_frames, WHOLE, min(120, plan.width))
+            )  # small pictures will do
             box = square_about(found, *size) if found else square_in_the_middle(*size)
             split, name = str(plan.split[row]), str(plan.name[row])
             path = cache.cached_path(folder, split, name, settings)
             cache.save_raw(path, _cut(film, box, settings.size))
             around = (round(float(v), 5) for v in box)
-            made.append(cache.Kept(name, split, settings.frames, *around, found is not None))
+            made.append(cache.CacheEntry(name, split, settings.frames, *around, found is not None))
     return made
 
 

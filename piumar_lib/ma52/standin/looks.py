@@ -37,7 +37,7 @@ PERSON = (
     ("capsule", "* elbow", "* wrist", 0.08, 0.058, "sleeve", 0.5),
     ("capsule", "* wrist", "* hand", 0.065, 0.055, "skin", 0.5),
 )
-COLOURS = ("shirt", "trousers", "skin", "hair", "sleeve", "lip", "shoe", "eye", "stool", "shadow")
+COLORS = ("shirt", "trousers", "skin", "hair", "sleeve", "lip", "shoe", "eye", "stool", "shadow")
 # Where the stool stands; people sit on it whatever they do.
 SEAT = {"floor": (0, 1.24), "floor end": (0.62, 1.24)} | {
     f"{side} {part}": (sign * x, y)
@@ -87,9 +87,9 @@ def make_looks(n: int, seed: int) -> Looks:
         raise ValueError(f"n: {n} people cannot be drawn. Ask for at least 1.")
     rng = np.random.default_rng([seed, 4])
 
-    def between(colours: np.ndarray) -> np.ndarray:
-        at = rng.uniform(0, len(colours) - 1, n)
-        return np.stack([np.interp(at, np.arange(len(colours)), c) for c in colours.T], axis=1)
+    def between(colors: np.ndarray) -> np.ndarray:
+        at = rng.uniform(0, len(colors) - 1, n)
+        return np.stack([np.interp(at, np.arange(len(colors)), c) for c in colors.T], axis=1)
 
     return Looks(
         shirt=rng.uniform(0.12, 0.9, (n, 3)),
@@ -106,16 +106,16 @@ def make_looks(n: int, seed: int) -> Looks:
     )
 
 
-def colours(given: dict[str, torch.Tensor]) -> torch.Tensor:
-    """Every colour of `COLOURS` for each clip, ``(batch, colours, 3)``."""
+def colors(given: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Every colour of `COLORS` for each clip, ``(batch, colors, 3)``."""
     skin, shirt = given["skin"], given["shirt"]
-    colour = {name: given[name] for name in ("shirt", "trousers", "skin", "hair")}
-    colour["sleeve"] = torch.lerp(skin, shirt, given["sleeve"][:, None])
-    colour["lip"] = skin * skin.new_tensor([0.78, 0.62, 0.62])
-    colour["shadow"] = given["wall"] * 0.55
+    color = {name: given[name] for name in ("shirt", "trousers", "skin", "hair")}
+    color["sleeve"] = torch.lerp(skin, shirt, given["sleeve"][:, None])
+    color["lip"] = skin * skin.new_tensor([0.78, 0.62, 0.62])
+    color["shadow"] = given["wall"] * 0.55
     for name, fixed in (("shoe", 0.1), ("eye", 0.08), ("stool", 0.22)):
-        colour[name] = torch.full_like(skin, fixed)
-    return torch.stack([colour[name] for name in COLOURS], dim=1)
+        color[name] = torch.full_like(skin, fixed)
+    return torch.stack([color[name] for name in COLORS], dim=1)
 
 
 def body_points(joints: torch.Tensor, head: torch.Tensor) -> dict[str, torch.Tensor]:

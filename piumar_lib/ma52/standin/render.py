@@ -17,13 +17,13 @@ from torch import Tensor
 
 from piumar_lib.data.skeleton import JOINTS
 from piumar_lib.ma52.standin.looks import (
-    COLOURS,
+    COLORS,
     PERSON,
     SEAT,
     STOOL,
     Looks,
     body_points,
-    colours,
+    colors,
     make_looks,
 )
 
@@ -52,7 +52,7 @@ def render(
 
     Args:
         joints: Absolute positions in torso lengths, ``(batch, time, 17, 2)``, for example the clips
-            of ``make_clips(..., centred=False)``, reshaped.
+            of ``make_clips(..., centered=False)``, reshaped.
         looks: From `make_looks`.
         person: Which entry of ``looks`` each clip shows, ``(batch,)``.
         width: Pixels across.
@@ -78,10 +78,10 @@ def render(
     device, (clips, time) = joints.device, joints.shape[:2]
     arrays = {field.name: getattr(looks, field.name)[person] for field in fields(looks)}
     given = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in arrays.items()}
-    given["colours"] = colours(given)
+    given["colors"] = colors(given)
     given["scale"] = given["size"] * (width / view)  # pixels in a torso length
-    centre = torch.tensor([width / 2, height / 2 - MIDDLE * width / view], device=device)
-    given["hips"] = centre + given["place"] * (width / view)
+    center = torch.tensor([width / 2, height / 2 - MIDDLE * width / view], device=device)
+    given["hips"] = center + given["place"] * (width / view)
 
     # One plate of noise lies under every frame at another place: the same on every device.
     seeds = [seed] if isinstance(seed, int) else list(seed)
@@ -174,7 +174,7 @@ def _paint(image: Tensor, parts: tuple, points: dict[str, Tensor], given: dict[s
     high = (torch.maximum(a, b) + reach).amax(0).ceil().clamp_min(0).long().tolist()
     shapes = {"capsule": _capsule, "ellipse": _ellipse, "slab": _slab}
     light_x, light_y = given["light"].cos().view(-1, 1, 1, 1), given["light"].sin().view(-1, 1, 1, 1)
-    for k, (shape, *_, colour, roundness) in enumerate(parts):
+    for k, (shape, *_, color, roundness) in enumerate(parts):
         patch = image[:, :, low[k][1] : high[k][1], low[k][0] : high[k][0]]
         if not patch.numel():
             continue
@@ -185,7 +185,7 @@ def _paint(image: Tensor, parts: tuple, points: dict[str, Tensor], given: dict[s
         shade = 1 + roundness * (
             0.3 * (light_x * out_x + light_y * out_y) - 0.3 * (out_x * out_x + out_y * out_y)
         )
-        base = given["colours"][:, COLOURS.index(colour), :, None, None]
+        base = given["colors"][:, COLORS.index(color), :, None, None]
         patch.lerp_(base * shade, (inside + 0.5).clamp_(0, 1))
 
 

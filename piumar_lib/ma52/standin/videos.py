@@ -155,7 +155,7 @@ def acted(person: int, count: int, people: int, seed: int) -> Sequences:
     counts = np.where(np.arange(people) == person, count, 0)
     crowd = make_people(people, seed, all_actions())
     # Every person has a seed of its own, so that any process can make any person.
-    return make_clips(crowd, counts, seed * people + person, FRAMES[1], centred=False, rate=RATE)
+    return make_clips(crowd, counts, seed * people + person, FRAMES[1], centered=False, rate=RATE)
 
 
 def _names(person: np.ndarray, split: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -17,7 +17,7 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
-from piumar_lib.ma52.prepare.cache import find_crop, telling, thumbnail
+from piumar_lib.ma52.prepare.cache import find_crop, probe_frames, thumbnail
 from piumar_lib.ma52.prepare.crop import Box
 from piumar_lib.ma52.prepare.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
 from piumar_lib.ma52.transforms import to_input
@@ -88,7 +88,7 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Recognised:
+class Recognized:
     """What was recognised, window by window.
 
     Attributes:
@@ -142,8 +142,8 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
     if len(shown) == 1:
         raise VideoError(path, "no video", STILL, "Give a video.")
     small.append(thumbnail(video.last))
-    moments = [-1 if k == len(shown) - 1 else round(k / apart) for k in telling(len(shown))]
-    few = np.stack([small[k] for k in moments])
+    frame_indices = [-1 if k == len(shown) - 1 else round(k / apart) for k in probe_frames(len(shown))]
+    few = np.stack([small[k] for k in frame_indices])
     return Recording(path, shown, size, *find_crop(few, shown.width, shown.height, crop))
 
 
@@ -169,7 +169,7 @@ def _require_spans(length: float, stride: float) -> None:
 
 
 @torch.no_grad()
-def recognise(
+def recognize(
     model: MicroActionRecognizer,
     path: str | Path,
     length: float = 2.0,
@@ -177,7 +177,7 @@ def recognise(
     views: int = 3,
     crop: str = "person",
     progress: bool = False,
-) -> Recognised:
+) -> Recognized:
     """Recognise the micro-actions of a recording.
 
     It is decoded twice, to survey it and to look at it, and never held as a whole: only frames that a
@@ -201,22 +201,22 @@ def recognise(
     recording = read_recording(path, model.size, crop)
     begin, device = recording.times[0], next(model.parameters()).device
     at = begin + np.array(windows(recording.seconds - begin, length, stride))
-    moments = [sample(recording.times, *window, model.frames, views) for window in at]
+    frame_indices = [sample(recording.times, *window, model.frames, views) for window in at]
     frames = tqdm(recording.stream(), total=len(recording.times), disable=not progress, unit="frame")
     energy: list[float] = []
     probabilities = np.empty((len(at), len(ACTIONS)))
     model.eval()
-    windowed = _gather(_note_motion(frames, energy), moments, model.size)
+    windowed = _gather(_note_motion(frames, energy), frame_indices, model.size)
     for row, looks in zip(probabilities, windowed, strict=True):
         video = to_input(torch.from_numpy(looks).to(device), model.size)  # (views, T, 3, size, size)
         row[:] = model(video).logits.float().softmax(-1).mean(0).cpu()
-    return Recognised(recording, *at.T, probabilities, np.array(energy))
+    return Recognized(recording, *at.T, probabilities, np.array(energy))
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
     """Which frames to look at: those that are seen in the middle of equal stretches of a window's time.
 
-    With a steady frame rate these are the `piumar_lib.ma52.dataset.moments` of training.
+    With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training.
 
     Args:
         times: When each frame is shown, in seconds, shape ``(time,)``.
@@ -247,14 +247,14 @@ def _note_motion(frames: Iterable[np.ndarray], energy: list[float]) -> Iterator[
     """Pass frames on, and append how much each differs from the one before."""
     before = None
     for frame in frames:
-        grey = frame.astype(np.float32).mean(-1)
-        energy.append(0.0 if before is None else float(np.abs(grey - before).mean()))
-        before = grey
+        gray = frame.astype(np.float32).mean(-1)
+        energy.append(0.0 if before is None else float(np.abs(gray - before).mean()))
+        before = gray
         yield frame
 
 
 def _gather(
-    frames: Iterable[np.ndarray], moments: Sequence[np.ndarray], size: int
+    frames: Iterable[np.ndarray], frame_indices: Sequence[np.ndarray], size: int
 ) -> Iterator[np.ndarray]:
     """The frames of each window, as soon as its last one has passed; others are forgotten.
 
@@ -266,8 +266,8 @@ def _gather(
     Yields:
         Of each window, uint8 ``(views, frames, size, size, 3)``.
     """
-    wanted = np.unique(np.concatenate([window.ravel() for window in moments]))
-    places = deque(np.searchsorted(wanted, window) for window in moments)
+    wanted = np.unique(np.concatenate([window.ravel() for window in frame_indices]))
+    places = deque(np.searchsorted(wanted, window) for window in frame_indices)
     # As many as a window spans; one array, as thousands that come and go would scatter over memory.
     ring = np.empty((max(np.ptp(place) for place in places) + 1, size, size, 3), np.uint8)
     seen = 0

@@ -55,7 +55,7 @@ class PeopleSet:
     class_names: tuple[str, ...]
     rate: float
     clips_are: str
-    licence: str
+    license: str
     citation: str
     page: str
     traps: str
@@ -95,7 +95,7 @@ _ALL = (
         ),
         rate=15.0,
         clips_are="whole movements, one a recording",
-        licence=UNSTATED,
+        license=UNSTATED,
         citation=(
             "W. Li, Z. Zhang, Z. Liu: Action Recognition Based on a Bag of 3D Points, CVPRW 2010; "
             "joints: J. Wang et al., CVPR 2012"
@@ -120,7 +120,7 @@ _ALL = (
         class_names=UTKINECT_ACTIONS,
         rate=15.0,
         clips_are="whole movements, cut from longer recordings by annotators",
-        licence=UNSTATED,
+        license=UNSTATED,
         citation=(
             "L. Xia, C.-C. Chen, J. K. Aggarwal: View Invariant Human Action Recognition Using "
             "Histograms of 3D Joints, CVPRW 2012"
@@ -150,7 +150,7 @@ _ALL = (
         ),
         rate=30.0,
         clips_are="whole movements, repetitions cut by the authors",
-        licence="Open Data Commons Public Domain Dedication and License (PDDL) 1.0",
+        license="Open Data Commons Public Domain Dedication and License (PDDL) 1.0",
         citation=(
             "A. Vakanski, H. Jun, D. Paul, R. Baker: A Data Set of Human Body Movements for Physical "
             "Rehabilitation Exercises, Data 3(1):2, 2018, doi 10.3390/data3010002"
@@ -180,7 +180,7 @@ _ALL = (
         ),
         rate=30.0,
         clips_are="whole movements, one a recording",
-        licence=UNSTATED,
+        license=UNSTATED,
         citation=(
             "C. Chen, R. Jafari, N. Kehtarnavaz: UTD-MHAD: A Multimodal Dataset for Human Action "
             "Recognition Utilizing a Depth Camera and a Wearable Inertial Sensor, ICIP 2015"
@@ -208,7 +208,7 @@ _ALL = (
         ),
         rate=30.0,
         clips_are="whole movements, one a recording",
-        licence=UNSTATED,
+        license=UNSTATED,
         citation=(
             "Q. De Smedt, H. Wannous, J.-P. Vandeborre, J. Guerry, B. Le Saux, D. Filliat: SHREC'17 "
             "Track: 3D Hand Gesture Recognition Using a Depth and Skeletal Dataset, 3DOR 2017, "
@@ -238,7 +238,7 @@ _ALL = (
         ),
         rate=60.0,
         clips_are="whole movements, one a recording",
-        licence="none stated; the authors' own repository: cite, do not redistribute",
+        license="none stated; the authors' own repository: cite, do not redistribute",
         citation=(
             "F. M. Caputo, P. Prebianca, A. Carcangiu, L. D. Spano, A. Giachetti: Comparing 3D "
             "trajectories for simple mid-air gesture recognition, Computers & Graphics 73 (2018)"
@@ -261,7 +261,7 @@ _ALL = (
         class_names=tuple("0123456789"),
         rate=10.0,
         clips_are="whole movements, cut at the pen's first and last point",
-        licence="CC BY 4.0, as UCI lists for donated sets (read the line on its page)",
+        license="CC BY 4.0, as UCI lists for donated sets (read the line on its page)",
         citation=(
             "F. Alimoglu, E. Alpaydin: Methods of Combining Multiple Classifiers Based on Different "
             "Representations for Pen-based Handwriting Recognition, TAINN 1996; doi 10.24432/C5MG6K"
@@ -285,7 +285,7 @@ _ALL = (
         class_names=MMG_GESTURES,
         rate=50.0,
         clips_are="whole movements, one a recording; nine that last over five seconds lose their end",
-        licence="New BSD",
+        license="New BSD",
         citation=(
             "L. Anthony, J. O. Wobbrock: $N-Protractor: A Fast and Accurate Multistroke Recognizer, "
             "Graphics Interface 2012"
@@ -302,8 +302,8 @@ _ALL = (
     ),
 )  # fmt: skip
 
-CATALOGUE: dict[str, PeopleSet] = {people_set.name: people_set for people_set in _ALL}
-NAMES: tuple[str, ...] = tuple(CATALOGUE)
+CATALOG: dict[str, PeopleSet] = {people_set.name: people_set for people_set in _ALL}
+NAMES: tuple[str, ...] = tuple(CATALOG)
 PARENTS: dict[str, tuple[int, ...]] = {s.name: s.parents for s in _ALL if s.parents}
 
 
@@ -315,11 +315,11 @@ def find(names: Iterable[str]) -> list[PeopleSet]:
     """
     found = []
     for name in dict.fromkeys(names):
-        if name not in CATALOGUE:
+        if name not in CATALOG:
             near = difflib.get_close_matches(name.lower(), NAMES, cutoff=0.5)
             raise ValueError(
                 f"{name}: no set of this name. "
                 + (f"Did you mean {' or '.join(near)}?" if near else f"Choose from {', '.join(NAMES)}.")
             )
-        found.append(CATALOGUE[name])
+        found.append(CATALOG[name])
     return found

@@ -12,7 +12,7 @@ from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.sampler import batches
 
 
-class Draws:
+class BatchSampler:
     """Which clips each step sees, and with which seed each of them is varied.
 
     All follows from seed and step, so that a training can begin at any step, and so that however many

@@ -15,7 +15,7 @@ from piumar_lib.objective import Objective
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 
 
-def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
+def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     """What TFAM and GIRL make run behind a video backbone, counted: what they are, and what runs twice.
 
     The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug
@@ -51,7 +51,7 @@ def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     for part in tail.modules():
         if hasattr(part, "reset_parameters"):
             part.reset_parameters()
-    tail.standardise(torch.tensor([[[-1.0], [1.0]]]))
+    tail.standardize(torch.tensor([[[-1.0], [1.0]]]))
 
     def step(objective: Objective) -> None:
         tail.train().zero_grad()
@@ -60,7 +60,7 @@ def plug_work(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
 
     for name, objective in objectives.items():
         if name != "ERM":
-            tail.plug = TemporalFrequencyModule.make(big.channels, big.channels)
+            tail.plug_in = TemporalFrequencyModule.make(big.channels, big.channels)
         objective.start(tail, batch, config)
         for epoch in range(2):  # GIRL finds its groups after the first
             objective.before_epoch(batch, epoch)

@@ -61,7 +61,7 @@ def parameter_groups(
     return [groups[key] for key in sorted(groups)]
 
 
-def make_optimiser(
+def make_optimizer(
     model: nn.Module, config: TrainConfig, objective: nn.Module | None = None
 ) -> torch.optim.Optimizer:
     """AdamW, or SGD with momentum, over `parameter_groups`."""
@@ -86,7 +86,7 @@ def rate_at(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
     return config.learning_rate * (1 + math.cos(math.pi * share)) / 2
 
 
-def set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Give every group its share of ``rate``."""
-    for group in optimiser.param_groups:
+    for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]
