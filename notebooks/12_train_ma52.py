@@ -60,7 +60,7 @@ from piumar_lib.notebook import show, show_table, start
 
 run = start(profile)
 recipe = preset or run.pick(quick="tiny", full="tiny", gpu="videomae-base")
-amount = run.pick(quick={"epochs": 4, "views": 1}, full={"epochs": 40, "views": 1}, gpu={})
+amount = run.pick(quick={"epochs": 4, "test_views": 1}, full={"epochs": 40, "test_views": 1}, gpu={})
 build = ROOT / "build" / "ma52" / run.name
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -70,7 +70,7 @@ def command(config):
 def finished(prepared, tmp_path_factory):
     """A run of the whole method."""
     out = tmp_path_factory.mktemp("finished") / "run"
-    config = prepared.config(out, eval_every=1, views=2, **WHOLE)
+    config = prepared.config(out, eval_every=1, test_views=2, **WHOLE)
     return config, train.train(config, progress=False)
 
 

@@ -55,7 +55,7 @@ def run_submit(options: argparse.Namespace) -> None:
     """Recognise the test clips and write the file that Codabench takes."""
     from piumar_lib.ma52.submit import submit
 
-    clips = submit(options.folder, options.out, options.views, progress=True)
+    clips = submit(options.folder, options.out, options.test_views, progress=True)
     print(f"{options.out}: {clips} clips; checked")
 
 
@@ -145,7 +145,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("submit", help="write the file that Codabench takes")
     command.add_argument("folder", type=path, help="of the run")
     command.add_argument("--out", type=path, required=True, help="the .zip to write")
-    command.add_argument("--views", type=at_least(1), default=1, help="temporal views (%(default)s)")
+    command.add_argument("--test-views", type=at_least(1), default=1, help="temporal views (%(default)s)")
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognize", help="say what happens in a recording")

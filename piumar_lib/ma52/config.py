@@ -56,6 +56,7 @@ RENAMED = {
     "mirror": "hflip",
     "risk_momentum": "momentum",
     "judge_every": "eval_every",
+    "views": "test_views",
 }
 
 
@@ -124,7 +125,7 @@ class TrainConfig:
     workers: int = _setting(0, "processes that read clips", 0, 256)
     seed: int = _setting(0, "seed of everything that is drawn", 0, 2**31 - 1)
     eval_every: int = _setting(1, "epochs between looks at held-out people; 0: at the end", 0, 10_000)
-    views: int = _setting(1, "temporal views of a clip at the end", 1, 100)
+    test_views: int = _setting(1, "temporal views of a clip at the end", 1, 100)
     save_minutes: float = _setting(10.0, "minutes between checkpoints, beside each epoch's", 0, 1e6)
     cpu: bool = _setting(False, "train on the CPU even if there is a GPU")
     hyperparameters: Mapping[str, Any] = field(default_factory=dict)

@@ -267,7 +267,7 @@ class Run:
     def finish(self, progress: bool) -> dict:
         """Judge the trained model, and write model, predictions and record."""
         self.objective.finish(self.trainee)
-        config, views = self.config, self.config.views
+        config, views = self.config, self.config.test_views
         held_out = ClipDataset(config.cache, self.held_out.clips, self.plain.frames, views)
         found = evaluate.predict(self.judged, held_out, self.accelerator, config.workers, progress)
         record = {
