@@ -18,8 +18,8 @@ import piumar_lib
 ROOT = Path(__file__).parents[1]
 TARGETS = {
     "course", "test", "lint", "chapters", "unit", "quick", "install", "lab", "book", "pdf",
-    "student", "solutions", "hosted", "slides", "notebooks", "pairs", "readme", "benchmarks", "papermill",
-    "lock", "clean",
+    "student", "solutions", "hosted", "slides", "notebooks", "pairs", "readme", "benchmarks",
+    "papermill", "lock", "clean",
 }  # fmt: skip
 
 

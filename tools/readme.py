@@ -49,7 +49,8 @@ def describe(root: Path, chapter: Chapter) -> str:
     line = f"About {reading_minutes(to_notebook(chapter.path))} minutes to read"
     if cost := _record(root)["chapters"].get(chapter.stem):
         line += f"; {cost['seconds']:.0f} s and {cost['peak_mb']} MB to run in profile quick"
-    return f"{line}. {PICTURE.sub(r'\1', badges(root, chapter.stem))}".strip()
+    links = PICTURE.sub(r"\1", badges(root, chapter.stem))
+    return f"{line}. {links}".rstrip()
 
 
 def _record(root: Path) -> dict[str, Any]:
