@@ -30,23 +30,18 @@ def fetch_course(repository: str, tag: str, version: str) -> None:
     import subprocess
     import sys
     import tomllib
-    from importlib.metadata import distributions
+    from importlib import import_module, metadata, util
     from pathlib import Path
 
-    try:
-        import piumar_lib
-    except ModuleNotFoundError:
-        pass
-    else:
-        if piumar_lib.__version__ == version:
-            return
-        del sys.modules["piumar_lib"]
+    if util.find_spec("piumar_lib") and import_module("piumar_lib").__version__ == version:
+        return
+    sys.modules.pop("piumar_lib", None)
     folder = Path(f"piumr-course-{tag}").absolute()
     if not folder.exists():
         clone = ["git", "-c", "advice.detachedHead=false", "clone", "--quiet", "--depth=1"]
         subprocess.run([*clone, f"--branch={tag}", repository, folder], check=True)
     needs = tomllib.loads((folder / "pyproject.toml").read_text())["project"]["dependencies"]
-    missing = [need for need in needs if not any(distributions(name=re.split("[<>=]", need)[0]))]
+    missing = [n for n in needs if not any(metadata.distributions(name=re.split("[<>=]", n)[0]))]
     if missing:
         subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *missing], check=True)
     sys.path.insert(0, str(folder))
@@ -64,7 +59,7 @@ def write_hosted(root: Path, repository: str | None = None, tag: str = TAG) -> l
         ValueError: If the repository is not given, or neither of the two.
     """
     name = repository or find_repository(root)
-    public = re.fullmatch(r"[\w-]+/[\w.-]+", name) and not Path(name).is_dir()
+    public = bool(re.fullmatch(r"[\w-]+/[\w.-]+", name))
     if not public and not (name and Path(name).is_dir()):
         raise ValueError(
             f"repository: {name!r} is neither owner/name on GitHub nor the folder of a clone. Give one: "
