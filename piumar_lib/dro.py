@@ -43,7 +43,7 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     Raises:
         ValueError: If ``rho`` is negative.
     """
-    _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
+    _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
     given = risks.detach()
     sizes = torch.ones_like(given) if sizes is None else sizes.to(given)
     ordered, order = given.sort(-1, descending=True)
@@ -80,7 +80,7 @@ def kl_penalty(risks: Tensor, temperature: float) -> Robust:
     Raises:
         ValueError: If ``temperature`` is not positive.
     """
-    _require(temperature > 0, f"temperature: {temperature} is no price. Choose a positive number.")
+    _require(temperature > 0, f"temperature: must be a positive number, got {temperature}.")
     value = temperature * (torch.logsumexp(risks / temperature, -1) - math.log(risks.shape[-1]))
     return Robust(value, (risks.detach() / temperature).softmax(-1))
 
@@ -99,7 +99,7 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
     Raises:
         ValueError: If ``rho`` is negative.
     """
-    _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
+    _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
     given = risks.detach().double()
     if rho == 0:
         return _value(risks, torch.full_like(risks, 1 / risks.shape[-1]).detach())
@@ -128,7 +128,7 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
     Raises:
         ValueError: If ``alpha`` is not in (0, 1].
     """
-    _require(0 < alpha <= 1, f"alpha: {alpha} is no share. Choose it in (0, 1].")
+    _require(0 < alpha <= 1, f"alpha: must be in (0, 1], got {alpha}.")
     groups = risks.shape[-1]
     rank = torch.arange(groups, dtype=risks.dtype, device=risks.device)
     by_rank = (alpha * groups - rank).clamp(0, 1) / (alpha * groups)
@@ -181,7 +181,7 @@ def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
     Returns:
         Shape ``(...,)``; where all risks are equal the gradient is that of the mean.
     """
-    _require(rho >= 0, f"rho: radius {rho} is negative. Choose at least 0.")
+    _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
     return risks.mean(-1) + math.sqrt(2 * rho) * deviation(risks)
 
 

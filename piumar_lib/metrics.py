@@ -82,7 +82,7 @@ def bootstrap_interval(
     if scores.ndim != 1 or len(scores) == 0:
         raise ValueError(f"scores: shape {scores.shape}. Give one number for each person.")
     if not 0 < level < 1:
-        raise ValueError(f"level: {level} is no coverage. Choose it in (0, 1).")
+        raise ValueError(f"level: must be in (0, 1), got {level}.")
     rng = np.random.default_rng(seed)
     means = scores[rng.integers(0, len(scores), (draws, len(scores)))].mean(1)
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])

@@ -341,7 +341,7 @@ def _check(
     if kind not in KINDS:
         raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(KINDS)}.")
     if not 0 <= alpha <= 1:
-        raise ValueError(f"alpha: {alpha} is no share of the way. Choose it in [0, 1].")
+        raise ValueError(f"alpha: must be in [0, 1], got {alpha}.")
     if prior < 0:
         raise ValueError(f"prior: {prior} clips cannot be. Choose 0, or more to shrink more.")
     if len(clips) == 0 or (seen is not None and len(seen) == 0):

@@ -77,7 +77,7 @@ class Recognizer(nn.Module):
         places = {"input": 0, "features": 1}
         at = places.get(at, at)
         if isinstance(at, str) or not 0 <= at <= len(backbone):
-            raise ValueError(f"at: {at} is no layer. Choose from 0 to {len(backbone)}, or {[*places]}.")
+            raise ValueError(f"at: must be from 0 to {len(backbone)} or in {[*places]}, got {at}.")
         self.backbone, self.plug, self.at = backbone, plug, at
         self.head = nn.Linear(width, classes)
         self.register_buffer("mean", torch.zeros(1))

@@ -26,7 +26,7 @@ class RunningMean(nn.Module):
     def __init__(self, *shape: int, momentum: float = 0.05, start: float = 0.0) -> None:
         super().__init__()
         if not 0 < momentum <= 1:
-            raise ValueError(f"momentum: {momentum} is out of range. Choose it in (0, 1].")
+            raise ValueError(f"momentum: must be in (0, 1], got {momentum}.")
         self.momentum = momentum
         self.register_buffer("mean", torch.full(shape, start))
         self.register_buffer("updates", torch.zeros(()))

@@ -46,7 +46,7 @@ class TemporalBranch(nn.Module):
         if mass not in MASSES:
             raise ValueError(f"mass: {mass!r} is unknown. Choose from {MASSES}.")
         if not 0 < floor < 1:
-            raise ValueError(f"floor: {floor} is no share. Choose it in (0, 1).")
+            raise ValueError(f"floor: must be in (0, 1), got {floor}.")
         self.mass, self.steps, self.amplitude_step = mass, steps, amplitude_step
         self.floor_logit = nn.Parameter(torch.logit(torch.tensor(float(floor))))
 

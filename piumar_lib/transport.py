@@ -113,7 +113,7 @@ def sinkhorn_plan(
         ValueError: If ``epsilon`` or ``iterations`` is not positive, or masses do not sum to one.
     """
     if epsilon <= 0:
-        raise ValueError(f"epsilon: {epsilon} is no temperature. Choose a positive number.")
+        raise ValueError(f"epsilon: must be a positive number, got {epsilon}.")
     if iterations < 1:
         raise ValueError(f"iterations: {iterations} updates make no plan. Ask for at least 1.")
     if check:
@@ -288,7 +288,7 @@ def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
         ValueError: If the numbers of samples differ, or ``p`` is below 1.
     """
     if p < 1:
-        raise ValueError(f"p: order {p} gives no distance. Choose at least 1.")
+        raise ValueError(f"p: the order must be at least 1, got {p}.")
     if x.shape[-1] != y.shape[-1]:
         raise ValueError(f"x and y: {x.shape[-1]} and {y.shape[-1]} samples. Give equally many.")
     gap = (x.sort(-1).values - y.sort(-1).values).abs()

@@ -530,12 +530,12 @@ def test_minirocket_with_ridge_knows_unseen_people_whatever_the_units(toy):
     ("call", "message"),
     [
         (lambda: inception_time(3, depth=4), "depth: 4 modules"),
-        (lambda: inception_time(3, frames=0), "frames: 0 is out of range"),
-        (lambda: skeleton_graph(16, ARM), "channels: 16 is no multiple of 5"),
-        (lambda: skeleton_graph(6, [-1, 2]), "parents: 2 is no joint"),
+        (lambda: inception_time(3, frames=0), "frames: must be at least 1, got 0"),
+        (lambda: skeleton_graph(16, ARM), "channels: must be a multiple of 5 joints, got 16"),
+        (lambda: skeleton_graph(6, [-1, 2]), "parents: each must be from -1 to 1, got 2"),
         (lambda: skeleton_graph(6, [1, 0]), "parents: joint 0 hangs on itself"),
-        (lambda: skeleton_graph(6, [-1, -2]), "parents: -2 is no joint"),
-        (lambda: MiniRocket(83), "features: 83 is out of range"),
+        (lambda: skeleton_graph(6, [-1, -2]), "parents: each must be from -1 to 1, got -2"),
+        (lambda: MiniRocket(83), "features: must be at least 84, got 83"),
         (lambda: MiniRocket().fit(np.zeros((2, 8, 1))), "x: 8 frames are too few"),
     ],
 )

@@ -36,12 +36,13 @@ DOCUMENTS = [*sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")), ROOT / "READ
 
 
 def prose(path: Path) -> str:
-    """A document's prose in one line, without the marks that a line in a quotation begins with."""
+    """A document's prose in one line, without links and the marks that begin a quotation's lines."""
     if path.suffix == ".py":
         cells = jupytext.read(path).cells
         text = "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
     else:
         text = path.read_text(encoding="utf-8")
+    text = re.sub(r"(?<!!)\[([^\]\[]+)\]\(glossary\.md#[^)]*\)", r"\1", text)
     return " ".join(re.sub(r"^\s*>\s?", "", text, flags=re.MULTILINE).split())
 
 

@@ -207,5 +207,5 @@ def test_online_weights_follow_the_published_update():
     ],
 )
 def test_radii_out_of_range_are_refused(call, name):
-    with pytest.raises(ValueError, match=f"^{name}: .*Choose"):
+    with pytest.raises(ValueError, match=f"^{name}: must be .*, got"):
         call(torch.ones(3))

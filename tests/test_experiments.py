@@ -337,8 +337,8 @@ def test_unknown_methods_data_folds_and_hyperparameters_are_refused(own):
     for change, message in (
         ({"method": "magic"}, "magic: there is no such method"),
         ({"data": "mnist"}, "data: 'mnist'"),
-        ({"fold": 5}, "fold: 5 is out of range"),
-        ({"fold": 9, "search": True}, "fold: 9 is no search fold"),
+        ({"fold": 5}, "fold: of .*, must be in .*, got 5"),
+        ({"fold": 9, "search": True}, "fold: of a search on .*, must be in .*, got 9"),
         ({"hyperparameters": (("learning_rate", -1),)}, "learning_rate: must be .* got -1"),
     ):
         with pytest.raises(ValueError, match=message):

@@ -310,7 +310,7 @@ def test_mistakes_are_named(trained):
     training = TrainingPeople(model, train)
     for options, message in (
         ({"kind": "half"}, "kind: 'half' is unknown. Choose from batch statistics, diagonal, full"),
-        ({"alpha": 1.5}, "alpha: 1.5 is no share of the way"),
+        ({"alpha": 1.5}, r"alpha: must be in \[0, 1\], got 1.5"),
         ({"prior": -1}, "prior: -1 clips cannot be"),
         ({"seen": stranger.x[:0]}, "clips, seen: no clip of the new person"),
     ):

@@ -79,3 +79,19 @@ def test_scores_by_data_set_and_fold():
     records.append({"data": "shrec17", "method": "ERM", "fold": 0, "probe": 0.9})
     found = probe.scores(records, "own tempo", "ERM")
     assert [*found] == ["shrec17"] and np.allclose(found["shrec17"], [0.0, 0.1, 0.2])
+
+
+def test_a_training_that_diverges_leaves_its_fold_out_for_all_methods(own, monkeypatch):
+    def diverge(e):
+        raise FloatingPointError("the loss is not finite")
+
+    monkeypatch.setattr(probe, "train", diverge)
+    record = probe.run(experiment(own, "ERM", 0, 0))
+    assert record["probe"] is None and record["failed"] == "the loss is not finite"
+    rows = [
+        {"data": "shrec17-own-tempo", "method": method, "fold": fold, "probe": value}
+        for method, fold, value in [("ERM", 0, 0.5), ("ERM", 1, 0.7), ("augmentation", 1, 0.6)]
+    ]
+    rows.append(rows[0] | {"method": "augmentation"} | {"probe": record["probe"]})
+    for method, value in (("ERM", 0.7), ("augmentation", 0.6)):
+        assert probe.scores(rows, "own tempo", method)["shrec17"].tolist() == [value]

@@ -95,6 +95,17 @@ def test_a_record_is_of_unseen_people_estimated_from_their_first_clips(own, shor
         assert found["AdaBN"][1][1] is None  # eight clips of a class
 
 
+def test_a_training_that_diverges_is_a_record_that_recognises_nothing(own, short, tmp_path):
+    """And the others go on; such a learning rate is beyond any network."""
+    e = experiment(own, "augmentation", 0, 1, {"updates": 3, "learning_rate": 1e30})
+    record = run(e)
+    assert "Lower the learning rate" in record["failed"]
+    for found in record["people"].values():
+        assert found[NONE] == [0, 0] and min(found["clips"]) > 0
+        assert {n for row in found[DEFAULT] for n in row} <= {0, None}
+    assert gain([record], DEFAULT).difference == 0
+
+
 def cell(right, clips=10, few=None):
     """What a record holds of a person: so many right before, and after with all clips."""
     before, after = right

@@ -57,7 +57,7 @@ def test_clips_are_determined_by_their_seed():
 
 @pytest.mark.parametrize(
     ("clips", "agreement", "message"),
-    [(1, 0.5, "clips: 1 cannot show two classes"), (9, 1.2, "agreement: 1.2 is no share")],
+    [(1, 0.5, "clips: 1 cannot show two classes"), (9, 1.2, r"agreement: must be in \[0, 1\], got 1.2")],
 )
 def test_impossible_data_is_refused(clips, agreement, message):
     with pytest.raises(ValueError, match=f"^{message}"):
@@ -86,7 +86,7 @@ def test_the_command_writes_records_that_say_how_they_were_made(tmp_path, monkey
     monkeypatch.setattr(control, "_judge", lambda seed, row: {"row": row, "seed": seed, "device": "a"})
     out = tmp_path / "rows.jsonl"
     arguments = ["--out", str(out), "--seeds", "3", "4"]
-    monkeypatch.setattr(sys, "argv", ["positive_control.py", *arguments])
+    monkeypatch.setattr(sys, "argv", [control.__file__, *arguments])
     control.provenance.cache_clear()
     assert control.main(arguments) == 0
     control.provenance.cache_clear()

@@ -130,14 +130,14 @@ def test_what_else_is_wrong_is_named():
     for call, words in (
         (lambda: statistics.paired(ones, ones[:2]), "3 and 2 people"),
         (lambda: statistics.paired([], []), "shape"),
-        (lambda: statistics.paired(ones, ones, level=95), "level: 95"),
-        (lambda: statistics.paired(ones, ones, bound=-0.01), "bound: -0.01"),
+        (lambda: statistics.paired(ones, ones, level=95), "level: .*, got 95"),
+        (lambda: statistics.paired(ones, ones, bound=-0.01), "bound: .*, got -0.01"),
         (lambda: statistics.pool({}), "no data set"),
         (lambda: statistics.clustered(ones, [1, 2]), "cluster: shape"),
-        (lambda: statistics.power(0, 10, 0.01), "deviation: 0"),
+        (lambda: statistics.power(0, 10, 0.01), "deviation: .*, got 0"),
         (lambda: statistics.detectable(0.02, 1), "people: 1"),
-        (lambda: statistics.detectable(0.02, 9, power=0.01), "power: 0.01"),
-        (lambda: statistics.power(0.02, 9, 0.01, alpha=5), "alpha: 5"),
+        (lambda: statistics.detectable(0.02, 9, power=0.01), "power: .*, got 0.01"),
+        (lambda: statistics.power(0.02, 9, 0.01, alpha=5), "alpha: .*, got 5"),
     ):
         with pytest.raises(ValueError, match=words):
             call()

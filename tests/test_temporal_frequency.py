@@ -77,7 +77,7 @@ def test_even_steps_are_those_of_the_even_plan(steps):
 
 def test_places_have_names():
     assert [Recognizer(tiny_cnn(34), 32, 4, at=place).at for place in PLACES] == [0, 1]
-    with pytest.raises(ValueError, match="at: head is no layer. Choose from 0 to 3, or .*'features'"):
+    with pytest.raises(ValueError, match="at: must be from 0 to 3 or in .*'features'.*, got head"):
         Recognizer(tiny_cnn(34), 32, 4, at="head")
 
 

@@ -620,11 +620,11 @@ def test_frame_law_spread_ignores_order_in_time_and_what_tells_classes_apart():
         (lambda: sinkhorn_plan(three()[0], 2 * three()[1], three()[2]), "source: sums to 2, not to 1"),
         (lambda: exact_plan(torch.tensor([[1.5, -0.5]]), 3), "mass: has -0.5 in it. Give masses of"),
         (lambda: sinkhorn_plan(*three()[:2], 3 * three()[2]), "target: sums to 3, not to 1"),
-        (lambda: sinkhorn_plan(*three(), epsilon=0), "epsilon: 0 .* positive"),
-        (lambda: sinkhorn_plan(*three(), epsilon=-0.1), "epsilon: -0.1 .* positive"),
+        (lambda: sinkhorn_plan(*three(), epsilon=0), "epsilon: .* positive number, got 0"),
+        (lambda: sinkhorn_plan(*three(), epsilon=-0.1), "epsilon: .* positive number, got -0.1"),
         (lambda: sinkhorn_plan(*three(), iterations=0), "iterations: 0 .* at least 1"),
         (lambda: wasserstein_1d(torch.ones(3), torch.ones(4)), "x and y: 3 and 4 .* equally many"),
-        (lambda: wasserstein_1d(torch.ones(3), torch.ones(3), p=0.5), "p: order 0.5 .* at least 1"),
+        (lambda: wasserstein_1d(torch.ones(3), torch.ones(3), p=0.5), "p: .* at least 1, got 0.5"),
     ],
 )
 def test_mistakes_are_named(call, message):

@@ -17,6 +17,7 @@ from piumar_lib.support.files import fresh_folder, write_text
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.hosted import PICTURE
+from tools.hyperparameters import hyperparameters_page
 from tools.ledger import write_pages
 from tools.pages import prepare
 from tools.pairs import clean, find_executed
@@ -100,6 +101,7 @@ def lay_out(root: Path) -> Path:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
     write_pages(notebooks, SETTINGS, pages)
     write_text(pages / "records.md", records_page(root))
+    write_text(pages / "hyperparameters.md", hyperparameters_page())
     write_text(pages / "glossary.md", ENTRY.sub(_define, glossary.replace("\n## ", "\n\n## ", 1)))
     shutil.copyfile(SETTINGS / "bibliography.md", pages / "bibliography.md")
     for name, text in api_pages(root / "piumar_lib"):

@@ -70,6 +70,6 @@ def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int =
     if depth < 3 or depth % 3:
         raise ValueError(f"depth: {depth} modules are no whole blocks. Choose a multiple of 3.")
     if frames < 1:
-        raise ValueError(f"frames: {frames} is out of range. Give the length of the clips.")
+        raise ValueError(f"frames: must be at least 1, got {frames}. Give the length of the clips.")
     sizes = [channels] + [4 * width] * (depth // 3 - 1)
     return nn.Sequential(*(InceptionBlock(size, width, frames) for size in sizes))

@@ -60,7 +60,7 @@ class MiniRocket:
 
     def __init__(self, features: int = 10_000, seed: int = 0) -> None:
         if features < len(KERNELS):
-            raise ValueError(f"features: {features} is out of range. Choose at least {len(KERNELS)}.")
+            raise ValueError(f"features: must be at least {len(KERNELS)}, got {features}.")
         self.features, self.seed = features, seed
 
     def fit(self, x: np.ndarray) -> MiniRocket:

@@ -140,7 +140,8 @@ def skeleton_graph(
     adjacency, joints = partitions(parents), len(parents)
     if channels % joints:
         raise ValueError(
-            f"channels: {channels} is no multiple of {joints} joints. Give one parent for each joint."
+            f"channels: must be a multiple of {joints} joints, got {channels}. "
+            "Give one parent for each joint."
         )
     dims = channels // joints
     sizes = [3 * dims] + [width] * depth
@@ -160,7 +161,7 @@ def _require_tree(parents: Sequence[int]) -> None:
         at, steps = joint, 0
         while at != -1:
             if not 0 <= at < joints:
-                raise ValueError(f"parents: {at} is no joint. Choose from -1 to {joints - 1}.")
+                raise ValueError(f"parents: each must be from -1 to {joints - 1}, got {at}.")
             at, steps = parents[at], steps + 1
             if steps > joints:
                 raise ValueError(f"parents: joint {joint} hangs on itself. Give the root -1.")

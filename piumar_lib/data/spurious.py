@@ -38,7 +38,7 @@ def make_clips(
     if clips < 2:
         raise ValueError(f"clips: {clips} cannot show two classes. Ask for at least 2.")
     if not 0 <= agreement <= 1:
-        raise ValueError(f"agreement: {agreement} is no share. Choose it in [0, 1].")
+        raise ValueError(f"agreement: must be in [0, 1], got {agreement}.")
     rng = np.random.default_rng(seed)
     y = np.arange(clips) % 2
     rank = np.arange(clips) // 2  # of a clip in its class

@@ -97,7 +97,7 @@ def make_people(
     strength = dict.fromkeys(FACTORS, 1.0) | dict(scale or {})
     for factor, value in strength.items():
         if factor not in FACTORS:
-            raise ValueError(f"scale: {factor!r} is no factor. Choose from {', '.join(FACTORS)}.")
+            raise ValueError(f"scale: a factor must be one of {', '.join(FACTORS)}, got {factor!r}.")
         if not (np.isfinite(value) and value >= 0):
             raise ValueError(f"scale: {factor}={value} is not a strength. Choose a number >= 0.")
     actions = teaching_actions() if actions is None else actions

@@ -102,7 +102,7 @@ def _load_fold(data: str, content: str, fold: int) -> Fold:
         return _synthetic_fold(name, fold, **options)
     everyone = _load(name)
     if fold not in folds(name):
-        raise ValueError(f"fold: {fold} is out of range for {name}. Choose from {folds(name)}.")
+        raise ValueError(f"fold: of {name}, must be in {folds(name)}, got {fold}.")
     return _split(name, everyone, everyone.people[fold :: len(folds(name))])
 
 
@@ -130,7 +130,7 @@ def load_search_fold(data: str, fold: int) -> Fold:
 def _load_search_fold(data: str, content: str, fold: int) -> Fold:
     name, _ = _parse(data)
     if fold not in search_folds(data):
-        raise ValueError(f"fold: {fold} is no search fold of {data}. Choose from {search_folds(data)}.")
+        raise ValueError(f"fold: of a search on {data}, must be in {search_folds(data)}, got {fold}.")
     if name in SYNTHETIC:
         train = load_fold(data, DEVELOPMENT[fold]).train
         return _split(name, train, train.people[::4])

@@ -72,8 +72,15 @@ def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: 
 
 
 def run(e: Experiment) -> dict:
-    """Train once, and probe the features that decisions on unseen people are made from."""
-    model, (_, unseen, _) = train(e)
+    """Train once, and probe the features that decisions on unseen people are made from.
+
+    A training that diverges has no features: its probe is None, and ``failed`` says why.
+    """
+    try:
+        model, (_, unseen, _) = train(e)
+    except FloatingPointError as error:
+        people = len(load_fold(e.data, e.fold).unseen.people)
+        return e.key() | {"people": people, "probe": None, "device": device(), "failed": str(error)}
     with torch.no_grad():
         features = model.eval()(torch.as_tensor(unseen.x)).features.numpy()
     probe = person_probe(features, unseen.y, unseen.person, e.seed)
@@ -98,9 +105,16 @@ def _may_be_probed(e: Experiment) -> bool:
 
 
 def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndarray]:
-    """By data set, the probe of each fold under a method, ``(folds,)``."""
+    """By data set, the probe of each fold under a method, ``(folds,)``.
+
+    A fold in which any method's training diverged is left out for all.
+    """
+    records = list(records)
+    failed = {(r["data"], r["fold"]) for r in records if r["probe"] is None}
     of: dict[str, list[tuple[int, float]]] = {}
     for r in records:
+        if (r["data"], r["fold"]) in failed:
+            continue
         for name in NAMES:
             if r["data"] == data_of(name, form) and r["method"] == method:
                 of.setdefault(name, []).append((r["fold"], r["probe"]))
@@ -122,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
         make(data, options.out, options.workers, options.scheduler)
     records = read_records(options.out)
     for method in PROBED:
-        own = [r["probe"] for r in records if r["method"] == method]
+        own = [r["probe"] for r in records if r["method"] == method and r["probe"] is not None]
         print(f"{method:24s} {np.mean(own):.3f}")
     print(f"records: {options.out}")
 

@@ -47,15 +47,24 @@ def run(e: Experiment) -> dict:
 
     The record's ``people`` maps each of them to ``"clips"`` and to the clips that are recognised under
     `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the
-    person has fewer.
+    person has fewer. A training that diverges recognises no clip in any way, and ``failed`` says why.
     """
-    model, (known, unseen, _) = train(e)
-    training = TrainingPeople(model, known)
+    try:
+        model, (known, unseen, _) = train(e)
+        failed = ""
+        training = TrainingPeople(model, known)
+    except FloatingPointError as error:
+        unseen, failed = folds.load_fold(e.data, e.fold).unseen, str(error)
 
     def right(own: Sequences, way: str, clips: int | None) -> int | None:
         if clips is not None and len(own) < clips:
             return None
-        said = normalize_person(model, own.x, training, own.x[:clips], **WAYS[way])
+        if failed:
+            return 0
+        if way == NONE:
+            said = predict(model, own)
+        else:
+            said = normalize_person(model, own.x, training, own.x[:clips], **WAYS[way])
         return int((said.argmax(1) == own.y).sum())
 
     people: dict[str, dict[str, list]] = {}
@@ -63,9 +72,10 @@ def run(e: Experiment) -> dict:
         shown = [clips_of(unseen, person, classes, e.seed) for classes in SHOWN]
         people[str(person)] = {
             "clips": [len(own) for own in shown],
-            NONE: [int((predict(model, own).argmax(1) == own.y).sum()) for own in shown],
+            NONE: [right(own, NONE, None) for own in shown],
         } | {way: [[right(own, way, n) for n in CLIPS] for own in shown] for way in WAYS}
-    return e.key() | {"people": people, "device": device()}
+    record = e.key() | {"people": people, "device": device()}
+    return record | ({"failed": failed} if failed else {})
 
 
 def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Sequences:

@@ -281,7 +281,7 @@ def detectable(deviation: float, people: int, power: float = 0.8, alpha: float =
     """
     _check_power(deviation, people, alpha)
     if not alpha < power < 1:
-        raise ValueError(f"power: {power} is out of range. Choose it between alpha ({alpha}) and 1.")
+        raise ValueError(f"power: must be between alpha ({alpha}) and 1, got {power}.")
 
     def lack(size: float) -> float:
         return power - _power_of_size(size, people, alpha)
@@ -369,9 +369,9 @@ def _tests(
 ) -> dict[str, float]:
     """Interval, p value and equivalence from a standard error; all nan if it is nan or 0."""
     if not 0 < level < 1:
-        raise ValueError(f"level: {level} is no coverage. Choose it in (0, 1).")
+        raise ValueError(f"level: must be in (0, 1), got {level}.")
     if not bound > 0:
-        raise ValueError(f"bound: {bound} is out of range. Choose it above 0.")
+        raise ValueError(f"bound: must be above 0, got {bound}.")
     if not error > 0:
         return dict.fromkeys(("low", "high", "p", "equivalence_p"), math.nan)
     law = stats.t(freedom, scale=error)
@@ -405,8 +405,8 @@ def _power_of_size(size: float, people: int, alpha: float) -> float:
 
 def _check_power(deviation: float, people: int, alpha: float) -> None:
     if not deviation > 0:
-        raise ValueError(f"deviation: {deviation} is out of range. Choose it above 0.")
+        raise ValueError(f"deviation: must be above 0, got {deviation}.")
     if people < 2:
         raise ValueError(f"people: {people}. A paired t test needs at least 2.")
     if not 0 < alpha < 1:
-        raise ValueError(f"alpha: {alpha} is no level of a test. Choose it in (0, 1).")
+        raise ValueError(f"alpha: must be in (0, 1), got {alpha}.")

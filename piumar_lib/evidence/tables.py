@@ -14,7 +14,7 @@ import numpy as np
 from piumar_lib import metrics
 from piumar_lib.evidence import contrasts, development, protocol
 from piumar_lib.evidence.contrasts import Result
-from piumar_lib.evidence.methods import AUGMENTATION, COMMON, METHODS
+from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.wording import in_words, points, signed
 from piumar_lib.metrics import Comparison
 from piumar_lib.notebook.figure import show_table
@@ -90,12 +90,9 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
         column: contrasts.read(sets, form, folder or protocol.STUDY) for column, sets in columns.items()
     }
 
-    def people(of_set: list[dict], method: str) -> set[str]:
-        return {person for r in of_set if r["method"] == method for person in r["people"]}
-
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
         # Part of the people say nothing of all of them: a row that is still being trained is left out.
-        whole = all(people(of_set, method) == people(of_set, reference) for of_set in own.values())
+        whole = all(_people(of_set, method) == _people(of_set, reference) for of_set in own.values())
         return points(contrasts.compare(own, method, reference)) if whole else ""
 
     lines = []
@@ -105,6 +102,59 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
             told = "yes" if METHODS[name].uses_person_labels else ""
             lines.append([name, told, *cells])
     show_table([f"over {reference}, {form}", "told people", *columns], lines)
+
+
+NETWORKS: dict[str, dict[str, str | int]] = {  # what they differ in from the study's own
+    "CNN, 32 channels": {},
+    "CNN, 64 channels": {"width": 64},
+    "ResNet-1D": {"backbone": "resnet"},
+    "InceptionTime": {"backbone": "inception_time"},
+    "skeleton graph": {"backbone": "skeleton_graph"},
+}
+STEPS = {  # of what one adds after the other
+    "augmentation": ("augmentation", "ERM"),
+    "TFAM on top of it": ("TFAM + augmentation", "augmentation"),
+    "its alignment": ("TFAM + augmentation", "TFAM, uniform clock + augmentation"),
+    "GIRL on top of TFAM": ("PIUmr + augmentation", "TFAM + augmentation"),
+}
+
+
+def show_networks(form: str = "own tempo", folder: Path = protocol.STUDY) -> None:
+    """Display what each step adds with other networks, in points, pooled over real data sets.
+
+    All networks are compared on the first seed. A data set counts if all of its people were judged.
+
+    Args:
+        form: Of the clips.
+        folder: Of the records.
+    """
+    lines = []
+    for network, model in NETWORKS.items():
+        own = _first_seed(form, folder, model)
+        cells = [points(contrasts.compare(own, *pair)) if own else "" for pair in STEPS.values()]
+        lines.append([network, len(own), *cells])
+    show_table(["network", "data sets", *STEPS], [line for line in lines if line[1]])
+
+
+def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict[str, list[dict]]:
+    """By data set, the first seed's records of a network, where every step was judged on everybody."""
+    found = {}
+    methods = {method for pair in STEPS.values() for method in pair}
+    for name in protocol.REAL:
+        data = protocol.data_of(name, form)
+        try:
+            everybody = _people(protocol.committed(data, folder), "augmentation")
+            records = [r for r in protocol.committed(data, folder, model) if r["seed"] == 0]
+        except FileNotFoundError:
+            continue
+        if all(_people(records, method) == everybody for method in methods):
+            found[name] = records
+    return found
+
+
+def _people(records: Sequence[dict], method: str) -> set[str]:
+    """Who was judged under a method."""
+    return {person for r in records if r["method"] == method for person in r["people"]}
 
 
 def show_development(abouts: Sequence[str], over: str = "against") -> None:
@@ -121,16 +171,3 @@ def show_development(abouts: Sequence[str], over: str = "against") -> None:
               for pool in development.POOLS]  # fmt: skip
     header = [f"{pool} ({n} people)" for pool, n in zip(development.POOLS, people, strict=True)]
     show_table(["attempt", *header], development.rows(shown, over))
-
-
-def show_hyperparameters() -> None:
-    """Display each hyperparameter once: whose, default, values searched, source."""
-    every = {"all": COMMON, "augmented ones": AUGMENTATION} | {
-        name: m.hyperparameters for name, m in METHODS.items() if not m.augmented and not m.like
-    }
-    lines = [
-        [method, name, f"{h.default:g}", ", ".join(f"{v:g}" for v in h.values), h.source]
-        for method, own in every.items()
-        for name, h in own.items()
-    ]
-    show_table(["method", "hyperparameter", "default", "searched", "source"], lines)
