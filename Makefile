@@ -10,6 +10,9 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 # Tests run in so many processes; each may take 1.5 GB.
 WORKERS ?= 2
+# Where `make hosted` lets notebooks take the course from: owner/name on GitHub or a folder, and a tag.
+REPOSITORY ?=
+TAG ?=
 
 PY := $(VENV)/bin/python
 COURSE := $(PY) -m tools
@@ -22,8 +25,8 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
 # One target after the other, with -j too: the parts of `make test` would disturb one another.
 .NOTPARALLEL:
-.PHONY: help course test lint chapters unit quick install lab book pdf student solutions slides notebooks \
-  pairs readme benchmarks papermill lock clean
+.PHONY: help course test lint chapters unit quick install lab book pdf student solutions hosted slides \
+  notebooks pairs readme benchmarks papermill lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -89,6 +92,9 @@ student: $(STAMP) ## write notebooks without solutions to build/student/
 
 solutions: $(STAMP) ## write notebooks with every exercise solved to build/solutions/
 	@$(COURSE) solutions
+
+hosted: $(STAMP) ## write notebooks that fetch the course, REPOSITORY=owner/name TAG=v1, to build/hosted/
+	@$(COURSE) hosted --repository "$(REPOSITORY)" --tag "$(TAG)"
 
 slides: $(STAMP) ## build lecture slides that run offline in build/slides/
 	@$(COURSE) slides

@@ -36,7 +36,9 @@ from tools.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."
 MARKERS = "\n".join(
-    f"<!-- {name}:{end} -->" for name in ("figure", "chapters", "costs") for end in ("begin", "end")
+    f"<!-- {name}:{end} -->"
+    for name in ("badges", "figure", "chapters", "costs")
+    for end in ("begin", "end")
 )
 DOT = base64.b64encode(
     base64.b64decode(

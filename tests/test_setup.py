@@ -18,14 +18,14 @@ import piumar_lib
 ROOT = Path(__file__).parents[1]
 TARGETS = {
     "course", "test", "lint", "chapters", "unit", "quick", "install", "lab", "book", "pdf",
-    "student", "solutions", "slides", "notebooks", "pairs", "readme", "benchmarks", "papermill", "lock",
-    "clean",
+    "student", "solutions", "hosted", "slides", "notebooks", "pairs", "readme", "benchmarks",
+    "papermill", "lock", "clean",
 }  # fmt: skip
 
 
 def declared() -> dict[str, Requirement]:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    lines = project["dependencies"] + project["optional-dependencies"]["test"]
+    lines = sum(project["optional-dependencies"].values(), project["dependencies"])
     return {Requirement(line).name: Requirement(line) for line in lines}
 
 

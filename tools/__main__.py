@@ -53,6 +53,9 @@ def _parser() -> ArgumentParser:
     made.add_argument("--out", type=path, required=True, metavar="FILE")
     add(student, "write notebooks without solutions to build/student/", only=True)
     add(solutions, "write notebooks with every exercise solved to build/solutions/", only=True)
+    made = add(hosted, "write notebooks that fetch the course, as for Colab, to build/hosted/")
+    made.add_argument("--repository", metavar="NAME", help="owner/name on GitHub, or a clone's folder")
+    made.add_argument("--tag", help="of the repository; default: v and the version")
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")
@@ -120,6 +123,13 @@ def student(root: Path, given: Namespace) -> None:
 
 def solutions(root: Path, given: Namespace) -> None:
     student(root, given)
+
+
+def hosted(root: Path, given: Namespace) -> None:
+    from tools.hosted import TAG, write_hosted
+
+    written = write_hosted(root, given.repository, given.tag or TAG)
+    print(f"{len(written)} notebooks in {written[0].parent}")
 
 
 def slides(root: Path, given: Namespace) -> None:

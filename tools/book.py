@@ -16,6 +16,7 @@ from sphinx.cmd.build import build_main
 from piumar_lib.support.files import fresh_folder, write_text
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
+from tools.hosted import PICTURE
 from tools.hyperparameters import hyperparameters_page
 from tools.ledger import write_pages
 from tools.pages import prepare
@@ -133,7 +134,7 @@ def _overview(root: Path) -> str:
     picture = draw_map({chapter.stem: chapter.title for chapter in list_chapters(root)})
     table = f'<div class="scroll">{picture}</div>\n\n{chapter_table(root, reading=True)}'
     contents = (SETTINGS / "contents.md").read_text(encoding="utf-8")
-    return TABLE.sub(lambda _: table, text) + contents
+    return PICTURE.sub(r"\1", TABLE.sub(lambda _: table, text)) + contents
 
 
 def _complete_links(source: Path, root: Path) -> None:

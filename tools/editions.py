@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 from nbformat import NotebookNode
@@ -41,26 +42,41 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
     Raises:
         ValueError: If an exercise lacks one of its cells; it names the file and the cell.
     """
+
+    def change(notebook: NotebookNode, stem: str) -> None:
+        edit(notebook, solved=name == "solutions")
+        relink(notebook, "../..")
+
+    return write_chapters(root, name, change, only)
+
+
+def write_chapters(
+    root: Path, name: str, change: Callable[[NotebookNode, str], None], only: list[str] | None = None
+) -> list[Path]:
+    """Write what `change` makes, in place, of each chapter and its stem to ``build/NAME/``."""
     targets = []
     for chapter in list_chapters(root, only):
         notebook = to_notebook(chapter.path)
         try:
-            edit(notebook, solved=name == "solutions")
+            change(notebook, chapter.stem)
         except ValueError as error:
             raise ValueError(f"{chapter.path.name}: {error}") from error
-        for cell in notebook.cells:
-            if cell.cell_type == "markdown":
-                cell.source = LINK.sub(_point, cell.source)
         targets.append(root / "build" / name / f"{chapter.stem}.ipynb")
         _keep_aside(targets[-1])
         write_notebook(notebook, targets[-1])
     return targets
 
 
-def _point(found: re.Match) -> str:
-    """A link from where the chapter is made, ``build/NAME/``; the other chapters are made there, too."""
-    code, begin, target = found.groups()
-    return code or begin + posixpath.normpath(f"../../notebooks/{target}")
+def relink(notebook: NotebookNode, base: str) -> None:
+    """Let links lead, in place, to files below ``base``; the other chapters lie beside this one."""
+
+    def point(found: re.Match) -> str:
+        code, begin, target = found.groups()
+        return code or f"{begin}{base}/{posixpath.normpath(f'notebooks/{target}')}"
+
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = LINK.sub(point, cell.source)
 
 
 def _keep_aside(path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from piumar_lib.evidence.records import read_records
 from piumar_lib.support.files import read_json, whole, write_text
 from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook
+from tools.hosted import PICTURE, badges
 from tools.pages import reading_minutes
 from tools.run import RECORD
 
@@ -48,7 +49,8 @@ def describe(root: Path, chapter: Chapter) -> str:
     line = f"About {reading_minutes(to_notebook(chapter.path))} minutes to read"
     if cost := _record(root)["chapters"].get(chapter.stem):
         line += f"; {cost['seconds']:.0f} s and {cost['peak_mb']} MB to run in profile quick"
-    return f"{line}."
+    links = PICTURE.sub(r"\1", badges(root, chapter.stem))
+    return f"{line}. {links}".rstrip()
 
 
 def _record(root: Path) -> dict[str, Any]:
@@ -105,7 +107,8 @@ def update_readme(root: Path, check: bool = False) -> bool:
     path, picture = root / "README.md", root / OVERVIEW
     text = fresh = path.read_text(encoding="utf-8")
     line, image = overview(root)
-    parts = {"figure": line, "chapters": chapter_table(root), "costs": cost_paragraph(root)}
+    parts = {"badges": badges(root), "figure": line}
+    parts |= {"chapters": chapter_table(root), "costs": cost_paragraph(root)}
     for name, content in parts.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
         if fresh.count(begin) != 1 or fresh.count(end) != 1:

@@ -39,7 +39,7 @@ def show(fig: Figure, alt: str) -> None:
     # Drawn once and hardly compressed, for a widget waits for it: `savefig` would draw twice.
     FigureCanvasAgg(fig).print_png(drawn, pil_kwargs={"compress_level": 1})
     plt.close(fig)
-    display(Image(data=drawn.getvalue(), format="png", alt=" ".join(alt.split())))
+    display(Image(data=drawn.getvalue(), format="png", metadata={"alt": " ".join(alt.split())}))
 
 
 def fixed_figure(

@@ -42,7 +42,7 @@ class Live:
         drawn = io.BytesIO()
         figure.savefig(drawn, format="png")
         plt.close(figure)
-        picture: Any = Image(data=drawn.getvalue(), format="png", alt=alt)
+        picture: Any = Image(data=drawn.getvalue(), format="png", metadata={"alt": alt})
         if self.handle is None:
             self.handle = display(picture, display_id=True)
         else:
