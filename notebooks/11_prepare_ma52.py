@@ -551,7 +551,7 @@ print(f"- The square about the person covers {100 * area:.0f} % of the frame and
 # | people never seen | folds of people | `splits.person_disjoint`, `splits.leave_people_out` | `test_ma52.py` | five folds over train and val; the official val leaks |
 # | MA-52 | verify, index | `verify.verify`, `index.make_index` | `test_ma52.py` | every fault is named, nothing is changed |
 # | (silent) | crop, cache | `crop.find_person`, `cache.make_cache` | `test_cache.py` | a square about the person; crf 14 |
-# | (silent) | moments, variety | `dataset.moments`, `transforms.to_input` | `test_dataset.py` | one frame of each stretch; clips varied as a whole |
+# | (silent) | moments, variety | `dataset.frame_indices`, `transforms.to_input` | `test_dataset.py` | one frame of each stretch; clips varied as a whole |
 #
 # ## References
 #
