@@ -149,7 +149,7 @@ def test_the_bibliography_says_what_the_chapters_say():
 def test_the_library_is_referred_to(pages):
     reference = pages["api/piumar_lib"]
     assert reference.find(id="piumar_lib.transport.sinkhorn_plan")
-    assert pages["api/piumar_lib.ma52"].find(id="piumar_lib.ma52.prepare.splits.person_disjoint")
+    assert pages["api/piumar_lib.ma52.prepare"].find(id="piumar_lib.ma52.prepare.splits.person_disjoint")
     links = [a["href"] for a in pages["notebooks/ledger"].select("main a")]
     assert "../api/piumar_lib.html#piumar_lib.dro.chi_square" in links
 
