@@ -12,10 +12,12 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from pathlib import Path
 
+import dask
 import distributed
 import psutil
 import pytest
@@ -103,6 +105,23 @@ def test_two_processes_share_the_work_and_end():
 @command_line
 def main(work):
     work()
+
+
+def test_processes_that_slept_go_on(tmp_path):
+    """As after a laptop's sleep; Dask's own limit, five minutes by default, is five seconds here."""
+    with dask.config.set({"distributed.scheduler.worker-ttl": "1s"}):
+        results = in_parallel(note_and_sleep, [(tmp_path, n, 2.0) for n in range(2)], workers=2)
+        done = threading.Thread(target=lambda: [*results], daemon=True)
+        done.start()
+        wait_for(lambda: len([*tmp_path.iterdir()]) == 2)
+        sleepers = [int(path.name) for path in tmp_path.iterdir()]
+        for one, when in ((signal.SIGSTOP, 8), (signal.SIGCONT, 0)):
+            for pid in sleepers:
+                os.kill(pid, one)
+            time.sleep(when)
+        done.join(60)
+        assert not done.is_alive()
+    assert sorted(int(path.name) for path in tmp_path.iterdir()) == sorted(sleepers)
 
 
 def test_a_job_that_kills_its_workers_is_a_mistake_with_a_remedy(capfd, monkeypatch):

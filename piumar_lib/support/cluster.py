@@ -27,8 +27,10 @@ RETRIES = 2  # times that a job is done again after its worker was killed
 POLL = 0.2  # seconds after which a scheduler is asked again who is there
 TIMEOUT = 10.0  # seconds in which a scheduler has to answer
 # Dask would also have freed memory given back to the system at once, and take samples of what runs: a
-# training then takes more than twice as long.
+# training then takes more than twice as long. And it would give up a process of this machine that says
+# nothing for five minutes, as all are after a laptop's sleep; one that ends is noticed without that.
 SETTINGS = {
+    "distributed.scheduler.worker-ttl": None,
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
     "distributed.worker.profile.enabled": False,
 }
