@@ -54,12 +54,13 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 	@echo "The planned contrasts on real people (chapter 09, from its records):"
 	@$(PY) -m piumar_lib.evidence contrasts
 
-test: lint chapters unit ## check style, execute every chapter, run all tests with coverage
+test: lint chapters unit ## check style and types, execute every chapter, run all tests with coverage
 
-lint: $(STAMP) ## check style and spelling
+lint: $(STAMP) ## check style, spelling and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/codespell
+	$(PY) -m mypy
 
 # Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
 chapters: $(STAMP) ## execute every chapter and test what came out
@@ -123,4 +124,4 @@ lock: ## write constraints.txt anew; for newer versions of everything, remove .v
 	@touch $(STAMP)
 
 clean: ## remove everything generated, keep the environment
-	rm -rf build .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf build .pytest_cache .ruff_cache .mypy_cache .hypothesis .coverage

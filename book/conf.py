@@ -21,7 +21,7 @@ extensions = [
 
 # Chapters: executed before, with nothing from elsewhere
 nb_execution_mode = "off"
-nb_ipywidgets_js = {}
+nb_ipywidgets_js: dict[str, str] = {}
 nb_render_plugin = "described"  # book/outputs.py
 nb_code_prompt_show = "Show the code"
 nb_code_prompt_hide = "Hide the code"

@@ -77,7 +77,7 @@ def number_by_chapter(app: Sphinx, doctree: nodes.document) -> None:
     """Call the second equation of chapter 03 "03.2", on its page and wherever it is referred to."""
     document = app.env.current_document.docname
     chapter = re.search(r"/(\d\d)_", document)
-    equations = app.env.get_domain("math").equations
+    equations = app.env.domains.math_domain.equations
     for node in doctree.findall(nodes.math_block):
         if chapter and node.get("label"):
             node["number"] = f"{chapter[1]}.{node['number']}"

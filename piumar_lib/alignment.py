@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import transport
+from piumar_lib.plug_in import Plug
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.support.ranges import InnerShare, Range, Share, checked
 
@@ -139,7 +140,7 @@ class AmplitudeNormalization(nn.Module):
         return torch.addcmul(mean, motion, ratio.pow(-self.step)[:, None, None])
 
 
-class _Alignment(nn.Module):
+class _Alignment(Plug):
     """What both transports share: a clock in front, the projection and the amplitude behind."""
 
     def __init__(self, clock: nn.Module | None, amplitude_step: float) -> None:
@@ -161,9 +162,9 @@ class _Alignment(nn.Module):
             # Behind the alignment, where a movement's size no longer depends on how long it took.
             return self.amplitude(aligned).to(x.dtype)
 
-    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
-        """The aligned clip alone."""
-        return [self(x)]
+    def plan(self, x: Tensor) -> Tensor:
+        """Transport plan from time to canonical steps, shape ``(batch, time, steps)``."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def fit(self, x: Tensor) -> _Alignment:

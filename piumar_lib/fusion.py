@@ -28,6 +28,7 @@ class AdaptiveFusion(nn.Module):
     """
 
     no_weight_decay = ("bias",)
+    weight: Tensor
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -88,6 +89,9 @@ class WassersteinRegularizer(nn.Module):
     Raises:
         ValueError: If ``share`` is negative, or ``momentum`` is not in (0, 1].
     """
+
+    barycenter: Tensor
+    known: Tensor
 
     def __init__(self, classes: int, channels: int, share: float = 0.1, momentum: float = 0.1) -> None:
         super().__init__()

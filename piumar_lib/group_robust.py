@@ -27,7 +27,7 @@ from piumar_lib.support.data_parallel import mean_over_processes, processes, sum
 from piumar_lib.support.ranges import NonNegative, Positive, Range, ShareBelowOne, checked
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.recognizer import Model, Prediction
 
 
 def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
@@ -92,6 +92,13 @@ class GroupRobustObjective(Objective):
         ValueError: If a parameter is out of range.
     """
 
+    group: Tensor
+    shares: Tensor
+    q: Tensor
+    running: Tensor
+    seen: Tensor | None
+    style: Tensor | None
+
     @checked
     def __init__(
         self,
@@ -110,7 +117,7 @@ class GroupRobustObjective(Objective):
         self.radius, self.beta, self.temperature = radius, beta, temperature
         self.momentum, self.step = momentum, step
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Forget everything: one group, with the risk of guessing."""
         self.seed = trainer.seed
         self.group = torch.zeros_like(clips.y)
@@ -119,7 +126,7 @@ class GroupRobustObjective(Objective):
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
         """Before the second epoch: find groups. All begin with the risk of all clips."""
-        if self.style is None:
+        if self.style is None or self.seen is None:
             return
         # Each process saw its own clips; together they saw all of them.
         total, seen = sum_over_processes(self.style), sum_over_processes(self.seen)[:, None]
@@ -133,7 +140,7 @@ class GroupRobustObjective(Objective):
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The mean of the clips' losses, weighted by group and by hardness."""
         if self.seen is not None:
-            self._remember(batch.index, style_of(prediction.early_features))
+            self._remember(self.seen, batch.index, style_of(prediction.early_features))
         group = self.group[batch.index]
         self._judge(group, prediction.logits.detach().float(), batch.y)
         weights = (self.q / self.shares)[group] * self.hardness(prediction, batch)  # (batch,)
@@ -171,7 +178,7 @@ class GroupRobustObjective(Objective):
             q = dro.exponentiated_gradient(self.q, self.running, self.step)
             self.q = q.clamp_min(1e-30)
 
-    def _remember(self, index: Tensor, style: Tensor) -> None:
+    def _remember(self, seen: Tensor, index: Tensor, style: Tensor) -> None:
         if self.style is None:
-            self.style = style.new_zeros(len(self.seen), style.shape[1])
-        self.style[index], self.seen[index] = style, torch.ones_like(style[:, 0])
+            self.style = style.new_zeros(len(seen), style.shape[1])
+        self.style[index], seen[index] = style, torch.ones_like(style[:, 0])

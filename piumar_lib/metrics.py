@@ -10,9 +10,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def accuracy_by_person(correct: np.ndarray, person: np.ndarray) -> dict[int, float]:
+def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float]:
     """Share of correct clips of each person.
 
     Args:
@@ -30,7 +31,7 @@ def accuracy_by_person(correct: np.ndarray, person: np.ndarray) -> dict[int, flo
     return {int(p): float(correct[person == p].mean()) for p in np.unique(person)}
 
 
-def worst_quarter(scores: np.ndarray) -> float:
+def worst_quarter(scores: ArrayLike) -> float:
     """Mean over the worst quarter of people (at least one), ``scores`` of shape ``(people,)``."""
     scores = np.sort(np.asarray(scores, float))
     return float(scores[: math.ceil(len(scores) / 4)].mean())
@@ -48,7 +49,7 @@ class Summary:
     people: int
 
 
-def summarize(scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Summary:
+def summarize(scores: ArrayLike, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Summary:
     """Summarise one score for each person.
 
     Args:
@@ -115,7 +116,7 @@ def interval(low: float | None, high: float | None, write: Callable[[float], str
         low, high: Its ends; nan, or None as in JSON, if there is none.
         write: From an end to text: `percent` if the ends are shares.
     """
-    if low is None or math.isnan(low):
+    if low is None or high is None or math.isnan(low):
         return "(one person: no interval)"
     return f"[{write(low)}, {write(high)}]"
 
@@ -130,7 +131,7 @@ class Comparison:
     p: float
 
 
-def compare(scores: np.ndarray, baseline: np.ndarray, seed: int = 0) -> Comparison:
+def compare(scores: ArrayLike, baseline: ArrayLike, seed: int = 0) -> Comparison:
     """Compare two methods on the same people: ``scores - baseline``, both ``(people,)``.
 
     The p value is Wilcoxon's signed-rank test's, two-sided; 1 if no person's score differs, or there is
@@ -160,7 +161,7 @@ def verdict(comparison: Comparison, p: float) -> str:
     return "a gain" if comparison.difference > 0 else "a loss"
 
 
-def holm(p_values: np.ndarray) -> np.ndarray:
+def holm(p_values: ArrayLike) -> np.ndarray:
     """Correct p values for multiple comparisons (Holm, 1979), shape ``(tests,)``."""
     p_values = np.asarray(p_values, float)
     order = np.argsort(p_values)

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
-from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.recognizer import Model, Prediction
 from piumar_lib.stepper import Stepper
 from piumar_lib.transport import frame_law_spread
 
@@ -50,7 +50,7 @@ class Trainer(Protocol):
     epochs: int
     seed: int
 
-    def identification_model(self, model: Recognizer, share: float) -> Tensor:
+    def identification_model(self, model: Model, share: float) -> Tensor:
         """Logits of all training clips after a plain training of a copy of ``model``.
 
         Args:
@@ -83,7 +83,7 @@ class Objective(nn.Module):
         super().__init__()
         self.view_weights = view_weights or ViewWeights()
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Called once, before training, with the labels of all training clips."""
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
@@ -93,7 +93,7 @@ class Objective(nn.Module):
         """Turn the clips' losses ``(batch,)`` into the scalar to be minimised."""
         return losses.mean()
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """The loss of a batch: `risk` of the clips' losses, and the terms between two views."""
         prediction = model(batch.x, batch.y)
         return self.combine(self.clip_losses(prediction, batch.y), prediction, batch)
@@ -106,7 +106,7 @@ class Objective(nn.Module):
         """The loss of a batch from its clips' losses ``(batch,)`` and the prediction they are of."""
         return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.view_weights)
 
-    def finish(self, model: Recognizer) -> None:
+    def finish(self, model: Model) -> None:
         """Called once, after training, with the model of the last step."""
 
     def keep(self, *names: str) -> None:
@@ -133,7 +133,7 @@ class Objective(nn.Module):
             setattr(self, name, None if kept is None else torch.empty_like(kept, device=device))
         super()._load_from_state_dict(state_dict, prefix, *args)
 
-    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
+    def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
         """Make one step and return the loss, detached."""
         loss = stepper.gradient(partial(self.loss, model), batch)
         stepper.step()

@@ -247,9 +247,8 @@ def normalize_person(
             or batch statistics are asked of a model without batch normalisation.
     """
     _check(model, clips, seen, kind, alpha, prior)
-    like = {"device": model.head.weight.device, "dtype": model.head.weight.dtype}
-    clips = torch.as_tensor(clips, **like)
-    seen = clips if seen is None else torch.as_tensor(seen, **like)
+    clips = torch.as_tensor(clips).to(model.head.weight)
+    seen = clips if seen is None else torch.as_tensor(seen).to(model.head.weight)
     model = copy.deepcopy(model).eval()
     prediction = model(seen)
     frequency = prediction.logits.softmax(-1).mean(0).cpu().double() if matched else None
@@ -271,6 +270,7 @@ def _adapt_norms(
     """
 
     def adapt(name: str, norm: _BatchNorm, x: Tensor) -> None:
+        assert norm.running_mean is not None and norm.running_var is not None  # as `_norms` has them
         mean = _per_clip(x).mean(0)
         variance = _per_clip((x - _along_channels(mean, x)).square()).mean(0)
         usual_mean, usual_variance = (

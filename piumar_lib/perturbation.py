@@ -12,12 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from piumar_lib import transport
+from piumar_lib.plug_in import Plug
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.spectrum import dct_matrix
 from piumar_lib.support.ranges import NonNegative, Range, Share, checked
@@ -70,15 +72,13 @@ class _Filter(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        ctx: torch.autograd.function.FunctionCtx, x: Tensor, spectrum: Tensor, gain: Tensor
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, spectrum: Tensor, gain: Tensor) -> Tensor:
         ctx.save_for_backward(gain)
         return torch.fft.irfft(spectrum * gain, n=x.shape[1], dim=1)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple:
+    def backward(ctx: Any, gradient: Tensor) -> tuple:
         return filtered(gradient, *ctx.saved_tensors), None, None
 
 
@@ -87,7 +87,7 @@ def filtered(x: Tensor, gain: Tensor) -> Tensor:
     return torch.fft.irfft(torch.fft.rfft(x, dim=1) * gain, n=x.shape[1], dim=1)
 
 
-class SpectralPerturbation(nn.Module):
+class SpectralPerturbation(Plug):
     """Variance-guided perturbation of the smooth part of log spectra; the identity in evaluation.
 
     Args:
@@ -109,6 +109,8 @@ class SpectralPerturbation(nn.Module):
     Raises:
         ValueError: If an option is unknown or out of range.
     """
+
+    members: Tensor
 
     @checked
     def __init__(
@@ -159,10 +161,6 @@ class SpectralPerturbation(nn.Module):
                 chosen = torch.rand(len(x), 1, 1, device=x.device) < self.probability
                 gain = torch.where(chosen, self.log_gain(spectrum, y, x.shape[1]), 0.0).exp()
             return _Filter.apply(wide, spectrum, gain).to(x.dtype)
-
-    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
-        """The perturbed clip alone."""
-        return [self(x, y)]
 
     def log_gain(self, spectrum: Tensor, y: Tensor, time: int) -> Tensor:
         """Draw a log gain for each clip, frequency and channel; updates the variances.

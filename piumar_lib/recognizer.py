@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from functools import partial
+from typing import Any, Protocol, Self
 
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.plug_in import Plug
 from piumar_lib.transport import at_least_single
+
+_absent = partial(torch.empty, 0)
 
 
 @dataclass
 class Prediction:
-    """What a recogniser says about a batch.
+    """What a recogniser says about a batch; one made by hand may leave all but ``logits`` empty.
 
     Attributes:
         logits: The decision, shape ``(batch, classes)``.
@@ -29,8 +34,8 @@ class Prediction:
     logits: Tensor
     view_logits: list[Tensor] = field(default_factory=list)
     frames: list[Tensor] = field(default_factory=list)
-    early_features: Tensor | None = None
-    features: Tensor | None = None
+    early_features: Tensor = field(default_factory=_absent)
+    features: Tensor = field(default_factory=_absent)
     coarse: tuple[Tensor, Tensor] | None = None
 
 
@@ -41,6 +46,34 @@ def channel_scale(x: Tensor) -> Tensor:
     """
     spread = x.std((0, 1))
     return torch.where(spread > 1e-6 * spread.max(), spread, 1.0)
+
+
+class Model(Protocol):
+    """What the loop and an objective may ask of a recogniser, whether of sequences or of video."""
+
+    @property
+    def head(self) -> nn.Linear:
+        """From features to classes."""
+
+    @property
+    def plug_in(self) -> Plug | None:
+        """What makes it robust to people."""
+
+    @property
+    def scale(self) -> Tensor:
+        """Standard deviation of the input's channels."""
+
+    def __call__(self, x: Tensor, y: Tensor | None = None) -> Prediction:
+        """Recognise clips ``x`` of classes ``y``, which only training knows."""
+
+    def parameters(self) -> Iterator[nn.Parameter]:
+        """All that it learns."""
+
+    def buffers(self) -> Iterator[Tensor]:
+        """All that it keeps besides."""
+
+    def train(self) -> Self:
+        """Turn to training; returns itself."""
 
 
 class Recognizer(nn.Module):
@@ -65,20 +98,23 @@ class Recognizer(nn.Module):
         ValueError: If there is no such layer.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(
         self,
         backbone: nn.Sequential,
         width: int,
         classes: int,
-        plug_in: nn.Module | None = None,
+        plug_in: Plug | None = None,
         at: int | str = 0,
     ) -> None:
         super().__init__()
         places = {"input": 0, "features": 1}
-        at = places.get(at, at)
-        if isinstance(at, str) or not 0 <= at <= len(backbone):
+        layer = places.get(at) if isinstance(at, str) else at
+        if layer is None or not 0 <= layer <= len(backbone):
             raise ValueError(f"at: must be from 0 to {len(backbone)} or in {[*places]}, got {at}.")
-        self.backbone, self.plug_in, self.at = backbone, plug_in, at
+        self.backbone, self.plug_in, self.at = backbone, plug_in, layer
         self.head = nn.Linear(width, classes)
         self.register_buffer("mean", torch.zeros(1))
         self.register_buffer("scale", torch.ones(1))
@@ -96,15 +132,16 @@ class Recognizer(nn.Module):
             y: Their classes, shape ``(batch,)``; used in training only, to guide the perturbation.
         """
         x = self.backbone[: self.at]((x - self.mean) / self.scale)
-        views = [x] if self.plug_in is None else self.plug_in.views(x, y)
+        plug_in = self.plug_in
+        views = [x] if plug_in is None else plug_in.views(x, y)
         # Views share one pass, so that batch normalisation sees in training what it sees later.
-        layers = self.backbone[self.at :]
-        early = layers[:1](torch.cat(views))
-        deep = at_least_single(layers[1:](early))  # objectives compute with them outside of autocast
+        early = self.backbone[self.at : self.at + 1](torch.cat(views))
+        # Objectives compute with features outside of autocast.
+        deep = at_least_single(self.backbone[self.at + 1 :](early))
         frames = list(deep.unflatten(0, (len(views), -1)))
         pooled = [view.mean(1) for view in frames]
         logits = [self.head(view) for view in pooled] if len(views) > 1 else []
-        fused = self.plug_in.fusion(*pooled) if len(views) > 1 else pooled[0]
+        fused = plug_in.fusion(*pooled) if plug_in is not None and len(views) > 1 else pooled[0]
         return Prediction(self.head(fused), logits, frames, early[: x.shape[0]], fused)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:

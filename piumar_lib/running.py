@@ -23,6 +23,9 @@ class RunningMean(nn.Module):
         ValueError: If ``momentum`` is out of range.
     """
 
+    mean: Tensor
+    updates: Tensor
+
     def __init__(self, *shape: int, momentum: float = 0.05, start: float = 0.0) -> None:
         super().__init__()
         if not 0 < momentum <= 1:

@@ -22,13 +22,13 @@ def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor
     if people is None:
         # At least two clips a batch, because variances are taken over it.
         return list(order.tensor_split(max(1, round(len(order) / size))))
-    hands = []
+    hands: list[tuple[float, Tensor]] = []
     for p in person.unique():
         own = order[person[order] == p]
         dealt = own.tensor_split(max(1, round(len(own) * people / size)))
         # Each person's hands are spread over the epoch, so that neighbours are different people.
         at = (torch.arange(len(dealt)) + torch.rand(len(dealt))) / len(dealt)
         hands += zip(at.tolist(), dealt, strict=True)
-    hands = [hand for _, hand in sorted(hands, key=lambda pair: pair[0])]
+    in_order = [hand for _, hand in sorted(hands, key=lambda pair: pair[0])]
     groups = np.array_split(np.arange(len(hands)), max(1, round(len(hands) / people)))
-    return [torch.cat([hands[k] for k in group]) for group in groups]
+    return [torch.cat([in_order[k] for k in group]) for group in groups]

@@ -15,11 +15,12 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
 from piumar_lib.objective import Objective, Trainer, ViewWeights, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.plug_in import Plug
+from piumar_lib.recognizer import Model, Prediction
 from piumar_lib.support.ranges import NonNegative, checked
 
 
-class TemporalFrequencyModule(nn.Module):
+class TemporalFrequencyModule(Plug):
     """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
 
     A plug-in for `Recognizer`: in front of the backbone (``at="input"``) or behind its first layer
@@ -86,9 +87,10 @@ class TwoViews(Objective):
         self.regularizer_share, self.over = regularizer_share, over or Objective()
         self.regularizer: WassersteinRegularizer | None = None
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer | None = None) -> None:
-        """Make a regulariser of the model's size."""
-        self.over.start(model, clips, trainer)
+    def start(self, model: Model, clips: Labels, trainer: Trainer | None = None) -> None:
+        """Make a regulariser of the model's size; without a trainer, `over` is not started."""
+        if trainer is not None:
+            self.over.start(model, clips, trainer)
         head = model.head
         regularizer = WassersteinRegularizer(head.out_features, head.in_features, self.regularizer_share)
         self.regularizer = regularizer.to(clips.y.device)
@@ -97,14 +99,15 @@ class TwoViews(Objective):
         """Let groups be found, if there are any."""
         self.over.before_epoch(clips, epoch)
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """The loss of a batch, from one forward pass."""
         if self.regularizer is None:
-            self.start(model, batch)
+            self.start(model, Labels(batch.y, batch.person))
         return super().loss(model, batch)
 
     def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """The loss of a batch, after `start`; see `Objective.combine`."""
+        assert self.regularizer is not None  # since `start`
         entropy = self.over.risk(losses, prediction, batch)
         consistency = self.view_weights.consistency * js_divergence(*prediction.view_logits)
         return entropy + consistency + self.regularizer(entropy, prediction.frames[0], batch.y)

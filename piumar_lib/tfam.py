@@ -16,11 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import spectrum, transport
+from piumar_lib.plug_in import Plug
 
 MASSES = ("motion", "uniform")
 
 
-class TemporalBranch(nn.Module):
+class TemporalBranch(Plug):
     """Align clips to a common clock by exact transport of motion energy.
 
     Args:
@@ -77,12 +78,8 @@ class TemporalBranch(nn.Module):
                 aligned = aligned * spread.pow(-self.amplitude_step / 2)
         return aligned.to(x.dtype)
 
-    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
-        """The aligned clip alone."""
-        return [self(x)]
 
-
-class FrequencyBranch(nn.Module):
+class FrequencyBranch(Plug):
     """Perturb spectra, guided by their variance within classes; the identity in evaluation.
 
     Args:
@@ -108,10 +105,6 @@ class FrequencyBranch(nn.Module):
             return x
         return spectrum.perturb(x, y, self.scale, self.probability)
 
-    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
-        """The perturbed clip alone."""
-        return [self(x, y)]
-
 
 class ConsistencyFusion(nn.Module):
     """``g mean(a, b) + (1 - g) min(a, b)`` with the gate ``g = sigmoid(w cos(a, b) + v)``."""
@@ -131,7 +124,7 @@ class ConsistencyFusion(nn.Module):
         return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 
 
-class TFAM(nn.Module):
+class TFAM(Plug):
     """Temporal and frequency branch, fused by consistency.
 
     Args:

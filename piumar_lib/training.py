@@ -18,7 +18,7 @@ from piumar_lib.augment import augment
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.objective import Objective
-from piumar_lib.recognizer import Recognizer
+from piumar_lib.recognizer import Model, Recognizer
 from piumar_lib.sampler import batches
 from piumar_lib.settings import Settings
 from piumar_lib.stepper import Stepper
@@ -26,7 +26,7 @@ from piumar_lib.weight_decay import parameter_groups
 
 
 def train_steps(
-    model: Recognizer,
+    model: Model,
     objective: Objective,
     clips: Labels,
     drawn: Iterable[Batch],
@@ -164,8 +164,9 @@ class SequenceTrainer:
             for index in batches(self.clips.person, self.settings.batch_size, people):
                 yield self._augmented(self.clips.take(index))
 
-    def identification_model(self, model: Recognizer, share: float) -> Tensor:
+    def identification_model(self, model: Model, share: float) -> Tensor:
         """See `Trainer.identification_model`."""
+        assert isinstance(model, Recognizer)  # of sequences
         reference = copy.deepcopy(model)
         short = replace(self.settings, epochs=max(1, round(share * self.epochs)))
         fit_clips(reference, self.clips, short, Objective())

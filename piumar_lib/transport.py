@@ -7,6 +7,8 @@ is monotone and has a closed form (Peyre and Cuturi, "Computational Optimal Tran
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -133,7 +135,7 @@ class EntropicPlan(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: torch.autograd.function.FunctionCtx,
+        ctx: Any,
         cost: Tensor,
         source: Tensor,
         target: Tensor,
@@ -143,8 +145,8 @@ class EntropicPlan(torch.autograd.Function):
     ) -> Tensor:
         """Iterate to the plan; the batch goes last, so that each sum runs over contiguous memory."""
         parts = (-cost / epsilon).permute(1, 2, 0), source.T[:, None], target.T[None]
-        parts = (part.contiguous() for part in parts)
-        plan = scale_to_marginals(*parts, iterations, tolerance=tolerance)
+        exponent, rows, columns = (part.contiguous() for part in parts)
+        plan = scale_to_marginals(exponent, rows, columns, iterations, tolerance=tolerance)
         plan = plan.permute(2, 0, 1).contiguous()
         ctx.save_for_backward(plan)
         ctx.epsilon = epsilon
@@ -152,7 +154,7 @@ class EntropicPlan(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple:
+    def backward(ctx: Any, gradient: Tensor) -> tuple:
         """Solve the adjoint system, reduced to the steps: ``(batch, steps, steps)``."""
         (plan,) = ctx.saved_tensors
         rows, columns, weighted = plan.sum(2).clamp_min(LEAST), plan.sum(1), gradient * plan
@@ -406,7 +408,7 @@ class _SymmetricRoot(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: torch.autograd.function.FunctionCtx, matrix: Tensor) -> Tensor:
+    def forward(ctx: Any, matrix: Tensor) -> Tensor:
         """Through eigenvalues; those that rounding made negative count as zero."""
         values, vectors = torch.linalg.eigh(matrix)
         roots = values.clamp_min(0).sqrt()
@@ -415,7 +417,7 @@ class _SymmetricRoot(torch.autograd.Function):
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> Tensor:
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         """Solve the same equation for the gradient; flat where both roots are zero."""
         roots, vectors = ctx.saved_tensors
         sums = roots[..., :, None] + roots[..., None, :]

@@ -25,7 +25,7 @@ def parameter_groups(*modules: nn.Module) -> list[dict[str, Any]]:
     """
     kept = kept_parameters(*modules)
     parameters = [p for root in modules for p in root.parameters()]
-    groups = [{"params": [p for p in parameters if id(p) not in kept]}]
+    groups: list[dict[str, Any]] = [{"params": [p for p in parameters if id(p) not in kept]}]
     if kept:
         groups.append({"params": [p for p in parameters if id(p) in kept], "weight_decay": 0.0})
     return groups

@@ -148,6 +148,11 @@ INCOMPLETE = {
     "no solution": (' tags=["solution"]', "", "the tag 'check' is out of place"),
     "not folded": ("<details>", "", "a solution is <details>"),
     "no code in it": ("```python", "```", "a solution is <details>"),
+    "no name handed in": (
+        "check.twice(twice)",
+        "check.twice(lambda x: x)",
+        ".* below a cell that calls check.NAME",
+    ),
     "nothing checked": ("check.twice(twice)", "twice = 1", ".* below a cell that calls check.NAME"),
 }
 

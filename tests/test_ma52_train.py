@@ -444,6 +444,14 @@ def test_a_tilde_means_the_home_folder_everywhere(prepared, tmp_path, monkeypatc
     assert list(tmp_path.iterdir()) == [], "no folder of the name ~"
 
 
+def test_memory_is_known_on_windows_too(monkeypatch):
+    peak = SimpleNamespace(memory_info=lambda: SimpleNamespace(peak_wset=3 * 2**30))
+    monkeypatch.setitem(sys.modules, "resource", None)  # there is none there
+    monkeypatch.setitem(sys.modules, "psutil", SimpleNamespace(Process=lambda: peak))
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert train._resident() == 3
+
+
 # Several processes, and the plain command
 
 

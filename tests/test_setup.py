@@ -156,7 +156,8 @@ def test_automation_runs_what_a_person_runs():
 def test_make_test_is_lint_chapters_and_unit_and_no_test_is_left_out():
     command = ["make", "-n", "-C", str(ROOT), "-o", ".venv/.installed", "test"]
     done = subprocess.check_output(command, text=True)
-    for part in ("ruff check .", "codespell", "build/notebooks/0*.ipynb", "build/notebooks/1*.ipynb"):
+    chapters = "build/notebooks/0*.ipynb", "build/notebooks/1*.ipynb"
+    for part in ("ruff check .", "codespell", "mypy", *chapters):
         assert part in done
     ignored = re.findall(r"--ignore (\S+)", done)
     assert ignored == ["tests/test_chapters.py"] and f"pytest {ignored[0]}\n" in done

@@ -62,12 +62,19 @@ def find_exercises(notebook: NotebookNode) -> list[Exercise]:
 def _read(cells: list[NotebookNode], gap: int, check: int, folded: int) -> Exercise:
     begin, _, rest = cells[folded].source.partition("```python\n")
     solution, end, remark = rest.partition("\n```")
-    calls = [node.value for node in ast.parse(cells[check].source).body if isinstance(node, ast.Expr)]
-    if begin.strip() != FOLD or not end or not remark.endswith(UNFOLD) or not calls:
+    called = _called(cells[check].source)
+    if begin.strip() != FOLD or not end or not remark.endswith(UNFOLD) or not called:
         raise ValueError(
             f"cell {folded}: a solution is {FOLD}, a block of Python, a remark if wanted and {UNFOLD}, "
             "below a cell that calls check.NAME(answer)."
         )
-    name, answer = calls[-1].func.attr, calls[-1].args[0].id
     said = remark.removesuffix(UNFOLD).strip()
-    return Exercise(name, answer, gap, check, folded, solution, said)
+    return Exercise(*called, gap, check, folded, solution, said)
+
+
+def _called(source: str) -> tuple[str, str] | None:
+    """NAME and answer of the ``check.NAME(answer)`` with which a cell ends."""
+    match ast.parse(source).body[-1:]:
+        case [ast.Expr(ast.Call(func=ast.Attribute(attr=name), args=[ast.Name(id=answer)]))]:
+            return name, answer
+    return None

@@ -58,7 +58,8 @@ def room_of(module: str, modules: Mapping[str, Path]) -> str:
 
 def draw_rooms(root: Path) -> dict[str, set[str]]:
     """Each room, and those that it imports from."""
-    modules, rooms = find_modules(root), {}
+    modules = find_modules(root)
+    rooms: dict[str, set[str]] = {}
     for module, imported in draw_graph(root).items():
         own = room_of(module, modules)
         rooms.setdefault(own, set()).update({room_of(name, modules) for name in imported} - {own})
@@ -77,7 +78,9 @@ def find_chain(graph: Graph) -> list[str]:
     def chain_from(module: str) -> tuple[str, ...]:
         return (module, *max(map(chain_from, graph[module]), key=len, default=()))
 
-    return list(max((chain_from(m) for m in graph if not m.endswith("__main__")), key=len))
+    chains = (chain_from(module) for module in graph if not module.endswith("__main__"))
+    longest = max(chains, key=len)
+    return list(longest)
 
 
 def read_rule(root: Path) -> dict[str, set[str]]:
@@ -115,10 +118,13 @@ def find_functions(root: Path) -> Iterator[DEFINITION]:
 
 def function_length(function: DEFINITION) -> int:
     """Lines of a function, without its docstring."""
-    first = function.body[0]
     documented = ast.get_docstring(function) is not None
-    words = first.end_lineno - first.lineno + 1 if documented else 0
-    return function.end_lineno - function.lineno + 1 - words
+    return _span(function) - (_span(function.body[0]) if documented else 0)
+
+
+def _span(node: ast.stmt) -> int:
+    """Lines from the first to the last of a statement."""
+    return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def share_annotated(functions: list[DEFINITION]) -> float:
@@ -134,7 +140,7 @@ def share_annotated(functions: list[DEFINITION]) -> float:
 def report(root: Path) -> Iterator[str]:
     """The numbers, line by line."""
     modules = find_modules(root)
-    lines = Counter()
+    lines: Counter[str] = Counter()
     for module, path in modules.items():
         lines[room_of(module, modules)] += count_lines(path)
     yield f"lines: {lines.total()}; " + ", ".join(f"{room} {n}" for room, n in lines.most_common())

@@ -76,7 +76,7 @@ def _render(root: Path, chapter: Chapter, stems: set[str]) -> BeautifulSoup:
     if not all(image.get("alt") for image in page("img")):
         raise ValueError("a figure has no alt text. Use show(fig, alt)")
     for link in page("a", href=True):
-        stem = link["href"].partition("#")[0].removesuffix(".ipynb")
+        stem = str(link["href"]).partition("#")[0].removesuffix(".ipynb")
         if stem in stems:
             link["href"] = f"{stem}.html"
         elif ":" not in stem:

@@ -29,11 +29,12 @@ def keep_looking() -> None:
         finally:
             looking.cancel()
 
-    wait_and_look.keeps_looking = True
-    NotebookClient._async_poll_for_reply = wait_and_look
+    vars(wait_and_look)["keeps_looking"] = True
+    NotebookClient._async_poll_for_reply = wait_and_look  # type: ignore[method-assign]  # a patch
 
 
 async def _look(client: NotebookClient) -> None:
     while True:
         await asyncio.sleep(EVERY)
+        assert client.kc is not None
         await client.kc.shell_channel.socket.poll(10)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor, nn
+
+from piumar_lib.backbones.layers import channels_last
 
 
 class TemporalConv(nn.Module):
@@ -14,7 +15,7 @@ class TemporalConv(nn.Module):
         # A clip is an image one pixel high. As such its memory stays (batch, time, channels) all
         # the way ("channels last"), which trains 1.4 times as fast on CPU as nn.Conv1d.
         conv = nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2), bias=False)
-        self.conv = conv.to(memory_format=torch.channels_last)
+        self.conv = channels_last(conv)
         self.norm = nn.BatchNorm2d(outputs)
 
     def forward(self, x: Tensor) -> Tensor:

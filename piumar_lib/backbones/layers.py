@@ -5,9 +5,13 @@ Why images: see `piumar_lib.backbones.cnn.TemporalConv`.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def to_image(x: Tensor) -> Tensor:
@@ -20,6 +24,11 @@ def to_clip(image: Tensor) -> Tensor:
     return image.squeeze(2).transpose(1, 2)
 
 
+def channels_last(module: M) -> M:
+    """Put the weights of a module of images into channels-last layout, in place."""
+    return module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # torch's stub lacks it
+
+
 class TimeConv(nn.Conv2d):
     """Convolution of images over time that keeps their length; batch normalisation gives the bias.
 
@@ -29,7 +38,7 @@ class TimeConv(nn.Conv2d):
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__(inputs, outputs, (1, kernel), bias=False)
-        self.to(memory_format=torch.channels_last)
+        channels_last(self)
 
     def forward(self, image: Tensor) -> Tensor:
         """Map ``(batch, inputs, 1, time)`` to ``(batch, outputs, 1, time)``."""

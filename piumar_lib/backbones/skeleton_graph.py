@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.backbones.layers import channels_last
+
 
 def partitions(parents: Sequence[int]) -> Tensor:
     """Normalized adjacency of a skeleton, split by the way to the root (Yan et al., section 3.3).
@@ -42,6 +44,8 @@ class Streams(nn.Module):
     the last). A `Recognizer` standardises each coordinate beforehand, so bones are in those units.
     """
 
+    parents: Tensor
+
     def __init__(self, parents: Sequence[int], dims: int) -> None:
         super().__init__()
         joints = len(parents)
@@ -66,6 +70,8 @@ class GraphConv(nn.Module):
     """
 
     no_weight_decay = ("edges",)  # decay would cut the skeleton into pieces
+
+    adjacency: Tensor
 
     def __init__(self, adjacency: Tensor, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -151,8 +157,8 @@ def skeleton_graph(
 
 def _conv(inputs: int, outputs: int, kernel: int) -> nn.Conv2d:
     """Convolution over time of each joint's row of an image ``(batch, channels, time, joints)``."""
-    layer = nn.Conv2d(inputs, outputs, (kernel, 1), padding=(kernel // 2, 0), bias=False)
-    return layer.to(memory_format=torch.channels_last)
+    conv = nn.Conv2d(inputs, outputs, (kernel, 1), padding=(kernel // 2, 0), bias=False)
+    return channels_last(conv)
 
 
 def _require_tree(parents: Sequence[int]) -> None:

@@ -33,7 +33,7 @@ from piumar_lib.support.data_parallel import gather_over_processes, own_rows, we
 from piumar_lib.support.ranges import NonNegative, Range, Share, checked
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.recognizer import Model, Prediction
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,7 @@ class DAID(GroupRobustObjective):
         self.weight, self.strength, self.cap = weight, strength, cap
         self.people = 8 if isinstance(self.groups, PersonGroups) else None
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Forget everything: one group."""
         super().start(model, clips, trainer)
         self.weights = torch.ones(len(clips), device=clips.y.device)
@@ -147,7 +147,7 @@ class DAID(GroupRobustObjective):
         super().before_epoch(clips, epoch)
         self.weights = inverse_propensity(clips.y, self.group, self.cap)
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """The decision is made from features normalised within groups."""
         prediction = model(batch.x, batch.y)
         features, group = map(gather_over_processes, (prediction.features, self.group[batch.index]))
@@ -158,7 +158,7 @@ class DAID(GroupRobustObjective):
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Weighted mean of the clips' losses, plus the alignment of features as they will be at test."""
         if self.seen is not None:
-            self._remember(batch.index, style_of(prediction.early_features))
+            self._remember(self.seen, batch.index, style_of(prediction.early_features))
         weights = self.weights[batch.index].to(losses)
         every = prediction.features, batch.y, self.group[batch.index]
         aligned = alignment(*map(gather_over_processes, every))

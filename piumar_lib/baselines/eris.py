@@ -28,7 +28,7 @@ from piumar_lib.objective import Objective, Trainer
 from piumar_lib.support.ranges import NonNegative, checked
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Recognizer
+    from piumar_lib.recognizer import Model
 
 
 def free_energy(logits: Tensor) -> Tensor:
@@ -86,13 +86,13 @@ class ERIS(Objective):
         self.person, self.energy, self.orthogonal = person, energy, orthogonal
         self.adversarial, self.radius, self.margin = adversarial, radius, margin
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Make the person's branch, for as many people as there are."""
         width, people = model.head.in_features, int(clips.person.max()) + 1
         self.layer = nn.Linear(width, width).to(model.head.weight)
         self.head = nn.Linear(width, people).to(model.head.weight)
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """All terms; two passes through the model, of the clips and of the perturbed ones."""
         x = batch.x.detach().requires_grad_()
         prediction = model(x, batch.y)

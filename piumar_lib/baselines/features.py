@@ -11,12 +11,13 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.objective import Objective, Trainer
+from piumar_lib.plug_in import Plug
 from piumar_lib.support.data_parallel import gather_over_processes
 from piumar_lib.support.ranges import Count, NonNegative, Positive, Share, checked
 from piumar_lib.transport import at_least_single
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.recognizer import Model, Prediction
 
 
 class CORAL(Objective):
@@ -79,7 +80,7 @@ class DANN(Objective):
         super().__init__()
         self.weight, self.width = weight, width
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Make the adversary, for as many people as there are."""
         people = int(clips.person.max()) + 1
         layers = nn.Linear(model.head.in_features, self.width), nn.ReLU(), nn.Linear(self.width, people)
@@ -105,7 +106,7 @@ class Mixup(Objective):
         super().__init__()
         self.alpha = alpha
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """Cross-entropy of the blend with both labels, in the blend's proportion."""
         a = torch.full((len(batch),), self.alpha, device=batch.x.device)
         share = torch.distributions.Beta(a, a).sample()
@@ -116,7 +117,7 @@ class Mixup(Objective):
         return torch.lerp(others, own, share).mean()
 
 
-class MixStyle(nn.Module):
+class MixStyle(Plug):
     """Exchange features' mean and deviation over time between clips (Zhou et al., ICLR 2021).
 
     A plug-in; the identity in evaluation.
@@ -143,7 +144,7 @@ class MixStyle(nn.Module):
         return [((x - mean) / deviation * new_deviation + new_mean).to(kind)]
 
 
-class DSU(nn.Module):
+class DSU(Plug):
     """Perturb features' mean and deviation by as much as clips differ in them (Li et al., ICLR 2022).
 
     A plug-in; the identity in evaluation.

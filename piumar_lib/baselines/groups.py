@@ -26,7 +26,7 @@ from piumar_lib.support.data_parallel import (
 from piumar_lib.support.ranges import NonNegative, Share, ShareAboveZero, checked
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.recognizer import Model, Prediction
 
 
 def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
@@ -76,7 +76,7 @@ class GroupDRO(Objective):
         step: Step size eta of the exponentiated gradient.
     """
 
-    people = 8
+    people: int | None = 8
 
     @checked
     def __init__(self, step: NonNegative = 0.01) -> None:
@@ -84,7 +84,7 @@ class GroupDRO(Objective):
         self.keep("group", "q")
         self.step = step
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Even weights of people."""
         self._follow(clips.person)
 
@@ -123,7 +123,7 @@ class EIIL(GroupDRO):
         super().__init__(step)
         self.first = first
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Note how to train the reference; until then all clips are of one environment."""
         self._follow(torch.zeros_like(clips.y))
         self.reference = partial(trainer.identification_model, model, self.first)
@@ -150,7 +150,7 @@ class VREx(Objective):
         self.keep("now")
         self.weight, self.anneal = weight, anneal
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Note when to switch on."""
         self.switch, self.now = round(self.anneal * trainer.epochs), torch.tensor(0)
 
@@ -208,17 +208,21 @@ class Fish(Objective):
         super().__init__()
         self.share = share
 
-    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
+    def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
         """One inner step for each person, one step outside."""
         parameters = list(model.parameters())
         before = [p.detach().clone() for p in parameters]
         losses = []
+
+        def weighted(weight: Tensor, part: Batch) -> Tensor:
+            return weight * self.loss(model, part)
+
         for person in gather_over_processes(batch.person).unique():
             own = batch.person == person  # (B,); in some processes perhaps no clip
             total = sum_over_processes(own.sum())
             weight = own.sum() * processes() / total
             clips = batch.take(own) if own.any() else batch.take(slice(1))
-            loss = stepper.gradient(lambda part, w=weight: w * self.loss(model, part), clips)
+            loss = stepper.gradient(partial(weighted, weight), clips)
             stepper.step()
             losses.append(loss)
         with torch.no_grad():
@@ -258,7 +262,7 @@ class JTT(Objective):
         self.keep("weights")
         self.weight, self.first = weight, first
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Note how to train the first time."""
         self.weights = torch.ones(len(clips), device=clips.y.device)
         self.reference = partial(trainer.identification_model, model, self.first)

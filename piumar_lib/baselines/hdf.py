@@ -15,14 +15,15 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
-from piumar_lib.recognizer import Recognizer
+from piumar_lib.plug_in import Plug
+from piumar_lib.recognizer import Model, Prediction
 from piumar_lib.spectrum import from_spectrum, to_spectrum
 from piumar_lib.stepper import Stepper
 from piumar_lib.support.data_parallel import gather_over_processes
 from piumar_lib.support.ranges import NonNegative, Positive, checked
 
 
-class HDFPlugIn(nn.Module):
+class HDFPlugIn(Plug):
     """HDF at feature level: a temporal gate, and noise on the cosine spectrum."""
 
     def __init__(self) -> None:
@@ -80,7 +81,7 @@ class HDFObjective(Objective):
         super().__init__()
         self.weight, self.trace, self.radius, self.temperature = weight, trace, radius, temperature
 
-    def risk(self, losses: Tensor, prediction, batch: Batch) -> Tensor:  # noqa: ANN001
+    def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
         """Mean loss, contrastive term, minus the covariance's trace (its log: it has no bound)."""
         features = gather_over_processes(prediction.frames[0].mean(1))
         spread = features.var(0, unbiased=False).sum()
@@ -98,10 +99,10 @@ class HDFObjective(Objective):
         total = -(weight * log_share.masked_fill(itself, 0.0)).sum(1)
         return (total / weight.sum(1).clamp_min(1e-6)).mean()
 
-    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
+    def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
         """Step with the gradient at the worst point nearby (to first order)."""
         loss = stepper.gradient(partial(self.loss, model), batch)
-        shift = self._to_worst_point([p for p in model.parameters() if p.grad is not None])
+        shift = self._to_worst_point({p: p.grad for p in model.parameters() if p.grad is not None})
         stepper.gradient(partial(self.loss, model), batch)
         with torch.no_grad():
             for parameter, change in shift.items():
@@ -110,12 +111,12 @@ class HDFObjective(Objective):
         return loss
 
     @torch.no_grad()
-    def _to_worst_point(self, parameters: list[nn.Parameter]) -> dict[nn.Parameter, Tensor]:
+    def _to_worst_point(self, gradients: dict[nn.Parameter, Tensor]) -> dict[nn.Parameter, Tensor]:
         """Move parameters by the radius along their gradients; return what was added to each."""
-        norm = torch.stack([p.grad.norm() for p in parameters]).norm()
+        norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
         factor = self.radius / norm.clamp_min(1e-12)
         # In half precision a gradient may overflow; such a step is left out, and must do no harm here.
-        shift = {p: (factor * p.grad).nan_to_num(0, 0, 0) for p in parameters}
+        shift = {p: (factor * gradient).nan_to_num(0, 0, 0) for p, gradient in gradients.items()}
         for parameter, change in shift.items():
             parameter.add_(change)
         return shift

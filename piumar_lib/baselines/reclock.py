@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from piumar_lib import transport
 from piumar_lib.perturbation import another_of_class
+from piumar_lib.plug_in import Plug
 from piumar_lib.support.ranges import InnerShare, Share, checked
 
 
-class Reclock(nn.Module):
+class Reclock(Plug):
     """Transport as augmentation: play clips on the clocks of others; the identity in evaluation.
 
     Where alignment takes tempo away, this varies it, by as much as real clips of the class differ: the
@@ -39,7 +40,3 @@ class Reclock(nn.Module):
         mass = transport.time_mass(transport.motion_energy(wide.detach()), self.floor)
         moved = transport.reclock(wide, mass, mass[other], share)
         return moved.to(x.dtype)
-
-    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
-        """The re-clocked clip alone."""
-        return [self(x, y)]

@@ -15,7 +15,6 @@ channel); the law by which blocks are drawn; all default values.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -24,11 +23,8 @@ from piumar_lib.alignment import centered_motion_energy
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
 from piumar_lib.perturbation import another_of_class
-from piumar_lib.recognizer import channel_scale
+from piumar_lib.recognizer import Model, channel_scale
 from piumar_lib.support.ranges import Count, Share, ShareAboveZero, checked
-
-if TYPE_CHECKING:
-    from piumar_lib.recognizer import Recognizer
 
 
 class ReMA(Objective):
@@ -47,7 +43,7 @@ class ReMA(Objective):
         super().__init__()
         self.probability, self.share = probability, share
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """ERM's, on the mixed clips."""
         channels = batch.x.flatten(2)  # (B, T, C); of video each pixel is one
         return super().loss(model, replace(batch, x=self.mix(channels, batch.y).view_as(batch.x)))

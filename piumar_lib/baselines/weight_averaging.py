@@ -8,7 +8,7 @@ from torch.optim.swa_utils import AveragedModel, update_bn
 
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.objective import Objective, Trainer
-from piumar_lib.recognizer import Recognizer
+from piumar_lib.recognizer import Model
 from piumar_lib.stepper import Stepper
 from piumar_lib.support.data_parallel import average_over_processes
 from piumar_lib.support.ranges import ShareBelowOne, checked
@@ -44,8 +44,9 @@ class WeightAveraging(Objective):
         self.keep("now")
         self.over, self.people, self.warm_up = over, over.people, warm_up
 
-    def start(self, model: Recognizer, clips: Labels, trainer: Trainer) -> None:
+    def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
         """Note when averaging begins."""
+        assert isinstance(model, nn.Module)
         self.over.start(model, clips, trainer)
         self.trainer, self.now = trainer, torch.tensor(0)
         self.switch = min(round(self.warm_up * trainer.epochs), trainer.epochs - 1)
@@ -57,18 +58,19 @@ class WeightAveraging(Objective):
         self.over.before_epoch(clips, epoch)
         self.now = torch.tensor(epoch)
 
-    def loss(self, model: Recognizer, batch: Batch) -> Tensor:
+    def loss(self, model: Model, batch: Batch) -> Tensor:
         """That of the objective."""
         return self.over.loss(model, batch)
 
-    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
+    def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
         """Make the objective's step, and count its weights."""
         loss = self.over.update(model, batch, stepper)
         if self.now >= self.switch:
+            assert isinstance(model, nn.Module)
             self.average.update_parameters(model)
         return loss
 
-    def finish(self, model: Recognizer) -> None:
+    def finish(self, model: Model) -> None:
         """Give the model the averaged weights, and statistics of batch normalisation that suit them."""
         with torch.no_grad():
             for own, mean in zip(model.parameters(), self.average.module.parameters(), strict=True):
@@ -83,7 +85,7 @@ class WeightAveraging(Objective):
 class _Labeled(nn.Module):
     """A recogniser that is handed clips with their classes, as a plug-in may want to know them."""
 
-    def __init__(self, model: Recognizer) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 

@@ -20,8 +20,8 @@ class Unsolved(Exception):
     """The exercise's gap has not been filled in."""
 
 
-def require(condition: bool, hint: str) -> None:
-    """Raise `Hint` unless ``condition`` holds."""
+def require(condition: object, hint: str) -> None:
+    """Raise `Hint` unless ``condition``, a truth value of Python, NumPy or torch, holds."""
     if not condition:
         raise Hint(hint)
 
@@ -63,7 +63,7 @@ def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[[Any],
     def checked(answer: Any) -> None:
         print(judge(checked, answer)[1])
 
-    checked.examine = examine  # type: ignore[attr-defined]
+    vars(checked)["examine"] = examine
     del checked.__wrapped__  # so that help() shows the one argument that there is
     return checked
 
@@ -76,7 +76,7 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
     name = checked.__name__
     try:
         with _exit_raises():
-            praise = checked.examine(_asked(answer), rng or np.random.default_rng())  # type: ignore
+            praise = vars(checked)["examine"](_asked(answer), rng or np.random.default_rng())
     except KeyboardInterrupt:  # the reader's own wish
         raise
     except Unsolved:

@@ -18,7 +18,7 @@ from piumar_lib.data.skeleton import JOINTS
 Course = Callable[[np.ndarray], np.ndarray]  # phase to share of the displacement, any shape
 
 # How far each joint follows when a part moves by one; the sign mirrors x on the body's left.
-_PARTS = {
+_PARTS: dict[str, dict[int, float]] = {
     "head": {0: 1, 1: 1, 2: 1, 3: 1, 4: 1},
     "trunk": {0: 1, 1: 1, 2: 1, 3: 1, 4: 1, 5: 0.8, 6: 0.8, 7: 0.5, 8: 0.5, 9: 0.2, 10: 0.2},
     "shoulders": {5: 1, 6: 1, 7: 0.5, 8: 0.5},
@@ -34,7 +34,7 @@ _PARTS = {
 }
 
 # action -> (course, {part: (right, down) in torso lengths}); "arm", "leg" are the body's right ones.
-_MOVES = {
+_MOVES: dict[str, tuple[str, dict[str, tuple[float, float]]]] = {
     "shaking body": ("swing 2", {"trunk": (0.075, 0.015)}),
     "sitting straightly": ("hold", {"trunk": (0, -0.075)}),
     "shrugging": ("bump", {"shoulders": (0, -0.075)}),

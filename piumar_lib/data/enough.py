@@ -60,7 +60,7 @@ def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) 
             "clips of another action"
         )
     most_of = {p: np.bincount(data.y[data.person == p]).max() for p in data.people}
-    rarest = min(most_of, key=most_of.get)
+    rarest = min(most_of, key=lambda p: most_of[p])
     if most_of[rarest] < clips:
         yield (
             f"fewer than {clips} clips of the same action by person {rarest}. Everybody must repeat "

@@ -9,6 +9,7 @@ import codecs
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from piumar_lib.support.files import as_path
 
@@ -40,7 +41,7 @@ ACTIONS = (
 )  # fmt: skip
 
 
-def body_part(action: np.ndarray) -> np.ndarray:
+def body_part(action: ArrayLike) -> np.ndarray:
     """Map actions (0-51) to body parts (0-6), any shape.
 
     Raises:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
 
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike
 SMALLEST, LARGEST = 1e-15, 1e15
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)
 class Sequences:
     """Clips of equal length with an action label and a person label each.
 
@@ -38,25 +39,34 @@ class Sequences:
     x: np.ndarray
     y: np.ndarray
     person: np.ndarray
-    lengths: np.ndarray | None = None
-    class_names: tuple[str, ...] | None = None
-    rate: float = 1.0
-    name: str = "sequences"
-    parents: tuple[int, ...] | None = None
+    lengths: np.ndarray
+    class_names: tuple[str, ...]
+    rate: float
+    name: str
+    parents: tuple[int, ...] | None
 
-    def __post_init__(self) -> None:
-        x, y, person, lengths = _checked(self.x, self.y, self.person, self.lengths)
-        y, names = _numbered(y, self.class_names)
-        if not (isinstance(self.rate, Real) and np.isfinite(self.rate) and self.rate > 0):
-            raise ValueError(f"rate: {self.rate!r} Hz is not a frame rate. Give a positive number.")
-        if self.parents is not None and 3 * len(self.parents) != x.shape[2]:
+    def __init__(
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        person: ArrayLike,
+        lengths: ArrayLike | None = None,
+        class_names: Sequence[str] | None = None,
+        rate: float = 1.0,
+        name: str = "sequences",
+        parents: tuple[int, ...] | None = None,
+    ) -> None:
+        x, y, person, lengths = _checked(x, y, person, lengths)
+        y, names = _numbered(y, class_names)
+        if not (isinstance(rate, Real) and np.isfinite(rate) and rate > 0):
+            raise ValueError(f"rate: {rate!r} Hz is not a frame rate. Give a positive number.")
+        if parents is not None and 3 * len(parents) != x.shape[2]:
             raise ValueError(
-                f"parents: {len(self.parents)} joints, but x has {x.shape[2]} channels. Give one parent "
+                f"parents: {len(parents)} joints, but x has {x.shape[2]} channels. Give one parent "
                 "for every three channels, or leave parents out."
             )
-        for field, value in (("x", x), ("y", y), ("person", person), ("lengths", lengths)):
-            object.__setattr__(self, field, value)
-        object.__setattr__(self, "class_names", tuple(str(name) for name in names))
+        vars(self).update(x=x, y=y, person=person, lengths=lengths)
+        vars(self).update(class_names=tuple(map(str, names)), rate=rate, name=name, parents=parents)
 
     def __len__(self) -> int:
         return len(self.y)
@@ -166,7 +176,7 @@ def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
     return np.stack(rows).astype(np.float32), lengths
 
 
-def _numbered(y: np.ndarray, names: tuple[str, ...] | None) -> tuple[np.ndarray, tuple[str, ...]]:
+def _numbered(y: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str]]:
     """Number labels from 0 without a gap, unless names say which number is which class."""
     if names is not None and y.max() < len(names):
         return y, names

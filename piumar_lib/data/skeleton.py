@@ -51,6 +51,7 @@ def rest_pose(bones: np.ndarray, angles: np.ndarray) -> np.ndarray:
     bones = np.sqrt(bones * bones[:, MIRROR])
     pose = np.zeros((len(bones), len(JOINTS), 2))
     turned = np.zeros((len(bones), len(JOINTS)))
+    before: np.ndarray | float  # turning of the bone before, of each person
     for joint, parent in _BONES:
         if parent >= 0:
             usual, start, before = POSES[parent], pose[:, parent], turned[:, parent]

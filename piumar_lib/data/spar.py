@@ -51,7 +51,8 @@ def find_file() -> Path:
     """
     remedy = "Install the course's packages again: pip install -r requirements.txt"
     try:
-        path = Path(metadata.distribution("seglearn").locate_file("seglearn/data/watch_dataset.npy"))
+        package = metadata.distribution("seglearn")
+        path = Path(str(package.locate_file("seglearn/data/watch_dataset.npy")))
     except metadata.PackageNotFoundError as error:
         raise FileNotFoundError(f"seglearn, which ships SPAR, is not installed. {remedy}") from error
     if not path.is_file():

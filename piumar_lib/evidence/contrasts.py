@@ -214,7 +214,7 @@ def best_rival(rivals: tuple[str, ...], form: str, search: list[dict]) -> str:
         return rivals[0]
     data = data_of("shrec17", form)  # any set that was not searched on
     best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in rivals}
-    return max(best, key=best.get)
+    return max(best, key=lambda r: best[r])
 
 
 def compute(

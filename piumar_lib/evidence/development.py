@@ -187,7 +187,9 @@ def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
         FileNotFoundError: If ``people`` lacks a file.
     """
     found = {name: name for name in FOR_ALL}
-    for name in PEOPLE if people else ():
+    if people is None:
+        return found
+    for name in PEOPLE:
         own = people / f"{name}.npz"
         if not own.is_file():
             raise FileNotFoundError(f"{own}: no such file. Put {', '.join(PEOPLE)} there, as .npz.")

@@ -8,12 +8,12 @@ fold tests, it looks only at the scores of the other groups, from training runs 
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from piumar_lib.data import spar, synthetic
-from piumar_lib.data.actions import all_actions
+from piumar_lib.data.actions import Action, all_actions
 from piumar_lib.data.enough import require
 from piumar_lib.data.own import content_of, find_npz, is_npz, load_npz
 from piumar_lib.data.people import recordings
@@ -161,16 +161,17 @@ def _synthetic_fold(name: str, fold: int, people: int = 40, clips: int = 40, shi
     scale = {factor: shift for factor in synthetic.FACTORS} | {
         factor: shift * value for factor, value in SYNTHETIC[name].items()
     }
+    actions: tuple[Action, ...] | None = None
+    counts: int | np.ndarray = clips
+    counts_unseen: int | np.ndarray = 40
     if name == "synthetic-52":
-        crowd = {"actions": all_actions(), "scale": scale}
+        actions = all_actions()
         counts = synthetic.clips_per_person(people, 2 * people * clips, seed=fold)
-        counts_unseen: int | np.ndarray = synthetic.clips_per_person(20, 1600, seed=1000 + fold)
-    else:
-        crowd, counts, counts_unseen = {"scale": scale}, clips, 40
-    known = synthetic.make_people(people, fold, **crowd)
+        counts_unseen = synthetic.clips_per_person(20, 1600, seed=1000 + fold)
+    known = synthetic.make_people(people, fold, actions, scale)
     train = synthetic.make_clips(known, counts, seed=fold)
     unseen = synthetic.make_clips(
-        synthetic.make_people(20, 1000 + fold, **crowd),
+        synthetic.make_people(20, 1000 + fold, actions, scale),
         counts_unseen,
         seed=1000 + fold,
         person_offset=1000 + 100 * fold,
@@ -205,7 +206,7 @@ def _pairs(name: str) -> list[tuple[int, int]]:
     return [(k, (k + 1) % groups) for k in range(groups)] if groups > 2 else []
 
 
-def _parse(data: str) -> tuple[str, dict[str, float]]:
+def _parse(data: str) -> tuple[str, dict[str, Any]]:
     """Split ``"synthetic:people=20,shift=1.5"`` into a name and its options."""
     if is_npz(data) or set_of(data):
         return data, {}

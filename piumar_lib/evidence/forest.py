@@ -6,7 +6,6 @@ import math
 from collections.abc import Mapping
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
@@ -25,7 +24,7 @@ def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled)
         differences: By name of the data set, first on top; usually ``pooled.by_set``. In shares.
         pooled: Their pooled difference, in shares.
     """
-    rows = np.arange(len(differences), 0, -1)
+    rows = range(len(differences), 0, -1)
     ax.axvspan(-100 * pooled.bound, 100 * pooled.bound, color="0.92", zorder=0)
     ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
     for row, found in zip(rows, differences.values(), strict=True):
@@ -39,7 +38,9 @@ def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled)
     ax.set_xlabel("difference, same unseen people [points]")
     ax.tick_params(axis="y", length=0)
     ax.grid(False)
-    lines = {f"{name}, {found.people} people": found for name, found in differences.items()}
+    lines: dict[str, Difference | Pooled] = {
+        f"{name}, {found.people} people": found for name, found in differences.items()
+    }
     lines[f"pooled, {pooled.people} people in {pooled.sets} data sets"] = pooled
     return "; ".join(f"{name}: {_in_words(found)}" for name, found in lines.items()) + "."
 

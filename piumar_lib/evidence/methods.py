@@ -40,7 +40,8 @@ from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Objective, ViewWeights
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.pseudo_groups import GroupSource, PersonGroups, RandomGroups, StyleGroups
+from piumar_lib.plug_in import Plug
+from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.settings import Settings
 from piumar_lib.support.hyperparameter import Hyperparameter, of, unknown
@@ -51,6 +52,7 @@ if TYPE_CHECKING:
     from piumar_lib.data.sequences import Sequences
 
 Hyperparameters = dict[str, Any]
+GroupKind = type[StyleGroups] | type[PersonGroups]
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ class Method:
     about: str
     kind: str = "baseline"
     objective: Callable[[Hyperparameters], Objective] = lambda k: Objective()
-    plug_in: Callable[[int, int, Hyperparameters], nn.Module | None] = lambda channels, width, k: None
+    plug_in: Callable[[int, int, Hyperparameters], Plug | None] = lambda channels, width, k: None
     layer: int | str = 0
     augmented: bool = False
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
@@ -96,7 +98,9 @@ BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]
     "cnn": lambda channels, width, parents: tiny_cnn(channels, width),
     "resnet": lambda channels, width, parents: resnet1d(channels, width),
     "inception_time": lambda channels, width, parents: inception_time(channels, width // 2),
-    "skeleton_graph": lambda channels, width, parents: skeleton_graph(channels, parents, width // 2),
+    "skeleton_graph": lambda channels, width, parents: skeleton_graph(
+        channels, parents or (), width // 2
+    ),
 }
 
 _WHOLE = RANGES["Count"]
@@ -148,10 +152,10 @@ def temporal_frequency(
     channels: int, width: int, k: Hyperparameters, clock: type[nn.Module] | None = None
 ) -> TemporalFrequencyModule:
     """TFAM, with hyperparameters; ``clock`` instead of that of motion."""
+    made = MotionClock(k["floor"]) if clock is None else clock()
     steps = {} if k["steps"] is None else {"steps": k["steps"]}
-    clock = MotionClock(k["floor"]) if clock is None else clock()
     return TemporalFrequencyModule(
-        MonotoneAlignment(clock=clock, amplitude_step=k["amplitude_step"], **steps),
+        MonotoneAlignment(clock=made, amplitude_step=k["amplitude_step"], **steps),
         SpectralPerturbation(channels, **_pick(k, _PERTURBATION)),
         AdaptiveFusion(width),
     )
@@ -179,12 +183,12 @@ def two_views(
 
 def group_robust(
     k: Hyperparameters,
-    source: type[GroupSource] = StyleGroups,
+    source: GroupKind = StyleGroups,
     step: float | None = None,
     kind: type[GroupRobustObjective] = GroupRobustObjective,
 ) -> GroupRobustObjective:
     """GIRL, with hyperparameters; ``step`` of exponentiated gradient, if so."""
-    groups = source() if source is PersonGroups else source(int(k["groups"]))
+    groups = source(int(k["groups"])) if issubclass(source, StyleGroups) else source()
     own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
     views = {name: k[name] for name in ("supervision", "consistency") if name in k}
     return kind(groups, step=step, **own, view_weights=ViewWeights(**views))
@@ -203,11 +207,11 @@ def _loss(about: str, objective: type[Objective], told: bool = False, **declared
 
 def _tfam(about: str, kind: str = "ours", **options: Any) -> Method:
     """TFAM, or TFAM with one thing changed."""
-    chosen = {"objective": two_views, "plug_in": temporal_frequency, "hyperparameters": _TFAM} | options
-    return Method(about, kind, **chosen)
+    usual = dict[str, Any](objective=two_views, plug_in=temporal_frequency, hyperparameters=_TFAM)
+    return Method(about, kind, **usual | options)
 
 
-def _girl(about: str, source: type[GroupSource] = StyleGroups, step: float | None = None) -> Method:
+def _girl(about: str, source: GroupKind = StyleGroups, step: float | None = None) -> Method:
     """GIRL alone, or with one thing changed."""
     own = source is StyleGroups and step is None
     return Method(
@@ -220,7 +224,7 @@ def _girl(about: str, source: type[GroupSource] = StyleGroups, step: float | Non
     )
 
 
-def _piumr(about: str, kind: str = "ours", source: type[GroupSource] = StyleGroups) -> Method:
+def _piumr(about: str, kind: str = "ours", source: GroupKind = StyleGroups) -> Method:
     """TFAM and GIRL with what was chosen for each, so that the loss alone is added to TFAM."""
     return _tfam(
         about,

@@ -67,7 +67,7 @@ def run(e: Experiment) -> dict:
             said = normalize_person(model, own.x, training, own.x[:clips], **WAYS[way])
         return int((said.argmax(1) == own.y).sum())
 
-    people: dict[str, dict[str, list]] = {}
+    people: dict[str, dict[str, object]] = {}
     for person in unseen.people:
         shown = [clips_of(unseen, person, classes, e.seed) for classes in SHOWN]
         people[str(person)] = {

@@ -16,6 +16,7 @@ import numpy as np
 
 from piumar_lib.data.own import is_npz
 from piumar_lib.data.people.catalog import NAMES
+from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.evidence import folds
 from piumar_lib.evidence.experiments import Experiment, experiment, run_all
 from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
@@ -58,7 +59,7 @@ def data_of(data_set: str, form: str) -> str:
         return {"own tempo": "spar-own-tempo", "one length": "spar-repetitions"}[form]
     if data_set not in NAMES:
         return data_set
-    return data_set + (folds.OWN_TEMPO if form == "own tempo" else "")
+    return data_set + (OWN_TEMPO if form == "own tempo" else "")
 
 
 def form_of(data: str) -> str:
@@ -121,7 +122,9 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
     chosen: Hyperparameters = {}
     for name in reversed(METHODS[method].like or (method,)):
         scores = search_scores(records, data, name, fold)
-        chosen |= dict(max(scores, key=scores.get)) if scores else {}
+        if scores:
+            best = max(scores, key=lambda tried: scores[tried])
+            chosen |= dict(best)
     return {name: value for name, value in chosen.items() if name in hyperparameters_of(method)}
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 ROUNDING = 1e-9  # shares closer than this are equal
@@ -101,7 +102,7 @@ def paired(
 
 
 def clustered(
-    differences: np.ndarray, cluster: np.ndarray, level: float = 0.95, bound: float = 0.01
+    differences: ArrayLike, cluster: ArrayLike, level: float = 0.95, bound: float = 0.01
 ) -> Difference:
     """Mean difference of people who share something above them, as synthetic people their population.
 
@@ -216,7 +217,7 @@ def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
     if not variances.any():
         return float(means.var(ddof=1))
 
-    def loss(tau_squared: np.ndarray) -> np.ndarray:
+    def loss(tau_squared: ArrayLike) -> np.ndarray:
         """Minus twice the restricted log-likelihood, up to a constant."""
         total = variances + np.asarray(tau_squared)[..., None]  # (..., sets)
         weight = (1 / total).sum(-1)  # (...)
@@ -335,7 +336,7 @@ def verdict(found: Difference | Pooled, p: float | None = None) -> str:
     return "not decided"
 
 
-def _people(values: np.ndarray, name: str) -> np.ndarray:
+def _people(values: ArrayLike, name: str) -> np.ndarray:
     """``values`` as ``(people,)``, all finite."""
     values = np.asarray(values, float)
     if values.ndim != 1 or len(values) == 0:

@@ -12,9 +12,11 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib import metrics
+from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import contrasts, development, protocol
 from piumar_lib.evidence.contrasts import Result
 from piumar_lib.evidence.methods import METHODS
+from piumar_lib.evidence.records import STUDY
 from piumar_lib.evidence.wording import in_words, points, signed
 from piumar_lib.metrics import Comparison
 from piumar_lib.notebook.figure import show_table
@@ -38,7 +40,7 @@ class Judged:
 
 def correct(family: Mapping[str, Comparison]) -> dict[str, Judged]:
     """Holm's correction within a family."""
-    p_values = metrics.holm([c.p for c in family.values()]) if family else []
+    p_values = metrics.holm([c.p for c in family.values()])
     return {n: Judged(c, float(p)) for (n, c), p in zip(family.items(), p_values, strict=True)}
 
 
@@ -85,10 +87,8 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
         reference: A method.
         folder: Of the records; by default those of the study.
     """
-    columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": protocol.NAMES}
-    records = {
-        column: contrasts.read(sets, form, folder or protocol.STUDY) for column, sets in columns.items()
-    }
+    columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": NAMES}
+    records = {column: contrasts.read(sets, form, folder or STUDY) for column, sets in columns.items()}
 
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
         # Part of the people say nothing of all of them: a row that is still being trained is left out.
@@ -119,7 +119,7 @@ STEPS = {  # of what one adds after the other
 }
 
 
-def show_networks(form: str = "own tempo", folder: Path = protocol.STUDY) -> None:
+def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
     """Display what each step adds with other networks, in points, pooled over real data sets.
 
     All networks are compared on the first seed. A data set counts if all of its people were judged.

@@ -45,7 +45,7 @@ from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch
 
 if TYPE_CHECKING:
-    from piumar_lib.recognizer import Prediction, Recognizer
+    from piumar_lib.recognizer import Model, Prediction
 
 
 class EveryMotionClock(MotionClock):
@@ -131,6 +131,8 @@ class UnseenGroup(TwoViews):
         options: Of `TwoViews`.
     """
 
+    over: GroupRobustObjective
+
     def __init__(self, ahead: float = 1.0, **options: Any) -> None:
         super().__init__(**options)
         self.ahead = ahead
@@ -143,12 +145,12 @@ class UnseenGroup(TwoViews):
         most, least = of_class.nan_to_num(-1).amax(1), of_class.nan_to_num(2).amin(1)
         return (drawn == most) & (most > least)
 
-    def update(self, model: Recognizer, batch: Batch, stepper: Stepper) -> Tensor:
+    def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
         """Make one step and return the loss, detached."""
         out = self.left_out(self.over.group[batch.index], batch.y)
         if not out.any() or (~out).sum() < 2:  # as in the first epoch, when all clips are one group
             return super().update(model, batch, stepper)
-        weights = [p for p in model.parameters() if p.requires_grad]
+        weights: list[Tensor] = [p for p in model.parameters() if p.requires_grad]
         loss = stepper.gradient(partial(self.loss, model), batch.take(~out))
         seen = [torch.zeros_like(w) if w.grad is None else w.grad for w in weights]
         before, rate = [w.detach().clone() for w in weights], stepper.optimizer.param_groups[0]["lr"]
@@ -182,6 +184,7 @@ def module(
 ) -> TemporalFrequencyModule:
     """TFAM with one part exchanged; all else as in `piumar_lib.evidence.methods`."""
     made = temporal_frequency(channels, width, k)
+    assert isinstance(made.temporal, MonotoneAlignment)
     steps, amplitude = made.temporal.steps, made.temporal.amplitude.step
     temporal = (alignment or MonotoneAlignment)(
         steps=steps, clock=clock(k["floor"]), amplitude_step=amplitude
@@ -212,11 +215,11 @@ _FIRST_DEFAULTS = {
 }  # fmt: skip
 
 
-def _tfam(about: str, **parts: Callable) -> Method:
+def _tfam(about: str, **parts: Any) -> Method:
     return replace(_AUGMENTED, about=about, plug_in=partial(module, **parts))
 
 
-def _with_control(name: str, about: str, **parts: Callable) -> dict[str, Method]:
+def _with_control(name: str, about: str, **parts: Any) -> dict[str, Method]:
     """A variant, and the same with the clock left as it is."""
     return {
         name: _tfam(about, **parts),
@@ -224,18 +227,19 @@ def _with_control(name: str, about: str, **parts: Callable) -> dict[str, Method]
     }
 
 
-def _perturbed(**options: object) -> Callable[[int, Hyperparameters], nn.Module]:
+def _perturbed(
+    kind: str = "gain", groups: Callable[[int], list[int]] | None = None
+) -> Callable[[int, Hyperparameters], nn.Module]:
     def make(channels: int, k: Hyperparameters) -> nn.Module:
-        groups = options.get("groups_of_channels")
-        own = {name: k[name] for name in ("scale", "probability")}
+        shared = groups(channels) if groups else None
         return SpectralPerturbation(
-            channels, **own, **options | ({"groups_of_channels": groups(channels)} if groups else {})
+            channels, k["scale"], k["probability"], kind, groups_of_channels=shared
         )
 
     return make
 
 
-def _robust(about: str, **options: object) -> Method:
+def _robust(about: str, **options: Any) -> Method:
     """PIUmr with GIRL changed; TFAM stays."""
 
     def objective(k: Hyperparameters) -> TwoViews:
@@ -244,7 +248,7 @@ def _robust(about: str, **options: object) -> Method:
     return replace(_BOTH, about=about, objective=objective)
 
 
-def _unseen(about: str, **options: object) -> Method:
+def _unseen(about: str, **options: Any) -> Method:
     """TFAM that leaves a pseudo-group out in each step; groups and hard clips weigh nothing."""
 
     def objective(k: Hyperparameters) -> TwoViews:
@@ -279,11 +283,11 @@ VARIANTS: dict[str, Method] = {
     ),
     **_with_control(
         "joints share", "one profile a joint or sensor",
-        perturbation=_perturbed(groups_of_channels=channels_of_joints),
+        perturbation=_perturbed(groups=channels_of_joints),
     ),
     **_with_control(
         "all channels share", "one profile a clip",
-        perturbation=_perturbed(groups_of_channels=lambda channels: [0] * channels),
+        perturbation=_perturbed(groups=lambda channels: [0] * channels),
     ),
     **_with_control("mean fusion", "no gate, mean", fusion=lambda width: ConstantFusion(1.0)),
     **_with_control("minimum fusion", "no gate, minimum", fusion=lambda width: ConstantFusion(0.0)),

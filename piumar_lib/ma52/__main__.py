@@ -145,7 +145,9 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("submit", help="write the file that Codabench takes")
     command.add_argument("folder", type=path, help="of the run")
     command.add_argument("--out", type=path, required=True, help="the .zip to write")
-    command.add_argument("--test-views", type=at_least(1), default=1, help="temporal views (%(default)s)")
+    command.add_argument(
+        "--test-views", type=at_least(1), default=1, help="temporal views (%(default)s)"
+    )
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognize", help="say what happens in a recording")

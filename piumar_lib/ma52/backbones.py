@@ -7,12 +7,15 @@ run on any CPU; they are for tests and for trying things out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from transformers import ResNetModel, VideoMAEModel
 
 
 class VideoMAE(nn.Module):
@@ -27,9 +30,10 @@ class VideoMAE(nn.Module):
         channels: Channels of its output, at half of the frames.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: VideoMAEModel) -> None:
         super().__init__()
         self.model = model
+        assert isinstance(model.config.image_size, int)  # it takes squares
         self.frames, self.size = model.config.num_frames, model.config.image_size
         self.channels = model.config.hidden_size
 
@@ -73,14 +77,20 @@ class ShiftedResNet(nn.Module):
         channels: Channels of its output, one step for each frame.
     """
 
-    def __init__(self, model: nn.Module, frames: int, size: int) -> None:
+    def __init__(self, model: ResNetModel, frames: int, size: int) -> None:
         super().__init__()
         self.model, self.frames, self.size = model, frames, size
+        assert model.config.hidden_sizes is not None
         self.channels = model.config.hidden_sizes[-1]
-        for stage in model.encoder.stages:
-            for block in stage.layers:
-                # Inside the branch: the shortcut still sees the frame as it is.
-                block.layer = nn.Sequential(TemporalShift(frames), *block.layer)
+        for block in self.blocks():
+            # Inside the branch: the shortcut still sees the frame as it is.
+            branch = block.get_submodule("layer").children()
+            block.layer = nn.Sequential(TemporalShift(frames), *branch)
+
+    def blocks(self) -> Iterator[nn.Module]:
+        """The residual blocks, from the input on."""
+        for stage in self.model.encoder.stages:
+            yield from stage.get_submodule("layers").children()
 
     def forward(self, video: Tensor) -> Tensor:
         """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames, channels)``."""
@@ -103,7 +113,7 @@ class Source:
     checkpoint: str
     frames: int
     size: int
-    build: Callable[[str | None, int, int], nn.Module]
+    build: Callable[[str | None, int, int], VideoMAE | ShiftedResNet]
 
 
 def _videomae(checkpoint: str | None, frames: int, size: int, **shape: Any) -> VideoMAE:
@@ -190,10 +200,9 @@ def compile_layers(backbone: VideoMAE | ShiftedResNet, backend: str = "inductor"
         backbone: Is changed in place.
         backend: See `torch.compile`.
     """
-    encoder = backbone.model.encoder
     if isinstance(backbone, ShiftedResNet):
-        layers = [layer for stage in encoder.stages for layer in stage.layers]
+        layers = [*backbone.blocks()]
     else:
-        layers = encoder.layer
+        layers = [*backbone.model.encoder.layer]
     for layer in layers:
         layer.compile(backend=backend)

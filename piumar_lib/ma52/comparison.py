@@ -90,7 +90,7 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
         for name, own in values.items()
         if baseline_of(name) in values and name != baseline_of(name)
     }
-    corrected = metrics.holm(np.array([gain.p for gain in gains.values()])) if gains else []
+    corrected = metrics.holm([gain.p for gain in gains.values()])
     p_values = dict(zip(gains, map(float, corrected), strict=True))
     return [
         Compared(name, metrics.summarize(own), gains.get(name), p_values.get(name, float("nan")))

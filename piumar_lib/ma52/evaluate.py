@@ -99,9 +99,9 @@ def predict(
     device = next(model.parameters()).device
     model.eval()
     processes = 1 if accelerator is None else accelerator.num_processes
-    mine = range(0 if accelerator is None else accelerator.process_index, len(data), processes)
+    own = range(0 if accelerator is None else accelerator.process_index, len(data), processes)
     # Everyone gets equally many, so that results can be gathered; what is seen twice counts once.
-    mine = [*mine, *[0] * (-(-len(data) // processes) - len(mine))]
+    mine = [*own, *[0] * (-(-len(data) // processes) - len(own))]
     loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=workers)
     found = []
     for item in tqdm(loader, desc="judging", disable=not progress):
@@ -112,7 +112,7 @@ def predict(
         found.append(torch.cat([logits.float().softmax(-1) for logits in said], dim=1))
     order = torch.tensor(mine, device=device)
     probabilities = torch.cat(found)
-    if processes > 1:
+    if accelerator is not None and processes > 1:
         order, probabilities = accelerator.gather(order), accelerator.gather(probabilities)
     return _collect(data, order.cpu(), probabilities.double().cpu())
 

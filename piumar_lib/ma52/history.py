@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from piumar_lib.support.files import as_path, read_json_lines, write_text, writing
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 Watch = Callable[[list[dict]], None]
 
@@ -31,7 +35,8 @@ class History:
     """
 
     def __init__(self, out: Path, upto: int, writes: bool = True, watch: Watch | None = None) -> None:
-        self.path, self.writes, self.watch, self.board = out / "history.jsonl", writes, watch, None
+        self.path, self.watch = out / "history.jsonl", watch
+        self.board: SummaryWriter | None = None
         self.rows = [row for row in read_history(out) if row["step"] <= upto]
         if writes:
             from torch.utils.tensorboard import SummaryWriter
@@ -42,7 +47,7 @@ class History:
     def add(self, row: dict) -> None:
         """Add a row."""
         self.rows.append(row)
-        if not self.writes:
+        if self.board is None:
             return
         with writing(self.path):
             with self.path.open("a", encoding="utf-8") as file:

@@ -57,6 +57,8 @@ class MicroActionRecognizer(nn.Module):
         config: As given.
     """
 
+    part_of: Tensor
+
     def __init__(self, backbone: VideoMAE | ShiftedResNet, config: TrainConfig) -> None:
         super().__init__()
         width, self.config = backbone.channels, config
@@ -68,6 +70,13 @@ class MicroActionRecognizer(nn.Module):
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
         self.register_buffer("part_of", _parts_of_actions(), persistent=False)
         self.recognizer.plug_in = METHODS[config.method].plug_in(width, width, config.of_method)
+
+    @property
+    def backbone(self) -> VideoMAE | ShiftedResNet:
+        """What sees the video itself."""
+        first = self.recognizer.backbone[0]
+        assert isinstance(first, VideoMAE | ShiftedResNet)
+        return first
 
     def forward(self, video: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -12,7 +14,9 @@ from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.notebook.costs import Work, count_work
 from piumar_lib.objective import Objective
+from piumar_lib.settings import Settings
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+from piumar_lib.training import SequenceTrainer
 
 
 def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
@@ -34,7 +38,7 @@ def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     with torch.device("meta"):
         model = build_model(config)
         film = torch.empty(clips, model.frames, 3, model.size, model.size)
-    big = model.recognizer.backbone[0]
+    big = model.backbone
     shape = big(film).shape  # (clips, moments, channels)
     gradient = film.new_empty(shape)
     with torch.no_grad():
@@ -43,14 +47,15 @@ def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
 
     x, number = torch.randn(shape, requires_grad=True), torch.arange(clips)
     batch = Batch(x, number // 2, number // 2, number)  # two of each action
+    trainer = SequenceTrainer(batch, Settings())
     girl = GroupRobustObjective()
     objectives = {"ERM": Objective(), "TFAM": TwoViews(), "TFAM and GIRL": TwoViews(over=girl)}
     tail = model.recognizer
     tail.backbone[0] = nn.Identity()
     tail.to_empty(device="cpu")
     for part in tail.modules():
-        if hasattr(part, "reset_parameters"):
-            part.reset_parameters()
+        if reset := getattr(part, "reset_parameters", None):
+            reset()
     tail.standardize(torch.tensor([[[-1.0], [1.0]]]))
 
     def step(objective: Objective) -> None:
@@ -61,12 +66,12 @@ def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     for name, objective in objectives.items():
         if name != "ERM":
             tail.plug_in = TemporalFrequencyModule.make(big.channels, big.channels)
-        objective.start(tail, batch, config)
+        objective.start(tail, trainer.labels, trainer)
         for epoch in range(2):  # GIRL finds its groups after the first
-            objective.before_epoch(batch, epoch)
+            objective.before_epoch(trainer.labels, epoch)
             step(objective)
         # The regulariser compares gradients every few steps.
-        steps = [count_work(lambda o=objective: step(o)) for _ in range(EVERY)]
+        steps = [count_work(partial(step, objective)) for _ in range(EVERY)]
         with torch.no_grad():
             alone = count_work(lambda: tail.eval()(x))
         for work, behind in (("training", steps), ("inference", [alone])):

@@ -141,6 +141,7 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
         shown = video.survey()
     if len(shown) == 1:
         raise VideoError(path, "no video", STILL, "Give a video.")
+    assert video.last is not None  # or there were no survey
     small.append(thumbnail(video.last))
     frame_indices = [-1 if k == len(shown) - 1 else round(k / apart) for k in probe_frames(len(shown))]
     few = np.stack([small[k] for k in frame_indices])
@@ -200,17 +201,18 @@ def recognize(
         raise ValueError(f"views: {views}. Choose 1 or more.")
     recording = read_recording(path, model.size, crop)
     begin, device = recording.times[0], next(model.parameters()).device
-    at = begin + np.array(windows(recording.seconds - begin, length, stride))
-    frame_indices = [sample(recording.times, *window, model.frames, views) for window in at]
+    spans = [(begin + s, begin + e) for s, e in windows(recording.seconds - begin, length, stride)]
+    frame_indices = [sample(recording.times, *ends, model.frames, views) for ends in spans]
     frames = tqdm(recording.stream(), total=len(recording.times), disable=not progress, unit="frame")
     energy: list[float] = []
-    probabilities = np.empty((len(at), len(ACTIONS)))
+    probabilities = np.empty((len(spans), len(ACTIONS)))
     model.eval()
     windowed = _gather(_note_motion(frames, energy), frame_indices, model.size)
     for row, looks in zip(probabilities, windowed, strict=True):
         video = to_input(torch.from_numpy(looks).to(device), model.size)  # (views, T, 3, size, size)
         row[:] = model(video).logits.float().softmax(-1).mean(0).cpu()
-    return Recognized(recording, *at.T, probabilities, np.array(energy))
+    start, end = np.array(spans).T
+    return Recognized(recording, start, end, probabilities, np.array(energy))
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:

@@ -53,6 +53,7 @@ from piumar_lib.ma52.prepare.splits import Split, read_split
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
+from piumar_lib.recognizer import Model
 from piumar_lib.support.files import as_path, write_text
 from piumar_lib.training import train_steps
 
@@ -167,10 +168,10 @@ class Run:
         model = build_model(self.config)
         if self.device.type == "cuda":
             # Convolutions of half precision want channels last, and time to find their fastest form.
-            model = model.to(memory_format=torch.channels_last)
+            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
             torch.backends.cudnn.benchmark = True
         if self.config.compiled:
-            compile_layers(model.recognizer.backbone[0])
+            compile_layers(model.backbone)
         return model
 
     def _prepare(self, model: MicroActionRecognizer) -> None:
@@ -196,7 +197,10 @@ class Run:
     @property
     def judged(self) -> MicroActionRecognizer:
         """The model that is judged: averaged weights, if there are any."""
-        return self.plain if self.average is None else self.average.module
+        if self.average is None:
+            return self.plain
+        assert isinstance(self.average.module, MicroActionRecognizer)
+        return self.average.module
 
     def go_on(self, progress: bool) -> None:
         """Make all steps that are left."""
@@ -242,7 +246,7 @@ class Run:
         except Diverged as error:
             self._give_up(error)
 
-    def identification_model(self, model: Trainee, share: float) -> Tensor:
+    def identification_model(self, model: Model, share: float) -> Tensor:
         """See `Trainer.identification_model`; a run of its own in this one's folder, which resumes."""
         epochs = max(1, round(share * self.epochs))
         config = replace(
@@ -436,6 +440,10 @@ def _accelerate(config: TrainConfig) -> Accelerator:
 
 def _resident() -> float:
     """Largest memory of this process so far, in GiB."""
+    if sys.platform == "win32":
+        import psutil
+
+        return psutil.Process().memory_info().peak_wset / 2**30
     import resource
 
     kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

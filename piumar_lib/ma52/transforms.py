@@ -85,8 +85,8 @@ def to_input(
         film = pictures.unflatten(0, (clips, time))
         middle = film.mean((1, 2, 3, 4), keepdim=True)
         pictures = (gain * (middle + contrast * (film - middle))).clamp_(0, 1).flatten(0, 1)
-    mean, deviation = (pictures.new_tensor(v).view(1, 3, 1, 1) for v in (mean, deviation))
-    return ((pictures - mean) / deviation).unflatten(0, (clips, time))
+    middle, spread = (pictures.new_tensor(v).view(1, 3, 1, 1) for v in (mean, deviation))
+    return ((pictures - middle) / spread).unflatten(0, (clips, time))
 
 
 def _cut(
@@ -100,5 +100,5 @@ def _cut(
     zero = torch.zeros_like(share)
     across, down = torch.stack([sign * share, zero, x], -1), torch.stack([zero, share, y], -1)
     matrix = torch.stack([across, down], 1)
-    grid = F.affine_grid(matrix.repeat_interleave(time, 0), (len(pictures), 3, size, size), False)
+    grid = F.affine_grid(matrix.repeat_interleave(time, 0), [len(pictures), 3, size, size], False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)

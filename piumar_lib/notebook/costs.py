@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import nn
 
 LONG_ENOUGH = 0.01  # seconds
@@ -37,7 +38,7 @@ def count_operations(call: Callable[[], Any]) -> int:
 
     Views, which compute nothing, are left out.
     """
-    return count_work(call).operations
+    return int(count_work(call).operations)
 
 
 class Work(NamedTuple):
@@ -118,7 +119,7 @@ def seconds_each(
     return {name: min(each[name] for each in taken) for name in ways}
 
 
-def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:
+def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
     """The p of ``cost = c size^p``: the slope of a straight line on doubly logarithmic paper.
 
     Raises:

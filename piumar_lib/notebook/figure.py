@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -73,14 +74,14 @@ def fixed_figure(
     return fig, axes
 
 
-def show_table(header: list[str], rows: list[list[object]]) -> None:
+def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Display a table, see `markdown_table`."""
     from IPython.display import Markdown, display
 
     display(Markdown(markdown_table(header, rows)))
 
 
-def markdown_table(header: list[str], rows: list[list[object]]) -> str:
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table as Markdown; a number is shown with one digit behind the point.
 
     The first column names the rows. Others stand on the right if their cells begin with a number.
@@ -98,5 +99,5 @@ def markdown_table(header: list[str], rows: list[list[object]]) -> str:
     text = [[f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     others = list(zip(*text, strict=True))[1:]
     rule = ["---:" if all(re.match(NUMBER, cell) for cell in column) else "---" for column in others]
-    lines = [header, ["---", *rule], *text]
+    lines: list[Sequence[str]] = [header, ["---", *rule], *text]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

@@ -29,12 +29,12 @@ def given(data: str, **needed: int) -> tuple[str, Sequences | None]:
     if not data:
         return "", None
     if is_npz(data):
-        return data, require(load_npz(data), **needed)
+        return data, require(load_npz(data), **needed, name="")
     name = data.removesuffix(OWN_TEMPO)
     if name not in NAMES:
         raise ValueError(f"data: {data!r} is no .npz and no set. Choose from {', '.join(NAMES)}.")
     try:
-        return data, require(recordings.prepare(name, data.endswith(OWN_TEMPO)), **needed)
+        return data, require(recordings.prepare(name, data.endswith(OWN_TEMPO)), **needed, name="")
     except FileNotFoundError as error:
         print(f"{error}\nGoing on without it, with the data that come with the course.")
         return "", None

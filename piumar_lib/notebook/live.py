@@ -21,7 +21,8 @@ class Live:
 
     def __init__(self, draw: Callable[[list[dict]], tuple[Figure, str]], seconds: float = 2.0) -> None:
         self.draw, self.seconds = draw, seconds
-        self.last, self.handle, self.rows = float("-inf"), None, []
+        self.last, self.handle = float("-inf"), None
+        self.rows: list[dict] = []
 
     def __call__(self, rows: list[dict]) -> None:
         """Draw ``rows``, unless it was drawn a moment ago."""

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
 
 from piumar_lib.data.skeleton import LIMBS
 from piumar_lib.metrics import Comparison, interval, one_digit
 
-KNOWN = {"color": "C0"}
-UNSEEN = {"color": "C1", "hatch": "///", "edgecolor": "white"}
-MARKS = {  # by kind of method; hollow or filled, so that grey print tells them apart
+KNOWN: dict[str, Any] = {"color": "C0"}
+UNSEEN: dict[str, Any] = {"color": "C1", "hatch": "///", "edgecolor": "white"}
+# By kind of method; hollow or filled, so that grey print tells them apart.
+MARKS: dict[str, dict[str, Any]] = {
     "baseline": {"marker": "s", "color": "C2", "markerfacecolor": "white"},
     "ours": {"marker": "o", "color": "C0"},
     "control": {"marker": "D", "color": "C4", "markerfacecolor": "white"},
 }
-LINES = (  # for a few methods in one panel
+LINES: tuple[dict[str, Any], ...] = (  # for a few methods in one panel
     {"marker": "o", "linestyle": "-", "color": "C2"},
     {"marker": "s", "linestyle": "--", "color": "C4", "markerfacecolor": "white"},
     {"marker": "^", "linestyle": "-.", "color": "C0"},
@@ -26,11 +29,11 @@ LINES = (  # for a few methods in one panel
 )
 
 
-def skeleton(ax: Axes, pose: np.ndarray, **style) -> None:
+def skeleton(ax: Axes, pose: np.ndarray, **style: Any) -> None:
     """Draw a skeleton; ``pose`` (17, 2) in torso lengths, y downward."""
-    style = {"color": "C0", "linewidth": 1.8} | style
+    usual: dict[str, Any] = {"color": "C0", "linewidth": 1.8}
     for a, b in LIMBS:
-        ax.plot(*pose[[a, b]].T, solid_capstyle="round", **style)
+        ax.plot(*pose[[a, b]].T, solid_capstyle="round", **usual | style)
     ax.set_aspect("equal")
     ax.axis("off")
     ax.set_ylim(1.35, -1.75)
@@ -77,9 +80,9 @@ def known_and_unseen(
 def forest(
     ax: Axes,
     names: Sequence[str],
-    middle: Sequence[float],
-    low: Sequence[float],
-    high: Sequence[float],
+    middle: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
     reference: float | None = None,
     marks: Sequence[dict] | None = None,
 ) -> None:
@@ -130,9 +133,9 @@ def effects(
     """
     nothing = Comparison(np.nan, np.nan, np.nan, np.nan)
     values = [c or nothing for c in comparisons.values()]
-    columns = ([100 * getattr(c, k) for c in values] for k in ("difference", "low", "high"))
+    middle, low, high = ([100 * getattr(c, k) for c in values] for k in ("difference", "low", "high"))
     marks = None if kinds is None else [MARKS[kinds[name]] for name in comparisons]
-    forest(ax, list(comparisons), *columns, reference=0, marks=marks)
+    forest(ax, list(comparisons), middle, low, high, reference=0, marks=marks)
     ax.set_xlabel("difference, same unseen people [points]")
     return "; ".join(f"{name} {100 * c.difference:+.1f}" for name, c in comparisons.items() if c)
 
@@ -148,7 +151,7 @@ def two_by_person(
         reference: The same people's, under the reference; they are sorted by it.
         names: Of the method and of the reference.
     """
-    order = sorted(reference, key=reference.get)
+    order = sorted(reference, key=lambda person: reference[person])
     first, second = (np.array([100 * s[p] for p in order]) for s in (reference, scores))
     at = np.arange(len(order))
     ax.vlines(at, np.minimum(first, second), np.maximum(first, second), color="0.6", linewidth=1)
@@ -160,7 +163,7 @@ def two_by_person(
 
 def people_bars(ax: Axes, scores: dict, unseen: bool = True) -> None:
     """Draw one bar for each person's accuracy (in [0, 1]), best first."""
-    order = sorted(scores, key=scores.get, reverse=True)
+    order = sorted(scores, key=lambda person: scores[person], reverse=True)
     style = UNSEEN if unseen else KNOWN
     ax.bar(range(len(order)), [100 * scores[p] for p in order], 0.8, **style)
     ax.set(xlabel="person, from best to worst recognised", ylabel="accuracy [%]", ylim=(0, 105))

@@ -78,7 +78,8 @@ def _hand_out(
 ) -> Iterator[T]:
     """Give each worker that is ``able`` a job, and another as soon as it is done."""
     jobs, some_done = list(jobs), threading.Event()
-    waiting, lost = deque(range(len(jobs))), Counter()
+    waiting = deque(range(len(jobs)))
+    lost: Counter[int] = Counter()  # by job, how often its worker was
     running: dict[str, tuple[int, Future]] = {}  # by worker
     while waiting or running:
         there = able()
@@ -133,7 +134,7 @@ def _call(work: Callable[..., T], job: tuple) -> T:
     try:
         return work(*job)
     except Exception as error:
-        error.is_mistake = is_mistake(error)
+        vars(error)["is_mistake"] = is_mistake(error)
         raise
 
 

@@ -43,7 +43,7 @@ def is_mistake(error: BaseException) -> bool:
     Errors of the system are. A ValueError or the like is one where the course itself raises it, with a
     message that was written for a user; where numpy, torch or json raise it, we failed to check.
     """
-    told = getattr(error, "is_mistake", None)  # by `piumar_lib.support.cluster`: frames do not travel
+    told = vars(error).get("is_mistake")  # by `piumar_lib.support.cluster`: frames do not travel
     if told is not None:
         return told
     if isinstance(error, (OSError, MemoryError, ModuleNotFoundError)):

@@ -58,7 +58,7 @@ def explain(error: OSError, path: Path | None = None) -> str:
         path: What was worked on; by default what the error names.
     """
     name = path or error.filename2 or error.filename
-    cause, remedy = CAUSES.get(error.errno, (error.strerror or str(error), ""))
+    cause, remedy = CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
     if error.errno == errno.EACCES and _is_unreadable(name):
         cause, remedy = "cannot be read, permission denied", "Ask its owner for the right to read it."
     return f"{f'{name}: ' if name else ''}{cause}. {remedy}".rstrip()

@@ -48,6 +48,7 @@ class Hyperparameter:
         Raises:
             ValueError: If it has another type, or is out of range.
         """
+        allowed = self.range or Range()
         if value is None and self.default is None:
             return None
         if isinstance(self.default, bool):
@@ -56,11 +57,11 @@ class Hyperparameter:
             value = str(value)
             right = not self.choices or value in self.choices
         elif isinstance(self.default, tuple):
-            right = isinstance(value, (list, tuple)) and all(v in self.range for v in value)
+            right = isinstance(value, (list, tuple)) and all(v in allowed for v in value)
             value = tuple(value) if right else value
         else:
-            right = value in self.range
-            value = (int if self.range.whole else float)(value) if right else value  # not 1, then 1.0
+            right = value in allowed
+            value = (int if allowed.whole else float)(value) if right else value  # not 1, then 1.0
         if not right:
             about = f" ({self.about})" if self.about else ""
             remedy = "Leave it out." if self.default is None else f"Its default is {self.default!r}."

@@ -15,7 +15,7 @@ import inspect
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 
 @dataclass(frozen=True)
@@ -69,8 +69,13 @@ RANGES = {
     "Count": Range(1, whole=True),
 }
 # To a type checker these are numbers; their names say which.
-Positive = NonNegative = Share = ShareAboveZero = ShareBelowOne = InnerShare = float
-Count = int
+Positive: TypeAlias = float
+NonNegative: TypeAlias = float
+Share: TypeAlias = float
+ShareAboveZero: TypeAlias = float
+ShareBelowOne: TypeAlias = float
+InnerShare: TypeAlias = float
+Count: TypeAlias = int
 
 
 def checked(init: Callable[..., None]) -> Callable[..., None]:

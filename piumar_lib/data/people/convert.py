@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,7 +29,7 @@ CONVERTERS: dict[str, Callable[[Path], Iterator[Clip]]] = {
 }
 
 
-def convert(people_set: PeopleSet, folder: Path) -> dict[str, np.ndarray]:
+def convert(people_set: PeopleSet, folder: Path) -> dict[str, Any]:
     """The arrays of a set, as `piumar_lib.data.load_npz` reads them.
 
     Args:

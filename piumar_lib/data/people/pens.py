@@ -30,7 +30,8 @@ def pendigits(folder: Path) -> Iterator[Clip]:
     for name, before in (("pendigits-train", TEST_WRITERS), ("pendigits-test", 0)):
         text = (folder / name).read_text(encoding="latin-1")
         for segment in text.split(".SEGMENT")[1:]:
-            digit, writer = map(int, re.search(r"\.COMMENT\s+(\d+)\s+(\d+)", segment).groups())
+            comment = re.findall(r"\.COMMENT\s+(\d+)\s+(\d+)", segment)[0]
+            digit, writer = map(int, comment)
             strokes = re.findall(r"\.PEN_DOWN([^.]*)", segment)
             yield Clip(_dots(strokes), digit, before + writer - 1)
 
@@ -59,7 +60,9 @@ def mmg(folder: Path) -> Iterator[Clip]:
 
 def _drawn(path: Path) -> np.ndarray:
     strokes = ElementTree.parse(path).getroot().findall("Stroke")
-    points = [[[float(p.get(k)) for k in "XYT"] for p in stroke.findall("Point")] for stroke in strokes]
+    points = [
+        [[float(p.attrib[k]) for k in "XYT"] for p in stroke.findall("Point")] for stroke in strokes
+    ]
     table = np.array([point for stroke in points for point in stroke])  # (points, 3)
     times = _times(table[:, 2])
     even = onto_grid(times, table[:, :2], MMG_RATE)  # (frames, 2)

@@ -182,7 +182,7 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
     except (OSError, ValueError) as error:
         fault = error.what if isinstance(error, VideoError) else str(error).split("\n")[0]
         return CacheEntry(clip.name, clip.split, 0, 0, 0, 0, 0, False, fault)
-    return CacheEntry(clip.name, clip.split, len(frames), *(round(float(v), 5) for v in box), found)
+    return CacheEntry(clip.name, clip.split, len(frames), *box.rounded(), found)
 
 
 def save_raw(path: Path, frames: np.ndarray) -> None:
@@ -265,7 +265,7 @@ def read_entries(folder: Path) -> list[CacheEntry]:
         try:
             (row,) = csv.reader([line])
             name, split, frames, left, top, right, bottom, found, fault = row
-            box = map(float, (left, top, right, bottom))
+            box = Box(*map(float, (left, top, right, bottom)))
             kept.append(CacheEntry(name, split, int(frames), *box, found == "True", fault))
         except (ValueError, csv.Error) as error:
             raise ValueError(f"{path}, line {number}: is damaged ({error}). {remedy}") from error

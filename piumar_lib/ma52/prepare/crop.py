@@ -22,6 +22,10 @@ class Box(NamedTuple):
     right: float
     bottom: float
 
+    def rounded(self) -> Box:
+        """To five digits, as a cache keeps it."""
+        return Box(*(round(float(value), 5) for value in self))
+
 
 WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 

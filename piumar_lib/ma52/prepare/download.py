@@ -28,7 +28,7 @@ def list_files(token: str | None = None, endpoint: str | None = None) -> dict[st
 
     with _explained(endpoint):
         info = HfApi(endpoint, token=token).dataset_info(REPOSITORY, files_metadata=True)
-    return {f.rfilename: f.size or 0 for f in info.siblings if f.rfilename.endswith(WANTED)}
+    return {f.rfilename: f.size or 0 for f in info.siblings or () if f.rfilename.endswith(WANTED)}
 
 
 def download(

@@ -66,7 +66,7 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
     for k, (_, out) in enumerate(cuts, start=1):
         held_out = {person[row] for row in out}
         title = f"person-disjoint, fold {k} of {folds}"
-        found.append(_split(title, known, lambda clip, out=held_out: clip.person not in out))
+        found.append(_split(title, known, _is_of_others(held_out)))
     return found
 
 
@@ -84,10 +84,7 @@ def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> 
     order = np.random.default_rng(seed).permutation(everyone)
     groups = [set(order[k : k + people].tolist()) for k in range(0, len(order), people)]
     title = f"leave {people} people out, fold {{}} of {len(groups)}"
-    return [
-        _split(title.format(k), known, lambda clip, out=out: clip.person not in out)
-        for k, out in enumerate(groups, start=1)
-    ]
+    return [_split(title.format(k), known, _is_of_others(out)) for k, out in enumerate(groups, start=1)]
 
 
 PROTOCOLS = {
@@ -177,6 +174,11 @@ def _split(title: str, clips: Iterable[Clip], trains: Callable[[Clip], bool]) ->
     for clip in visible(clips):
         sides[0 if trains(clip) else 1].append(clip.name)
     return Split(title, *(tuple(sorted(side)) for side in sides))
+
+
+def _is_of_others(people: set[str]) -> Callable[[Clip], bool]:
+    """Whether a clip is of none of these people."""
+    return lambda clip: clip.person not in people
 
 
 def _hash(text: str) -> str:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import struct
 from fractions import Fraction
+from typing import Any
 
 from av import VideoFrame
 from av.filter import Graph
 
 # Where the display matrix sends the two axes, to FFmpeg's filters that do so.
-TURNS: dict[tuple[int, int, int, int], tuple[tuple[str, str], ...]] = {
+TURNS: dict[tuple[int, ...], tuple[tuple[str, str], ...]] = {
     (1, 0, 0, 1): (),
     (-1, 0, 0, 1): (("hflip", ""),),
     (1, 0, 0, -1): (("vflip", ""),),
@@ -71,7 +72,7 @@ def turns(frame: VideoFrame) -> tuple[tuple[str, str], ...]:
 
     Players turn by quarters and mirror; an angle in between is taken for the nearest quarter.
     """
-    matrix = frame.side_data.get("DISPLAYMATRIX")
+    matrix: Any = frame.side_data.get("DISPLAYMATRIX")
     if matrix is None:
         return ()
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(matrix))

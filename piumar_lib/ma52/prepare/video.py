@@ -174,10 +174,9 @@ class Video:
         upright, start = Upright(self.stream.sample_aspect_ratio), None
         try:
             for frame in self.container.decode(self.stream):
-                if frame.pts is None:
-                    self._assume_time(frame)
+                frame.pts = self._assume_time(frame) if frame.pts is None else frame.pts
                 if start is None:
-                    start = self._start(frame.pts, frame.time_base)
+                    start = self._start(frame.pts, tick_of(frame))
                 frame.pts -= start
                 self.last = upright(frame)
                 self.ticks.append(frame.pts)
@@ -187,23 +186,24 @@ class Video:
             what = f"it is damaged or breaks off after {shown} frames" if shown else DAMAGED
             raise VideoError(self.path, "damaged clip", what) from error
 
-    def _assume_time(self, frame: av.VideoFrame) -> None:
+    def _assume_time(self, frame: av.VideoFrame) -> int:
         """A raw stream holds no times; its header may hold a frame rate."""
         rate = self.stream.guessed_rate or self.stream.average_rate or Fraction(30)
         self.assumed = float(rate)
-        frame.pts = round(len(self.ticks) / rate / frame.time_base)
+        return round(len(self.ticks) / rate / tick_of(frame))
 
     def _start(self, first: int, tick: Fraction) -> int:
         """When a player's clock is at 0, in the ticks of the first frame."""
-        sounds = [s for s in self.container.streams.audio if s.start_time is not None]
-        return min([first, *(round(s.start_time * s.time_base / tick) for s in sounds)])
+        sounds = [(s.start_time, s.time_base) for s in self.container.streams.audio]
+        starts = [round(at * unit / tick) for at, unit in sounds if at is not None and unit is not None]
+        return min([first, *starts])
 
     def survey(self) -> Survey:
         """What a player shows of it, once all its `frames` were read."""
         if self.last is None:
             raise VideoError(self.path, "damaged clip", "it holds no frame")
         size = self.last.width, self.last.height
-        return _survey(self.ticks, self.last.duration, self.last.time_base, size, self.assumed)
+        return _survey(self.ticks, self.last.duration, tick_of(self.last), size, self.assumed)
 
     def survey_packets(self) -> Survey | None:
         """The same without decoding more than a frame; None where packets do not tell what is shown."""
@@ -212,17 +212,24 @@ class Video:
         first = next(self.frames(), None)
         self.container.seek(0)
         packets = self.packets()
-        hidden = any(packet.is_discard or packet.pts is None for packet in packets)
+        shown = [(p.pts, p.duration) for p in packets if p.pts is not None and not p.is_discard]
+        hidden = len(shown) < len(packets)
         if first is None or hidden or not packets or not packets[0].is_keyframe:
             return None
-        last = max(packets, key=lambda packet: packet.pts)
-        start = self._start(min(packet.pts for packet in packets), first.time_base)
-        ticks = sorted(packet.pts - start for packet in packets)
-        return _survey(ticks, last.duration, first.time_base, (first.width, first.height), None)
+        _, last_duration = max(shown, key=lambda packet: packet[0])
+        start = self._start(min(pts for pts, _ in shown), tick_of(first))
+        ticks = sorted(pts - start for pts, _ in shown)
+        return _survey(ticks, last_duration, tick_of(first), (first.width, first.height), None)
 
     def packets(self) -> list[av.Packet]:
         """What the file holds of the video, from where it is read; the last, empty one is left out."""
         return [packet for packet in self.container.demux(self.stream) if packet.size]
+
+
+def tick_of(frame: av.VideoFrame) -> Fraction:
+    """The unit of a frame's times, in seconds; a decoder always sets it."""
+    assert frame.time_base is not None
+    return frame.time_base
 
 
 @contextmanager
@@ -356,13 +363,12 @@ def _survey(
     ticks: list[int], duration: int | None, tick: Fraction, size: tuple[int, int], assumed: float | None
 ) -> Survey:
     """Frames by their ticks, the last of which is shown for ``duration`` (0: as long as usual)."""
-    ticks = np.maximum.accumulate(np.array(ticks, np.int64))
-    if not duration:
-        gaps = np.diff(ticks)
-        duration = np.median(gaps[gaps > 0]) if gaps.any() else 1
-    end = int(ticks[-1]) + int(duration)
-    fps = len(ticks) / ((end - int(ticks[0])) * tick)
-    times = ticks * tick.numerator / tick.denominator
+    rising = np.maximum.accumulate(np.array(ticks, np.int64))
+    gaps = np.diff(rising)
+    usual = np.median(gaps[gaps > 0]) if gaps.any() else 1
+    end = int(rising[-1]) + int(duration or usual)
+    fps = len(ticks) / ((end - int(rising[0])) * tick)
+    times = rising * tick.numerator / tick.denominator
     return Survey(times, float(end * tick), float(fps), *size, assumed)
 
 

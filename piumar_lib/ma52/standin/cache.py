@@ -58,7 +58,9 @@ def write_cache(
         write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
         done = {kept.name for kept in cache.read_entries(folder)}
         missing = np.array([str(name) not in done for name in plan.name])
-        cache.require_room(folder, [_clip(plan, row) for row in np.flatnonzero(missing)], settings)
+        cache.require_room(
+            folder, [_clip(plan, row) for row in np.flatnonzero(missing).tolist()], settings
+        )
         for split in CLIPS:
             (folder / split).mkdir(exist_ok=True)
         people = np.unique(plan.person[missing]).tolist()
@@ -101,8 +103,9 @@ def film_person(
             split, name = str(plan.split[row]), str(plan.name[row])
             path = cache.cached_path(folder, split, name, settings)
             cache.save_raw(path, _cut(film, box, settings.size))
-            around = (round(float(v), 5) for v in box)
-            made.append(cache.CacheEntry(name, split, settings.frames, *around, found is not None))
+            made.append(
+                cache.CacheEntry(name, split, settings.frames, *box.rounded(), found is not None)
+            )
     return made
 
 

@@ -155,11 +155,11 @@ def _scene(given: dict[str, Tensor], height: int, width: int) -> Tensor:
     return image
 
 
-def _paint(image: Tensor, parts: tuple, points: dict[str, Tensor], given: dict[str, Tensor]) -> None:
-    """Paint parts over images ``(frames, 3, height, width)``, each within the box that it needs."""
+def _paint(image: Tensor, kinds: tuple, points: dict[str, Tensor], given: dict[str, Tensor]) -> None:
+    """Paint parts, ``*`` for both sides, over ``(frames, 3, height, width)``, each within its box."""
     parts = [
         (shape, a.replace("*", side), b.replace("*", side), *rest)
-        for shape, a, b, *rest in parts
+        for shape, a, b, *rest in kinds
         for side in (("right", "left") if "*" in a + b else ("",))
     ]
     scale, hips = given["scale"][:, None, None], given["hips"][:, None]
