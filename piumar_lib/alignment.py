@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import transport
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.support.ranges import InnerShare, Range, Share, checked
 
@@ -140,7 +140,7 @@ class AmplitudeNormalization(nn.Module):
         return torch.addcmul(mean, motion, ratio.pow(-self.step)[:, None, None])
 
 
-class _Alignment(Plug):
+class _Alignment(PlugIn):
     """What both transports share: a clock in front, the projection and the amplitude behind."""
 
     def __init__(self, clock: nn.Module | None, amplitude_step: float) -> None:

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from piumar_lib import transport
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.spectrum import dct_matrix
 from piumar_lib.support.ranges import NonNegative, Range, Share, checked
@@ -87,7 +87,7 @@ def filtered(x: Tensor, gain: Tensor) -> Tensor:
     return torch.fft.irfft(torch.fft.rfft(x, dim=1) * gain, n=x.shape[1], dim=1)
 
 
-class SpectralPerturbation(Plug):
+class SpectralPerturbation(PlugIn):
     """Variance-guided perturbation of the smooth part of log spectra; the identity in evaluation.
 
     Args:

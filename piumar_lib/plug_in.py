@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 
-class Plug(nn.Module):
+class PlugIn(nn.Module):
     """Turns clips, or features, into one or two views. One view is what `forward` makes of a clip.
 
     Attributes:

@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.transport import at_least_single
 
 _absent = partial(torch.empty, 0)
@@ -56,7 +56,7 @@ class Model(Protocol):
         """From features to classes."""
 
     @property
-    def plug_in(self) -> Plug | None:
+    def plug_in(self) -> PlugIn | None:
         """What makes it robust to people."""
 
     @property
@@ -106,7 +106,7 @@ class Recognizer(nn.Module):
         backbone: nn.Sequential,
         width: int,
         classes: int,
-        plug_in: Plug | None = None,
+        plug_in: PlugIn | None = None,
         at: int | str = 0,
     ) -> None:
         super().__init__()

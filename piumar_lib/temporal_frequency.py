@@ -15,12 +15,12 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
 from piumar_lib.objective import Objective, Trainer, ViewWeights, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.recognizer import Model, Prediction
 from piumar_lib.support.ranges import NonNegative, checked
 
 
-class TemporalFrequencyModule(Plug):
+class TemporalFrequencyModule(PlugIn):
     """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
 
     A plug-in for `Recognizer`: in front of the backbone (``at="input"``) or behind its first layer

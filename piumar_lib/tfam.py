@@ -16,12 +16,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import spectrum, transport
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 
 MASSES = ("motion", "uniform")
 
 
-class TemporalBranch(Plug):
+class TemporalBranch(PlugIn):
     """Align clips to a common clock by exact transport of motion energy.
 
     Args:
@@ -79,7 +79,7 @@ class TemporalBranch(Plug):
         return aligned.to(x.dtype)
 
 
-class FrequencyBranch(Plug):
+class FrequencyBranch(PlugIn):
     """Perturb spectra, guided by their variance within classes; the identity in evaluation.
 
     Args:
@@ -124,7 +124,7 @@ class ConsistencyFusion(nn.Module):
         return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 
 
-class TFAM(Plug):
+class TFAM(PlugIn):
     """Temporal and frequency branch, fused by consistency.
 
     Args:

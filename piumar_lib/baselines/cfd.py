@@ -23,7 +23,7 @@ from torch import Tensor, nn
 
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.recognizer import Model
 from piumar_lib.running import RunningMean, require_clips
 from piumar_lib.support.ranges import InnerShare, checked
@@ -32,7 +32,7 @@ from piumar_lib.transport import at_least_single
 EPSILON = 1e-5  # added to variances, as batch normalisation does
 
 
-class CFDPlugIn(Plug):
+class CFDPlugIn(PlugIn):
     """CFD on features ``(batch, time, channels)``: a plug-in for `Recognizer`, behind its first layer.
 
         model = Recognizer(tiny_cnn(34), 32, 12, CFDPlug(32), at="features")

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.objective import Objective, Trainer
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.support.data_parallel import gather_over_processes
 from piumar_lib.support.ranges import Count, NonNegative, Positive, Share, checked
 from piumar_lib.transport import at_least_single
@@ -117,7 +117,7 @@ class Mixup(Objective):
         return torch.lerp(others, own, share).mean()
 
 
-class MixStyle(Plug):
+class MixStyle(PlugIn):
     """Exchange features' mean and deviation over time between clips (Zhou et al., ICLR 2021).
 
     A plug-in; the identity in evaluation.
@@ -144,7 +144,7 @@ class MixStyle(Plug):
         return [((x - mean) / deviation * new_deviation + new_mean).to(kind)]
 
 
-class DSU(Plug):
+class DSU(PlugIn):
     """Perturb features' mean and deviation by as much as clips differ in them (Li et al., ICLR 2022).
 
     A plug-in; the identity in evaluation.

@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from piumar_lib.batch import Batch
 from piumar_lib.objective import Objective
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.recognizer import Model, Prediction
 from piumar_lib.spectrum import from_spectrum, to_spectrum
 from piumar_lib.stepper import Stepper
@@ -23,7 +23,7 @@ from piumar_lib.support.data_parallel import gather_over_processes
 from piumar_lib.support.ranges import NonNegative, Positive, checked
 
 
-class HDFPlugIn(Plug):
+class HDFPlugIn(PlugIn):
     """HDF at feature level: a temporal gate, and noise on the cosine spectrum."""
 
     def __init__(self) -> None:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from piumar_lib import transport
 from piumar_lib.perturbation import another_of_class
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.support.ranges import InnerShare, Share, checked
 
 
-class Reclock(Plug):
+class Reclock(PlugIn):
     """Transport as augmentation: play clips on the clocks of others; the identity in evaluation.
 
     Where alignment takes tempo away, this varies it, by as much as real clips of the class differ: the

@@ -40,7 +40,7 @@ from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.objective import Objective, ViewWeights
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.settings import Settings
@@ -78,7 +78,7 @@ class Method:
     about: str
     kind: str = "baseline"
     objective: Callable[[Hyperparameters], Objective] = lambda k: Objective()
-    plug_in: Callable[[int, int, Hyperparameters], Plug | None] = lambda channels, width, k: None
+    plug_in: Callable[[int, int, Hyperparameters], PlugIn | None] = lambda channels, width, k: None
     layer: int | str = 0
     augmented: bool = False
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)

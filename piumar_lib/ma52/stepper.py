@@ -17,7 +17,7 @@ from piumar_lib.ma52.batch_sampler import mix
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.optimizer import rate_at, set_rate
-from piumar_lib.plug_in import Plug
+from piumar_lib.plug_in import PlugIn
 from piumar_lib.recognizer import Prediction
 from piumar_lib.stepper import Stepper
 from piumar_lib.support.data_parallel import average_over_processes
@@ -62,7 +62,7 @@ class Trainee(nn.Module):
         return self.plain.recognizer.head
 
     @property
-    def plug_in(self) -> Plug | None:
+    def plug_in(self) -> PlugIn | None:
         """What the method plugs in."""
         return self.plain.recognizer.plug_in
 
