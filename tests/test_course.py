@@ -295,6 +295,37 @@ interact(draw);"""
     assert "01_widget failed: inside a widget" in capsys.readouterr().out
 
 
+def test_a_chapter_runs_again_only_if_something_it_depends_on_has_changed(root, capsys):
+    chapter = write_chapter(root, "01_first", "\nprint(profile)")
+    library, record = root / "piumar_lib" / "new.py", root / "notebooks" / "results" / "new.jsonl"
+    for path in (library, record):
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def ran(**options) -> bool:
+        (outcome,) = run_chapters(root, **options)
+        assert not outcome.error and 10 < outcome.peak_mb < 1000
+        assert ("unchanged" in capsys.readouterr().out) == outcome.kept
+        return not outcome.kept
+
+    assert ran() and not ran() and ran(again=True) and ran(record=True) and not ran()
+    for change in (
+        lambda: library.write_text("A = 1\n"),
+        lambda: record.write_text("{}\n"),
+        lambda: chapter.write_text(chapter.read_text().replace("print(profile)", "print(profile, 2)")),
+        lambda: build_path(root, list_chapters(root)[0]).write_text("{"),
+    ):
+        change()
+        assert ran() and not ran()
+    assert ran(profile="full")
+
+
+def test_a_failed_chapter_runs_again(root):
+    write_chapter(root, "01_bad", "\nraise KeyError('lost')")
+    for _ in range(2):
+        (outcome,) = run_chapters(root)
+        assert outcome.error and not outcome.kept
+
+
 def test_a_dead_kernel_and_a_slow_cell_are_failures(root):
     dead = to_notebook(write_chapter(root, "01_dead", "\nimport os\nos._exit(1)"))
     peak, error = execute(dead, root)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
@@ -9,6 +10,7 @@ import platform
 import re
 import time
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ from tools.chapters import (
     Chapter,
     check_parameters,
     list_chapters,
+    read_notebook,
     read_parameters,
     to_notebook,
     write_notebook,
@@ -62,13 +65,18 @@ class OwnKernel(AsyncKernelManager):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one chapter; ``error`` is empty if all went well."""
+    """What became of one chapter; ``error`` is empty if all went well.
+
+    Attributes:
+        kept: Whether it was left as it had run before.
+    """
 
     name: str
     seconds: float
     peak_mb: float
     error: str
     notebook: Path
+    kept: bool = False
 
 
 def widget_errors(notebook: NotebookNode) -> list[str]:
@@ -144,15 +152,21 @@ def run_chapters(
     only: list[str] | None = None,
     record: bool = False,
     timeout: int | None = None,
+    again: bool = False,
 ) -> list[Outcome]:
     """Execute chapters into ``build/notebooks/``; a failing one does not stop the others.
+
+    A chapter that ran there already is left as it is, unless anything has changed that it may depend
+    on, see `fingerprint`.
 
     Args:
         root: Repository root.
         profile: Profile to run in.
         only: Numbers or stems of the chapters to run; all by default.
-        record: Whether to write seconds and memory to ``notebooks/results/chapters.json``.
+        record: Whether to write seconds and memory to ``notebooks/results/chapters.json``. Only a
+            chapter that runs is measured, so all run.
         timeout: Limit for one cell, in seconds.
+        again: Whether to run chapters of which nothing has changed, too.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
@@ -160,19 +174,44 @@ def run_chapters(
     require_writable(root / "build" / "notebooks")
     for chapter in chapters:
         print(f"{chapter.stem:<26}", end=" ", flush=True)
-        outcomes.append(_run_one(root, chapter, profile, timeout))
-        print(_line(outcomes[-1]), flush=True)
+        state = fingerprint(root, chapter, profile)
+        target = build_path(root, chapter)
+        if again or record or (outcome := _as_it_ran(target, chapter.stem, state)) is None:
+            outcome = _run_one(chapter, target, profile, timeout, state)
+        outcomes.append(outcome)
+        print(_line(outcome), flush=True)
     _summarize(outcomes)
     if record:
         _record([o for o in outcomes if not o.error], root, profile)
     return outcomes
 
 
-def _run_one(root: Path, chapter: Chapter, profile: str, timeout: int | None) -> Outcome:
+def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
+    """Sixteen digits that change with a chapter, its profile, the library, its records, and versions."""
+    versions = sorted(f"{one.name} {one.version}" for one in metadata.distributions())
+    digest = hashlib.sha256(f"{profile} {platform.python_version()} {versions}".encode())
+    files = [*(root / "piumar_lib").rglob("*.py"), *(root / "notebooks" / "results").rglob("*.*")]
+    for path in (chapter.path, *sorted(files)):
+        if path.is_file() and path.name != RECORD.name:  # which says how long chapters took
+            digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _as_it_ran(target: Path, name: str, state: str) -> Outcome | None:
+    """What became of a chapter that ran in this state before, without errors; None if none did."""
+    try:
+        ran = read_notebook(target).metadata.get("run", {})
+    except (OSError, ValueError):
+        return None
+    return Outcome(name, 0.0, ran["peak_mb"], "", target, True) if ran.get("state") == state else None
+
+
+def _run_one(chapter: Chapter, target: Path, profile: str, timeout: int | None, state: str) -> Outcome:
     notebook = to_notebook(chapter.path)
     begin = time.perf_counter()
     peak, error = execute(notebook, chapter.path.parent, profile, timeout)
-    target = build_path(root, chapter)
+    if not error:
+        notebook.metadata["run"] = {"state": state, "peak_mb": peak}
     write_notebook(notebook, target)
     return Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target)
 
@@ -198,7 +237,7 @@ def write_notebooks(root: Path) -> list[Path]:
 
 
 def _line(outcome: Outcome) -> str:
-    status = "FAILED" if outcome.error else "ok"
+    status = "FAILED" if outcome.error else "unchanged" if outcome.kept else "ok"
     return f"{outcome.seconds:7.1f} s {outcome.peak_mb:7.0f} MB  {status}"
 
 
