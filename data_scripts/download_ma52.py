@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import sys
 
-from piumar_lib.ma52.prepare.download import REPOSITORY, download, list_files, require_room
+from piumar_lib.ma52.prepare.download import REPOSITORY, bytes_needed, download, list_files
 from piumar_lib.support.command import command_line, path
+from piumar_lib.support.files import require_room
 
 
 @command_line
@@ -31,7 +32,7 @@ def main(argv: list[str] | None = None) -> None:
         files = list_files(options.token, options.endpoint)
         for name, size in files.items():
             print(f"{name}: {size / 2**30:.2f} GB")
-        require_room(options.out, files)
+        require_room(options.out, bytes_needed(options.out, files))
         return
     fetched = download(options.out, options.token, options.endpoint)
     print(f"{options.out}: {len(fetched)} files of {REPOSITORY}, unpacked. Next: prepare_ma52.py verify")

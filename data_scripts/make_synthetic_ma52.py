@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import sys
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from piumar_lib.data.labels import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.standin.cache import write_cache
 from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.files import require_room
 
 # Of a clip of 1080 x 1296 pixels, as measured. Smaller ones: 830 at 432 pixels across, 260 at 216.
 KB_AT_FULL_SIZE = 3000
@@ -77,15 +77,12 @@ def usable_device(name: str) -> str:
 def say(plan: standin.Plan, out: Path) -> None:
     """Print what a plan holds, and whether the disk has room for it."""
     counts = ", ".join(f"{np.sum(plan.split == split)} {split}" for split in CLIPS)
-    gigabytes = len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 1.5 / 2**20
-    folder = next(p for p in (out, *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(folder).free / 2**30
+    needed = 1024 * len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 1.5
     print(
         f"{len(plan)} clips ({counts}) of {plan.person.max() + 1} people, {plan.width} x {plan.height} "
-        f"pixels; about {gigabytes:.1f} GB, {free:.0f} GB are free"
+        f"pixels; about {needed / 2**30:.1f} GB"
     )
-    if gigabytes > free:
-        raise OSError(f"{out}: no room. Make it smaller (--width, --clips) or choose another disk.")
+    require_room(out, needed, "Make it smaller (--width, --clips) or choose another disk.")
 
 
 if __name__ == "__main__":

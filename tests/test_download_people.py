@@ -7,6 +7,7 @@ import hashlib
 import importlib.util
 import io
 import re
+import shutil
 import signal
 import socket
 import tarfile
@@ -345,10 +346,12 @@ def test_a_damaged_archive_is_removed(cut, offer, source, out, capsys):
 
 def test_no_room_is_said_before_anything_is_fetched(offer, source, out, capsys, monkeypatch):
     offer("uiprmd")
-    usage = download.shutil.disk_usage(Path.cwd())
-    monkeypatch.setattr(download.shutil, "disk_usage", lambda _: usage._replace(free=500 * 10**6))
+    usage = shutil.disk_usage(Path.cwd())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=500 * 10**6))
     said = fails(source, out, capsys, "uiprmd")
-    assert "uiprmd needs 610 MB, 500 MB are free" in said and "--out" in said and not source.asked
+    assert (
+        "no room, 0.6 GB needed, 0.5 GB free. Make room" in said and "--out" in said and not source.asked
+    )
 
 
 def test_a_disk_that_fills_up_on_the_way(offer, source, out, capsys, monkeypatch):

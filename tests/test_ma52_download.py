@@ -20,6 +20,7 @@ from huggingface_hub import constants
 
 from piumar_lib.ma52.prepare import download as module
 from piumar_lib.ma52.prepare.download import DownloadError, download, list_files, unpack
+from piumar_lib.support.files import CannotWrite
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "download_ma52.py"
 spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
@@ -186,7 +187,7 @@ def test_a_full_disk_is_noticed_beforehand_and_on_the_way(hub, tmp_path, monkeyp
     usage = shutil.disk_usage(tmp_path)
     with monkeypatch.context() as patch:
         patch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=10))
-        with pytest.raises(DownloadError, match="GB needed, 0.0 GB free. Choose another disk"):
+        with pytest.raises(CannotWrite, match="GB needed, 0.0 GB free. Choose another disk"):
             download(tmp_path, endpoint=hub, progress=False)
     download(tmp_path, endpoint=hub, progress=False)
 

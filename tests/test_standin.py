@@ -205,7 +205,7 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path, capsys):
     [
         (["--clips", "3", "--people", "3"], "error: clips: 3 for 3 people"),
         (["--width", "99"], "error: width: 99 pixels"),
-        (["--width", "1000000"], "no room. Make it smaller"),
+        (["--width", "1000000"], "GB free. Make it smaller"),
     ],
 )
 def test_the_command_explains_what_is_wrong(arguments, message, tmp_path, capsys):

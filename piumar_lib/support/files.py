@@ -112,6 +112,25 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+def require_room(path: Path, needed: float, remedy: str = "Choose another disk.") -> None:
+    """See that the disk has room for what is to be written to ``path``, whether it exists or not.
+
+    Args:
+        path: A file or folder.
+        needed: Bytes.
+        remedy: What to do if there is none.
+
+    Raises:
+        CannotWrite: If it has not.
+    """
+    here = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    free = shutil.disk_usage(here).free
+    if needed > free:
+        raise CannotWrite(
+            f"{path}: no room, {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. {remedy}"
+        )
+
+
 def fresh_folder(path: Path) -> None:
     """Make an empty folder, in place of what was there.
 

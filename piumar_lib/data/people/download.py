@@ -23,7 +23,7 @@ from piumar_lib.data.people.catalog import PeopleSet
 from piumar_lib.data.people.convert import convert
 from piumar_lib.data.people.single_files import SINGLE_FILES
 from piumar_lib.data.people.sources import verify
-from piumar_lib.support.files import fresh_folder, require_writable, whole, writing
+from piumar_lib.support.files import fresh_folder, require_room, require_writable, whole, writing
 
 BASE_URL = "https://github.com"
 UNPACKED = 200  # megabytes, for the source files and the result of the largest set
@@ -73,7 +73,8 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
             what arrives is damaged or not what it was. The message says what to do next.
     """
     require_writable(out)
-    require_room(people_set, out)
+    needed = megabytes_needed(people_set, out)
+    require_room(out, 1e6 * needed, "Make room, or choose another disk with --out.")
     folder, changed = out / "download" / people_set.name, _changed(people_set)
     if people_set.single_files:
         _fetch_files(people_set, folder, base_url, progress)
@@ -132,20 +133,10 @@ def unpack(archive: Path, folder: str, into: Path) -> None:
         ) from error
 
 
-def require_room(people_set: PeopleSet, out: Path) -> None:
-    """Check that the download, what is unpacked of it, and the result fit.
-
-    Raises:
-        DownloadError: If they do not.
-    """
+def megabytes_needed(people_set: PeopleSet, out: Path) -> int:
+    """Of the download unless it is there, of what is unpacked of it, and of the result."""
     there = archive_path(people_set, out).is_file()
-    needed = UNPACKED + (0 if there else people_set.megabytes)
-    free = shutil.disk_usage(out).free // 10**6
-    if needed > free:
-        raise DownloadError(
-            f"{out}: {people_set.name} needs {needed} MB, {free} MB are free. "
-            "Make room, or choose another disk with --out."
-        )
+    return UNPACKED + (0 if there else people_set.megabytes)
 
 
 def _fetch_files(people_set: PeopleSet, folder: Path, base_url: str, progress: bool) -> None:

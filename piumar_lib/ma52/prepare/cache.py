@@ -13,7 +13,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import shutil
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -31,6 +30,7 @@ from piumar_lib.support.files import (
     as_path,
     read_json,
     read_text,
+    require_room,
     whole,
     write_text,
     writing,
@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 FORMS = ("mp4", "raw")
 CROPS = ("person", "middle")
 KEYFRAME_EVERY, CRF = 8, 14  # keeps 0.93 of the correlation of frame differences (crf 18: 0.90)
+ELSEWHERE = "Choose another disk, a smaller size, or mp4."
 VERSION = 2
 BYTES_PER_PIXEL = 0.05  # of such an mp4, for each pixel of each frame, about
 
@@ -145,7 +146,7 @@ def make_cache(
     with only_run(folder):
         done = {kept.name: kept for kept in read_entries(folder)}
         missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
-        require_room(folder, missing, settings)
+        require_room(folder, estimate_bytes(missing, settings), ELSEWHERE)
         for split in {clip.split for clip in missing}:
             (folder / split).mkdir(exist_ok=True)
         jobs = [(root, clip, folder, settings) for clip in missing]
@@ -302,20 +303,6 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
     write_text(path, json.dumps(asdict(settings)) + "\n")
-
-
-def require_room(folder: Path, missing: list[Clip], settings: CacheSettings) -> None:
-    """See that the disk has room for what is missing.
-
-    Raises:
-        OSError: If it has not.
-    """
-    needed, free = estimate_bytes(missing, settings), shutil.disk_usage(folder).free
-    if needed > free:
-        raise OSError(
-            f"{folder}: {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. "
-            "Choose another disk, a smaller size, or mp4."
-        )
 
 
 def _write_bad(folder: Path, kept: Iterable[CacheEntry]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from piumar_lib.ma52.prepare.archive import DownloadError, unpack
 from piumar_lib.ma52.prepare.layout import list_path, split_of_list
-from piumar_lib.support.files import as_path, whole
+from piumar_lib.support.files import as_path, require_room, whole
 
 REPOSITORY = "kunli-cs/MA-52"
 WANTED = (".zip", ".txt")
@@ -52,7 +52,7 @@ def download(
 
     root = as_path(root)
     files = list_files(token, endpoint)
-    require_room(root, files)
+    require_room(root, bytes_needed(root, files))
     fetched = []
     for name, size in files.items():
         with _explained(endpoint):
@@ -76,19 +76,10 @@ def download(
     return fetched
 
 
-def require_room(root: Path, files: dict[str, int]) -> None:
-    """Check that archives and what they hold fit; videos do not shrink in an archive.
-
-    Raises:
-        DownloadError: If they do not.
-    """
-    here = next(folder for folder in (root, *root.absolute().parents) if folder.exists())
-    kept = {n: s for n, s in files.items() if not (root / "download" / n).is_file()}
-    needed, free = sum(kept.values()) + sum(files.values()), shutil.disk_usage(here).free
-    if needed > free:
-        raise DownloadError(
-            f"{root}: {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. Choose another disk."
-        )
+def bytes_needed(root: Path, files: dict[str, int]) -> int:
+    """Of archives that are missing, and of what all of them hold: videos do not shrink in one."""
+    missing = sum(s for n, s in files.items() if not (root / "download" / n).is_file())
+    return missing + sum(files.values())
 
 
 class _explained:

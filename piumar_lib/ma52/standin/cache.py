@@ -16,6 +16,7 @@ from piumar_lib.ma52.standin import Plan
 from piumar_lib.ma52.standin.render import make_looks, render
 from piumar_lib.ma52.standin.videos import RATE, acted
 from piumar_lib.support.cluster import in_parallel
+from piumar_lib.support.files import require_room
 from piumar_lib.support.locks import only_run
 
 TOGETHER = 16  # clips that are rendered at a time: a GPU takes no longer for sixteen than for one
@@ -58,9 +59,8 @@ def write_cache(
         write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
         done = {kept.name for kept in cache.read_entries(folder)}
         missing = np.array([str(name) not in done for name in plan.name])
-        cache.require_room(
-            folder, [_clip(plan, row) for row in np.flatnonzero(missing).tolist()], settings
-        )
+        clips = [_clip(plan, row) for row in np.flatnonzero(missing).tolist()]
+        require_room(folder, cache.estimate_bytes(clips, settings), cache.ELSEWHERE)
         for split in CLIPS:
             (folder / split).mkdir(exist_ok=True)
         people = np.unique(plan.person[missing]).tolist()
