@@ -4,8 +4,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
-
-from tools.house import (
+from house import (
     METHOD,
     count_lines,
     draw_graph,

@@ -1,4 +1,4 @@
-"""The library's architecture, measured: ``python -m tools.house``.
+"""The library's architecture, measured: ``python tests/house.py``.
 
 Folders of `piumar_lib` are called *rooms*; the method itself stands at the top. An import inside a
 function or for a type alone counts like any other. Who may import whom is a table in
