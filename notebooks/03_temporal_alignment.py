@@ -907,7 +907,7 @@ check.undo(undo)
 #
 # ```python
 # def undo(z, mass):
-#     plan = transport.exact_plan(mass, z.shape[1])
+#     plan = transport.monotone_coupling(mass, z.shape[1])
 #     return plan @ z / plan.sum(2, keepdim=True)
 # ```
 #
@@ -937,7 +937,7 @@ check.borrow_clock(borrow_clock)
 # ```python
 # def borrow_clock(x, other, floor):
 #     theirs = transport.time_mass(centered_motion_energy(other), floor)
-#     plan = transport.exact_plan(theirs, x.shape[1])
+#     plan = transport.monotone_coupling(theirs, x.shape[1])
 #     return plan @ align(x, floor, x.shape[1]) / plan.sum(2, keepdim=True)
 # ```
 #

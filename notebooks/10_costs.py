@@ -49,7 +49,7 @@ torch.manual_seed(seed);
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# PIUmr on video is a large network with a small plug. What does the plug-in make *run*? Not only itself: behind it
+# PIUmr on video is a large network with a small plug-in. What does the plug-in make *run*? Not only itself: behind it
 # two views go through all that one clip went through before, here the mixing in time and the head. Counted are
 # floating point operations (FLOPs) of matrix products and convolutions, and how many operations of any kind are
 # started. The backbone is counted on torch's `meta` device: tensors there have shapes but no numbers, so that

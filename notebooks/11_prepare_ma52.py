@@ -441,14 +441,14 @@ draw(crf=34)
 
 # %%
 from piumar_lib.ma52.dataset import ClipDataset
-from piumar_lib.ma52.dataset import moments as library_moments
+from piumar_lib.ma52.dataset import frame_indices as library_frame_indices
 
 
 def moments_by_hand(total, frames):
     return [int((k + 0.5) * total / frames) for k in range(frames)]
 
 
-assert all(moments_by_hand(n, 8) == library_moments(n, 8).tolist() for n in range(8, 80))
+assert all(moments_by_hand(n, 8) == library_frame_indices(n, 8).tolist() for n in range(8, 80))
 print("60 frames, 8 of them:", moments_by_hand(60, 8))
 
 # %% [markdown] slideshow={"slide_type": "notes"}

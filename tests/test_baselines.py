@@ -88,7 +88,7 @@ def test_scale_gradient_is_that_of_a_factor_on_the_logits():
 
 
 @pytest.mark.parametrize(("share", "epochs"), [(0.25, 2), (0.01, 1)])
-def test_first_stage_trains_a_copy_for_a_share_of_the_epochs(toy, share, epochs):
+def test_identification_model_trains_a_copy_for_a_share_of_the_epochs(toy, share, epochs):
     data = Batch(*map(torch.as_tensor, (toy.x, toy.y, toy.person, np.arange(96))))
     model = Recognizer(tiny_cnn(3, width=8, depth=2), 8, 2)
     before, twin = copy.deepcopy(model.state_dict()), copy.deepcopy(model)

@@ -81,7 +81,7 @@ def test_every_method_makes_two_steps_on_video(prepared, tmp_path, name, gradien
     before = {n: p.clone() for n, p in run.plain.named_parameters()}
     run.go_on(progress=False)
     run.objective.finish(run.trainee)
-    assert run.step == run.draws.total >= 2
+    assert run.step == run.sampler.total >= 2
     assert all(np.isfinite(row["loss"]) for row in read_history(tmp_path))
     # Whoever stands in front of the plug-in learns, too. (At first, mixing in time is the identity.)
     assert all(all(step.values()) for step in gradients)

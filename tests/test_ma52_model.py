@@ -23,7 +23,7 @@ from piumar_lib.batch import Batch
 from piumar_lib.data.labels import ACTIONS, body_part
 from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.dataset import moments
+from piumar_lib.ma52.dataset import frame_indices
 from piumar_lib.ma52.model import (
     TemporalMixing,
     build_model,
@@ -120,7 +120,7 @@ def test_settings_make_the_parts_that_they_name():
     given = {"groups": 3, "radius": 0.2, "beta": 0.5, "temperature": 2.0, "momentum": 0.8}
     views = {"supervision": 0.3, "consistency": 0.7, "regularizer_share": 0.2}
     both = make_objective(TrainConfig.make(method="PIUmr", **given, **views))
-    assert (both.views.supervision, both.views.consistency, both.regularizer_share) == (0.3, 0.7, 0.2)
+    assert (both.view_weights.supervision, both.view_weights.consistency, both.regularizer_share) == (0.3, 0.7, 0.2)
     alone = make_objective(TrainConfig.make(method="GIRL", **given))
     for robust in (both.over, alone):
         assert robust.groups.each == 3
@@ -340,7 +340,7 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch
 def test_a_model_of_an_earlier_version_is_refused(tmp_path):
     save_model(make(method="TFAM"), tmp_path)
     about = json.loads((tmp_path / "model.json").read_text())
-    about["config"] |= {"plug_in": "tfam"}
+    about["config"] |= {"plug": "tfam"}
     (tmp_path / "model.json").write_text(json.dumps(about))
     with pytest.raises(ValueError, match="version: plug: this setting was replaced. .* Train again"):
         load_model(tmp_path)
@@ -423,7 +423,7 @@ def test_a_short_recording_is_one_clip(tmp_path):
     seen = recognize(model, tmp_path / "me.mp4", views=2, crop="middle")
     assert (seen.start, seen.end) == (0, 1) and seen.recording.fps == 30
     frames = read_frames(tmp_path / "me.mp4", size=64)
-    looks = torch.from_numpy(np.stack([frames[moments(30, 8, k, 2)] for k in (0, 1)]))
+    looks = torch.from_numpy(np.stack([frames[frame_indices(30, 8, k, 2)] for k in (0, 1)]))
     with torch.no_grad():
         expected = model(to_input(looks, 64)).logits.softmax(-1).mean(0).numpy()
     assert np.allclose(seen.probabilities[0], expected, atol=1e-6)
@@ -532,7 +532,7 @@ def test_an_event_is_put_where_a_player_shows_it(flash):
 @given(st.integers(4, 90), st.integers(1, 16), st.integers(1, 4), st.sampled_from([24, 30, 29.97]))
 def test_of_a_steady_clip_the_same_frames_are_looked_at_as_in_training(total, frames, views, fps):
     found = sample(np.arange(total) / fps, 0.0, total / fps, frames, views)
-    assert (found == [moments(total, frames, view, views) for view in range(views)]).all()
+    assert (found == [frame_indices(total, frames, view, views) for view in range(views)]).all()
 
 
 @given(st.floats(0, 6), st.floats(0.1, 3))
@@ -554,7 +554,7 @@ def test_spans_that_are_none_are_refused_before_anything_is_read(length, stride)
 LONG = """
 import resource, sys
 import torch
-from piumar_lib.ma52.recognize import recognise
+from piumar_lib.ma52.recognize import recognize
 
 class Anything(torch.nn.Module):
     frames, size = 8, 224
@@ -564,9 +564,9 @@ class Anything(torch.nn.Module):
 peak = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024  # KB on Linux
 model = Anything()
 model.weight = torch.nn.Parameter(torch.zeros(1))
-recognise(model, sys.argv[1])  # whatever a short one needs, too
+recognize(model, sys.argv[1])  # whatever a short one needs, too
 before = peak()
-seen = recognise(model, sys.argv[2], length=2, stride=2)
+seen = recognize(model, sys.argv[2], length=2, stride=2)
 assert len(seen.energy) == 3000 and len(seen.start) == 50
 print(peak() - before)
 """

@@ -135,7 +135,7 @@ def test_a_finished_run_is_not_run_again(finished, monkeypatch):
     ("settings", "name", "fault"),
     [
         ({"mass": "above noise"}, "PIUmr, first version", "mass: this setting was replaced"),
-        ({"plug_in": "tfam", "loss": "girl"}, "PIUmr + augmentation", "plug: .* Use method instead"),
+        ({"plug": "tfam", "loss": "girl"}, "PIUmr + augmentation", "plug: .* Use method instead"),
     ],
 )
 def test_a_run_of_an_earlier_version_is_refused_but_its_record_can_be_read(

@@ -345,7 +345,10 @@ def test_clips_are_shared_unevenly_but_completely(n):
     [
         (lambda: make_people(0, 0), "n: 0 .*at least 1"),
         (lambda: make_people(3, 0, actions.teaching_actions()[:1]), "actions: 1 .*at least 2"),
-        (lambda: make_people(3, 0, scale={"speed": 0}), "scale: 'speed' .*Choose from tempo"),
+        (
+            lambda: make_people(3, 0, scale={"speed": 0}),
+            "scale: .* must be one of tempo, .*, got 'speed'",
+        ),
         (lambda: make_people(3, 0, scale={"tempo": -1}), "scale: tempo=-1 .*Choose"),
         (lambda: make_people(3, 0, scale={"sway": np.nan}), "scale: sway=nan .*Choose"),
         (lambda: make_clips(make_people(3, 0), 0, 0), "clips_each: 0 .*at least 1"),

@@ -100,7 +100,7 @@ def study(tmp_path):
 
 
 def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(study, shown, monkeypatch):
-    monkeypatch.setattr(protocol, "NAMES", ("spar",))
+    monkeypatch.setattr(tables, "NAMES", ("spar",))
     tables.show_methods("own tempo", "augmentation", study)
     ((header, lines),) = shown
     assert header == [
@@ -115,7 +115,7 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
 
 
 def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown, monkeypatch):
-    monkeypatch.setattr(protocol, "NAMES", ("spar",))
+    monkeypatch.setattr(tables, "NAMES", ("spar",))
     path = protocol.records_path("spar-own-tempo", study)
     lines = [json.loads(line) for line in path.read_text().splitlines()]
     kept = [r for r in lines if r["method"] != "ERM" or r["fold"] < 5]

@@ -90,7 +90,7 @@ def test_a_still_clip_gives_finite_values_and_gradients():
 
 
 @given(seeds, st.integers(1, 40), st.integers(1, 40), st.sampled_from([0.0, 0.5]))
-def test_exact_plan_is_the_optimal_plan_of_pot(seed, time, steps, zeros):
+def test_monotone_coupling_is_the_optimal_plan_of_pot(seed, time, steps, zeros):
     rng = np.random.default_rng(seed)
     mass = draw_mass(rng, time, zeros)
     end = mass.numpy()[0].cumsum()
@@ -101,7 +101,7 @@ def test_exact_plan_is_the_optimal_plan_of_pot(seed, time, steps, zeros):
 
 
 @given(seeds, st.integers(2, 12), st.integers(2, 12), st.sampled_from([1.0, 1.5, 2.0, 4.0]))
-def test_exact_plan_costs_no_more_than_linear_programming_finds(seed, time, steps, power):
+def test_monotone_coupling_costs_no_more_than_linear_programming_finds(seed, time, steps, power):
     rng = np.random.default_rng(seed)
     mass = draw_mass(rng, time, 0.3)
     where, canonical = np.sort(rng.standard_normal(time)), np.sort(rng.standard_normal(steps))
@@ -111,7 +111,7 @@ def test_exact_plan_costs_no_more_than_linear_programming_finds(seed, time, step
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-12), (torch.float32, 1e-6)])
-def test_exact_plan_has_its_marginals(dtype, tolerance):
+def test_monotone_coupling_has_its_marginals(dtype, tolerance):
     mass = draw_mass(np.random.default_rng(0), 50, 0.4, batch=20).to(dtype)
     plan = monotone_coupling(mass, 17)
     assert plan.dtype == dtype and plan.shape == (20, 50, 17) and (plan >= 0).all()

@@ -35,7 +35,7 @@ EPSILON = 1e-5  # added to variances, as batch normalisation does
 class CFDPlugIn(PlugIn):
     """CFD on features ``(batch, time, channels)``: a plug-in for `Recognizer`, behind its first layer.
 
-        model = Recognizer(tiny_cnn(34), 32, 12, CFDPlug(32), at="features")
+        model = Recognizer(tiny_cnn(34), 32, 12, CFDPlugIn(32), at="features")
         losses = fit(model, data, objective=CFD())
 
     Args:

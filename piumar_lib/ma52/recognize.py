@@ -1,7 +1,7 @@
 """Use a trained recogniser on any recording: what happens in a short clip, and when in a long one.
 
 model = load_model("build/ma52/run")
-for action, probability in recognise(model, "me.mp4").best(): ...
+for action, probability in recognize(model, "me.mp4").best(): ...
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 from films import originals
 from row import Row
 
-from piumar_lib.ma52.dataset import ClipDataset, moments
+from piumar_lib.ma52.dataset import ClipDataset, frame_indices
 from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache
 from piumar_lib.notebook.costs import seconds_each
 
@@ -60,7 +60,7 @@ def measure(quick: bool, device: str, build: Path, workers: int) -> Iterator[Row
         decoders["decord"] = with_decord
     except ImportError:
         yield Row("read from the cache, decord", None, 20, note="decord is not installed")
-    films = [(root / clip.split / clip.name, moments(clip.frames, FRAMES)) for clip in clips]
+    films = [(root / clip.split / clip.name, frame_indices(clip.frames, FRAMES)) for clip in clips]
     ways = {
         name: (lambda read=read: [read(path, at) for path, at in films])
         for name, read in decoders.items()

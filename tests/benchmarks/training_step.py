@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.dataset import ClipDataset, moments
+from piumar_lib.ma52.dataset import ClipDataset, frame_indices
 from piumar_lib.ma52.model import MicroActionRecognizer, build_model
 from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
 from piumar_lib.ma52.prepare.index import Clip
@@ -41,7 +41,7 @@ class Originals(Dataset):
         from PIL import Image
 
         clip, rng = self.clips[number], np.random.default_rng()
-        film = read(self.root / clip.split / clip.name, moments(clip.frames, self.frames, rng=rng))
+        film = read(self.root / clip.split / clip.name, frame_indices(clip.frames, self.frames, rng=rng))
         height, width = film.shape[1:3]
         side = round(min(height, width) * rng.choice([1, 0.875, 0.75, 0.66]))
         left, top = rng.integers(0, width - side + 1), rng.integers(0, height - side + 1)
