@@ -120,7 +120,11 @@ def test_settings_make_the_parts_that_they_name():
     given = {"groups": 3, "radius": 0.2, "beta": 0.5, "temperature": 2.0, "momentum": 0.8}
     views = {"supervision": 0.3, "consistency": 0.7, "regularizer_share": 0.2}
     both = make_objective(TrainConfig.make(method="PIUmr", **given, **views))
-    assert (both.view_weights.supervision, both.view_weights.consistency, both.regularizer_share) == (0.3, 0.7, 0.2)
+    assert (both.view_weights.supervision, both.view_weights.consistency, both.regularizer_share) == (
+        0.3,
+        0.7,
+        0.2,
+    )
     alone = make_objective(TrainConfig.make(method="GIRL", **given))
     for robust in (both.over, alone):
         assert robust.groups.each == 3
