@@ -329,7 +329,7 @@ assert_same(lambda x: two_views(x, some.y, MonotoneAlignment(steps=16), Spectral
             lambda x: torch.stack(TemporalFrequencyModule.make(34, 32).views(x, some.y)), some.x)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## PlugIn it in
+# ## Plug it in
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # `Recognizer` takes a backbone and, if you like, a plug-in. `at` is the layer in front of which the plug-in sits:
