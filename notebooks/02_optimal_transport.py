@@ -250,7 +250,8 @@ print("row sums", line_plan(a, b).sum(1).numpy(), "column sums", line_plan(a, b)
 logits = torch.randn(5, 12, dtype=torch.float64)
 even = torch.full((5, 7), 1 / 7, dtype=torch.float64)
 assert_same(
-    lambda z: line_plan(z.softmax(1), even), lambda z: transport.monotone_coupling(z.softmax(1), 7), logits
+    lambda z: line_plan(z.softmax(1), even),
+    lambda z: transport.monotone_coupling(z.softmax(1), 7), logits,
 )
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -676,8 +676,8 @@ w = video["videomae-base"]["training"]
 share = [100 * (one / erm - 1) for one, erm in zip(w["TFAM and GIRL"], w["ERM"], strict=True)]
 at_features, at_input, before = (
     f"{ratios[name][1]:.2f}" for name in ("TFAM, features", "TFAM, input", "first version, input"))
-print(f"- A small recogniser with TFAM runs {at_features} times its FLOPs in training with the plug-in on "
-      f"features, {at_input} times at the input; the first version {before} times. TFAM and GIRL add "
+print(f"- A small recogniser with TFAM runs {at_features} times its FLOPs in training with the plug-in "
+      f"on features, {at_input} times at the input; the first version {before} times. TFAM and GIRL add "
       f"{share[0]:.4f} % FLOPs and {share[1]:.0f} % operations to a training step of VideoMAE-base.")
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]

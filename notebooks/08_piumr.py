@@ -1076,8 +1076,8 @@ print(f"- Some of it was luck: {unlucky:.0f} % on the clips that ranked them, {f
 
 # %% tags=["hide-input"]
 trap, remedy = (gain[n, 3][-1] for n in ("AdaBN", "half-way, prior, matched"))
-print(f"- Person normalisation, people who show three classes: AdaBN {wording.points(trap)} points, with "
-      f"the remedies {wording.points(remedy)}; on top of PIUmr+ {wording.points(added['PIUmr+'])}.")
+print(f"- Person normalisation, people who show three classes: AdaBN {wording.points(trap)} points, "
+      f"with the remedies {wording.points(remedy)}; on top of PIUmr+ {wording.points(added['PIUmr+'])}.")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger

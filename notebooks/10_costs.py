@@ -620,8 +620,8 @@ def draw_share(steps=(16,)):
                      "layer")
     ax.set(xlabel="share of the FLOPs behind the plug-in", ylabel="relative FLOPs", ylim=(0.4, 2.2))
     ax.legend(fontsize=8, loc="upper left")
-    show(fig, alt="FLOPs of an inference with a plug-in, relative to none, lines by hand, marks counted, "
-         f"of 32 moments: {'; '.join(words)}.")
+    show(fig, alt="FLOPs of an inference with a plug-in, relative to none, lines by hand, marks "
+         f"counted, of 32 moments: {'; '.join(words)}.")
 
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]

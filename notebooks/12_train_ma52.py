@@ -258,7 +258,9 @@ def losses_by_hand(logits):
     return -0.9 * log_p[torch.arange(len(y)), y] - 0.1 * log_p.mean(1)
 
 
-assert_same(losses_by_hand, lambda z: clip_losses(Prediction(z), y, ViewWeights(), 0.1), torch.randn(5, 52))
+assert_same(
+    losses_by_hand, lambda z: clip_losses(Prediction(z), y, ViewWeights(), 0.1), torch.randn(5, 52)
+)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Small batches.** How much clips of *one* action differ guides TFAM's perturbation
