@@ -423,7 +423,7 @@ def test_no_worker_of_a_scheduler_that_ended_is_believed_in(tmp_path):
     try:
         machines.start("alice")
         machines.gather()
-        with distributed.Client(machines.address, set_as_default=False) as client:
+        with distributed.Client(machines.address, timeout=2, set_as_default=False) as client:
             assert len(workers_of(client)) == 1
             machines.scheduler.kill()
             wait_for(lambda: client.status == "closed")
