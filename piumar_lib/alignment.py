@@ -11,6 +11,8 @@ Optimal Transport", section 2.6, and Cuturi (2013).
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -140,7 +142,7 @@ class AmplitudeNormalization(nn.Module):
         return torch.addcmul(mean, motion, ratio.pow(-self.step)[:, None, None])
 
 
-class _Alignment(PlugIn):
+class _Alignment(PlugIn, ABC):
     """What both transports share: a clock in front, the projection and the amplitude behind."""
 
     def __init__(self, clock: nn.Module | None, amplitude_step: float) -> None:
@@ -162,12 +164,12 @@ class _Alignment(PlugIn):
             # Behind the alignment, where a movement's size no longer depends on how long it took.
             return self.amplitude(aligned).to(x.dtype)
 
+    @abstractmethod
     def plan(self, x: Tensor) -> Tensor:
         """Transport plan from time to canonical steps, shape ``(batch, time, steps)``."""
-        raise NotImplementedError
 
     @torch.no_grad()
-    def fit(self, x: Tensor) -> _Alignment:
+    def fit(self, x: Tensor) -> Self:
         """Estimate noise and typical size on clips ``(n, time, channels)``; returns the module."""
         training = self.training
         self.train()(x)

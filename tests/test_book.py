@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from bs4 import BeautifulSoup
+from executed_chapters import executed
 from pybtex.database import parse_file
 from pygments.styles import get_style_by_name
 from test_course import ALT, ERROR, MARKERS, png, put_executed, write_chapter
@@ -19,7 +20,7 @@ from book.formulas import to_mathml
 from tools import book as tools_book
 from tools.__main__ import main
 from tools.book import build_book, lay_out
-from tools.chapters import list_chapters, read_notebook, to_notebook
+from tools.chapters import list_chapters, to_notebook
 from tools.pages import BIBLIOGRAPHY, bibliography, cite, reading_minutes
 
 ROOT = Path(__file__).parents[1]
@@ -27,20 +28,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::sphinx.deprecation.RemovedInSph
 PHONE, DESK = {"width": 390, "height": 844}, {"width": 1280, "height": 900}
 CHAPTERS = list_chapters(ROOT)
 CODE_STYLES = ("a11y-high-contrast-light", "a11y-high-contrast-dark")  # those of book/conf.py
-FIND = tools_book.find_executed
-
-
-def executed(root, chapter):
-    """A chapter with its outputs, be they of its last version: here only their looks matter."""
-    try:
-        return FIND(root, chapter)
-    except ValueError:
-        notebook = to_notebook(chapter.path)
-    old = {c.source: c for c in read_notebook(chapter.pair).cells if c.cell_type == "code"}
-    for cell in notebook.cells:
-        if cell.source in old:
-            cell.update(outputs=old[cell.source].outputs, execution_count=1)
-    return notebook
 
 
 @pytest.fixture(scope="module")

@@ -5,15 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from executed_chapters import executed, is_current
 
 from tools import slides as slides_module
-from tools.chapters import list_chapters, read_notebook, to_notebook
+from tools.chapters import list_chapters
 from tools.slides import build_slides
 
 ROOT = Path(__file__).parents[1]
-STEMS = [chapter.stem for chapter in list_chapters(ROOT)]
-EXECUTED = slides_module.find_executed
-INCOMPLETE = set()
+CHAPTERS = {chapter.stem: chapter for chapter in list_chapters(ROOT)}
 # What is on the slide that is shown, and how far it reaches beyond reveal's canvas, in its own pixels.
 LOOK = """() => {
     const slide = Reveal.getCurrentSlide(), scale = Reveal.getScale();
@@ -35,30 +34,16 @@ LOOK = """() => {
 }"""
 
 
-def find_layout(root, chapter):
-    """The executed notebook; of one that has changed since, what is left of it."""
-    try:
-        return EXECUTED(ROOT, chapter)
-    except ValueError:
-        notebook = to_notebook(chapter.path)
-        ran = {c.source: c for c in read_notebook(chapter.pair).cells if c.cell_type == "code"}
-        for cell in notebook.cells:
-            if cell.source in ran:
-                cell.outputs = ran[cell.source].outputs
-        INCOMPLETE.add(chapter.stem)
-        return notebook
-
-
 @pytest.fixture(scope="module")
 def decks(tmp_path_factory):
     folder = tmp_path_factory.mktemp("course")
     (folder / "notebooks").symlink_to(ROOT / "notebooks")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(slides_module, "find_executed", find_layout)
+        patch.setattr(slides_module, "find_executed", executed)
         return build_slides(folder).parent
 
 
-@pytest.mark.parametrize("stem", STEMS)
+@pytest.mark.parametrize("stem", CHAPTERS)
 def test_the_space_bar_leads_through_every_slide_and_each_fits(page, decks, stem):
     asked = []
     page.on("request", lambda request: asked.append(request.url))
@@ -75,12 +60,12 @@ def test_the_space_bar_leads_through_every_slide_and_each_fits(page, decks, stem
     assert [s for s in seen if s["below"] > 0 or s["beside"] > 0] == []
     assert [s for s in seen if any(height < 300 for height in s["figures"])] == []
     assert [s for s in seen if any(share < 0.6 for share in s["code"] + s["tables"])] == []
-    assert stem in INCOMPLETE or [s for s in seen if s["empty"]] == []
+    assert not is_current(CHAPTERS[stem]) or [s for s in seen if s["empty"]] == []
 
 
 def test_the_list_of_chapters_opens_a_deck_that_keeps_its_place(page, decks):
     page.goto((decks / "index.html").as_uri())
-    assert page.locator("li a").count() == len(STEMS)
+    assert page.locator("li a").count() == len(CHAPTERS)
     page.locator("li a").nth(2).click()
     page.wait_for_function("window.Reveal?.isReady()")
     for _ in range(3):
@@ -95,7 +80,7 @@ def test_the_list_of_chapters_opens_a_deck_that_keeps_its_place(page, decks):
 
 
 def test_speaker_notes_open_in_a_window_of_their_own_and_follow(page, decks):
-    page.goto((decks / f"{STEMS[1]}.html").as_uri())
+    page.goto((decks / f"{CHAPTERS[1]}.html").as_uri())
     page.wait_for_function("window.Reveal?.isReady()")
     with page.expect_popup() as opened:
         page.keyboard.press("s")
@@ -115,7 +100,7 @@ def test_without_javascript_all_slides_stand_below_each_other(browser, decks, wi
         java_script_enabled=False, offline=True, viewport={"width": width, "height": 720}
     )
     page = context.new_page()
-    page.goto((decks / f"{STEMS[1]}.html").as_uri())
+    page.goto((decks / f"{CHAPTERS[1]}.html").as_uri())
     boxes = [slide.bounding_box() for slide in page.locator(".slides > section > section").all()]
     assert len(boxes) > 10 and boxes[0]["y"] > 0 and min(box["height"] for box in boxes) > 40
     ends = [box["y"] + box["height"] for box in boxes]

@@ -125,9 +125,9 @@ def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown,
     assert rows["ERM"][0] and rows["ERM"][1:] == ["", ""] and all(rows["TFAM + augmentation"])
 
 
-def test_a_network_counts_on_data_sets_where_every_step_is_there(study, shown, monkeypatch):
+def test_a_network_counts_on_data_sets_with_every_method(study, shown, monkeypatch):
     """And on the first seed alone, whatever others there are."""
-    monkeypatch.setattr(tables, "STEPS", {name: tables.STEPS[name] for name in [*tables.STEPS][:2]})
+    monkeypatch.setattr(tables, "PARTS", {name: tables.PARTS[name] for name in [*tables.PARTS][:2]})
     path = protocol.records_path("spar-own-tempo", study)
     usual = [json.loads(line) for line in path.read_text().splitlines()]
     wide = [
@@ -142,7 +142,7 @@ def test_a_network_counts_on_data_sets_where_every_step_is_there(study, shown, m
     assert [line[:2] for line in lines] == [["CNN, 32 channels", 1], ["CNN, 64 channels", 1]]
     first = {"spar": [r for r in usual if r["seed"] == 0]}
     assert lines[1][2:] == [
-        wording.points(contrasts.compare(first, *tables.STEPS[name])) for name in header[2:]
+        wording.points(contrasts.compare(first, *tables.PARTS[name])) for name in header[2:]
     ]
 
 

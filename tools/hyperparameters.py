@@ -11,24 +11,25 @@ from piumar_lib.support.hyperparameter import Hyperparameter
 
 INTRODUCTION = """# Hyperparameters
 
-Each is declared once, in the class that takes it, with its default, its range and its words; this page,
-errors, `--help`, searches and parameters of chapters read them there. *Searched* is what a search may
-draw; *source* says whose values these are: ours, or a paper's or another benchmark's. Methods that are
-not listed have none of their own, or take over those of the method that they are compared with."""
+Each is declared once, in the class that takes it, with its default, range and description. This page,
+error messages, `--help`, searches and the chapters' parameters all read it from there. *Searched* lists
+the values that a search may draw; *source* says who chose them: this course, a paper, or another
+benchmark. Methods that are not listed have no hyperparameters of their own, or take over those of the
+method that they are compared with."""
 
 
 def hyperparameters_page() -> str:
     """Return the page as Markdown."""
-    pieces = [INTRODUCTION, "## Of all methods", _table(COMMON)]
-    pieces += ['## Of methods with "+ augmentation"', _table(AUGMENTATION)]
+    pieces = [INTRODUCTION, "## All methods", _table(COMMON)]
+    pieces += ['## Methods with "+ augmentation"', _table(AUGMENTATION)]
     pieces += ["## Never searched", _table(NOT_SEARCHED)]
-    pieces += ["## Of single methods"]
+    pieces += ["## Single methods"]
     for name, method in METHODS.items():
         if method.hyperparameters and not method.augmented and not method.like:
             pieces += [f"### {name}", _table(method.hyperparameters)]
     pieces += [
-        "## Of trainings on MA-52",
-        "Beside those of the method. Give them as `overrides` in chapter 12, or to "
+        "## Training on MA-52",
+        "In addition to those of the method. Give them as `overrides` in chapter 12, or to "
         "`python -m piumar_lib.ma52 train`.",
         _table(SETTINGS),
     ]

@@ -104,14 +104,14 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
     show_table([f"over {reference}, {form}", "told people", *columns], lines)
 
 
-NETWORKS: dict[str, dict[str, str | int]] = {  # what they differ in from the study's own
+NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network
     "CNN, 32 channels": {},
     "CNN, 64 channels": {"width": 64},
     "ResNet-1D": {"backbone": "resnet"},
     "InceptionTime": {"backbone": "inception_time"},
     "skeleton graph": {"backbone": "skeleton_graph"},
 }
-STEPS = {  # of what one adds after the other
+PARTS = {  # what each part of the method is compared with
     "augmentation": ("augmentation", "ERM"),
     "TFAM on top of it": ("TFAM + augmentation", "augmentation"),
     "its alignment": ("TFAM + augmentation", "TFAM, uniform clock + augmentation"),
@@ -120,9 +120,9 @@ STEPS = {  # of what one adds after the other
 
 
 def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
-    """Display what each step adds with other networks, in points, pooled over real data sets.
+    """Display what each part of the method adds with other networks, in points, pooled over data sets.
 
-    All networks are compared on the first seed. A data set counts if all of its people were judged.
+    Only the first seed counts, and only data sets on which every method was evaluated on all people.
 
     Args:
         form: Of the clips.
@@ -131,15 +131,15 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
     lines = []
     for network, model in NETWORKS.items():
         own = _first_seed(form, folder, model)
-        cells = [points(contrasts.compare(own, *pair)) if own else "" for pair in STEPS.values()]
+        cells = [points(contrasts.compare(own, *pair)) if own else "" for pair in PARTS.values()]
         lines.append([network, len(own), *cells])
-    show_table(["network", "data sets", *STEPS], [line for line in lines if line[1]])
+    show_table(["network", "data sets", *PARTS], [line for line in lines if line[1]])
 
 
 def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict[str, list[dict]]:
-    """By data set, the first seed's records of a network, where every step was judged on everybody."""
+    """A network's records with the first seed, of data sets with every method and all people."""
     found = {}
-    methods = {method for pair in STEPS.values() for method in pair}
+    methods = {method for pair in PARTS.values() for method in pair}
     for name in protocol.REAL:
         data = protocol.data_of(name, form)
         try:

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 FORMS = ("mp4", "raw")
 CROPS = ("person", "middle")
 KEYFRAME_EVERY, CRF = 8, 14  # keeps 0.93 of the correlation of frame differences (crf 18: 0.90)
-ELSEWHERE = "Choose another disk, a smaller size, or mp4."
+SAVE_SPACE = "Choose another disk, a smaller size, or mp4."
 VERSION = 2
 BYTES_PER_PIXEL = 0.05  # of such an mp4, for each pixel of each frame, about
 
@@ -146,7 +146,7 @@ def make_cache(
     with only_run(folder):
         done = {kept.name: kept for kept in read_entries(folder)}
         missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
-        require_room(folder, estimate_bytes(missing, settings), ELSEWHERE)
+        require_room(folder, estimate_bytes(missing, settings), SAVE_SPACE)
         for split in {clip.split for clip in missing}:
             (folder / split).mkdir(exist_ok=True)
         jobs = [(root, clip, folder, settings) for clip in missing]

@@ -60,7 +60,7 @@ def write_cache(
         done = {kept.name for kept in cache.read_entries(folder)}
         missing = np.array([str(name) not in done for name in plan.name])
         clips = [_clip(plan, row) for row in np.flatnonzero(missing).tolist()]
-        require_room(folder, cache.estimate_bytes(clips, settings), cache.ELSEWHERE)
+        require_room(folder, cache.estimate_bytes(clips, settings), cache.SAVE_SPACE)
         for split in CLIPS:
             (folder / split).mkdir(exist_ok=True)
         people = np.unique(plan.person[missing]).tolist()
