@@ -211,6 +211,7 @@ def judge(page, colors_only):
             formula.replaceChildren(whole);
         }
         window.dispatchEvent(new Event("resize"));  // formulas have another width now
+        for (const moving of document.getAnimations()) moving.cancel();  // to the colours they end in
     }""")
     # Preloading means fetching style sheets, which a page from a file may not do.
     options = {"resultTypes": ["violations"], "preload": False}
