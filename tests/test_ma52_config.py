@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from piumar_lib.batch import Labels
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.__main__ import hyperparameters, main, parser
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.config import PRESETS, RENAMED, SETTINGS, TrainConfig, own_hyperparameters
@@ -27,6 +26,7 @@ from piumar_lib.ma52.optimizer import (
     rate_at,
     set_rate,
 )
+from piumar_lib.support import checkpoint
 
 # Settings
 

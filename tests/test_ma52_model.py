@@ -21,7 +21,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.batch import Batch
 from piumar_lib.data.labels import ACTIONS, body_part
-from piumar_lib.ma52 import checkpoint
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import frame_indices
 from piumar_lib.ma52.model import (
@@ -38,6 +37,7 @@ from piumar_lib.ma52.transforms import to_input
 from piumar_lib.objective import Objective
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Prediction
+from piumar_lib.support import checkpoint
 
 BOTH = ["videomae-tiny", "resnet-tiny-tsm"]
 

@@ -21,7 +21,7 @@ import safetensors.torch
 import torch
 from safetensors import SafetensorError
 
-from piumar_lib.ma52 import checkpoint, train
+from piumar_lib.ma52 import train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.codabench import check_submission
 from piumar_lib.ma52.comparison import compare_methods, compare_runs
@@ -41,6 +41,7 @@ from piumar_lib.ma52.prepare.splits import read_split
 from piumar_lib.ma52.stepper import SharedStepper
 from piumar_lib.ma52.submit import read_truth, submit
 from piumar_lib.objective import Objective
+from piumar_lib.support import checkpoint
 from piumar_lib.support.files import CannotWrite
 from piumar_lib.support.locks import only_run
 

@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from piumar_lib import metrics
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
-from piumar_lib.ma52 import checkpoint, scores
+from piumar_lib.ma52 import scores
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.transforms import to_input
+from piumar_lib.support import checkpoint
 from piumar_lib.support.files import as_path, read_json
 
 if TYPE_CHECKING:
@@ -59,7 +60,7 @@ class Predicted:
         return Predicted(names, self.person[rows], self.y[rows], self.actions[rows], parts)
 
     def state(self) -> dict[str, Any]:
-        """For `piumar_lib.ma52.checkpoint.save`."""
+        """For `piumar_lib.support.checkpoint.save`."""
         state = {"names": list(self.names), "person": self.person.tolist(), "y": self.y.tolist(),
                  "actions": torch.from_numpy(self.actions)}  # fmt: skip
         return state | ({} if self.parts is None else {"parts": torch.from_numpy(self.parts)})

@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
-from piumar_lib.ma52.checkpoint import write_tensors
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.recognizer import Prediction, Recognizer
+from piumar_lib.support.checkpoint import write_tensors
 from piumar_lib.support.files import as_path, read_json, whole, write_text
 
 

@@ -38,7 +38,7 @@ from tqdm import tqdm
 from piumar_lib.alignment import MotionClock
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.ma52 import checkpoint, evaluate
+from piumar_lib.ma52 import evaluate
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.batches import VideoBatches
@@ -54,6 +54,7 @@ from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Model
+from piumar_lib.support import checkpoint
 from piumar_lib.support.files import as_path, write_text
 from piumar_lib.training import train_steps
 
