@@ -4,7 +4,7 @@
     xy, score = poses.clip("0003_01_0001.mp4")  # (frames, joints, 2) and (frames, joints)
 
 Poses come from published files, from an estimator that looks at video, or from the stand-in. All of
-them end up here, with one set of names for joints. The frames of all clips are stored one after the other.
+them end up here, with one set of names for joints. The frames of all clips follow one another.
 """
 
 from __future__ import annotations
