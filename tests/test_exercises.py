@@ -11,13 +11,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from exercises import Answers
 from nbformat.v4 import new_code_cell, new_notebook
 
 from piumar_lib import check as checks
 from piumar_lib.check.base import check, judge, require
 from tools.chapters import list_chapters, to_notebook
-from tools.exercises import find_exercises
+from tools.exercises import Core, find_cores, find_exercises, hollow
 from tools.run import execute
 
 ROOT = Path(__file__).parents[1]
@@ -25,6 +26,8 @@ SEEDS = range(3)  # of what the checks draw, which is fresh each time in a chapt
 CHAPTERS = {chapter.stem: to_notebook(chapter.path) for chapter in list_chapters(ROOT)}
 FOUND = [(stem, e) for stem, notebook in CHAPTERS.items() for e in find_exercises(notebook)]
 NAMES = [exercise.name for _, exercise in FOUND]
+CORES = [(stem, core) for stem, notebook in CHAPTERS.items() for core in find_cores(notebook)]
+CORE_NAMES = [core.name for _, core in CORES]
 ANSWERS: dict[str, Answers] = {}
 for path in sorted(Path(__file__).with_name("exercises").glob("[a-z]*.py")):
     ANSWERS |= importlib.import_module(f"exercises.{path.stem}").ANSWERS
@@ -40,12 +43,15 @@ def solve(stem, exercise):
         if isinstance(node, kinds):
             with contextlib.suppress(NameError):  # a default that is the chapter's data
                 exec(compile(ast.Module([node], []), stem, "exec"), space)
-    exec(exercise.solution, space)
+    solution = (
+        CHAPTERS[stem].cells[exercise.gap].source if isinstance(exercise, Core) else exercise.solution
+    )
+    exec(solution, space)
     return space[exercise.answer]
 
 
 def test_every_exercise_has_a_check_and_answers_and_the_other_way_round():
-    assert sorted(NAMES) == sorted(checks.__all__) == sorted(ANSWERS)
+    assert sorted(NAMES + CORE_NAMES) == sorted(checks.__all__) == sorted(ANSWERS)
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)
@@ -54,7 +60,7 @@ def test_chapters_have_the_exercises_that_were_promised(stem):
     assert count in ((2, 3) if "01" <= stem[:2] <= "09" else (1,))
 
 
-@pytest.mark.parametrize("stem, exercise", FOUND, ids=NAMES)
+@pytest.mark.parametrize("stem, exercise", FOUND + CORES, ids=NAMES + CORE_NAMES)
 def test_solution_is_right_and_quickly_judged(stem, exercise):
     answer = solve(stem, exercise)
     for seed in SEEDS:
@@ -92,6 +98,58 @@ def test_gap_as_it_stands_gets_a_kind_line(stem, exercise, capsys):
     getattr(checks, exercise.name)(space[exercise.answer])
     said = capsys.readouterr().out
     assert "no answer yet" in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("stem, core", CORES, ids=CORE_NAMES)
+def test_a_hollow_core_function_goes_on_as_the_librarys(stem, core, capsys):
+    space = {}
+    source = hollow(CHAPTERS[stem].cells[core.gap].source, core.answer)
+    exec(source, {"torch": torch, "np": np}, space)
+    check = getattr(checks, core.name)
+    assert check(space[core.answer], otherwise=len) is len
+    said = capsys.readouterr().out
+    assert "no answer yet" in said and "library's" in said and said.count("\n") == 1
+    assert check(right := solve(stem, core), otherwise=len) is right
+
+
+FUNCTION = '''
+def double(a):
+    """Twice a."""
+    # Once more.
+    b = a
+    return a + b
+
+print(double(2))
+'''
+
+
+def test_a_hollow_function_keeps_what_it_says_alone():
+    assert hollow(FUNCTION.strip(), "double") == (
+        'def double(a):\n    """Twice a."""\n    ...\n\nprint(double(2))'
+    )
+    for source in ("def double(a):\n    return 2 * a", 'def double(a):\n    """Twice."""', "double = 1"):
+        with pytest.raises(ValueError, match="double: must be a function with a docstring and a body"):
+            hollow(source, "double")
+
+
+CORE = new_code_cell(FUNCTION, metadata={"tags": ["core"]})
+CORE_CHECK = new_code_cell(
+    "double = check.double(double, otherwise=len)", metadata={"tags": ["core-check"]}
+)
+
+
+@pytest.mark.parametrize(
+    "cells, said",
+    [
+        ([CORE, new_code_cell("1")], "cell 1: a cell tagged core is followed by"),
+        ([new_code_cell("1"), CORE_CHECK], "cell 1: a cell tagged core is followed by"),
+        ([CORE, CORE_CHECK | {"source": "check.double(double)"}], "cell 1: must end with NAME = check"),
+    ],
+)
+def test_an_incomplete_core_function_is_named(cells, said):
+    assert [core.answer for core in find_cores(new_notebook(cells=[CORE, CORE_CHECK]))] == ["double"]
+    with pytest.raises(ValueError, match=said):
+        find_cores(new_notebook(cells=cells))
 
 
 @pytest.mark.parametrize("stem, exercise", FOUND, ids=NAMES)

@@ -11,7 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.chapters import list_chapters, read_notebook, to_notebook, write_notebook
-from tools.exercises import find_exercises
+from tools.exercises import find_cores, find_exercises, hollow
 
 REMOVED = "*Here was a solution. It is in the solutions edition, which `make solutions` writes.*"
 # The relative target of a link or an image, but not what stands in code, such as `x[0](1)`.
@@ -19,7 +19,14 @@ LINK = re.compile(r"(`[^`]*`)|(\]\()(?![a-z]+:|#|/|\d\d_\w+\.ipynb)([^)\s]+)")
 
 
 def edit(notebook: NotebookNode, solved: bool) -> None:
-    """Fill, in place, each gap with its solution and unfold the remark; or take out the solutions."""
+    """Fill, in place, each gap with its solution and unfold the remark; or take out the solutions.
+
+    What the core functions do is taken out, too, for students.
+    """
+    for core in find_cores(notebook):
+        if not solved:
+            cell = notebook.cells[core.gap]
+            cell.source = hollow(cell.source, core.answer)
     for exercise in find_exercises(notebook):
         gap, folded = notebook.cells[exercise.gap], notebook.cells[exercise.folded]
         if solved:

@@ -47,7 +47,7 @@ def rule_out(
             require(not same(given, value) or (right is not None and same(value, right)), hint)
 
 
-def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[[Any], None]:
+def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[..., Any]:
     """Make ``check.NAME`` of a function that examines an answer.
 
     Args:
@@ -56,12 +56,18 @@ def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[[Any],
             by properties and by references of the library, never by themselves.
 
     Returns:
-        The check. It prints one line and never raises, so that a chapter goes on.
+        The check. It prints one line and never raises, so that a chapter goes on. Given a function of
+        the library as ``otherwise``, it returns the answer if that is right, else the library's.
     """
 
     @functools.wraps(examine)
-    def checked(answer: Any) -> None:
-        print(judge(checked, answer)[1])
+    def checked(answer: Any, otherwise: Callable | None = None) -> Any:
+        verdict, line = judge(checked, answer)
+        if otherwise is None or verdict == "right":
+            print(line)
+            return None if otherwise is None else answer
+        print(f"{line} Until then the chapter uses the library's function.")
+        return otherwise
 
     vars(checked)["examine"] = examine
     del checked.__wrapped__  # so that help() shows the one argument that there is
