@@ -96,6 +96,25 @@ def test_solutions_edition_fills_the_gap_and_unfolds_the_text(root):
     assert "Twice is a sum, too." in text and "details>" not in text
 
 
+CORE = """ tags=["core"]
+def twice(a):
+    \"\"\"Return ``a``, doubled.\"\"\"
+    return 2 * a
+
+# %% tags=["core-check"]
+twice = check.twice(twice, otherwise=library.twice)
+"""
+
+
+def test_a_core_function_is_left_to_students_alone(root):
+    write_chapter(root, "01_first", CORE)
+    (student,) = write_edition(root, "student", ["01"])
+    assert 'def twice(a):\n    """Return ``a``, doubled."""\n    ...' in text_of(read(student))
+    assert "return 2 * a" not in text_of(read(student))
+    (solved,) = write_edition(root, "solutions", ["01"])
+    assert "return 2 * a" in text_of(read(solved))
+
+
 def test_a_solution_may_go_without_a_remark(root):
     write_chapter(root, "01_first", EXERCISE.replace("#\n# Twice is a sum, too.\n", ""))
     (path,) = write_edition(root, "solutions", ["01"])

@@ -3,9 +3,9 @@
 An exercise is a code cell with a gap, tagged ``exercise``; one that calls ``check.NAME(answer)``, tagged
 ``check``; and prose, tagged ``solution``, whose first block of Python fills the gap.
 
-A core function is one that the chapter builds and goes on with. Its cell is tagged ``core``; the next one,
-tagged ``core-check``, holds ``NAME = check.CHECK(NAME, otherwise=LIBRARY)``. The student edition leaves the
-body of the function to the reader, and goes on with the library's version until she has filled it in.
+A core function is one that the chapter builds and goes on with. Its cell is tagged ``core``; the next
+one, tagged ``core-check``, ends with ``NAME = check.CHECK(NAME, otherwise=LIBRARY)``. The student
+edition leaves the body to the reader, and goes on with the library's function until it is filled in.
 """
 
 from __future__ import annotations
@@ -97,8 +97,8 @@ def find_cores(notebook: NotebookNode) -> list[Core]:
         called = _replaced(notebook.cells[gap + 1].source)
         if not called:
             raise ValueError(
-                f"cell {gap + 1}: must end with NAME = check.CHECK(NAME, otherwise=LIBRARY), so that the "
-                "chapter goes on with the library's function where the reader's is not right yet."
+                f"cell {gap + 1}: must end with NAME = check.CHECK(NAME, otherwise=LIBRARY), so that "
+                "the chapter goes on with the library's function where the reader's is not right yet."
             )
         hollow(notebook.cells[gap].source, called[1])  # raises if it cannot
         cores.append(Core(*called, gap, gap + 1))
