@@ -36,6 +36,7 @@ bibtex_reference_style = "author_year"
 autodoc_default_options = {"members": True, "ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_use_type_comments = False  # there are none, and looking takes time
 autodoc_type_aliases = {"ArrayLike": "ArrayLike"}  # not all that it stands for
 napoleon_use_ivar = True
 suppress_warnings = ["ref.python"]  # a docstring's `frames` may be that of several classes

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import re
 import shutil
 import subprocess
@@ -69,22 +70,42 @@ def build_pdf(root: Path) -> Path:
 
 
 def call_sphinx(source: Path, out: Path, builder: str) -> Path:
-    """Build the pages of a folder and return the first; builders are ``html`` and ``singlehtml``."""
+    """Build the pages of a folder and return the first; builders are ``html`` and ``singlehtml``.
+
+    What Sphinx has read without a fault is kept, so that it reads again what has changed alone.
+    """
     fresh_folder(out)
+    doctrees = source.with_name("book-doctrees")
     options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(SETTINGS), "-b", builder]
-    if build_main([*options, "-d", str(source / ".doctrees"), str(source), str(out)]):
-        raise ValueError("the book has the faults named above. Correct them.")
+    try:
+        if build_main([*options, "-d", str(doctrees), str(source), str(out)]):
+            raise ValueError("the book has the faults named above. Correct them.")
+    except BaseException:  # the fault would not be seen a second time
+        shutil.rmtree(doctrees, ignore_errors=True)
+        raise
     return out / "index.html"
 
 
 def lay_out(root: Path) -> Path:
-    """Write the sources of all pages and return their folder.
+    """Write the sources of all pages and return their folder; a page that stays keeps its time.
 
     Raises:
         ValueError: If chapters have not run, or name references or terms that do not exist.
     """
-    source, problems, chapters = root / "build" / "book-source", [], list_chapters(root)
-    fresh_folder(source)
+    source = root / "build" / "book-source"
+    new = source.with_name("book-source.new")
+    fresh_folder(new)
+    _write_sources(root, new)
+    for path in filter(Path.is_file, new.rglob("*")):
+        before = source / path.relative_to(new)
+        if before.is_file() and filecmp.cmp(before, path, shallow=False):
+            shutil.copystat(before, path)  # Sphinx reads what is newer than when it read it last
+    shutil.rmtree(source, ignore_errors=True)
+    return new.rename(source)
+
+
+def _write_sources(root: Path, source: Path) -> None:
+    problems, chapters = [], list_chapters(root)
     pages = source / "notebooks"
     pages.mkdir()
     glossary = (root / "notebooks" / "glossary.md").read_text(encoding="utf-8")
@@ -108,7 +129,6 @@ def lay_out(root: Path) -> Path:
         write_text(source / "api" / f"{name}.rst", text)
     write_text(source / "index.md", _overview(root))
     _complete_links(source, root)
-    return source
 
 
 def _define(entry: re.Match) -> str:
