@@ -58,6 +58,7 @@ def _parser() -> ArgumentParser:
     made.add_argument("--repository", metavar="NAME", help="owner/name on GitHub, or a clone's folder")
     made.add_argument("--tag", help="of the repository; default: v and the version")
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
+    add(counts, "count what chapters hold, and say what is too much", only=True)
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")
     made = add(papermill, "execute one chapter with parameters of your own")
@@ -137,6 +138,14 @@ def slides(root: Path, given: Namespace) -> None:
     from tools.slides import build_slides
 
     print(f"The slides are at {build_slides(root, given.only).as_uri()}")
+
+
+def counts(root: Path, given: Namespace) -> int:
+    from tools.counts import count
+
+    table, problems = count(root, given.only)
+    print("\n".join([table, *problems]))
+    return int(bool(problems))
 
 
 def readme(root: Path, given: Namespace) -> int:

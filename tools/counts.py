@@ -1,0 +1,180 @@
+"""What chapters hold, counted, what they may hold, and the words that they must and must not use.
+
+    python -m tools counts
+
+Sizes keep the course short enough to be read. A banned word is one of a private vocabulary, each with
+the standard term that takes its place; a reader who finishes the course has met every term in `TERMS`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from nbformat import NotebookNode
+
+from piumar_lib.notebook.figure import markdown_table
+from tools.chapters import list_chapters, read_notebook, to_notebook
+from tools.pages import CITATION, REFERENCES, TITLE
+
+# Of all chapters together.
+LIMITS = {"lines": 8122, "code": 500, "tables": 18, "numbers": 600, "slides": 360}
+CELLS = 90  # of one chapter
+SLIDES = {"slide", "subslide"}
+ROW = re.compile(r"^\|.*\|$", re.M)
+TABLE = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
+NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*")
+CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.+?\$\$|\$[^$]+\$|\]\([^)]*\)", re.S)
+LEDGER = "## Paper ledger"
+
+BANNED = {
+    r"dearer": "more expensive",
+    r"linear programmes?": "linear program",
+    r"knobs?": "hyperparameter, or slider",
+    r"strangers?": "unseen person",
+    r"rivals?": "baseline",
+    r"whoever|whomever": "who, or a noun",
+    r"laws? of (?:the )?(?:features|people|motion|differences)|normal law": "distribution, Gaussian",
+    r"(?:told|knows?) people|people (?:it|they) knows?": "training people; uses person labels",
+    r"films? (?:into|straight)|filmed": "render, rendered",
+    r"(?:goes?|gone|went) on with the same": "resumes",
+    r"hands? in": "submit",
+    r"stands? twice": "is duplicated",
+    r"products of matrices": "matrix multiplications",
+    r"way back": "backward pass",
+    r"cheapest plan": "optimal plan",
+    r"mean squared way": "mean squared distance",
+    r"manners": "movement style",
+    r"misery|misfortune": "what it is",
+    r"by lot": "at random",
+    r"set aside": "excluded, or held out",
+    r"even weights": "uniform weights",
+    r"crease": "kink",
+    r"bowl": "convex function",
+    r"deals? anew|dealt anew": "split again",
+}
+TERMS = (
+    "DTW", "cross-validation", "domain generalisation", "nearest neighbour", "matmul", "arc length",
+    "leakage", "label smoothing", "effective sample size", "regression to the mean", "confusion matrix",
+    "reliability diagram", "Nyquist", "dual", "coupling", "overfitting", "distribution shift",
+    "throughput", "kernel launch", "arithmetic intensity", "cluster bootstrap", "linear program",
+    "convex", "gradient", "hyperparameter", "ablation", "standard deviation", "confidence interval",
+    "data augmentation", "exponential moving average", "model FLOPs utilisation", "worst-group",
+    "unseen", "soft-DTW", "trajectory", "baseline", "held out", "calibration",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much a chapter holds.
+
+    Attributes:
+        lines: Of its source.
+        cells, code: Cells in all, and those with code.
+        words: Of prose, without code, formulas, tables, the ledger and the references.
+        figures, tables, numbers: Figures, tables, and the numbers in those tables.
+        slides: Slides of its deck.
+    """
+
+    lines: int
+    cells: int
+    code: int
+    words: int
+    figures: int
+    tables: int
+    numbers: int
+    slides: int
+
+
+def measure(path: Path, pair: Path) -> Size:
+    """Count a chapter: its source at ``path``, and its outputs in ``pair``."""
+    notebook = to_notebook(path)
+    code = [cell for cell in read_notebook(pair).cells if cell.cell_type == "code"]
+    data = [output.get("data", {}) for cell in code for output in cell.get("outputs", [])]
+    tables = [*_tables_of_prose(notebook)]
+    tables += [table for shown in data for table in TABLE.findall(shown.get("text/markdown", ""))]
+    kinds = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells]
+    return Size(
+        lines=len(path.read_text(encoding="utf-8").splitlines()),
+        cells=len(notebook.cells),
+        code=len(code),
+        words=sum(len(CODE.sub(" ", ROW.sub("", text)).split()) for text in told(notebook)),
+        figures=sum("image/png" in shown or "image/svg+xml" in shown for shown in data),
+        tables=len(tables),
+        numbers=sum(len(NUMBER.findall(table)) for table in tables),
+        slides=sum(kind in SLIDES for kind in kinds),
+    )
+
+
+def told(notebook: NotebookNode) -> Iterator[str]:
+    """The prose of each cell, without ledger and references."""
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            yield cell.source.split(LEDGER)[0].split(REFERENCES)[0]
+
+
+def _tables_of_prose(notebook: NotebookNode) -> Iterator[str]:
+    """Tables among the prose; that of facts below the title has no header, and is not counted."""
+    for text in told(notebook):
+        yield from (table for table in TABLE.findall(text) if not table.startswith("| | |"))
+
+
+def find_banned(text: str) -> list[str]:
+    """What a text says in words of its own, each with the standard term."""
+    words = CODE.sub(" ", text)
+    return [
+        f"{found[0]!r}: say {instead}"
+        for pattern, instead in BANNED.items()
+        for found in re.finditer(rf"\b(?:{pattern})\b", words, re.IGNORECASE)
+    ]
+
+
+def find_missing_terms(texts: list[str]) -> list[str]:
+    """Standard terms that no text uses."""
+    everything = " ".join(" ".join(texts).split()).lower()
+    return [term for term in TERMS if term.lower() not in everything]
+
+
+def find_uncited(notebook: NotebookNode) -> list[str]:
+    """Titles of references that no text of the chapter cites."""
+    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    cited = {n for text in prose for numbers in CITATION.findall(text) for n in numbers.split(", ")}
+    listed = [entry for text in prose for entry in TITLE.findall(text.partition(REFERENCES)[2])]
+    return [" ".join(title.split()) for number, title in listed if number not in cited]
+
+
+def count(root: Path, only: list[str] | None = None) -> tuple[str, list[str]]:
+    """Measure chapters.
+
+    Args:
+        root: Repository root.
+        only: Numbers or stems of the chapters; the limits of the whole course then do not apply.
+
+    Returns:
+        A table of sizes, in Markdown, and what is too much or missing.
+    """
+    chapters = list_chapters(root, only)
+    notebooks = {chapter: to_notebook(chapter.path) for chapter in chapters}
+    sizes = {chapter.stem: measure(chapter.path, chapter.pair) for chapter in chapters}
+    total = {f.name: sum(getattr(size, f.name) for size in sizes.values()) for f in fields(Size)}
+    rows = [[stem, *map(str, asdict(size).values())] for stem, size in sizes.items()]
+    table = markdown_table(["", *total], [*rows, ["all", *map(str, total.values())]])
+    problems = [
+        f"{stem}: {size.cells} cells. At most {CELLS} can be read in one go."
+        for stem, size in sizes.items()
+        if size.cells > CELLS
+    ]
+    for chapter, notebook in notebooks.items():
+        prose = "\n".join(told(notebook))
+        problems += [f"{chapter.stem}: {found}" for found in find_banned(prose)]
+        problems += [f"{chapter.stem}: {title!r} is not cited" for title in find_uncited(notebook)]
+    if not only:
+        over = [name for name, most in LIMITS.items() if total[name] > most]
+        problems += [f"all chapters: {total[name]} {name}, at most {LIMITS[name]}" for name in over]
+        missing = find_missing_terms(
+            [text for notebook in notebooks.values() for text in told(notebook)]
+        )
+        problems += [f"all chapters: the term {term!r} never occurs" for term in missing]
+    return table, problems
