@@ -127,6 +127,9 @@ show(fig, alt="Two nods. On their own clocks the fast person's ends while the sl
      f"relative distance {distance(pair):.2f}. On the common clock of {aligned.shape[1]} steps the two "
      f"curves run close together, distance {distance(aligned):.2f}.")
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="animations/common_clock.png"><img src="animations/common_clock.gif" alt="Two nods, a slow and a fast one. Their frames slide from the time of the recording to canonical time, where the two curves almost coincide."></picture>
+
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The right-hand figure was not told what a nod is, or that the two clips belong together. Each clip
 # was re-timed **alone**, because a clip of an unseen person comes alone, too. Here it differs from

@@ -460,6 +460,9 @@ before, after = (torch.fft.rfft(v, dim=1) for v in (x, branch.train()(x, y)))
 ratio = (after / before)[before.abs() > 1e-9 * before.abs().max()]  # less is only rounding
 assert ratio.angle().abs().max() < 1e-6 and torch.allclose(before[:, 0], after[:, 0])
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="animations/spectrum.png"><img src="animations/spectrum.gif" alt="Left, the amplitude spectrum of a wrist&#x27;s movement, right the movement. The perturbed spectrum rises, falls and tilts smoothly about the recorded one; the movement changes in size."></picture>
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How far does it move a clip?
 

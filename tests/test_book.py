@@ -19,6 +19,7 @@ from test_course import ALT, ERROR, MARKERS, png, put_executed, write_chapter
 from book.formulas import to_mathml
 from tools import book as tools_book
 from tools.__main__ import main
+from tools.animations import ANIMATIONS
 from tools.book import build_book, lay_out
 from tools.chapters import list_chapters, to_notebook
 from tools.pages import BIBLIOGRAPHY, bibliography, cite, reading_minutes
@@ -55,7 +56,7 @@ def test_every_figure_of_every_chapter_is_there_with_its_text(pages):
     for chapter in CHAPTERS:
         code = [c for c in executed(ROOT, chapter).cells if c.cell_type == "code"]
         outputs = [o for c in code for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
-        images = pages[f"notebooks/{chapter.stem}"].select("main img")
+        images = pages[f"notebooks/{chapter.stem}"].select("main img:not(picture img)")
         assert [i["alt"] for i in images] == [o.metadata["image/png"]["alt"] for o in outputs]
     assert all(len(i["alt"]) >= 30 for page in pages.values() for i in page.select("main img"))
 
@@ -168,6 +169,16 @@ def test_a_page_that_stays_keeps_its_time(book):
         patch.setattr(tools_book, "find_executed", executed)
         lay_out(ROOT)
     assert [path for path, time in times.items() if path.stat().st_mtime_ns != time] == [changed]
+
+
+def test_animations_and_their_still_twins_are_there(book, pages):
+    shown = 0
+    for name, page in pages.items():
+        for part in page.select("main picture > *"):
+            path = book / Path(name).parent / part.get("src", part.get("srcset"))
+            assert path.is_file(), path
+            shown += 1
+    assert shown == 2 * (len(ANIMATIONS) + 1)  # each in its chapter, and one on the first page
 
 
 # In a browser

@@ -31,7 +31,7 @@ from tools.chapters import (
     to_notebook,
 )
 from tools.pairs import check_pair, clean, make_pairs, shrink
-from tools.readme import OVERVIEW, SHOWN, update_readme
+from tools.readme import ANIMATION, update_readme
 from tools.run import build_path, execute, run_chapters, widget_errors
 
 ALT = "A line that rises from zero to one, as an example."
@@ -640,18 +640,11 @@ def test_readme_table_shows_the_chapters(root, capsys):
     assert "| 12 s | 400 MB |" in (root / "README.md").read_text()
 
 
-def test_readme_opens_with_the_first_figure_of_a_chapter(root):
-    image = {
-        "output_type": "display_data",
-        "data": {"image/png": DOT},
-        "metadata": {"image/png": {"alt": ALT}},
-    }
-    put_executed(root, write_chapter(root, SHOWN, "\n1"), outputs=[image])
+def test_readme_opens_with_an_animation_and_its_still_twin(root):
     assert update_readme(root)
-    assert f"[![{ALT}]({OVERVIEW})](notebooks/{SHOWN}.ipynb)" in (root / "README.md").read_text()
-    assert (root / OVERVIEW).read_bytes() == base64.b64decode(DOT)
-    (root / OVERVIEW).write_bytes(b"an older figure")
-    assert update_readme(root, check=True)
+    text = (root / "README.md").read_text()
+    for ending in ("gif", "png"):
+        assert f'="notebooks/animations/{ANIMATION}.{ending}"' in text
 
 
 def test_readme_quotes_costs_of_the_device_measured_last(root):

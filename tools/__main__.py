@@ -58,6 +58,8 @@ def _parser() -> ArgumentParser:
     made.add_argument("--repository", metavar="NAME", help="owner/name on GitHub, or a clone's folder")
     made.add_argument("--tag", help="of the repository; default: v and the version")
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
+    made = add(animations, "draw the animations and their still twins into notebooks/animations/")
+    made.add_argument("--only", nargs="+", metavar="NAME", help="of animations")
     add(counts, "count what chapters hold, and say what is too much", only=True)
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")
@@ -138,6 +140,13 @@ def slides(root: Path, given: Namespace) -> None:
     from tools.slides import build_slides
 
     print(f"The slides are at {build_slides(root, given.only).as_uri()}")
+
+
+def animations(root: Path, given: Namespace) -> None:
+    from tools.animations import write_animations
+
+    for written in write_animations(root, given.only):
+        print(f"{written}: {written.stat().st_size / 1000:.0f} kB")
 
 
 def counts(root: Path, given: Namespace) -> int:

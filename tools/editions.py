@@ -15,7 +15,7 @@ from tools.exercises import find_cores, find_exercises, hollow
 
 REMOVED = "*Here was a solution. It is in the solutions edition, which `make solutions` writes.*"
 # The relative target of a link or an image, but not what stands in code, such as `x[0](1)`.
-LINK = re.compile(r"(`[^`]*`)|(\]\()(?![a-z]+:|#|/|\d\d_\w+\.ipynb)([^)\s]+)")
+LINK = re.compile(r"""(`[^`]*`)|(\]\(|\bsrc(?:set)?=")(?![a-z]+:|#|/|\d\d_\w+\.ipynb)([^)\s"]+)""")
 
 
 def edit(notebook: NotebookNode, solved: bool) -> None:

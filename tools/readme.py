@@ -1,24 +1,23 @@
-"""What README.md takes from the chapters and records: a figure, a table of times, the costs."""
+"""What README.md takes from the chapters and records: a table of times, the costs."""
 
 from __future__ import annotations
 
-import base64
 import textwrap
 from pathlib import Path
 from typing import Any
 
 from piumar_lib.evidence.records import read_records
-from piumar_lib.support.files import read_json, whole, write_text
-from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook
+from piumar_lib.support.files import read_json, write_text
+from tools.animations import FOLDER, picture
+from tools.chapters import Chapter, list_chapters, to_notebook
 from tools.hosted import PICTURE, badges
 from tools.pages import reading_minutes
 from tools.run import RECORD
 
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
-OVERVIEW = Path("notebooks/results/overview.png")
 BENCHMARKS = Path("notebooks/results/benchmarks.jsonl")
 COSTS = Path(__file__).with_name("costs.json")  # sentences, and how the rows begin that have the numbers
-SHOWN = "03_temporal_alignment"  # the chapter whose first figure opens README.md
+ANIMATION = "common_clock"  # opens README.md
 
 
 def chapter_table(root: Path, reading: bool = False) -> str:
@@ -80,22 +79,8 @@ def cost_paragraph(root: Path) -> str:
     return textwrap.fill(" ".join(parts), 105, break_on_hyphens=False)
 
 
-def overview(root: Path) -> tuple[str, bytes]:
-    """Return README's line for the first figure of chapter `SHOWN`, and the figure itself.
-
-    Both are empty if that chapter's pair does not exist yet.
-    """
-    pair = root / "notebooks" / f"{SHOWN}.ipynb"
-    if not pair.exists():
-        return "", b""
-    outputs = [o for cell in read_notebook(pair).cells for o in cell.get("outputs", [])]
-    first = next(o for o in outputs if "image/png" in o.get("data", {}))
-    line = f"[![{first.metadata['image/png']['alt']}]({OVERVIEW})](notebooks/{SHOWN}.ipynb)"
-    return line, base64.b64decode(first.data["image/png"])
-
-
 def update_readme(root: Path, check: bool = False) -> bool:
-    """Put the current figure and table into README.md and return whether that changed anything.
+    """Put the current tables and costs into README.md and return whether that changed anything.
 
     Args:
         root: Repository root.
@@ -104,10 +89,9 @@ def update_readme(root: Path, check: bool = False) -> bool:
     Raises:
         ValueError: If README.md lacks the markers.
     """
-    path, picture = root / "README.md", root / OVERVIEW
+    path = root / "README.md"
     text = fresh = path.read_text(encoding="utf-8")
-    line, image = overview(root)
-    parts = {"badges": badges(root), "figure": line}
+    parts = {"badges": badges(root), "figure": picture(ANIMATION, f"notebooks/{FOLDER}")}
     parts |= {"chapters": chapter_table(root), "costs": cost_paragraph(root)}
     for name, content in parts.items():
         begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
@@ -115,10 +99,6 @@ def update_readme(root: Path, check: bool = False) -> bool:
             raise ValueError(f"{path}: needs one line '{begin}' and one '{end}'.")
         before, rest = fresh.split(begin)
         fresh = f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
-    changed = fresh != text or (picture.read_bytes() if picture.exists() else b"") != image
-    if changed and not check:
+    if fresh != text and not check:
         write_text(path, fresh)
-        if image:
-            with whole(picture) as part:
-                part.write_bytes(image)
-    return changed
+    return fresh != text

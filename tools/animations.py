@@ -1,0 +1,355 @@
+"""Six small animations, each with a still twin: ``python -m tools animations``.
+
+An animation is a generator: it draws a figure, changes it, and yields it for every frame. All of them
+show the library's own functions at work on synthetic people. They are GIFs, which the repository's page,
+the book and slides show without a script; readers who prefer no motion see the twin, see `picture`.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
+from PIL import Image
+from torch import Tensor
+
+from piumar_lib import dro, transport
+from piumar_lib.alignment import MonotoneAlignment, MotionClock, centered_motion_energy
+from piumar_lib.data import synthetic
+from piumar_lib.data.actions import all_actions, course, teaching_actions
+from piumar_lib.data.skeleton import LIMBS
+from piumar_lib.ma52.standin.render import make_looks, render
+from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.support.files import whole
+
+FRAMES, MILLISECONDS, HOLD = 40, 80, 1500  # of an animation; a frame; its last frame
+MOST_BYTES = 400_000
+DPI, COLORS = 110, 48
+FOLDER = "animations"  # below notebooks/
+NOSE = 1  # channel of the nose's height
+
+
+@dataclass(frozen=True)
+class Animation:
+    """An animation.
+
+    Attributes:
+        draw: Yields the figure for each frame.
+        alt: What it shows, in words.
+        still: Frame of the still twin.
+    """
+
+    draw: Callable[[], Iterator[Figure]]
+    alt: str
+    still: int = FRAMES - 1
+
+
+def nods() -> tuple[Tensor, np.ndarray]:
+    """A slow and a fast nod without noise ``(2, frames, 34)``, and the time of each frame in seconds."""
+    nod = next(action for action in teaching_actions() if action.name == "nodding")
+    seconds = np.arange(75) / 25
+    clips = []
+    for onset, duration in ((0.3, 2.3), (0.6, 0.9)):
+        phase = np.clip((seconds - onset) / duration, 0, 1)
+        progress = course(np.array([nod.course]), phase[None])[0]
+        clips.append(progress[:, None] * nod.field.ravel())
+    return torch.as_tensor(np.stack(clips)), seconds
+
+
+def common_clock() -> Iterator[Figure]:
+    """Frames of two nods move from their own time to canonical time."""
+    clips, seconds = nods()
+    alignment = MonotoneAlignment(clock=MotionClock(0.1)).eval()
+    mass = alignment.clock(clips).detach()
+    own = torch.as_tensor(seconds / seconds[-1])
+    canonical = mass.cumsum(1) - mass / 2
+    fig, ax = plt.subplots(figsize=(5.8, 3.1))
+    lines = [
+        ax.plot([], [], style, color=color, label=name)[0]
+        for name, color, style in (("slow person", "C0", "-"), ("fast person", "C4", "--"))
+    ]
+    height = -100 * clips[:, :, NOSE].numpy()
+    ax.set(
+        xlim=(0, 1),
+        ylim=(height.min() - 1, height.max() + 1),
+        ylabel="nose, upward\n[torso lengths / 100]",
+    )
+    ax.legend(loc="upper right")
+    for part in _ease(FRAMES):
+        for line, y, at in zip(lines, height, canonical, strict=True):
+            line.set_data(((1 - part) * own + part * at).numpy(), y)
+        ax.set_xlabel("time" if part < 0.5 else "canonical time: cumulative motion energy")
+        yield fig
+
+
+def epsilon() -> Iterator[Figure]:
+    """The entropic plan between two distributions, as epsilon falls."""
+    at = torch.linspace(0, 1, 40, dtype=torch.float64)
+    source = _bumps(at, 0.2, 0.45)
+    target = _bumps(at, 0.75)
+    cost = (at[:, None] - at).square()
+    fig, ax = plt.subplots(figsize=(4, 3.6))
+    shown = ax.imshow(np.zeros((40, 40)), origin="lower", cmap="Greys", interpolation="nearest")
+    ax.set(xlabel="source", ylabel="target", xticks=[], yticks=[])
+    for value in np.geomspace(1, 0.002, FRAMES):
+        plan = transport.sinkhorn_plan(
+            cost[None], source[None], target[None], epsilon=value, iterations=3000
+        )[0]
+        shown.set_data(plan.T.numpy())
+        shown.set_clim(0, float(plan.max()))
+        paid = (plan * cost).sum()
+        ax.set_title(f"$\\varepsilon$ = {value:.3f}, transport cost {paid:.3f}", fontsize=11)
+        yield fig
+
+
+def two_people() -> Iterator[Figure]:
+    """The same action of a slow and of a fast person, who sit and are built differently, too."""
+    style = dict.fromkeys(synthetic.FACTORS, 0.0) | {"tempo": 1.0, "bones": 1.0, "posture": 1.0}
+    crowd = synthetic.make_people(40, seed=3, scale=style)
+    clips = synthetic.make_clips(crowd, 12, seed=1, frames=FRAMES, centered=False, rate=16)
+    touches = np.flatnonzero(clips.y == clips.class_names.index("touching nose"))
+    touches = touches[crowd.tempo[clips.person[touches]].argsort()]
+    fig, axes = plt.subplots(1, 2, figsize=(5.4, 3.4))
+    drawn = []
+    for ax, clip, name in zip(axes, touches[[0, -1]], ("slow person", "fast person"), strict=True):
+        poses = clips.x[clip].reshape(FRAMES, 17, 2)
+        drawn.append((*_skeleton(ax), poses[0] + 5 * (poses - poses[0])))
+        ax.set_title(name)
+    fig.supxlabel("the movement is drawn five times as large as it is", fontsize=9)
+    for frame in range(FRAMES):
+        for limbs, head, poses in drawn:
+            for limb, (a, b) in zip(limbs, LIMBS, strict=False):
+                limb.set_data(*poses[frame, [a, b]].T)
+            head.set_center(poses[frame, :5].mean(0))
+        yield fig
+
+
+def spectrum() -> Iterator[Figure]:
+    """One clip under several draws of the spectral perturbation: spectrum and clip."""
+    people = synthetic.make_people(12, seed=2)
+    clips = synthetic.make_clips(people, 12, seed=2)
+    x, y = torch.as_tensor(clips.x), torch.as_tensor(clips.y)
+    wrist = 2 * 10 + 1
+    chosen = int(x[:, :, wrist].std(1).argmax())
+    torch.manual_seed(0)
+    branch = SpectralPerturbation(x.shape[2], probability=1.0)
+    draws = [branch(x, y)[chosen, :, wrist] for _ in range(5)]
+    stops = [x[chosen, :, wrist], *draws[1:], x[chosen, :, wrist]]
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3))
+    seconds = np.arange(x.shape[1]) / clips.rate
+    frequency = np.fft.rfftfreq(x.shape[1], 1 / clips.rate)
+    left.plot(frequency[1:], _amplitude(stops[0]), color="0.6")
+    right.plot(seconds, 100 * stops[0], color="0.6", label="recorded")
+    moved = (
+        left.plot([], [], "--", color="C4")[0],
+        right.plot([], [], "--", color="C4", label="perturbed")[0],
+    )
+    left.set(xlabel="frequency [Hz]", ylabel="amplitude", yscale="log", title="spectrum")
+    right.set(xlabel="time [s]", ylabel="wrist [torso lengths / 100]", title="clip")
+    most = 1.2 * max(100 * float(stop.abs().max()) for stop in stops)
+    right.set_ylim(-most, most)
+    right.legend(loc="upper right", fontsize=9)
+    for now, after in zip(stops, stops[1:], strict=False):
+        for part in _ease(FRAMES // len(stops[1:])):
+            clip = (1 - part) * now + part * after
+            moved[0].set_data(frequency[1:], _amplitude(clip))
+            moved[1].set_data(seconds, 100 * clip)
+            yield fig
+
+
+def robust_weights() -> Iterator[Figure]:
+    """Worst-case weights of three groups over the triangle, as the radius of the ball grows."""
+    risks = torch.tensor([1.0, 0.6, 0.2], dtype=torch.float64)
+    corners = np.array([[0.5, np.sqrt(0.75)], [1, 0], [0, 0]])
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(1.3, 1))
+    left.plot(*corners[[0, 1, 2, 0]].T, color="0.3")
+    for corner, risk, shift in zip(corners, risks, ((0, 0.04), (0, -0.1), (0, -0.1)), strict=True):
+        left.text(*(corner + shift), f"risk {risk:.1f}", ha="center")
+    left.set(aspect="equal", title="group weights", xlim=(-0.15, 1.15), ylim=(-0.15, 1.0))
+    left.axis("off")
+    path = left.plot([], [], color="C0")[0]
+    here = left.plot([], [], "o", color="C0", markersize=9)[0]
+    bars = right.bar([f"{risk:.1f}" for risk in risks], [1 / 3] * 3, color="C0")
+    right.axhline(1 / 3, color="0.3", linestyle=":")
+    right.set(ylim=(0, 1), xlabel="risk of the group", ylabel="weight")
+    walked = []
+    for radius in np.linspace(0, 1, FRAMES) ** 2:
+        robust = dro.chi_square(risks, float(radius))
+        walked.append(robust.weights.numpy() @ corners)
+        path.set_data(*np.array(walked).T)
+        here.set_data(*np.array(walked[-1:]).T)
+        for bar, weight in zip(bars, robust.weights, strict=True):
+            bar.set_height(float(weight))
+        right.set_title(f"$\\rho$ = {radius:.2f}, robust risk {robust.value:.2f}", fontsize=11)
+        yield fig
+
+
+def motion_energy() -> Iterator[Figure]:
+    """A rendered clip beside its motion energy so far."""
+    people = synthetic.make_people(8, seed=5, actions=all_actions())
+    clips = synthetic.make_clips(people, 30, seed=5, frames=FRAMES, centered=False, rate=16)
+    moved = centered_motion_energy(torch.as_tensor(clips.x))
+    chosen = int((moved.amax(1) / moved.mean(1) * (moved.mean(1) > moved.mean())).argmax())
+    person = clips.person[[chosen]]
+    joints = clips.x[[chosen]].reshape(1, FRAMES, 17, 2)
+    film = _without_noise(render(joints, make_looks(8, 5), person, 180)[0].numpy())
+    energy = 100 * moved[chosen].numpy()
+    seconds = np.arange(FRAMES) / clips.rate
+    fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.1), width_ratios=(1, 1.6))
+    shown = left.imshow(film[0])
+    left.set_title(clips.class_names[clips.y[chosen]], fontsize=11)
+    left.axis("off")
+    right.plot(seconds, energy, color="0.8")
+    line = right.plot([], [], color="C0")[0]
+    right.set(xlabel="time [s]", ylabel="motion energy\n[torso lengths / 100]", ylim=(0, None))
+    for frame in range(FRAMES):
+        shown.set_data(film[frame])
+        line.set_data(seconds[: frame + 1], energy[: frame + 1])
+        yield fig
+
+
+ANIMATIONS = {
+    "common_clock": Animation(
+        common_clock,
+        "Two nods, a slow and a fast one. Their frames slide from the time of the recording to "
+        "canonical time, where the two curves almost coincide.",
+    ),
+    "epsilon": Animation(
+        epsilon,
+        "An entropic transport plan between a distribution with two peaks and one with a single peak. "
+        "As epsilon falls from 1 to 0.002, two blurred spots become a thin monotone line of lower cost.",
+    ),
+    "two_people": Animation(
+        two_people,
+        "Two seated skeletons lift a hand towards the nose. The fast person's hand is down again when "
+        "the slow person's is still on its way up.",
+        still=14,
+    ),
+    "spectrum": Animation(
+        spectrum,
+        "Left, the amplitude spectrum of a wrist's movement, right the movement. The perturbed spectrum "
+        "rises, falls and tilts smoothly about the recorded one; the movement changes in size.",
+        still=14,
+    ),
+    "robust_weights": Animation(
+        robust_weights,
+        "A triangle whose corners are three groups with risks 1.0, 0.6 and 0.2. As the radius grows, "
+        "the worst-case weights leave the centre, turn at an edge, and end in the corner of the largest "
+        "risk.",
+        still=24,
+    ),
+    "motion_energy": Animation(
+        motion_energy,
+        "A rendered person crosses the arms; beside her the curve of motion energy is drawn, which has "
+        "a single peak while she moves.",
+    ),
+}
+
+
+def _without_noise(film: np.ndarray) -> np.ndarray:
+    """A film ``(time, height, width, 3)`` whose pixels stay unless they change by more than noise."""
+    usual = np.median(film, axis=0).astype(np.uint8)
+    changed = np.abs(film.astype(int) - usual).max(-1, keepdims=True) > 24
+    return np.where(changed, film, usual)
+
+
+def _ease(frames: int) -> np.ndarray:
+    """From 0 to 1, slowly at both ends."""
+    u = np.linspace(0, 1, frames)
+    return u * u * (3 - 2 * u)
+
+
+def _bumps(at: Tensor, *centers: float) -> Tensor:
+    peaks = torch.tensor(centers, dtype=at.dtype)[:, None]
+    mass = ((at - peaks) / 0.07).square().div(-2).exp().sum(0) + 0.02
+    return mass / mass.sum()
+
+
+def _amplitude(clip: Tensor) -> Tensor:
+    """Of each frequency but that of the mean."""
+    return torch.fft.rfft(clip, norm="ortho")[1:].abs()
+
+
+def _skeleton(ax: Axes) -> tuple[list[Line2D], Circle]:
+    """Limbs and head of a person, to be moved; the lines of the face, which come last, are left out."""
+    ax.set(aspect="equal", xlim=(-1.2, 1.2), ylim=(1.45, -1.9))
+    ax.axis("off")
+    limbs = [ax.plot([], [], color="C0", linewidth=2.4, solid_capstyle="round")[0] for _ in LIMBS[:-4]]
+    head = Circle((0, 0), 0.2, fill=False, color="C0", linewidth=2.4)
+    ax.add_patch(head)
+    return limbs, head
+
+
+def write_animations(root: Path, only: list[str] | None = None) -> list[Path]:
+    """Draw animations and their still twins into ``notebooks/animations/``.
+
+    Args:
+        root: Repository root.
+        only: Names; all by default.
+
+    Raises:
+        ValueError: If a name is unknown, or an animation becomes larger than `MOST_BYTES`.
+    """
+    if unknown := sorted({*(only or ())} - {*ANIMATIONS}):
+        raise ValueError(f"only: {unknown[0]!r} is unknown. Choose from {', '.join(ANIMATIONS)}.")
+    folder, written = root / "notebooks" / FOLDER, []
+    folder.mkdir(exist_ok=True)
+    for name in only or ANIMATIONS:
+        images = [*_images(ANIMATIONS[name])]
+        gif = _encode(images)
+        if len(gif) > MOST_BYTES:
+            raise ValueError(f"{name}: {len(gif)} bytes, at most {MOST_BYTES}. Draw less, or smaller.")
+        still = io.BytesIO()
+        images[ANIMATIONS[name].still].save(still, "PNG", optimize=True)
+        for ending, content in (("gif", gif), ("png", still.getvalue())):
+            with whole(folder / f"{name}.{ending}") as part:
+                part.write_bytes(content)
+            written.append(folder / f"{name}.{ending}")
+    return written
+
+
+def _images(animation: Animation) -> Iterator[Image.Image]:
+    """Its frames, laid out like the first."""
+    with plt.rc_context({"figure.dpi": DPI, "figure.constrained_layout.use": True}):
+        for figure in animation.draw():
+            packed = io.BytesIO()
+            figure.savefig(packed, format="png")
+            figure.set_layout_engine("none")
+            yield Image.open(packed).convert("RGB")
+        plt.close()
+
+
+def _encode(images: list[Image.Image]) -> bytes:
+    """A GIF of one palette, which repeats."""
+    width, height = images[0].size
+    sample = Image.new("RGB", (width, 2 * height + 3 * 40))
+    sample.paste(images[0])
+    sample.paste(images[-1], (0, height))
+    for row, color in enumerate(("#000000", "#1f77b4", "#9467bd")):  # thin lines have few pixels
+        sample.paste(color, (0, 2 * height + 40 * row, width, 2 * height + 40 * (row + 1)))
+    palette = sample.quantize(COLORS)
+    few = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
+    lasting = [MILLISECONDS] * (len(few) - 1) + [HOLD]
+    packed = io.BytesIO()
+    few[0].save(
+        packed, "GIF", save_all=True, append_images=few[1:], duration=lasting, loop=0, optimize=True
+    )
+    return packed.getvalue()
+
+
+def picture(name: str, folder: str = FOLDER) -> str:
+    """HTML of an animation; readers who prefer no motion get its still twin, and so does print."""
+    alt = escape(ANIMATIONS[name].alt, quote=True)
+    media = "(prefers-reduced-motion: reduce), print"
+    still = f'<source media="{media}" srcset="{folder}/{name}.png">'
+    return f'<picture>{still}<img src="{folder}/{name}.gif" alt="{alt}"></picture>'
