@@ -236,6 +236,17 @@ def test_book_holds_the_page_and_its_links_lead_somewhere(root):
     assert len(page.select("main details")) == len(page_of(root)("details"))
 
 
+def test_benchmarks_have_a_table_for_each_device():
+    of = {"at_most": True, "unit": "%", "verdict": "met", "note": "32 clips"}
+    rows = [
+        {"what": "overhead", "device": "CPU", "goal": 3, "ratio": 1.2345, **of},
+        {"what": "reading", "device": "GPU", "goal": None, "ratio": None, **of, "verdict": None},
+    ]
+    cpu, gpu = records.benchmark_tables(rows)
+    assert "CPU:\n" in cpu and "| overhead | at most 3 | 1.23 % | met | 32 clips |" in cpu
+    assert "overhead" not in gpu and "| reading |  |  |  | 32 clips |" in gpu
+
+
 def test_command_writes_the_page_alone(root, capsys):
     out = root / "build" / "records.md"
     assert main(["--root", str(root), "records", "--out", str(out)]) == 0

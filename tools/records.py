@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -61,6 +62,11 @@ PROBE = """## Person probe
 How well a linear classifier tells unseen people apart from the features, within classes: 0 is chance,
 100 is no mistake. Mean over folds; in parentheses the lowest and the highest fold."""
 
+BENCHMARKS = """## Benchmarks
+
+Parts of the course beside existing libraries, as `python tests/benchmarks/run.py` measured them; chapter
+[10](10_costs.ipynb) discusses the main ones."""
+
 
 def records_page(root: Path) -> str:
     """Return the page as Markdown, its links relative to ``notebooks/``.
@@ -84,7 +90,23 @@ def records_page(root: Path) -> str:
     pieces += _normalization(_read(folder / person_gain.FILE))
     probed = _read(folder / person_probe.FILE)
     pieces += [PROBE, origin(probed), *([probe(probed)] if len(probed) else [])]
+    pieces += [BENCHMARKS, *benchmark_tables(read_records(folder.parent / "benchmarks.jsonl"))]
     return "\n\n".join(pieces) + "\n"
+
+
+def benchmark_tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """Yield a table for each device: what was measured, against which goal, and the result."""
+    header = ["what, against what", "goal", "measured", "verdict", "note"]
+    for device in dict.fromkeys(record["device"] for record in records):
+        mine = [_benchmark(record) for record in records if record["device"] == device]
+        yield f"{device}:\n\n{markdown_table(header, mine)}"
+
+
+def _benchmark(record: dict[str, Any]) -> list[str]:
+    limit = "at most" if record["at_most"] else "at least"
+    goal = "" if record["goal"] is None else f"{limit} {record['goal']:g}"
+    measured = "" if record["ratio"] is None else f"{record['ratio']:.3g} {record['unit']}"
+    return [record["what"], goal, measured, record["verdict"] or "", record["note"]]
 
 
 def _read(path: Path, data: str = "") -> pd.DataFrame:
