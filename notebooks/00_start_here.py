@@ -13,29 +13,29 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 00 · Start here
 #
-# Does everything work on this machine, and what does this course set out to repair?
+# Does everything work on this machine, and what problem does this course address?
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
 # | time in `quick` | a few seconds |
-# | prerequisites | Python; a first course in machine learning |
+# | prerequisites | Python and NumPy; a first course in machine learning: training a network by gradient descent, cross-entropy, train and test sets. PyTorch helps. Optimal transport, Fourier analysis and robust optimisation are introduced where they are needed |
 # | you will build | nothing yet: you check the set-up and meet the ten people of the first data set |
 # | device | any laptop |
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
+# - say what PIUmr is made of and what this course found out about it,
 # - check that the packages and the data are what the course was written for,
-# - choose a profile and know what it costs,
-# - find your way on the map and read a chapter the way it is meant to be read.
+# - choose a profile, and plan your reading or your lecture.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Two people lift an arm sideways and lower it again, over and over, with a motion sensor at the
-# wrist. A recogniser is to say *which exercise* this is, whoever does it.
+# wrist. A recogniser has to say *which exercise* this is, for any person.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
@@ -59,41 +59,63 @@ print(len(recordings), "recordings;", len(signals), "people doing", exercise, "w
 import matplotlib.pyplot as plt
 import numpy as np
 
-
-def draw_person(ax, person, seconds=8, color="C0", style="-"):
-    signal = signals[person][: int(seconds * spar.RATE)]
-    time = np.arange(len(signal)) / spar.RATE
-    ax.plot(time, signal, style, color=color, label=f"person {person}")
-    ax.set(xlabel="time [s]", ylabel="acceleration [g]")
-    ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=2)
-
-
 fig, ax = plt.subplots()
-draw_person(ax, 10, color="C0")
-draw_person(ax, 4, color="C4", style="--")
+for person, style in ((10, "C0-"), (4, "C4--")):
+    signal = signals[person][: int(8 * spar.RATE)]
+    ax.plot(np.arange(len(signal)) / spar.RATE, signal, style, label=f"person {person}")
+ax.set(xlabel="time [s]", ylabel="acceleration [g]")
+ax.legend(loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0, ncols=2)
 ax.set_title(f"The same exercise: {exercise}", loc="left")
 show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement, but the curve of "
      "person 4 rises and falls about twice as often as that of person 10.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Both curves carry the same label. To a model that has only met slow people, the fast one looks
-# like something else. That is a **person shift**, and it is what this course is about: build a
-# recogniser that holds up on people who were not in the training set.
+# Both curves carry the same label. To a model trained on slow people only, the fast one looks like
+# another exercise. This is a *distribution shift* between people, a **person shift**. The field of
+# *domain generalisation* studies such shifts: train on some domains (here people), test on others.
 #
 # The method is PIUmr, *person independence universal [micro-action](glossary.md#micro-action) recognition*
 # [[1](#references)]. *Micro-actions* are small unintended movements: a nod, a shrug, a hand that
-# touches the face. Their clips are gated by a licence, so you start with data that everybody may
-# have: the recordings above, and synthetic skeletons from chapter 01 on. The recordings are called
-# *SPAR*: ten people did seven shoulder exercises, with each arm, wearing a watch
+# touches the face. The benchmark MA-52 is available under a licence only, so the course starts with
+# openly available data: the recordings above and, from chapter 01 on, synthetic skeletons. The
+# recordings are called *SPAR*: ten people did seven shoulder exercises with each arm, wearing a watch
 # [[2](#references)].
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What you will build
+
+# %% [markdown]
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture.svg)
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# PIUmr plugs two parts into any recogniser. **TFAM** works on features. Its temporal branch resamples a
+# clip so that slow and fast people become alike; its frequency branch perturbs the spectrum in training by
+# as much as people differ; fusion trusts the two views as far as they agree. **GIRL** works on the loss: it
+# finds groups of clips with a similar style of movement and minimises a weighted risk in which the worst
+# groups count most. Chapter [08](08_piumr.ipynb) puts all of it together in about 200 lines.
+
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## What the course found
+#
+# On 153 real people of nine data sets, each person held out once:
+#
+# - data augmentation: `augmentation` over `ERM` on `real people, own tempo`: +1.4 points [-0.9, +3.8];
+# - TFAM: `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.4 points [-0.2, +4.9];
+# - GIRL: `PIUmr + augmentation` over `TFAM + augmentation` on `real people, own tempo`: +0.3 points [-0.1, +0.7];
+# - the gain of TFAM is on the sets in which people differ in tempo. If all clips are resampled to one length, it is
+#   `TFAM + augmentation` over `augmentation` on `real people, one length`: +0.3 points [-1.0, +1.6].
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Brackets hold 95 % confidence intervals over data sets. Chapter [09](09_evidence.ipynb) has the protocol, which was
+# fixed before the results were computed, and the verdict on each comparison.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Check the set-up
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# `load_recordings` has already compared the data file's checksum with the published one. The next
-# cell shows which versions you run. Small differences to the list in `requirements.txt` do no
-# harm; for `torch` they may change the digits of a result.
+# `load_recordings` has compared the checksum of the data file with the published one. The next cell
+# shows which versions you run. Small differences from `requirements.txt` do no harm; another version
+# of `torch` may change the digits of a result.
 
 # %%
 from importlib.metadata import version
@@ -101,80 +123,81 @@ from importlib.metadata import version
 for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywidgets"):
     print(f"{package:<14} {version(package)}")
 
-# %% [markdown] slideshow={"slide_type": "slide"}
-# ## Choose a profile
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### Profiles
+#
+# Each chapter has one cell of parameters, with the parameter `profile`:
+#
+# - `quick`, a first read: each chapter within a minute on two cores,
+# - `full`, with which the committed outputs were made: more people, more seeds, some minutes,
+# - `gpu`, like `full`, on a CUDA device.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Each chapter has one cell of parameters, and each has the parameter `profile`:
-
-# %% [markdown]
-# | profile | what it is for |
-# |---|---|
-# | `quick` | a first read: each chapter within a minute on two cores |
-# | `full` | what the figures in the repository were made with: more people, more seeds, some minutes |
-# | `gpu` | like `full`, on a CUDA device |
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# To choose, change the word in that cell and run the chapter anew. The environment variable
-# `PIUMR_PROFILE`, if set, wins over the cell; so were the repository's figures made. (Chapter 09 is an
-# exception: it reads its results from records, which are the same in each profile.) `start` prints what
-# you got. Chapters then ask the profile for their sizes:
+# Change the word in that cell and run the chapter again. The environment variable `PIUMR_PROFILE`, if
+# set, overrides the cell. The numbers in the text are those of the committed outputs, in profile `full`;
+# chapters 11 and 12 were run in `quick`. In another profile your numbers will differ, except in chapter
+# 09, which reads its results from records. Chapters ask the profile for their sizes:
 
 # %%
 seeds = run.pick(quick=2, full=6)
 print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.device}")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Read the map
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# An arrow leads from a chapter to one that builds on it. Each chapter also starts alone: it imports from
-# `piumar_lib` what earlier chapters built.
-
-# %% slideshow={"slide_type": "skip"}
-from piumar_lib.notebook import PLAN
-
-depth = {}
-for step in PLAN:
-    depth[step.number] = 1 + max((depth[n] for n in step.needs), default=-1)
-columns = {d: [s.number for s in PLAN if depth[s.number] == d] for d in depth.values()}
-place = {
-    number: (d, (len(column) - 1) / 2 - row)
-    for d, column in columns.items() for row, number in enumerate(column)
-}
+# ## Plan your reading
 
 # %% tags=["hide-input"]
+from piumar_lib.notebook import draw_plan
+
 fig, ax = plt.subplots(figsize=(7, 3.6))
-for step in PLAN:
-    ax.text(
-        *place[step.number], f"{step.number}\n" + step.name.replace("_", "\n"),
-        ha="center", va="center", fontsize=7.5, color="white",
-        bbox={"boxstyle": "round", "color": "C0"},
-    )
-    for need in step.needs:
-        ax.annotate(
-            "", place[step.number], place[need], zorder=0,
-            arrowprops={"arrowstyle": "->", "shrinkA": 26, "shrinkB": 26, "color": "0.5"},
-        )
-ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-1.6, 1.6))
-ax.axis("off")
+draw_plan(ax)
 show(fig, alt="From person shift (01) two paths lead to the whole method in chapter 08: one through "
      "temporal alignment, which also needs transport (02), spectra and fusion (03 to 05), one through "
      "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# An arrow leads from a chapter to one that builds on it. Each chapter also runs alone, because it imports
+# from `piumar_lib` what earlier chapters built.
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### For lecturers
+#
+# - **45 minutes, 20 slides:** the problem (01: idea, protocol, gap), the temporal branch (03: idea, motion clock,
+#   alignment), the robust loss (06: idea, worst-case weights), the verdict (09: planned contrasts).
+# - **90 minutes, 40 slides:** in addition transport (02: sorting, Sinkhorn, epsilon), the frequency branch (04: idea,
+#   smooth part), pseudo-groups (07: idea, agreement with people), and one exercise of 01 or 03.
+# - **A term:** a chapter a week, with the student edition (`make student`) as homework.
+
+# %% [markdown] slideshow={"slide_type": "skip"}
+# ### Notation
+#
+# | symbol | meaning |
+# |---|---|
+# | $x \in \mathbb{R}^{T \times C}$ | a clip: $T$ frames, $C$ channels; a batch has $B$ clips |
+# | $y$ | class of a clip |
+# | $e_t$ | motion energy at frame $t$ |
+# | $a$, $b$ | distributions over frames (the mass of a motion clock) and over canonical steps |
+# | $K$ | number of canonical steps |
+# | $P \in \mathbb{R}^{T \times K}$ | transport plan with marginals $a$ and $b$ |
+# | $\varepsilon$ | entropic regularisation of a plan |
+# | $X$ | Fourier transform of a clip along time |
+# | $h$ | features behind the backbone |
+# | $\ell$ | loss of a clip |
+# | $R_g$, $p_g$ | risk and weight of group $g$, of $G$ groups |
+# | $\rho$ | radius of the chi-square ball of group weights |
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Predict, run, compare
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Before each experiment a chapter asks you for a guess. Write it down: being wrong *on record* is
-# what makes the next figure stick.
+# Before each experiment a chapter asks you for a prediction. Write it down: you learn more from the
+# next figure if you have committed yourself.
 
 # %% [markdown]
-# > **Predict.** All ten people do the same exercise, told to do it the same way. The slowest takes
-# > how many times as long for one repetition as the fastest: 1.1, 1.3, 1.6 or 2 times?
+# > **Predict.** All ten people do the same exercise with the same instructions. How many times as long does the
+# > slowest person take for one repetition as the fastest: 1.1, 1.3, 1.6 or 2 times?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The curves are periodic. `repetition_bounds` finds their period and cuts at the troughs.
+# The curves are periodic. `repetition_bounds` estimates the period and cuts at the minima.
 
 # %% slideshow={"slide_type": "subslide"}
 def seconds_per_repetition(recording):
@@ -195,50 +218,18 @@ show(fig, alt=f"Seconds for one repetition of {exercise}: from {tempo[fastest]:.
      f"{fastest}) to {tempo[slowest]:.1f} s (person {slowest}), a factor of {ratio:.1f}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** About twice, from the fastest to the slowest. And tempo is only the easiest difference
-# to see: people also differ in amplitude, direction, onset and habits. Chapter 01 shows how much
-# that costs a recogniser.
-
-# %% [markdown] slideshow={"slide_type": "slide"}
-# ## Move a knob
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Choose another person, with the mouse or with the arrow keys. The figure below the widget shows
-# everyone at once, for readers of the page without a live kernel.
-
-# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from ipywidgets import SelectionSlider, interact
-
-from piumar_lib.notebook import fixed_figure
-
-
-def draw(person=10):
-    fig, ax = fixed_figure(7, 3.2)
-    draw_person(ax, person)
-    show(fig, alt=f"Eight seconds of {exercise} by person {person}.")
-
-
-interact(draw, person=SelectionSlider(options=sorted(signals), value=10));
-
-# %% tags=["hide-input"]
-fig, axes = plt.subplots(2, 5, figsize=(7, 3), sharex=True, sharey=True)
-for ax, person in zip(axes.flat, sorted(signals), strict=True):
-    signal = signals[person][: int(8 * spar.RATE)]
-    ax.plot(np.arange(len(signal)) / spar.RATE, signal, lw=1)
-    ax.set_title(f"person {person}")
-fig.supxlabel("time [s]", fontsize=10)
-fig.supylabel("acceleration [g]", fontsize=10)
-show(fig, alt=f"Eight seconds of {exercise} by each of ten people. All curves swing periodically; "
-     "people 3 and 4 swing about twice as fast, and depth and shape differ from person to person.")
+# **Compare.** Almost twice: 2.3 s against 1.2 s. And tempo is only the difference that is easiest to see: people also differ in
+# amplitude, direction, onset and habits. Chapter [01](01_person_shift.ipynb) measures how much accuracy
+# that costs.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: is tempo personal or a matter of the exercise?
 #
 # *10 minutes, easy.*
 #
-# The table below has a row for each person and a column for each of the seven exercises: seconds for
-# one repetition with the right arm. Write `fastest_people(seconds)`, which gives for each *exercise*
-# the row of the person who is fastest. How many different people does it name?
+# The array `seconds` has a row for each person and a column for each of the seven exercises: the duration of
+# one repetition with the right arm. Write `fastest_people(seconds)`, which returns for each *exercise*
+# the row of the fastest person. How many different people are there?
 
 # %%
 people = sorted({r.person for r in recordings})
@@ -265,25 +256,24 @@ check.fastest_people(fastest_people)
 #     return seconds.argmin(axis=0)
 # ```
 #
-# Ask it: `np.array(people)[fastest_people(seconds)]` names the same person every time. Tempo is a habit
-# of the person, which a model that has never met this person cannot know.
+# Try `np.array(people)[fastest_people(seconds)]`: it is the same person every time. Tempo is a habit of the
+# person, and a model cannot know the habits of an unseen person.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
-
-# %% tags=["hide-input"]
-print(f"- Packages and data are in place: {len(recordings)} recordings with the right checksum.")
-print(f"- Profile {run.name} on {run.device}; the whole course runs in it without a GPU.")
-print(f"- The same exercise, ten people: one repetition takes {tempo[fastest]:.2f} s to "
-      f"{tempo[slowest]:.2f} s, a factor of {ratio:.2f}.")
+#
+# - Recognition across people is a problem of distribution shift: the same exercise takes one person twice as long as
+#   another.
+# - PIUmr addresses it with TFAM at feature level and GIRL at loss level.
+# - Packages and data are in place, and you know which profile you run.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
-# Each chapter ends with such a table, so that you always know whose claim you are reading. Words in
-# quotation marks are the abstract's. The paper's definitions beyond it are not public to us; where it is
-# silent we define something ourselves, and say so.
+# Each chapter ends with such a table, which separates the paper's claims from our choices. Words in
+# quotation marks are the abstract's. The paper's further definitions are not available to us; where the
+# abstract is silent we define something ourselves and say so.
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|

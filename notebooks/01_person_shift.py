@@ -214,7 +214,7 @@ show(fig, alt="Two seated skeletons wave. They differ in posture and in which jo
 
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="animations/two_people.png"><img src="animations/two_people.gif" alt="Two seated skeletons lift a hand towards the nose. The fast person&#x27;s hand is down again when the slow person&#x27;s is still on its way up."></picture>
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/two_people.png"><img src="pictures/two_people.gif" alt="Two seated skeletons lift a hand towards the nose. The fast person&#x27;s hand is down again when the slow person&#x27;s is still on its way up."></picture>
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # Here is the recipe of a clip without tremor, sway and noise. At time $t$ the joints are at

@@ -128,13 +128,16 @@ show(fig, alt="Two nods. On their own clocks the fast person's ends while the sl
      f"curves run close together, distance {distance(aligned):.2f}.")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="animations/common_clock.png"><img src="animations/common_clock.gif" alt="Two nods, a slow and a fast one. Their frames slide from the time of the recording to canonical time, where the two curves almost coincide."></picture>
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/common_clock.png"><img src="pictures/common_clock.gif" alt="Two nods, a slow and a fast one. Their frames slide from the time of the recording to canonical time, where the two curves almost coincide."></picture>
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The right-hand figure was not told what a nod is, or that the two clips belong together. Each clip
 # was re-timed **alone**, because a clip of an unseen person comes alone, too. Here it differs from
 # dynamic time warping, which matches one clip to another one [6]. On the common clock every step
 # covers about the same arc length of the trajectory.
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-03.svg)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Motion energy: how much happens

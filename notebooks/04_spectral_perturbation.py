@@ -106,6 +106,9 @@ show(fig, alt=f"Left: a jagged spectrum, its smooth part, and a band of {band.me
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The thin curves are clips nobody recorded, but another person might have made.
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-04.svg)
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A clip as a sum of waves
 
@@ -461,7 +464,7 @@ ratio = (after / before)[before.abs() > 1e-9 * before.abs().max()]  # less is on
 assert ratio.angle().abs().max() < 1e-6 and torch.allclose(before[:, 0], after[:, 0])
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="animations/spectrum.png"><img src="animations/spectrum.gif" alt="Left, the amplitude spectrum of a wrist&#x27;s movement, right the movement. The perturbed spectrum rises, falls and tilts smoothly about the recorded one; the movement changes in size."></picture>
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/spectrum.png"><img src="pictures/spectrum.gif" alt="Left, the amplitude spectrum of a wrist&#x27;s movement, right the movement. The perturbed spectrum rises, falls and tilts smoothly about the recorded one; the movement changes in size."></picture>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How far does it move a clip?

@@ -91,6 +91,9 @@ show(fig, alt=f"Three channels of one clip of {x.shape[1]} frames, and the same 
      f"views of {aligned.shape[1]} steps. The aligned view gives more steps to fast movement; the "
      "perturbed view keeps the timing, but its swings and ripples have other sizes.")
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-05.svg)
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gate: how well do two views agree?
 

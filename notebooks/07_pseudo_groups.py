@@ -107,6 +107,9 @@ show(fig, alt=f"{len(few)} clips of one action by five people, by style. Left, p
 # The groups on the right have something of the people on the left. How much, over all actions and with more
 # people? And what else are they: is that of use? These two questions are this chapter.
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-07.svg)
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Style: mean and deviation over time
 

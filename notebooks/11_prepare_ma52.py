@@ -284,7 +284,7 @@ splits.write_splits(build / "splits", folds, seed);
 # ## Keep what moves
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="animations/motion_energy.png"><img src="animations/motion_energy.gif" alt="A rendered person crosses the arms; beside her the curve of motion energy is drawn, which has a single peak while she moves."></picture>
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/motion_energy.png"><img src="pictures/motion_energy.gif" alt="A rendered person crosses the arms; beside her the curve of motion energy is drawn, which has a single peak while she moves."></picture>
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The person fills a quarter of the width. Shrunk to 224 pixels, a [micro-action](glossary.md#micro-action) of a few original pixels is a

@@ -644,7 +644,7 @@ def test_readme_opens_with_an_animation_and_its_still_twin(root):
     assert update_readme(root)
     text = (root / "README.md").read_text()
     for ending in ("gif", "png"):
-        assert f'="notebooks/animations/{ANIMATION}.{ending}"' in text
+        assert f'="notebooks/pictures/{ANIMATION}.{ending}"' in text
 
 
 def test_readme_quotes_costs_of_the_device_measured_last(root):

@@ -58,7 +58,7 @@ def _parser() -> ArgumentParser:
     made.add_argument("--repository", metavar="NAME", help="owner/name on GitHub, or a clone's folder")
     made.add_argument("--tag", help="of the repository; default: v and the version")
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
-    made = add(animations, "draw the animations and their still twins into notebooks/animations/")
+    made = add(animations, "draw animations, still twins and architecture into notebooks/pictures/")
     made.add_argument("--only", nargs="+", metavar="NAME", help="of animations")
     add(counts, "count what chapters hold, and say what is too much", only=True)
     made = add(readme, "refresh the chapter table of README.md")

@@ -31,11 +31,12 @@ from piumar_lib.data.skeleton import LIMBS
 from piumar_lib.ma52.standin.render import make_looks, render
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.support.files import whole
+from tools.architecture import write_architecture
 
 FRAMES, MILLISECONDS, HOLD = 40, 80, 1500  # of an animation; a frame; its last frame
 MOST_BYTES = 400_000
 DPI, COLORS = 110, 48
-FOLDER = "animations"  # below notebooks/
+FOLDER = "pictures"  # below notebooks/
 NOSE = 1  # channel of the nose's height
 
 
@@ -291,7 +292,7 @@ def _skeleton(ax: Axes) -> tuple[list[Line2D], Circle]:
 
 
 def write_animations(root: Path, only: list[str] | None = None) -> list[Path]:
-    """Draw animations and their still twins into ``notebooks/animations/``.
+    """Draw animations and their still twins, and the architecture, into ``notebooks/pictures/``.
 
     Args:
         root: Repository root.
@@ -315,7 +316,7 @@ def write_animations(root: Path, only: list[str] | None = None) -> list[Path]:
             with whole(folder / f"{name}.{ending}") as part:
                 part.write_bytes(content)
             written.append(folder / f"{name}.{ending}")
-    return written
+    return written if only else [*written, *write_architecture(folder)]
 
 
 def _images(animation: Animation) -> Iterator[Image.Image]:

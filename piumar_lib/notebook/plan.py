@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from matplotlib.axes import Axes
+
 
 class Step(NamedTuple):
     """One chapter on the map: its number, file stem without number, and what it builds on."""
@@ -39,3 +41,24 @@ PLAN: tuple[Step, ...] = (
     Step("11", "prepare_ma52", ("08",)),
     Step("12", "train_ma52", ("11",)),
 )
+
+
+def draw_plan(ax: Axes) -> None:
+    """Draw the map: an arrow leads from each chapter to those that build on it."""
+    depth: dict[str, int] = {}
+    for step in PLAN:
+        depth[step.number] = 1 + max((depth[n] for n in step.needs), default=-1)
+    place = {}
+    for d in range(max(depth.values()) + 1):
+        column = [step for step in PLAN if depth[step.number] == d]
+        place |= {step.number: (d, (len(column) - 1) / 2 - row) for row, step in enumerate(column)}
+    arrow = {"arrowstyle": "->", "shrinkA": 26, "shrinkB": 26, "color": "0.5"}
+    for step in PLAN:
+        words = f"{step.number}\n" + step.name.replace("_", "\n")
+        x, y = place[step.number]
+        ax.text(x, y, words, ha="center", va="center", fontsize=7.5, color="white",
+                bbox={"boxstyle": "round", "color": "C0"})  # fmt: skip
+        for need in step.needs:
+            ax.annotate("", (x, y), place[need], zorder=0, arrowprops=arrow)
+    ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-1.6, 1.6))
+    ax.axis("off")

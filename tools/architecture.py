@@ -1,0 +1,152 @@
+"""PIUmr as a drawing, and for the chapter of each part the same drawing with that part marked.
+
+``python -m tools animations`` writes ``notebooks/pictures/architecture.svg`` and, for chapter 03,
+``architecture-03.svg``, and so on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from piumar_lib.support.files import write_text
+
+WIDTH, HEIGHT = 980, 330
+TFAM, GIRL, USUAL, HERE = "#dbe9f6", "#fde6cf", "#ffffff", "#1f77b4"
+CHAPTERS = ("03", "04", "05", "06", "07")  # those that build a part
+
+
+@dataclass(frozen=True)
+class Box:
+    """A part of the method.
+
+    Attributes:
+        x, y, width, height: Where it is, in pixels.
+        lines: What it says; the first line is its name.
+        fill: Colour.
+        chapters: Chapters that build it.
+        training_only: Whether it is absent when an unseen person is recognised; drawn with dashes.
+    """
+
+    x: float
+    y: float
+    width: float
+    height: float
+    lines: tuple[str, ...]
+    fill: str = USUAL
+    chapters: tuple[str, ...] = ()
+    training_only: bool = False
+
+
+TRAINING = {"training_only": True}
+BOXES = (
+    Box(10, 115, 92, 70, ("clip x", "T frames,", "C channels")),
+    Box(
+        140, 40, 190, 84, ("temporal branch", "motion clock,", "optimal transport", "chapters 02, 03"),
+        TFAM, ("03",),
+    ),
+    Box(
+        140, 176, 190, 84, ("frequency branch", "spectrum, perturbed", "by its variance", "chapter 04"),
+        TFAM, ("04",), **TRAINING,
+    ),
+    Box(368, 40, 96, 220, ("backbone", "shared by", "both views")),
+    Box(
+        502, 88, 150, 84, ("fusion", "gate on agreement", "of the two views", "chapter 05"),
+        TFAM, ("05",),
+    ),
+    Box(690, 100, 90, 60, ("head", "52 actions")),
+    Box(
+        818, 40, 152, 90, ("pseudo-groups", "style of movement,", "boundary cases", "chapter 07"),
+        GIRL, ("07",), **TRAINING,
+    ),
+    Box(
+        818, 176, 152, 84, ("robust weights", "of the groups' risks", "chapter 06"),
+        GIRL, ("06",), **TRAINING,
+    ),
+    Box(
+        502, 210, 150, 62, ("consistency loss", "between the views", "chapter 05"),
+        TFAM, ("05",), **TRAINING,
+    ),
+)  # fmt: skip
+# Corners of each arrow.
+ARROWS = (
+    ((102, 135), (120, 135), (120, 82), (140, 82)),
+    ((102, 165), (120, 165), (120, 218), (140, 218)),
+    ((330, 82), (368, 82)),
+    ((330, 218), (368, 218)),
+    ((464, 130), (502, 130)),
+    ((464, 240), (502, 240)),
+    ((652, 130), (690, 130)),
+    ((780, 130), (799, 130), (799, 85), (818, 85)),
+    ((894, 130), (894, 176)),
+)
+ALT = (
+    "Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on "
+    "a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views "
+    "pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 "
+    "actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk."
+)
+
+
+def draw(chapter: str = "") -> str:
+    """The drawing as SVG; the parts that ``chapter`` builds are marked."""
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
+        f'height="{HEIGHT}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="14">'
+        f"<title>{escape(ALT)}</title>"
+        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>'
+    )
+    parts = [
+        *map(_arrow, ARROWS),
+        *(_box(box, bool(chapter) and chapter in box.chapters) for box in BOXES),
+    ]
+    return "\n".join([head, *parts, _legend(bool(chapter)), "</svg>"]) + "\n"
+
+
+def _box(box: Box, here: bool) -> str:
+    fill, ink = (HERE, "#ffffff") if here else (box.fill, "#111111")
+    dashes = ' stroke-dasharray="6 4"' if box.training_only else ""
+    middle, first = box.x + box.width / 2, box.y + box.height / 2 - 9 * (len(box.lines) - 1) + 5
+    style = f'x="{middle:g}" text-anchor="middle" fill="{ink}"'
+    weights = [' font-weight="bold"', *[""] * (len(box.lines) - 1)]
+    text = "".join(
+        f'<text {style} y="{first + 18 * row:g}"{weight}>{escape(line)}</text>'
+        for row, (line, weight) in enumerate(zip(box.lines, weights, strict=True))
+    )
+    return (
+        f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" rx="6" '
+        f'fill="{fill}" stroke="#333333" stroke-width="1.5"{dashes}/>{text}'
+    )
+
+
+def _arrow(corners: tuple[tuple[float, float], ...]) -> str:
+    path = " ".join(f"{x:g},{y:g}" for x, y in corners)
+    (before_x, before_y), (x, y) = corners[-2:]
+    across = (-8, -4, -8, 4) if y == before_y else (-4, -8, 4, -8)
+    assert x == before_x or y == before_y  # arrows run along the page
+    head = f"{x:g},{y:g} {x + across[0]:g},{y + across[1]:g} {x + across[2]:g},{y + across[3]:g}"
+    return (
+        f'<polyline points="{path}" fill="none" stroke="#333333" stroke-width="1.5"/>'
+        f'<polygon points="{head}" fill="#333333"/>'
+    )
+
+
+def _legend(here: bool) -> str:
+    entries = [(TFAM, "TFAM"), (GIRL, "GIRL"), (USUAL, "any recogniser")]
+    entries += [(HERE, "you are here")] if here else []
+    drawn = [
+        f'<rect x="{10 + 170 * row}" y="296" width="18" height="18" rx="3" fill="{fill}" stroke="#333"/>'
+        f'<text x="{36 + 170 * row}" y="310">{words}</text>'
+        for row, (fill, words) in enumerate(entries)
+    ]
+    dashed = f'<text x="{36 + 170 * len(entries)}" y="310">dashed: in training only</text>'
+    return "".join([*drawn, dashed])
+
+
+def write_architecture(folder: Path) -> list[Path]:
+    """Write the drawing, and one for each of `CHAPTERS`, and return their paths."""
+    written = {f"architecture-{chapter}": chapter for chapter in CHAPTERS} | {"architecture": ""}
+    for name, chapter in written.items():
+        write_text(folder / f"{name}.svg", draw(chapter))
+    return [folder / f"{name}.svg" for name in written]
