@@ -48,7 +48,7 @@ def draw_plan(ax: Axes) -> None:
     depth: dict[str, int] = {}
     for step in PLAN:
         depth[step.number] = 1 + max((depth[n] for n in step.needs), default=-1)
-    place = {}
+    place: dict[str, tuple[float, float]] = {}
     for d in range(max(depth.values()) + 1):
         column = [step for step in PLAN if depth[step.number] == d]
         place |= {step.number: (d, (len(column) - 1) / 2 - row) for row, step in enumerate(column)}
