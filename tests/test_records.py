@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
 
 import numpy as np
@@ -12,7 +13,7 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from test_course import MARKERS, put_executed, write_chapter
 
-from piumar_lib.evidence import experiments, folds, person_gain, person_probe, protocol
+from piumar_lib.evidence import development, experiments, folds, person_gain, person_probe, protocol
 from tools import records
 from tools.__main__ import main
 from tools.book import build_book
@@ -234,6 +235,14 @@ def test_book_holds_the_page_and_its_links_lead_somewhere(root):
     assert 'href="records.html#spar-own-tempo"' in (folder / "glossary.html").read_text()
     assert len(page.select("main table")) == len(page_of(root)("table"))
     assert len(page.select("main details")) == len(page_of(root)("details"))
+
+
+def test_every_attempt_is_on_the_page_over_baseline_and_control():
+    log = development.read_log()
+    for over, table in zip(("against", "control"), records.attempt_tables(log), strict=True):
+        for about, lines in log.items():
+            found = development.in_points(development.outcome(lines, "SPAR, own tempo", over))
+            assert re.search(rf"^\| {re.escape(about)} \|.*{re.escape(found)}", table, re.M)
 
 
 def test_benchmarks_have_a_table_for_each_device():

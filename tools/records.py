@@ -22,7 +22,7 @@ from piumar_lib import metrics
 from piumar_lib.data.actions import teaching_actions
 from piumar_lib.data.people.catalog import CATALOG
 from piumar_lib.data.spar import EXERCISES
-from piumar_lib.evidence import contrasts, person_gain, person_probe, statistics
+from piumar_lib.evidence import contrasts, development, person_gain, person_probe, statistics
 from piumar_lib.evidence.methods import FIXED
 from piumar_lib.evidence.protocol import FORMS, OTHERS, PLANNED, SETS, data_of, form_of, records_path
 from piumar_lib.evidence.records import ROOT, STUDY, read_records
@@ -62,10 +62,16 @@ PROBE = """## Person probe
 How well a linear classifier tells unseen people apart from the features, within classes: 0 is chance,
 100 is no mistake. Mean over folds; in parentheses the lowest and the highest fold."""
 
+ATTEMPTS = """## Log of attempts
+
+Every setting that was tried while the method's defaults were chosen, on development people alone: 20
+real people of two public data sets, folds of SPAR that serve for searching, and synthetic populations of
+their own. Differences are in points, with 95 % t intervals over people, and not corrected for how many
+there are."""
 BENCHMARKS = """## Benchmarks
 
 Parts of the course beside existing libraries, as `python tests/benchmarks/run.py` measured them; chapter
-[10](10_costs.ipynb) discusses the main ones."""
+10 discusses the main ones."""
 
 
 def records_page(root: Path) -> str:
@@ -90,8 +96,20 @@ def records_page(root: Path) -> str:
     pieces += _normalization(_read(folder / person_gain.FILE))
     probed = _read(folder / person_probe.FILE)
     pieces += [PROBE, origin(probed), *([probe(probed)] if len(probed) else [])]
+    pieces += [ATTEMPTS, *attempt_tables(development.read_log(folder.parent / development.LOG.name))]
     pieces += [BENCHMARKS, *benchmark_tables(read_records(folder.parent / "benchmarks.jsonl"))]
     return "\n\n".join(pieces) + "\n"
+
+
+def attempt_tables(log: dict[str, list[dict]]) -> Iterator[str]:
+    """Yield what each attempt gave over its baseline, and over its control."""
+    header = ["attempt", *development.POOLS]
+    for over, words in {
+        "against": "the method that each attempt has to beat",
+        "control": "its control",
+    }.items():
+        if log:
+            yield f"Over {words}:\n\n{markdown_table(header, development.rows(log, over))}"
 
 
 def benchmark_tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:
