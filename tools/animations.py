@@ -8,6 +8,7 @@ the book and slides show without a script; readers who prefer no motion see the 
 from __future__ import annotations
 
 import io
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
@@ -346,6 +347,13 @@ def _encode(images: list[Image.Image]) -> bytes:
         packed, "GIF", save_all=True, append_images=few[1:], duration=lasting, loop=0, optimize=True
     )
     return packed.getvalue()
+
+
+def copy_pictures(root: Path, *folders: Path) -> None:
+    """Put animations and drawings, if there are any, into folders of pages that show them."""
+    source = root / "notebooks" / FOLDER
+    for folder in folders if source.is_dir() else ():
+        shutil.copytree(source, folder / FOLDER, dirs_exist_ok=True)
 
 
 def picture(name: str, folder: str = FOLDER) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 from sphinx.cmd.build import build_main
 
 from piumar_lib.support.files import fresh_folder, write_text
-from tools.animations import FOLDER
+from tools.animations import copy_pictures
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.hosted import PICTURE
@@ -46,7 +46,7 @@ def build_book(root: Path) -> Path:
             figure without alt text, a broken link, a formula that fails.
     """
     first = call_sphinx(lay_out(root), root / "build" / "book", "html")
-    copy_animations(root, first.parent / "notebooks")
+    copy_pictures(root, first.parent / "notebooks")
     pages = {page.stem: page.read_text(encoding="utf-8") for page in first.parent.rglob("*.html")}
     if foreign := [f"{stem}: {tag}" for stem, text in pages.items() for tag in FOREIGN.findall(text)]:
         raise ValueError("these would not work without a network:\n" + "\n".join(foreign))
@@ -64,7 +64,7 @@ def build_pdf(root: Path) -> Path:
     if browser is None:
         raise RuntimeError(f"pdf: no browser found to print it (looked for {', '.join(BROWSERS)}).")
     page = call_sphinx(lay_out(root), root / "build" / "book-in-one-page", "singlehtml")
-    copy_animations(root, page.parent, page.parent / "notebooks")
+    copy_pictures(root, page.parent, page.parent / "notebooks")
     pdf = root / "build" / "piumr-course.pdf"
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
     command = [browser, *options, f"--print-to-pdf={pdf}", page.as_uri()]
@@ -87,12 +87,6 @@ def call_sphinx(source: Path, out: Path, builder: str) -> Path:
         shutil.rmtree(doctrees, ignore_errors=True)
         raise
     return out / "index.html"
-
-
-def copy_animations(root: Path, *folders: Path) -> None:
-    """Put animations beside pages that show them; Sphinx does not follow what HTML refers to."""
-    for folder in folders:
-        shutil.copytree(root / "notebooks" / FOLDER, folder / FOLDER, dirs_exist_ok=True)
 
 
 def lay_out(root: Path) -> Path:

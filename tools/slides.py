@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -12,7 +11,7 @@ from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
 from piumar_lib.support.files import fresh_folder, write_text
-from tools.animations import FOLDER
+from tools.animations import copy_pictures
 from tools.chapters import Chapter, list_chapters
 from tools.pairs import clean, find_executed
 from tools.rendering import FORMULA_STYLE, render_markdown, token_colors
@@ -57,7 +56,7 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
     reveal = resources.files("sphinx_revealjs") / "_static" / "revealjs"
     for name in NEEDED:
         write_text(folder / "reveal" / name, reveal.joinpath(name).read_text(encoding="utf-8"))
-    shutil.copytree(root / "notebooks" / FOLDER, folder / FOLDER)
+    copy_pictures(root, folder)
     return folder / "index.html"
 
 
