@@ -167,7 +167,7 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 #   smooth part), pseudo-groups (07: idea, agreement with people), and one exercise of 01 or 03.
 # - **A term:** a chapter a week, with the student edition (`make student`) as homework.
 
-# %% [markdown] slideshow={"slide_type": "skip"}
+# %% [markdown] slideshow={"slide_type": "notes"}
 # ### Notation
 #
 # | symbol | meaning |
