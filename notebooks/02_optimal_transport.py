@@ -114,7 +114,7 @@ show(fig, alt="Two nods one above the other, joined by thin lines: peak to peak,
 #
 # $$ W_p(x, y) = \left( \tfrac{1}{n} \sum_{i=1}^{n} \vert x_{(i)} - y_{(i)} \vert^p \right)^{1/p} $$
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from functools import partial
 
 
@@ -126,7 +126,7 @@ def wasserstein_by_hand(x, y, p=2):
 print("W2", wasserstein_by_hand(torch.tensor([0.0, 3, 1]), torch.tensor([5.0, 2, 0])))
 torch.manual_seed(seed)
 samples = torch.randn(2, 4, 9, dtype=torch.float64)
-for p in (1, 2):  # same outputs as the library, same gradients for a random weighting of the outputs
+for p in (1, 2):  # same outputs, and same gradients for a random weighting of them
     assert_same(partial(wasserstein_by_hand, p=p), partial(transport.wasserstein_1d, p=p), *samples)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
@@ -168,13 +168,13 @@ show(fig, alt="Histogram of the mean squared distance of all 5,040 assignments, 
 # $P_{tk}$ moves from $t$ to $k$. With cumulative sums $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $B_k$
 # likewise, the optimal plan is the length of an overlap:
 #
-# $$ P_{tk} = \bigl\vert \, [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \, \bigr\vert $$
+# $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \, \vert $$
 #
 # the **monotone** or **quantile coupling**: mass moves to the same quantile of the target.
 
 # %% slideshow={"slide_type": "subslide"} tags=["core"]
 def overlap_plan(a, b):
-    """Monotone coupling (..., T, K) of distributions a (..., T) and b (..., K): lengths of overlaps."""
+    """Monotone coupling (..., T, K) of distributions a (..., T) and b (..., K)."""
     end_a, end_b = a.cumsum(-1)[..., :, None], b.cumsum(-1)[..., None, :]  # (..., T, 1), (..., 1, K)
     upper = torch.minimum(end_a, end_b)  # (..., T, K)
     lower = torch.maximum(end_a - a[..., :, None], end_b - b[..., None, :])
@@ -190,7 +190,7 @@ overlap_plan = check.overlap_plan(overlap_plan, otherwise=transport.overlap_plan
 # so only gradients *along* that constraint have a meaning; the softmax stays on it. Two distributions return
 # in several figures: a source with two modes, and a target with one.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.notebook import plots
 
 a, b = torch.tensor([0.5, 0.3, 0.2]).double(), torch.tensor([0.4, 0.6]).double()
@@ -228,7 +228,7 @@ show(fig, alt="The source's cumulative mass lies above the target's; the area be
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## General costs: a linear program
 #
-# Poses have no order. Let $C_{tk}$ be any cost for one unit of mass from $t$ to $k$, such as the squared
+# Poses cannot be sorted. Let $C_{tk}$ be any cost for one unit of mass from $t$ to $k$, such as the squared
 # distance of two poses. The optimal plan solves a **linear program** with $TK$ unknowns:
 #
 # $$ \min_{P \ge 0} \; \sum_{t,k} P_{tk} C_{tk} \quad \text{subject to} \quad
@@ -239,8 +239,9 @@ from scipy.optimize import linprog
 
 
 def optimal_plan(cost, a, b):
-    sums = [np.kron(np.eye(len(a)), np.ones(len(b))), np.kron(np.ones(len(a)), np.eye(len(b)))]
-    found = linprog(np.ravel(cost), A_eq=np.vstack(sums), b_eq=np.concatenate([a, b]))  # (T + K, T K)
+    rows = np.kron(np.eye(len(a)), np.ones(len(b)))  # (T, T K)
+    columns = np.kron(np.ones(len(a)), np.eye(len(b)))  # (K, T K)
+    found = linprog(np.ravel(cost), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([a, b]))
     return found.x.reshape(cost.shape), found.fun
 
 
@@ -251,18 +252,18 @@ change = optimal_plan(small_cost + 1e-3 * np.eye(3, 2), a, b)[1] - value
 assert np.isclose(change, 1e-3 * np.trace(plan))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The linear program finds the monotone coupling again. The last line tests the **envelope theorem**: raising
-# $C_{tk}$ by a small $\delta$ raises the optimal value by $\delta P_{tk}$, so the gradient of the value is
-# the plan. As a layer of a network it has two disadvantages. Solvers are slow for many frames and clips. And
-# the plan is a vertex of a polytope: a small change of $C$ leaves it as it is or makes it jump, so the
-# gradient of the *plan* is zero or undefined.
+# The linear program finds the monotone coupling again. The last line tests the **envelope theorem**: where
+# the plan is unique, raising $C_{tk}$ by a small $\delta$ raises the optimal value by $\delta P_{tk}$, so the
+# gradient of the value is the plan. As a layer of a network, a linear program has two disadvantages. Solvers
+# are slow for many frames and clips. And the plan is a vertex of a polytope: a small change of $C$ leaves it
+# as it is or makes it jump, so the gradient of the *plan* is zero or undefined.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Entropic regularisation
 #
 # Two points have masses $a = b = (0.5, 0.5)$; staying costs 0, switching costs 1. The exact plan keeps all
-# mass in place, and jumps as soon as staying costs more. A smooth plan splits the mass like a softmax of the
-# negative costs: a fraction $1 / (1 + e^{-1/\varepsilon})$ stays, 0.73 for $\varepsilon = 1$.
+# mass in place, and jumps as soon as staying costs more than switching. A smooth plan splits the mass like a
+# softmax of the negative costs: a fraction $1 / (1 + e^{-1/\varepsilon})$ stays, 0.73 for $\varepsilon = 1$.
 # **[Entropic transport](glossary.md#entropic-transport)** does this. It adds the
 # [Kullback-Leibler](glossary.md#kullback-leibler) divergence to the independent coupling $a b^\top$
 # [[2](#references)]:
@@ -310,7 +311,7 @@ print(2 * sinkhorn(1 - torch.eye(2, dtype=torch.float64), half, half, epsilon=1.
 
 # %% slideshow={"slide_type": "subslide"} tags=["core"]
 def log_sinkhorn(cost, a, b, epsilon, iterations):
-    """Entropic plans (B, T, K) from cost (B, T, K), a (B, T) and b (B, K): update f, then g, and repeat.
+    """Entropic plans (B, T, K) from cost (B, T, K), a (B, T), b (B, K): update f, then g.
 
     Exponentiate at the end alone, so that a small epsilon does no harm.
     """
@@ -324,7 +325,7 @@ def log_sinkhorn(cost, a, b, epsilon, iterations):
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 log_sinkhorn = check.log_sinkhorn(log_sinkhorn, otherwise=transport.sinkhorn_plan)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 cost = torch.rand(3, 6, 5, dtype=torch.float64)
 masses = [torch.rand(3, n, dtype=torch.float64).softmax(1) for n in (6, 5)]
 options = {"epsilon": 0.1, "iterations": 500}
@@ -454,14 +455,14 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dynamic time warping
 #
-# The classical alignment of $x = (0, 1, 2)$ with $y = (0, 2)$ at squared distances is **dynamic time
-# warping** (DTW) [[4](#references)]: the ends match for 0, the middle frame joins either end for 1. DTW costs
-# 1. The monotone coupling of uniform masses costs $1/3$, as each frame has mass $1/3$. A warping path is a
-#    0-1 matrix $A$ that leads from the first corner to the last by steps down, right or diagonal:
+# Align $x = (0, 1, 2)$ with $y = (0, 2)$ at squared distances. In **dynamic time warping** (DTW) the ends
+# match at no cost, and the middle frame joins either end at cost 1 [[4](#references)]. The monotone coupling
+# of uniform masses splits the middle frame and costs $1/3$, as each frame has mass $1/3$. In general, a
+# warping path is a 0-1 matrix $A$ from the first corner to the last, by steps down, right or diagonal, of
+# cost $\langle A, C \rangle = \sum_{t,k} A_{tk} C_{tk}$:
 #
 # $$ \mathrm{DTW}(C) = \min_{A} \, \langle A, C \rangle, \qquad
-# \mathrm{DTW}_\gamma(C) = -\gamma \log \sum_{A} e^{-\langle A, C \rangle / \gamma}, \qquad
-# \langle A, C \rangle = \sum_{t,k} A_{tk} C_{tk} $$
+# \mathrm{DTW}_\gamma(C) = -\gamma \log \sum_{A} e^{-\langle A, C \rangle / \gamma} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # [Dynamic time warping](glossary.md#dynamic-time-warping) and transport minimise the same linear cost over
@@ -472,11 +473,11 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # - A path is **monotone** by definition. A plan is monotone for convex costs on a line; with other costs,
 #   such as the distance of poses, it ignores order.
 # - Entropic transport smooths the minimum over plans by $\varepsilon$. **Soft-DTW**, $\mathrm{DTW}_\gamma$,
-#   smooths the minimum over paths by $\gamma$ [[5](#references)]. The gradient with respect to $C$ is a plan
-#   in the one case, and the expected path in the other.
+#   smooths the minimum over paths by $\gamma$ [[5](#references)]. The gradient of the value with respect to
+#   $C$ is the plan in the one case, and the expected path in the other.
 # - DTW needs two clips. PIUmr aligns each clip alone, to canonical time: an unseen person has no partner.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def dtw(cost):
     """Optimal warping path (T, K) and its cost, by dynamic programming in O(TK)."""
     total = np.full(np.add(cost.shape, 1), np.inf)
@@ -564,7 +565,7 @@ show(fig, alt=f"Four alignments of two clips. {about} Errors: {text}.")
 
 # %% tags=["core"]
 def project(plan, x):
-    """Clip (B, K, C) on the steps of a plan (B, T, K): each step's weighted average of x (B, T, C)."""
+    """Clips (B, K, C): averages of x (B, T, C), weighted by a plan (B, T, K)."""
     return plan.mT @ x / plan.sum(1)[:, :, None]
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
@@ -598,7 +599,7 @@ assert_same(w2_diagonal, transport.gaussian_w2_diagonal, *torch.rand(4, 3, dtype
 
 # %%
 class Transport(torch.nn.Module):
-    """Resample clips (B, T, C) with masses (B, T) to K steps: exactly, or entropically by a cost."""
+    """Resample clips (B, T, C) with masses (B, T) to K steps, exactly or by a cost."""
 
     def __init__(self, steps, cost=None, epsilon=0.1, iterations=500):
         super().__init__()

@@ -53,7 +53,7 @@ torch.manual_seed(seed)
 # An ellipse shows a Gaussian with mean zero: the points at one standard deviation. The first one leans to the
 # right, the last one to the left. What lies between them?
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# %% [markdown]
 # > **Predict.** Half way between the two: is it as narrow as they are, or round? Which is rounder, the
 # > optimal transport of the points, or the average of the two covariances?
 
@@ -157,7 +157,7 @@ print(f"distance {whole:.3f}; a quarter of the way along: {part:.3f}")
 #
 # $$ SW_2^2(x, y) = \mathbb{E}_\theta \, W_2^2(\langle x, \theta \rangle, \langle y, \theta \rangle) $$
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def sliced_by_hand(x, y, directions=500):
     theta = torch.randn(x.shape[1], directions, dtype=x.dtype, generator=torch.manual_seed(7))
     theta = theta / theta.norm(dim=0)  # (C, directions)
