@@ -124,6 +124,8 @@ def wasserstein_by_hand(x, y, p=2):
 
 
 print("W2", wasserstein_by_hand(torch.tensor([0.0, 3, 1]), torch.tensor([5.0, 2, 0])))
+
+# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 samples = torch.randn(2, 4, 9, dtype=torch.float64)
 for p in (1, 2):  # same outputs, and same gradients for a random weighting of them
@@ -139,13 +141,15 @@ for p in (1, 2):  # same outputs, and same gradients for a random weighting of t
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Seven numbers have 5,040 possible assignments. How many of them cost less than sorting?
 
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
+# %% slideshow={"slide_type": "skip"}
 from itertools import permutations
 
 rng = np.random.default_rng(seed)
 x, y = rng.normal(0, 1, 7), rng.normal(1, 2, 7)
 costs = np.square(x - y[np.array(list(permutations(range(7))))]).mean(1)  # (5040,)
 by_sorting = np.square(np.sort(x) - np.sort(y)).mean()
+
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.hist(costs, 50, color="0.7")
 ax.axvline(by_sorting, color="C4", label="sorting")
@@ -156,7 +160,8 @@ show(fig, alt="Histogram of the mean squared distance of all 5,040 assignments, 
      f"from {costs.min():.2f} to {costs.max():.2f}; sorting has {by_sorting:.2f}, {better} are better.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** None: 0 are better. Sorting has the least mean squared distance, 2.12; the largest is 6.21.
+# **Compare.** No assignment is better (0 of 5,040). Sorting has the least mean squared distance, 2.12; the
+# largest is 6.21.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## One-dimensional distributions: the monotone coupling
@@ -219,7 +224,7 @@ left.legend()
 plots.plan(right, exact.sqrt())
 right.set(xlabel="source bin", ylabel="target bin", title="monotone coupling")
 show(fig, alt="The source's cumulative mass lies above the target's; the area between them is "
-     f"{area:.2f}, which is also the cost of the plan with cost |x - y|. The plan is a monotone staircase.")
+     f"{area:.2f}, which is also the plan's cost for |x - y|. The plan is a monotone staircase.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Mass at one height of the source's curve moves to the same height of the target's. So the area between the
@@ -244,7 +249,7 @@ def optimal_plan(cost, a, b):
     found = linprog(np.ravel(cost), A_eq=np.vstack([rows, columns]), b_eq=np.concatenate([a, b]))
     return found.x.reshape(cost.shape), found.fun
 
-
+# %% slideshow={"slide_type": "skip"}
 small_cost = np.square(np.arange(3)[:, None] - np.arange(2.0))
 plan, value = optimal_plan(small_cost, a, b)
 assert np.allclose(plan, overlap_plan(a, b))
@@ -399,7 +404,7 @@ ax.text(1.02, 1.6e-6, "tolerance $10^{-6}$", fontsize=9)
 ax.set(xlabel="iterations", ylabel="marginal error ($L_1$)", ylim=(1e-11, 3))
 ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(1, 0))
 needed = {e: int((error < 1e-6).argmax()) + 1 for e, error in errors.items()}
-show(fig, alt="Marginal error against iterations, falling faster for larger epsilon. Iterations to reach "
+show(fig, alt="Marginal error against iterations, falling faster for larger epsilon. Iterations to "
      "1e-6: " + ", ".join(f"{e:g}: {n}" for e, n in needed.items()) + ".")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -423,7 +428,8 @@ def draw_plan(log10_epsilon=-1.5):
     error = (matrix.sum(1) - source).abs().sum().item()
     fig, ax = fixed_figure(3.8, 2.8)
     plots.plan(ax, matrix.sqrt())
-    ax.set(title=f"$\\varepsilon$ = {e:.2g}, error {error:.0e}", xlabel="source bin", ylabel="target bin")
+    ax.set_title(f"$\\varepsilon$ = {e:.2g}, marginal error {error:.0e}", fontsize=10)
+    ax.set(xlabel="source bin", ylabel="target bin")
     show(fig, alt=f"The plan at epsilon {e:.2g} after 100 iterations; its cost is "
          f"{(matrix * line_cost).sum():.3f}, the exact plan's {exact_cost:.3f}.")
 
@@ -544,13 +550,13 @@ for ax, (name, matrix) in zip(axes, candidates.items(), strict=True):
 fig.supxlabel("slow person [frame]" if data else "slow person [frame] (circles: truth)", fontsize=10)
 axes[0].set_ylabel("fast person [frame]")
 text = ", ".join(f"{k} {v:.2f} s" for k, v in mistakes.items()) or "not known for your data"
-about = "" if data else ("Monotone coupling, pose with order, and DTW follow the circles, the truth. By pose "
-                         "alone the mass goes to several frames of the same pose.")
+about = "" if data else ("All but pose alone follow the circles, the truth; by pose alone mass goes to "
+                         "several frames of the same pose.")
 show(fig, alt=f"Four alignments of two clips. {about} Errors: {text}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Pose alone confuses the downward with the upward swing: its error is 0.23 s, against 0.05 s for
-# pose + order and 0.01 s for DTW, which knows the order. The monotone coupling reaches 0.06 s without
+# pose + order and 0.01 s for DTW, which respects order. The monotone coupling reaches 0.06 s without
 # comparing poses. It needs neither iterations nor a second clip, so [chapter 03](03_temporal_alignment.ipynb)
 # builds it into a layer, and tests it with noise, where [motion energy](glossary.md#motion-energy) is less
 # reliable.
@@ -693,8 +699,8 @@ check.soft_dtw(soft_dtw)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **In one dimension, sorting is optimal**: 0 of 5,040 assignments are better, and $W_1$ is the area between
-#   the cumulative sums, here 0.40.
+# - **In one dimension, sorting is optimal**: no other assignment of 5,040 is better, and $W_1$ is the area
+#   between the cumulative sums, here 0.40.
 # - **Epsilon trades accuracy for speed and smoothness**: the marginal error is below $10^{-6}$ after 6
 #   iterations at $\varepsilon = 0.1$, and after 508 at 0.001.
 # - **Order makes a plan an alignment**: DTW errs by 0.01 s and the monotone coupling by 0.06 s; entropic

@@ -123,7 +123,7 @@ def w2_by_hand(m, root_a, n, root_b):
     cross = torch.linalg.eigvals(A @ B).real.sqrt().sum()
     return (m - n).square().sum() + A.trace() + B.trace() - 2 * cross
 
-
+# %% slideshow={"slide_type": "skip"}
 def w2_library(m, root_a, n, root_b):
     return transport.gaussian_w2(m, root_a @ root_a.T, n, root_b @ root_b.T)
 
@@ -164,7 +164,7 @@ def sliced_by_hand(x, y, directions=500):
     difference = (x @ theta).sort(0).values - (y @ theta).sort(0).values  # (n, directions)
     return difference.square().mean()
 
-
+# %% slideshow={"slide_type": "skip"}
 def sliced_library(x, y):
     return transport.sliced_w2(x, y, 500, torch.manual_seed(7))
 

@@ -1,8 +1,8 @@
 """Numbers that a chapter's prose quotes from its own outputs are those of the committed run.
 
-For each chapter a list of pairs: a fragment of the prose that holds measured numbers and no others, and a
-regular expression whose groups are these numbers, in any order, in the outputs of the executed notebook
-(printed lines, tables, alternative texts of figures).
+For each chapter a list of pairs: a fragment of the prose that holds measured numbers and no others,
+and a regular expression whose groups are these numbers, in any order, in the outputs of the executed
+notebook (printed lines, tables, alternative texts of figures).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 Quotes = list[tuple[str, str]]
 QUOTES: dict[str, Quotes] = {
     "02_optimal_transport": [
-        ("None: 0 are better", r"(\d+) are better"),
+        ("No assignment is better (0 of", r"(\d+) are better"),
         ("the least mean squared distance, 2.12; the largest is 6.21", r"from (\S+) to (\S+); sorting"),
         ("the area between the curves, 0.40, is", r"the area between them is ([\d.]+),"),
         (
@@ -39,15 +39,13 @@ QUOTES: dict[str, Quotes] = {
             r" pose (\S+) s, pose \+ order (\S+) s, DTW (\S+) s",
         ),
         ("The monotone coupling reaches 0.06 s", r"monotone (\S+) s"),
-        ("sorting is optimal**: 0 of", r"(\d+) are better"),
         ("the cumulative sums, here 0.40.", r"the area between them is ([\d.]+),"),
         (
             "after 6 iterations at $\\varepsilon = 0.1$, and after 508 at 0.001.",
             r"1e-6: (0.1): (\d+), .* (0.001): (\d+)\.",
         ),
         (
-            "DTW errs by 0.01 s and the monotone coupling by 0.06 s; entropic transport by pose alone errs "
-            "by 0.23 s",
+            "0.01 s and the monotone coupling by 0.06 s; entropic transport by pose alone errs by 0.23 s",
             r"monotone (\S+) s, pose (\S+) s, .* DTW (\S+) s",
         ),
     ],
