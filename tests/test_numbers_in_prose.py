@@ -45,7 +45,8 @@ QUOTES: dict[str, Quotes] = {
             r"1e-6: (0.1): (\d+), .* (0.001): (\d+)\.",
         ),
         (
-            "0.01 s and the monotone coupling by 0.06 s; entropic transport by pose alone errs by 0.23 s",
+            "0.01 s and the monotone coupling by 0.06 s; entropic transport by pose alone errs by "
+            "0.23 s",
             r"monotone (\S+) s, pose (\S+) s, .* DTW (\S+) s",
         ),
     ],
