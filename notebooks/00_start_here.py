@@ -152,7 +152,8 @@ fig, ax = plt.subplots(figsize=(7, 3.6))
 draw_plan(ax)
 show(fig, alt="From person shift (01) two paths lead to the whole method in chapter 08: one through "
      "temporal alignment, which also needs transport (02), spectra and fusion (03 to 05), one through "
-     "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
+     "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow; appendices "
+     "belong to single chapters.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # An arrow leads from a chapter to one that builds on it. Each chapter also runs alone, because it imports

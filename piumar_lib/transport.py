@@ -1,8 +1,8 @@
-"""Optimal transport for sequences: moving mass along time, and comparing laws of frames.
+"""Optimal transport for sequences: moving mass along time, and comparing distributions of frames.
 
-Two transports put a clip on a common clock of K steps. Time is a line, so the *exact* optimal plan
-is monotone and has a closed form (Peyre and Cuturi, "Computational Optimal Transport", section
-2.6); the *entropic* plan takes any cost and is found by Sinkhorn's iterations (Cuturi, 2013).
+Two transports resample a clip to K steps of canonical time. Time is one-dimensional, so the *exact*
+optimal plan is monotone and has a closed form (Peyre and Cuturi, "Computational Optimal Transport",
+section 2.6); the *entropic* plan takes any cost and is found by Sinkhorn's iterations (Cuturi, 2013).
 """
 
 from __future__ import annotations
@@ -55,8 +55,32 @@ def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
     return mass / mass.sum(1, keepdim=True)
 
 
+def overlap_plan(source: Tensor, target: Tensor) -> Tensor:
+    """Monotone coupling of two distributions on a line: the optimal plan for any convex cost.
+
+    ``P_tk = |[A_{t-1}, A_t] intersected with [B_{k-1}, B_k]|`` with A and B the cumulative masses
+    (Peyre and Cuturi, section 2.6).
+
+    Args:
+        source: Non-negative, sums to one, shape ``(..., time)``.
+        target: Non-negative, sums to one, shape ``(..., steps)``.
+
+    Returns:
+        Plan of shape ``(..., time, steps)`` with marginals ``source`` and ``target``.
+
+    Raises:
+        ValueError: If a distribution does not sum to one, or is negative.
+    """
+    _require_unit_mass("source", source)
+    _require_unit_mass("target", target)
+    source_end, target_end = source.cumsum(-1)[..., :, None], target.cumsum(-1)[..., None, :]
+    upper = torch.minimum(source_end, target_end)
+    lower = torch.maximum(source_end - source[..., :, None], target_end - target[..., None, :])
+    return (upper - lower).clamp_min(0)
+
+
 def monotone_coupling(mass: Tensor, steps: int, check: bool = True) -> Tensor:
-    """Transport mass on time to K equal steps, in order: the optimal plan for any convex cost.
+    """`overlap_plan` to K steps of equal mass: the optimal plan for any convex cost.
 
     ``P_tk = |[A_{t-1}, A_t] intersected with [(k-1)/K, k/K]|`` with A the cumulative mass. No
     iterations, ``O(batch T K)``, differentiable almost everywhere.
@@ -95,21 +119,21 @@ def sinkhorn_plan(
     tolerance: float = 0.0,
     check: bool = True,
 ) -> Tensor:
-    """Entropic transport: ``argmin <P, cost> + epsilon KL(P | source x target)``.
+    """Entropic optimal transport: ``argmin <P, cost> + epsilon KL(P | source x target)``.
 
     Args:
         cost: Shape ``(batch, time, steps)``.
         source: Positive masses, sum one, shape ``(batch, time)``.
         target: Positive masses, sum one, shape ``(batch, steps)`` or ``(steps,)``.
-        epsilon: Temperature in units of ``cost``. Towards 0 the plan becomes exact, towards
-            infinity it becomes the product of its marginals.
+        epsilon: Regularisation strength in units of ``cost``. Towards 0 the plan becomes exact,
+            towards infinity it becomes the independent coupling, the product of its marginals.
         iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
-        tolerance: Stop earlier, once no clip has more than this share of its mass in the wrong row.
+        tolerance: Stop once every clip's marginal error (the mass in the wrong row) is at most this.
         check: See `monotone_coupling`.
 
     Returns:
-        Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. Its
-        gradient is that of the plan it converges to (`EntropicPlan`), and costs no iterations.
+        Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. The
+        backward pass uses implicit differentiation (`EntropicPlan`) instead of unrolled iterations.
 
     Raises:
         ValueError: If ``epsilon`` or ``iterations`` is not positive, or masses do not sum to one.
@@ -126,11 +150,11 @@ def sinkhorn_plan(
 
 
 class EntropicPlan(torch.autograd.Function):
-    """Sinkhorn's plan, and its gradient by the implicit function theorem.
+    """Sinkhorn's plan with its gradient by implicit differentiation.
 
-    A plan ``P = a u exp(-C / epsilon) v b`` is fixed by its sums. Differentiate ``log P`` and both
-    sums: what a small change does to ``log u`` and ``log v`` solves a linear system in P alone. So the
-    gradient needs neither the iterations nor what they computed (Eisenberger et al., CVPR 2022).
+    A plan ``P = a u exp(-C / epsilon) v b`` is determined by its marginals. Differentiate ``log P`` and
+    both marginals: the change of ``log u`` and ``log v`` solves a linear system in P alone. So the
+    backward pass needs no saved iterations (Eisenberger et al., CVPR 2022).
     """
 
     @staticmethod
@@ -213,7 +237,7 @@ def scale_to_marginals(
 
 
 def barycentric_projection(plan: Tensor, x: Tensor) -> Tensor:
-    """Read a clip on the new clock: each step is the average of the frames that it received.
+    """Resample a clip by a plan: each step is the average frame, weighted by the mass it received.
 
     Args:
         plan: Shape ``(batch, time, steps)``.
@@ -276,7 +300,7 @@ def frames_at(x: Tensor, position: Tensor) -> Tensor:
 
 
 def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
-    """p-Wasserstein distance between equally many samples on a line: sort, then subtract.
+    """p-Wasserstein distance between two samples of equal size in one dimension, by sorting.
 
     Args:
         x: Samples, shape ``(..., n)``.
@@ -295,7 +319,7 @@ def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
         raise ValueError(f"x and y: {x.shape[-1]} and {y.shape[-1]} samples. Give equally many.")
     gap = (x.sort(-1).values - y.sort(-1).values).abs()
     total = gap.pow(p).mean(-1)
-    # A root has no finite slope at 0, where the distance is least: take it to be flat there.
+    # A root has no finite gradient at 0, where the distance is least: take it to be 0 there.
     apart = total > 0
     return torch.where(apart, torch.where(apart, total, 1.0).pow(1 / p), 0.0)
 

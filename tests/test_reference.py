@@ -175,7 +175,7 @@ def test_cheat_sheet_holds_every_displayed_formula_and_ledger_every_row(tmp_path
     rows = [line for line in ledger.splitlines() if line.startswith("|") and line[:3] != "|--"]
     assert len(rows) == len(ROWS) + len({c for c, _ in ROWS})
     assert len(re.findall("{eq}", ledger)) > 20
-    sinkhorn = sheet.split("#entropic-transport-a-price-on-being-too-sure")[1].split("$$")[0]
+    sinkhorn = sheet.split("#sinkhorn-in-the-log-domain")[1].split("$$")[0]
     assert "[`transport.sinkhorn_plan`](#piumar_lib.transport.sinkhorn_plan)" in sinkhorn
     assert "[test_transport.py](../tests/test_transport.py)" in sinkhorn
 

@@ -25,6 +25,7 @@ from piumar_lib.transport import (
     interpolate,
     monotone_coupling,
     motion_energy,
+    overlap_plan,
     reclock,
     scale_to_marginals,
     sinkhorn_plan,
@@ -117,6 +118,26 @@ def test_monotone_coupling_has_its_marginals(dtype, tolerance):
     assert plan.dtype == dtype and plan.shape == (20, 50, 17) and (plan >= 0).all()
     assert torch.allclose(plan.sum(2), mass, atol=tolerance)
     assert torch.allclose(plan.sum(1), torch.full_like(plan.sum(1), 1 / 17), atol=tolerance)
+
+
+@given(seeds, st.integers(2, 12), st.integers(2, 12), st.sampled_from([1.0, 1.5, 2.0, 4.0]))
+def test_overlap_plan_costs_no_more_than_linear_programming_finds(seed, time, steps, power):
+    rng = np.random.default_rng(seed)
+    source, target = draw_mass(rng, time, 0.3), draw_mass(rng, steps, 0.3)
+    x, y = np.sort(rng.standard_normal(time)), np.sort(rng.standard_normal(steps))
+    cost = np.abs(x[:, None] - y[None]) ** power
+    plan = overlap_plan(source, target)[0]
+    assert torch.allclose(plan.sum(1), source[0]) and torch.allclose(plan.sum(0), target[0])
+    least = ot.emd2(source.numpy()[0], target.numpy()[0], cost)
+    assert (plan.numpy() * cost).sum() == pytest.approx(least, abs=1e-9)
+
+
+def test_overlap_plan_to_equal_steps_is_the_monotone_coupling():
+    mass = draw_mass(np.random.default_rng(0), 50, 0.4, batch=20)
+    even = torch.full((20, 17), 1 / 17, dtype=torch.float64)
+    assert torch.allclose(overlap_plan(mass, even), monotone_coupling(mass, 17), atol=1e-12)
+    with pytest.raises(ValueError, match=r"target: sums to 2, not to 1\. Divide it"):
+        overlap_plan(mass, 2 * even)
 
 
 def test_float32_agrees_with_float64():

@@ -1,9 +1,16 @@
 """Checks of the exercises: ``check.NAME(answer)`` tries an answer and prints one line."""
 
+from piumar_lib.check.appendix_transport import between
 from piumar_lib.check.consistency_fusion import bias_for, consistency
 from piumar_lib.check.costs import training_hours
 from piumar_lib.check.evidence import best_gain, clip_interval, holm_by_hand
-from piumar_lib.check.optimal_transport import after_shift, project
+from piumar_lib.check.optimal_transport import (
+    after_shift,
+    log_sinkhorn,
+    overlap_plan,
+    project,
+    soft_dtw,
+)
 from piumar_lib.check.person_shift import split_people, standard_error
 from piumar_lib.check.piumr import balanced, worst_by_luck
 from piumar_lib.check.prepare_ma52 import shared_people
@@ -15,9 +22,9 @@ from piumar_lib.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.check.train_ma52 import optimism
 
 __all__ = [
-    "after_shift", "balanced", "best_gain", "bias_for", "borrow_clock", "by_lot", "clip_interval",
-    "consistency", "cvar_bound", "fastest_people", "holm_by_hand", "largest_weight", "optimism",
-    "pair_index", "project", "shared_people", "smooth_noise", "split_people",
-    "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
-    "worst_by_luck",
+    "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "by_lot",
+    "clip_interval", "consistency", "cvar_bound", "fastest_people", "holm_by_hand", "largest_weight",
+    "log_sinkhorn", "optimism", "overlap_plan", "pair_index", "project", "shared_people", "smooth_noise",
+    "soft_dtw", "split_people", "standard_error", "strength_for", "swap_amplitude", "temperature_for",
+    "training_hours", "undo", "worst_by_luck",
 ]  # fmt: skip

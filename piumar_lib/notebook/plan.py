@@ -40,6 +40,7 @@ PLAN: tuple[Step, ...] = (
     Step("10", "costs", ("08",)),
     Step("11", "prepare_ma52", ("08",)),
     Step("12", "train_ma52", ("11",)),
+    Step("13", "appendix_transport", ("02",)),
 )
 
 
@@ -60,5 +61,6 @@ def draw_plan(ax: Axes) -> None:
                 bbox={"boxstyle": "round", "color": "C0"})  # fmt: skip
         for need in step.needs:
             ax.annotate("", (x, y), place[need], zorder=0, arrowprops=arrow)
-    ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-1.6, 1.6))
+    rows = max(y for _, y in place.values()) + 0.6
+    ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-rows, rows))
     ax.axis("off")
