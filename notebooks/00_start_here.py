@@ -160,7 +160,8 @@ ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-1.6, 1.6))
 ax.axis("off")
 show(fig, alt="From person shift (01) two paths lead to the whole method in chapter 08: one through "
      "temporal alignment, which also needs transport (02), spectra and fusion (03 to 05), one through "
-     "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow.")
+     "robust risks and pseudo-groups (06, 07). Evidence, costs and MA-52 (09 to 12) follow. Chapter 14 "
+     "is an appendix to 06.")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Predict, run, compare

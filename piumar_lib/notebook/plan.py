@@ -38,4 +38,5 @@ PLAN: tuple[Step, ...] = (
     Step("10", "costs", ("08",)),
     Step("11", "prepare_ma52", ("08",)),
     Step("12", "train_ma52", ("11",)),
+    Step("14", "appendix_robust_risks", ("06",)),
 )
