@@ -106,7 +106,8 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # is $(0, 0, 1)$, too.
 #
 # In general, let $R = (R_1, \dots, R_G)$ be the risks of $G$ groups, here people. The
-# [robust risk](glossary.md#robust-risk) over a set $B$ of weights is the largest weighted average:
+# [robust risk](glossary.md#robust-risk) over a set $B$ of weights, the **ambiguity set**, is the largest weighted
+# average:
 
 # %% [markdown]
 # $$ S_B(R) = \max_{p \in B} \; \sum_{g=1}^{G} p_g R_g, \qquad
@@ -151,9 +152,11 @@ print("gradient", finite_differences(abc).numpy().round(2), "weights", worst.wei
 # inequality below is Cauchy-Schwarz, applied to $p_g / \sqrt{\pi_g}$ and $\sqrt{\pi_g} \, (R_g - \eta)_+$:
 
 # %% [markdown]
-# $$ \sum_g p_g R_g - \eta \; \le \; \sum_g p_g (R_g - \eta)_+ \; \le \;
-# \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \; \le \;
-# \sqrt{1 + 2 \rho} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} $$
+# $$ \begin{aligned}
+# \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \;
+# \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \\
+# &\le \; \sqrt{1 + 2 \rho} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2}
+# \end{aligned} $$
 #
 # All three are equalities for $p_g \propto \pi_g (R_g - \eta)_+$ on the edge of the ball: **groups below the
 # threshold have weight 0, and above it the weight grows linearly with the risk** [[2](#references)].
@@ -171,9 +174,9 @@ print("gradient", finite_differences(abc).numpy().round(2), "weights", worst.wei
 def worst_weights(risks, shares, rho):
     """Return the weights of the largest average risk in the chi-square ball about ``shares``.
 
-    They are proportional to ``shares * (risks - eta)``, and 0 where that is negative. Bisection finds the
-    threshold ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If ``rho`` is 0 or all risks are
-    equal, the weights are the shares. Shapes: ``risks``, ``shares`` and the result ``(G,)``.
+    They are proportional to ``shares * (risks - eta)``, and 0 where that is negative. Bisection finds
+    the threshold ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If ``rho`` is 0 or all
+    risks are equal, the weights are the shares. ``risks``, ``shares`` and the weights: shape ``(G,)``.
     """
     if rho == 0 or risks.max() == risks.min():
         return shares
@@ -234,8 +237,10 @@ def solve(risks, shares, rho):
     return value, p.value
 
 # %%
+from itertools import product
+
 rng, differences = np.random.default_rng(seed), []
-for groups, rho in ((3, 0.05), (5, 0.05), (8, 0.05), (3, 0.4), (5, 0.4), (8, 0.4), (3, 1.5), (5, 1.5), (8, 1.5)):
+for groups, rho in product((3, 5, 8), (0.05, 0.4, 1.5)):
     r, s = rng.normal(size=groups), rng.dirichlet(np.full(groups, 5.0))
     ours = r @ worst_weights(*map(torch.as_tensor, (r, s)), rho).numpy()
     differences.append(abs(solve(r, s, rho)[0] - ours))
@@ -268,7 +273,7 @@ assert max(differences) < 2e-5
 # attained only by the multiple of $R - \bar R$ on the edge of the ball, which is $p^*$. These are weights if the
 # smallest of them is not negative, $\sqrt{2 \rho / V} \, (\bar R - R_{\min}) \le 1$, that is $\rho \le \rho^*$. ∎
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def formula_weights(risks, shares, rho):
     away = risks - shares @ risks
     return shares * (1 + (2 * rho / (shares @ away**2)) ** 0.5 * away)  # (G,), may be negative
@@ -290,7 +295,7 @@ torch.testing.assert_close(formula_weights(some, even, below), worst_weights(som
 # (exercise 1). Beyond it GIRL does not use the formula but the ball, which clips at 0. One easy group among 12 gets
 # -0.05 of a uniform weight by the formula, and 0.00 in the ball; among 50 groups the formula says -1.21.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 for groups in (10, 12, 50):
     one_easy = torch.ones(groups, dtype=torch.float64)
     one_easy[0] = 0.0
@@ -309,7 +314,7 @@ from scipy.stats import norm
 
 
 def shaped(tail, groups):
-    """Risks (groups,) of mean 1 and standard deviation 0.3; tail > 0: a few hard ones, < 0: a few easy ones."""
+    """Risks (groups,), mean 1, standard deviation 0.3; tail > 0: a few hard ones, < 0: a few easy."""
     z = norm.ppf((np.arange(groups) + 0.5) / groups)
     z = np.expm1(tail * z) / tail if abs(tail) > 1e-6 else z
     return torch.as_tensor(1 + 0.3 * (z - z.mean()) / z.std())
@@ -327,8 +332,9 @@ def draw_weights(ax, risks, rho):
 def draw_values(ax, risks, rho):
     radii, limit = np.linspace(0, 2, 41), dro.variance_threshold(risks).item()
     bound = [dro.mean_plus_deviation(risks, r).item() for r in radii]
+    exact = [dro.chi_square(risks, r).value.item() for r in radii]
     ax.plot(radii, bound, "--", color="C4", label="mean + $\\sqrt{2 \\rho V}$")
-    ax.plot(radii, [dro.chi_square(risks, r).value.item() for r in radii], color="C0", label="robust risk")
+    ax.plot(radii, exact, color="C0", label="robust risk")
     if limit <= 2:
         ax.axvline(limit, color="0.4", ls=":", label="$\\rho^*$")
     ax.plot(rho, dro.chi_square(risks, rho).value, "o", color="C0")
@@ -348,8 +354,8 @@ axes[0, 0].set_ylabel("weight at $\\rho = 0.4$")
 axes[1, 0].set_ylabel("risk")
 axes[0, 2].legend(fontsize=8)
 axes[1, 0].legend(fontsize=8)
-show(fig, alt="Eight people, three shapes of risks. With a few easy people the formula leaves the robust "
-     f"risk at radius {limits[-1.0]:.2f} and gives them negative weight at 0.4; symmetric risks: "
+show(fig, alt="Eight people, three shapes of risks. With a few easy people the formula leaves the "
+     f"robust risk at radius {limits[-1.0]:.2f} and gives them negative weight at 0.4; symmetric risks: "
      f"{limits[0.0]:.2f}; with a few hard people only at {limits[1.0]:.2f}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -455,8 +461,11 @@ person = torch.as_tensor(np.unique(known.person, return_inverse=True)[1])
 print(f"{known.name}: {len(known)} clips of {len(known.people)} people; features {tuple(six.shape)}")
 
 # %% slideshow={"slide_type": "skip"}
+from torch.nn.functional import cross_entropy
+
+
 def risks_of(w):
-    losses = torch.nn.functional.cross_entropy(six @ w, torch.as_tensor(known.y), reduction="none")
+    losses = cross_entropy(six @ w, torch.as_tensor(known.y), reduction="none")
     count = person.bincount().double()
     return torch.zeros_like(count).index_add(0, person, losses) / count  # (people,)
 
@@ -472,7 +481,7 @@ def regress(loss):
         schedule.step()
     return risks_of(w).detach()
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# %% [markdown]
 # > **Predict.** All three losses besides ERM narrow the gap between people. Who pays for it? How many of the 40
 # > people are better off with the chi-square ball than with *mean + standard deviation* at the same radius, 1.5?
 
@@ -487,10 +496,10 @@ got = {name: regress(loss) for name, loss in TRAIN.items()}
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3.4))
-LOOKS = {"ERM": ("k", "o"), "chi-square ball": ("C0", "s"), "mean + std": ("C1", "^"), "V-REx": ("C4", "D")}
-for name, (color, marker) in LOOKS.items():
+for (name, r), (color, marker) in zip(
+        got.items(), (("k", "o"), ("C0", "s"), ("C1", "^"), ("C4", "D")), strict=True):
     fill = "w" if marker in "^D" else color
-    left.plot(got[name].sort().values, marker, color=color, ms=4, mfc=fill, label=name)
+    left.plot(r.sort().values, marker, color=color, ms=4, mfc=fill, label=name)
 ball, other = got["chi-square ball"], got["mean + std"]
 negative = gradient(TRAIN["mean + std"], other) < -1e-6
 for who, fill, label in ((~negative, "C1", "weight positive"), (negative, "w", "weight negative")):
@@ -502,17 +511,18 @@ right.set(xlabel="risk with chi-square ball [nats]", ylabel="risk with mean + st
 left.legend(fontsize=9)
 right.legend(fontsize=9, loc="lower left")
 top = ", ".join(f"{n} {r.max():.2f}" for n, r in got.items())
-show(fig, alt=f"Left: sorted risks of the training people under four losses. Highest risk: {top}. Right: "
-     f"risk of each person with mean plus standard deviation over that with the ball; "
-     f"{int((ball < other - 1e-6).sum())} of {len(ball)} are above the diagonal, and {int(negative.sum())}, "
-     "marked hollow, have a negative weight.")
+above = int((ball < other - 1e-6).sum())
+show(fig, alt=f"Left: sorted risks of the training people under four losses. Highest risk: {top}. "
+     "Right: risk of each person with mean plus standard deviation over that with the ball; "
+     f"{above} of {len(ball)} are above the diagonal, and {int(negative.sum())}, marked hollow, have a "
+     "negative weight.")
 
 # %% tags=["hide-input"]
 easiest = got["ERM"].argmin()
 for name, r in got.items():
     print(f"{name:<16} highest risk {r.max():.2f}, ERM's easiest person {r[easiest]:.2f}, "
           f"negative weights {int((gradient(TRAIN[name], r) < -1e-6).sum())}")
-print(f"better off with the ball than with mean + std: {int((ball < other - 1e-6).sum())} of {len(ball)}")
+print(f"better off with the ball than with mean + std: {above} of {len(ball)}")
 print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -529,8 +539,8 @@ print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}"
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # [GroupDRO](glossary.md#groupdro) [[3](#references)] does not solve for the weights in each step. It keeps weights $q$
-# and multiplies each by $e^{\gamma R_g}$. Starting from uniform weights with step size $\gamma = 1$, A, B and C are
-# proportional to $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $q = (0.24, 0.29, 0.48)$:
+# and multiplies each by $e^{\gamma R_g}$. From uniform weights, with step size $\gamma = 1$, those of A, B and C
+# become proportional to $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $q = (0.24, 0.29, 0.48)$:
 
 # %% [markdown]
 # $$ q_g \leftarrow \frac{q_g \, e^{\gamma R_g}}{\sum_h q_h \, e^{\gamma R_h}} $$
@@ -577,8 +587,8 @@ def largest_weights(scale, step=None, batches=300):
     return largest
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-LINES = {"exponentiated, $\\gamma$ = 0.05": (1, 0.05), "exponentiated, risks doubled": (2, 0.05),
-         "ball, $\\rho$ = 0.05": (1, None), "ball, risks doubled": (2, None)}
+LINES = {"exponentiated, step 0.05": (1, 0.05), "exponentiated, risks doubled": (2, 0.05),
+         "ball, radius 0.05": (1, None), "ball, risks doubled": (2, None)}
 fig, ax = plt.subplots(figsize=(7, 3))
 ends = {}
 for (name, how), line in zip(LINES.items(), ("-", "--", "-", ":"), strict=True):
@@ -588,8 +598,9 @@ for (name, how), line in zip(LINES.items(), ("-", "--", "-", ":"), strict=True):
 ax.set(xlabel="batch", ylabel="largest of four weights", ylim=(0.2, 1))
 ax.legend(fontsize=9, ncols=2, loc="upper left")
 words = ", ".join(f"{v:.2f} ({n})" for n, v in ends.items())
-show(fig, alt="Largest of four weights over 300 batches. Exponentiated weights keep growing, faster if all "
-     f"risks are doubled; those of the ball stay level, and doubling changes nothing. At the end: {words}.")
+show(fig, alt="Largest of four weights over 300 batches. Exponentiated weights keep growing, faster if "
+     "all risks are doubled; those of the ball stay level, and doubling changes nothing. At the end: "
+     f"{words}.")
 print("largest weight after 300 batches:", words)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -609,7 +620,7 @@ print("largest weight after 300 batches:", words)
 # The library's `GroupRobustObjective` must agree in value and in gradient, here with people as groups and without
 # the weight of hard clips ($\beta = 0$). It finds its groups before the second epoch.
 
-# %% slideshow={"slide_type": "subslide"}
+# %%
 class GroupWeightedLoss(torch.nn.Module):
     def __init__(self, shares, classes, rho=0.05, step=None, momentum=0.9):
         super().__init__()
@@ -631,8 +642,6 @@ class GroupWeightedLoss(torch.nn.Module):
         return ((self.q / self.shares)[group] * losses).mean()
 
 # %% slideshow={"slide_type": "skip"}
-from torch.nn.functional import cross_entropy
-
 from piumar_lib.batch import Batch
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.pseudo_groups import PersonGroups
@@ -647,8 +656,8 @@ def library_loss(objective, logits, batch):
     losses = cross_entropy(logits, batch.y, reduction="none")
     return objective.risk(losses, Prediction(logits, early_features=batch.x), batch)
 
-# %% slideshow={"slide_type": "subslide"}
-for step in (None, 0.1):  # the ball, then exponentiated weights
+# %% slideshow={"slide_type": "skip"}
+def compare(step):
     torch.manual_seed(seed)
     library = GroupRobustObjective(PersonGroups(), beta=0.0, step=step)
     library.start(None, clips, Settings())
@@ -662,6 +671,10 @@ for step in (None, 0.1):  # the ball, then exponentiated weights
                     lambda z, b=batch: library_loss(library, z, b), 3 * torch.randn(len(rows), 7))
     torch.testing.assert_close(ours.q, library.q)
     print("weights", ours.q.numpy().round(3), "shares", ours.shares.numpy().round(3))
+
+# %% slideshow={"slide_type": "subslide"}
+compare(step=None)  # the ball
+compare(step=0.1)  # exponentiated weights
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **What such a loss cannot do.** It sees the risks of the people in the training set only. A network that fits all

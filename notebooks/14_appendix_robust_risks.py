@@ -97,10 +97,10 @@ for ax, name in zip(axes, EDGE, strict=True):
     ax.plot(*triangle.place(path).T, color="C4", lw=3)
     ax.plot(*triangle.place(robust(name, abc, 0.6).weights), "*", color="C4", ms=15, mec="w")
     ax.set_title(name, pad=22)
-show(fig, alt="Three triangles of weights with the allowed set for fraction 0.6, its worst point as a star, and "
-     "the line of worst points from the centre to corner C as the set grows. CVaR: a hexagon, and a line with a "
-     "bend. Chi-square: a disc, and a straight line that meets the edge BC and follows it. Kullback-Leibler: "
-     "a rounded triangle, and a curve.")
+show(fig, alt="Three triangles of weights with the allowed set for fraction 0.6, its worst point as a "
+     "star, and the line of worst points from the centre to corner C as the set grows. CVaR: a hexagon, "
+     "and a line with a bend. Chi-square: a disc, and a straight line that meets the edge BC and "
+     "follows it. Kullback-Leibler: a rounded triangle, and a curve.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Chi-square goes *straight* until A's weight is 0 and then follows the edge. KL curves and never quite reaches the
@@ -138,10 +138,10 @@ assert_same(lambda r: cvar_by_hand(r, 0.3), lambda r: dro.cvar(r, 0.3).value, so
 # ## Kullback-Leibler: a soft maximum
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Here any weights are allowed, but the adversary pays $T$ for each unit of [Kullback-Leibler](glossary.md#kullback-leibler)
-# divergence from uniform weights, $\mathrm{KL}(p) = \sum_g p_g \log (G p_g)$. For $T = 0.5$ the exponentials of
-# $R_g / T$ are $1.49$, $2.23$ and $6.05$ with mean $3.26$. The value is $0.5 \log 3.26 = 0.59$, and the weights are
-# $0.15$, $0.23$ and $0.62$:
+# Here any weights are allowed, but the adversary pays $T$ for each unit of
+# [Kullback-Leibler](glossary.md#kullback-leibler) divergence from uniform weights,
+# $\mathrm{KL}(p) = \sum_g p_g \log (G p_g)$. For $T = 0.5$ the exponentials of $R_g / T$ are $1.49$, $2.23$ and
+# $6.05$ with mean $3.26$. The value is $0.5 \log 3.26 = 0.59$, and the weights are $0.15$, $0.23$ and $0.62$:
 
 # %% [markdown]
 # $$ \max_p \; \sum_g p_g R_g - T \, \mathrm{KL}(p) \;=\; T \log \Bigl( \frac1G \sum_g e^{R_g / T} \Bigr), \qquad p^*_g = \frac{e^{R_g / T}}{\sum_h e^{R_h / T}} $$
@@ -290,9 +290,9 @@ for ax in (left, right):
     ax.minorticks_off()
     ax.legend(fontsize=9)
 show(fig, alt="Left: robust risks of small batches are too low; CVaR by "
-     f"{low['CVaR'][0]:.3f} at 4 losses, {low['CVaR'][-1]:.3f} at 128, KL by more. Right: the cosine of the "
-     f"adversary's direction with the true one rises from {cosine[0.0][0]:.2f} with one clip a person to "
-     f"{cosine[0.0][-1]:.2f} with 32; with EMA from {cosine[0.9][0]:.2f} to {cosine[0.9][-1]:.2f}.")
+     f"{low['CVaR'][0]:.3f} at 4 losses, {low['CVaR'][-1]:.3f} at 128, KL by more. Right: the cosine "
+     f"of the adversary's direction with the true one rises from {cosine[0.0][0]:.2f} with one clip a "
+     f"person to {cosine[0.0][-1]:.2f} with 32; with EMA from {cosine[0.9][0]:.2f} to {cosine[0.9][-1]:.2f}.")
 
 # %% tags=["hide-input"]
 at16 = sizes.tolist().index(16)
@@ -360,8 +360,8 @@ for ax, (side, risks) in zip(axes, sides.items(), strict=True):
 axes[0].set_ylabel("weight [uniform = 1]")
 axes[0].legend(fontsize=9)
 words = "; ".join(f"{side} {r.min():.2f} to {r.max():.2f}" for side, r in sides.items())
-show(fig, alt="Weight of each person over risk. CVaR is a step, chi-square zero and then a straight line, KL an "
-     f"exponential. Risks in nats: {words}.")
+show(fig, alt="Weight of each person over risk. CVaR is a step, chi-square zero and then a straight "
+     f"line, KL an exponential. Risks in nats: {words}.")
 print(f"risks in nats: {words}")
 print("weight of the worst unseen person: " + ", ".join(
     f"{100 * robust(n, sides['unseen people'], 0.25).weights.max():.0f} % ({n})" for n in RADIUS))

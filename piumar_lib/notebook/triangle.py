@@ -23,10 +23,11 @@ def place(weights: ArrayLike) -> np.ndarray:
 def shade(ax: Axes, risks: ArrayLike, names: str = "ABC") -> None:
     """Draw the triangle, darker where the weighted average of ``risks`` ``(3,)`` is higher."""
     values = np.asarray(risks, dtype=float)
-    ax.tricontourf(*place(GRID).T, GRID @ values, 12, cmap="Greys", alpha=0.45)
-    for name, (x, y), risk in zip(names, CORNERS, values, strict=True):
-        side = "bottom" if y else "top"
-        ax.text(x, y + (0.04 if y else -0.04), f"{name}: {risk:.1f}", ha="center", va=side)
+    x, y = place(GRID).T
+    ax.tricontourf(x, y, GRID @ values, 12, cmap="Greys", alpha=0.45)
+    for name, (left, height), risk in zip(names, CORNERS, values, strict=True):
+        side = "bottom" if height else "top"
+        ax.text(left, height + (0.04 if height else -0.04), f"{name}: {risk:.1f}", ha="center", va=side)
     ax.fill(*CORNERS.T, fill=False, ec="0.5", lw=0.8)
     ax.plot(*CORNERS.mean(0), "o", color="k", ms=6)
     ax.set_aspect("equal")
@@ -45,4 +46,5 @@ def outline(
         style: Of `matplotlib.axes.Axes.tricontour`.
     """
     usual: dict[str, Any] = {"colors": "C0", "linewidths": 2}
-    ax.tricontour(*place(GRID).T, divergence(GRID), [radius], **usual | style)
+    x, y = place(GRID).T
+    ax.tricontour(x, y, divergence(GRID), [radius], **usual | style)
