@@ -174,10 +174,9 @@ print("gradient", finite_differences(abc).numpy().round(2), "weights", worst.wei
 def worst_weights(risks, shares, rho):
     """Return the weights of the largest average risk in the chi-square ball about ``shares``.
 
-    They are proportional to ``shares * (risks - eta)``, and 0 where that is negative. Bisection finds
-    the threshold ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If ``rho`` is 0 or all
-    risks are equal, the weights are the shares. ``risks``, ``shares`` and the weights: shape ``(G,)``.
-    """
+    They are ``shares * (risks - eta)``, 0 where that is negative, normalised. Bisection finds the
+    ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If ``rho`` is 0 or all risks are
+    equal, the weights are the shares. All shapes are ``(G,)``."""
     if rho == 0 or risks.max() == risks.min():
         return shares
 
@@ -186,8 +185,7 @@ def worst_weights(risks, shares, rho):
         return p / p.sum()
 
     mean = shares @ risks
-    low = mean - (shares @ (risks - mean) ** 2 / (2 * rho)).sqrt()
-    high = risks.max()
+    low, high = mean - (shares @ (risks - mean) ** 2 / (2 * rho)).sqrt(), risks.max()
     for _ in range(40):
         middle = (low + high) / 2
         inside = (weights(middle) ** 2 / shares).sum() < 1 + 2 * rho

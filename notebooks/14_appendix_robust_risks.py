@@ -292,7 +292,8 @@ for ax in (left, right):
 show(fig, alt="Left: robust risks of small batches are too low; CVaR by "
      f"{low['CVaR'][0]:.3f} at 4 losses, {low['CVaR'][-1]:.3f} at 128, KL by more. Right: the cosine "
      f"of the adversary's direction with the true one rises from {cosine[0.0][0]:.2f} with one clip a "
-     f"person to {cosine[0.0][-1]:.2f} with 32; with EMA from {cosine[0.9][0]:.2f} to {cosine[0.9][-1]:.2f}.")
+     f"person to {cosine[0.0][-1]:.2f} with 32; with EMA from {cosine[0.9][0]:.2f} to "
+     f"{cosine[0.9][-1]:.2f}.")
 
 # %% tags=["hide-input"]
 at16 = sizes.tolist().index(16)
