@@ -1,7 +1,7 @@
-"""Distributionally robust risks: the worst average risk over reweightings near the uniform one.
+"""Distributionally robust risks: the largest weighted average of risks over weights near uniform ones.
 
 Given risks of G groups (or samples), an adversary moves their weights p away from 1/G, within a
-ball or at a price, to make the average ``<p, R>`` as large as possible. Each function returns the
+ball or at a price, to maximise the average ``<p, R>``. Each function returns the
 value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
 gradient with respect to the risks is exactly p, and that is what back-propagation finds.
 
@@ -32,13 +32,13 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     and variance v, ``eta = m - sqrt(v / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
     lies between the k-th and the next risk. No iterations.
 
-    Groups of different size count as so many equal ones: with shares ``s``, the ball is
-    ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho`` and the weights are ``s_g (R_g - eta)_+``, normalised.
+    For groups of unequal size the ball is about their shares ``s`` of the clips:
+    ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
 
     Args:
         risks: Shape ``(..., groups)``.
         rho: Radius, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the largest risk.
-        sizes: How much each group counts, all positive, in any unit, same shape; evenly without.
+        sizes: Sizes of the groups, all positive, in any unit, same shape; equal by default.
 
     Raises:
         ValueError: If ``rho`` is negative.
@@ -117,13 +117,13 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
 
 
 def cvar(risks: Tensor, alpha: float) -> Robust:
-    """Conditional value at risk: the mean of the worst share ``alpha`` of groups.
+    """Conditional value at risk: the mean of the worst fraction ``alpha`` of groups.
 
     It is the worst case over weights of at most ``1 / (alpha G)``.
 
     Args:
         risks: Shape ``(..., groups)``.
-        alpha: Share in (0, 1]; a group that the share cuts through counts in part.
+        alpha: Fraction in (0, 1]; a group at its border counts in part.
 
     Raises:
         ValueError: If ``alpha`` is not in (0, 1].
@@ -138,12 +138,12 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
 
 
 def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tensor:
-    """Online group weights: ``q_g`` grows by ``exp(step R_g)``, then all are normalised.
+    """GroupDRO's weights: each ``q_g`` is multiplied by ``exp(step R_g)``, then all are normalised.
 
     Args:
         weights: Positive, sum one, shape ``(..., groups)``.
-        risks: Shape ``(..., groups)``; a group that is absent from the batch has NaN and keeps its
-            share relative to risk zero.
+        risks: Shape ``(..., groups)``; a group that is absent from the batch has NaN, which
+            counts as risk 0.
         step: Step size eta; at 0 the weights stay.
 
     Returns:
@@ -192,7 +192,7 @@ def deviation(risks: Tensor, shares: Tensor | None = None) -> Tensor:
 
     Args:
         risks: Shape ``(..., groups)``.
-        shares: How much each group counts, sum one, shape ``(..., groups)``; evenly without.
+        shares: Weight of each group, sum one, shape ``(..., groups)``; uniform by default.
     """
     shares = torch.full_like(risks, 1 / risks.shape[-1]) if shares is None else shares
     middle = (shares * risks).sum(-1, keepdim=True)

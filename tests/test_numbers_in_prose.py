@@ -67,6 +67,78 @@ QUOTES: dict[str, Quotes] = {
         ),
         ("both give 0.00 for a clip and its reversal", r"reversal \S+ and ([\d.]+\d)"),
     ],
+    "06_robust_optimisation": [
+        (
+            "the largest average is 0.66, between the mean 0.50 and the maximum 0.90",
+            r"mean (\S+), largest average in the disc (\S+), maximum (\S+)",
+        ),
+        (
+            "On 9 random problems the largest difference in value is 6e-09",
+            r"(\d+) problems, .* value (\S+)",
+        ),
+        ("a convex solver agrees to 6e-09", r"largest difference in value (\S+)"),
+        (
+            "among 12 gets -0.05 of a uniform weight by the formula, and 0.00 in the ball",
+            r"group of (12): .* (\S+) by the formula, (\S+) in the ball",
+        ),
+        ("among 50 groups the formula says -1.21", r"group of (50): .* (\S+) by the formula"),
+        (
+            "the formula is exact up to 0.57, with a few easy ones only up to 0.09",
+            r"leaves the robust risk at radius (\S+) .* only at ([\d.]+\d)",
+        ),
+        (
+            "up to 0.09 if a few people are easy, up to 0.57 if a few are hard",
+            r"leaves the robust risk at radius (\S+) .* only at ([\d.]+\d)",
+        ),
+        ("from 0.70 to 0.99 with the ball", r"ERM's easiest person (\S+),(?s:.*?)ball .* person (\S+),"),
+        ("but to 1.48 with mean + standard deviation", r"mean \+ std .* person (\S+),"),
+        ("11 people end with a negative weight", r"mean \+ std .* negative weights (\d+)"),
+        ("35 of 40 people are better off with the ball", r"better off with the ball .* (\d+) of (\d+)"),
+        (
+            "1.53 against 1.61 nats (1.96 for ERM)",
+            r"Highest risk: ERM (\S+), chi-square ball (\S+), mean \+ std (\S+),",
+        ),
+        ("which at ERM's risks is 0.08", r"threshold rho\* at ERM's risks: (\S+)"),
+        (
+            "it left 11 of 40 people with a negative weight",
+            r"of (40) are above .* and (\d+), marked hollow",
+        ),
+        ("and 35 were better off with the ball", r"better off with the ball .* (\d+) of"),
+        (
+            "the largest reaches 0.76, with doubled risks 0.94. In the ball it ends at 0.32",
+            r"after 300 batches: (\S+) \(exp.*?, (\S+) \(exp.*?, (\S+) \(ball",
+        ),
+        (
+            "ended at 0.32 in the ball, and at 0.76 with exponentiated weights",
+            r"after 300 batches: (\S+) \(exp.*?, (\S+) \(ball",
+        ),
+    ],
+    "14_appendix_robust_risks": [
+        (
+            "the values are 0.68 (CVaR), 0.74 (chi-square) and 0.80 (KL)",
+            r"fraction 0.6: CVaR (\S+), chi-square (\S+), KL (\S+)",
+        ),
+        ("CVaR of 16 losses is too low by 3.0 %", r"(\d+) losses, CVaR: too low by (\S+) %"),
+        ("CVaR of 16 losses by 3.0 %", r"(\d+) losses, CVaR: too low by (\S+) %"),
+        ("falls more slowly, with exponent -0.72", r"exponent of m: .* KL (\S+)"),
+        ("the cosine is 0.29: most", r"cosine (\S+), with EMA"),
+        ("With EMA it is 0.80", r"cosine .*, with EMA (\S+)"),
+        ("(cosine 0.29 with", r"cosine (\S+), with EMA"),
+        ("clips a person, 0.80 with EMA", r"cosine .*, with EMA (\S+)"),
+        (
+            "worst unseen person gets 20 % from CVaR, 36 % from chi-square and 63 % from KL",
+            r"worst unseen person: (\S+) % .* (\S+) % .* (\S+) %",
+        ),
+        (
+            "gets 63 % of it, 36 % from chi-square, 20 % from CVaR",
+            r"worst unseen person: (\S+) % .* (\S+) % .* (\S+) %",
+        ),
+        (
+            "from 0.01 to 0.16 nats, those of unseen people from 0.04 to 7.42",
+            r"in nats: training people (\S+) to (\S+); unseen people (\S+) to ([\d.]+\d)",
+        ),
+        ("agrees with all three to 2e-08", r"to the solver: (\S+) \(CVaR\)"),
+    ],
 }
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from piumar_lib.data.skeleton import LIMBS, POSES
 from piumar_lib.metrics import Comparison
-from piumar_lib.notebook import plots
+from piumar_lib.notebook import plots, triangle
 
 
 @pytest.fixture
@@ -65,3 +65,20 @@ def test_differences_are_drawn_and_put_into_words(ax):
 def test_people_bars_go_from_best_to_worst(ax):
     plots.people_bars(ax, {1: 0.2, 2: 0.9, 3: 0.5})
     assert [bar.get_height() for bar in ax.patches] == pytest.approx([90, 50, 20])
+
+
+def test_a_triangle_of_weights_has_one_group_at_each_corner(ax):
+    assert triangle.place(np.eye(3)).tolist() == triangle.CORNERS.tolist()
+    assert triangle.place(np.full(3, 1 / 3)) == pytest.approx([0.5, 0.75**0.5 / 3])
+    triangle.shade(ax, [0.2, 0.4, 0.9])
+    assert [text.get_text() for text in ax.texts] == ["A: 0.2", "B: 0.4", "C: 0.9"]
+    values = triangle.GRID @ [0.2, 0.4, 0.9]
+    assert (values.min(), values.max()) == pytest.approx((0.2, 0.9))
+
+
+def test_an_outline_is_where_the_divergence_is_the_radius(ax):
+    triangle.outline(ax, lambda p: ((3 * p - 1) ** 2).sum(1) / 6, 0.15)
+    (path,) = ax.collections[0].get_paths()
+    away = np.linalg.norm(path.vertices - triangle.CORNERS.mean(0), axis=1)
+    # |p - 1/3| = sqrt(2 rho / 3), and a step of the weights is shorter by root 2 in the triangle.
+    assert away == pytest.approx(np.full(len(away), (2 * 0.15 / 3) ** 0.5 / 2**0.5), rel=1e-3)

@@ -1,5 +1,6 @@
 """Checks of the exercises: ``check.NAME(answer)`` tries an answer and prints one line."""
 
+from piumar_lib.check.appendix_robust_risks import cvar_bound, temperature_for
 from piumar_lib.check.appendix_transport import between
 from piumar_lib.check.consistency_fusion import bias_for, consistency
 from piumar_lib.check.costs import training_hours
@@ -15,7 +16,12 @@ from piumar_lib.check.person_shift import split_people, standard_error
 from piumar_lib.check.piumr import balanced, worst_by_luck
 from piumar_lib.check.prepare_ma52 import shared_people
 from piumar_lib.check.pseudo_groups import by_lot, pair_index, strength_for
-from piumar_lib.check.robust_optimisation import cvar_bound, largest_weight, temperature_for
+from piumar_lib.check.robust_optimisation import (
+    exponentiated_weights,
+    largest_weight,
+    radius_for,
+    worst_weights,
+)
 from piumar_lib.check.spectral_perturbation import smooth_noise, swap_amplitude
 from piumar_lib.check.start_here import fastest_people
 from piumar_lib.check.temporal_alignment import borrow_clock, undo
@@ -23,8 +29,9 @@ from piumar_lib.check.train_ma52 import optimism
 
 __all__ = [
     "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "by_lot",
-    "clip_interval", "consistency", "cvar_bound", "fastest_people", "holm_by_hand", "largest_weight",
-    "log_sinkhorn", "optimism", "overlap_plan", "pair_index", "project", "shared_people", "smooth_noise",
-    "soft_dtw", "split_people", "standard_error", "strength_for", "swap_amplitude", "temperature_for",
-    "training_hours", "undo", "worst_by_luck",
+    "clip_interval", "consistency", "cvar_bound", "exponentiated_weights", "fastest_people",
+    "holm_by_hand", "largest_weight", "log_sinkhorn", "optimism", "overlap_plan", "pair_index",
+    "project", "radius_for", "shared_people", "smooth_noise", "soft_dtw", "split_people",
+    "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
+    "worst_by_luck", "worst_weights",
 ]  # fmt: skip

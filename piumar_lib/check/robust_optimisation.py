@@ -10,42 +10,91 @@ from piumar_lib.check.base import check, require, rule_out
 
 
 @check
-def cvar_bound(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(risks, eta, alpha)``: above CVaR for each threshold, equal to it for the best one."""
+def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(risks, shares, rho)``: the weights of the largest average in the chi-square ball."""
     import torch
 
     from piumar_lib import dro
 
-    for _ in range(15):
-        risks = torch.as_tensor(rng.normal(size=int(rng.integers(3, 12))))
-        alpha = float(rng.uniform(0.15, 0.8))
-        target = float(dro.cvar(risks, alpha).value)
-
-        def at(eta: float, risks: torch.Tensor = risks, alpha: float = alpha) -> float:
-            return float(answer(risks.clone(), eta, alpha))
-
-        eta = float(risks.mean())
-        over = (risks - eta).clamp(min=0)
+    for groups, rho in ((2, 0.02), (3, 2.0), (6, 0.3), (12, 0.05), (12, 1.5)):
+        risks = torch.as_tensor(rng.normal(size=groups))
+        shares = torch.as_tensor(rng.dirichlet(np.full(groups, 5.0)))
+        right = dro.chi_square(risks, rho, shares).weights
+        given = answer(risks.clone(), shares.clone(), rho)
+        away = risks - shares @ risks
+        formula = shares * (1 + (2 * rho / (shares @ away.square())).sqrt() * away)
+        clipped = formula.clamp(min=0)
+        worst = (risks == risks.max()).double()
         misconceptions = {
-            "the threshold itself is missing: its term went to the left side.": over.mean() / alpha,
-            "the cap is 1 / (alpha G): where is alpha?": eta + over.mean(),
-            "the groups are summed; with the cap 1 / (alpha G) it becomes their mean.": eta
-            + over.sum() / alpha,
-            "the excess is not squared here; that is chi-square's.": eta + over.square().mean() / alpha,
-            "only risks above the threshold count: take the positive part.": eta
-            + (risks - eta).mean() / alpha,
-            "alpha divides, it does not multiply: a smaller share of groups may weigh more.": eta
-            + alpha * over.mean(),
+            "the adversary wants the average to be large; this makes it small.": dro.chi_square(
+                -risks, rho, shares
+            ).weights,
+            "this ball is about uniform weights; yours is about the shares of the groups.": (
+                dro.chi_square(risks, rho).weights,
+                (shares * dro.chi_square(risks, rho).weights)
+                / (shares @ dro.chi_square(risks, rho).weights),
+            ),
+            "this is another radius: the ball is sum(p**2 / shares) <= 1 + 2 * rho.": (
+                dro.chi_square(risks, rho / 2, shares).weights,
+                dro.chi_square(risks, 2 * rho, shares).weights,
+            ),
+            "all weight goes to the largest risk: what does the radius do?": worst,
+            "clipping at 0 and normalising moves the weights off the edge: the threshold has to move.": (
+                clipped / clipped.sum()
+            ),
         }
-        rule_out(at(eta), misconceptions)
-        values = [at(float(e)) for e in np.linspace(-4, 4, 41)]
-        require(min(values) > target - 1e-9, "for some threshold this is below CVaR, so it is no bound.")
-        best = min(at(float(e)) for e in risks)
+        rule_out(given, misconceptions, right)
+        require(given.min() > -1e-9, "a weight is negative. Below the threshold the weight is 0.")
+        require(abs(given.sum() - 1) < 1e-6, "the weights must sum to one.")
         require(
-            np.isclose(best, target),
-            "no threshold among the risks reaches CVaR: the bound is too loose.",
+            np.allclose(given, right, atol=1e-6),
+            f"with {groups} groups and radius {rho} another weighting of the ball has a larger average.",
         )
-    return "a bound for every threshold, and the best one is CVaR."
+    for risks, rho, said in (
+        (torch.arange(3.0), 0.0, "at radius 0 the shares are the only weights in the ball."),
+        (
+            torch.ones(3),
+            0.05,
+            "if all risks are equal, the shares are as good as any weights, and no NaN.",
+        ),
+    ):
+        shares = torch.as_tensor(rng.dirichlet(np.full(3, 5.0))).float()
+        require(np.allclose(answer(risks, shares, rho), shares, atol=1e-6), said)
+    return "not negative, in the ball, and no other weights there have a larger average."
+
+
+@check
+def exponentiated_weights(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(q, risks, step)``: the next weights of GroupDRO."""
+    import torch
+
+    for groups in (2, 4, 9):
+        q, risks = rng.dirichlet(np.ones(groups)), rng.normal(size=groups)
+        step = float(rng.uniform(0.2, 1.5))
+        grown = q * np.exp(step * risks)
+        linear = q * (1 + step * risks)
+        alone = np.exp(step * risks)
+        misconceptions = {
+            "a group with a high risk has to gain weight, not to lose it.": (
+                q / np.exp(step * risks) / (q / np.exp(step * risks)).sum()
+            ),
+            "the weights must sum to one: normalise them.": grown,
+            "the old weights are missing: each step starts from where the last one ended.": (
+                alone / alone.sum()
+            ),
+            "the step is missing: at step 0 the weights stay as they are.": (
+                q * np.exp(risks) / (q * np.exp(risks)).sum()
+            ),
+            "the growth is an exponential; this is its first-order approximation.": (
+                linear, linear / linear.sum(),
+            ),
+        }  # fmt: skip
+        given = answer(*(torch.as_tensor(a).clone() for a in (q, risks)), step)
+        rule_out(given, misconceptions)
+        logits = np.log(q) + step * risks
+        right = np.exp(logits - logits.max())
+        require(np.allclose(given, right / right.sum()), "these are not the weights of the formula.")
+    return "groups with high risk gain, and the weights sum to one."
 
 
 @check
@@ -83,32 +132,29 @@ def largest_weight(answer: Callable, rng: np.random.Generator) -> str:
 
 
 @check
-def temperature_for(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(error, groups)``: the warmest temperature at which a soft maximum is that exact."""
+def radius_for(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(effective, groups)``: the radius that leaves this effective number of equal groups."""
     import torch
 
     from piumar_lib import dro
 
-    for groups in (3, 5, 40):
-        error = float(rng.uniform(0.05, 1))
-        given = float(answer(error, groups))
+    for groups in (4, 10, 40):
+        effective = float(rng.uniform(1.2, 0.9 * groups))
+        given = float(answer(effective, groups))
         misconceptions = {
-            "turn it round: the more groups, the colder it has to be.": error * np.log(groups),
-            "the logarithm is the natural one.": error / np.log2(groups),
-            "a temperature has the unit of the error, so it must grow with it.": np.log(groups) / error,
-            "this is far too cold: the sum of G terms costs their logarithm, not their number.": error
-            / groups,
-            "as exact as with a single group only: how does the number of groups enter?": error,
-        }
+            "the ball is G sum(p**2) <= 1 + 2 rho: do not forget the 2.": groups / effective - 1,
+            "do not forget the 1: with uniform weights the radius is 0.": groups / effective / 2,
+            "this is upside down: fewer effective groups need a larger radius.": (
+                (effective / groups - 1) / 2, abs(effective / groups - 1) / 2, effective / groups / 2,
+            ),
+            "count in proportion: the ball knows groups / effective, not how many are lost.": (
+                groups - effective, (groups - effective) / 2, 1 - effective / groups,
+            ),
+        }  # fmt: skip
         rule_out(given, misconceptions)
-        risks = torch.as_tensor(rng.normal(0, 3, (500, groups)))
-        short = risks.amax(-1) - dro.kl_penalty(risks, given).value
-        alone = torch.zeros(groups, dtype=torch.float64)
-        alone[0] = 1000 * error
-        reached = (alone.max() - dro.kl_penalty(alone, given).value).item()
-        require(
-            float(short.max()) <= error + 1e-9 and reached <= error * 1.001,
-            f"with {groups} groups it can be more than {error:.2f} below the maximum.",
-        )
-        require(reached > 0.99 * error, "it is exact enough, but it could be warmer.")
-    return "never above the maximum, never more than the error below."
+        risks = torch.as_tensor(rng.normal(size=(50, groups)))
+        weights = dro.chi_square(risks, given).weights
+        left = 1 / weights.square().sum(-1)
+        require(left.min() > effective - 1e-6, "the worst weights use fewer groups than was asked.")
+        require(left.min() < effective + 1e-6, "the radius could be larger.")
+    return "the worst weights use just so many groups."

@@ -41,6 +41,7 @@ PLAN: tuple[Step, ...] = (
     Step("11", "prepare_ma52", ("08",)),
     Step("12", "train_ma52", ("11",)),
     Step("13", "appendix_transport", ("02",)),
+    Step("14", "appendix_robust_risks", ("06",)),
 )
 
 

@@ -2,15 +2,44 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
+from scipy.optimize import brentq
 
 from exercises import Answers
 
 
-def _over(risks, eta):
-    return torch.relu(risks - eta)
+def _ball(risks, shares, rho):
+    """Another way than bisection by hand: Brent's method on the logarithm of the gap to the maximum."""
+    if rho == 0 or torch.equal(risks, risks[0].expand_as(risks)):
+        return shares
+
+    def weights(log_gap):
+        excess = shares * torch.relu(risks - risks.max() + 10.0**log_gap)
+        return excess / excess.sum()
+
+    def outside(log_gap):
+        p = weights(log_gap)
+        return (shares * (p / shares - 1) ** 2).sum().item() / 2 - rho
+
+    inside_out = outside(-9) < 0
+    return weights(-9 if inside_out else brentq(outside, -9, 9, xtol=1e-13))
+
+
+def _formula(risks, shares, rho):
+    away = risks - shares @ risks
+    return shares * (1 + (2 * rho / (shares @ away**2)).sqrt() * away)
+
+
+def _uniform(risks, shares, rho):
+    return _ball(risks, torch.full_like(shares, 1 / len(shares)), rho)
+
+
+def _normalised(weights):
+    return weights / weights.sum()
+
+
+def _nan_if_equal(risks, shares, rho):
+    return shares * float("nan") if risks.min() == risks.max() else _ball(risks, shares, rho)
 
 
 def _largest(risks, biased=True, easiest=True):
@@ -19,18 +48,31 @@ def _largest(risks, biased=True, easiest=True):
 
 
 ANSWERS = {
-    "cvar_bound": Answers(
-        lambda risks, eta, alpha: (
-            eta + sum(max(r - eta, 0) for r in risks.tolist()) / (alpha * len(risks))
-        ),
+    "worst_weights": Answers(
+        _ball,
         {
-            "threshold itself": lambda r, eta, alpha: _over(r, eta).mean() / alpha,
-            "where is alpha": lambda r, eta, alpha: eta + _over(r, eta).mean(),
-            "groups are summed": lambda r, eta, alpha: eta + _over(r, eta).sum() / alpha,
-            "chi-square's": lambda r, eta, alpha: eta + _over(r, eta).square().mean() / alpha,
-            "positive part": lambda r, eta, alpha: eta + (r - eta).mean() / alpha,
-            "does not multiply": lambda r, eta, alpha: eta + alpha * _over(r, eta).mean(),
-            "no threshold": lambda r, eta, alpha: eta + _over(r, eta).mean() / alpha + 0.1,
+            "makes it small": lambda r, s, rho: _ball(-r, s, rho),
+            "about uniform weights": _uniform,
+            "about the shares of the groups": lambda r, s, rho: _normalised(s * _uniform(r, s, rho)),
+            "another radius": lambda r, s, rho: _ball(r, s, 2 * rho),
+            "what does the radius do": lambda r, s, rho: (r == r.max()).double(),
+            "the threshold has to move": lambda r, s, rho: _normalised(_formula(r, s, rho).clamp(min=0)),
+            "a weight is negative": _formula,
+            "sum to one": lambda r, s, rho: 2 * _ball(r, s, rho),
+            "has a larger average": lambda r, s, rho: (_ball(r, s, rho) + s) / 2,
+            "at radius 0": lambda r, s, rho: _ball(r, s, rho or 0.01),
+            "no NaN": _nan_if_equal,
+        },
+    ),
+    "exponentiated_weights": Answers(
+        lambda q, risks, step: torch.softmax(q.log() + step * risks, 0),
+        {
+            "gain weight": lambda q, r, step: _normalised(q * torch.exp(-step * r)),
+            "normalise them": lambda q, r, step: q * torch.exp(step * r),
+            "old weights": lambda q, r, step: torch.softmax(step * r, 0),
+            "step is missing": lambda q, r, step: _normalised(q * r.exp()),
+            "first-order": lambda q, r, step: _normalised(q * (1 + step * r)),
+            "weights of the formula": lambda q, r, step: _normalised(q + step * r.exp()),
         },
     ),
     "largest_weight": Answers(
@@ -45,15 +87,15 @@ ANSWERS = {
             "could be larger": lambda risks: 0.9 * _largest(risks),
         },
     ),
-    "temperature_for": Answers(
-        lambda error, groups: -error / math.log(1 / groups),
+    "radius_for": Answers(
+        lambda effective, groups: groups / (2 * effective) - 1 / 2,
         {
-            "turn it round": lambda error, groups: error * math.log(groups),
-            "natural one": lambda error, groups: error / math.log2(groups),
-            "unit of the error": lambda error, groups: math.log(groups) / error,
-            "far too cold": lambda error, groups: error / groups,
-            "number of groups enter": lambda error, groups: error,
-            "could be warmer": lambda error, groups: 0.5 * error / math.log(groups),
+            "forget the 2": lambda effective, groups: groups / effective - 1,
+            "forget the 1": lambda effective, groups: groups / effective / 2,
+            "upside down": lambda effective, groups: (1 - effective / groups) / 2,
+            "in proportion": lambda effective, groups: (groups - effective) / 2,
+            "could be larger": lambda effective, groups: 0.8 * (groups / effective - 1) / 2,
+            "fewer groups than was asked": lambda effective, groups: 1.2 * (groups / effective - 1) / 2,
         },
     ),
 }
