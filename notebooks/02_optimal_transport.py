@@ -411,6 +411,9 @@ show(fig, alt="Marginal error against iterations, falling faster for larger epsi
 # The number of iterations to a marginal error of $10^{-6}$ grows about like $1 / \varepsilon$: 6 at
 # $\varepsilon = 0.1$, 51 at 0.01, 508 at 0.001.
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/epsilon.png"><img src="pictures/epsilon.gif" alt="An entropic transport plan between a distribution with two peaks and one with a single peak. As epsilon falls from 1 to 0.002, two blurred spots become a thin monotone line of lower cost."></picture>
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Try it: epsilon
 #

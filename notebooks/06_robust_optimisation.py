@@ -97,6 +97,9 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # far the weights may move. With radius 0 training is ERM. With the whole triangle it minimises the maximum, and
 # one noisy person determines every step.
 
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-06.svg)
+
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gradient of a robust risk is the worst-case weight vector
 
@@ -214,6 +217,9 @@ print(worst_weights(abc, uniform, 31 / 49).numpy().round(3), "by hand: 0, 1/7, 6
 for rho in (0.05, 0.4, 1.5):
     assert_same(lambda r, rho=rho: worst_weights(r.detach(), shares, rho) @ r,
                 lambda r, rho=rho: dro.chi_square(r, rho, shares).value, some)
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/robust_weights.png"><img src="pictures/robust_weights.gif" alt="A triangle whose corners are three groups with risks 1.0, 0.6 and 0.2. As the radius grows, the worst-case weights leave the centre, turn at an edge, and end in the corner of the largest risk."></picture>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## An independent check: a convex solver
