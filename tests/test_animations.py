@@ -16,7 +16,7 @@ from tools.animations import ANIMATIONS, MOST_BYTES, Animation, picture, write_a
 from tools.chapters import list_chapters, to_notebook
 
 ROOT = Path(__file__).parents[1]
-FOLDER = ROOT / "notebooks" / "animations"
+FOLDER = ROOT / "notebooks" / "pictures"
 PROSE = [
     cell.source
     for chapter in list_chapters(ROOT)
@@ -60,7 +60,7 @@ def test_the_command_draws_what_is_asked_for(tmp_path, monkeypatch, capsys):
     short = Animation(lambda: islice(ANIMATIONS["epsilon"].draw(), 2), "two", still=1)
     monkeypatch.setattr(animations, "ANIMATIONS", {"short": short})
     assert main(["--root", str(tmp_path), "animations", "--only", "short"]) == 0
-    with Image.open(tmp_path / "notebooks" / "animations" / "short.gif") as gif:
+    with Image.open(tmp_path / "notebooks" / "pictures" / "short.gif") as gif:
         assert gif.n_frames == 2
     assert "short.png" in capsys.readouterr().out
     assert main(["--root", str(tmp_path), "animations", "--only", "long"]) == 1
