@@ -8,6 +8,7 @@ import scipy.fft
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from piumar_lib.baselines.hdf import HDFObjective
 from piumar_lib.baselines.hdf_attention import (
@@ -24,6 +25,7 @@ from piumar_lib.ma52.backbones import load_backbone, put_behind_stages
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.optimizer import count_layers, depth
+from piumar_lib.notebook.costs import count_flops
 from piumar_lib.recognizer import Prediction
 from piumar_lib.stepper import Stepper
 from tests.smooth_problem import clips, smooth
@@ -340,6 +342,19 @@ def test_the_row_changes_nothing_but_what_it_adds(name):
     assert len(modules) == {"videomae-tiny": 1, "resnet-tiny-tsm": 2}[name]
     x = video(ours)
     assert not torch.allclose(ours.eval()(x).logits, plain.eval()(x).logits, atol=1e-4)
+
+
+@pytest.mark.parametrize(("name", "time", "sides"), [(BOTH[0], 4, [4]), (BOTH[1], 8, [16, 8])])
+def test_products_that_it_adds_by_hand(name, time, sides):
+    """Filters, the convolution over their answers; mixing, projections, attention's two products."""
+    counts = []
+    for method in (NAME, "ERM"):
+        model = build_model(TrainConfig.make("tiny", method=method, backbone=name)).eval()
+        x = video(model)
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH):  # what a fused kernel does is not counted
+            counts.append(count_flops(lambda model=model, x=x: model(x)))
+    stage = [2 * (2 * 49 * 49 * side**2) + (1 + 3 + 2) * 2 * time**3 for side in sides]
+    assert counts[0] - counts[1] == 2 * sum(stage)  # of two clips
 
 
 def test_no_hyperparameter_is_dead():
