@@ -85,7 +85,8 @@ def write_pages(notebooks: Mapping[Chapter, NotebookNode], templates: Path, out:
     write = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), trim_blocks=True)
     write.filters |= {"api": _link_library, "slug": to_slug}
     for name in ("cheat_sheet", "ledger"):
-        text = write.get_template(f"{name}.md.j2").render(chapters=chapters, ledgers=ledgers, hdf=HDF)
+        hdf = HDF if any(ledgers.values()) else ()  # a book without ledgers may lack the library, too
+        text = write.get_template(f"{name}.md.j2").render(chapters=chapters, ledgers=ledgers, hdf=hdf)
         write_text(out / f"{name}.md", text)
 
 
