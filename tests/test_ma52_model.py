@@ -274,9 +274,10 @@ def test_group_risks_stay_finite_and_weights_on_the_simplex(rare_actions, size):
 # Kept and exported
 
 
+@pytest.mark.parametrize("settings", [{"method": "TFAM", "floor": 0.3}, {"method": "HDF as published"}])
 @pytest.mark.parametrize("backbone", BOTH)
-def test_a_saved_model_says_the_same(tmp_path, backbone):
-    model = make(backbone=backbone, method="TFAM", body="head", floor=0.3).eval()
+def test_a_saved_model_says_the_same(tmp_path, backbone, settings):
+    model = make(backbone=backbone, body="head", **settings).eval()
     save_model(model, tmp_path)
     again = load_model(tmp_path)
     video = clips(model)
@@ -357,7 +358,7 @@ def test_a_checkpoint_of_something_else_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("backbone", BOTH)
-@pytest.mark.parametrize("method", ["ERM", "TFAM", "CFD", "HDF"])
+@pytest.mark.parametrize("method", ["ERM", "TFAM", "CFD", "HDF", "HDF as published"])
 def test_an_exported_program_says_the_same_of_any_number_of_clips(tmp_path, backbone, method):
     model = make(backbone=backbone, method=method).eval()
     program = torch.export.load(export(model, tmp_path / "model.pt2")).module()

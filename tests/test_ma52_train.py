@@ -544,7 +544,7 @@ def test_two_processes_make_the_steps_of_one(prepared, tmp_path):
 
 def test_methods_that_draw_train_in_two_processes(prepared, tmp_path):
     names = ["Mixup", "masked ReMA", "reclock", "MixStyle", "DSU", "HDF", "IRM", "CFD", "MGSC", "PIUmr",
-             "weight averaging", "TFAM + augmentation"]  # fmt: skip
+             "weight averaging", "TFAM + augmentation", "HDF as published"]  # fmt: skip
     gradients = trained_by(2, prepared, tmp_path, names, backbone="resnet-tiny-tsm")
     for name in names:
         assert all(torch.isfinite(g).all() for step in gradients[name] for g in step.values()), name

@@ -9,9 +9,11 @@ from copy import deepcopy
 from pathlib import Path
 
 import pytest
+from bs4 import BeautifulSoup
 from myst_parser.mdit_to_docutils.base import default_slugify
 from nbformat import from_dict
 
+from piumar_lib.baselines.hdf_ledger import LEDGER
 from tools.chapters import list_chapters, to_notebook, to_slug
 from tools.ledger import find_sections, find_used, read_ledger, resolve, write_pages
 from tools.pages import label_equations
@@ -172,12 +174,27 @@ def test_cheat_sheet_holds_every_displayed_formula_and_ledger_every_row(tmp_path
             assert sheet.count(f"{{eq}}`{chapter.stem}-{n + 1}`") == 1
             displayed += 1
     assert sheet.count("$$") == 2 * displayed > 100
+    ledger, _ = ledger.split("## HDF as published")
     rows = [line for line in ledger.splitlines() if line.startswith("|") and line[:3] != "|--"]
     assert len(rows) == len(ROWS) + len({c for c, _ in ROWS})
     assert len(re.findall("{eq}", ledger)) > 20
     sinkhorn = sheet.split("#sinkhorn-in-the-log-domain")[1].split("$$")[0]
     assert "[`transport.sinkhorn_plan`](#piumar_lib.transport.sinkhorn_plan)" in sinkhorn
     assert "[test_transport.py](../tests/test_transport.py)" in sinkhorn
+
+
+def test_the_ledger_page_has_each_difference_between_hdfs_figure_and_code(tmp_path):
+    chapter, notebook = next(iter(NOTEBOOKS.items()))
+    write_pages({chapter: label_equations(deepcopy(notebook), chapter.stem)}, ROOT / "book", tmp_path)
+    text = (tmp_path / "ledger.md").read_text().partition("## HDF as published")[2]
+    page = BeautifulSoup(render_markdown(text), "html.parser")
+    rows = [[cell.text for cell in row.find_all("td")] for row in page.find_all("tr")[1:]]
+    texts = [[BeautifulSoup(render_markdown(part), "html.parser").text.strip() for part in line]
+             for line in LEDGER]  # fmt: skip
+    assert rows == texts and len(rows) >= 10
+    links = {a["href"].lstrip("#") for a in page.find_all("a") if a["href"].startswith("#")}
+    assert len(links) == 2
+    assert all(resolve(link.removeprefix("piumar_lib.")) for link in links)
 
 
 def test_a_label_of_the_authors_own_is_kept():

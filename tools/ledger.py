@@ -1,4 +1,4 @@
-"""The course on two pages: its equations, and its paper ledgers, read from the chapters.
+"""The course on two pages: its equations, and its paper ledgers, read from the chapters; and HDF's.
 
 A ledger is the table under ``## Paper ledger``. Its columns `library` and `test` name symbols of
 `piumar_lib` (``dro.chi_square``) and files in ``tests/`` (``test_dro.py``) in backticks.
@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import jinja2
 from nbformat import NotebookNode
 
+from piumar_lib.baselines.hdf_ledger import LEDGER as HDF
 from piumar_lib.support.files import write_text
 from tools.chapters import Chapter, to_slug
 
@@ -84,7 +85,8 @@ def write_pages(notebooks: Mapping[Chapter, NotebookNode], templates: Path, out:
     write = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), trim_blocks=True)
     write.filters |= {"api": _link_library, "slug": to_slug}
     for name in ("cheat_sheet", "ledger"):
-        text = write.get_template(f"{name}.md.j2").render(chapters=chapters, ledgers=ledgers)
+        hdf = HDF if any(ledgers.values()) else ()  # a book without ledgers may lack the library, too
+        text = write.get_template(f"{name}.md.j2").render(chapters=chapters, ledgers=ledgers, hdf=hdf)
         write_text(out / f"{name}.md", text)
 
 

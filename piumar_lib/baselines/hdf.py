@@ -1,8 +1,9 @@
 """HDF: the predecessor of PIUmr by the same first author, as its description has it.
 
-Its published code does not run, and its equations leave details open, which are ours: queries and
-keys of the attention are the frames' scores themselves, noise is off in evaluation, and the two
-branches are averaged.
+It carries HDF's two modules over to sequences, and the details are ours: queries and keys of the
+attention are the frames' scores themselves, the spectrum is one of time, its noise is drawn and off in
+evaluation, and the two branches are averaged. The row "HDF as published" has what figure and code say
+of video: see `piumar_lib.baselines.hdf_ledger`.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class HDFPlugIn(PlugIn):
 
 
 class HDFObjective(Objective):
-    """HDF at loss level: cross-entropy, distribution sharpness matching, sharpness-aware steps.
+    """HDF at loss level: cross-entropy, a weighted contrastive term, sharpness-aware steps.
 
     Args:
         weight: Weight of the contrastive term.

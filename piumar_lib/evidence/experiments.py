@@ -81,9 +81,11 @@ def experiment(
     """Make an `Experiment`; ``chosen`` are hyperparameters that differ from the method's defaults.
 
     Raises:
-        ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
+        ValueError: If the method or a hyperparameter is unknown, a value cannot be right, or the method
+            needs video.
         FileNotFoundError: If the data are a file that is not there.
     """
+    methods.require_no_maps(method)
     name, content = folds.identify(data)
     k = resolve(method, chosen)
     return Experiment(name, method, fold, seed, tuple(sorted(k.items())), search, content)

@@ -32,6 +32,8 @@ from piumar_lib.baselines.eris import ERIS
 from piumar_lib.baselines.features import CORAL, DANN, DSU, MMD, MixStyle, Mixup
 from piumar_lib.baselines.groups import EIIL, IRM, JTT, CVaR, Fish, GroupDRO, VREx
 from piumar_lib.baselines.hdf import HDFObjective, HDFPlugIn
+from piumar_lib.baselines.hdf_attention import TimeFrequencyAttention
+from piumar_lib.baselines.hdf_scaling import DistributionAwareScaling
 from piumar_lib.baselines.mgsc import MGSC
 from piumar_lib.baselines.reclock import Reclock
 from piumar_lib.baselines.rema import MaskedReMA, ReMA
@@ -66,6 +68,8 @@ class Method:
         plug_in: From channels in front of it, channels of the features behind the backbone, and
             hyperparameters to what is plugged into the recogniser, or None.
         layer: The layer before which it sits, as `Recognizer` has it.
+        behind_stages: From frames to what sits behind each stage of a network that gives maps ``(batch,
+            time, channels, height, width)``, as those of video do; None if it needs no such maps.
         augmented: Whether training clips are augmented.
         hyperparameters: Its own, besides those of `COMMON`.
         like: Methods whose chosen hyperparameters it takes over, the first one's before the others'; it
@@ -80,6 +84,7 @@ class Method:
     objective: Callable[[Hyperparameters], Objective] = lambda k: Objective()
     plug_in: Callable[[int, int, Hyperparameters], PlugIn | None] = lambda channels, width, k: None
     layer: int | str = 0
+    behind_stages: Callable[[int], nn.Module] | None = None
     augmented: bool = False
     hyperparameters: Mapping[str, Hyperparameter] = field(default_factory=dict)
     like: tuple[str, ...] = ()
@@ -290,6 +295,17 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
             "radius": of(HDFObjective, "radius", 0.02, 0.05, 0.1, source="HDF"),
         },
     ),
+    "HDF as published": Method(
+        "weighed frames and places, weighted contrast, sharpness; on video alone",
+        objective=lambda k: DistributionAwareScaling(k["contrast"], k["trace"], k["radius"], k["eta"]),
+        behind_stages=TimeFrequencyAttention,
+        hyperparameters={
+            "contrast": of(DistributionAwareScaling, "weight", 0.03, 0.1, 0.3, source="HDF"),
+            "trace": of(DistributionAwareScaling, "trace", 0.0, 0.1, 0.5, source="HDF"),
+            "radius": of(DistributionAwareScaling, "radius", 0.02, 0.05, 0.1, source="HDF"),
+            "eta": of(DistributionAwareScaling, "eta", 0.1, 0.2, 0.4, source="HDF"),
+        },
+    ),
     # Baselines: people's features and risks
     "CORAL": _loss("equal covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
     "MMD": _loss("equal laws of people's features", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)),
@@ -457,6 +473,20 @@ def draw(method: str, number: int) -> Hyperparameters:
     return {name: (common | drawn)[name] for name in hyperparameters_of(method)}
 
 
+def require_no_maps(method: str | Method) -> None:
+    """See that a method can be trained where features have no height and width.
+
+    Raises:
+        ValueError: If it cannot.
+    """
+    if row_of(method).behind_stages is not None:
+        name = method if isinstance(method, str) else method.about
+        raise ValueError(
+            f"method: {name!r} weighs places of feature maps, and clips here have no height and width. "
+            "Train it on video (chapter 12), or choose 'HDF'."
+        )
+
+
 def build(
     method: str | Method,
     channels: int,
@@ -468,8 +498,9 @@ def build(
     """Build a method's untrained recogniser; ``k`` from `resolve`, ``parents`` of a skeleton.
 
     Raises:
-        ValueError: If the method has no recogniser, or a graph network gets no skeleton.
+        ValueError: If the method has no recogniser or needs video, or a graph network gets no skeleton.
     """
+    require_no_maps(method)
     method = row_of(method)
     if method.classify is not None:
         raise ValueError(f"method: {method.about!r} has no recogniser. Call its `classify`.")

@@ -7,6 +7,7 @@ run on any CPU; they are for tests and for trying things out.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ class VideoMAE(nn.Module):
         frames: Frames that it takes, as many as its position embedding has.
         size: Pixels of the side that it takes.
         channels: Channels of its output, at half of the frames.
+        behind: What a method put behind the last layer: its layers have one resolution, so it has one
+            stage.
     """
 
     def __init__(self, model: VideoMAEModel) -> None:
@@ -36,12 +39,25 @@ class VideoMAE(nn.Module):
         assert isinstance(model.config.image_size, int)  # it takes squares
         self.frames, self.size = model.config.num_frames, model.config.image_size
         self.channels = model.config.hidden_size
+        self.behind: nn.Module | None = None
 
     def forward(self, video: Tensor) -> Tensor:
         """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames / 2, channels)``."""
-        config = self.model.config
-        tokens = self.model(pixel_values=video).last_hidden_state
-        return tokens.unflatten(1, (config.num_frames // config.tubelet_size, -1)).mean(2)
+        tokens = self.model(pixel_values=video).last_hidden_state.unflatten(1, (self.steps, -1))
+        if self.behind is not None:  # (batch, steps, places, channels)
+            side = math.isqrt(tokens.shape[2])  # it takes squares
+            maps = tokens.unflatten(2, (side, side)).permute(0, 1, 4, 2, 3)
+            tokens = self.behind(maps).permute(0, 1, 3, 4, 2).flatten(2, 3)
+        return tokens.mean(2)
+
+    @property
+    def steps(self) -> int:
+        """Moments of its output."""
+        return self.model.config.num_frames // self.model.config.tubelet_size
+
+    def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
+        """See `put_behind_stages`."""
+        self.behind = make(self.steps)
 
 
 class TemporalShift(nn.Module):
@@ -63,6 +79,18 @@ class TemporalShift(nn.Module):
         shifted[:, 1:, fold : 2 * fold] = clips[:, :-1, fold : 2 * fold]
         shifted[:, :, 2 * fold :] = clips[:, :, 2 * fold :]
         return shifted.flatten(0, 1)
+
+
+class OnClips(nn.Module):
+    """A layer for maps of clips, ``(batch, frames, ...)``, among layers that take frames one by one."""
+
+    def __init__(self, layer: nn.Module, frames: int) -> None:
+        super().__init__()
+        self.layer, self.frames = layer, frames
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map ``(batch * frames, channels, height, width)`` to the same shape."""
+        return self.layer(x.unflatten(0, (-1, self.frames))).flatten(0, 1)
 
 
 class ShiftedResNet(nn.Module):
@@ -91,6 +119,11 @@ class ShiftedResNet(nn.Module):
         """The residual blocks, from the input on."""
         for stage in self.model.encoder.stages:
             yield from stage.get_submodule("layers").children()
+
+    def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
+        """See `put_behind_stages`."""
+        for stage in self.model.encoder.stages:
+            stage.get_submodule("layers").add_module("behind", OnClips(make(self.frames), self.frames))
 
     def forward(self, video: Tensor) -> Tensor:
         """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames, channels)``."""
@@ -189,6 +222,25 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
             f"{str(error).splitlines()[0]} Connect once, set HF_HOME to a folder that has them, or "
             "choose weights='random'."
         ) from error
+
+
+def put_behind_stages(backbone: nn.Module, make: Callable[[int], nn.Module], method: str) -> None:
+    """Put behind each stage of a backbone what ``make`` makes for so many frames.
+
+    Args:
+        backbone: Is changed in place. What is put there has ``behind`` in its parameters' names.
+        make: What it makes maps ``(batch, frames, channels, height, width)`` to the same shape.
+        method: Its name, for the message.
+
+    Raises:
+        ValueError: If the backbone's features have no height and width.
+    """
+    if not isinstance(backbone, (VideoMAE, ShiftedResNet)):
+        raise ValueError(
+            f"method: {method} needs a video backbone, whose features have height and width, got "
+            f"{type(backbone).__name__}. Choose backbone='resnet50-tsm', or another method, such as HDF."
+        )
+    backbone.put_behind_stages(make)
 
 
 def compile_layers(backbone: VideoMAE | ShiftedResNet, backend: str = "inductor") -> None:

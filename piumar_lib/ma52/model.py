@@ -3,7 +3,8 @@
     video -> backbone -> [plug-in] -> mixing in time -> norm -> mean over time -> action (and part)
 
 Whatever a method plugs in, TFAM or another, sits behind the backbone, where a clip is a sequence of
-features. The very same layers are trained without it, so that a comparison is of the method.
+features; "HDF as published" alone works on maps, behind the backbone's stages. The very same layers are
+trained without it, so that a comparison is of the method.
 """
 
 from __future__ import annotations
@@ -17,7 +18,12 @@ from torch import Tensor, nn
 
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
+from piumar_lib.ma52.backbones import (
+    ShiftedResNet,
+    VideoMAE,
+    load_backbone,
+    put_behind_stages,
+)
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.support.checkpoint import write_tensors
@@ -69,7 +75,10 @@ class MicroActionRecognizer(nn.Module):
         self.recognizer = Recognizer(layers, width, len(ACTIONS), at="features")
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
         self.register_buffer("part_of", _parts_of_actions(), persistent=False)
-        self.recognizer.plug_in = METHODS[config.method].plug_in(width, width, config.of_method)
+        method = METHODS[config.method]
+        self.recognizer.plug_in = method.plug_in(width, width, config.of_method)
+        if method.behind_stages is not None:
+            put_behind_stages(backbone, method.behind_stages, config.method)
 
     @property
     def backbone(self) -> VideoMAE | ShiftedResNet:

@@ -16,13 +16,15 @@ _LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.")
 
 
 def depth(name: str, layers: int) -> int:
-    """How deep a parameter lies: 0 is the backbone's input, ``layers + 1`` all behind the backbone.
+    """How deep a parameter lies: 0 is the backbone's input, ``layers + 1`` all that is new.
+
+    New is what stands behind the backbone, or was put behind one of its stages.
 
     Args:
         name: As in ``model.named_parameters()`` of a `piumar_lib.ma52.model.MicroActionRecognizer`.
         layers: Layers (or stages) of the backbone.
     """
-    if not name.startswith("recognizer.backbone.0."):
+    if not name.startswith("recognizer.backbone.0.") or ".behind." in name:
         return layers + 1
     found = _LAYERS.search(name)
     if found:

@@ -34,7 +34,7 @@ from piumar_lib.support.files import write_text
 
 NAMES = (
     "sinkhorn", "exact_transport", "reading", "preparation", "training_step", "overhead",
-    "recognizer_step", "course", "evidence",
+    "recognizer_step", "plug_in_flops", "course", "evidence",
 )  # fmt: skip
 RECORDS = ROOT / "notebooks" / "results" / "benchmarks.jsonl"
 
