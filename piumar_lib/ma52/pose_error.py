@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import shlex
 import sys
 from collections.abc import Mapping
@@ -19,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 
 from piumar_lib.data.joints import pick
 from piumar_lib.data.skeleton import JOINTS
@@ -123,8 +123,8 @@ def to_text(rows: list[JointError]) -> str:
 
 def _processor_seconds() -> float:
     """Of this process and of those that it started and that have ended."""
-    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(use.ru_utime + use.ru_stime for use in usage)
+    used = psutil.Process().cpu_times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 @command_line

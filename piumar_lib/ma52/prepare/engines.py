@@ -109,7 +109,7 @@ class Estimator:
 
     def __init__(self, engine: Engine, command: Sequence[str]) -> None:
         self.engine = engine
-        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115: closed by `close`
+        self.errors: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 (`close` closes it)
         # Ctrl-C is for the main process alone. And the program's own folder, which holds files of
         # common names, must not be where its packages look for modules.
         ours = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
