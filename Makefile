@@ -125,9 +125,8 @@ poses-env: ## install what finds people's joints in videos into .venv-poses (ENG
 	@folder=.venv-poses/$(ENGINE); needs=data_scripts/poses-$(ENGINE).txt; \
 	test -f "$$needs" || { echo "error: ENGINE must be mediapipe or rtmlib, got $(ENGINE)." >&2; exit 1; }; \
 	rm -rf "$$folder"; \
-	if command -v uv > /dev/null; then \
-	  uv venv --quiet --python 3.12 "$$folder" \
-	    && uv pip install --quiet --python "$$folder" --no-deps -r "$$needs"; exit $$?; \
+	if command -v uv > /dev/null && uv venv --quiet --python '>=3.11,<3.13' "$$folder"; then \
+	  uv pip install --quiet --python "$$folder" --no-deps -r "$$needs"; exit $$?; \
 	fi; \
 	for python in $(POSES_PYTHON); do \
 	  if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then \

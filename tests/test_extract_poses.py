@@ -174,12 +174,15 @@ def test_bad_clips_are_listed_and_the_others_are_there(folder, tmp_path, capsys)
     (folder / "page.mp4").write_text("<html>sign in")
     make_video(folder / "dark.mp4", squares(moving(8), (0, 0, 0)), STEADY)
     make_video(folder / "white.mp4", np.full((3, 120, 96, 3), 255, np.uint8), STEADY[:3])
-    make_video(folder / "z.mp4", squares(moving(8)), STEADY)
+    seldom = squares(moving(8))
+    seldom[3:] = 0
+    make_video(folder / "z.mp4", seldom, STEADY)
     out = tmp_path / "poses.safetensors"
     options = [str(folder), "--out", str(out), "--python", str(fake_python(tmp_path))]
     assert extract_poses.main([*options, "--workers", "1"]) == 1
     said = capsys.readouterr()
-    assert "3 clips, 21 frames, the person found in 100.0 % of them" in said.out
+    assert "3 clips, 21 frames, the person found in 76.2 % of them" in said.out
+    assert "note: z.mp4: the person was found in 38 % of its frames" in said.out
     assert "left out: dark.mp4: no person was found in any of its 8 frames" in said.err
     with (tmp_path / "poses.bad.csv").open(encoding="utf-8", newline="") as file:
         listed = dict(csv.reader(file))
@@ -256,6 +259,7 @@ def test_a_killed_run_goes_on_and_leaves_no_process(tmp_path, how):
             None,
             "does not start: out of memory. Make its environment anew: make",
         ),
+        ("offline", None, "name or service not known. Connect to the internet once"),
         ("", {"version": "fake 0.9", "joints": 3}, "version must be fake 1.0, got fake 0.9. Make its"),
         ("", {"version": "fake 1.0", "joints": 17}, "joints must be 3, got 17. Make its"),
     ],
@@ -437,6 +441,25 @@ def test_errors_are_in_torso_lengths():
     assert rows["left wrist"].moved == pytest.approx(0.25) and rows["right wrist"].moved == 0
     with pytest.raises(ValueError, match=r"truth: has no b\.mp4 of 10 frames"):
         pose_errors(poses, {"a.mp4": truth["a.mp4"], "b.mp4": truth["b.mp4"][:9]})
+
+
+def test_what_was_measured_takes_the_place_of_the_same_measured_before(tmp_path):
+    record = tmp_path / "record.jsonl"
+    options = ["--people", "3", "--width", "64", "--build", str(tmp_path), "--out", str(record)]
+    options += ["--python", str(fake_python(tmp_path, "anybody"))]
+    for clips in (12, 13, 12):
+        assert main([*options, "--clips", str(clips)]) == 0
+    rows = [json.loads(line) for line in record.read_text().splitlines()]
+    assert [row["clips"] for row in rows] == [13] * 18 + [12] * 18
+    assert {row["found"] for row in rows} == {1} and {"commit", "versions", "device"} <= rows[0].keys()
+    assert min(row["median"] for row in rows) > 0.5, "nobody sits in the corner"
+
+
+def test_an_estimator_that_finds_nobody_is_not_measured(tmp_path, capsys):
+    options = ["--clips", "12", "--people", "3", "--width", "64", "--build", str(tmp_path)]
+    out = tmp_path / "record.jsonl"
+    assert main([*options, "--out", str(out), "--python", str(fake_python(tmp_path, "nobody"))]) == 1
+    assert "12 clips gave no poses" in capsys.readouterr().err and not out.exists()
 
 
 @real

@@ -130,17 +130,15 @@ class Estimator:
             said = json.loads(self.process.stdout.readline())
         except ValueError:
             said = {"error": self._last_words()}
+        anew = f"Make its environment anew: {self.engine.remedy}"
         if "error" in said:
-            raise EstimatorError(
-                f"{self.engine.name}: does not start: {said['error']}. "
-                f"Make its environment anew: {self.engine.remedy}"
-            )
+            remedy = said.get("remedy", anew)
+            raise EstimatorError(f"{self.engine.name}: does not start: {said['error']}. {remedy}")
         wanted = {"version": self.engine.version, "joints": len(self.engine.joints)}
         for name, value in wanted.items():
             if said.get(name) != value:
                 raise EstimatorError(
-                    f"{self.engine.name}: {name} must be {value}, got {said.get(name)}. "
-                    f"Make its environment anew: {self.engine.remedy}"
+                    f"{self.engine.name}: {name} must be {value}, got {said.get(name)}. {anew}"
                 )
 
     def estimate(self, frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -4,8 +4,8 @@
 
 It runs in the environment that ``make poses-env`` makes, imports nothing of the course, and is started
 by `piumar_lib.ma52.prepare.engines`. Frames arrive on standard input, joints leave on standard output,
-first one line of JSON (``{"version": "mediapipe 0.10.21", "joints": 33}``, or ``{"error": "..."}``),
-then for every frame, little endian:
+first one line of JSON (``{"version": "mediapipe 0.10.21", "joints": 33}``, or ``{"error": "..."}`` with
+a ``"remedy"`` where a new environment is none), then for every frame, little endian:
 
     in    uint32 width, uint32 height, then height x width x 3 bytes: red, green, blue;
           width 0 and height 0 alone say that another clip begins, and have no answer
@@ -122,9 +122,12 @@ def main(name: str) -> int:
     # What a package prints goes to the error stream: the answers have the output for themselves.
     answers = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    said: dict[str, object]
     try:
         engine = ENGINES[name]()
         said = {"version": f"{engine.package} {version(engine.package)}", "joints": engine.joints}
+    except OSError as error:  # of the network, for weights
+        said = {"error": f"{error}", "remedy": "Connect to the internet once, or take mediapipe."}
     except Exception as error:
         said = {"error": f"{type(error).__name__}: {error}"}
     answers.write(json.dumps(said).encode() + b"\n")
