@@ -26,7 +26,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from piumar_lib.ma52.prepare.layout import is_clutter
 from piumar_lib.support.files import as_path, read_text
@@ -230,29 +230,64 @@ def _parse_image(name: str, clip: str) -> tuple[str, int]:
 
 def _in_order(frames: dict[int, list[dict]], first: int) -> list[list[list]]:
     """Detections as [person][frame][joint] of x, y and score; zeros where a person is missing."""
-    most = max(len(people) for people in frames.values())
-    joints = [_triples(entry.get("keypoints")) for people in frames.values() for entry in people]
-    nobody = [[0.0, 0.0, 0.0]] * max(map(len, joints))
-    slots: list[list[list]] = [[] for _ in range(most)]
-    for frame in range(first, max(frames) + 1):
-        here = [_triples(entry.get("keypoints")) for entry in frames.get(frame, [])]
-        here.sort(key=_weight, reverse=True)
-        for person, slot in enumerate(slots):
-            slot.append(here[person] if person < len(here) else nobody)
-    return slots
+    people: list[dict[int, list]] = []
+    for frame in sorted(frames):
+        here = [_triples(entry.get("keypoints")) for entry in frames[frame]]
+        _follow(people, frame, sorted(here, key=lambda joints: -_outline(joints).weight))
+    nobody = [[0.0, 0.0, 0.0]] * max(len(joints) for person in people for joints in person.values())
+    every = range(first, max(frames) + 1)
+    return [[person.get(frame, nobody) for frame in every] for person in people]
+
+
+def _follow(people: list[dict[int, list]], frame: int, found: list[list]) -> None:
+    """Give each detection, the largest first, to the person who was last seen where it is.
+
+    Two detections are of one person if their middles are nearer than half of the smaller one's diagonal;
+    of several people the nearest. With one person in each frame there is nothing to decide.
+    """
+    if len(people) < 2 and len(found) < 2:
+        people[:] = people or [{}]
+        people[0][frame] = found[0]
+        return
+    last = [_outline(person[max(person)]) for person in people]
+    for joints in found:
+        here = _outline(joints)
+        near = [(here.distance(one), k) for k, one in enumerate(last) if frame not in people[k]]
+        distance, nearest = min(near, default=(math.inf, -1))
+        if distance < 0.5:
+            people[nearest][frame] = joints
+        else:
+            people.append({frame: joints})
+            last.append(here)
+
+
+class _Outline(NamedTuple):
+    """Middle, diagonal and weight of a detection; all 0 if it holds no numbers."""
+
+    x: float = 0
+    y: float = 0
+    diagonal: float = 0
+    weight: float = 0
+
+    def distance(self, other: _Outline) -> float:
+        """From middle to middle, in diagonals of the smaller one."""
+        small = min(self.diagonal, other.diagonal)
+        return math.hypot(self.x - other.x, self.y - other.y) / small if small else math.inf
+
+
+def _outline(joints: list) -> _Outline:
+    """The weight is the summed score times the box, as in `pose_checks.choose_person`."""
+    try:
+        found = [joint for joint in joints if joint[2] > 0 and (joint[0] or joint[1])]
+        x, y, score = (list(map(float, axis)) for axis in zip(*found, strict=True))
+    except (TypeError, ValueError, IndexError):
+        return _Outline()  # what is wrong with it is found later
+    wide, high = max(x) - min(x), max(y) - min(y)
+    middle = (max(x) + min(x)) / 2, (max(y) + min(y)) / 2
+    return _Outline(*middle, math.hypot(wide, high), sum(score) * wide * high)
 
 
 def _triples(values: Any) -> list:
     """51 numbers as 17 joints of three; anything else as it is."""
     flat = isinstance(values, list) and all(not isinstance(value, list) for value in values)
     return [values[k : k + 3] for k in range(0, len(values), 3)] if flat else values or []
-
-
-def _weight(joints: list) -> float:
-    """Summed score times the area about a person, see `pose_checks.choose_person`."""
-    try:
-        found = [joint for joint in joints if joint[2] > 0 and (joint[0] or joint[1])]
-        x, y, score = zip(*found, strict=True) if found else ((0,), (0,), (0,))
-        return sum(score) * (max(x) - min(x)) * (max(y) - min(y))
-    except (TypeError, ValueError, IndexError):
-        return 0.0  # what is wrong with it is found later
