@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import pickle
+import re
 from collections import Counter, OrderedDict
 from types import BuiltinFunctionType, FunctionType
 
@@ -81,8 +82,10 @@ class Runs:
 @PROTOCOLS
 def test_a_pickle_that_would_run_a_program_is_refused_by_name_and_runs_nothing(tmp_path, protocol):
     path, trace = tmp_path / "MA52_train.pkl", tmp_path / "trace"
-    path.write_bytes(pickle.dumps([{"a": 1}, Runs(os.system, f"touch {trace}")], protocol))
-    with pytest.raises(Foreign, match=rf"{path}: it wants {os.system.__module__}.system\. .* not trust"):
+    path.write_bytes(pickle.dumps([{"a": 1}, Runs(os.system, f'mkdir "{trace}"')], protocol))
+    with pytest.raises(
+        Foreign, match=rf"{re.escape(str(path))}: it wants {os.system.__module__}.system\. .* not trust"
+    ):
         read_plain_pickle(path)
     assert not trace.exists()
     pickle.loads(path.read_bytes())
@@ -127,7 +130,9 @@ def test_a_file_that_was_cut_off_is_named_wherever_it_ends(tmp_path, protocol):
     )
     for size in range(1, len(whole) - 1, 37):
         path.write_bytes(whole[:size])
-        with pytest.raises(ValueError, match=rf"{path}: cut off or damaged after {size} bytes"):
+        with pytest.raises(
+            ValueError, match=rf"{re.escape(str(path))}: cut off or damaged after {size} bytes"
+        ):
             read_plain_pickle(path)
 
 

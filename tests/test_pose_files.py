@@ -240,6 +240,12 @@ def test_labels_of_test_clips_are_no_labels(folder):
     assert {clip.person for clip in report.clips if clip.split == "test"} == {""}
 
 
+@pytest.mark.parametrize("label", [0, 99, None, "hidden"])
+def test_whatever_a_test_clip_is_labeled_is_not_read(tmp_path, label):
+    _, report = gather([write(tmp_path / "MA52_test.pkl", [openpose("test0000", label)])])
+    assert report.usable and not report.faults and report.clips[0].action == -1
+
+
 def test_poses_are_joined_by_name_whatever_their_order(tmp_path):
     entries = [openpose(f"test{k:04d}", 0) for k in (3, 0, 2)]  # one is missing
     poses, _ = gather([write(tmp_path / "MA52_test.pkl", entries)])
@@ -287,6 +293,19 @@ def test_two_people_in_results_keep_apart(tmp_path):
     poses, report = gather([write(tmp_path / "r.json", entries)], INDEX[:1])
     np.testing.assert_allclose(poses.clip("0003_01_0001.mp4")[0], near, rtol=1e-6)
     assert report.count("several people") == 1
+
+
+def test_a_person_who_is_lost_for_a_frame_is_not_taken_for_the_other(tmp_path):
+    near, far = np.repeat(drawn(17, 1), FRAMES, 0), np.repeat(drawn(17, 1), FRAMES, 0) / 4
+    entries = [
+        {"image_id": f"0003_01_0001/{k}.jpg", "keypoints": with_score(who[k])}
+        for k in range(FRAMES)
+        for who in ((far,) if k == 3 else (near, far))
+    ]
+    poses, report = gather([write(tmp_path / "r.json", entries)], INDEX[:1])
+    xy, _ = poses.clip("0003_01_0001.mp4")
+    assert np.isnan(xy[3]).all() and report.count("frame without a person") == 1
+    np.testing.assert_allclose(np.delete(xy, 3, 0), np.delete(near, 3, 0), rtol=1e-6)
 
 
 # What was not found
@@ -456,7 +475,7 @@ def test_names_without_a_person_and_clips_without_a_label_need_an_index(tmp_path
 def test_any_protocol_is_read_and_foreign_classes_are_not(tmp_path, protocol):
     class Runs:
         def __reduce__(self):
-            return os.system, (f"touch '{tmp_path}/trace'",)
+            return os.system, (f'mkdir "{tmp_path / "trace"}"',)
 
     path = write(tmp_path / "MA52_train.pkl", [openpose()], protocol)
     assert gather([path], INDEX[:1])[1].usable

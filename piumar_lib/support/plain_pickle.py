@@ -158,8 +158,9 @@ def read_plain_pickle(path: str | Path) -> Any:
         except Foreign as error:
             words = "Pose files hold arrays, lists and dicts alone: do not trust this one."
             raise Foreign(f"{path}: {error}. {words}") from error
-        except MemoryError:
-            raise
+        except MemoryError as error:
+            words = "it asks for more memory than there is: damaged, or too large for this machine"
+            raise ValueError(f"{path}: {words}. {AGAIN}") from error
         except Exception as error:  # a damaged stream fails anywhere
             size = path.stat().st_size
             raise ValueError(

@@ -139,14 +139,14 @@ def _as_array(values: Any, name: str) -> np.ndarray:
     """Numbers as an array; lists of unequal length are told with person and frame."""
     try:
         made = np.asarray(values)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         made = np.empty(0, dtype=object)
     if made.dtype.kind in "fiu":
         return made
     if made.dtype == object:
         try:
             return np.asarray(_plain(values), dtype=np.float64)  # None, as JSON has it, becomes NaN
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass
     raise Unusable("ragged lists", _say_ragged(values, name), MEND)
 

@@ -194,20 +194,22 @@ def _number(value: Any) -> float:
     return float(value) if known else math.nan
 
 
-def _images_of(held: Any) -> dict[Any, dict]:
-    """COCO's table of images, by their number."""
+def _images_of(held: Any) -> dict[str, dict]:
+    """COCO's table of images, by their number as text."""
     images = held.get("images") if isinstance(held, dict) else None
     rows = images if isinstance(images, list) else []
-    return {row.get("id"): row for row in rows if isinstance(row, dict)}
+    return {str(row.get("id")): row for row in rows if isinstance(row, dict)}
 
 
-def _join_results(path: Path, split: str, entries: list[dict], images: dict) -> Iterator[Found]:
+def _join_results(
+    path: Path, split: str, entries: list[dict], images: dict[str, dict]
+) -> Iterator[Found]:
     """Clips from single detections: frames in order, people of a frame the most certain first."""
     clips: dict[str, dict[int, list[dict]]] = {}
     sizes: dict[str, list] = {}
     for entry in entries:
-        key = entry.get("image_id")
-        image = images.get(key, {}) if isinstance(key, (int, str)) else {}
+        key = str(entry.get("image_id"))
+        image = images.get(key, {})
         clip, frame = _parse_image(str(image.get("file_name", key)), path.stem)
         clips.setdefault(clip, {}).setdefault(frame, []).append(entry)
         if "width" in image and "height" in image:
@@ -288,6 +290,8 @@ def _outline(joints: list) -> _Outline:
 
 
 def _triples(values: Any) -> list:
-    """51 numbers as 17 joints of three; anything else as it is."""
-    flat = isinstance(values, list) and all(not isinstance(value, list) for value in values)
-    return [values[k : k + 3] for k in range(0, len(values), 3)] if flat else values or []
+    """51 numbers as 17 joints of three; lists of another form as they are, and none for no list."""
+    if not isinstance(values, list):
+        return []
+    flat = all(not isinstance(value, list) for value in values)
+    return [values[k : k + 3] for k in range(0, len(values), 3)] if flat else values
