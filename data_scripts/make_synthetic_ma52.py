@@ -6,6 +6,10 @@ Example: a hundred and twenty small clips of twelve people, for trying things ou
 
 Without options it has as many clips, people and pixels as MA-52. A run can be killed; the same command
 goes on where it stopped.
+
+Poses instead of videos, as an estimator would see them, take a minute at full scale:
+
+    python data_scripts/make_synthetic_ma52.py --poses --out build/ma52/standin
 """
 
 from __future__ import annotations
@@ -18,9 +22,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from piumar_lib.data.joints import LAYOUTS
 from piumar_lib.data.labels import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.standin.cache import write_cache
+from piumar_lib.ma52.standin.poses import FORMS, write_pose_files, write_standin_poses
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.files import require_room
 
@@ -43,6 +49,13 @@ def main(argv: list[str] | None = None) -> None:
         "--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes (%(default)s)"
     )
     parser.add_argument("--cache", action="store_true", help="film into a cache, without any video")
+    parser.add_argument("--poses", action="store_true", help="write poses.safetensors and its index")
+    parser.add_argument(
+        "--format", choices=FORMS, help="of --poses: files as they are published for MA-52"
+    )
+    parser.add_argument(
+        "--joints", type=int, choices=sorted(LAYOUTS), default=17, help="of --poses (%(default)s)"
+    )
     parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
     parser.add_argument("--frames", type=at_least(1), default=16, help="of a cached clip (%(default)s)")
     parser.add_argument(
@@ -58,10 +71,26 @@ def main(argv: list[str] | None = None) -> None:
         )
         print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
         return
+    if options.poses and not options.dry_run:
+        write_all_poses(plan, options)
+        return
     say(plan, options.out)
     if not options.dry_run:
         missing = standin.write(options.out, plan, options.workers)
         print(f"{options.out}: {missing} clips written, {len(plan) - missing} were there")
+
+
+def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
+    """Write poses of every clip, in one file or in files of a published form."""
+    joints = len(FORMS[options.format][0]) if options.format else options.joints
+    needed = plan.frames.sum() * joints * (70 if options.format == "coco" else 12)
+    require_room(options.out, needed, "Ask for fewer clips, or choose another disk.")
+    if options.format:
+        for written in write_pose_files(options.out, plan, options.format):
+            print(f"{written}: poses of {joints} joints")
+        return
+    write_standin_poses(options.out, plan, joints)
+    print(f"{options.out / 'poses.safetensors'}: {len(plan)} clips of {joints} joints, and index.csv")
 
 
 def usable_device(name: str) -> str:
