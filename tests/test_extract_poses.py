@@ -27,7 +27,7 @@ from piumar_lib.ma52 import standin
 from piumar_lib.ma52.pose_error import ALL, main, pose_errors
 from piumar_lib.ma52.prepare import estimator_program
 from piumar_lib.ma52.prepare.engines import ENGINES, Engine, Estimator, EstimatorError, find_command
-from piumar_lib.ma52.prepare.extract import extract, videos_below
+from piumar_lib.ma52.prepare.extract import extract, shrunk_size, videos_below
 from piumar_lib.ma52.prepare.index import make_index, write_index
 from piumar_lib.ma52.prepare.one_person import PATIENCE, OnePerson
 from piumar_lib.ma52.prepare.poses import join, read_poses
@@ -117,6 +117,11 @@ def test_large_frames_are_shrunk_and_joints_are_in_pixels_of_the_video(folder, t
     ).poses.clip("a.mp4")[0]
     np.testing.assert_allclose(shrunk[:, 1], whole[:, 1], atol=1)
     assert np.abs(shrunk[:, 0] - whole[:, 0]).max() > 0.4, "its pixels are twice as large"
+
+
+def test_the_longer_side_is_what_is_shrunk():
+    assert shrunk_size(1080, 1296, 720) == (600, 720) == shrunk_size(1296, 1080, 720)[::-1]
+    assert shrunk_size(216, 260, 720) == (216, 260), "nothing is enlarged"
 
 
 def test_a_turned_video_is_seen_upright(tmp_path):

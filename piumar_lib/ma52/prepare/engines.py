@@ -38,7 +38,7 @@ class Engine:
 
     Attributes:
         name: As one asks for it.
-        version: Package and version, as `requirements` has them.
+        version: Package and version, as its environment has to have them.
         joints: Names, in the order of its output.
         people: Whom it finds: ``"one"``, whom it follows from frame to frame, or ``"all"``.
     """

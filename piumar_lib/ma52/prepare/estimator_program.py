@@ -3,13 +3,13 @@
     python estimator_program.py mediapipe
 
 It runs in the environment that ``make poses-env`` makes, imports nothing of the course, and is started
-by `piumar_lib.ma52.prepare.engines`. Frames arrive on standard input, joints leave on standard output,
-first one line of JSON (``{"version": "mediapipe 0.10.21", "joints": 33}``, or ``{"error": "..."}`` with
-a ``"remedy"`` where a new environment is none), then for every frame, little endian:
+by `piumar_lib.ma52.prepare.engines`. Frames arrive on standard input, joints leave on standard output:
+first one line of JSON, ``{"version": "mediapipe 0.10.21", "joints": 33}``, or ``{"error": "..."}`` with
+a ``"remedy"`` where a new environment is none. Then, little endian, for every frame:
 
-    in    uint32 width, uint32 height, then height x width x 3 bytes: red, green, blue;
-          width 0 and height 0 alone say that another clip begins, and have no answer
-    out   uint32 people, then people x joints x 3 float32: pixels to the right and down, score
+- in: uint32 width and height, and height x width x 3 bytes of red, green, blue; width and height 0
+  alone say that another clip begins, and have no answer;
+- out: uint32 people, and people x joints x 3 float32: pixels to the right and down, score.
 """
 
 from __future__ import annotations

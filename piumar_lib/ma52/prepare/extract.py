@@ -99,7 +99,7 @@ def videos_below(folder: Path) -> list[Video]:
 
 
 def source_of(engine: Engine, at_most: int = AT_MOST) -> str:
-    """What `Poses.source` says of poses by an engine."""
+    """What a file says about the source of poses by an engine."""
     return f"{engine.version}, frames of at most {at_most} pixels"
 
 
