@@ -32,6 +32,8 @@ from piumar_lib.support.files import require_room
 
 # Of a clip of 1080 x 1296 pixels, as measured. Smaller ones: 830 at 432 pixels across, 260 at 216.
 KB_AT_FULL_SIZE = 3000
+# In a frame: two coordinates, and a score where the form has one; as text in COCO's.
+BYTES_OF_A_JOINT = {"halpe": 8, "coco": 38}
 
 
 @command_line
@@ -54,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
         "--format", choices=FORMS, help="of --poses: files as they are published for MA-52"
     )
     parser.add_argument(
-        "--joints", type=int, choices=sorted(LAYOUTS), default=17, help="of --poses (%(default)s)"
+        "--joints", type=int, choices=sorted(LAYOUTS), help="of --poses without --format (17)"
     )
     parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
     parser.add_argument("--frames", type=at_least(1), default=16, help="of a cached clip (%(default)s)")
@@ -64,6 +66,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
     parser.add_argument("--out", type=path, required=True, help="folder to write into")
     options = parser.parse_args(argv)
+    if (options.format or options.joints) and not options.poses:
+        parser.error("--format and --joints are of --poses. Give that, too.")
+    if options.poses and (options.cache or (options.format and options.joints)):
+        parser.error("--poses goes without --cache, and --format without --joints. Leave one out.")
     plan = standin.plan(options.clips, options.people, options.width, options.seed)
     if options.cache and not options.dry_run:
         missing = write_cache(
@@ -71,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         )
         print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
         return
-    if options.poses and not options.dry_run:
+    if options.poses:
         write_all_poses(plan, options)
         return
     say(plan, options.out)
@@ -81,16 +87,20 @@ def main(argv: list[str] | None = None) -> None:
 
 
 def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
-    """Write poses of every clip, in one file or in files of a published form."""
-    joints = len(FORMS[options.format][0]) if options.format else options.joints
-    needed = plan.frames.sum() * joints * (70 if options.format == "coco" else 12)
+    """Write poses of every clip, in one file or in files of a published form; see `--dry-run`, too."""
+    joints = len(FORMS[options.format][0]) if options.format else options.joints or 17
+    needed = int(plan.frames.sum()) * joints * BYTES_OF_A_JOINT.get(options.format, 12)
+    people = plan.person.max() + 1
+    print(f"{len(plan)} clips of {people} people, {joints} joints: about {needed / 2**30:.2f} GB")
     require_room(options.out, needed, "Ask for fewer clips, or choose another disk.")
+    if options.dry_run:
+        return
     if options.format:
         for written in write_pose_files(options.out, plan, options.format):
-            print(f"{written}: poses of {joints} joints")
+            print(f"{written}: written")
         return
     write_standin_poses(options.out, plan, joints)
-    print(f"{options.out / 'poses.safetensors'}: {len(plan)} clips of {joints} joints, and index.csv")
+    print(f"{options.out / 'poses.safetensors'} and index.csv: {len(plan)} clips of {joints} joints")
 
 
 def usable_device(name: str) -> str:

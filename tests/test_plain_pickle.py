@@ -114,6 +114,27 @@ def test_other_classes_are_refused(tmp_path, held, name):
         read_plain_pickle(path)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"c_codecs\nencode\n(Va\nVrot13\ntR.", "it encodes a text in 'rot13'"),
+        (
+            b"cnumpy.core.multiarray\n_reconstruct\n(cbuiltins\nlist\n(I0\ntVb\ntR.",
+            "it makes an array of",
+        ),
+        (b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(Vi4,i4\ntRVabcdefgh\ntR.", "type 'i4,i4'"),
+        (b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(I7\ntRVabcdefgh\ntR.", "type 7"),
+        (b"cnumpy.core.multiarray\nscalar\n(cnumpy\ndtype\n(VO\ntRVabcdefgh\ntR.", "damaged"),
+        (b"\x80\x04\x8e" + (1 << 40).to_bytes(8, "little"), "more memory than there is|cut off"),
+    ],
+)
+def test_admitted_names_are_not_misused(tmp_path, content, words):
+    path = tmp_path / "a.pkl"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=words):
+        read_plain_pickle(path)
+
+
 def test_an_array_that_says_it_is_larger_than_it_is_is_refused(tmp_path):
     path, small = tmp_path / "a.pkl", pickle.dumps(np.arange(6.0).reshape(2, 3), 2)
     path.write_bytes(small.replace(b"K\x02K\x03\x86", b"K\xffK\xff\x86"))

@@ -236,9 +236,10 @@ def test_the_commands_lead_from_nothing_to_poses(tmp_path, capsys):
     few = ["--clips", "40", "--people", "5", "--poses"]
     assert make([*few, "--out", str(tmp_path / "a"), "--dry-run"]) == 0
     assert not (tmp_path / "a").exists()
+    assert "40 clips of 5 people, 17 joints: about 0.00 GB" in capsys.readouterr().out
     assert make([*few, "--out", str(tmp_path / "a")]) == 0
     assert make([*few, "--out", str(tmp_path / "b"), "--format", "openpose"]) == 0
-    assert "MA52_val.pkl: poses of 28 joints" in capsys.readouterr().out
+    assert "MA52_val.pkl: written" in capsys.readouterr().out
     out = tmp_path / "c" / "poses.safetensors"
     assert prepare(["poses", str(tmp_path / "b"), "--out", str(out), "--joints", "17"]) == 0
     assert read_poses(out).joints == read_poses(tmp_path / "a/poses.safetensors").joints == COCO
@@ -247,3 +248,18 @@ def test_the_commands_lead_from_nothing_to_poses(tmp_path, capsys):
     )
     split = ["split", str(out.with_name("index.csv")), "--out", str(tmp_path / "splits"), "--folds", "2"]
     assert prepare(split) == 0
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--format", "coco"], "are of --poses. Give that, too"),
+        (["--joints", "28"], "are of --poses. Give that, too"),
+        (["--poses", "--cache"], "--poses goes without --cache"),
+        (["--poses", "--format", "coco", "--joints", "28"], "--format without --joints"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(tmp_path, capsys, options, words):
+    with pytest.raises(SystemExit) as stop:
+        command("make_synthetic_ma52")([*options, "--out", str(tmp_path / "a")])
+    assert stop.value.code == 2 and words in capsys.readouterr().err

@@ -38,10 +38,9 @@ class _Dtype:
 
     def real(self) -> np.dtype:
         """The type itself."""
-        code = self.code if isinstance(self.code, str) else _text(self.code)
-        made = np.dtype(code) if "," not in code else None
-        if made is None or made.kind not in KINDS or made.fields:
-            raise Foreign(f"it has an array of type {code!r}")
+        made = np.dtype(self.code) if isinstance(self.code, str) and "," not in self.code else None
+        if made is None or made.kind not in KINDS:
+            raise Foreign(f"it has an array of type {self.code!r}")
         return made.newbyteorder("S") if self.swapped else made
 
 
@@ -64,12 +63,6 @@ class _Array(np.ndarray):
 
 class _ArrayClass:
     """Stands for ``numpy.ndarray``, which pickles name and `_reconstruct` alone receives."""
-
-
-def _text(code: object) -> str:
-    if not isinstance(code, bytes):
-        raise Foreign(f"it has an array of type {code!r}")
-    return code.decode("latin-1")
 
 
 def _reconstruct(kind: type, shape: tuple, code: object) -> np.ndarray:

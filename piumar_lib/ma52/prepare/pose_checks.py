@@ -199,7 +199,8 @@ def choose_person(keypoint: np.ndarray, score: np.ndarray, note: Any) -> int:
 
     In every frame the scores of a person's joints are added up, and multiplied by the area of the
     smallest upright box about them; these products are added up over the clip. So the near and certain
-    person counts more than one who sits behind or passes by.
+    person counts more than one who sits behind or passes by. MMN's code takes whoever comes first in the
+    file.
     """
     found = are_found(keypoint, score)
     seen = np.flatnonzero(found.any((1, 2)))
