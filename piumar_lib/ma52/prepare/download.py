@@ -1,8 +1,8 @@
 """Fetch MA-52, or poses that others extracted from it, from the Hugging Face hub.
 
-The data set is gated: sign its licence on the hub first (non-commercial research only). Poses are made
-from its videos and fall under the same licence, whether their page asks for it or not. An interrupted
-download goes on where it stopped.
+The data set is gated: sign its licence on the hub first (non-commercial research only). Poses are
+made from those videos and fall under the same licence, whether their page asks for it or not. An
+interrupted download goes on where it stopped.
 """
 
 from __future__ import annotations
