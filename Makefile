@@ -10,6 +10,9 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 # Tests run in so many processes; each may take 1.5 GB.
 WORKERS ?= 2
+# What `make poses-env` installs: mediapipe, or rtmlib; and with which Python if uv is not at hand.
+ENGINE ?= mediapipe
+POSES_PYTHON ?= python3.12 python3.11
 # Where `make hosted` lets notebooks take the course from: owner/name on GitHub or a folder, and a tag.
 REPOSITORY ?=
 TAG ?=
@@ -26,10 +29,10 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 # One target after the other, with -j too: the parts of `make test` would disturb one another.
 .NOTPARALLEL:
 .PHONY: help course test lint chapters unit quick install lab book pdf student solutions hosted slides \
-  notebooks pairs readme benchmarks papermill lock clean
+  notebooks pairs readme benchmarks papermill poses-env lock clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
 	| awk -F'|' '{printf "%-16s %s\n", $$1, $$2}'
 
 # Touched last, so a failed or interrupted installation is tried again.
@@ -115,6 +118,24 @@ benchmarks: $(STAMP) ## measure everything side by side with what one would use 
 
 papermill: $(STAMP) ## example: chapter 00 with a parameter of your own
 	@$(COURSE) papermill 00 build/example.ipynb -p profile quick
+
+# An environment of its own: the estimators want other versions than the course (mediapipe numpy 1, and
+# Python 3.11 or 3.12). Its files name every package, so nothing is resolved. uv fetches a Python, too.
+poses-env: ## install what finds people's joints in videos into .venv-poses (ENGINE=mediapipe or rtmlib)
+	@folder=.venv-poses/$(ENGINE); needs=data_scripts/poses-$(ENGINE).txt; \
+	test -f "$$needs" || { echo "error: ENGINE must be mediapipe or rtmlib, got $(ENGINE)." >&2; exit 1; }; \
+	rm -rf "$$folder"; \
+	if command -v uv > /dev/null && uv venv --quiet --python '>=3.11,<3.13' "$$folder"; then \
+	  uv pip install --quiet --python "$$folder" --no-deps -r "$$needs"; exit $$?; \
+	fi; \
+	for python in $(POSES_PYTHON); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info[:2] not in ((3, 11), (3, 12)))' 2>/dev/null; then \
+	    "$$python" -m venv "$$folder" \
+	      && "$$folder/bin/python" -m pip install --quiet --no-deps -r "$$needs"; exit $$?; \
+	  fi; \
+	done; \
+	echo "error: neither uv nor Python 3.11 or 3.12 found (tried: $(POSES_PYTHON))." >&2; \
+	echo "Install one, or name it: make poses-env POSES_PYTHON=/path/to/python3.12" >&2; exit 1
 
 lock: ## write constraints.txt anew; for newer versions of everything, remove .venv first
 	@$(MAKE) $(STAMP) LOCK=

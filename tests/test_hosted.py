@@ -22,7 +22,7 @@ from tools.hosted import find_repository, write_hosted
 from tools.readme import describe, list_chapters, update_readme
 
 ROOT = Path(__file__).parents[1]
-MADE = {"build", "data", ".git", ".venv", ".hypothesis"}  # folders that git does not keep
+MADE = {"build", "data", ".git", ".venv", ".venv-poses", ".hypothesis"}  # folders that git does not keep
 LIBRARY = "import piumar_lib; print(piumar_lib.__file__)"
 URLS = '[project]\nname = "course"\n[project.urls]\nRepository = "https://github.com/owner/name.git"\n'
 # What stands in a cell that reads records, which lie beside the library, and how it counts them.

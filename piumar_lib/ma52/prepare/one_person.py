@@ -1,0 +1,46 @@
+"""One person of several: who is followed through a clip in which an estimator finds more."""
+
+from __future__ import annotations
+
+import numpy as np
+
+PATIENCE = 15  # frames without the person after which another one may be followed
+
+
+class OnePerson:
+    """Follows the largest person of the first frame that shows any, always to the nearest one.
+
+    Nearest is who has the smallest mean distance of joints to where the person was last seen. Who is
+    farther away than the person is tall is somebody else.
+
+    Attributes:
+        last: Joints of the person when last seen, ``(joints, 3)``.
+        missed: Frames since then.
+    """
+
+    def __init__(self) -> None:
+        self.last: np.ndarray | None = None
+        self.missed = 0
+
+    def __call__(self, people: np.ndarray) -> np.ndarray | None:
+        """The person among ``people``, pixels and scores ``(people, joints, 3)``; None if not there."""
+        person = self._choose(people)
+        if person is None:
+            self.missed += 1
+            return None
+        self.last, self.missed = person, 0
+        return person
+
+    def _choose(self, people: np.ndarray) -> np.ndarray | None:
+        if len(people) == 0:
+            return None
+        if self.last is None or self.missed >= PATIENCE:
+            return people[np.argmax(box_area(people))]
+        away = np.linalg.norm(people[..., :2] - self.last[:, :2], axis=-1).mean(1)
+        nearest = int(np.argmin(away))
+        return people[nearest] if away[nearest] <= np.ptp(self.last[:, 1]) else None
+
+
+def box_area(people: np.ndarray) -> np.ndarray:
+    """Area of the box around each person's joints, in pixels, ``(people,)``."""
+    return np.ptp(people[..., :2], axis=1).prod(-1)
