@@ -12,6 +12,7 @@ from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.evaluate import predict
 from piumar_lib.ma52.model import load_model
 from piumar_lib.ma52.prepare.index import read_index
+from piumar_lib.ma52.prepare.layout import STANDIN
 from piumar_lib.ma52.standin.videos import TRUTH
 from piumar_lib.support.files import as_path, read_json, require_writable
 
@@ -58,7 +59,7 @@ def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:
     Raises:
         FileNotFoundError: If ``root`` is no stand-in.
     """
-    path = as_path(root) / "standin.json"
+    path = as_path(root) / STANDIN
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no stand-in. Labels of MA-52's test clips are not published.")
     truth = read_json(path, "Make the stand-in again, in another folder.", [TRUTH])[TRUTH]
