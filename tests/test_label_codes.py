@@ -43,7 +43,10 @@ def test_codes_that_are_counted_through_are_other_actions():
     )
 
 
-@pytest.mark.parametrize("label", ["c13", "C13: rubbing hands", "C13_rubbing  hands", " C13-Rubbing hands"])
+SPELLED = ["c13", "C13: rubbing hands", "C13_rubbing hands", " C13-Rubbing  Hands "]
+
+
+@pytest.mark.parametrize("label", SPELLED)
 def test_codes_may_be_written_otherwise(label):
     assert find_code(label).name == "rubbing hands"
 

@@ -3,7 +3,7 @@
 Codes stand in the annotation manual and in the names of the demo folders (``B1 nodding``), ids in the
 lists of clips. B1 is nodding, id 9; whoever counts codes through takes it for id 5, bowing head. All six
 actions of the head are wrong then, and 46 of the 52. Nor can demo clips be looked up in the lists by
-their names: ``0030_01_0002.mp4`` lies in ``A1 shaking body``, and the train list gives that name label 9.
+their names: ``0030_01_0002.mp4`` lies in ``A1 shaking body``, and in the train list it has label 9.
 
 Source: Annotation Manual for the MA-52 dataset, table 1, repository VUT-HFUT/Micro-Action. (There the
 descriptions of B4, tilting head, and B5, bowing head, read as if they were exchanged.)

@@ -53,10 +53,11 @@ def run_report(options: argparse.Namespace) -> None:
 
 def run_submit(options: argparse.Namespace) -> None:
     """Recognise the test clips and write the file that Codabench takes."""
+    from piumar_lib.ma52.codabench import read_submission
     from piumar_lib.ma52.submit import submit
 
-    clips = submit(options.folder, options.out, options.test_views, progress=True)
-    print(f"{options.out}: {clips} clips; checked")
+    submit(options.folder, options.out, options.test_views, progress=True, root=options.root)
+    print(f"{options.out}: checked; {read_submission(options.out)}")
 
 
 def run_recognize(options: argparse.Namespace) -> None:
@@ -148,6 +149,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--test-views", type=at_least(1), default=1, help="temporal views (%(default)s)"
     )
+    about = "of the download: a line for each clip of its test list, instead of those of the index"
+    command.add_argument("--root", type=path, help=about)
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognize", help="say what happens in a recording")
