@@ -166,15 +166,28 @@ def test_a_run_of_an_earlier_version_is_refused_but_its_record_can_be_read(
 
 
 def test_a_checkpoint_that_does_not_fit_names_the_tensor(prepared, tmp_path):
-    config, out = prepared.config(tmp_path / "run", method="TFAM", epochs=1), tmp_path / "run"
+    settings = {"method": "TFAM", "epochs": 1, "ema": 0.5}
+    config, out = prepared.config(tmp_path / "run", **settings), tmp_path / "run"
     train.train(config, progress=False)
     (out / "record.json").unlink()
-    state = checkpoint.load(out / "checkpoint.safetensors")
-    state["model"]["recognizer.head.weight"] = torch.zeros(7, 2)
-    checkpoint.save(out / "checkpoint.safetensors", state)
-    message = "state of another model or method .*recognizer.head.weight.* Train into another folder"
-    with pytest.raises(ValueError, match=message):
-        train.train(config, progress=False)
+    path, head = out / "checkpoint.safetensors", "recognizer.head.weight"
+    whole = path.read_bytes()
+    faults = {
+        ("model", head): rf"{head} has shape \(7, 2\), \(52, 32\) here",
+        ("average", f"module.{head}"): rf"module.{head} has shape \(7, 2\), \(52, 32\) here",
+        ("optimizer", "0", "exp_avg"): r"exp_avg of .* parameter 0 has shape \(7, 2\), \(.*\) here",
+    }
+    for keys, fault in faults.items():
+        state = place = checkpoint.load(path)
+        for key in keys[:-1]:
+            place = place[key]
+        place[keys[-1]] = torch.zeros(7, 2)
+        checkpoint.save(path, state)
+        message = f"state of another model or method .{fault}.*Train into another folder"
+        with pytest.raises(ValueError, match=message):
+            train.train(config, progress=False)
+        path.write_bytes(whole)
+    assert train.train(config, progress=False)["steps"] > 0
 
 
 def test_nothing_of_the_first_version_is_reached():

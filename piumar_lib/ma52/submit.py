@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from piumar_lib.ma52.evaluate import predict
 from piumar_lib.ma52.model import load_model
 from piumar_lib.ma52.prepare.index import Clip, read_index
 from piumar_lib.ma52.prepare.layout import STANDIN
-from piumar_lib.ma52.prepare.lists import read_list
+from piumar_lib.ma52.prepare.lists import ANONYMOUS, read_list
 from piumar_lib.ma52.prepare.published import numbered
 from piumar_lib.ma52.standin.videos import TRUTH
 from piumar_lib.support.files import as_path, read_json, require_writable
@@ -72,7 +73,7 @@ def find_test_clips(index: str | Path, root: str | Path | None = None) -> list[C
     clips = {clip.name: clip for clip in read_index(index) if clip.split == "test"}
     if not clips:
         raise ValueError(f"index: {index} has no test clips. Make it from the whole download.")
-    names = _names_in_list(as_path(root)) if root is not None else _names_up_to(max(clips))
+    names = _names_in_list(as_path(root)) if root is not None else _names_up_to_last(clips)
     missing, others = [n for n in names if n not in clips], clips.keys() - set(names)
     if missing:
         raise ValueError(
@@ -95,9 +96,11 @@ def _names_in_list(root: Path) -> list[str]:
     return list(dict.fromkeys(entry.name for entry in entries))
 
 
-def _names_up_to(last: str) -> list[str]:
-    """The names of a test list that ends with ``last``: published lists leave out no number."""
-    return numbered(int(last.removeprefix("test").removesuffix(".mp4")) + 1)
+def _names_up_to_last(clips: Iterable[str]) -> list[str]:
+    """The names of the list that clips are from: a published test list leaves out no number."""
+    if not all(ANONYMOUS.fullmatch(name) for name in clips):
+        return sorted(clips)
+    return numbered(1 + max(int(name.removeprefix("test").removesuffix(".mp4")) for name in clips))
 
 
 def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:

@@ -46,7 +46,7 @@ from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.folder import claim, require_same
 from piumar_lib.ma52.history import History, Watch
-from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
+from piumar_lib.ma52.model import FREE_SHAPES, MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimizer import make_optimizer, rate_at
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
@@ -315,17 +315,18 @@ class Run:
     def _restore(self, state: checkpoint.Nested) -> None:
         self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
         try:
-            self.plain.load_state_dict(state["model"])
+            checkpoint.restore_weights(self.plain, state["model"], FREE_SHAPES)
             checkpoint.restore_optimizer(self.optimizer.optimizer, state["optimizer"])
             self.objective.restore(state["objective"])
             if self.average is not None:
-                self.average.load_state_dict(state["average"])
+                free = [f"module.{name}" for name in FREE_SHAPES]
+                checkpoint.restore_weights(self.average, state["average"], free)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, KeyError) as error:
             raise ValueError(
                 f"{self.out / 'checkpoint.safetensors'}: is the state of another model or method "
-                f"({' '.join(str(error).split())[:300]}). Train into another folder."
+                f"({' '.join(str(error).split())[:400]}). Train into another folder."
             ) from error
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
