@@ -45,11 +45,12 @@ from piumar_lib.ma52.batches import VideoBatches
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.folder import claim, require_same
-from piumar_lib.ma52.history import History, Watch
+from piumar_lib.ma52.history import History, Watch, say_progress
 from piumar_lib.ma52.model import FREE_SHAPES, MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimizer import make_optimizer, rate_at
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
+from piumar_lib.ma52.protocol import describe_selection, describe_split
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
@@ -221,10 +222,11 @@ class Run:
                 if of_epoch % every == 0:
                     seconds, waits = time.perf_counter() - clock, self.batches.waited - waited
                     self._add_row(seconds, waits)
-                    bar.set_postfix(loss=f"{self.history.rows[-1]['loss']:.3f}")
+                    bar.set_postfix_str(say_progress(self.history.rows))
                     clock, waited = time.perf_counter(), self.batches.waited
                 if of_epoch == 0 and config.eval_every and epoch % config.eval_every == 0:
                     self._evaluate(epoch)
+                    bar.set_postfix_str(say_progress(self.history.rows))
                 if of_epoch == 0 or self.stepper.stop or self.stepper.save:
                     self.save()
                 if self.stepper.stop:
@@ -278,7 +280,11 @@ class Run:
         record = {
             "method": config.method,
             "data": f"MA-52 layout, {self.split.title}",
-            "held out": evaluate.report(found),
+            "split": describe_split(self.split.title, self.data.people, self.held_out.people),
+            "selection": describe_selection(
+                self.held_out.people, config.epochs, views, self.average is not None, config.chosen_on
+            ),
+            "held out": evaluate.report(found, self.data.labels().numpy()),
             "steps": self.sampler.total,
             "seconds": round(self.seconds + time.perf_counter() - self.began, 1),
             "left out": [*self.data.left_out, *self.held_out.left_out],
@@ -362,7 +368,8 @@ class Run:
 
     def _evaluate(self, epoch: int) -> None:
         found = evaluate.predict(self.judged, self.held_out, self.accelerator, self.config.workers)
-        self.history.add({"step": self.step, "epoch": epoch, "held out": evaluate.short_report(found)})
+        seen = evaluate.short_report(found, self.data.labels().numpy())
+        self.history.add({"step": self.step, "epoch": epoch, "held out": seen})
 
     @torch.no_grad()
     def _give_up(self, error: Diverged) -> None:
