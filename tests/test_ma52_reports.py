@@ -15,7 +15,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
 
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, CLIPS, body_part
-from piumar_lib.ma52 import batches, scores
+from piumar_lib.ma52 import batches, scores, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.comparison import compare_runs, say_table
 from piumar_lib.ma52.evaluate import Predicted, read_record, report, short_report
@@ -85,10 +85,10 @@ def test_there_is_no_constant_answer_to_nothing():
 
 
 def test_actions_that_are_never_predicted_come_with_their_clips_and_people():
-    y, person = [9, 9, 9, 3, 3, 41, 5], ["a", "a", "b", "a", "b", "c", "c"]
-    found = scores.never_predicted(np.array(y), np.array([9, 5, 9, 9, 9, 9, 9]), np.array(person))
-    assert found == [(3, 2, 2), (41, 1, 1)]
-    assert scores.never_predicted(np.array(y), np.array(y), np.array(person)) == []
+    y, person = np.array([9, 9, 9, 3, 3, 3, 41, 5]), np.array(["a", "a", "b", "a", "b", "b", "c", "c"])
+    found = scores.never_predicted(y, np.array([9, 5, 9, 9, 9, 9, 9, 9]), person)
+    assert found == [(3, 3, 2), (41, 1, 1)]
+    assert scores.never_predicted(y, y, person) == []
 
 
 def test_a_report_holds_constant_answers_and_what_was_never_predicted():
@@ -419,5 +419,19 @@ def test_a_training_needs_no_locked_memory_and_its_record_says_how_it_was_judged
     assert majority["action"] == ACTIONS[counts.argmax()] and majority["body part"] in BODY_PARTS
     share = np.mean([clip.action == counts.argmax() for clip in sides["held-out"]])
     assert majority["scores"]["action top-1"] == pytest.approx(share)
+    assert f"judging {len(sides['held-out'])} clips: 100%" in done.stderr
     assert f"({100 * share:.2f})" in done.stdout and "OPTIMISTIC: settings were chosen on" in done.stdout
     assert protocol_of(record).lucky == len(who["held-out"])
+
+
+def test_a_split_of_settings_that_is_none_is_refused_before_anything_is_trained(
+    prepared, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(train.Run, "go_on", lambda *_: pytest.fail("trained"))
+    damaged = tmp_path / "chosen.txt"
+    for text, error in ((None, FileNotFoundError), ("no split", ValueError)):
+        if text:
+            damaged.write_text(text)
+        config = prepared.config(tmp_path / "run", chosen_on=str(damaged))
+        with pytest.raises(error, match=r"chosen.txt(: the first line| is not there)"):
+            train.train(config, progress=False)

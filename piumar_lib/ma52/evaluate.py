@@ -108,7 +108,7 @@ def predict(
     loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=workers)
     found, what = [], say_what(len(data.clips), data.views)
     batches = forecast(loader, len(loader), what) if progress else loader
-    for item in tqdm(batches, desc="judging", total=len(loader), disable=not progress):
+    for item in tqdm(batches, desc=f"judging {what}", total=len(loader), disable=not progress):
         video = to_input(item["video"].to(device), model.size)
         with nullcontext() if accelerator is None else accelerator.autocast():
             prediction = model(video)

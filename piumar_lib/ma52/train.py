@@ -149,6 +149,9 @@ class Run:
         self.device, self.is_main = accelerator.device, accelerator.is_main_process
         model = self._make_model()
         self.data, self.held_out, self.split = load_data(config, model.frames)
+        self.selection = describe_selection(
+            self.held_out.people, config.epochs, config.test_views, bool(config.ema), config.chosen_on
+        )
         labels = self.data.labels(), self.data.persons()
         self.labels = Labels(*(value.to(self.device) for value in labels))
         self.objective = make_objective(config)
@@ -281,9 +284,7 @@ class Run:
             "method": config.method,
             "data": f"MA-52 layout, {self.split.title}",
             "split": describe_split(self.split.title, self.data.people, self.held_out.people),
-            "selection": describe_selection(
-                self.held_out.people, config.epochs, views, self.average is not None, config.chosen_on
-            ),
+            "selection": self.selection,
             "held out": evaluate.report(found, self.data.labels().numpy()),
             "steps": self.sampler.total,
             "seconds": round(self.seconds + time.perf_counter() - self.began, 1),
