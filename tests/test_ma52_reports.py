@@ -142,6 +142,9 @@ def test_another_best_constant_is_told():
     said = say(record_of(report(clips, np.array([0]))))
     assert "always 'shaking body' and 'body'" in said
     assert "the best constant action would be 'nodding', 66.67" in said
+    said = say(record_of(report(clips)))  # training clips that nobody knows any more
+    assert "always 'nodding' and 'head', the most frequent of these clips\n" in said
+    assert "action top-1 66.67 (66.67)" in said and "; always" not in said
 
 
 def test_a_record_says_on_whom_and_how_it_was_judged(found):

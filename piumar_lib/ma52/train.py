@@ -15,7 +15,7 @@ on from its checkpoint as if nothing had happened. Files of a run, all under ``o
     tensorboard/             the same for TensorBoard
     model.safetensors/.json  the trained model
     predictions.safetensors  probabilities of the held-out clips
-    record.json              scores, and what it takes to run this again
+    record.json              scores, how they came about, and what it takes to run this again
 """
 
 from __future__ import annotations
