@@ -17,9 +17,10 @@ import av
 import numpy as np
 import pytest
 
+from piumar_lib.data.label_codes import all_codes
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part, people_in_list
 from piumar_lib.ma52 import standin
-from piumar_lib.ma52.prepare import splits
+from piumar_lib.ma52.prepare import published, splits
 from piumar_lib.ma52.prepare.index import make_index, read_index, write_index
 from piumar_lib.ma52.prepare.lists import read_list
 from piumar_lib.ma52.prepare.verify import check_clip, verify
@@ -254,6 +255,120 @@ def test_a_file_that_is_no_list_is_one_fault(root, content, what):
     report = verify(root)
     assert serious(report) == [("no list", "train_list_videos.txt")]
     assert report.faults[0].what.startswith(what)
+
+
+# Names of labels, and which test list it is
+
+
+def rename(root, change):
+    path = root / "label_name.txt"
+    path.write_bytes(change(path.read_bytes()))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda b: b.replace(b"\r\n", b"\n"),
+        lambda b: b + b"\r\n",
+        lambda b: b"\xef\xbb\xbf" + b,
+        lambda b: b"\r\n".join(reversed(b.split(b"\r\n"))),
+    ],
+    ids=["LF", "final newline", "byte order mark", "another order"],
+)
+def test_names_of_labels_may_be_written_otherwise(root, change):
+    assert (root / "label_name.txt").read_bytes().count(b"\t") == 52
+    assert (root / "label_name.txt").read_bytes().count(b"\r\n") == 51
+    rename(root, change)
+    report = verify(root)
+    assert report.usable and {kind for kind, _ in notes(report)} == {"other count"}
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "what"),
+    [
+        (lambda b: b.replace(b"9\tnodding", b"9\tbowing head"),
+         [("other label name", "label_name.txt, line 10")], "label 9 is 'bowing head', here 'nodding'"),
+        (lambda b: b.replace(b"9\tnodding", b"9 nodding"),
+         [("malformed label name", "label_name.txt, line 10"), ("label names", "label_name.txt")],
+         "labels not named: 9"),
+        (lambda b: b.replace(b"51\t", b"52\t"),
+         [("other label name", "label_name.txt, line 52"), ("label names", "label_name.txt")],
+         "label 52 is 'scratching feet', here 'no label'"),
+        (lambda b: b + b"\r\n9\tnodding", [("label names", "label_name.txt")],
+         "labels named more than once: 9"),
+        (lambda b: b.partition(b"\r\n10\t")[0], [("label names", "label_name.txt")],
+         "labels not named: 10, 11, 12"),
+    ],
+    ids=["another name", "no tab", "another id", "twice", "cut off"],
+)  # fmt: skip
+def test_other_names_of_labels_are_named_by_line(root, change, found, what):
+    rename(root, change)
+    report = verify(root)
+    assert serious(report) == found and what in report.to_text() and not report.usable
+
+
+def test_labels_in_the_order_of_letter_codes_are_found(root):
+    names = "\r\n".join(f"{one.counted}\t{one.name}" for one in all_codes())
+    rename(root, lambda _: names.encode())
+    faults = [fault for fault in verify(root).faults if fault.kind == "other label name"]
+    assert len(faults) == 46 and "label 5 is 'nodding', here 'bowing head'" in [f.what for f in faults]
+
+
+def test_a_download_without_names_of_labels_can_be_used(root):
+    (root / "label_name.txt").unlink()
+    report = verify(root)
+    assert report.usable and ("no label names", "label_name.txt") in notes(report)
+
+
+def as_test_list(root, count):
+    """A test list of so many names, all of them the same small clip."""
+    clip = some_clip(root, "test")
+    kept = clip.read_bytes()
+    for path in (root / "test").iterdir():
+        path.unlink()
+    names = published.numbered(count)
+    for name in names:
+        (root / "test" / name).write_bytes(kept)
+    edit(root, lambda _: "\n".join(f"{name} 0" for name in names).encode(), "test")
+
+
+def test_the_challenges_test_list_is_recognised(root):
+    as_test_list(root, 1138)
+    report = verify(root)
+    assert report.usable and report.test_list == published.SAMPLE
+    assert ("test list of the challenge", "test_list_videos.txt") in notes(report)
+    said = report.to_text()
+    assert "1138 test (published: 1138)" in said and "a sample of MA-52's 5586" in said
+    assert "keep them apart" in said and "test/: " not in said
+    assert json.loads(report.to_json())["test list"] == "the challenge's test list"
+    # A clip of it that is missing is still counted; and the folder may be that of the whole test list.
+    some_clip(root, "test").unlink()
+    assert "test/: 1137 usable clips, 1138 were published" in verify(root).to_text()
+    shutil.copy(some_clip(root, "test"), root / "test" / "test5585.mp4")
+    ((where, what),) = [(f.where, f.what) for f in verify(root).faults if f.kind == "two test sets"]
+    assert where == "test/" and "but 1 more test clips lie in the folder" in what
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        (published.numbered(5586), published.FULL),
+        (reversed(published.numbered(1138)), published.SAMPLE),
+        (published.numbered(1137), ""),
+        ([*published.numbered(1137), "test1138.mp4"], ""),
+        ([*published.numbered(1138), "test0000.mp4"], published.SAMPLE),
+        ([], ""),
+    ],
+)
+def test_a_test_list_is_known_by_its_names(names, said):
+    assert published.name_test_list(names) == said
+
+
+def test_only_a_stand_in_is_called_one(root):
+    assert "Right for a stand-in." in verify(root).to_text()
+    (root / "standin.json").unlink()
+    said = verify(root).to_text()
+    assert "stand-in" not in said and "Right for a part of MA-52" in said
 
 
 # A download that is one level off

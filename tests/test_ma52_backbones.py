@@ -4,9 +4,18 @@ from __future__ import annotations
 
 import pytest
 import torch
+import transformers
+from safetensors.torch import load_file, save_file
 
 from piumar_lib.ma52 import backbones
-from piumar_lib.ma52.backbones import BACKBONES, ShiftedResNet, TemporalShift, VideoMAE, load_backbone
+from piumar_lib.ma52.backbones import (
+    BACKBONES,
+    ShiftedResNet,
+    Source,
+    TemporalShift,
+    VideoMAE,
+    load_backbone,
+)
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 
@@ -110,6 +119,85 @@ def test_trained_weights_go_with_pictures_of_another_size(tmp_path):
     assert large.size == 96 and large(clip(large)).isfinite().all()
     ours, theirs = large.state_dict(), small.state_dict()
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+SHAPES = {
+    "videomae": {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3, "num_frames": 8,
+                 "intermediate_size": 96, "image_size": 64, "use_mean_pooling": True},
+    "resnet": {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"},
+}  # fmt: skip
+
+
+def published(kind, folder):
+    """Weights as they are published: with the head of their own task."""
+    torch.manual_seed(1)
+    if kind == "videomae":
+        model = transformers.VideoMAEForVideoClassification(transformers.VideoMAEConfig(**SHAPES[kind]))
+    else:
+        model = transformers.ResNetForImageClassification(transformers.ResNetConfig(**SHAPES[kind]))
+    model.save_pretrained(folder)
+    return folder / "model.safetensors"
+
+
+@pytest.fixture(params=SHAPES)
+def trained(request, tmp_path, monkeypatch):
+    """A backbone's name, its file of weights, and that of a tensor in it."""
+    path = published(request.param, tmp_path)
+    build = {"videomae": backbones._videomae, "resnet": backbones._resnet}[request.param]
+    monkeypatch.setitem(BACKBONES, "mine", Source(str(tmp_path), 8, 64, build))
+    tensor = {
+        "videomae": "videomae.encoder.layer.1.intermediate.dense.weight",
+        "resnet": "resnet.encoder.stages.1.layers.0.layer.0.convolution.weight",
+    }[request.param]
+    return path, tensor
+
+
+def change(path, change):
+    state = load_file(path)
+    change(state)
+    save_file(state, path, {"format": "pt"})
+
+
+def test_trained_weights_may_bring_the_head_of_their_own_task(trained):
+    path, tensor = trained
+    assert any(name.startswith("classifier.") for name in load_file(path))
+    change(path, lambda state: [state.pop(n) for n in [*state] if "num_batches_tracked" in n])
+    ours, theirs = load_backbone("mine").state_dict(), load_file(path)
+    same = [
+        name
+        for name in ours
+        if any(
+            ours[name].shape == value.shape and torch.equal(ours[name], value)
+            for value in theirs.values()
+        )
+    ]
+    untold = [name for name in ours if name not in same]
+    assert all(name.endswith("num_batches_tracked") for name in untold), "nothing else was drawn"
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda state, name: state.update({name: torch.zeros(7, 5)}),
+         r"NAME has shape \(7, 5\), \(\d+, \d+.*\) here"),
+        (lambda state, name: state.pop(name), "NAME is missing"),
+        (lambda state, name: state.update({f"{name}_copy": state[name].clone()}),
+         "_copy is none of its tensors"),
+    ],
+)  # fmt: skip
+def test_trained_weights_that_lack_a_tensor_are_never_drawn_instead(trained, damage, message):
+    path, tensor = trained
+    change(path, lambda state: damage(state, tensor))
+    short = tensor.partition(".")[2].replace(".", r"\.")
+    with pytest.raises(ValueError, match=f"weights of mine .*{message.replace('NAME', short)}.*HF_HOME"):
+        load_backbone("mine")
+
+
+def test_trained_weights_that_are_cut_off_are_named(trained):
+    path, _ = trained
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(ValueError, match="weights of mine .* of another model, or damaged: .*Delete"):
+        load_backbone("mine")
 
 
 @pytest.mark.parametrize("name", TINY)

@@ -342,6 +342,75 @@ def test_weights_that_cannot_be_written_leave_the_old_ones(tmp_path, monkeypatch
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
+def put_tensors(folder, **tensors):
+    path = folder / "model.safetensors"
+    state = {k: v for k, v in (safetensors.torch.load_file(path) | tensors).items() if v is not None}
+    safetensors.torch.save_file(state, path)
+
+
+HEAD = "recognizer.head.weight"
+
+
+@pytest.mark.parametrize(
+    ("tensors", "fault"),
+    [
+        ({HEAD: torch.zeros(60, 32)}, r"recognizer.head.weight has shape \(60, 32\), \(52, 32\) here"),
+        ({HEAD: None}, r"recognizer.head.weight is missing, \(52, 32\) here"),
+        ({"more": torch.zeros(3)}, r"more has shape \(3,\), but there is none here"),
+        ({HEAD: torch.zeros(1), **{f"extra{k}": torch.zeros(1) for k in range(4)}}, "; and 2 more"),
+    ],
+)
+def test_a_model_with_a_tensor_of_another_shape_names_it(tmp_path, tensors, fault):
+    save_model(make(method="TFAM"), tmp_path)
+    put_tensors(tmp_path, **tensors)
+    message = f"model.safetensors: holds another model .*{fault}.* Take both files from one run"
+    with pytest.raises(ValueError, match=message):
+        load_model(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "fault"),
+    [
+        (lambda names: names[:50], "50 actions, 52 here"),
+        (lambda names: [*names[:5], names[9], *names[6:9], names[5], *names[10:]],
+         "action 5 is 'nodding', 'bowing head' here; action 9 is 'bowing head', 'nodding' here"),
+    ],
+)  # fmt: skip
+def test_a_model_of_other_actions_is_refused(tmp_path, change, fault):
+    save_model(make(), tmp_path)
+    about = json.loads((tmp_path / "model.json").read_text())
+    about["actions"] = change(about["actions"])
+    (tmp_path / "model.json").write_text(json.dumps(about))
+    with pytest.raises(ValueError, match=f"holds another model .*{fault}"):
+        load_model(tmp_path)
+
+
+def test_weights_are_put_back_whole_or_not_at_all():
+    model, other = torch.nn.Linear(3, 2), torch.nn.Linear(3, 2)
+    with pytest.raises(checkpoint.OtherModel, match=r"bias has shape \(3,\), \(2,\) here"):
+        checkpoint.restore_weights(model, other.state_dict() | {"bias": torch.zeros(3)})
+    assert not torch.equal(model.weight, other.weight), "nothing was put in"
+    checkpoint.restore_weights(model, other.state_dict())
+    assert torch.equal(model.weight, other.weight) and torch.equal(model.bias, other.bias)
+
+
+def test_an_optimisers_state_of_other_shapes_is_refused():
+    x = torch.randn(4, 3)
+    states = []
+    for width in (2, 5):
+        model = torch.nn.Linear(3, width)
+        optimizer = torch.optim.AdamW(model.parameters())
+        model(x).sum().backward()
+        optimizer.step()
+        states.append((optimizer, checkpoint.optimizer_state(optimizer)))
+    (own, state), (_, wide) = states
+    checkpoint.restore_optimizer(own, state)
+    with pytest.raises(checkpoint.OtherModel, match=r"exp_avg of .* parameter 0 has shape \(5, 3\), "):
+        checkpoint.restore_optimizer(own, wide)
+    with pytest.raises(checkpoint.OtherModel, match="parameter 2 .*but there is none here"):
+        checkpoint.restore_optimizer(own, state | {"2": state["1"]})
+
+
 def test_a_model_of_an_earlier_version_is_refused(tmp_path):
     save_model(make(method="TFAM"), tmp_path)
     about = json.loads((tmp_path / "model.json").read_text())

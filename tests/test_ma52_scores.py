@@ -12,7 +12,10 @@ from sklearn.metrics import confusion_matrix, f1_score, top_k_accuracy_score
 
 from piumar_lib.data.labels import body_part
 from piumar_lib.ma52 import scores
-from piumar_lib.ma52.codabench import HEADER, check_submission, write_submission
+from piumar_lib.ma52.codabench import HEADER, check_submission, read_submission, write_submission
+from piumar_lib.ma52.prepare import published
+from piumar_lib.ma52.prepare.index import Clip, write_index
+from piumar_lib.ma52.submit import find_test_clips
 
 
 @pytest.fixture
@@ -169,3 +172,79 @@ def test_the_checker_refuses_other_files(tmp_path):
     (tmp_path / "s.zip").write_text("no zip")
     with pytest.raises(ValueError, match="no zip of a text file"):
         check_submission(tmp_path / "s.zip", NAMES)
+
+
+@pytest.mark.parametrize(
+    ("count", "said"),
+    [
+        (5586, "5586 clips, MA-52's test list; "),
+        (1138, "1138 clips, the challenge's test list; "),
+        (30, "30 clips, neither MA-52's test list (5586 clips) nor the challenge's test list (1138): "),
+    ],
+)
+def test_a_submission_says_which_list_it_answers_and_how_body_parts_repeat(tmp_path, count, said):
+    names, p = published.numbered(count), np.random.default_rng(0).random((count, 52))
+    # The form of the benchmark's own sample: "test0000.mp4,9,8,7,10,5,1,1,1,1,1".
+    p[0, [9, 8, 7, 10, 5]] = [9, 8, 7, 6, 5]
+    write_submission(tmp_path / "s.zip", names, p)
+    assert ",".join(rows_of(tmp_path / "s.zip")[1]) == "test0000.mp4,9,8,7,10,5,1,1,1,1,1"
+    alike = [len({*body_part(row)}) < 5 for row in np.argsort(-p, 1)[:, :5]]
+    assert 0 < sum(alike) < count
+    assert str(read_submission(tmp_path / "s.zip")).startswith(
+        f"{said}{'' if count > 30 else 'right for a stand-in alone; '}{sum(alike)} lines repeat a body"
+    )
+    write_submission(tmp_path / "s.zip", names, p, np.random.default_rng(1).random((count, 7)))
+    assert read_submission(tmp_path / "s.zip").repeating == 0
+    assert "no line repeats a body part" in str(read_submission(tmp_path / "s.zip"))
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """Writes an index, or the test list of a download, of test clips with these names."""
+
+    def write(names, folder=None):
+        if folder is not None:
+            (tmp_path / folder).mkdir()
+            text = "\n".join(f"{name} 0" for name in names)
+            (tmp_path / folder / "test_list_videos.txt").write_text(text)
+            return tmp_path / folder
+        clips = [Clip(name, "test", "", "", -1, "", 50, 30.0, 64, 64, 1, "") for name in names]
+        clips.append(Clip("0001_01_0001.mp4", "val", "0001", "01", 9, "head", 50, 30.0, 64, 64, 1, ""))
+        write_index(tmp_path / "index.csv", clips)
+        return tmp_path / "index.csv"
+
+    return write
+
+
+def test_a_submission_has_a_line_for_each_clip_of_the_list(listed):
+    index = listed(reversed(NAMES))
+    assert [clip.name for clip in find_test_clips(index)] == NAMES
+    other = [NAMES[3], *NAMES[:3], *NAMES[4:]]
+    root = listed(other, "as another order")
+    assert [clip.name for clip in find_test_clips(index, root)] == other
+
+
+def test_an_index_that_does_not_fit_the_list_is_refused(listed):
+    root = listed(NAMES, "download")
+    index = listed(NAMES[:7] + NAMES[9:])
+    for given in (None, root):
+        message = "lacks 2 of the 30 test clips of the list, test0007.mp4 is the first. Mend"
+        with pytest.raises(ValueError, match=message):
+            find_test_clips(index, given)
+    index = listed(NAMES[:-1])  # without the list nobody can know
+    assert len(find_test_clips(index)) == 29
+    with pytest.raises(ValueError, match="lacks 1 of the 30 test clips of the list, test0029.mp4"):
+        find_test_clips(index, root)
+    # The challenge's list, and the index of MA-52's whole test list.
+    index = listed(published.numbered(5586))
+    root = listed(published.numbered(1138), "challenge")
+    with pytest.raises(ValueError, match="has 4448 test clips that the list does not name, test1138"):
+        find_test_clips(index, root)
+
+
+def test_an_index_or_a_list_without_test_clips_is_named(listed, tmp_path):
+    with pytest.raises(ValueError, match=r"index: .*index.csv has no test clips. Make it from"):
+        find_test_clips(listed([]))
+    index = listed(NAMES)
+    with pytest.raises(ValueError, match="root: .*none/test_list_videos.txt: .*Unpack the download"):
+        find_test_clips(index, tmp_path / "none")

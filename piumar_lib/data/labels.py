@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 from piumar_lib.support.files import as_path
 
 CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the official lists
+CHALLENGE = 1138  # of the test list of the Micro-Action Analysis Grand Challenge, a sample of 5586
 PEOPLE, VISIBLE = 205, 186  # participants, and those whose identity train and val show
 
 MARKS = {  # that a text begins with; UTF-32's begins with UTF-16's

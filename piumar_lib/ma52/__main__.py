@@ -47,16 +47,21 @@ def run_train(options: argparse.Namespace) -> None:
 def run_report(options: argparse.Namespace) -> None:
     """Print a finished run's report."""
     from piumar_lib.ma52.evaluate import read_record
+    from piumar_lib.ma52.protocol import find_rivals, mark_chosen
+    from piumar_lib.ma52.wording import say_rivals
 
-    print(say(read_record(options.folder)))
+    print(say(mark_chosen(read_record(options.folder), options.chosen_on)))
+    if said := say_rivals(find_rivals(options.folder)):
+        print(said)
 
 
 def run_submit(options: argparse.Namespace) -> None:
     """Recognise the test clips and write the file that Codabench takes."""
+    from piumar_lib.ma52.codabench import read_submission
     from piumar_lib.ma52.submit import submit
 
-    clips = submit(options.folder, options.out, options.test_views, progress=True)
-    print(f"{options.out}: {clips} clips; checked")
+    submit(options.folder, options.out, options.test_views, progress=True, root=options.root)
+    print(f"{options.out}: checked; {read_submission(options.out)}")
 
 
 def run_recognize(options: argparse.Namespace) -> None:
@@ -87,34 +92,17 @@ def run_export(options: argparse.Namespace) -> None:
 
 def run_table(options: argparse.Namespace) -> None:
     """Compare finished runs as chapter 09 does: over people, paired."""
-    from piumar_lib.evidence.wording import points
-    from piumar_lib.ma52.comparison import baseline_of, compare_runs
-    from piumar_lib.metrics import interval
+    from piumar_lib.ma52.comparison import compare_runs, say_table
 
-    for data, methods in compare_runs(options.folders).items():
-        print(f"{data}: {methods[0].summary.people} people")
-        for name, s, gain, p in methods:
-            over = f", over {baseline_of(name)} {points(gain)}, p {p:.3f}" if gain else ""
-            print(f"  {name}: {100 * s.mean:.1f} % {interval(s.low, s.high)}, worst quarter "
-                  f"{100 * s.worst_quarter:.1f}{over}")  # fmt: skip
+    for data, methods in compare_runs(options.folders, options.chosen_on).items():
+        print(say_table(data, methods))
 
 
 def say(record: dict[str, Any]) -> str:
-    """A record in a few lines."""
-    from piumar_lib import metrics
+    """A record in a few lines; see `piumar_lib.ma52.wording`."""
+    from piumar_lib.ma52 import wording
 
-    found = record["held out"]
-    scores, people = found["scores"], metrics.summarize([c / n for c, n in found["people"].values()])
-    official = ", ".join(f"{name} {100 * value:.2f}" for name, value in scores.items())
-    pairs = "; ".join(f"{a} as {b} ({n})" for a, b, n in found["hardest pairs"][:3]) or "none"
-    return "\n".join([
-        f"{record['method']} on {record['data']}, {record['device']}: {record['steps']} steps",
-        f"official scores, %: {official}",
-        f"over {people.people} people: {100 * people.mean:.1f} % "
-        f"{metrics.interval(people.low, people.high)}, worst quarter {100 * people.worst_quarter:.1f}, "
-        f"worst {100 * people.worst:.1f}",
-        f"most frequent confusions: {pairs}; calibration error {found['calibration error']:.3f}",
-    ])  # fmt: skip
+    return wording.say(record)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -138,8 +126,10 @@ def parser() -> argparse.ArgumentParser:
         add_option(own, name, one, words)
     command.set_defaults(run=run_train)
 
+    chosen = "split on whose held-out people settings were chosen: scores on them are marked"
     command = commands.add_parser("report", help="print the scores of a finished run")
     command.add_argument("folder", type=path, help="of the run")
+    command.add_argument("--chosen-on", type=path, help=chosen)
     command.set_defaults(run=run_report)
 
     command = commands.add_parser("submit", help="write the file that Codabench takes")
@@ -148,6 +138,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument(
         "--test-views", type=at_least(1), default=1, help="temporal views (%(default)s)"
     )
+    about = "of the download: a line for each clip of its test list, instead of those of the index"
+    command.add_argument("--root", type=path, help=about)
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognize", help="say what happens in a recording")
@@ -164,6 +156,7 @@ def parser() -> argparse.ArgumentParser:
 
     command = commands.add_parser("table", help="compare finished runs, over people")
     command.add_argument("folders", type=path, nargs="+", help="of the runs")
+    command.add_argument("--chosen-on", type=path, help=chosen)
     command.set_defaults(run=run_table)
     return top
 

@@ -10,13 +10,17 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.support.checkpoint import OtherModel
+
 if TYPE_CHECKING:
     from transformers import ResNetModel, VideoMAEModel
+
+    Loaded = TypeVar("Loaded", ResNetModel, VideoMAEModel)
 
 
 class VideoMAE(nn.Module):
@@ -149,6 +153,31 @@ class Source:
     build: Callable[[str | None, int, int], VideoMAE | ShiftedResNet]
 
 
+# What trained weights may hold besides: the head of their own task. And what they may lack: counters
+# that batch normalisation with a fixed momentum does not use.
+HEADS = ("classifier.", "fc_norm.")
+UNUSED = (".num_batches_tracked",)
+
+
+def _read_weights(kind: type[Loaded], checkpoint: str, **shape: Any) -> Loaded:
+    """Trained weights; `transformers` itself draws anew whatever is missing or of another shape.
+
+    Raises:
+        OtherModel: If a tensor is missing, has another shape, or is none of the model's.
+        OSError: If there are no weights.
+    """
+    # Other sizes are let pass here to be refused below, by name and with both shapes.
+    read: Any = kind.from_pretrained  # its stub knows of no report
+    model, seen = read(checkpoint, ignore_mismatched_sizes=True, output_loading_info=True, **shape)
+    faults = [f"{n} has shape {tuple(a)}, {tuple(b)} here" for n, a, b in seen["mismatched_keys"]]
+    faults += [f"{n} is missing" for n in seen["missing_keys"] if not n.endswith(UNUSED)]
+    faults += [f"{n} is none of its tensors" for n in seen["unexpected_keys"] if not n.startswith(HEADS)]
+    faults += map(str, seen["error_msgs"])
+    if faults:
+        raise OtherModel(sorted(faults))
+    return model
+
+
 def _videomae(checkpoint: str | None, frames: int, size: int, **shape: Any) -> VideoMAE:
     from transformers import VideoMAEConfig, VideoMAEModel
 
@@ -156,7 +185,7 @@ def _videomae(checkpoint: str | None, frames: int, size: int, **shape: Any) -> V
         raise ValueError(f"size: {size} pixels. VideoMAE takes patches of 16: choose a multiple.")
     if checkpoint:
         # Its positions are sines of any number of patches, so that the side may differ.
-        return VideoMAE(VideoMAEModel.from_pretrained(checkpoint, image_size=size))
+        return VideoMAE(_read_weights(VideoMAEModel, checkpoint, image_size=size))
     return VideoMAE(VideoMAEModel(VideoMAEConfig(num_frames=frames, image_size=size, **shape)))
 
 
@@ -164,7 +193,7 @@ def _resnet(checkpoint: str | None, frames: int, size: int, **shape: Any) -> Shi
     from transformers import ResNetConfig, ResNetModel
 
     if checkpoint:
-        return ShiftedResNet(ResNetModel.from_pretrained(checkpoint), frames, size)
+        return ShiftedResNet(_read_weights(ResNetModel, checkpoint), frames, size)
     return ShiftedResNet(ResNetModel(ResNetConfig(**shape)), frames, size)
 
 
@@ -200,7 +229,8 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
         size: Pixels of the side that it takes; 0 for those that it was made for.
 
     Raises:
-        ValueError: If the name is unknown, the backbone has no trained weights, or cannot take the size.
+        ValueError: If the name is unknown, the backbone has no trained weights, or cannot take the size;
+            if the weights are of another model, or damaged: the tensor is named.
         OSError: If the weights cannot be had; never are random ones taken instead.
     """
     if name not in BACKBONES or weights not in WEIGHTS:
@@ -208,6 +238,8 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
             f"name, weights: {name!r}, {weights!r} are unknown. Choose name from {', '.join(BACKBONES)} "
             f"and weights from {', '.join(WEIGHTS)}."
         )
+    from safetensors import SafetensorError
+
     source = BACKBONES[name]
     size = size or source.size
     if weights == "random":
@@ -216,6 +248,11 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
         raise ValueError(f"weights: {name} has no trained weights. Choose weights='random'.")
     try:
         return source.build(source.checkpoint, source.frames, size)
+    except (OtherModel, SafetensorError) as error:
+        raise ValueError(
+            f"weights of {name} ({source.checkpoint}) are of another model, or damaged: {error}. Delete "
+            "them where HF_HOME keeps them, and connect once to have them downloaded again."
+        ) from error
     except OSError as error:
         raise OSError(
             f"weights of {name} ({source.checkpoint}) are not on this machine and cannot be downloaded: "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Iterator
 
 import torch
@@ -47,7 +48,7 @@ class VideoBatches:
             self.data,
             batch_sampler=self.sampler.steps(first, end),
             num_workers=self.config.workers,
-            pin_memory=self.device.type == "cuda",
+            pin_memory=self.device.type == "cuda" and self._may_pin(),
         ))  # fmt: skip
         while True:
             began = time.perf_counter()
@@ -56,6 +57,11 @@ class VideoBatches:
             item = {name: value.to(self.device, non_blocking=True) for name, value in item.items()}
             self.waited += time.perf_counter() - began
             yield Batch(self._to_input(item), item["action"], item["person"], item["clip"])
+
+    def _may_pin(self) -> bool:
+        """Whether the system lets batches be locked in memory, from where a GPU copies them faster."""
+        clips = self.config.batch_size // self.sampler.processes
+        return can_pin(clips * self.data[0, 0]["video"].nbytes)
 
     @torch.no_grad()
     def _to_input(self, item: dict[str, Tensor]) -> Tensor:
@@ -72,3 +78,22 @@ class VideoBatches:
             color_jitter=strength * config.color_jitter,
             hflip=config.hflip,
         )
+
+
+def can_pin(size: int, count: int = 3) -> bool:
+    """Whether memory can be locked ``count`` times ``size`` bytes; if not, that is said, and no more.
+
+    Where the limit is low (``ulimit -l``), a `DataLoader` that is told to lock its batches ends with an
+    error in a thread of its own. From ordinary memory they are copied a little slower.
+    """
+    try:
+        held = [torch.empty(size, dtype=torch.uint8).pin_memory() for _ in range(count)]
+    except RuntimeError as error:
+        warnings.warn(
+            f"pin_memory: {count} times {size / 2**20:.1f} MB cannot be locked in memory here "
+            f"({str(error).splitlines()[0]}). It goes on without, a little slower; ulimit -l says how "
+            "much may be locked.",
+            stacklevel=2,
+        )
+        return False
+    return len(held) == count

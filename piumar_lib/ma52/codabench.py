@@ -2,6 +2,11 @@
 
 A zip without folders that holds one ``prediction.csv``: a line for each test clip, in the order of the
 list, with the five most probable actions and their body parts.
+
+The benchmark's own code (``online_evaluation/eval.py`` in VUT-HFUT/Micro-Action) writes the body part
+of each of the five actions, "a simple conversion", so that parts repeat within a line. They do in the
+sample files of both servers, that of MA-52 (5,586 lines) and that of the challenge MAC 2025 (1,138).
+Body scores are published for the first part alone; how the other four count is not.
 """
 
 from __future__ import annotations
@@ -11,10 +16,12 @@ import io
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS, CHALLENGE, CLIPS, body_part
+from piumar_lib.ma52.prepare.published import FULL, SAMPLE, name_test_list
 from piumar_lib.support.files import as_path, whole
 
 BEST = 5
@@ -84,16 +91,7 @@ def check_submission(path: str | Path, names: Sequence[str]) -> None:
         ValueError: Naming the file, the line and what is wrong with it.
     """
     path = as_path(path)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            held = archive.namelist()
-            if held != ["prediction.csv"]:
-                raise ValueError(
-                    f"{path}: holds {held}. It should hold prediction.csv alone, in no folder."
-                )
-            rows = list(csv.reader(io.StringIO(archive.read("prediction.csv").decode())))
-    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
-        raise ValueError(f"{path}: no zip of a text file ({error}). Write it again.") from error
+    rows = _read_rows(path)
     if not rows or tuple(rows[0]) != HEADER:
         raise ValueError(f"{path}, line 1: {rows[:1]} is not the header {','.join(HEADER)}.")
     if len(rows) != len(names) + 1:
@@ -109,6 +107,54 @@ def check_submission(path: str | Path, names: Sequence[str]) -> None:
                 raise ValueError(f"{path}, line {number}: {values} leave 0 to {classes - 1}.")
         if len({*actions}) < BEST:
             raise ValueError(f"{path}, line {number}: {actions} names an action twice.")
+
+
+def _read_rows(path: Path) -> list[list[str]]:
+    """The lines of a submission, the header first."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            held = archive.namelist()
+            if held != ["prediction.csv"]:
+                raise ValueError(
+                    f"{path}: holds {held}. It should hold prediction.csv alone, in no folder."
+                )
+            return list(csv.reader(io.StringIO(archive.read("prediction.csv").decode())))
+    except (zipfile.BadZipFile, UnicodeDecodeError) as error:
+        raise ValueError(f"{path}: no zip of a text file ({error}). Write it again.") from error
+
+
+class Submission(NamedTuple):
+    """What a submission holds.
+
+    Attributes:
+        clips: Lines, without the header.
+        test_list: Which published test list they are, see `piumar_lib.ma52.prepare.published`.
+        repeating: Lines that name a body part more than once.
+    """
+
+    clips: int
+    test_list: str
+    repeating: int
+
+    def __str__(self) -> str:
+        sizes = f"{FULL} ({CLIPS['test']} clips) nor {SAMPLE} ({CHALLENGE})"
+        which = self.test_list or f"neither {sizes}: right for a stand-in alone"
+        if self.repeating:
+            bodies = f"{self.repeating} lines repeat a body part, as the benchmark's sample files do"
+        else:
+            bodies = "no line repeats a body part (the benchmark's sample files do)"
+        return f"{self.clips} clips, {which}; {bodies}"
+
+
+def read_submission(path: str | Path) -> Submission:
+    """What a submission that was checked holds.
+
+    Raises:
+        ValueError: If it is no submission.
+    """
+    rows = _read_rows(as_path(path))[1:]
+    repeating = sum(len({*row[1 + BEST :]}) < BEST for row in rows)
+    return Submission(len(rows), name_test_list(row[0] for row in rows), repeating)
 
 
 def _best(probabilities: np.ndarray) -> np.ndarray:

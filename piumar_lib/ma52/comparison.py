@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -10,7 +10,10 @@ import numpy as np
 
 from piumar_lib import metrics
 from piumar_lib.evidence.methods import METHODS
+from piumar_lib.evidence.wording import points
 from piumar_lib.ma52.evaluate import read_record
+from piumar_lib.ma52.protocol import Protocol, count_settings, mark_chosen, merge, protocol_of
+from piumar_lib.ma52.scores import majority_over_people
 
 
 class Compared(NamedTuple):
@@ -22,16 +25,28 @@ class Compared(NamedTuple):
         gain: Paired difference to `baseline_of` the method on the same people; None for a baseline, and
             where that was not run.
         p: Its p value after Holm's correction for all methods; nan without a gain.
+        majority: Mean over the same people of always answering the training clips' most frequent action,
+            in [0, 1]; None if a record does not say it.
+        protocol: How the scores came about; None if scores alone are compared.
+        settings: How many different settings its runs had. More than one are no seeds.
     """
 
     method: str
     summary: metrics.Summary
     gain: metrics.Comparison | None
     p: float
+    majority: float | None = None
+    protocol: Protocol | None = None
+    settings: int = 1
 
 
-def compare_runs(folders: Iterable[str | Path]) -> dict[str, list[Compared]]:
+def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> dict[str, list[Compared]]:
     """Compare finished runs; a person's accuracy under a method is averaged over its seeds.
+
+    Args:
+        folders: Of the runs.
+        chosen_on: The file of the split on whose held-out people settings were chosen, if any: scores on
+            these people are marked.
 
     Returns:
         Data set, all of its folds together, to its methods in the order of the folders.
@@ -40,18 +55,33 @@ def compare_runs(folders: Iterable[str | Path]) -> dict[str, list[Compared]]:
         FileNotFoundError: If a folder holds no finished run.
         ValueError: If a record is damaged, or a method was not judged on all people.
     """
-    shares: dict[str, dict[str, dict[str, list[float]]]] = {}  # data, method, person
-    for record in map(read_record, folders):
-        methods = shares.setdefault(record["data"].partition(", fold")[0], {})
-        people = methods.setdefault(method_of(record), {})
+    runs: dict[str, dict[str, list[dict[str, Any]]]] = {}  # data, method
+    for record in (mark_chosen(read_record(folder), chosen_on) for folder in folders):
+        methods = runs.setdefault(record["data"].partition(", fold")[0], {})
+        methods.setdefault(method_of(record), []).append(record)
+    return {data: _compare_records(methods) for data, methods in runs.items()}
+
+
+def _compare_records(methods: Mapping[str, list[dict[str, Any]]]) -> list[Compared]:
+    """Compare the runs of one data set; ``methods`` maps each method to its records."""
+    scores = {name: accuracy_of_people(records) for name, records in methods.items()}
+    return [
+        one._replace(
+            majority=majority_over_people(record["held out"] for record in methods[one.method]),
+            protocol=merge(map(protocol_of, methods[one.method])),
+            settings=count_settings(methods[one.method]),
+        )
+        for one in compare_methods(scores)
+    ]
+
+
+def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Each person's accuracy in a method's records, averaged over seeds."""
+    people: dict[str, list[float]] = {}
+    for record in records:
         for person, (right, clips) in record["held out"]["people"].items():
             people.setdefault(person, []).append(right / clips)
-    return {
-        data: compare_methods(
-            {name: {p: float(np.mean(v)) for p, v in people.items()} for name, people in methods.items()}
-        )
-        for data, methods in shares.items()
-    }
+    return {person: float(np.mean(values)) for person, values in people.items()}
 
 
 def baseline_of(method: str) -> str:
@@ -96,3 +126,29 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
         Compared(name, metrics.summarize(own), gains.get(name), p_values.get(name, float("nan")))
         for name, own in values.items()
     ]
+
+
+def say_table(data: str, methods: Sequence[Compared]) -> str:
+    """Methods that were compared on a data set, a line each, as `compare_runs` gives them."""
+    protocols = list(dict.fromkeys(str(method.protocol) for method in methods))
+    lines = [f"{data}: {methods[0].summary.people} people"]
+    lines += [f"  {protocols[0]}"] if len(protocols) == 1 else []
+    for method in methods:
+        lines.append(f"  {_say_row(method)}")
+        lines += [f"    {method.protocol}"] if len(protocols) > 1 else []
+        if method.settings > 1:
+            lines.append(
+                f"    {method.settings} different settings, averaged as seeds are; OPTIMISTIC if one of "
+                "them was chosen for its scores here"
+            )
+    return "\n".join(lines)
+
+
+def _say_row(method: Compared) -> str:
+    s, majority = method.summary, method.majority
+    beside = "not recorded" if majority is None else f"{100 * majority:.1f}"
+    gain = f", over {baseline_of(method.method)} {points(method.gain)}, p {method.p:.3f}"
+    return (
+        f"{method.method}: {100 * s.mean:.1f} % {metrics.interval(s.low, s.high)}, most frequent action "
+        f"{beside}, worst quarter {100 * s.worst_quarter:.1f}{gain if method.gain else ''}"
+    )

@@ -91,6 +91,7 @@ class TrainConfig:
     index: str = _setting("", "the .csv of the index")
     split: str = _setting("", "the .txt of a split: who trains, who is held out")
     out: str = _setting("", "folder of the run: checkpoint, history, record, model")
+    chosen_on: str = _setting("", "the .txt of a split on whose held-out people settings were chosen")
     # Method and model
     method: str = _setting("augmentation", "a method of the course, such as 'PIUmr + augmentation'")
     backbone: str = _setting("videomae-base", "video backbone", choices=BACKBONES)
@@ -225,9 +226,9 @@ class TrainConfig:
         for name in ("cache", "index", "split", "out"):
             if not getattr(self, name):
                 raise ValueError(f"{name}: no path is given. It is the {SETTINGS[name].about}.")
-        for name in ("cache", "index", "split"):
+        for name in ("cache", "index", "split", "chosen_on"):
             path = as_path(getattr(self, name))
-            if not path.exists():
+            if getattr(self, name) and not path.exists():
                 raise FileNotFoundError(f"{name}: {path} is not there. Make it with prepare_ma52.py.")
 
 

@@ -17,7 +17,9 @@ from piumar_lib import metrics
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.ma52 import scores
 from piumar_lib.ma52.dataset import ClipDataset
+from piumar_lib.ma52.forecast import forecast, say_what
 from piumar_lib.ma52.model import MicroActionRecognizer
+from piumar_lib.ma52.protocol import fill_in
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.support import checkpoint
 from piumar_lib.support.files import as_path, read_json
@@ -95,7 +97,7 @@ def predict(
         data: In evaluation mode, with as many views as wished.
         accelerator: Shares the work between processes, and sets the precision; all have to call this.
         workers: Processes that read clips.
-        progress: Show a progress bar.
+        progress: Show a progress bar, and say beforehand how long it will take if that is long.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -104,8 +106,9 @@ def predict(
     # Everyone gets equally many, so that results can be gathered; what is seen twice counts once.
     mine = [*own, *[0] * (-(-len(data) // processes) - len(own))]
     loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=workers)
-    found = []
-    for item in tqdm(loader, desc="judging", disable=not progress):
+    found, what = [], say_what(len(data.clips), data.views)
+    batches = forecast(loader, len(loader), what) if progress else loader
+    for item in tqdm(batches, desc=f"judging {what}", total=len(loader), disable=not progress):
         video = to_input(item["video"].to(device), model.size)
         with nullcontext() if accelerator is None else accelerator.autocast():
             prediction = model(video)
@@ -142,25 +145,40 @@ def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
     }
 
 
-def short_report(found: Predicted) -> dict[str, float]:
-    """Official scores, accuracy of each body part's clips, and the worst quarter of people."""
+def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, float]:
+    """Official scores, accuracy of each body part's clips, and the worst quarter of people.
+
+    Args:
+        found: Of held-out clips.
+        train_y: Actions of the training clips; adds ``majority top-1``, see `report`.
+    """
     right, part = found.actions.argmax(1) == found.y, body_part(found.y)
     people = np.array([c / n for c, n in by_person(found).values()])
+    majority = {}
+    if train_y is not None:
+        majority["majority top-1"] = scores.most_frequent(train_y).scores(found.y)["action top-1"]
     return scores.official_scores(found.y, found.actions, found.parts) | {
+        **majority,
         "mean over people": float(people.mean()),
         "worst quarter of people": metrics.worst_quarter(people),
         **{f"part {BODY_PARTS[k]}": float(right[part == k].mean()) for k in np.unique(part)},
     }
 
 
-def report(found: Predicted) -> dict[str, Any]:
+def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any]:
     """All that is said about a trained recogniser; shares in [0, 1].
+
+    Args:
+        found: Of held-out clips.
+        train_y: Actions of the training clips, which say what is their most frequent one.
 
     Returns:
         ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
         its interval, None for one person; worst quarter, worst), ``f1 over people`` (each person's
         macro F1 over the actions that she shows), ``confusion of parts`` (7 x 7), ``hardest pairs``,
-        ``calibration error``.
+        ``calibration error``, ``never predicted`` (actions that are shown, with their clips and people),
+        ``best constant`` (what is always right most often) and ``majority`` (always the most frequent
+        action and body part of the training clips; with the clips of each person that are right).
     """
     people = by_person(found)
     shares = np.array([c / n for c, n in people.values()])
@@ -177,7 +195,23 @@ def report(found: Predicted) -> dict[str, Any]:
             [ACTIONS[a], ACTIONS[b], n] for a, b, n in scores.hardest_pairs(found.y, predicted)
         ],
         "calibration error": scores.calibration(found.y, found.actions)[0],
-    }
+        "never predicted": [
+            [ACTIONS[a], clips, makers]
+            for a, clips, makers in scores.never_predicted(found.y, predicted, found.person)
+        ],
+        "best constant": _judge_constant(scores.most_frequent(found.y), found),
+        **({} if train_y is None else {
+            "majority": _judge_constant(scores.most_frequent(train_y), found)
+        }),
+    }  # fmt: skip
+
+
+def _judge_constant(constant: scores.Constant, found: Predicted) -> dict[str, Any]:
+    action, part = constant.names
+    right = found.y == constant.action
+    people = {str(p): int(right[found.person == p].sum()) for p in np.unique(found.person)}
+    own = {"action": action, "body part": part, "scores": constant.scores(found.y)}
+    return own | {"right of people": people}
 
 
 def _over_people(scores: np.ndarray) -> dict[str, float | None]:
@@ -205,6 +239,8 @@ def f1_over_own_actions(found: Predicted) -> dict[str, float]:
 def read_record(folder: str | Path) -> dict[str, Any]:
     """The record of a finished run, as `piumar_lib.ma52.train.train` returns it.
 
+    Of a run of an earlier version, what is missing is filled in as far as its split says it.
+
     Raises:
         FileNotFoundError: If the folder holds no finished run.
         ValueError: If its record is damaged.
@@ -212,4 +248,5 @@ def read_record(folder: str | Path) -> dict[str, Any]:
     path = as_path(folder) / "record.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
-    return read_json(path, "Delete it; the same training command then writes it again.", RECORD_KEYS)
+    remedy = "Delete it; the same training command then writes it again."
+    return fill_in(read_json(path, remedy, RECORD_KEYS), path.parent)

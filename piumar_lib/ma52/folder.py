@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.prepare.splits import read_split
+from piumar_lib.ma52.protocol import FREE
 from piumar_lib.support.files import as_path, write_text, writing
 from piumar_lib.support.locks import only_run
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
-
-# May change when a run goes on. The split may move, but must hold the same clips.
-FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
 
 
 @contextmanager

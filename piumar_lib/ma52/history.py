@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +63,18 @@ class History:
         """Close TensorBoard's file."""
         if self.board is not None:
             self.board.close()
+
+
+def say_progress(rows: Sequence[dict]) -> str:
+    """The last loss, and the last top-1 on held-out people beside that of the most frequent action."""
+    losses, looks = ([row for row in rows if name in row] for name in ("loss", "held out"))
+    said = [f"loss {losses[-1]['loss']:.3f}"] if losses else []
+    if looks:
+        seen = looks[-1]["held out"]
+        said.append(f"held-out top-1 {100 * seen['action top-1']:.1f} %")
+        if "majority top-1" in seen:
+            said[-1] += f" (most frequent action {100 * seen['majority top-1']:.1f} %)"
+    return ", ".join(said)
 
 
 def read_history(out: str | Path) -> list[dict]:

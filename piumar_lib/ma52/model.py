@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -26,8 +27,11 @@ from piumar_lib.ma52.backbones import (
 )
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.recognizer import Prediction, Recognizer
-from piumar_lib.support.checkpoint import write_tensors
+from piumar_lib.support.checkpoint import OtherModel, restore_weights, write_tensors
 from piumar_lib.support.files import as_path, read_json, whole, write_text
+
+# One number before a recogniser is standardised, one for each channel afterwards.
+FREE_SHAPES = ("recognizer.mean", "recognizer.scale")
 
 
 class TemporalMixing(nn.Module):
@@ -145,7 +149,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
 
     Raises:
         FileNotFoundError: If the folder holds no trained model.
-        ValueError: If its files are damaged.
+        ValueError: If its files are damaged, or hold another model: the tensor is named.
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -159,7 +163,14 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
     try:
         about = read_json(folder / "model.json", keys=["config"])
         model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
-        model.load_state_dict(load_file(folder / "model.safetensors"))
+        _require_actions(about.get("actions", ACTIONS))
+        restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
+    except OtherModel as error:
+        raise ValueError(
+            f"{folder / 'model.safetensors'}: holds another model than model.json and this course have: "
+            f"{error}. Take both files from one run; or delete record.json there, and the same training "
+            "command writes them again."
+        ) from error
     except OtherVersion as error:
         raise ValueError(
             f"{folder}: does not fit this course's version: {error} Train again, into another folder."
@@ -171,6 +182,15 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             "command then writes the model again."
         ) from error
     return model.to(device).eval()
+
+
+def _require_actions(names: Sequence[str]) -> None:
+    """Refuse a model of other classes, or of ours in another order: it would name each by another."""
+    if len(names) != len(ACTIONS):
+        raise OtherModel([f"{len(names)} actions, {len(ACTIONS)} here"])
+    pairs = enumerate(zip(names, ACTIONS, strict=True))
+    if other := [f"action {k} is {a!r}, {b!r} here" for k, (a, b) in pairs if a != b]:
+        raise OtherModel(other)
 
 
 class Probabilities(nn.Module):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import torch
@@ -11,12 +12,21 @@ from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.evaluate import predict
 from piumar_lib.ma52.model import load_model
-from piumar_lib.ma52.prepare.index import read_index
+from piumar_lib.ma52.prepare.index import Clip, read_index
+from piumar_lib.ma52.prepare.layout import STANDIN
+from piumar_lib.ma52.prepare.lists import ANONYMOUS, read_list
+from piumar_lib.ma52.prepare.published import numbered
 from piumar_lib.ma52.standin.videos import TRUTH
 from piumar_lib.support.files import as_path, read_json, require_writable
 
 
-def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool = False) -> int:
+def submit(
+    folder: str | Path,
+    path: str | Path,
+    views: int = 1,
+    progress: bool = False,
+    root: str | Path | None = None,
+) -> int:
     """Recognise all test clips and write a submission; it is checked before it is called done.
 
     Args:
@@ -24,23 +34,21 @@ def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool 
         path: Ends in ``.zip``.
         views: Temporal views of each clip.
         progress: Show a progress bar.
+        root: Of the download. Its test list then says which lines there are, and in which order;
+            without it, those are the index's test clips by name.
 
     Returns:
         The number of clips.
 
     Raises:
-        ValueError: If the path has another ending; if a test clip is missing from the cache or could not
-            be decoded: every line of the list needs a prediction.
+        ValueError: If the path has another ending; if a test clip is missing from the index or the cache
+            or could not be decoded: every line of the list needs a prediction.
         OSError: If the file cannot be written.
     """
     require_writable(require_zip(path).parent)
     config = TrainConfig.read(as_path(folder) / "config.json")
     model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
-    clips = sorted(
-        (clip for clip in read_index(config.index) if clip.split == "test"), key=lambda clip: clip.name
-    )
-    if not clips:
-        raise ValueError(f"index: {config.index} has no test clips. Make it from the whole download.")
+    clips = find_test_clips(config.index, root)
     data = ClipDataset(config.cache, clips, model.frames, views)
     if data.left_out:
         raise ValueError(
@@ -52,13 +60,56 @@ def submit(folder: str | Path, path: str | Path, views: int = 1, progress: bool 
     return len(found)
 
 
+def find_test_clips(index: str | Path, root: str | Path | None = None) -> list[Clip]:
+    """The clips that need a prediction, in the order of their lines.
+
+    Args:
+        index: The ``.csv`` of the index.
+        root: See `submit`.
+
+    Raises:
+        ValueError: If the index has no test clips, lacks some of the list, or has others besides.
+    """
+    clips = {clip.name: clip for clip in read_index(index) if clip.split == "test"}
+    if not clips:
+        raise ValueError(f"index: {index} has no test clips. Make it from the whole download.")
+    names = _names_in_list(as_path(root)) if root is not None else _names_up_to_last(clips)
+    missing, others = [n for n in names if n not in clips], clips.keys() - set(names)
+    if missing:
+        raise ValueError(
+            f"index: {index} lacks {len(missing)} of the {len(names)} test clips of the list, "
+            f"{missing[0]} is the first. Mend these clips, then make index and cache again."
+        )
+    if others:
+        raise ValueError(
+            f"index: {index} has {len(others)} test clips that the list does not name, {min(others)} is "
+            "the first: it is that of another test list, and equal names need not be equal clips. Make "
+            "index and cache from the clips that came with the list."
+        )
+    return [clips[name] for name in names]
+
+
+def _names_in_list(root: Path) -> list[str]:
+    entries, faults = read_list(root, "test")
+    if bad := [fault for fault in faults if fault.serious]:
+        raise ValueError(f"root: {root}/{bad[0].where}: {bad[0].what}. {bad[0].remedy}")
+    return list(dict.fromkeys(entry.name for entry in entries))
+
+
+def _names_up_to_last(clips: Iterable[str]) -> list[str]:
+    """The names of the list that clips are from: a published test list leaves out no number."""
+    if not all(ANONYMOUS.fullmatch(name) for name in clips):
+        return sorted(clips)
+    return numbered(1 + max(int(name.removeprefix("test").removesuffix(".mp4")) for name in clips))
+
+
 def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:
     """Person and action of a stand-in's test clips, which a real benchmark does not tell.
 
     Raises:
         FileNotFoundError: If ``root`` is no stand-in.
     """
-    path = as_path(root) / "standin.json"
+    path = as_path(root) / STANDIN
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no stand-in. Labels of MA-52's test clips are not published.")
     truth = read_json(path, "Make the stand-in again, in another folder.", [TRUTH])[TRUTH]

@@ -15,7 +15,7 @@ on from its checkpoint as if nothing had happened. Files of a run, all under ``o
     tensorboard/             the same for TensorBoard
     model.safetensors/.json  the trained model
     predictions.safetensors  probabilities of the held-out clips
-    record.json              scores, and what it takes to run this again
+    record.json              scores, how they came about, and what it takes to run this again
 """
 
 from __future__ import annotations
@@ -45,11 +45,12 @@ from piumar_lib.ma52.batches import VideoBatches
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.folder import claim, require_same
-from piumar_lib.ma52.history import History, Watch
-from piumar_lib.ma52.model import MicroActionRecognizer, build_model, save_model
+from piumar_lib.ma52.history import History, Watch, say_progress
+from piumar_lib.ma52.model import FREE_SHAPES, MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimizer import make_optimizer, rate_at
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
+from piumar_lib.ma52.protocol import describe_selection, describe_split
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
@@ -148,6 +149,9 @@ class Run:
         self.device, self.is_main = accelerator.device, accelerator.is_main_process
         model = self._make_model()
         self.data, self.held_out, self.split = load_data(config, model.frames)
+        self.selection = describe_selection(
+            self.held_out.people, config.epochs, config.test_views, bool(config.ema), config.chosen_on
+        )
         labels = self.data.labels(), self.data.persons()
         self.labels = Labels(*(value.to(self.device) for value in labels))
         self.objective = make_objective(config)
@@ -221,10 +225,11 @@ class Run:
                 if of_epoch % every == 0:
                     seconds, waits = time.perf_counter() - clock, self.batches.waited - waited
                     self._add_row(seconds, waits)
-                    bar.set_postfix(loss=f"{self.history.rows[-1]['loss']:.3f}")
+                    bar.set_postfix_str(say_progress(self.history.rows))
                     clock, waited = time.perf_counter(), self.batches.waited
                 if of_epoch == 0 and config.eval_every and epoch % config.eval_every == 0:
                     self._evaluate(epoch)
+                    bar.set_postfix_str(say_progress(self.history.rows))
                 if of_epoch == 0 or self.stepper.stop or self.stepper.save:
                     self.save()
                 if self.stepper.stop:
@@ -278,7 +283,9 @@ class Run:
         record = {
             "method": config.method,
             "data": f"MA-52 layout, {self.split.title}",
-            "held out": evaluate.report(found),
+            "split": describe_split(self.split.title, self.data.people, self.held_out.people),
+            "selection": self.selection,
+            "held out": evaluate.report(found, self.data.labels().numpy()),
             "steps": self.sampler.total,
             "seconds": round(self.seconds + time.perf_counter() - self.began, 1),
             "left out": [*self.data.left_out, *self.held_out.left_out],
@@ -315,17 +322,18 @@ class Run:
     def _restore(self, state: checkpoint.Nested) -> None:
         self.step, self.sums, self.seconds = state["step"], state["sums"], state["seconds"]
         try:
-            self.plain.load_state_dict(state["model"])
+            checkpoint.restore_weights(self.plain, state["model"], FREE_SHAPES)
             checkpoint.restore_optimizer(self.optimizer.optimizer, state["optimizer"])
             self.objective.restore(state["objective"])
             if self.average is not None:
-                self.average.load_state_dict(state["average"])
+                free = [f"module.{name}" for name in FREE_SHAPES]
+                checkpoint.restore_weights(self.average, state["average"], free)
         except torch.OutOfMemoryError:
             raise
         except (RuntimeError, ValueError, KeyError) as error:
             raise ValueError(
                 f"{self.out / 'checkpoint.safetensors'}: is the state of another model or method "
-                f"({' '.join(str(error).split())[:300]}). Train into another folder."
+                f"({' '.join(str(error).split())[:400]}). Train into another folder."
             ) from error
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
@@ -361,7 +369,8 @@ class Run:
 
     def _evaluate(self, epoch: int) -> None:
         found = evaluate.predict(self.judged, self.held_out, self.accelerator, self.config.workers)
-        self.history.add({"step": self.step, "epoch": epoch, "held out": evaluate.short_report(found)})
+        seen = evaluate.short_report(found, self.data.labels().numpy())
+        self.history.add({"step": self.step, "epoch": epoch, "held out": seen})
 
     @torch.no_grad()
     def _give_up(self, error: Diverged) -> None:

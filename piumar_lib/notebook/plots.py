@@ -195,6 +195,10 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     for (name, words), style in zip(shown.items(), LINES, strict=False):
         axes[0, 1].plot(epochs, [100 * row["held out"][name] for row in looks], label=words, **style)
     axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, None))
+    seen = [row["held out"] for row in looks]
+    constant = [scores["majority top-1"] for scores in seen if "majority top-1" in scores]
+    if constant:
+        axes[0, 1].axhline(100 * constant[-1], color="0.4", ls=":", label="one action")
     if looks:
         axes[0, 1].legend(fontsize=6)
         parts = {n: 100 * v for n, v in looks[-1]["held out"].items() if n.startswith("part ")}
@@ -205,4 +209,9 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     if looks:
         found = looks[-1]["held out"]
         now += f"; on held-out people F1_mean {100 * found['F1_mean']:.1f} %"
+    if constant:
+        now += (
+            f", top-1 {100 * found['action top-1']:.1f} %, always the most frequent action "
+            f"{100 * constant[-1]:.1f} %"
+        )
     return fig, f"Training up to epoch {rows[-1]['epoch']:.1f}: {now}."

@@ -11,12 +11,12 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from piumar_lib.support.files import whole
 
@@ -85,6 +85,47 @@ def load(path: Path, keys: Iterable[str] = ()) -> Nested:
     return _join(rest, "", tensors)
 
 
+class OtherModel(ValueError):
+    """Weights that are not those of a model; the message names tensors, with both of their shapes.
+
+    Args:
+        faults: One for each tensor; three are told.
+    """
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
+        super().__init__("; ".join(faults[:3]) + more)
+
+
+def restore_weights(model: nn.Module, state: Mapping[str, Any], free: Collection[str] = ()) -> None:
+    """Put weights into a model, all of them or none: no tensor is left as it was drawn.
+
+    Args:
+        model: Is changed.
+        state: What its ``state_dict`` gave.
+        free: Names of tensors that may have any shape.
+
+    Raises:
+        OtherModel: If a tensor is missing, has another shape, or is none of the model's.
+    """
+    own = model.state_dict()
+    faults = [
+        _say_shapes(name, state.get(name), tensor.shape)
+        for name, tensor in own.items()
+        if name not in state or (name not in free and state[name].shape != tensor.shape)
+    ]
+    faults += [_say_shapes(name, value, None) for name, value in state.items() if name not in own]
+    if faults:
+        raise OtherModel(faults)
+    model.load_state_dict(dict(state))
+
+
+def _say_shapes(name: str, saved: Any, own: torch.Size | None) -> str:
+    """What is wrong with a tensor: its shape in the file, and in the model; None if it has none."""
+    theirs = "is missing" if saved is None else f"has shape {tuple(getattr(saved, 'shape', ()))}"
+    return f"{name} {theirs}, {'but there is none' if own is None else tuple(own)} here"
+
+
 def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
     """JSON in which every tensor is replaced by null under its key; tensors go into ``tensors``."""
     if isinstance(value, dict):
@@ -110,6 +151,18 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> Nested:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
-    """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``."""
+    """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``.
+
+    Raises:
+        OtherModel: If a tensor has another shape than its parameter, or there is no such parameter.
+    """
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    for key, entry in state.items():
+        own = parameters[int(key)].shape if int(key) < len(parameters) else None
+        for name, value in entry.items():
+            # Steps are counted in tensors without dimensions; all others are as large as the parameter.
+            if own is None or (isinstance(value, Tensor) and value.ndim and value.shape != own):
+                faults = [_say_shapes(f"{name} of the optimizer's parameter {key}", value, own)]
+                raise OtherModel(faults)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": {int(k): v for k, v in state.items()}, "param_groups": groups})

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 SPLITS = ("train", "val", "test")
+STANDIN = "standin.json"  # lies in the root of a stand-in alone
 LEVELS = 3  # of folders below the root that are looked into
 FOLDER = re.compile(r"(?:videos?[-_ ])?(train|val|test)(?:[-_ ]videos?)?", re.IGNORECASE)
 

@@ -11,9 +11,16 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from piumar_lib.data.labels import CLIPS, PEOPLE, VISIBLE
+from piumar_lib.data.labels import CHALLENGE, CLIPS, PEOPLE, VISIBLE
 from piumar_lib.ma52.prepare.layout import SPLITS, find_astray, find_folder, find_other_root, names_in
 from piumar_lib.ma52.prepare.lists import Entry, Fault, read_list, repeated, tell
+from piumar_lib.ma52.prepare.published import (
+    SAMPLE,
+    check_label_names,
+    name_test_list,
+    note_count,
+    note_two_test_sets,
+)
 from piumar_lib.ma52.prepare.video import VideoError, open_video
 from piumar_lib.support.files import as_path
 
@@ -30,12 +37,14 @@ class Report:
         entries: Listed clips that can be used.
         faults: Everything else.
         people: Whose clips train and val show.
+        test_list: Which published test list it is, see `published.name_test_list`; "" if neither.
     """
 
     root: Path
     entries: list[Entry]
     faults: list[Fault]
     people: int
+    test_list: str = ""
 
     @property
     def usable(self) -> bool:
@@ -54,6 +63,7 @@ class Report:
                 "root": str(self.root),
                 "usable": self.usable,
                 "clips": self.counts(),
+                "test list": self.test_list or "of neither",
                 "people in train and val": self.people,
                 "faults": [asdict(fault) for fault in self.faults],
             },
@@ -62,7 +72,8 @@ class Report:
 
     def to_text(self, most: int = 5) -> str:
         """The report for people; of each kind of fault the first ``most``."""
-        counts = (f"{n} {split} (published: {CLIPS[split]})" for split, n in self.counts().items())
+        published = CLIPS | ({"test": CHALLENGE} if self.test_list == SAMPLE else {})
+        counts = (f"{n} {split} (published: {published[split]})" for split, n in self.counts().items())
         lines = [
             f"{self.root}: {'usable' if self.usable else 'NOT usable'}",
             f"clips that can be used: {', '.join(counts)}",
@@ -97,7 +108,7 @@ def verify(
     read = {split: read_list(root, split) for split in SPLITS}
     listed = [entry for entries, _ in read.values() for entry in entries]
     faults = [fault for _, found in read.values() for fault in found]
-    faults += repeated(listed)
+    faults += repeated(listed) + check_label_names(root)
     once = {entry.name: entry for entry in reversed(listed)}
     entries = sorted(once.values(), key=lambda e: (SPLITS.index(e.split), e.line))
     of_folders, astray = _look_at_folders(root, entries)
@@ -108,12 +119,12 @@ def verify(
         found = list(tqdm(checks, total=len(entries), desc="clips", disable=not progress))
     faults += [fault for fault in found if fault]
     good = [entry for entry, fault in zip(entries, found, strict=True) if not fault]
+    names = {split: [entry.name for entry in entries] for split, (entries, _) in read.items()}
     for split in SPLITS:
-        have, published = sum(entry.split == split for entry in good), CLIPS[split]
-        if have != published:
-            what, remedy = f"{have} usable clips, {published} were published", "Right for a stand-in."
-            faults.append(Fault("other count", f"{split}/", what, remedy, serious=False))
-    return Report(root, good, faults, len({entry.person for entry in good} - {""}))
+        faults += note_count(root, split, names[split], sum(entry.split == split for entry in good))
+    faults += note_two_test_sets(root, names["test"], names_in(root / "test"))
+    people = len({entry.person for entry in good} - {""})
+    return Report(root, good, faults, people, name_test_list(names["test"]))
 
 
 def check_clip(root: Path, entry: Entry, decode: bool = False) -> Fault | None:

@@ -3,7 +3,7 @@
     ROOT/train/0003_01_0001.mp4 ...      PERSON_SESSION_CLIP
     ROOT/val/...  ROOT/test/test0000.mp4 ...
     ROOT/train_list_videos.txt ...       lines "0003_01_0001.mp4 9"; test clips carry label 0
-    ROOT/label_name.txt                  lines "9<TAB>nodding"
+    ROOT/label_name.txt                  lines "9<TAB>nodding", ended by CRLF
 
 As in MA-52, train and val share their people. Who made the test clips is not published; here they
 are people of whom no other clip exists. ``standin.json`` says who and what, so that a submission can
@@ -24,16 +24,18 @@ from piumar_lib.data.actions import all_actions
 from piumar_lib.data.labels import ACTIONS, CLIPS, PEOPLE, VISIBLE
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.data.synthetic import clips_per_person, make_clips, make_people
+from piumar_lib.ma52.prepare.layout import STANDIN
+from piumar_lib.ma52.prepare.published import LABEL_NAMES
 from piumar_lib.ma52.prepare.video import write_mp4
 from piumar_lib.ma52.standin.render import make_looks, render
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.files import read_json, write_text
+from piumar_lib.support.files import read_json, whole, write_text
 from piumar_lib.support.locks import only_run
 
 SESSIONS = 5  # of a person, about: train and val have 908
 FRAMES = (45, 75)  # shortest and longest clip
 RATE = 30
-MADE_WITH, TRUTH = "made with", "test clips: person and action"  # in standin.json
+MADE_WITH, TRUTH = "made with", "test clips: person and action"  # in `STANDIN`
 
 
 @dataclass(frozen=True)
@@ -175,7 +177,7 @@ def claim(root: Path, plan: Plan) -> None:
     """Write down what the folder holds, or refuse if it holds something else."""
     said = {"seed": plan.seed, "clips": len(plan), "people": int(plan.person.max()) + 1,
             "width": plan.width}  # fmt: skip
-    path = root / "standin.json"
+    path = root / STANDIN
     if path.is_file():
         found = read_json(path, "Name another folder.", [MADE_WITH])[MADE_WITH]
         if found != said:
@@ -201,5 +203,6 @@ def _write_lists(root: Path, plan: Plan) -> None:
         lines = (f"{name} {label}" for name, label in zip(plan.name[rows], labels, strict=True))
         # As published: no newline at the end.
         write_text(root / f"{split}_list_videos.txt", "\n".join(lines))
-    names = "".join(f"{k}\t{name}\n" for k, name in enumerate(ACTIONS))
-    write_text(root / "label_name.txt", names)
+    names = "\r\n".join(f"{k}\t{name}" for k, name in enumerate(ACTIONS))
+    with whole(root / LABEL_NAMES) as part:
+        part.write_bytes(names.encode())

@@ -1,0 +1,111 @@
+"""Letter codes of MA-52's actions (A1, B1, ...), which are not in the order of the label ids.
+
+Codes stand in the annotation manual and in the names of the demo folders (``B1 nodding``), ids in the
+lists of clips. B1 is nodding, id 9; whoever counts codes through takes it for id 5, bowing head. All six
+actions of the head are wrong then, and 46 of the 52. Nor can demo clips be looked up in the lists by
+their names: ``0030_01_0002.mp4`` lies in ``A1 shaking body``, and in the train list it has label 9.
+
+Source: Annotation Manual for the MA-52 dataset, table 1, repository VUT-HFUT/Micro-Action. (There the
+descriptions of B4, tilting head, and B5, bowing head, read as if they were exchanged.)
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+from piumar_lib.data.labels import ACTIONS, BODY_PARTS
+
+# The names of each letter in the order of their numbers; a letter is a body part.
+MANUAL = {
+    "A": ("shaking body", "turning around", "sitting straightly", "shrugging", "rising up"),
+    "B": ("nodding", "shaking head", "turning head", "tilting head", "bowing head", "head up"),
+    "C": (
+        "illustrative gestures", "other finger movements", "hands touching fingers", "stretching arms",
+        "waving", "scratching arms", "spreading hands", "playing objects", "putting hands together",
+        "retracting arms", "pointing oneself", "clenching fist", "rubbing hands",
+    ),
+    "D": (
+        "tiptoe", "retracting feet", "shaking legs", "stretching feet", "closing legs", "spread legs",
+        "curling legs", "crossing legs",
+    ),
+    "E": (
+        "scratching or touching chest", "scratching or touching neck", "scratching or touching back",
+        "arms akimbo", "crossing arms", "scratching or touching shoulder",
+    ),
+    "F": (
+        "touching nose", "scratching or touching face", "playing or tidying hair",
+        "scratching or touching hindbrain", "pushing glasses", "rubbing eyes",
+        "scratching or touching forehead", "touching ears", "covering mouth", "covering face",
+    ),
+    "G": ("touching legs", "patting legs", "scratching legs", "scratching feet"),
+}  # fmt: skip
+LABEL = re.compile(r"([A-Z]\d+)(?:\s*[:_-]?\s+|\s*[:_-])?(.*)", re.IGNORECASE | re.DOTALL)
+
+
+class Code(NamedTuple):
+    """One action under both of its labels.
+
+    Attributes:
+        code: Of the manual, such as ``"B1"``.
+        action: The id in the lists, 0 to 51.
+        name: Of the action.
+        part: Its body part.
+        counted: The id that the code would have if codes were counted through. It is wrong for most.
+    """
+
+    code: str
+    action: int
+    name: str
+    part: str
+    counted: int
+
+    def __str__(self) -> str:
+        return f"{self.code} = id {self.action}, {self.name}"
+
+
+def all_codes() -> tuple[Code, ...]:
+    """Every action in the order of the manual, A1 to G4."""
+    named = [
+        (f"{letter}{number}", name, part)
+        for (letter, names), part in zip(MANUAL.items(), BODY_PARTS, strict=True)
+        for number, name in enumerate(names, start=1)
+    ]
+    return tuple(
+        Code(code, ACTIONS.index(name), name, part, place)
+        for place, (code, name, part) in enumerate(named)
+    )
+
+
+def find_code(label: str) -> Code:
+    """The action that a letter code means, alone or in front of a name: ``"B1"``, ``"B1 nodding"``.
+
+    Args:
+        label: A code, or the name of a demo folder.
+
+    Raises:
+        ValueError: If there is no such code, or the name behind it is that of another action.
+    """
+    found = LABEL.fullmatch(label.strip())
+    code, name = (found[1].upper(), " ".join(found[2].lower().split())) if found else ("", "")
+    known = {one.code: one for one in all_codes()}
+    if code not in known:
+        last = ", ".join(f"{letter}1 to {letter}{len(names)}" for letter, names in MANUAL.items())
+        raise ValueError(f"label: must begin with a letter code, got {label!r}. Codes are {last}.")
+    if name and name != known[code].name:
+        raise ValueError(
+            f"label: {label!r} names {name!r}, but {known[code]}. Correct the code or the name."
+        )
+    return known[code]
+
+
+def code_of(action: int) -> Code:
+    """The letter code of an action.
+
+    Raises:
+        ValueError: If the action is not 0 to 51.
+    """
+    for one in all_codes():
+        if one.action == action:
+            return one
+    raise ValueError(f"action: must be 0 to {len(ACTIONS) - 1}, got {action}. Give an id of the lists.")

@@ -1,0 +1,192 @@
+"""How scores came about, which every table and record says: on whom, chosen how, after how many epochs.
+
+A score of people who were trained on, too, says nothing about unseen ones; one of settings that were
+chosen on the same people is optimistic: the best of many is lucky as well as good.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from piumar_lib.ma52.prepare.lists import NAMED
+from piumar_lib.ma52.prepare.splits import read_split
+from piumar_lib.support.files import as_path, read_json
+
+RECORD = "record.json"
+# May change when a run goes on. The split may move, but must hold the same clips.
+FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
+
+
+class Protocol(NamedTuple):
+    """How the scores of a run, or of several, came about.
+
+    Attributes:
+        kind: Of the split: ``"person-disjoint"``, ``"official"`` and so on.
+        people: Who are judged; None if that was not recorded.
+        shared: How many of them are trained on, too; None if that was not recorded.
+        rules: Which state of a training is judged.
+        epochs: After how many epochs that is.
+        views: Temporal views of a clip.
+        lucky: How many of the people judged are those on whom the settings were chosen.
+    """
+
+    kind: str
+    people: int | None
+    shared: int | None
+    rules: tuple[str, ...]
+    epochs: tuple[int, ...]
+    views: tuple[int, ...]
+    lucky: int = 0
+
+    def __str__(self) -> str:
+        epochs, views = ("/".join(map(str, values)) for values in (self.epochs, self.views))
+        many = "" if self.views == (1,) else "s"
+        said = (
+            f"{self.kind}, people shared with training: {self._say_shared()}; {'/'.join(self.rules)} "
+            f"({epochs}), {views} view{many} of a clip"
+        )
+        if self.lucky:
+            said += f"; OPTIMISTIC: settings were chosen on {self.lucky} of these people"
+        return said
+
+    def _say_shared(self) -> str:
+        if self.shared is None:
+            return "not recorded"
+        of = "" if self.people is None else f" of {self.people}"
+        return f"{self.shared}{of}" + (": not scores of unseen people" if self.shared else "")
+
+
+def describe_split(title: str, train: Iterable[str], held_out: Iterable[str]) -> dict[str, Any]:
+    """What a record says about a split, from its title and the people of both sides."""
+    train, held_out = set(train), set(held_out)
+    return {
+        "kind": kind_of(title),
+        "title": title,
+        "people trained on": len(train),
+        "people held out": len(held_out),
+        "shared people": len(train & held_out),
+    }
+
+
+def describe_selection(
+    held_out: Iterable[str], epochs: int, views: int, averaged: bool, chosen_on: str | Path = ""
+) -> dict[str, Any]:
+    """What a record says about how the judged state and its settings were chosen.
+
+    Args:
+        held_out: People who are judged.
+        epochs: Of the training; the last one is judged.
+        views: Temporal views of a clip.
+        averaged: Whether averaged weights are judged.
+        chosen_on: The file of the split on whose held-out people settings were chosen; "" for none.
+
+    Raises:
+        FileNotFoundError, ValueError: If ``chosen_on`` is no split.
+    """
+    other = read_split(chosen_on) if chosen_on else None
+    return {
+        "rule": "last epoch, averaged weights" if averaged else "last epoch",
+        "epoch": epochs,
+        "views": views,
+        "settings chosen on": other.title if other else "",
+        "people chosen on": len(set(held_out) & people_of(other.held_out)) if other else 0,
+    }
+
+
+def people_of(names: Iterable[str]) -> set[str]:
+    """Who made clips, as written in their names."""
+    return {found["person"] for name in names if (found := NAMED.fullmatch(name))}
+
+
+def kind_of(title: str) -> str:
+    """The kind of a split, by its title: all of its folds together."""
+    return title.partition(", fold")[0]
+
+
+def protocol_of(record: Mapping[str, Any]) -> Protocol:
+    """How a record's scores came about; earlier versions did not write all of it down."""
+    split, chosen, config = record.get("split", {}), record.get("selection", {}), record["config"]
+    kind = kind_of(record["data"].removeprefix("MA-52 layout, "))
+    return Protocol(
+        split.get("kind", kind),
+        split.get("people held out"),
+        split.get("shared people"),
+        (chosen.get("rule", "last epoch"),),
+        (chosen.get("epoch", config.get("epochs", 0)),),
+        (chosen.get("views", config.get("test_views", config.get("views", 1))),),
+        chosen.get("people chosen on", 0),
+    )
+
+
+def merge(protocols: Iterable[Protocol]) -> Protocol:
+    """The protocol of several runs on one kind of split; of numbers of people, the worst fold's."""
+    found = list(protocols)
+    shared = [one.shared for one in found]
+    return Protocol(
+        found[0].kind,
+        None,
+        None if None in shared else max(number or 0 for number in shared),
+        tuple(sorted({rule for one in found for rule in one.rules})),
+        tuple(sorted({epoch for one in found for epoch in one.epochs})),
+        tuple(sorted({views for one in found for views in one.views})),
+        max(one.lucky for one in found),
+    )
+
+
+def fill_in(record: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """A record with what an earlier version did not write, as far as the run's split says it."""
+    if "split" not in record and (folder / "split.txt").is_file():
+        split = read_split(folder / "split.txt")
+        sides = people_of(split.train), people_of(split.held_out)
+        if all(sides):
+            record["split"] = describe_split(split.title, *sides)
+    return record
+
+
+def find_rivals(folder: str | Path) -> list[Path]:
+    """Finished runs beside a run that judged the same method on the same split with other settings.
+
+    Whoever picked the run among them has chosen its settings on the people whom it was judged on.
+    Runs that differ in their seed alone are none.
+    """
+    folder = as_path(folder).absolute()
+    own = read_json(folder / RECORD)
+    beside = sorted(path.parent for path in folder.parent.glob(f"*/{RECORD}"))
+    return [other for other in beside if other != folder and _is_rival(other, own)]
+
+
+def _is_rival(folder: Path, own: Mapping[str, Any]) -> bool:
+    try:
+        other = read_json(folder / RECORD)
+    except ValueError:  # a damaged neighbour is its own report's matter
+        return False
+    same = all(other.get(name) == own.get(name) for name in ("method", "data"))
+    return same and count_settings([other, own]) > 1
+
+
+def count_settings(records: Iterable[Mapping[str, Any]]) -> int:
+    """How many different settings records have, but for the seed and what is free to change.
+
+    Settings that one of them lacks, being of an earlier version, do not count.
+    """
+    configs = [record.get("config", {}) for record in records]
+    names = sorted(set.intersection(*map(set, configs)) - {*FREE, "seed", "chosen_on"})
+    return len({json.dumps([config[name] for name in names], sort_keys=True) for config in configs})
+
+
+def mark_chosen(record: Mapping[str, Any], chosen_on: str | Path | None) -> dict[str, Any]:
+    """A record that says on whom its settings were chosen; without ``chosen_on``, as it is.
+
+    Raises:
+        FileNotFoundError, ValueError: If ``chosen_on`` is no split.
+    """
+    if not chosen_on:
+        return dict(record)
+    protocol = protocol_of(record)
+    said = describe_selection(
+        record["held out"]["people"], protocol.epochs[0], protocol.views[0], False, chosen_on
+    )
+    return {**record, "selection": said | {"rule": protocol.rules[0]}}
