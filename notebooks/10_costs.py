@@ -19,7 +19,7 @@
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
-# | prerequisites | [08 PIUmr](08_piumr.ipynb) |
+# | prerequisites | [08 PIUmr from scratch](08_piumr_from_scratch.ipynb) |
 # | you will build | a bill for every part, a law for how it grows, and a gradient that skips its own history |
 # | device | any laptop; the table of benchmarks comes from committed records |
 

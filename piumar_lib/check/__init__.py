@@ -5,7 +5,7 @@ from piumar_lib.check.costs import training_hours
 from piumar_lib.check.evidence import best_gain, clip_interval, holm_by_hand
 from piumar_lib.check.optimal_transport import after_shift, project
 from piumar_lib.check.person_shift import split_people, standard_error
-from piumar_lib.check.piumr import balanced, worst_by_luck
+from piumar_lib.check.piumr_from_scratch import balanced, worst_by_luck
 from piumar_lib.check.prepare_ma52 import shared_people
 from piumar_lib.check.pseudo_groups import by_lot, pair_index, strength_for
 from piumar_lib.check.robust_optimisation import cvar_bound, largest_weight, temperature_for
