@@ -180,7 +180,7 @@ def _same(
             ours.train(training), library.train(training)
         found = [_value_and_gradient(call(block), batch) for block in (ours, library)]
         for what, mine, theirs in zip(("value", "gradient"), *found, strict=True):
-            message = f"{name}: its {what} differs from the library's. Compare the code with the formula."
+            message = f"{name}: its {what} differs from the library's. Compare code and formula."
             assert torch.allclose(mine, theirs, atol=1e-5, rtol=1e-4), message
     print(f"{name}: equal in value {tuple(found[0][0].shape)} and in gradient")
 
