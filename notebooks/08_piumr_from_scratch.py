@@ -20,7 +20,7 @@
 # |---|---|
 # | time in `quick` | about a minute |
 # | prerequisites | [05 consistency-driven fusion](05_consistency_fusion.ipynb), [07 pseudo-groups](07_pseudo_groups.ipynb) |
-# | you will build | PIUmr: both branches, fusion, backbone, loss, GIRL and the training loop, in PyTorch alone |
+# | you will build | PIUmr: both branches, fusion, backbone, loss, GIRL and the training loop, with PyTorch and scikit-learn's k-means |
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
@@ -84,10 +84,10 @@ show(fig, alt="A clip goes through the temporal and the frequency branch. Both v
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # [SPAR](glossary.md#spar): ten people repeat seven shoulder exercises with a watch on the wrist. Each repetition keeps its own
-# tempo; the last frame is held after a fast one. People 2, 5 and 8 are held out, and all hyperparameters are defaults.
-# (A path in `data` puts your own people in their place.) What you type uses PyTorch and scikit-learn; `piumar_lib` gives
-# the data, the figures, and in `blocks` an independent version of each block: both get the same batches and the same
-# random draws, and values and gradients must agree. The letters above are those of the shapes behind the lines.
+# tempo, which is what TFAM is made for; a fast one holds its last frame. People 2, 5 and 8 are unseen, hyperparameters are
+# the defaults. (A path in `data` puts your own people in their place.) `piumar_lib` gives the data, the figures, and in
+# `blocks` an independent version of each block: both get the same batches and the same random draws, and values and
+# gradients must agree. The letters above are those of the shapes behind the lines.
 
 # %% slideshow={"slide_type": "skip"}
 import math
@@ -120,7 +120,7 @@ print(f"{len(training)} clips {training.x.shape[1:]} of people {training.people}
 # $$ a_t = \frac{\phi}{T} + (1 - \phi) \frac{(e_t - \nu)_+}{\sum_s (e_s - \nu)_+}, \qquad
 # e_t = \tfrac12 \bigl( \Vert x_t - x_{t-1} \Vert + \Vert x_{t+1} - x_t \Vert \bigr) $$
 #
-# $$ P_{tk} = \bigl\vert [A_{t-1}, A_t] \cap [\tfrac{k-1}{K}, \tfrac{k}{K}] \bigr\vert, \qquad
+# $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [\tfrac{k-1}{K}, \tfrac{k}{K}] \, \vert, \qquad
 # z_k = \frac{\sum_t P_{tk} x_t}{\sum_t P_{tk}} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -407,13 +407,13 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 # \qquad q_g \propto \pi_g (R_g - \eta)_+ $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# GIRL needs no person labels. After the first epoch the clips of each class are clustered by style, the mean and
-# standard deviation over time of the first layer's features: four pseudo-groups in each class, by k-means.
+# GIRL needs no person labels. After the first epoch k-means finds four pseudo-groups in each class by style: mean and
+# standard deviation over time of the first layer's features, less the class mean, each in units of its standard deviation.
 #
-# Groups have shares $\pi_g$ of the clips and running risks $R_g$. Their weights $q$ are the worst case in a
-# [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$ around $\pi$: linear above a threshold $\eta$, zero below. With
-# the $k$ largest risks active, of total share $S$, mean $m$ and variance $v$, it is
-# $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds $\eta_k$.
+# Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the logarithm of
+# the number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$
+# around $\pi$: linear above a threshold $\eta$, zero below. With the $k$ largest risks active, of total share $S$, mean $m$ and
+# variance $v$, it is $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds $\eta_k$.
 #
 # [Hard clips](glossary.md#hard-clips), near the decision boundary or on its wrong side, count up to twice as much as others: with the
 # [signed margin](glossary.md#signed-margin) $m_i$ of the true class, $h_i \propto 1 + \sigma(-m_i)$, and $w_i = h_i \, q_{g(i)} / \pi_{g(i)}$, without gradient.
@@ -487,8 +487,8 @@ blocks.hard_weights(hard_weights)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 8 The training loop
 #
-# AdamW [[2](#references)] with the library's schedule: the learning rate rises and falls once (one cycle). The two learned
-# scalars, the clock's floor and the gate's bias, take no weight decay: zero has no special meaning for them.
+# The method is complete, in 200 lines. Training adds AdamW [[2](#references)] with the library's schedule: the learning rate rises
+# and falls once (one cycle). Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
 
 # %% slideshow={"slide_type": "subslide"}
 def batches(clips, size=64):
@@ -574,11 +574,10 @@ show(fig, alt="Accuracy on unseen people, each seed: " + "; ".join(
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** In the library's record, five seeds, `ERM` has 69.0 % and `PIUmr` 79.1 %, which is 10.1 points more. Two of
-# its PIUmr seeds differ by up to 4.1 points, and the two programs by less. The interval is a prediction interval: it
-# holds the mean of as many other seeds of the library's program with probability 0.95. To land in it is a weak
-# test, which many a wrong program would pass; the comparison block by block is the strong one. And three people are
-# an example, not evidence: [chapter 09](09_evidence.ipynb) asks 153, and has a [two-view control](glossary.md#two-view-control) that tells what
-# alignment adds to the mere presence of a second view.
+# its PIUmr seeds differ by up to 4.1 points, and the two programs by less. The interval is a prediction interval: with
+# probability 0.95 it holds the mean of as many other seeds of the library. To land in it is a weak test, which many a
+# wrong program would pass; the comparison block by block is the strong one. Three people are an example, not evidence:
+# [chapter 09](09_evidence.ipynb) asks 153, and its [two-view control](glossary.md#two-view-control) tells what alignment adds to a second view.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Another backbone
@@ -796,10 +795,8 @@ print(f"- Intervention: in points, under ERM and PIUmr, {'; '.join(words[:3])}."
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
 #
-# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via
-#    Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 2. I. Loshchilov, F. Hutter. *Decoupled Weight Decay Regularization.* [arXiv 1711.05101](https://arxiv.org/abs/1711.05101), 2019. (AdamW)
-# 3. P. Foret, A. Kleiner, H. Mobahi, B. Neyshabur. *Sharpness-Aware Minimization for Efficiently Improving
-#    Generalization.* [arXiv 2010.01412](https://arxiv.org/abs/2010.01412), 2021.
+# 3. P. Foret, A. Kleiner, H. Mobahi, B. Neyshabur. *Sharpness-Aware Minimization for Efficiently Improving Generalization.* [arXiv 2010.01412](https://arxiv.org/abs/2010.01412), 2021.
 # 4. J. Pearl. *Causality.* Cambridge University Press, 2nd edition, 2009. Why one intervenes.
 # 5. F. Galton. *Regression towards mediocrity in hereditary stature.* Journal of the Anthropological Institute 15, 1886.
