@@ -713,10 +713,10 @@ print(f"Compare: {words[0]} points under ERM and PIUmr, is the largest.")
 print(f"Less to give back under PIUmr, interval above 0: {', '.join(relieved) or 'no trait'}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# People are ranked on one set of clips and judged on another: the worst of a ranking were unlucky, too (regression to
-# the mean [[5](#references)]). A long bar says that *this* trait is why they fail, a shorter one under PIUmr that the method
-# has taken over some of its effect; clock and amplitude step were built for tempo and amplitude. Two cautions: these
-# are PIUmr's worst people, not ERM's; and the reasons were built into them.
+# A long bar says that *this* trait is why they fail, a shorter one under PIUmr that the method has taken over some of its
+# effect. It has done so for tempo, with a change of +8.4 points under ERM and +3.9 under PIUmr, but not for amplitude, +5.1
+# and +6.9. Three cautions: the worst of a ranking were unlucky, too (regression to the mean [[5](#references)]), so people are ranked
+# on one set of clips and judged on another; they are PIUmr's worst people, not ERM's; their reasons were built in.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: the worst person by chance

@@ -17,7 +17,7 @@ from piumar_lib.batch import Batch, Labels
 from piumar_lib.check import blocks
 from piumar_lib.evidence import from_scratch, methods
 from piumar_lib.settings import Settings
-from tools.chapters import list_chapters, to_notebook
+from tools.chapters import list_chapters, read_notebook, to_notebook
 
 ROOT = Path(__file__).parents[1]
 (CHAPTER,) = list_chapters(ROOT, ["08"])
@@ -190,6 +190,16 @@ def test_numbers_in_prose_are_the_record_s():
     means = f"`ERM` has {erm.mean():.1f} % and `PIUmr` {piumr.mean():.1f} %"
     assert f"{means}, which is {piumr.mean() - erm.mean():.1f} points more" in prose
     assert f"differ by up to {np.ptp(piumr):.1f} points" in prose
+
+
+def test_the_interventions_in_prose_are_those_of_the_committed_run():
+    prose = " ".join(" ".join(c.source for c in NOTEBOOK.cells if c.cell_type == "markdown").split())
+    outputs = [o for c in read_notebook(CHAPTER.pair).cells for o in c.get("outputs", [])]
+    alts = [o.metadata["image/png"]["alt"] for o in outputs if "image/png" in o.get("metadata", {})]
+    found = dict(re.findall(r"(tempo|amplitude) ([+-][\d.]+ and [+-][\d.]+)[;.]", alts[-1]))
+    erm, piumr = found["tempo"].split(" and ")
+    assert f"tempo, with a change of {erm} points under ERM and {piumr} under PIUmr" in prose
+    assert f"not for amplitude, {found['amplitude']}." in prose
 
 
 def test_the_method_takes_no_more_lines_than_promised():
