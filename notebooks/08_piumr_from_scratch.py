@@ -78,16 +78,15 @@ show(fig, alt="A clip goes through the temporal and the frequency branch. Both v
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The data
 #
-# | $B$ | $N$ | $T$ | $K$ | $C$ | $F$ | $J$ | $W$ | $G$ |
-# |---|---|---|---|---|---|---|---|---|
-# | clips in a batch | training clips | frames | steps of the common clock | channels | frequencies above 0 | cosine coefficients | width of the features | pseudo-groups |
+# Letters of shapes: $B$ clips in a batch, $N$ training clips, $T$ frames, $K$ steps of the common clock, $C$ channels, $F$
+# frequencies above zero, $J$ cosine coefficients, $W$ the width of the features, $G$ pseudo-groups.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # [SPAR](glossary.md#spar): ten people repeat seven shoulder exercises with a watch on the wrist. Each repetition keeps its own
 # tempo, which is what TFAM is made for; a fast one holds its last frame. People 2, 5 and 8 are unseen, hyperparameters are
 # the defaults. (A path in `data` puts your own people in their place.) `piumar_lib` gives the data, the figures, and in
 # `blocks` an independent version of each block: both get the same batches and the same random draws, and values and
-# gradients must agree. The letters above are those of the shapes behind the lines.
+# gradients must agree. Shapes stand behind the lines.
 
 # %% slideshow={"slide_type": "skip"}
 import math
@@ -369,7 +368,7 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 # A fixed factor $r$ would be too small at first and too large later. So every fourth batch sets it such that, at the
 # features, the gradient of $r V$ is a tenth of the cross-entropy's.
 
-# %% slideshow={"slide_type": "subslide"}
+# %%
 def js_divergence(a, b):
     a, b = a.log_softmax(1), b.log_softmax(1)
     middle = torch.logaddexp(a, b) - math.log(2)
@@ -598,7 +597,7 @@ class Recurrent(nn.Module):
 def gru_backbone(channels, width=32):
     return nn.Sequential(TemporalConv(channels, width), Recurrent(width))
 
-# %% slideshow={"slide_type": "subslide"}
+# %%
 gru = {m: [] for m in record.METHODS}
 for method, s in ((m, s) for m in record.METHODS for s in seeds):
     model = learn(training, s, method, backbone=gru_backbone)
