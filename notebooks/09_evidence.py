@@ -318,8 +318,8 @@ print("not run:", wording.listed(m for m in METHODS if not seeds[m]))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # TFAM changes a clip before anyone is known. *Person normalisation* waits for clips of the new person, without labels. It
-# moves their features' means $m$ and standard deviations $s$ to the barycentre $\bar m, \bar s$ of the training people,
-# the optimal transport of Gaussians with independent features: $x \mapsto \bar m + (x - m) \, \bar s / s$. What does it
+# moves their features' means $m$ and standard deviations $s$ to the barycentre $\bar m, \bar s$ of the training people
+# [[21](#references)], the optimal transport of Gaussians with independent features: $x \mapsto \bar m + (x - m) \, \bar s / s$. What does it
 # gain, by the number of clips, for people who show all classes and for people who show three ([label shift](glossary.md#label-shift))?
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
@@ -355,7 +355,7 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
      f"{wording.points(mild)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** [AdaBN](glossary.md#adabn) pays only with many clips of all classes, and is a trap for people who show few: with a single
+# **Compare.** [AdaBN](glossary.md#adabn) [[22](#references)] pays only with many clips of all classes, and is a trap for people who show few: with a single
 # clip it falls out of the figure. The default, which shrinks to training's statistics and matches classes, is safe
 # everywhere, and gains as little.
 
@@ -677,3 +677,6 @@ print(f"- {len(moved)} record trained again moved by {gap:.2f} points.")
 #     Series.* NeurIPS 2019. Figures in its authors' repository.
 # 20. C. W. Tan et al. *MultiRocket.* [arXiv 2102.00457](https://arxiv.org/abs/2102.00457), 2021. Figures in its
 #     authors' repository.
+# 21. M. Agueh, G. Carlier. *Barycenters in the Wasserstein Space.* SIAM Journal on Mathematical Analysis 43, 2011.
+# 22. Y. Li, N. Wang, J. Shi, X. Hou, J. Liu. *Adaptive Batch Normalization for practical domain adaptation.*
+#     Pattern Recognition 80, 2018. (AdaBN)
