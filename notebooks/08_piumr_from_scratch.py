@@ -148,8 +148,9 @@ class RunningMean(nn.Module):
 
     @torch.no_grad()
     def update(self, value):
+        value = torch.where(value.isfinite(), value.to(self.mean), self.mean)
         weight = (1 / (self.updates + 1)).clamp_min(self.momentum)
-        self.mean, self.updates = self.mean.lerp(value.to(self.mean), weight), self.updates + 1
+        self.mean, self.updates = self.mean.lerp(value, weight), self.updates + 1
 
 # %% slideshow={"slide_type": "subslide"}
 class MotionClock(nn.Module):
@@ -214,10 +215,9 @@ def class_mean(x, y):
     return torch.einsum("ij,j...->i...", same / same.sum(1, keepdim=True), x)  # shape of x
 
 def cosine_basis(frequencies, count):
-    k, j = torch.arange(frequencies), torch.arange(count)[:, None]
-    basis = torch.cos(math.pi * (k + 0.5) * j / frequencies) * math.sqrt(2 / frequencies)
-    basis[0] /= math.sqrt(2)
-    return basis  # (J, F), rows are orthonormal
+    phase = math.pi / frequencies * (torch.arange(frequencies) + 0.5) * torch.arange(count)[:, None]
+    scale = torch.where(torch.arange(count) > 0, 2.0, 1.0)[:, None] / frequencies
+    return scale.sqrt() * phase.cos()  # (J, F), rows are orthonormal
 
 
 class WithinClassVariance(nn.Module):
@@ -420,11 +420,11 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 # %% slideshow={"slide_type": "subslide"}
 def find_groups(style, y, each=4, seed=0):
     residual = style.double() - class_mean(style.double(), y)  # (N, 2 W)
-    residual, group = residual / residual.std(0, unbiased=False), torch.zeros_like(y)
+    residual, group = residual / residual.std(0, unbiased=False).clamp_min(1e-9), torch.zeros_like(y)
     for k in y.unique():
         own = residual[y == k].cpu()
         order = torch.randperm(len(own), generator=torch.Generator().manual_seed(seed))
-        clusters = KMeans(each, n_init=4, random_state=seed).fit(own[order])
+        clusters = KMeans(min(each, len(own)), n_init=4, random_state=seed).fit(own[order])
         group[y == k] = each * k + torch.as_tensor(clusters.predict(own)).to(group)
     return group.unique(return_inverse=True)[1]  # (N,)
 
@@ -619,11 +619,12 @@ print(f"Compare: with the GRU {by_method}: {gain:+.1f} points; with convolutions
 LOOKS = ("motion under noise [%]", "entropy under warping [%]", "margin [%]", "rise of the loss [%]")
 
 def look(model):
-    (x, y), (fit_x, fit_y) = as_tensors(unseen), as_tensors(training.take(np.arange(256)))
+    (x, y), (fit_x, fit_y) = as_tensors(unseen), (t[:256] for t in as_tensors(training))
     talk = diagnostics.cross_talk(x, lambda clips: model(clips).frames)
     rise = diagnostics.sharpness(lambda: erm_loss(model(fit_x), fit_y, None), [*model.parameters()])
+    again = torch.bincount(y)[y] > 1  # a margin takes another clip of the class
     with torch.no_grad():
-        margins = diagnostics.class_margins(model(x).features, y)
+        margins = diagnostics.class_margins(model(x[again]).features, y[again])
     return np.array([*talk, margins.mean().item(), rise]) * 100
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
@@ -694,7 +695,7 @@ order = sorted(TRAITS, key=lambda trait: -np.mean(changed["ERM"][trait]))
 fig, ax = plt.subplots(figsize=(7, 3.4))
 for shift, method, style in ((-0.19, "ERM", plots.KNOWN), (0.19, "PIUmr", plots.UNSEEN)):
     means, halves = zip(*(mean_and_half(changed[method][trait]) for trait in order), strict=True)
-    ax.barh(np.arange(len(means)) + shift, means, 0.36, xerr=halves, label=method, **style)
+    ax.barh(np.arange(len(means)) + shift, means, 0.36, xerr=halves, label=method, ecolor="0.4", **style)
 ax.set_yticks(range(len(order)), [TRAITS[trait] for trait in order])
 ax.invert_yaxis()
 ax.axvline(0, color="0.3", ls=":", lw=1.2)
