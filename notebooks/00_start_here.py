@@ -92,7 +92,7 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # clip so that slow and fast people become alike; its frequency branch perturbs the spectrum in training by
 # as much as people differ; fusion trusts the two views as far as they agree. **GIRL** works on the loss: it
 # finds groups of clips with a similar style of movement and minimises a weighted risk in which the worst
-# groups count most. Chapter [08](08_piumr.ipynb) puts all of it together in about 200 lines.
+# groups count most. Chapter [08](08_piumr_from_scratch.ipynb) puts all of it together in about 200 lines.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the course found

@@ -37,7 +37,7 @@
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
-# | prerequisites | [08 PIUmr](08_piumr.ipynb) |
+# | prerequisites | [08 PIUmr from scratch](08_piumr_from_scratch.ipynb) |
 # | you will build | a comparison that survives doubt: people as the unit, data sets pooled, planned contrasts |
 # | device | any laptop |
 
@@ -317,8 +317,10 @@ print("not run:", wording.listed(m for m in METHODS if not seeds[m]))
 # ## A person to recognise
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# TFAM changes a clip before anyone is known. *Person normalisation* (chapter 08) waits for clips of the new person,
-# without labels. What does it gain, by their number, for people who show all classes and for people who show three?
+# TFAM changes a clip before anyone is known. *Person normalisation* waits for clips of the new person, without labels. It
+# moves their features' means $m$ and standard deviations $s$ to the barycentre $\bar m, \bar s$ of the training people
+# [[21](#references)], the optimal transport of Gaussians with independent features: $x \mapsto \bar m + (x - m) \, \bar s / s$. What does it
+# gain, by the number of clips, for people who show all classes and for people who show three ([label shift](glossary.md#label-shift))?
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib.evidence import person_gain
@@ -353,7 +355,7 @@ show(fig, alt="Gain of person normalisation over the number of unlabelled clips 
      f"{wording.points(mild)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** [AdaBN](glossary.md#adabn) pays only with many clips of all classes, and is a trap for people who show few: with a single
+# **Compare.** [AdaBN](glossary.md#adabn) [[22](#references)] pays only with many clips of all classes, and is a trap for people who show few: with a single
 # clip it falls out of the figure. The default, which shrinks to training's statistics and matches classes, is safe
 # everywhere, and gains as little.
 
@@ -637,6 +639,7 @@ print(f"- {len(moved)} record trained again moved by {gap:.2f} points.")
 # | leave people out, deviation over seeds, tests (reviewers) | protocol | `folds.folds`, `statistics.pool` | `test_folds.py`, `test_statistics.py` | random effects, Holm over planned contrasts |
 # | true people against found groups (reviewers) | chapter 07 | `methods.METHODS` | `test_methods.py` | on development people |
 # | size of the backbone (reviewers) | backbones | `methods.BACKBONES` | `test_backbones.py` | small networks |
+# | "normalises" person-specific motion characteristics (abstract) | a person to recognise | `person_normalization.GaussianBarycenter`, `person_normalization.Gaussian`, `person_normalization.bures_map`, `person_normalization.bures_barycenter`, `person_normalization.TrainingPeople`, `person_normalization.normalize_person`, `person_gain.gain` | `test_person_normalization.py`, `test_person_study.py` | an addition of ours, from unlabelled clips of one person; TFAM normalises each clip |
 # | numbers in prose | every such sentence is recomputed | `contrasts.compare` | `test_claims.py` | one syntax |
 
 # %% [markdown] slideshow={"slide_type": "skip"}
@@ -674,3 +677,6 @@ print(f"- {len(moved)} record trained again moved by {gap:.2f} points.")
 #     Series.* NeurIPS 2019. Figures in its authors' repository.
 # 20. C. W. Tan et al. *MultiRocket.* [arXiv 2102.00457](https://arxiv.org/abs/2102.00457), 2021. Figures in its
 #     authors' repository.
+# 21. M. Agueh, G. Carlier. *Barycenters in the Wasserstein Space.* SIAM Journal on Mathematical Analysis 43, 2011.
+# 22. Y. Li, N. Wang, J. Shi, X. Hou, J. Liu. *Adaptive Batch Normalization for practical domain adaptation.*
+#     Pattern Recognition 80, 2018. (AdaBN)

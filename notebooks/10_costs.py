@@ -19,7 +19,7 @@
 # | | |
 # |---|---|
 # | time in `quick` | under a minute |
-# | prerequisites | [08 PIUmr](08_piumr.ipynb) |
+# | prerequisites | [08 PIUmr from scratch](08_piumr_from_scratch.ipynb) |
 # | you will build | a cost breakdown of every part, scaling exponents, a FLOP count by hand |
 # | device | any laptop; the benchmarks come from committed records |
 

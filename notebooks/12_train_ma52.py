@@ -19,7 +19,7 @@
 # | | |
 # |---|---|
 # | time in `quick` | about a minute |
-# | prerequisites | [08 PIUmr](08_piumr.ipynb), [11 prepare MA-52](11_prepare_ma52.ipynb) |
+# | prerequisites | [08 PIUmr from scratch](08_piumr_from_scratch.ipynb), [11 prepare MA-52](11_prepare_ma52.ipynb) |
 # | you will build | a training that resumes exactly where it was killed, a report by person, a submission, a recogniser for your own recordings |
 # | device | any laptop for the stand-in; one GPU for the benchmark |
 

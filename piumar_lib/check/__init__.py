@@ -13,7 +13,7 @@ from piumar_lib.check.optimal_transport import (
     soft_dtw,
 )
 from piumar_lib.check.person_shift import split_people, standard_error
-from piumar_lib.check.piumr import balanced, worst_by_luck
+from piumar_lib.check.piumr_from_scratch import balanced, worst_by_luck
 from piumar_lib.check.prepare_ma52 import shared_people
 from piumar_lib.check.pseudo_groups import by_lot, pair_index, strength_for
 from piumar_lib.check.robust_optimisation import (

@@ -23,7 +23,10 @@ ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "notebooks" / "results"
 STUDY = RESULTS / "study"
 # Programs that make records, beside this file; the first is called by the package's name.
-PROGRAMS = ("__main__.py", "development.py", "person_probe.py", "person_study.py", "positive_control.py")
+PROGRAMS = (
+    "__main__.py", "development.py", "from_scratch.py", "person_probe.py", "person_study.py",
+    "positive_control.py",
+)  # fmt: skip
 
 
 def read_records(path: Path) -> list[dict]:

@@ -35,7 +35,7 @@ PLAN: tuple[Step, ...] = (
     Step("05", "consistency_fusion", ("03", "04")),
     Step("06", "robust_optimisation", ("01",)),
     Step("07", "pseudo_groups", ("06",)),
-    Step("08", "piumr", ("05", "07")),
+    Step("08", "piumr_from_scratch", ("05", "07")),
     Step("09", "evidence", ("08",)),
     Step("10", "costs", ("08",)),
     Step("11", "prepare_ma52", ("08",)),
