@@ -1,7 +1,7 @@
 """Fetch MA-52, or poses that others extracted from it, from the Hugging Face hub.
 
-The data set is gated: sign its licence on the hub first (non-commercial research only). Poses are made
-from its videos and fall under the same licence, whether their page asks for it or not. An interrupted
+The data set is gated: sign its licence on the hub first (non-commercial research only). Poses that were
+made of its videos fall under the same licence, whether their page asks for it or not. An interrupted
 download goes on where it stopped.
 """
 

@@ -1,13 +1,16 @@
 """Pose files as they are published, read clip by clip.
 
-    kunli-cs/MA-52_openpose_28kp  MA52_train.pkl ...: a list of dicts with frame_dir, label, img_shape,
-                                  total_frames, keypoint (M, T, 28, 2), keypoint_score (M, T, 28)
-    Geo2425/MMN                   train_data.pkl ...: {"annotations": dicts with frame_dir, and keypoint
-                                  [M][T, 44 or 136, 2]}; train_label.pkl: dicts of file_name and label
-    results of a pose model       NAME.json: a list of {"image_id", "keypoints": [x, y, score, ...]}
-    one clip, or a list of them   NAME.json: {"name": "0003_01_0001", "keypoints": [[[x, y, score], ... a
-                                  joint], ... a frame], "size": [w, h], "rate": 30, "label": 9}; size,
-                                  rate and label may be missing
+kunli-cs/MA-52_openpose_28kp
+    MA52_train.pkl and so on: a list of dicts with frame_dir, label, img_shape, total_frames, keypoint
+    (M, T, 28, 2) and keypoint_score (M, T, 28).
+Geo2425/MMN
+    train_data.pkl and so on: {"annotations": dicts with frame_dir and keypoint [M][T, 44 or 136, 2]};
+    train_label.pkl: a list of dicts with file_name and label.
+Results of a pose model
+    NAME.json: a list of {"image_id", "keypoints": [x, y, score, x, y, score, ...]}.
+One clip, or a list of them
+    NAME.json: {"name": "0003_01_0001", "keypoints": frames, "size": [width, height], "rate": 30,
+    "label": 9}, a frame being a list of joints [x, y, score]; size, rate and label may be missing.
 
 Results have COCO's form, one entry for each person in each frame; ``image_id`` is "0003_01_0001/17.jpg"
 (clip and frame), or "17.jpg" in a file that bears the clip's name. Frames count from 0, or from 1 where
