@@ -238,7 +238,9 @@ def _in_order(frames: dict[int, list[dict]], first: int) -> list[list[list]]:
     people: list[dict[int, list]] = []
     for frame in sorted(frames):
         here = [_triples(entry.get("keypoints")) for entry in frames[frame]]
-        _follow(people, frame, sorted(here, key=lambda joints: -_outline(joints).weight))
+        if len(here) > 1:  # outlines take time
+            here.sort(key=lambda joints: -_outline(joints).weight)
+        _follow(people, frame, here)
     nobody = [[0.0, 0.0, 0.0]] * max(len(joints) for person in people for joints in person.values())
     every = range(first, max(frames) + 1)
     return [[person.get(frame, nobody) for frame in every] for person in people]
