@@ -62,6 +62,7 @@ class Found:
         size: Width and height of the frames, or None.
         frames: How many there should be, or None.
         rate: Frames a second, NaN if unknown.
+        open_end: Whether frames without a person may be missing at the end, as in COCO's results.
     """
 
     where: str
@@ -73,6 +74,7 @@ class Found:
     size: Any = None
     frames: Any = None
     rate: float = math.nan
+    open_end: bool = False
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
@@ -222,7 +224,8 @@ def _join_results(
         if max(frames) > LONGEST:
             raise ValueError(f"{path}: image {max(frames)} of {clip} is no number of a frame. {FORM}")
         people = _in_order(frames, min(first, 1))
-        yield Found(f"{path.name}, clip {clip}", clip, split, people, size=sizes.get(clip))
+        where, size = f"{path.name}, clip {clip}", sizes.get(clip)
+        yield Found(where, clip, split, people, size=size, open_end=True)
 
 
 def _parse_image(name: str, clip: str) -> tuple[str, int]:
