@@ -35,6 +35,7 @@ class PoseClip:
         action: 0 to 51; -1 if the file does not say.
         size: Width and height in pixels, 0 and 0 if the file does not say.
         rate: Frames a second, NaN if the file does not say.
+        open_end: Whether frames without a person may be missing at the end.
     """
 
     where: str
@@ -46,6 +47,7 @@ class PoseClip:
     action: int
     size: tuple[int, int]
     rate: float
+    open_end: bool = False
 
 
 class Unusable(Exception):
@@ -78,8 +80,8 @@ def check_clip(found: Found) -> tuple[PoseClip | None, list[Fault]]:
     except Unusable as reason:
         return None, [*faults, Fault(reason.args[0], where, *reason.args[1:])]
     rate = found.rate if np.isfinite(found.rate) and found.rate > 0 else float("nan")
-    joints = LAYOUTS[xy.shape[1]]
-    return PoseClip(where, name, found.split, joints, xy, score, action, size, rate), faults
+    about = (where, name, found.split, LAYOUTS[xy.shape[1]])
+    return PoseClip(*about, xy, score, action, size, rate, found.open_end), faults
 
 
 def clip_name(name: Any) -> str:

@@ -107,9 +107,10 @@ def gather(
 
     With an index, poses are joined to its clips by name. A clip may have up to 3 frames, or 5 %, more or
     fewer poses than its video has frames: poses behind the last frame are cut off, and frames without a
-    pose stand at the end as not found. What the file does not say of size and frame rate is taken from
-    the index, and so are splits and actions. Without an index, person and session come from the names,
-    and actions from the labels of the files.
+    pose stand at the end as not found. COCO's results may end earlier, as they have no entry for a frame
+    without a person. What the file does not say of size and frame rate is taken from the index, and so
+    are splits and actions. Without an index, person and session come from the names, and actions from
+    the labels of the files.
 
     Args:
         sources: Files, or folders of them.
@@ -197,7 +198,8 @@ def _match(pose: PoseClip, clip: Clip | None) -> tuple[Clip | None, PoseClip, Fa
             Fault("other label", pose.where, what, "See which list the file was made with."),
         )
     have, frames = len(pose.xy), clip.frames
-    if abs(have - frames) > max(FRAMES, SHARE * frames):
+    too_short = frames - have > max(FRAMES, SHARE * frames) and not pose.open_end
+    if too_short or have - frames > max(FRAMES, SHARE * frames):
         what = f"{have} frames, the video has {frames}"
         return (
             None,
@@ -208,7 +210,7 @@ def _match(pose: PoseClip, clip: Clip | None) -> tuple[Clip | None, PoseClip, Fa
     if have != frames:
         done = "cut off" if have > frames else "not found"
         what = f"{have} frames, the video has {frames}: the last {abs(have - frames)} are {done}"
-        fault = Fault("nearly the length", pose.where, what, "Nothing to do.", serious=False)
+        fault = Fault("length mended", pose.where, what, "Nothing to do.", serious=False)
     return clip, _complete(pose, clip), fault
 
 

@@ -1,13 +1,16 @@
 """Pose files as they are published, read clip by clip.
 
-    kunli-cs/MA-52_openpose_28kp  MA52_train.pkl ...: a list of dicts with frame_dir, label, img_shape,
-                                  total_frames, keypoint (M, T, 28, 2), keypoint_score (M, T, 28)
-    Geo2425/MMN                   train_data.pkl ...: {"annotations": dicts with frame_dir, and keypoint
-                                  [M][T, 44 or 136, 2]}; train_label.pkl: dicts of file_name and label
-    results of a pose model       NAME.json: a list of {"image_id", "keypoints": [x, y, score, ...]}
-    one clip, or a list of them   NAME.json: {"name": "0003_01_0001", "keypoints": [[[x, y, score], ... a
-                                  joint], ... a frame], "size": [w, h], "rate": 30, "label": 9}; size,
-                                  rate and label may be missing
+kunli-cs/MA-52_openpose_28kp
+    MA52_train.pkl and so on: a list of dicts with frame_dir, label, img_shape, total_frames, keypoint
+    (M, T, 28, 2) and keypoint_score (M, T, 28).
+Geo2425/MMN
+    train_data.pkl and so on: {"annotations": dicts with frame_dir and keypoint [M][T, 44 or 136, 2]};
+    train_label.pkl: a list of dicts with file_name and label.
+Results of a pose model
+    NAME.json: a list of {"image_id", "keypoints": [x, y, score, x, y, score, ...]}.
+One clip, or a list of them
+    NAME.json: {"name": "0003_01_0001", "keypoints": frames, "size": [width, height], "rate": 30,
+    "label": 9}, a frame being a list of joints [x, y, score]; size, rate and label may be missing.
 
 Results have COCO's form, one entry for each person in each frame; ``image_id`` is "0003_01_0001/17.jpg"
 (clip and frame), or "17.jpg" in a file that bears the clip's name. Frames count from 0, or from 1 where
@@ -59,6 +62,7 @@ class Found:
         size: Width and height of the frames, or None.
         frames: How many there should be, or None.
         rate: Frames a second, NaN if unknown.
+        open_end: Whether frames without a person may be missing at the end, as in COCO's results.
     """
 
     where: str
@@ -70,6 +74,7 @@ class Found:
     size: Any = None
     frames: Any = None
     rate: float = math.nan
+    open_end: bool = False
 
 
 def find_files(sources: Iterable[str | Path]) -> list[Path]:
@@ -219,7 +224,8 @@ def _join_results(
         if max(frames) > LONGEST:
             raise ValueError(f"{path}: image {max(frames)} of {clip} is no number of a frame. {FORM}")
         people = _in_order(frames, min(first, 1))
-        yield Found(f"{path.name}, clip {clip}", clip, split, people, size=sizes.get(clip))
+        where, size = f"{path.name}, clip {clip}", sizes.get(clip)
+        yield Found(where, clip, split, people, size=size, open_end=True)
 
 
 def _parse_image(name: str, clip: str) -> tuple[str, int]:
@@ -235,7 +241,9 @@ def _in_order(frames: dict[int, list[dict]], first: int) -> list[list[list]]:
     people: list[dict[int, list]] = []
     for frame in sorted(frames):
         here = [_triples(entry.get("keypoints")) for entry in frames[frame]]
-        _follow(people, frame, sorted(here, key=lambda joints: -_outline(joints).weight))
+        if len(here) > 1:  # outlines take time
+            here.sort(key=lambda joints: -_outline(joints).weight)
+        _follow(people, frame, here)
     nobody = [[0.0, 0.0, 0.0]] * max(len(joints) for person in people for joints in person.values())
     every = range(first, max(frames) + 1)
     return [[person.get(frame, nobody) for frame in every] for person in people]
