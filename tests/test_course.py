@@ -641,6 +641,7 @@ def test_readme_table_shows_the_chapters(root, capsys):
 
 
 def test_readme_opens_with_an_animation_and_its_still_twin(root):
+    write_chapter(root, "01_first", "\n1")
     assert update_readme(root)
     text = (root / "README.md").read_text()
     for ending in ("gif", "png"):

@@ -322,7 +322,8 @@ def write_animations(root: Path, only: list[str] | None = None) -> list[Path]:
 
 def _images(animation: Animation) -> Iterator[Image.Image]:
     """Its frames, laid out like the first."""
-    with plt.rc_context({"figure.dpi": DPI, "figure.constrained_layout.use": True}):
+    own = {"figure.dpi": DPI, "figure.constrained_layout.use": True}
+    with plt.style.context(["default", own]):  # whatever style the caller has
         for figure in animation.draw():
             packed = io.BytesIO()
             figure.savefig(packed, format="png")
@@ -340,6 +341,9 @@ def _encode(images: list[Image.Image]) -> bytes:
     for row, color in enumerate(("#000000", "#1f77b4", "#9467bd")):  # thin lines have few pixels
         sample.paste(color, (0, 2 * height + 40 * row, width, 2 * height + 40 * (row + 1)))
     palette = sample.quantize(COLORS)
+    colors = np.reshape(palette.getpalette(), (-1, 3))
+    colors[colors.sum(1).argmax()] = 255  # a background that is not quite white would show
+    palette.putpalette(colors.ravel().tolist())
     few = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
     lasting = [MILLISECONDS] * (len(few) - 1) + [HOLD]
     packed = io.BytesIO()
