@@ -36,7 +36,7 @@ def test_every_setting_has_words_and_a_range_or_choices(name):
     one = SETTINGS[name]
     assert 5 < len(one.about) < 70
     if isinstance(one.default, str):
-        assert one.choices or name in ("cache", "index", "split", "out", "method")
+        assert one.choices or name in ("cache", "poses", "index", "split", "out", "method")
     elif not isinstance(one.default, bool):
         assert one.range is not None
 

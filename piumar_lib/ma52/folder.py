@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 # May change when a run goes on. The split may move, but must hold the same clips.
-FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
+FREE = ("out", "cache", "poses", "index", "split", "workers", "save_minutes")
 
 
 @contextmanager
