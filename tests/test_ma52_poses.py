@@ -282,7 +282,7 @@ def test_one_seed_gives_all_methods_one_network():
 def test_one_scale_keeps_the_shape_of_a_body(posed, tmp_path, known):
     model, data = make(posed, tmp_path), PoseDataset(read_poses(posed.poses), known)
     x = data.some_clips()
-    assert x.shape == (len(known), 48, 34) and len(data.some_clips(5)) == 5
+    assert x.shape == (len(known), 32, 34) and len(data.some_clips(5)) == 5
     model.standardize(x)
     inside = model._to_modality(x)
     seen = (inside - model.recognizer.mean) / model.recognizer.scale
@@ -291,7 +291,7 @@ def test_one_scale_keeps_the_shape_of_a_body(posed, tmp_path, known):
 
 
 def test_to_differences_a_posture_is_nothing(posed, tmp_path):
-    x, posture = torch.randn(3, 48, 34), torch.randn(3, 1, 34)
+    x, posture = torch.randn(3, 32, 34), torch.randn(3, 1, 34)
     for modality, same in (("difference", True), ("rgb", False)):
         model = make(posed, tmp_path, modality=modality).eval()
         assert torch.allclose(model(x + posture).logits, model(x).logits, atol=1e-4) == same
@@ -371,7 +371,7 @@ def test_a_run_is_trained_judged_and_reported(finished, capsys):
 
 def test_a_trained_model_says_the_same_wherever_it_is(finished, posed, tmp_path, monkeypatch):
     run = json.loads((finished / "config.json").read_text())
-    clips = train.load_data(TrainConfig.make(**run), 48)[1]
+    clips = train.load_data(TrainConfig.make(**run), 32)[1]
     monkeypatch.setattr("piumar_lib.ma52.model.read_joints", None)  # the file is not needed any more
     model = load_model(finished)
     assert model.joints == JOINTS and model.recognizer.mean.shape == (34,)

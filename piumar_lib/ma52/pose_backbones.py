@@ -16,7 +16,7 @@ from piumar_lib.backbones.cnn import TemporalConv
 from piumar_lib.backbones.skeleton_graph import AverageJoints, GraphBlock, Streams, partitions
 from piumar_lib.data.joints import parents
 
-FRAMES = 48  # of 45 to 75 that a clip of MA-52 has: at least 19 a second
+FRAMES = 32  # of 45 to 75 that a clip of MA-52 has: at least 13 a second
 
 
 class PoseNetwork(nn.Sequential):
@@ -50,7 +50,7 @@ class PoseSource:
     build: Callable[[Sequence[str], int], PoseNetwork]
 
 
-def pose_cnn(joints: Sequence[str], dims: int = 2, width: int = 128, depth: int = 4) -> PoseNetwork:
+def pose_cnn(joints: Sequence[str], dims: int = 2, width: int = 96, depth: int = 4) -> PoseNetwork:
     """Convolutions over time, which see all joints at once.
 
     Args:
@@ -64,7 +64,7 @@ def pose_cnn(joints: Sequence[str], dims: int = 2, width: int = 128, depth: int 
     return PoseNetwork([first, *(TemporalConv(width, width) for _ in range(depth - 1))], inputs, width)
 
 
-def pose_graph(joints: Sequence[str], dims: int = 2, width: int = 48, depth: int = 4) -> PoseNetwork:
+def pose_graph(joints: Sequence[str], dims: int = 2, width: int = 32, depth: int = 3) -> PoseNetwork:
     """Graph convolutions over the body, then over time: ST-GCN, smaller (Yan et al., AAAI 2018).
 
     Args:

@@ -54,7 +54,7 @@ class PoseDataset(Dataset):
         self,
         poses: Poses,
         clips: Iterable[Clip],
-        frames: int = 48,
+        frames: int = 32,
         views: int = 1,
         train: bool = False,
         scores: bool = False,

@@ -75,7 +75,7 @@ def vary(
     mirror: Tensor,
     hflip: float = 0.5,
     rotation: float = 0.1,
-    resize: float = 0.1,
+    size_jitter: float = 0.1,
     joint_jitter: float = 0.05,
 ) -> Tensor:
     """Mirror, turn and resize bodies, and move each of their joints, alike in all frames of a clip.
@@ -89,12 +89,12 @@ def vary(
         mirror: The mirror image of each joint, ``(joints,)``.
         hflip: Probability of exchanging left and right.
         rotation: Standard deviation of the angle, radians.
-        resize: Standard deviation of the logarithm of the size.
+        size_jitter: Standard deviation of the logarithm of the size.
         joint_jitter: Standard deviation of a joint's displacement, torso lengths.
     """
     flipped = x[:, :, mirror] * x.new_tensor([-1.0, 1.0, 1.0][: x.shape[-1]])
     x = torch.where((numbers.side < hflip).view(-1, 1, 1, 1), flipped, x)
-    angle, size = rotation * numbers.turn, (resize * numbers.size).exp()
+    angle, size = rotation * numbers.turn, (size_jitter * numbers.size).exp()
     c, s = size * angle.cos(), size * angle.sin()
     matrix = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)  # (B, 2, 2)
     moved = torch.einsum("bij,btnj->btni", matrix, x[..., :2])

@@ -110,6 +110,14 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> Nested:
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
-    """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``."""
+    """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``.
+
+    Moments get the memory layout of their parameter again, because fused optimisers go through both
+    memories side by side: next to weights in channels-last layout they would meet the wrong moments.
+    """
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": {int(k): v for k, v in state.items()}, "param_groups": groups})
+    for parameter, entry in optimizer.state.items():
+        for name, value in entry.items():
+            if torch.is_tensor(value) and value.shape == parameter.shape:
+                entry[name] = torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)
