@@ -314,10 +314,10 @@ def test_either_a_cache_or_poses_are_asked_for(posed, tmp_path):
     paths = {"index": posed.index, "split": posed.splits / "fold1.txt", "out": tmp_path}
     with pytest.raises(ValueError, match=r"poses: no path is given. It is the \.safetensors of poses"):
         TrainConfig.make("poses", **paths).require_paths()
-    message = "cache: no path is given.* resnet-tiny-tsm takes no poses: choose backbone from poses-cnn"
+    message = "cache: no path is given.* resnet-tiny-tsm takes no poses: for that choose backbone from poses-cnn"
     with pytest.raises(ValueError, match=message):
         TrainConfig.make("tiny", poses=posed.poses, **paths).require_paths()
-    with pytest.raises(ValueError, match="poses: no path.* poses-cnn takes no cache: choose backbone from v"):
+    with pytest.raises(ValueError, match="poses: no path.* poses-cnn takes no cache: for that choose .* v"):
         TrainConfig.make("poses", cache=tmp_path, **paths).require_paths()
     with pytest.raises(FileNotFoundError, match="poses: .*nowhere is not there"):
         TrainConfig.make("poses", poses=tmp_path / "nowhere", **paths).require_paths()
