@@ -81,7 +81,7 @@ def made(request):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_method_makes_two_steps_on_video_and_on_poses(made, tmp_path, name, gradients):
+def test_every_method_makes_two_steps(made, tmp_path, name, gradients):
     config = made.config(tmp_path, method=name, batch_size=20, epochs=2, warmup=0, body="head")
     run = train.Run(config, tmp_path, Accelerator(cpu=True), threading.Event())
     before = {n: p.clone() for n, p in run.plain.named_parameters()}

@@ -159,7 +159,9 @@ def test_a_training_clip_follows_from_its_seed(posed, known):
 
 def test_clips_without_a_body_are_left_out_and_too_many_missing_ones_refused(posed, known):
     poses = read_poses(posed.poses)
-    poses.xy[poses.start[poses.rows[known[2].name]] : poses.start[poses.rows[known[2].name] + 1]] = np.nan
+    poses.xy[poses.start[poses.rows[known[2].name]] : poses.start[poses.rows[known[2].name] + 1]] = (
+        np.nan
+    )
     data = PoseDataset(poses, known)
     assert data.left_out == [known[2].name] and len(data.clips) == len(known) - 1
     fewer = [clip for clip in read_index(posed.index) if clip.name in {c.name for c in known[:4]}]
@@ -317,7 +319,9 @@ def test_either_a_cache_or_poses_are_asked_for(posed, tmp_path):
     message = "cache: no path is given.* resnet-tiny-tsm takes no poses: for that choose backbone from poses-cnn"
     with pytest.raises(ValueError, match=message):
         TrainConfig.make("tiny", poses=posed.poses, **paths).require_paths()
-    with pytest.raises(ValueError, match="poses: no path.* poses-cnn takes no cache: for that choose .* v"):
+    with pytest.raises(
+        ValueError, match="poses: no path.* poses-cnn takes no cache: for that choose .* v"
+    ):
         TrainConfig.make("poses", cache=tmp_path, **paths).require_paths()
     with pytest.raises(FileNotFoundError, match="poses: .*nowhere is not there"):
         TrainConfig.make("poses", poses=tmp_path / "nowhere", **paths).require_paths()

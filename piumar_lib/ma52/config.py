@@ -172,9 +172,7 @@ class TrainConfig:
     def _require_input(self) -> None:
         """See that settings go with what the backbone sees."""
         if self.sees_poses and self.pixels:
-            raise ValueError(
-                f"pixels: {self.pixels}, but {self.backbone} sees poses. Leave it at 0."
-            )
+            raise ValueError(f"pixels: {self.pixels}, but {self.backbone} sees poses. Leave it at 0.")
         if not self.sees_poses and self.level == "input":
             raise ValueError(
                 f"level: 'input', but a plug-in cannot sit in front of {self.backbone}, where a clip is "
