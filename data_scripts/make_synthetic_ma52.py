@@ -6,6 +6,10 @@ Example: a hundred and twenty small clips of twelve people, for trying things ou
 
 Without options it has as many clips, people and pixels as MA-52. A run can be killed; the same command
 goes on where it stopped.
+
+Poses instead of videos, as an estimator would see them, take a minute at full scale:
+
+    python data_scripts/make_synthetic_ma52.py --poses --out build/ma52/standin
 """
 
 from __future__ import annotations
@@ -18,14 +22,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from piumar_lib.data.joints import LAYOUTS
 from piumar_lib.data.labels import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.standin.cache import write_cache
+from piumar_lib.ma52.standin.poses import FORMS, write_pose_files, write_standin_poses
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.files import require_room
 
 # Of a clip of 1080 x 1296 pixels, as measured. Smaller ones: 830 at 432 pixels across, 260 at 216.
 KB_AT_FULL_SIZE = 3000
+# In a frame: two coordinates, and a score where the form has one; as text in COCO's.
+BYTES_OF_A_JOINT = {"halpe": 8, "coco": 38}
 
 
 @command_line
@@ -43,6 +51,13 @@ def main(argv: list[str] | None = None) -> None:
         "--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes (%(default)s)"
     )
     parser.add_argument("--cache", action="store_true", help="film into a cache, without any video")
+    parser.add_argument("--poses", action="store_true", help="write poses.safetensors and its index")
+    parser.add_argument(
+        "--format", choices=FORMS, help="of --poses: files as they are published for MA-52"
+    )
+    parser.add_argument(
+        "--joints", type=int, choices=sorted(LAYOUTS), help="of --poses without --format (17)"
+    )
     parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
     parser.add_argument("--frames", type=at_least(1), default=16, help="of a cached clip (%(default)s)")
     parser.add_argument(
@@ -51,6 +66,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
     parser.add_argument("--out", type=path, required=True, help="folder to write into")
     options = parser.parse_args(argv)
+    if (options.format or options.joints) and not options.poses:
+        parser.error("--format and --joints are of --poses. Give that, too.")
+    if options.poses and (options.cache or (options.format and options.joints)):
+        parser.error("--poses goes without --cache, and --format without --joints. Leave one out.")
     plan = standin.plan(options.clips, options.people, options.width, options.seed)
     if options.cache and not options.dry_run:
         missing = write_cache(
@@ -58,10 +77,30 @@ def main(argv: list[str] | None = None) -> None:
         )
         print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
         return
+    if options.poses:
+        write_all_poses(plan, options)
+        return
     say(plan, options.out)
     if not options.dry_run:
         missing = standin.write(options.out, plan, options.workers)
         print(f"{options.out}: {missing} clips written, {len(plan) - missing} were there")
+
+
+def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
+    """Write poses of every clip, in one file or in files of a published form; see `--dry-run`, too."""
+    joints = len(FORMS[options.format][0]) if options.format else options.joints or 17
+    needed = int(plan.frames.sum()) * joints * BYTES_OF_A_JOINT.get(options.format, 12)
+    people = plan.person.max() + 1
+    print(f"{len(plan)} clips of {people} people, {joints} joints: about {needed / 2**30:.2f} GB")
+    require_room(options.out, needed, "Ask for fewer clips, or choose another disk.")
+    if options.dry_run:
+        return
+    if options.format:
+        for written in write_pose_files(options.out, plan, options.format):
+            print(f"{written}: written")
+        return
+    write_standin_poses(options.out, plan, joints)
+    print(f"{options.out / 'poses.safetensors'} and index.csv: {len(plan)} clips of {joints} joints")
 
 
 def usable_device(name: str) -> str:

@@ -1,9 +1,13 @@
 """Prepare a download of MA-52 (or its stand-in): verify it, index it, split it by person, cache it.
 
+Whoever has poses instead of videos begins with them; without --index they are indexed, too.
+
     python data_scripts/prepare_ma52.py verify ROOT --json build/report.json
     python data_scripts/prepare_ma52.py index ROOT --out build/ma52/index.csv
     python data_scripts/prepare_ma52.py split build/ma52/index.csv --out build/ma52/splits
     python data_scripts/prepare_ma52.py cache ROOT build/ma52/index.csv --out build/ma52/cache
+    python data_scripts/prepare_ma52.py poses FOLDER --index build/ma52/index.csv \\
+        --out build/ma52/poses.safetensors
 
 The download itself is never changed.
 """
@@ -16,10 +20,13 @@ import sys
 
 import numpy as np
 
+from piumar_lib.data.joints import LAYOUTS
 from piumar_lib.data.labels import ACTIONS
-from piumar_lib.ma52.prepare import cache, splits
+from piumar_lib.ma52.prepare import cache, pose_sources, splits
 from piumar_lib.ma52.prepare.cache import CacheSettings
 from piumar_lib.ma52.prepare.index import make_index, read_index, write_index
+from piumar_lib.ma52.prepare.pose_files import gather
+from piumar_lib.ma52.prepare.poses import write_poses
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.files import write_text
@@ -101,6 +108,36 @@ def run_cache(options: argparse.Namespace) -> int:
     return 1 if bad else 0
 
 
+def run_poses(options: argparse.Namespace) -> int:
+    """Write one file of poses, and an index if there is none; the exit code is 1 if clips are bad."""
+    beside = None if options.index else options.out.parent / "index.csv"
+    if beside and beside.is_file() and any(clip.sha256 for clip in read_index(beside)):
+        raise ValueError(
+            f"{beside}: is an index of videos. Give it as --index, or choose another folder."
+        )
+    index = read_index(options.index) if options.index else None
+    poses, report = gather(options.source, index, options.joints, progress=True)
+    good = report.usable or options.leave_out
+    print(report.to_text(options.most), file=sys.stdout if good else sys.stderr)
+    if options.json:
+        write_text(options.json, report.to_json() + "\n")
+    if not good:
+        print("error: mend this, or leave such clips out with --leave-out", file=sys.stderr)
+        return 1
+    if poses is None:
+        raise ValueError("poses: no clip can be used. The report above says why.")
+    said = f"{len(poses)} clips of {len(poses.joints)} joints"
+    if options.dry_run:
+        print(f"{options.out}: would hold {said}")
+        return 0
+    write_poses(options.out, poses)
+    print(f"{options.out}: {said}")
+    if beside:
+        write_index(beside, report.clips)
+        print(f"{beside}: their index, made from the poses alone")
+    return 0
+
+
 def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
     """Name the actions that few people make, rarest first; what nobody makes is counted only."""
     rare = [k for k in np.argsort(makers, kind="stable") if 0 < makers[k] < few]
@@ -158,6 +195,26 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--workers", type=at_least(1), help="processes; by default one for each core")
     command.add_argument("--dry-run", action="store_true", help="only say how much room it takes")
     command.set_defaults(run=run_cache)
+
+    command = commands.add_parser(
+        "poses", help="read pose files into one", description=pose_sources.__doc__, formatter_class=raw
+    )
+    command.add_argument("source", type=path, nargs="+", help="pose files, or folders of them")
+    command.add_argument("--index", type=path, help="the .csv of the index; by default one is made")
+    command.add_argument("--out", type=path, required=True, help="the .safetensors to write")
+    command.add_argument(
+        "--joints",
+        type=int,
+        choices=sorted(LAYOUTS),
+        help="to reduce to; by default what the files have",
+    )
+    command.add_argument("--leave-out", action="store_true", help="go on without clips that are bad")
+    command.add_argument("--json", type=path, help="write the report for programs, too")
+    command.add_argument(
+        "--most", type=at_least(0), default=5, help="faults shown of each kind (%(default)s)"
+    )
+    command.add_argument("--dry-run", action="store_true", help="only say what would be written")
+    command.set_defaults(run=run_poses)
     return top
 
 

@@ -104,7 +104,7 @@ def test_evidence_stand_ins_and_caches_are_held(own, computed, tmp_path, other_r
     with pytest.raises(InUse, match="cache: is being"):
         write_cache(cache, plan, 32, 2, progress=False)
     (tmp_path / "ma52").mkdir()
-    standin.videos._claim(tmp_path / "ma52", plan)
+    standin.videos.claim(tmp_path / "ma52", plan)
     other_run(tmp_path / "ma52")
     with pytest.raises(InUse, match="ma52: is being"):
         standin.write(tmp_path / "ma52", plan, progress=False)

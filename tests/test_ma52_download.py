@@ -19,7 +19,14 @@ import pytest
 from huggingface_hub import constants
 
 from piumar_lib.ma52.prepare import download as module
-from piumar_lib.ma52.prepare.download import DownloadError, download, list_files, unpack
+from piumar_lib.ma52.prepare.download import (
+    DownloadError,
+    download,
+    download_poses,
+    list_files,
+    list_pose_files,
+    unpack,
+)
 from piumar_lib.support.files import CannotWrite
 
 SCRIPT = Path(__file__).parents[1] / "data_scripts" / "download_ma52.py"
@@ -68,14 +75,15 @@ class Hub(BaseHTTPRequestHandler):
         if Hub.refusal:
             code, reason = Hub.refusal
             return self.send(code, b"{}", {"X-Error-Code": reason, "X-Error-Message": "No."})
-        if self.path.startswith("/api/datasets/kunli-cs/MA-52"):
+        if self.path.startswith("/api/datasets/"):
             siblings = [
                 {"rfilename": name, "size": len(content), "blobId": hashlib.sha1(content).hexdigest()}
                 for name, content in Hub.files.items()
             ]
             about = {"id": "kunli-cs/MA-52", "sha": "a" * 40, "siblings": siblings}
             return self.send(200, json.dumps(about).encode(), {"Content-Type": "application/json"})
-        content = Hub.files[self.path.split("/")[-1].split("?")[0]]
+        asked_for = self.path.split("?")[0]
+        content = next(held for name, held in Hub.files.items() if asked_for.endswith(f"/{name}"))
         headers = {"ETag": f'"{hashlib.sha1(content).hexdigest()}"', "X-Repo-Commit": "a" * 40}
         asked = re.match(r"bytes=(\d+)-", self.headers.get("Range", ""))
         start = int(asked[1]) if asked else 0
@@ -419,3 +427,48 @@ def test_the_command(hub, tmp_path, capsys):
     Hub.refusal = (403, "GatedRepo")
     assert download_ma52.main(["--out", str(out), "--endpoint", hub]) == 1
     assert "error: kunli-cs/MA-52: this account has not signed" in capsys.readouterr().err
+
+
+# Poses
+
+
+HALPE = {f"MA52/{split}_{kind}.pkl": f"{split} {kind}".encode() for split in ("train", "val", "test")
+         for kind in ("data", "label")}  # fmt: skip
+
+
+def test_pose_files_are_downloaded_without_those_of_another_data_set(hub, tmp_path):
+    Hub.files = HALPE | {"iMiGUE/train_data.pkl": b"other", "README.md": b"not wanted"}
+    assert list_pose_files("halpe", endpoint=hub) == {n: len(held) for n, held in HALPE.items()}
+    for _ in range(2):
+        fetched = download_poses(tmp_path / "mit Ümläuten", "halpe", endpoint=hub)
+    folder = tmp_path / "mit Ümläuten" / "poses" / "halpe"
+    assert {str(path.relative_to(folder)): path.read_bytes() for path in fetched} == HALPE
+    asked = [path for verb, path, _ in Hub.asked if verb == "GET" and "/resolve/" in path]
+    assert len(asked) == 6, "nothing is downloaded twice"
+    assert all("/datasets/Geo2425/MMN/" in path for path in asked)
+
+
+def test_the_command_fetches_poses_and_says_whose_licence_they_need(hub, tmp_path, capsys):
+    Hub.files = {f"MA52_{split}.pkl": split.encode() for split in ("train", "val", "test")}
+    arguments = ["--out", str(tmp_path / "ma52"), "--poses", "openpose", "--endpoint", hub]
+    assert download_ma52.main([*arguments, "--dry-run"]) == 0
+    printed = capsys.readouterr().out
+    assert "MA52_train.pkl: 0.00 GB" in printed and "sign the licence of kunli-cs/MA-52" in printed
+    assert not (tmp_path / "ma52").exists()
+    assert download_ma52.main(arguments) == 0
+    assert "Next: prepare_ma52.py poses" in capsys.readouterr().out
+    assert (tmp_path / "ma52/poses/openpose/MA52_val.pkl").read_bytes() == b"val"
+    Hub.refusal = (403, "GatedRepo")
+    assert download_ma52.main(arguments) == 1
+    said = capsys.readouterr().err
+    assert (
+        "error: kunli-cs/MA-52_openpose_28kp: this account has not signed the licence. Sign it at"
+        in said
+    )
+    assert "/datasets/kunli-cs/MA-52_openpose_28kp" in said
+
+
+def test_a_repository_without_pose_files_is_told(hub, tmp_path):
+    Hub.files = {"README.md": b"moved"}
+    with pytest.raises(DownloadError, match=r"Geo2425/MMN: has no pose file \(.pkl\) any more"):
+        download_poses(tmp_path, "halpe", endpoint=hub)

@@ -1,4 +1,4 @@
-"""Skeletons: measured in torso lengths, varied, recognised by every method, with a head of two levels."""
+"""Skeletons: measured in torso lengths, varied, recognised; and a head of two levels."""
 
 from __future__ import annotations
 
@@ -316,7 +316,7 @@ def test_either_a_cache_or_poses_are_asked_for(posed, tmp_path):
     paths = {"index": posed.index, "split": posed.splits / "fold1.txt", "out": tmp_path}
     with pytest.raises(ValueError, match=r"poses: no path is given. It is the \.safetensors of poses"):
         TrainConfig.make("poses", **paths).require_paths()
-    message = "cache: no path is given.* resnet-tiny-tsm takes no poses: for that choose backbone from poses-cnn"
+    message = "cache: no path is given.* resnet-tiny-tsm takes no poses: for that choose .* poses-cnn"
     with pytest.raises(ValueError, match=message):
         TrainConfig.make("tiny", poses=posed.poses, **paths).require_paths()
     with pytest.raises(

@@ -24,8 +24,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from piumar_lib.data.skeleton import JOINTS as COCO
+from piumar_lib.data.skeleton import JOINTS
 
+COCO = JOINTS
 SIDES = {"left ": "right ", "right ": "left "}
 FINGERS = ("thumb", "index finger", "middle finger", "ring finger", "little finger")
 

@@ -1,6 +1,7 @@
-"""Fetch MA-52 from the Hugging Face hub and unpack it.
+"""Fetch MA-52, or poses that others extracted from it, from the Hugging Face hub.
 
-The data set is gated: sign its licence on the hub first (non-commercial research only). An interrupted
+The data set is gated: sign its licence on the hub first (non-commercial research only). Poses are made
+from its videos and fall under the same licence, whether their page asks for it or not. An interrupted
 download goes on where it stopped.
 """
 
@@ -16,6 +17,9 @@ from piumar_lib.support.files import as_path, require_room, whole
 
 REPOSITORY = "kunli-cs/MA-52"
 WANTED = (".zip", ".txt")
+# Poses: 28 joints of OpenPose, and joints of Halpe, beside files of iMiGUE, another data set.
+POSES = {"openpose": "kunli-cs/MA-52_openpose_28kp", "halpe": "Geo2425/MMN"}
+OTHER = "imigue"
 
 
 def list_files(token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
@@ -24,11 +28,73 @@ def list_files(token: str | None = None, endpoint: str | None = None) -> dict[st
     Raises:
         DownloadError: If the hub cannot be reached or does not let this account in.
     """
+    return _list(REPOSITORY, WANTED, token, endpoint)
+
+
+def list_pose_files(form: str, token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
+    """Pose files of MA-52, and their sizes in bytes.
+
+    Args:
+        form: "openpose" or "halpe".
+        token, endpoint: As for `download`.
+
+    Raises:
+        DownloadError: If the hub cannot be reached, does not let this account in, or has none.
+    """
+    found = _list(POSES[form], (".pkl",), token, endpoint)
+    files = {name: size for name, size in found.items() if OTHER not in name.lower()}
+    if not files:
+        raise DownloadError(f"{POSES[form]}: has no pose file (.pkl) any more. Look at its page.")
+    return files
+
+
+def download_poses(
+    root: str | Path, form: str, token: str | None = None, endpoint: str | None = None
+) -> list[Path]:
+    """Download pose files that are missing into ``root/poses/form``.
+
+    Args:
+        root: Folder of MA-52; created if need be.
+        form: "openpose" or "halpe".
+        token, endpoint: As for `download`.
+
+    Returns:
+        The files.
+
+    Raises:
+        DownloadError: If anything is in the way; the message says what to do next.
+    """
+    folder = as_path(root) / "poses" / form
+    files = list_pose_files(form, token, endpoint)
+    require_room(folder, sum(s for name, s in files.items() if not (folder / name).is_file()))
+    return [_fetch(POSES[form], name, size, folder, token, endpoint) for name, size in files.items()]
+
+
+def _list(
+    repository: str, wanted: tuple[str, ...], token: str | None, endpoint: str | None
+) -> dict[str, int]:
     from huggingface_hub import HfApi
 
-    with _explained(endpoint):
-        info = HfApi(endpoint, token=token).dataset_info(REPOSITORY, files_metadata=True)
-    return {f.rfilename: f.size or 0 for f in info.siblings or () if f.rfilename.endswith(WANTED)}
+    with _explained(repository, endpoint):
+        info = HfApi(endpoint, token=token).dataset_info(repository, files_metadata=True)
+    return {f.rfilename: f.size or 0 for f in info.siblings or () if f.rfilename.endswith(wanted)}
+
+
+def _fetch(
+    repository: str, name: str, size: int, folder: Path, token: str | None, endpoint: str | None
+) -> Path:
+    from huggingface_hub import hf_hub_download
+
+    with _explained(repository, endpoint):
+        path = Path(
+            hf_hub_download(
+                repository, name, repo_type="dataset", local_dir=folder, token=token, endpoint=endpoint
+            )
+        )
+    if size and path.stat().st_size != size:
+        got = path.stat().st_size
+        raise DownloadError(f"{path}: {got} bytes instead of {size}. Delete it, then try again.")
+    return path
 
 
 def download(
@@ -48,24 +114,11 @@ def download(
     Raises:
         DownloadError: If anything is in the way; the message says what to do next.
     """
-    from huggingface_hub import hf_hub_download
-
     root = as_path(root)
     files = list_files(token, endpoint)
     require_room(root, bytes_needed(root, files))
-    fetched = []
-    for name, size in files.items():
-        with _explained(endpoint):
-            path = Path(
-                hf_hub_download(
-                    REPOSITORY, name, repo_type="dataset", local_dir=root / "download",
-                    token=token, endpoint=endpoint,
-                )
-            )  # fmt: skip
-        if size and path.stat().st_size != size:
-            got = path.stat().st_size
-            raise DownloadError(f"{path}: {got} bytes instead of {size}. Delete it, then try again.")
-        fetched.append(path)
+    folder = root / "download"
+    fetched = [_fetch(REPOSITORY, name, size, folder, token, endpoint) for name, size in files.items()]
     for path in fetched:
         if path.suffix == ".zip":
             unpack(path, root, progress)
@@ -85,10 +138,11 @@ def bytes_needed(root: Path, files: dict[str, int]) -> int:
 class _explained:
     """Turn the hub's errors into one that says what to do next."""
 
-    def __init__(self, endpoint: str | None) -> None:
+    def __init__(self, repository: str, endpoint: str | None) -> None:
         from huggingface_hub import constants
 
-        self.page = f"{endpoint or constants.ENDPOINT}/datasets/{REPOSITORY}"
+        self.repository = repository
+        self.page = f"{endpoint or constants.ENDPOINT}/datasets/{repository}"
 
     def __enter__(self) -> None:
         return None
@@ -108,4 +162,4 @@ class _explained:
             said = f"the hub refused: {str(error).splitlines()[0]} Try again later."
         else:
             said = f"the hub cannot be reached ({type(error).__name__}). Check the network; try again."
-        raise DownloadError(f"{REPOSITORY}: {said}") from error
+        raise DownloadError(f"{self.repository}: {said}") from error

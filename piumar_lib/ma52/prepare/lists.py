@@ -6,6 +6,7 @@ A line reads ``PERSON_SESSION_CLIP.mp4 LABEL``; test lists have ``test0000.mp4 0
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,6 +35,20 @@ class Fault:
     what: str
     remedy: str
     serious: bool = True
+
+
+def tell(faults: Iterable[Fault], most: int) -> list[str]:
+    """Lines about faults, the serious kinds first; of each kind the first ``most``."""
+    kinds: dict[str, list[Fault]] = {}
+    for fault in faults:
+        kinds.setdefault(fault.kind, []).append(fault)
+    lines = []
+    for kind, found in sorted(kinds.items(), key=lambda pair: not pair[1][0].serious):
+        level = "error" if found[0].serious else "note"
+        lines.append(f"{level}: {kind}, {len(found)}. {found[0].remedy}")
+        lines += [f"    {fault.where}: {fault.what}" for fault in found[:most]]
+        lines += [f"    and {len(found) - most} more"] if len(found) > most else []
+    return lines
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,8 @@ class Poses:
         score: Confidence of the estimator, 0 to 1, ``(frames of all clips, joints)``; 0 where a joint
             was not found.
         start: First row of each clip, and behind the last one their number, int64 ``(clips + 1,)``.
-        size: Width and height of each clip's frames in pixels, int64 ``(clips, 2)``.
+        size: Width and height of each clip's frames in pixels, int64 ``(clips, 2)``; 0 where the source
+            does not say.
         rate: Frames a second of each clip, ``(clips,)``; NaN where the source does not say.
         source: Where the poses come from, in a few words.
 
@@ -135,7 +136,8 @@ def write_poses(path: str | Path, poses: Poses) -> None:
     if path.suffix != ".safetensors":
         raise ValueError(f"path: must end in .safetensors, got {path.name}.")
     about = {"names": list(poses.names), "joints": list(poses.joints), "source": poses.source}
-    write_tensors(path, {name: getattr(poses, name) for name in _TENSORS}, {"poses": json.dumps(about)})
+    tensors = {name: getattr(poses, name).contiguous() for name in _TENSORS}
+    write_tensors(path, tensors, {"poses": json.dumps(about)})
 
 
 def read_joints(path: str | Path) -> tuple[str, ...]:

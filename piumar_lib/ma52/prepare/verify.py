@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import CLIPS, PEOPLE, VISIBLE
 from piumar_lib.ma52.prepare.layout import SPLITS, find_astray, find_folder, find_other_root, names_in
-from piumar_lib.ma52.prepare.lists import Entry, Fault, read_list, repeated
+from piumar_lib.ma52.prepare.lists import Entry, Fault, read_list, repeated, tell
 from piumar_lib.ma52.prepare.video import VideoError, open_video
 from piumar_lib.support.files import as_path
 
@@ -68,12 +67,8 @@ class Report:
             f"{self.root}: {'usable' if self.usable else 'NOT usable'}",
             f"clips that can be used: {', '.join(counts)}",
             f"people in train and val: {self.people} (published: {VISIBLE} of {PEOPLE})",
+            *tell(self.faults, most),
         ]
-        for kind, found in _by_kind(self.faults):
-            level = "error" if found[0].serious else "note"
-            lines.append(f"{level}: {kind}, {len(found)}. {found[0].remedy}")
-            lines += [f"    {fault.where}: {fault.what}" for fault in found[:most]]
-            lines += [f"    and {len(found) - most} more"] if len(found) > most else []
         return "\n".join(lines)
 
 
@@ -191,11 +186,3 @@ def _extra_files(folder: Path, listed: set[str], astray: dict[str, Path]) -> lis
     extra = [name for name in sorted(names_in(folder) - listed) if folder / name not in used]
     what, remedy = "not listed", "It is not used. Remove it, or list it."
     return [Fault("extra file", f"{folder.name}/{name}", what, remedy, serious=False) for name in extra]
-
-
-def _by_kind(faults: Iterable[Fault]) -> Iterator[tuple[str, list[Fault]]]:
-    kinds: dict[str, list[Fault]] = {}
-    for fault in faults:
-        kinds.setdefault(fault.kind, []).append(fault)
-    # Serious ones first, otherwise as found.
-    yield from sorted(kinds.items(), key=lambda pair: not pair[1][0].serious)

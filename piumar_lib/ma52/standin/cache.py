@@ -56,10 +56,10 @@ def write_cache(
     settings = cache.CacheSettings(size, form="raw", frames=frames)
     cache.open_cache(folder, settings)
     with only_run(folder):
-        write_index(folder / "index.csv", [_clip(plan, row) for row in range(len(plan))])
+        write_index(folder / "index.csv", [describe_clip(plan, row) for row in range(len(plan))])
         done = {kept.name for kept in cache.read_entries(folder)}
         missing = np.array([str(name) not in done for name in plan.name])
-        clips = [_clip(plan, row) for row in np.flatnonzero(missing).tolist()]
+        clips = [describe_clip(plan, row) for row in np.flatnonzero(missing).tolist()]
         require_room(folder, cache.estimate_bytes(clips, settings), cache.SAVE_SPACE)
         for split in CLIPS:
             (folder / split).mkdir(exist_ok=True)
@@ -119,7 +119,7 @@ def _cut(film: torch.Tensor, box: Box, size: int) -> np.ndarray:
     return small.round().clamp(0, 255).byte().permute(0, 2, 3, 1).cpu().numpy()
 
 
-def _clip(plan: Plan, row: int) -> Clip:
+def describe_clip(plan: Plan, row: int) -> Clip:
     """A line of the index; test clips say neither who nor what, as published."""
     name, split = str(plan.name[row]), str(plan.split[row])
     hidden = split == "test"

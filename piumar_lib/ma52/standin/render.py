@@ -27,7 +27,7 @@ from piumar_lib.ma52.standin.looks import (
     make_looks,
 )
 
-__all__ = ["Looks", "make_looks", "render"]
+__all__ = ["Looks", "make_looks", "render", "to_pixels"]
 
 VIEW = 4.8  # torso lengths across the frame
 MIDDLE = -0.2  # height of the frame's middle, torso lengths below the hips
@@ -79,9 +79,7 @@ def render(
     arrays = {field.name: getattr(looks, field.name)[person] for field in fields(looks)}
     given = {k: torch.as_tensor(v, dtype=torch.float32, device=device) for k, v in arrays.items()}
     given["colors"] = colors(given)
-    given["scale"] = given["size"] * (width / view)  # pixels in a torso length
-    center = torch.tensor([width / 2, height / 2 - MIDDLE * width / view], device=device)
-    given["hips"] = center + given["place"] * (width / view)
+    given["scale"], given["hips"] = _place(given["size"], given["place"], width, height, view)
 
     # One plate of noise lies under every frame at another place: the same on every device.
     seeds = [seed] if isinstance(seed, int) else list(seed)
@@ -104,6 +102,30 @@ def render(
         image += plates[under, *shift[:, start:stop]][:, None]
         film[start:stop] = image.clamp_(0, 1).mul_(255).round_().byte().permute(0, 2, 3, 1)
     return film.view(clips, time, height, width, 3)
+
+
+def to_pixels(
+    joints: np.ndarray, looks: Looks, person: np.ndarray, width: int, height: int, view: float = VIEW
+) -> np.ndarray:
+    """Where `render` paints joints.
+
+    Args:
+        joints: Torso lengths, ``(batch, time, joints, 2)``.
+        looks, person, width, height, view: As for `render`.
+
+    Returns:
+        Pixels to the right and down from the picture's corner, float32 of the same shape.
+    """
+    size, place = (torch.as_tensor(getattr(looks, name)[person]).float() for name in ("size", "place"))
+    scale, hips = _place(size, place, width, height, view)
+    pixels = hips[:, None, None] + scale[:, None, None, None] * torch.as_tensor(joints).float()
+    return pixels.numpy()
+
+
+def _place(size: Tensor, place: Tensor, width: int, height: int, view: float) -> tuple[Tensor, Tensor]:
+    """Pixels in a torso length, ``(batch,)``, and where the middle of the hips is, ``(batch, 2)``."""
+    center = place.new_tensor([width / 2, height / 2 - MIDDLE * width / view])
+    return size * (width / view), center + place * (width / view)
 
 
 def _checked(

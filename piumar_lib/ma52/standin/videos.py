@@ -118,7 +118,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
         InUse: If another run writes it.
         OSError: If the system refuses.
     """
-    _claim(root, plan)
+    claim(root, plan)
     with only_run(root):
         for split in CLIPS:
             (root / split).mkdir(exist_ok=True)
@@ -171,7 +171,7 @@ def _names(person: np.ndarray, split: np.ndarray, rng: np.random.Generator) -> n
     return names
 
 
-def _claim(root: Path, plan: Plan) -> None:
+def claim(root: Path, plan: Plan) -> None:
     """Write down what the folder holds, or refuse if it holds something else."""
     said = {"seed": plan.seed, "clips": len(plan), "people": int(plan.person.max()) + 1,
             "width": plan.width}  # fmt: skip
