@@ -22,18 +22,15 @@ from tqdm import tqdm
 
 from piumar_lib.data import Sequences, save_npz
 from piumar_lib.data.people import recordings
-from piumar_lib.data.skeleton import JOINTS
 from piumar_lib.evidence import experiments
 from piumar_lib.evidence.experiments import Experiment
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.prepare import splits
 from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
-from piumar_lib.ma52.prepare.index import Clip, make_index, write_index
-from piumar_lib.ma52.prepare.poses import join, write_poses
+from piumar_lib.ma52.prepare.index import Clip, make_index, read_index, write_index
 from piumar_lib.ma52.prepare.verify import verify
-from piumar_lib.ma52.standin.cache import _clip
-from piumar_lib.ma52.standin.videos import acted
+from piumar_lib.ma52.standin.poses import write_standin_poses
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
@@ -133,22 +130,10 @@ class Posed:
 
 @pytest.fixture(scope="session")
 def posed(tmp_path_factory) -> Posed:
-    """Six people, 60 clips: true joints in pixels, with noise; one joint in fifty is not found."""
-    folder, rng = tmp_path_factory.mktemp("posed"), np.random.default_rng(0)
-    plan = standin.plan(60, 6, 64, seed=1)
-    found = []
-    for person in range(6):
-        mine = np.flatnonzero(plan.person == person)
-        x = acted(person, len(mine), 6, plan.seed).x.reshape(len(mine), -1, 17, 2)
-        for k, row in enumerate(mine):
-            xy = 300 + 100 * (x[k, : plan.frames[row]] + rng.normal(0, 0.01, (plan.frames[row], 17, 2)))
-            lost = rng.random(xy.shape[:2]) < 0.02
-            xy[lost] = np.nan
-            found.append((str(plan.name[row]), xy, np.where(lost, 0, 0.9)))
-    poses = join(found, JOINTS, [(600, 720)] * 60, [30.0] * 60, "drawn")
-    write_poses(folder / "poses.safetensors", poses)
-    clips = [_clip(plan, row) for row in range(60)]
-    write_index(folder / "index.csv", clips)
+    """Six people, 60 clips, as poses, index and folds."""
+    folder = tmp_path_factory.mktemp("posed")
+    write_standin_poses(folder, standin.plan(60, 6, 64, seed=1), progress=False)
+    clips = read_index(folder / "index.csv")
     splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
     return Posed(folder / "poses.safetensors", folder / "index.csv", folder / "splits")
 

@@ -364,13 +364,13 @@ def finished(posed, tmp_path_factory):
 
 def test_a_run_is_trained_judged_and_reported(finished, capsys):
     record, found = read_record(finished), read_predictions(finished / "predictions.safetensors")
-    assert record["data"] == "MA-52 layout, poses (drawn), person-disjoint, fold 1 of 2"
+    assert record["data"] == "MA-52 layout, poses (stand-in, seed 1), person-disjoint, fold 1 of 2"
     assert record["config"]["backbone"] == "poses-cnn" and found.parts.shape == (len(found), 7)
     sums = np.stack([found.actions[:, body_part(np.arange(52)) == part].sum(1) for part in range(7)], 1)
     np.testing.assert_allclose(found.parts, sums, atol=1e-6)
     assert all(np.isfinite(row["loss"]) for row in read_history(finished) if "loss" in row)
     assert main(["report", str(finished)]) == 0
-    assert "PIUmr + augmentation on MA-52 layout, poses (drawn)" in capsys.readouterr().out
+    assert "PIUmr + augmentation on MA-52 layout, poses (stand-in, seed 1)" in capsys.readouterr().out
 
 
 def test_a_trained_model_says_the_same_wherever_it_is(finished, posed, tmp_path, monkeypatch):
