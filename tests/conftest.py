@@ -28,8 +28,9 @@ from piumar_lib.ma52 import standin
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.prepare import splits
 from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
-from piumar_lib.ma52.prepare.index import Clip, make_index, write_index
+from piumar_lib.ma52.prepare.index import Clip, make_index, read_index, write_index
 from piumar_lib.ma52.prepare.verify import verify
+from piumar_lib.ma52.standin.poses import write_standin_poses
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
@@ -110,6 +111,31 @@ def prepared(tmp_path_factory) -> Prepared:
     splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
     make_cache(root, clips, folder / "cache", CacheSettings(size=48, form="raw"))
     return Prepared(root, clips, folder / "index.csv", folder / "splits", folder / "cache")
+
+
+@dataclass(frozen=True)
+class Posed:
+    """A stand-in's joints as an estimator would find them."""
+
+    poses: Path
+    index: Path
+    splits: Path
+
+    def config(self, out: Path, fold: int = 1, **settings: Any) -> TrainConfig:
+        """Settings of a training that takes a second or two."""
+        quick = {"epochs": 2, "batch_size": 8, "eval_every": 0, "warmup": 1}
+        paths = {"poses": self.poses, "index": self.index, "split": self.splits / f"fold{fold}.txt"}
+        return TrainConfig.make("poses", **(paths | quick | settings), out=out)
+
+
+@pytest.fixture(scope="session")
+def posed(tmp_path_factory) -> Posed:
+    """Six people, 60 clips, as poses, index and folds."""
+    folder = tmp_path_factory.mktemp("posed")
+    write_standin_poses(folder, standin.plan(60, 6, 64, seed=1), progress=False)
+    clips = read_index(folder / "index.csv")
+    splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
+    return Posed(folder / "poses.safetensors", folder / "index.csv", folder / "splits")
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ def test_every_setting_has_words_and_a_range_or_choices(name):
     one = SETTINGS[name]
     assert 5 < len(one.about) < 70
     if isinstance(one.default, str):
-        assert one.choices or name in ("cache", "index", "split", "out", "chosen_on", "method")
+        assert one.choices or name in ("cache", "poses", "index", "split", "out", "chosen_on", "method")
     elif not isinstance(one.default, bool):
         assert one.range is not None
 
@@ -356,16 +356,17 @@ def test_a_save_that_fails_leaves_the_old_checkpoint(tmp_path, monkeypatch):
     assert checkpoint.load(path) == {"step": 1}
 
 
-def test_an_optimiser_goes_on_as_if_nothing_had_happened():
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_an_optimiser_goes_on_as_if_nothing_had_happened(layout, tmp_path):
     def problem():
         torch.manual_seed(0)
-        model = torch.nn.Linear(4, 2)
+        model = torch.nn.Conv2d(3, 2, (2, 3)).to(memory_format=layout)
         return model, torch.optim.AdamW(model.parameters(), 0.1, fused=True)
 
     def steps(model, optimizer, numbers):
         for k in numbers:
             torch.manual_seed(k)
-            model(torch.randn(8, 4)).square().mean().backward()
+            model(torch.randn(8, 3, 4, 5)).square().mean().backward()
             optimizer.step()
             optimizer.zero_grad()
 
@@ -375,6 +376,7 @@ def test_an_optimiser_goes_on_as_if_nothing_had_happened():
     steps(first, optimizer, range(3))
     second, again = problem()
     second.load_state_dict(first.state_dict())
-    checkpoint.restore_optimizer(again, checkpoint.optimizer_state(optimizer))
+    checkpoint.save(tmp_path / "c.safetensors", checkpoint.optimizer_state(optimizer))
+    checkpoint.restore_optimizer(again, checkpoint.load(tmp_path / "c.safetensors"))
     steps(second, again, range(3, 6))
     assert (second.weight == whole.weight).all()

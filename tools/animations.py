@@ -341,7 +341,7 @@ def _encode(images: list[Image.Image]) -> bytes:
     for row, color in enumerate(("#000000", "#1f77b4", "#9467bd")):  # thin lines have few pixels
         sample.paste(color, (0, 2 * height + 40 * row, width, 2 * height + 40 * (row + 1)))
     palette = sample.quantize(COLORS)
-    colors = np.reshape(palette.getpalette(), (-1, 3))
+    colors = np.array(palette.getpalette()).reshape(-1, 3)
     colors[colors.sum(1).argmax()] = 255  # a background that is not quite white would show
     palette.putpalette(colors.ravel().tolist())
     few = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]

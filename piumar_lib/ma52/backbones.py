@@ -280,7 +280,9 @@ def put_behind_stages(backbone: nn.Module, make: Callable[[int], nn.Module], met
     backbone.put_behind_stages(make)
 
 
-def compile_layers(backbone: VideoMAE | ShiftedResNet, backend: str = "inductor") -> None:
+def compile_layers(
+    backbone: VideoMAE | ShiftedResNet | nn.Sequential, backend: str = "inductor"
+) -> None:
     """Let `torch.compile` fuse what happens within each layer; weights and their names stay.
 
     Layer by layer, because layers of one shape then share what was compiled for the first of them.
@@ -289,7 +291,10 @@ def compile_layers(backbone: VideoMAE | ShiftedResNet, backend: str = "inductor"
         backbone: Is changed in place.
         backend: See `torch.compile`.
     """
-    if isinstance(backbone, ShiftedResNet):
+    layers: list[nn.Module]
+    if isinstance(backbone, nn.Sequential):
+        layers = [*backbone]
+    elif isinstance(backbone, ShiftedResNet):
         layers = [*backbone.blocks()]
     else:
         layers = [*backbone.model.encoder.layer]

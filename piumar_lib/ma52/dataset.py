@@ -19,7 +19,7 @@ from piumar_lib.data.labels import body_part
 from piumar_lib.ma52.prepare.cache import CacheEntry, cached_path, read_entries, read_raw, read_settings
 from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.prepare.video import read_frames
-from piumar_lib.ma52.transforms import draw_augmentation
+from piumar_lib.ma52.transforms import draw_augmentation, to_input
 from piumar_lib.support.files import as_path
 
 
@@ -62,6 +62,7 @@ class ClipDataset(Dataset):
 
     Attributes:
         left_out: Names of wanted clips that the cache could not decode.
+        about: What a record says of the clips: nothing, if they are video.
 
     Raises:
         FileNotFoundError: If the folder holds no cache.
@@ -76,7 +77,7 @@ class ClipDataset(Dataset):
         views: int = 1,
         train: bool = False,
     ) -> None:
-        self.folder, self.settings = as_path(folder), read_settings(folder)
+        self.folder, self.settings, self.about = as_path(folder), read_settings(folder), ""
         self.frames, self.views, self.train = frames, views, train
         if views < 1 or (train and views != 1):
             raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")
@@ -134,6 +135,14 @@ class ClipDataset(Dataset):
             return read_raw(path, at)
         different, back = np.unique(at, return_inverse=True)
         return read_frames(path, which=different.tolist())[back]
+
+    def inputs(self, item: dict[str, Tensor], size: int, device: torch.device) -> Tensor:
+        """A batch of items as the backbone takes it in evaluation, on the device."""
+        return to_input(item["video"].to(device), size)
+
+    def judged(self, views: int = 1) -> ClipDataset:
+        """The same clips for evaluation, with so many views."""
+        return ClipDataset(self.folder, self.clips, self.frames, views)
 
     def labels(self) -> Tensor:
         """Actions of all clips, shape ``(clips,)``."""

@@ -16,11 +16,10 @@ from tqdm import tqdm
 from piumar_lib import metrics
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.ma52 import scores
-from piumar_lib.ma52.dataset import ClipDataset
+from piumar_lib.ma52.clips import Clips, count_workers
 from piumar_lib.ma52.forecast import forecast, say_what
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.protocol import fill_in
-from piumar_lib.ma52.transforms import to_input
 from piumar_lib.support import checkpoint
 from piumar_lib.support.files import as_path, read_json
 
@@ -85,7 +84,7 @@ def read_predictions(path: str | Path) -> Predicted:
 @torch.no_grad()
 def predict(
     model: MicroActionRecognizer,
-    data: ClipDataset,
+    data: Clips,
     accelerator: Accelerator | None = None,
     workers: int = 0,
     progress: bool = False,
@@ -105,15 +104,14 @@ def predict(
     own = range(0 if accelerator is None else accelerator.process_index, len(data), processes)
     # Everyone gets equally many, so that results can be gathered; what is seen twice counts once.
     mine = [*own, *[0] * (-(-len(data) // processes) - len(own))]
-    loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=workers)
+    loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=count_workers(data, workers))
     found, what = [], say_what(len(data.clips), data.views)
     batches = forecast(loader, len(loader), what) if progress else loader
     for item in tqdm(batches, desc=f"judging {what}", total=len(loader), disable=not progress):
-        video = to_input(item["video"].to(device), model.size)
+        clips = data.inputs(item, model.size, device)
         with nullcontext() if accelerator is None else accelerator.autocast():
-            prediction = model(video)
-        said = [prediction.logits] + ([] if prediction.coarse is None else [prediction.coarse[0]])
-        found.append(torch.cat([logits.float().softmax(-1) for logits in said], dim=1))
+            prediction = model(clips)
+        found.append(torch.cat(model.probabilities(prediction), dim=1))
     order = torch.tensor(mine, device=device)
     probabilities = torch.cat(found)
     if accelerator is not None and processes > 1:
@@ -121,7 +119,7 @@ def predict(
     return _collect(data, order.cpu(), probabilities.double().cpu())
 
 
-def _collect(data: ClipDataset, order: Tensor, probabilities: Tensor) -> Predicted:
+def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
     """Views in any order, some twice, to clips in theirs."""
     of_view = probabilities.new_empty(len(data), probabilities.shape[1])
     of_view[order] = probabilities

@@ -1,22 +1,26 @@
-"""The recogniser of micro-actions: a video backbone, a method's plug-in, time, and one or two heads.
+"""The recogniser of micro-actions: a backbone, a method's plug-in, time, and one or two heads.
 
     video -> backbone -> [plug-in] -> mixing in time -> norm -> mean over time -> action (and part)
+    poses -> [plug-in] -> block -> [or here] -> blocks -> norm -> mean over time -> action (and part)
 
-Whatever a method plugs in, TFAM or another, sits behind the backbone, where a clip is a sequence of
-features; "HDF as published" alone works on maps, behind the backbone's stages. The very same layers are
-trained without it, so that a comparison is of the method.
+Whatever a method plugs in, TFAM or another, sits behind a video backbone, where a clip is a sequence of
+features; "HDF as published" alone works on maps, behind the backbone's stages. Poses are a sequence
+already: there it sits at the input, or wherever the method has it. The very same layers are trained
+without it, so that a comparison is of the method.
 """
 
 from __future__ import annotations
 
 import io
 import json
+from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from piumar_lib.backbones import width_behind
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.backbones import (
@@ -26,6 +30,9 @@ from piumar_lib.ma52.backbones import (
     put_behind_stages,
 )
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
+from piumar_lib.ma52.hierarchical_head import HierarchicalHead
+from piumar_lib.ma52.pose_backbones import POSE_BACKBONES, PoseNetwork
+from piumar_lib.ma52.prepare.poses import read_joints
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.support.checkpoint import OtherModel, restore_weights, write_tensors
 from piumar_lib.support.files import as_path, read_json, whole, write_text
@@ -56,57 +63,113 @@ class TemporalMixing(nn.Module):
 
 
 class MicroActionRecognizer(nn.Module):
-    """Recognise micro-actions in video.
+    """Recognise micro-actions in video, or in poses.
 
     Args:
-        backbone: From `piumar_lib.ma52.backbones.load_backbone`.
+        backbone: From `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
         config: Says which method's plug-in there is, and whether a head for body parts.
+        joints: Names of the joints, if it sees poses.
 
     Attributes:
-        frames, size: What it takes: ``(batch, frames, 3, size, size)``.
-        config: As given.
+        frames, size: What it takes: ``(batch, frames, 3, size, size)``; size is 0 for poses.
+        shape: Of a clip, without the batch; of poses ``(frames, channels)``.
+        config, joints: As given.
     """
 
     part_of: Tensor
 
-    def __init__(self, backbone: VideoMAE | ShiftedResNet, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        backbone: VideoMAE | ShiftedResNet | PoseNetwork,
+        config: TrainConfig,
+        joints: Sequence[str] = (),
+    ) -> None:
         super().__init__()
-        width, self.config = backbone.channels, config
+        width, self.config, self.joints = backbone.channels, config, tuple(joints)
         self.frames, self.size = backbone.frames, backbone.size
+        self.shape = _clip_shape(backbone)
         last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
-        layers = nn.Sequential(backbone, TemporalMixing(width), last)
+        layers, method = _stack(backbone, last), METHODS[config.method]
+        at = method.layer if config.level == "method" else config.level
         # What is drawn for the plug-in must not change the heads: all methods start from one model.
-        self.recognizer = Recognizer(layers, width, len(ACTIONS), at="features")
-        self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
+        self.recognizer = Recognizer(
+            layers, width, len(ACTIONS), at=at if config.sees_poses else "features"
+        )
         self.register_buffer("part_of", _parts_of_actions(), persistent=False)
-        method = METHODS[config.method]
-        self.recognizer.plug_in = method.plug_in(width, width, config.of_method)
+        if config.body == "hierarchical":
+            self.recognizer.head = HierarchicalHead(width, self.part_of)
+        self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
+        before = width
+        if config.sees_poses:
+            before = width_behind(layers, self.shape[-1], self.recognizer.at)
+        self.recognizer.plug_in = method.plug_in(before, width, config.of_method)
         if method.behind_stages is not None:
             put_behind_stages(backbone, method.behind_stages, config.method)
 
     @property
-    def backbone(self) -> VideoMAE | ShiftedResNet:
-        """What sees the video itself."""
-        first = self.recognizer.backbone[0]
-        assert isinstance(first, VideoMAE | ShiftedResNet)
-        return first
+    def backbone(self) -> VideoMAE | ShiftedResNet | PoseNetwork:
+        """What sees the video itself; of poses all blocks."""
+        first, *others = self.recognizer.backbone
+        if isinstance(first, VideoMAE | ShiftedResNet):
+            return first
+        return PoseNetwork([first, *others[:-1]], self.shape[-1], self.recognizer.head.in_features)
+
+    def standardize(self, poses: Tensor) -> None:
+        """Learn the mean of each channel from training clips, and one scale for all channels.
+
+        One, because all of them are lengths of the same unit: a body keeps its shape, and joints that
+        hardly move, such as hips, are not blown up until nothing but noise is seen.
+
+        Args:
+            poses: Shape ``(n, time, channels)``.
+        """
+        poses = self._to_modality(poses)
+        recognizer, mean = self.recognizer, poses.mean((0, 1))
+        spread = (poses - mean).square().mean().sqrt().clamp_min(1e-6)
+        recognizer.mean, recognizer.scale = mean.to(recognizer.mean), spread.expand_as(mean).clone()
+
+    def _to_modality(self, clips: Tensor) -> Tensor:
+        return clips - clips.mean(1, keepdim=True) if self.config.modality == "difference" else clips
 
     def forward(self, video: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise.
 
         Args:
-            video: From `piumar_lib.ma52.transforms.to_input`, ``(batch, frames, 3, size, size)``.
+            video: From `piumar_lib.ma52.transforms.to_input`, ``(batch, frames, 3, size, size)``; or
+                poses from `piumar_lib.ma52.pose_dataset.PoseDataset`, ``(batch, frames, channels)``.
             y: Actions ``(batch,)``; in training only, to guide the perturbation.
 
         Returns:
             The prediction of actions; with a head for body parts, its logits are ``coarse``.
         """
-        if self.config.modality == "difference":
-            video = video - video.mean(1, keepdim=True)
-        prediction = self.recognizer(video, y)
+        prediction = self.recognizer(self._to_modality(video), y)
         if self.body_head is not None:
             prediction.coarse = self.body_head(prediction.features), self.part_of
         return prediction
+
+    def probabilities(self, prediction: Prediction) -> list[Tensor]:
+        """Those of actions ``(batch, 52)``, and of body parts ``(batch, 7)`` if a head says these."""
+        said = [prediction.logits.float().softmax(-1)]
+        if prediction.coarse is not None:
+            said.append(prediction.coarse[0].float().softmax(-1))
+        if self.config.body == "hierarchical":  # what its head for parts says, by way of the actions
+            parts = said[0].new_zeros(len(said[0]), len(BODY_PARTS))
+            said.append(parts.index_add(1, self.part_of, said[0]))
+        return said
+
+
+def _clip_shape(backbone: VideoMAE | ShiftedResNet | PoseNetwork) -> tuple[int, ...]:
+    if isinstance(backbone, PoseNetwork):
+        return backbone.frames, backbone.inputs
+    return backbone.frames, 3, backbone.size, backbone.size
+
+
+def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) -> nn.Sequential:
+    """The layers between which a plug-in may sit; behind a video backbone, one sees order in time."""
+    if not isinstance(backbone, PoseNetwork):
+        return nn.Sequential(backbone, TemporalMixing(backbone.channels), last)
+    blocks = {f"block{number}": block for number, block in enumerate(backbone)}
+    return nn.Sequential(OrderedDict(blocks | {"last": last}))
 
 
 def _parts_of_actions() -> Tensor:
@@ -114,20 +177,30 @@ def _parts_of_actions() -> Tensor:
     return torch.tensor([int(body_part(action)) for action in range(len(ACTIONS))])
 
 
-def build_model(config: TrainConfig, weights: str | None = None) -> MicroActionRecognizer:
+def build_model(
+    config: TrainConfig, weights: str | None = None, joints: Sequence[str] = ()
+) -> MicroActionRecognizer:
     """Build an untrained recogniser; the same for the same seed.
 
     Args:
         config: See `TrainConfig`.
         weights: Instead of the configuration's, where the backbone's weights come from.
+        joints: Names of the joints, for poses; by default those of the configuration's file.
 
     Raises:
         OSError: If trained weights of the backbone cannot be had.
+        ValueError: If there are no trained weights, or no names of joints.
     """
+    weights = weights or config.weights
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)
-        backbone = load_backbone(config.backbone, weights or config.weights, config.pixels)
-        return MicroActionRecognizer(backbone, config)
+        if not config.sees_poses:
+            return MicroActionRecognizer(load_backbone(config.backbone, weights, config.pixels), config)
+        if weights != "random":
+            raise ValueError(f"weights: {config.backbone} has no trained weights. Choose 'random'.")
+        joints = joints or read_joints(config.poses)
+        network = POSE_BACKBONES[config.backbone].build(joints, 3 if config.joint_scores else 2)
+        return MicroActionRecognizer(network, config, joints)
 
 
 def save_model(model: MicroActionRecognizer, folder: str | Path) -> None:
@@ -139,7 +212,7 @@ def save_model(model: MicroActionRecognizer, folder: str | Path) -> None:
     folder = as_path(folder)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     about = {"config": json.loads(model.config.to_json()), "actions": ACTIONS, "frames": model.frames,
-             "size": model.size}  # fmt: skip
+             "size": model.size, "joints": model.joints}  # fmt: skip
     write_tensors(folder / "model.safetensors", tensors)
     write_text(folder / "model.json", json.dumps(about, indent=1) + "\n")
 
@@ -162,7 +235,8 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
-        model = build_model(TrainConfig.from_json(json.dumps(about["config"])), weights="random")
+        config = TrainConfig.from_json(json.dumps(about["config"]))
+        model = build_model(config, "random", about.get("joints", ()))
         _require_actions(about.get("actions", ACTIONS))
         restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
     except OtherModel as error:
@@ -194,14 +268,14 @@ def _require_actions(names: Sequence[str]) -> None:
 
 
 class Probabilities(nn.Module):
-    """From a standardised video to probabilities of actions, and nothing else: what is exported."""
+    """From a standardised video, or poses, to probabilities of actions alone: what is exported."""
 
     def __init__(self, model: MicroActionRecognizer) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, video: Tensor) -> Tensor:
-        """Map ``(batch, frames, 3, size, size)`` to ``(batch, 52)``."""
+        """Map clips, of video ``(batch, frames, 3, size, size)``, to ``(batch, 52)``."""
         return self.model(video).logits.softmax(-1)
 
 
@@ -220,8 +294,8 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     if path.suffix != ".pt2":
         raise ValueError(f"path: {path} does not end in .pt2, which torch.export.load asks for.")
     recognizer = Probabilities(model).eval().cpu()
-    video = torch.zeros(2, model.frames, 3, model.size, model.size)
-    # Clips of a batch may be any number; frames and pixels are the backbone's.
+    video = torch.zeros(2, *model.shape)
+    # Clips of a batch may be any number; frames and pixels, or joints, are the backbone's.
     many = {"video": {0: torch.export.Dim("clips", min=1, max=4096)}}
     program = torch.export.export(recognizer, (video,), dynamic_shapes=many)
     # By way of memory: torch's own writer ends the whole process when the disk is full.

@@ -12,7 +12,7 @@ from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.weight_decay import kept_parameters
 
 # Names of a backbone's layers, from the input up; whatever matches none is its input.
-_LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.")
+_LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.|^recognizer\.backbone\.block(\d+)\.")
 
 
 def depth(name: str, layers: int) -> int:
@@ -24,11 +24,12 @@ def depth(name: str, layers: int) -> int:
         name: As in ``model.named_parameters()`` of a `piumar_lib.ma52.model.MicroActionRecognizer`.
         layers: Layers (or stages) of the backbone.
     """
-    if not name.startswith("recognizer.backbone.0.") or ".behind." in name:
+    if ".behind." in name:
         return layers + 1
-    found = _LAYERS.search(name)
-    if found:
-        return int(found[1]) + 1
+    if found := _LAYERS.search(name):
+        return int(found[1] or found[2]) + 1
+    if not name.startswith("recognizer.backbone.0."):
+        return layers + 1
     # A norm behind the last layer belongs to it.
     return layers if "layernorm" in name and "embedd" not in name else 0
 
@@ -36,7 +37,7 @@ def depth(name: str, layers: int) -> int:
 def count_layers(model: nn.Module) -> int:
     """Layers (or stages) of the model's backbone."""
     found = [_LAYERS.search(name) for name, _ in model.named_parameters()]
-    return 1 + max(int(match[1]) for match in found if match)
+    return 1 + max(int(match[1] or match[2]) for match in found if match)
 
 
 def parameter_groups(

@@ -17,7 +17,7 @@ from piumar_lib.support.files import as_path, read_json
 
 RECORD = "record.json"
 # May change when a run goes on. The split may move, but must hold the same clips.
-FREE = ("out", "cache", "index", "split", "workers", "save_minutes")
+FREE = ("out", "cache", "poses", "index", "split", "workers", "save_minutes")
 
 
 class Protocol(NamedTuple):

@@ -197,6 +197,8 @@ def recognize(
         FileNotFoundError, ValueError: If the recording cannot be read, or a number cannot be right.
     """
     _require_spans(length, stride)
+    if not model.size:
+        raise ValueError("model: it was trained on poses, and cannot look at video. Give one of video.")
     if views < 1:
         raise ValueError(f"views: {views}. Choose 1 or more.")
     recording = read_recording(path, model.size, crop)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import torch
 
+from piumar_lib.ma52.clips import open_clips
 from piumar_lib.ma52.codabench import require_zip, write_submission
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.evaluate import predict
 from piumar_lib.ma52.model import load_model
 from piumar_lib.ma52.prepare.index import Clip, read_index
@@ -30,7 +30,7 @@ def submit(
     """Recognise all test clips and write a submission; it is checked before it is called done.
 
     Args:
-        folder: Of a finished run; its configuration says where cache and index are.
+        folder: Of a finished run; its configuration says where clips and index are.
         path: Ends in ``.zip``.
         views: Temporal views of each clip.
         progress: Show a progress bar.
@@ -41,19 +41,23 @@ def submit(
         The number of clips.
 
     Raises:
-        ValueError: If the path has another ending; if a test clip is missing from the index or the cache
-            or could not be decoded: every line of the list needs a prediction.
+        ValueError: If the path has another ending; if a test clip is missing from index or cache,
+            could not be decoded, or has no pose: every line of the list needs a prediction.
         OSError: If the file cannot be written.
     """
     require_writable(require_zip(path).parent)
     config = TrainConfig.read(as_path(folder) / "config.json")
     model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
     clips = find_test_clips(config.index, root)
-    data = ClipDataset(config.cache, clips, model.frames, views)
+    data = open_clips(config, clips, model.frames, views)
     if data.left_out:
+        where, what, make = (
+            ("poses", "have no pose", "Find their poses") if config.sees_poses
+            else ("cache", "could not be decoded", "Download them again, then run prepare_ma52.py cache")
+        )  # fmt: skip
         raise ValueError(
-            f"cache: {len(data.left_out)} test clips could not be decoded, {data.left_out[0]} is the "
-            "first. Download them again, then run prepare_ma52.py cache: all have to be in the file."
+            f"{where}: {len(data.left_out)} test clips {what}, {data.left_out[0]} is the first. {make}: "
+            "all have to be in the file."
         )
     found = predict(model, data, workers=config.workers, progress=progress)
     write_submission(path, found.names, found.actions, found.parts)

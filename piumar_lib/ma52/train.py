@@ -42,12 +42,14 @@ from piumar_lib.ma52 import evaluate
 from piumar_lib.ma52.backbones import compile_layers
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.batches import VideoBatches
+from piumar_lib.ma52.clips import Clips, open_clips
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.folder import claim, require_same
 from piumar_lib.ma52.history import History, Watch, say_progress
 from piumar_lib.ma52.model import FREE_SHAPES, MicroActionRecognizer, build_model, save_model
 from piumar_lib.ma52.optimizer import make_optimizer, rate_at
+from piumar_lib.ma52.pose_batches import PoseBatches
+from piumar_lib.ma52.pose_dataset import PoseDataset
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
 from piumar_lib.ma52.protocol import describe_selection, describe_split
@@ -104,7 +106,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
         return run.finish(progress)
 
 
-def load_data(config: TrainConfig, frames: int) -> tuple[ClipDataset, ClipDataset, Split]:
+def load_data(config: TrainConfig, frames: int) -> tuple[Clips, Clips, Split]:
     """Training and held-out clips of a configuration's split.
 
     Raises:
@@ -119,8 +121,8 @@ def load_data(config: TrainConfig, frames: int) -> tuple[ClipDataset, ClipDatase
         )
     train_clips, held_out = ([index[name] for name in side] for side in (split.train, split.held_out))
     return (
-        ClipDataset(config.cache, train_clips, frames, train=True),
-        ClipDataset(config.cache, held_out, frames),
+        open_clips(config, train_clips, frames, train=True),
+        open_clips(config, held_out, frames),
         split,
     )
 
@@ -159,7 +161,12 @@ class Run:
             self.labels, config, self.objective.people, accelerator.num_processes,
             accelerator.process_index,
         )  # fmt: skip
-        self.batches = VideoBatches(self.data, self.sampler, config, model.size, self.device)
+        self.batches: VideoBatches | PoseBatches
+        if isinstance(self.data, PoseDataset):
+            model.standardize(self.data.some_clips())
+            self.batches = PoseBatches(self.data, self.sampler, config, self.device)
+        else:
+            self.batches = VideoBatches(self.data, self.sampler, config, model.size, self.device)
         self._prepare(model)
         self.average = _average(self.plain, config.ema) if config.ema else None
         self.step, self.sums = 0, [0.0, 0]  # sums: of losses, and their number, since the last row
@@ -266,8 +273,7 @@ class Run:
         )
         run = Run(config, self.out / "first-stage", self.accelerator, self.stop)
         run.go_on(progress=False)
-        clips = ClipDataset(config.cache, self.data.clips, self.plain.frames)
-        found = evaluate.predict(run.plain, clips, self.accelerator, config.workers)
+        found = evaluate.predict(run.plain, self.data.judged(), self.accelerator, config.workers)
         return torch.from_numpy(found.actions).log().clamp_min(-1e3).to(self.device)
 
     def one_more_epoch(self) -> Iterator[Batch]:
@@ -277,12 +283,11 @@ class Run:
     def finish(self, progress: bool) -> dict:
         """Judge the trained model, and write model, predictions and record."""
         self.objective.finish(self.trainee)
-        config, views = self.config, self.config.test_views
-        held_out = ClipDataset(config.cache, self.held_out.clips, self.plain.frames, views)
+        config, held_out = self.config, self.held_out.judged(self.config.test_views)
         found = evaluate.predict(self.judged, held_out, self.accelerator, config.workers, progress)
         record = {
             "method": config.method,
-            "data": f"MA-52 layout, {self.split.title}",
+            "data": f"MA-52 layout, {self.data.about}{self.split.title}",
             "split": describe_split(self.split.title, self.data.people, self.held_out.people),
             "selection": self.selection,
             "held out": evaluate.report(found, self.data.labels().numpy()),

@@ -153,6 +153,9 @@ def optimizer_state(optimizer: torch.optim.Optimizer) -> Nested:
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
     """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``.
 
+    Moments get the memory layout of their parameter again, because fused optimisers go through both
+    memories side by side: next to weights in channels-last layout they would meet the wrong moments.
+
     Raises:
         OtherModel: If a tensor has another shape than its parameter, or there is no such parameter.
     """
@@ -166,3 +169,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
                 raise OtherModel(faults)
     groups = optimizer.state_dict()["param_groups"]
     optimizer.load_state_dict({"state": {int(k): v for k, v in state.items()}, "param_groups": groups})
+    for parameter, entry in optimizer.state.items():
+        for name, value in entry.items():
+            if torch.is_tensor(value) and value.shape == parameter.shape:
+                entry[name] = torch.empty_like(parameter.detach(), dtype=value.dtype).copy_(value)

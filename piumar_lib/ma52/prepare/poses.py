@@ -140,6 +140,24 @@ def write_poses(path: str | Path, poses: Poses) -> None:
     write_tensors(path, tensors, {"poses": json.dumps(about)})
 
 
+def read_joints(path: str | Path) -> tuple[str, ...]:
+    """The names of the joints in a file of poses, without its arrays.
+
+    Raises:
+        FileNotFoundError, ValueError: If there is no such file, or it holds something else.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = as_path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no poses. {REMEDY}")
+    try:
+        with safe_open(path, "pt") as file:
+            return tuple(json.loads((file.metadata() or {})["poses"])["joints"])
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise ValueError(f"{path}: no poses, or damaged ({error}). {REMEDY}") from error
+
+
 def read_poses(path: str | Path) -> Poses:
     """Read what `write_poses` wrote.
 

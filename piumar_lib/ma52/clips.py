@@ -1,0 +1,37 @@
+"""What a training is fed with: clips of a cache, or of a file of poses."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.dataset import ClipDataset
+from piumar_lib.ma52.pose_dataset import PoseDataset
+from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.poses import read_poses
+
+Clips = ClipDataset | PoseDataset
+
+
+def open_clips(
+    config: TrainConfig, clips: Iterable[Clip], frames: int, views: int = 1, train: bool = False
+) -> Clips:
+    """Open clips as a configuration's backbone sees them.
+
+    Args:
+        config: Says where they are.
+        clips: Those that are wanted.
+        frames, views, train: See `ClipDataset`.
+
+    Raises:
+        FileNotFoundError: If the cache, or the file of poses, is not there.
+        ValueError: If it is damaged, or lacks clips.
+    """
+    if not config.sees_poses:
+        return ClipDataset(config.cache, clips, frames, views, train)
+    return PoseDataset(read_poses(config.poses), clips, frames, views, train, config.joint_scores)
+
+
+def count_workers(clips: Clips, wished: int) -> int:
+    """Processes that read clips: none for poses, which are in memory."""
+    return 0 if isinstance(clips, PoseDataset) else wished

@@ -1,0 +1,255 @@
+"""Clips of a file of poses as tensors, all in memory: a batch is looked up, no process has to read.
+
+Each clip is measured in its own torso lengths from the middle of its hips, both as the median over its
+frames. So it makes no difference where in the picture somebody sits and how far away the camera is, but
+proportions, posture and the size of a movement stay. Scaling each clip to its smallest and largest
+coordinates, as is common, would take the size of the body away, and would stretch everything by how far
+the hands happen to reach.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from piumar_lib.data.joints import mirror, parents
+from piumar_lib.data.labels import body_part
+from piumar_lib.ma52.pose_transforms import draw_numbers
+from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.poses import Poses
+
+SHOULDERS = 0.76  # their usual distance in torso lengths, where no hip is seen
+MOST_MISSING = 0.05  # share of clips that a file of poses may lack
+
+
+class PoseDataset(Dataset):
+    """Clips of a file of poses.
+
+    Args:
+        poses: From `piumar_lib.ma52.prepare.poses.read_poses`.
+        clips: Those that are wanted, from the index (a split's names choose them).
+        frames: Moments of each clip.
+        views: Temporal views of each clip in evaluation; they follow one another.
+        train: Draw moments at random; ``views`` must be 1.
+        scores: Give the estimator's confidence of each joint beside its place.
+
+    Attributes:
+        left_out: Names of wanted clips that the file does not hold, or in which no torso was found.
+        clips, people: Of the others; people are numbered from 0.
+        joints: Names of the joints.
+        tree: The joint that each joint hangs on; -1 for the root.
+        mirror: The mirror image of each joint, ``(joints,)``.
+        about: What a record says of the clips: where the poses come from.
+
+    Raises:
+        ValueError: If the file lacks more than one clip in twenty, or none is left.
+    """
+
+    def __init__(
+        self,
+        poses: Poses,
+        clips: Iterable[Clip],
+        frames: int = 32,
+        views: int = 1,
+        train: bool = False,
+        scores: bool = False,
+    ) -> None:
+        if views < 1 or (train and views != 1):
+            raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")
+        self.joints, self.scores, self.about = poses.joints, scores, f"poses ({poses.source}), "
+        self.tree = tuple(parents(poses.joints).tolist())
+        self.mirror = torch.from_numpy(mirror(poses.joints))
+        self.frames, self.views, self.train = frames, views, train
+        self._measure(poses, list(clips))
+        names = sorted({clip.person for clip in self.clips})
+        self.people = {name: number for number, name in enumerate(names)}
+
+    def _measure(self, poses: Poses, clips: list[Clip]) -> None:
+        """Keep every clip that can be measured."""
+        missing = [clip.name for clip in clips if clip.name not in poses.rows]
+        if len(missing) > MOST_MISSING * len(clips):
+            raise ValueError(
+                f"poses: {len(missing)} of {len(clips)} clips are not in the file, {missing[0]} is the "
+                "first. Make it from the same clips as the index: prepare_ma52.py poses."
+            )
+        self.clips: list[Clip] = []
+        self.left_out = missing
+        kept = []
+        for clip in clips:
+            if clip.name in poses.rows:
+                measured = measure(*poses.clip(clip.name), poses.joints, self.tree)
+                if measured is None:
+                    self.left_out.append(clip.name)
+                    continue
+                self.clips.append(clip)
+                kept.append(measured if self.scores else measured[..., :2])
+        if not kept:
+            raise ValueError(f"poses: no torso was found in any of {len(clips)} clips. {_REMEDY}")
+        self.lengths = torch.tensor([len(clip) for clip in kept])
+        self.start = self.lengths.cumsum(0) - self.lengths
+        self.rows = torch.from_numpy(np.concatenate(kept)).flatten(1)  # (frames of all, channels)
+
+    @property
+    def channels(self) -> int:
+        """Numbers that describe a body: two for each joint, or three with scores."""
+        return self.rows.shape[1]
+
+    def __len__(self) -> int:
+        return len(self.clips) * self.views
+
+    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
+        """A view of a clip, as `piumar_lib.ma52.dataset.ClipDataset` gives it.
+
+        Args:
+            key: The view's number. In training also a pair of the clip's number and the seed of what is
+                drawn.
+
+        Returns:
+            ``pose``, float32 ``(frames, channels)``; ``action``, ``part``, ``person`` and ``clip``.
+        """
+        number, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**62, ())))
+        place, view = divmod(number, self.views)
+        clip, within = self.clips[place], torch.full((1, self.frames), (view + 0.5) / self.views)
+        if self.train:
+            within = draw_numbers([seed], self.frames, len(self.joints)).moment
+        return {
+            "pose": self.read(torch.tensor([place]), moments(within))[0],
+            "action": clip.action,
+            "part": -1 if clip.action < 0 else int(body_part(clip.action)),
+            "person": self.people[clip.person],
+            "clip": place,
+        }
+
+    def read(self, places: Tensor, at: Tensor) -> Tensor:
+        """Clips at moments between their frames, by linear interpolation.
+
+        Args:
+            places: Numbers of clips, shape ``(batch,)``.
+            at: Moments, 0 at the beginning of a clip and 1 at its end, ``(batch, time)``.
+
+        Returns:
+            Shape ``(batch, time, channels)``.
+        """
+        last = (self.lengths[places] - 1)[:, None]
+        # A frame lasts for a while; it shows the middle of that time.
+        position = (at * (last + 1) - 0.5).clamp_min(0).minimum(last)
+        left = position.floor().long().minimum((last - 1).clamp_min(0))
+        row = self.start[places][:, None] + left  # (B, T)
+        following = torch.where(last > 0, row + 1, row)
+        return torch.lerp(self.rows[row], self.rows[following], (position - left)[..., None])
+
+    def some_clips(self, most: int = 4096) -> Tensor:
+        """Clips as they are judged, ``(clips, frames, channels)``; if there are more, evenly chosen."""
+        places = torch.linspace(0, len(self.clips) - 1, min(most, len(self.clips))).round().long()
+        return self.read(places, moments(torch.full((len(places), self.frames), 0.5)))
+
+    def inputs(self, item: dict[str, Tensor], size: int, device: torch.device) -> Tensor:
+        """A batch of items as the backbone takes it, on the device; there is no ``size`` to bring to."""
+        return item["pose"].to(device)
+
+    def judged(self, views: int = 1) -> PoseDataset:
+        """The same clips for evaluation, with so many views."""
+        same = object.__new__(PoseDataset)
+        same.__dict__.update(self.__dict__, views=views, train=False)
+        return same
+
+    def labels(self) -> Tensor:
+        """Actions of all clips, shape ``(clips,)``."""
+        return torch.tensor([clip.action for clip in self.clips])
+
+    def persons(self) -> Tensor:
+        """Who made each clip, numbered from 0, shape ``(clips,)``."""
+        return torch.tensor([self.people[clip.person] for clip in self.clips])
+
+
+_REMEDY = "Look at them: their poses need shoulders, and hips if these are in the picture."
+
+
+def moments(within: Tensor) -> Tensor:
+    """One moment of each of equal stretches of a clip.
+
+    Args:
+        within: Where in its stretch each lies, from 0 to 1, shape ``(batch, time)``.
+
+    Returns:
+        From 0 to 1, rising, ``(batch, time)``.
+    """
+    time = within.shape[1]
+    return (torch.arange(time) + within) / time
+
+
+def measure(
+    xy: np.ndarray, score: np.ndarray, joints: Sequence[str], tree: Sequence[int]
+) -> np.ndarray | None:
+    """A clip in torso lengths from the middle of its hips; of the neck, if no hip is seen.
+
+    Args:
+        xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
+        score: Confidence, ``(frames, joints)``.
+        joints, tree: Names of the joints, and the joint that each hangs on.
+
+    Returns:
+        Places and scores, float32 ``(frames, joints, 3)``; where a joint was not found, what
+        `fill_gaps` gives, with score 0. None if the clip shows no torso.
+    """
+    found = np.isfinite(xy).all(-1)
+    filled = fill_gaps(xy, found)
+    hips, neck = _middle(filled, joints, "hip", "hip"), _middle(filled, joints, "shoulder", "neck")
+    center = np.median(neck if np.isnan(hips).any() else hips, axis=0)
+    unit = float(np.median(np.linalg.norm(neck - hips, axis=-1)))
+    if np.isnan(unit) and {"left shoulder", "right shoulder"} <= {*joints}:
+        sides = (filled[:, joints.index(f"{side} shoulder")] for side in ("left", "right"))
+        unit = float(np.median(np.linalg.norm(np.subtract(*sides), axis=-1))) / SHOULDERS
+    if not (np.isfinite(unit) and unit > 0 and np.isfinite(center).all()):
+        return None
+    placed = hang((filled - center) / unit, tree)
+    return np.concatenate([placed, np.where(found, score, 0)[..., None]], -1).astype(np.float32)
+
+
+def fill_gaps(xy: np.ndarray, found: np.ndarray) -> np.ndarray:
+    """Put joints that were not found where a straight line in time puts them.
+
+    Before the first and after the last frame in which it was found a joint stays where it was; one that
+    was never found remains NaN.
+
+    Args:
+        xy: Places, ``(frames, joints, 2)``.
+        found: Which to believe, ``(frames, joints)``.
+    """
+    time = np.arange(len(xy))[:, None]
+    before = np.maximum.accumulate(np.where(found, time, -1))  # (T, J): frame that last showed it
+    after = np.minimum.accumulate(np.where(found, time, len(xy))[::-1])[::-1]
+    never, first, last = before[-1] < 0, before < 0, after == len(xy)
+    before, after = np.where(first, after, before), np.where(last, before, after)
+    before, after = (np.where(never, 0, at)[..., None] for at in (before, after))
+    share = (time[..., None] - before) / np.maximum(after - before, 1)
+    a, b = np.take_along_axis(xy, before, 0), np.take_along_axis(xy, after, 0)
+    return a + share * (b - a)
+
+
+def hang(xy: np.ndarray, tree: Sequence[int]) -> np.ndarray:
+    """Put joints that were never found on the joints that they hang on; the root on the origin."""
+    if not np.isnan(xy[0]).any():
+        return xy
+    placed = xy.copy()
+    for joint in range(len(tree)):
+        chain = [joint]
+        while np.isnan(xy[0, chain[-1], 0]) and tree[chain[-1]] >= 0:
+            chain.append(tree[chain[-1]])
+        placed[:, joint] = np.nan_to_num(xy[:, chain[-1]])
+    return placed
+
+
+def _middle(xy: np.ndarray, joints: Sequence[str], pair: str, alone: str) -> np.ndarray:
+    """The middle of a pair of joints, else the one joint there; NaN if unseen. ``(frames, 2)``."""
+    for names in ((f"left {pair}", f"right {pair}"), (alone,)):
+        if {*names} <= {*joints}:
+            middle = np.mean([xy[:, joints.index(name)] for name in names], axis=0)
+            if not np.isnan(middle).any():
+                return middle
+    return np.full((len(xy), 2), np.nan)

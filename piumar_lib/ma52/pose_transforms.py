@@ -1,0 +1,102 @@
+"""Poses varied at random, each clip as a whole, by numbers that follow from its seed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+KNOTS = 5  # of the curve by which a clip runs faster and slower
+
+
+class Numbers(NamedTuple):
+    """What decides how clips are varied.
+
+    Attributes:
+        moment: Where each moment lies in its stretch, in [0, 1), ``(batch, time)``.
+        side: In [0, 1), ``(batch,)``: below the probability of exchanging left and right, that is done.
+        turn, size: Normal, ``(batch,)``.
+        speed: Normal, ``(batch, KNOTS)``.
+        place: Normal, ``(batch, joints, 2)``.
+    """
+
+    moment: Tensor
+    side: Tensor
+    turn: Tensor
+    size: Tensor
+    speed: Tensor
+    place: Tensor
+
+
+def draw_numbers(seeds: Sequence[int], frames: int, joints: int) -> Numbers:
+    """Draw what varies clips, from one seed a clip: the same whoever asks, and in whichever batch.
+
+    Args:
+        seeds: One for each clip.
+        frames: Moments of a clip.
+        joints: Joints of a body.
+    """
+    uniform = np.empty((len(seeds), frames + 1), np.float32)
+    normal = np.empty((len(seeds), 2 + KNOTS + 2 * joints), np.float32)
+    for row, seed in enumerate(seeds):
+        rng = np.random.default_rng(seed)
+        uniform[row] = rng.random(frames + 1)
+        normal[row] = rng.standard_normal(normal.shape[1])
+    u, n = torch.from_numpy(uniform), torch.from_numpy(normal)
+    place = n[:, 2 + KNOTS :].unflatten(1, (joints, 2))
+    return Numbers(u[:, :frames], u[:, frames], n[:, 0], n[:, 1], n[:, 2 : 2 + KNOTS], place)
+
+
+def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
+    """Moments of clips that run at a changing speed.
+
+    Args:
+        at: Moments from 0 to 1, ``(batch, time)``.
+        speed: From `draw_numbers`.
+        strength: Standard deviation of the log speed at a knot.
+
+    Returns:
+        Moments from 0 to 1 in the same order, ``(batch, time)``.
+    """
+    fine = F.interpolate(strength * speed[:, None], size=64, mode="linear", align_corners=True)[:, 0]
+    clock = F.pad(fine.exp().cumsum(1), (1, 0))  # (B, 65)
+    clock = clock / clock[:, -1:]
+    left = (at * 64).long().clamp(0, 63)
+    return torch.lerp(clock.gather(1, left), clock.gather(1, left + 1), at * 64 - left)
+
+
+def vary(
+    x: Tensor,
+    numbers: Numbers,
+    mirror: Tensor,
+    hflip: float = 0.5,
+    rotation: float = 0.1,
+    size_jitter: float = 0.1,
+    joint_jitter: float = 0.05,
+) -> Tensor:
+    """Mirror, turn and resize bodies, and move each of their joints, alike in all frames of a clip.
+
+    A joint's displacement makes another body: longer here, shorter there, held otherwise, or seen by
+    another estimator. Movements stay, but for turn and size.
+
+    Args:
+        x: Clips, ``(batch, time, joints, 2)``, or with scores, which stay, ``(batch, time, joints, 3)``.
+        numbers: From `draw_numbers`.
+        mirror: The mirror image of each joint, ``(joints,)``.
+        hflip: Probability of exchanging left and right.
+        rotation: Standard deviation of the angle, radians.
+        size_jitter: Standard deviation of the logarithm of the size.
+        joint_jitter: Standard deviation of a joint's displacement, torso lengths.
+    """
+    flipped = x[:, :, mirror] * x.new_tensor([-1.0, 1.0, 1.0][: x.shape[-1]])
+    x = torch.where((numbers.side < hflip).view(-1, 1, 1, 1), flipped, x)
+    angle, size = rotation * numbers.turn, (size_jitter * numbers.size).exp()
+    c, s = size * angle.cos(), size * angle.sin()
+    matrix = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)  # (B, 2, 2)
+    moved = torch.einsum("bij,btnj->btni", matrix, x[..., :2])
+    moved = moved + joint_jitter * numbers.place[:, None]
+    return torch.cat([moved, x[..., 2:]], -1)
