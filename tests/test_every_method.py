@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 
 import numpy as np
@@ -83,6 +84,10 @@ def made(request):
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_method_makes_two_steps(made, tmp_path, name, gradients):
     config = made.config(tmp_path, method=name, batch_size=20, epochs=2, warmup=0, body="head")
+    if config.sees_poses and METHODS[name].behind_stages is not None:
+        with pytest.raises(ValueError, match=f"method: {re.escape(name)} needs a video backbone"):
+            train.Run(config, tmp_path, Accelerator(cpu=True), threading.Event())
+        return
     run = train.Run(config, tmp_path, Accelerator(cpu=True), threading.Event())
     before = {n: p.clone() for n, p in run.plain.named_parameters()}
     run.go_on(progress=False)
