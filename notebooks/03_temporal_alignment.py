@@ -654,7 +654,7 @@ show(fig, alt=f"Forest plot of what the motion clock adds, by data set and poole
 # The defaults were chosen on development people. The book's page of records has the log of all attempts: other floors,
 # numbers of steps and clocks, entropic plans, and the branch without its amplitude step.
 
-# %% [markdown] slideshow={"slide_type": "skip"}
+# %% [markdown] slideshow={"slide_type": "notes"}
 # With a path or a name in `data`, both are trained on your own people, in groups that are held out in turn:
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]

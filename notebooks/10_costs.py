@@ -165,7 +165,7 @@ a, b = torch.randn(2, side, side, device=device)
 work = {"matmul": lambda: a @ b, "addition": lambda: a + b}
 seconds = costs.seconds_each(work, repeats, device)
 
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
+# %% tags=["hide-input"]
 for name, call in work.items():
     print(f"{name}: {costs.count_flops(call):.1e} FLOPs counted, {1e6 * seconds[name]:.0f} microseconds")
 slower = seconds["matmul"] / seconds["addition"]
@@ -358,7 +358,7 @@ def unrolled(cost, source, target, epsilon=0.05, iterations=100):
     return torch.exp(f + g - cost / epsilon) * source[:, :, None] * target[:, None]  # (B, T, K)
 
 
-# %% slideshow={"slide_type": "subslide"}
+# %%
 cost = torch.rand(64, 32, 16, device=device, requires_grad=True)
 masses = [torch.full((64, n), 1 / n, device=device) for n in (32, 16)]
 plans = {"unrolled": lambda: unrolled(cost, *masses),
@@ -382,6 +382,7 @@ print(f"implicit: {speed:.1f} times as fast, {memory:.0f} times less memory for 
 from piumar_lib.evidence.records import ROOT, read_records
 
 records = read_records(ROOT / "notebooks" / "results" / "benchmarks.jsonl")
+print(f"{len(records)} benchmarks on {len({r['device'] for r in records})} devices")
 GPU, CPU = "NVIDIA H200", "CPU, x86_64, 1 thread"
 SHOWN = {
     "plan and gradient, 32 x 16, POT, plain form (fastest)": "Sinkhorn with gradient, speed-up over POT",
@@ -394,7 +395,7 @@ SHOWN = {
 }
 
 
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
+# %% tags=["hide-input"]
 rows = {what: [r for r in records if r["what"] == what] for what in SHOWN}
 
 
@@ -413,8 +414,7 @@ show_table(["", "goal", "CPU, 1 thread", "H200"],
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 with_goal = [r for r in records if r["goal"] is not None]
 met = sum(r["verdict"] == "met" for r in with_goal)
-print(f"{len(records)} benchmarks on {len({r['device'] for r in records})} devices; "
-      f"{met} of {len(with_goal)} goals met")
+print(f"{met} of {len(with_goal)} goals met")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **What limits us where a goal was missed?**
@@ -482,7 +482,7 @@ def draw_fractions(steps=(16,)):
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 interact(lambda steps: draw_fractions((steps,)), steps=(4, 32, 4));
 
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
+# %% tags=["hide-input"]
 draw_fractions((8, 16, 32))
 
 # %% [markdown] slideshow={"slide_type": "notes"}

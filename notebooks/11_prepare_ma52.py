@@ -283,7 +283,7 @@ splits.write_splits(build / "splits", folds, seed);
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Keep what moves
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# %% [markdown]
 # <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/motion_energy.png"><img src="pictures/motion_energy.gif" alt="A rendered person crosses the arms; beside her the curve of motion energy is drawn, which has a single peak while she moves."></picture>
 
 # %% [markdown] slideshow={"slide_type": "notes"}

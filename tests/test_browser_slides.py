@@ -90,7 +90,8 @@ def test_speaker_notes_open_in_a_window_of_their_own_and_follow(page, decks):
     for _ in range(4):
         page.keyboard.press("Space")
         said.append(page.evaluate(f"{notes}.join('\\n')"))
-        opened.value.wait_for_function(f"notes => {shown} === notes", arg=said[-1])
+        if said[-1]:  # of a slide without notes the window hides those before
+            opened.value.wait_for_function(f"notes => {shown} === notes", arg=said[-1])
     assert any(len(text) > 100 for text in said)
 
 

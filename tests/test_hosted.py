@@ -28,7 +28,7 @@ URLS = '[project]\nname = "course"\n[project.urls]\nRepository = "https://github
 # What stands in a cell that reads records, which lie beside the library, and how it counts them.
 READING = {
     "09_evidence": ("contrasts.read(protocol.REAL", r"trainings on record: (\d+)"),
-    "10_costs": ("read_records(ROOT", r"(\d+) comparisons"),
+    "10_costs": ("read_records(ROOT", r"(\d+) benchmarks"),
 }
 
 
@@ -215,7 +215,8 @@ def test_links_of_a_hosted_chapter_lead_to_files_of_the_repository(published):
 
 def test_links_of_a_folder_lead_to_what_was_fetched(notebooks):
     text = "\n".join(c.source for c in notebooks["03_temporal_alignment"].cells)
-    assert "](piumr-course-v1/notebooks/glossary.md#tfam)" in text and "(09_evidence.ipynb" in text
+    assert "](piumr-course-v1/notebooks/glossary.md#motion-energy)" in text
+    assert "(09_evidence.ipynb" in text
     assert "mybinder" not in text and "colab" not in text
 
 
