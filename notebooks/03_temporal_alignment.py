@@ -681,7 +681,8 @@ for fold in range(min(5, len(real.people))) if data else ():
         scores[name] |= {p: np.mean([one[p] for one in by_init]) for p in by_init[0]}
 if data:
     gain = metrics.compare(*(100 * np.array([scores[n][p] for p in sorted(scores[n])]) for n in scores))
-    print(f"your people: {gain.difference:+.1f} points {metrics.interval(gain.low, gain.high, metrics.one_digit)}")
+    print(f"your people: {gain.difference:+.1f} points",
+          metrics.interval(gain.low, gain.high, metrics.one_digit))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: undo the alignment
