@@ -97,10 +97,11 @@ for name, found in video.items():
     for phase, work in found.items():
         flops, launches = (100 * (one / erm - 1) for one, erm in
                            zip(work["TFAM and GIRL"], work["ERM"], strict=True))
-        print(f"{name}, {phase}: TFAM and GIRL add {flops:.4f} % FLOPs, {launches:.0f} % kernel launches")
+        print(f"{name}, {phase}: TFAM and GIRL add {flops:.4f} % FLOPs, "
+              f"{launches:.0f} % kernel launches")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** TFAM adds 0.0036 % to the FLOPs of VideoMAE-base and 0.05 % to those of ResNet-50 with temporal shift
+# **Compare.** TFAM adds 0.0036 % to the FLOPs of VideoMAE-base and 0.0523 % to those of ResNet-50 with temporal shift
 # [[5](#references)], because behind the backbone a clip is a few feature vectors. (We count a multiply-add as two
 # FLOPs; papers that count it as one report half of these numbers.) The number of kernel launches tells another story:
 # TFAM and GIRL together add 74 % in training with VideoMAE-base. Our goal was at most 3 %: met in FLOPs, missed in
@@ -261,7 +262,7 @@ show_table(["part", "forward [ms]", "forward + backward [ms]", "saved activation
             "kernel launches"], rows)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Sinkhorn takes longest: in the committed run it launches 1,701 kernels, ten times as many as the exact
+# **Compare.** Sinkhorn takes longest: in the committed run it launches 2085 kernels, twelve times as many as the exact
 # plan with its 176. GIRL costs 85 launches and less than a millisecond.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -310,7 +311,7 @@ slopes = {key: costs.exponent(grids[key[1]][-2:], taken[-2:]) for key, taken in 
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 NAMES = {"B": "clips B", "T": "frames T", "C": "channels C", "K": "steps K"}
-STYLES = dict(zip((EXACT, SINKHORN, "frequency", "fusion"), ("C0o-", "C1s--", "C2^-.", "C3D:"), strict=True))
+STYLES = {EXACT: "C0o-", SINKHORN: "C1s--", "frequency": "C2^-.", "fusion": "C3D:"}
 fig, axes = plt.subplots(1, 4, figsize=(7, 2.6), sharey=True)
 for ax, (name, sizes) in zip(axes, grids.items(), strict=True):
     for part, style in STYLES.items():
@@ -461,7 +462,8 @@ def relative_flops(at, steps):
 
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-each = [costs.count_flops(lambda f=layer, z=z: f(z)) for layer, z in zip(layers, outputs[:-1], strict=True)]
+each = [costs.count_flops(lambda f=layer, z=z: f(z))
+        for layer, z in zip(layers, outputs[:-1], strict=True)]
 fractions = [sum(each[at:]) / sum(each) for at in range(len(layers))]
 
 
@@ -475,8 +477,8 @@ def draw_fractions(steps=(16,)):
         words.append(f"{k} steps {found[0]:.2f} at the input, {found[-1]:.2f} before the last layer")
     ax.set(xlabel="fraction of FLOPs behind the plug-in", ylabel="relative FLOPs", ylim=(0.4, 2.2))
     ax.legend(fontsize=8, loc="upper left")
-    show(fig, alt="FLOPs of inference with a plug-in relative to none, formula as lines and counts as marks, "
-         f"for clips of 32 frames: {'; '.join(words)}.")
+    show(fig, alt="FLOPs of inference with a plug-in relative to none, formula as lines and counts as "
+         f"marks, for clips of 32 frames: {'; '.join(words)}.")
 
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
@@ -530,9 +532,9 @@ check.training_hours(training_hours)
 # - Implicit differentiation removes the iterations from the backward pass and from memory.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-print(f"this run: exact plan {both[SINKHORN] / both[EXACT]:.1f} times as fast as Sinkhorn; implicit gradient "
-      f"{speed:.1f} times as fast as unrolling, with {memory:.0f} times less memory; {met} of "
-      f"{len(with_goal)} goals met")
+print(f"this run: exact plan {both[SINKHORN] / both[EXACT]:.1f} times as fast as Sinkhorn; "
+      f"implicit gradient {speed:.1f} times as fast as unrolling, with {memory:.0f} times less memory; "
+      f"{met} of {len(with_goal)} goals met")
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger

@@ -67,6 +67,22 @@ QUOTES: dict[str, Quotes] = {
         ),
         ("both give 0.00 for a clip and its reversal", r"reversal \S+ and ([\d.]+\d)"),
     ],
+    "03_temporal_alignment": [
+        ("a fraction of 0.17 is left", r"nods' distance (\S+) is left at floor 0\.1"),
+        ("nearly all of it (0.94)", r"at floor 0\.1 and (\S+) at 0\.5"),
+        ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),
+        ("falls to 0.17 of", r"nods' distance (\S+) is left at floor 0\.1"),
+    ],
+    "10_costs": [
+        ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),
+        ("and 0.0523 % to those of ResNet", r"resnet50-tsm, inference: .* add (\S+) % FLOPs"),
+        ("together add 74 % in training", r"videomae-base, training: .*, (\d+) % kernel"),
+        (
+            "launches 2085 kernels, twelve times as many as the exact plan with its 176.",
+            r"temporal, exact \|.* (\d+) \|\n\| temporal, Sinkhorn \|.* (\d+) \|",
+        ),
+        ("TFAM adds 0.0036 % to", r"videomae-base, inference: .* add (\S+) % FLOPs"),
+    ],
     "06_robust_optimisation": [
         (
             "the largest average is 0.66, between the mean 0.50 and the maximum 0.90",
