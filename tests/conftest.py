@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -24,13 +25,14 @@ from piumar_lib.data import Sequences, save_npz
 from piumar_lib.data.people import recordings
 from piumar_lib.evidence import experiments
 from piumar_lib.evidence.experiments import Experiment
-from piumar_lib.ma52 import standin
+from piumar_lib.ma52 import standin, train
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.prepare import splits
 from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
 from piumar_lib.ma52.prepare.index import Clip, make_index, read_index, write_index
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.ma52.standin.poses import write_standin_poses
+from piumar_lib.ma52.stepper import SharedStepper
 
 # The same examples in every run, however busy the machine is.
 settings.register_profile("course", deadline=None, derandomize=True, max_examples=40)
@@ -126,6 +128,30 @@ class Posed:
         quick = {"epochs": 2, "batch_size": 8, "eval_every": 0, "warmup": 1}
         paths = {"poses": self.poses, "index": self.index, "split": self.splits / f"fold{fold}.txt"}
         return TrainConfig.make("poses", **(paths | quick | settings), out=out)
+
+
+@pytest.fixture
+def train_in_parts(monkeypatch) -> Callable[[TrainConfig, int], int]:
+    """Trains, is interrupted before every n-th step and resumes; returns how many steps began."""
+
+    def go(config: TrainConfig, every: int) -> int:
+        begin, calls = SharedStepper.begin, 0
+
+        def interrupted(self: SharedStepper, step: int) -> None:
+            nonlocal calls
+            calls += 1
+            if calls % every == 0:
+                raise KeyboardInterrupt
+            begin(self, step)
+
+        monkeypatch.setattr(SharedStepper, "begin", interrupted)
+        monkeypatch.setattr(train.Run, "_is_late", lambda self: True)  # a checkpoint after each step
+        while not (Path(config.out) / "record.json").is_file():
+            with contextlib.suppress(KeyboardInterrupt):
+                train.train(config, progress=False)
+        return calls
+
+    return go
 
 
 @pytest.fixture(scope="session")

@@ -407,27 +407,11 @@ def test_a_submission_needs_every_test_clip(finished, posed, clips, tmp_path):
         submit(tmp_path, tmp_path / "submission.zip")
 
 
-def test_an_interrupted_run_ends_as_if_it_had_not_been(posed, tmp_path, monkeypatch):
+def test_an_interrupted_run_ends_as_if_it_had_not_been(posed, tmp_path, train_in_parts):
     settings = {"method": "PIUmr + augmentation", "body": "hierarchical"}
     whole, parts = (posed.config(tmp_path / name, **settings) for name in "ab")
     train.train(whole, progress=False)
-    begin, calls = train.SharedStepper.begin, 0
-
-    def interrupted(self, step):
-        nonlocal calls
-        calls += 1
-        if calls % 3 == 0:
-            raise KeyboardInterrupt
-        begin(self, step)
-
-    monkeypatch.setattr(train.SharedStepper, "begin", interrupted)
-    monkeypatch.setattr(train.Run, "_is_late", lambda self: True)
-    while not (tmp_path / "b" / "record.json").is_file():
-        try:
-            train.train(parts, progress=False)
-        except KeyboardInterrupt:
-            continue
-    assert calls > 4
+    assert train_in_parts(parts, every=3) > 4
     one, two = ((tmp_path / n / "model.safetensors").read_bytes() for n in "ab")
     assert one == two
 
