@@ -102,7 +102,7 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # - data augmentation: `augmentation` over `ERM` on `real people, own tempo`: +1.4 points [-0.9, +3.8];
 # - TFAM: `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.4 points [-0.2, +4.9];
 # - GIRL: `PIUmr + augmentation` over `TFAM + augmentation` on `real people, own tempo`: +0.3 points [-0.1, +0.7];
-# - the gain of TFAM is on the sets in which people differ in tempo. If all clips are resampled to one length, it is
+# - the gain of TFAM is on SPAR, MSR Action3D and SHREC'17. With all clips resampled to one length it is
 #   `TFAM + augmentation` over `augmentation` on `real people, one length`: +0.3 points [-1.0, +1.6].
 
 # %% [markdown] slideshow={"slide_type": "notes"}

@@ -528,7 +528,7 @@ check.training_hours(training_hours)
 # - TFAM adds 0.0036 % to the FLOPs of VideoMAE-base: its cost lies in kernel launches, not in arithmetic.
 # - FLOPs predict run time only for compute-bound operations such as matmul. Small operations are launch-bound, and
 #   elementwise ones memory-bound.
-# - Every part scales linearly in clips, frames, channels and steps; the number of groups is free.
+# - Every part scales about linearly in clips, frames, channels and steps; more groups cost nothing.
 # - Implicit differentiation removes the iterations from the backward pass and from memory.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]

@@ -27,7 +27,7 @@ from piumar_lib.ma52.protocol import (
     count_settings,
     describe_selection,
     describe_split,
-    find_rivals,
+    find_other_runs,
     merge,
     protocol_of,
 )
@@ -258,7 +258,7 @@ def test_a_run_that_may_have_been_picked_among_others_says_so(runs, capsys):
     )  # fmt: skip
     (folders[0].parent / "damaged").mkdir()
     (folders[0].parent / "damaged" / "record.json").write_text("{")
-    assert [path.name for path in find_rivals(folders[0])] == ["wide"]
+    assert [path.name for path in find_other_runs(folders[0])] == ["wide"]
     assert main(["report", str(folders[0])]) == 0
     said = capsys.readouterr().out
     assert "OPTIMISTIC if this run was chosen for its scores: beside it, 1 run of this method" in said
@@ -334,17 +334,17 @@ class Clock:
 @pytest.mark.parametrize(
     ("seconds", "said"),
     [
-        ([8] + 99 * [2], ["judging it: about 3 min in all"]),
+        ([8] + 99 * [2], ["evaluating it: about 3 min in all"]),
         ([5] + 20 * [2], []),
         ([9] + 2 * [60], []),
-        ([40, 40], ["judging it: about 1 min in all"]),
-        ([30] + 500 * [30], ["judging it: about 4.2 h in all"]),
+        ([40, 40], ["evaluating it: about 1 min in all"]),
+        ([30] + 500 * [30], ["evaluating it: about 4.2 h in all"]),
         ([70], []),
         ([], []),
     ],
     ids=["long", "short", "too few to tell", "slow ones tell at once", "hours", "one", "none"],
 )
-def test_a_long_judging_is_told_before(seconds, said):
+def test_a_long_evaluation_is_estimated(seconds, said):
     assert Clock().run(seconds) == said
 
 
@@ -422,7 +422,7 @@ def test_a_training_needs_no_locked_memory_and_its_record_says_how_it_was_judged
     assert majority["action"] == ACTIONS[counts.argmax()] and majority["body part"] in BODY_PARTS
     share = np.mean([clip.action == counts.argmax() for clip in sides["held-out"]])
     assert majority["scores"]["action top-1"] == pytest.approx(share)
-    assert f"judging {len(sides['held-out'])} clips: 100%" in done.stderr
+    assert f"evaluating {len(sides['held-out'])} clips: 100%" in done.stderr
     assert f"({100 * share:.2f})" in done.stdout and "OPTIMISTIC: settings were chosen on" in done.stdout
     assert protocol_of(record).lucky == len(who["held-out"])
 

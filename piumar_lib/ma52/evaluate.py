@@ -107,7 +107,7 @@ def predict(
     loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=count_workers(data, workers))
     found, what = [], say_what(len(data.clips), data.views)
     batches = forecast(loader, len(loader), what) if progress else loader
-    for item in tqdm(batches, desc=f"judging {what}", total=len(loader), disable=not progress):
+    for item in tqdm(batches, desc=f"evaluating {what}", total=len(loader), disable=not progress):
         clips = data.inputs(item, model.size, device)
         with nullcontext() if accelerator is None else accelerator.autocast():
             prediction = model(clips)

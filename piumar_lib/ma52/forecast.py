@@ -1,4 +1,4 @@
-"""How long a judging will take, said before it has taken it."""
+"""Estimate the time of a long evaluation, and print it after the first batches."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LONG = 60.0  # seconds; nothing is said of less
 
 
 def say_what(clips: int, views: int) -> str:
-    """What is judged: ``5586 clips x 3 views``."""
+    """What is evaluated: ``5586 clips x 3 views``."""
     return f"{clips} clips" + (f" x {views} views" if views > 1 else "")
 
 
@@ -27,7 +27,7 @@ def forecast(
     say: Callable[[str], object] = tqdm.write,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Iterator[Batch]:
-    """Pass batches on; after a few of them, say how long all will take if it is more than a minute.
+    """Yield batches; after a few of them, print an estimate of the total time above a minute.
 
     The first batch also starts the processes that read, and finds out what is fast. It is measured
     alone only where it takes so long that this does not matter.
@@ -45,7 +45,7 @@ def forecast(
             times.append(clock())
             seconds = _extrapolate(times, total)
             if seconds is not None and seconds > LONG:
-                say(f"judging {what}: about {in_minutes(seconds)} in all")
+                say(f"evaluating {what}: about {in_minutes(seconds)} in all")
         yield batch
 
 

@@ -146,19 +146,19 @@ def fill_in(record: dict[str, Any], folder: Path) -> dict[str, Any]:
     return record
 
 
-def find_rivals(folder: str | Path) -> list[Path]:
-    """Finished runs beside a run that judged the same method on the same split with other settings.
+def find_other_runs(folder: str | Path) -> list[Path]:
+    """Finished runs in the same folder with the same method and split, but other settings.
 
-    Whoever picked the run among them has chosen its settings on the people whom it was judged on.
-    Runs that differ in their seed alone are none.
+    To pick the best of them is to choose settings on the people on whom they are evaluated. Runs that
+    differ only in their seed are left out.
     """
     folder = as_path(folder).absolute()
     own = read_json(folder / RECORD)
     beside = sorted(path.parent for path in folder.parent.glob(f"*/{RECORD}"))
-    return [other for other in beside if other != folder and _is_rival(other, own)]
+    return [other for other in beside if other != folder and _has_other_settings(other, own)]
 
 
-def _is_rival(folder: Path, own: Mapping[str, Any]) -> bool:
+def _has_other_settings(folder: Path, own: Mapping[str, Any]) -> bool:
     try:
         other = read_json(folder / RECORD)
     except ValueError:  # a damaged neighbour is its own report's matter

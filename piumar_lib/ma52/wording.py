@@ -87,9 +87,9 @@ def _count(number: int, name: str) -> str:
     return f"{number} {name}{'' if number == 1 else 's'}"
 
 
-def say_rivals(rivals: Iterable[Path]) -> str:
+def say_other_runs(others: Iterable[Path]) -> str:
     """That a run may have been picked among others; "" if there are none."""
-    names = [path.name for path in rivals]
+    names = [path.name for path in others]
     if not names:
         return ""
     more = f" and {len(names) - MOST} more" if len(names) > MOST else ""

@@ -1,4 +1,4 @@
-"""Pickles of arrays and plain containers, read without running what a stranger wrote into them.
+"""Read pickles of arrays and plain containers without executing code from untrusted files.
 
 A pickle is a program: it may call anything that can be imported. Public pose files are pickles, so this
 reader knows numpy's arrays, types and numbers, and Python's containers, and refuses every other name
