@@ -87,10 +87,14 @@ def workers_of(client: Client) -> dict[str, dict]:
     Raises:
         ConnectionError: If the scheduler is gone, of which the client would tell what it knew last.
     """
-    known = client.scheduler_info(n_workers=-1)
-    if client.status not in ("running", "connecting") or "workers" not in known:
+    # Asked here, as `client.scheduler_info` can tell of no workers at all: what it has fetched is replaced
+    # every two seconds by an answer that leaves them out.
+    if client.status not in ("running", "connecting") or client.scheduler is None:
         raise ConnectionError(LOST)
-    return known["workers"]
+    try:
+        return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+    except OSError as error:
+        raise ConnectionError(LOST) from error
 
 
 def describe(check: Check = dict) -> dict[str, str]:
