@@ -128,7 +128,7 @@ class WassersteinRegularizer(nn.Module):
         members = (y[:, None] == classes).to(summary)  # (B, classes)
         count = sum_over_processes(members.sum(0))[:, None]
         mean = sum_over_processes(members.T @ summary) / count.clamp_min(1)
-        weight = torch.where(self.known[:, None], self.momentum, 1.0) * (count > 0)
+        weight = torch.full_like(count, self.momentum).where(self.known[:, None], 1.0) * (count > 0)
         moved = self.barycenter.lerp(mean, weight)
         self.barycenter = torch.where(moved.isfinite(), moved, self.barycenter)
         self.known = self.known | (count[:, 0] > 0)
