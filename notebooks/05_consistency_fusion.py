@@ -23,14 +23,12 @@
 # | you will build | the gate, the fusion, the consistency loss and the regulariser, and from them the module TFAM and its loss |
 # | numbers in the text | of the committed run, profile `full`; `quick` differs where it trains |
 #
-# **You are here:** clip → temporal branch and frequency branch → **fusion** → backbone → **losses**. This chapter completes
-# [TFAM](glossary.md#tfam).
+# **You are here:** clip → temporal and frequency branch → **fusion** → backbone → **losses**: [TFAM](glossary.md#tfam), complete.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - fuse two views by how well they agree on this clip, and measure on unseen people whether that [gate](glossary.md#gate) is
-#   more than a constant,
+# - fuse two views by how well they agree on this clip, with a [gate](glossary.md#gate) that adapts to unseen people,
 # - write TFAM and its loss, with a regulariser that gets a chosen fraction of the gradient, and plug it into a backbone,
 # - read an ablation: each variant against the default, with intervals over people.
 
@@ -49,6 +47,8 @@ epochs, people = run.pick(quick=5, full=10), run.pick(quick=2, full=10)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
+#
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-05.svg)
 
 # %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
@@ -62,7 +62,7 @@ from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
 from piumar_lib.evidence import development, folds
-from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer
+from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer, mix
 from piumar_lib.objective import Objective, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Recognizer, channel_scale
@@ -97,21 +97,19 @@ show(fig, alt=f"Two channels of one clip, {train.class_names[clips.y[0]]}, of {x
      "movement; the perturbed view keeps the timing, but its swings and ripples have other sizes.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Chapter 03 resampled a clip to canonical time, chapter 04 perturbed its spectrum; here the perturbed clip is averaged to as
-# many steps. What both views show is likely to belong to the action. What only one of them shows may belong to the person.
-# Fusion keeps the former, and a loss asks that predictions from both views be consistent.
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-05.svg)
+# What both views show is likely to belong to the action; what only one of them shows may belong to the person. Fusion keeps the
+# former, and a loss asks that predictions from both views agree.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gate: how well do two views agree?
+#
+# $$ c = \cos(a - \mu, \, b - \mu), \qquad g = \sigma \Bigl( \frac{c - m}{s} + v \Bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Both views pass through the *same* [backbone](glossary.md#backbone) and, averaged over time, become features $a$ and $b$ of
-# shape `(batch, width)`. Do they agree? The obvious measure is their cosine, and it fails: post-ReLU features are non-negative,
-# so they all point into the same orthant, and every cosine is large. Take two clips with two channels. The views of the first
-# are equal, those of the second rank the channels in opposite order:
+# shape `(batch, width)`. The obvious measure of agreement is their cosine, and it fails: post-ReLU features are non-negative, so
+# they all lie in the same orthant, and every cosine is large. Take two clips with two channels. The views of the first are equal,
+# those of the second rank the channels in opposite order:
 
 # %%
 a = torch.tensor([[5.0, 4.0], [5.0, 4.0]])
@@ -122,18 +120,13 @@ print("centred cosine: ", F.cosine_similarity(a - center, b - center).numpy().ro
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The cosines are 1 and 0.976; after centring they are 1 and $-1$. So TFAM compares *centred* features, and standardises the
-# result. Let $\mu$ be the running mean of the features (an exponential moving average over training batches), and $m$ and $s$
-# the running mean and standard deviation of the centred cosine $c$:
-
-# %% [markdown]
-# $$ c = \cos(a - \mu, \, b - \mu), \qquad g = \sigma \Bigl( \frac{c - m}{s} + v \Bigr) $$
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# The bias $v$ is learned and starts at 0. A clip with $c$ one standard deviation above the mean then has the gate $\sigma(1) =
-# 0.73$. No gradient passes through $c$: otherwise the network could open the gate by making any two views similar. A gated
-# multimodal unit [[4](#references)] learns its gate from the features; this one has a single parameter, which leaves little to
-# overfit to training people. The abstract asks for "consistency-driven" fusion and gives no formula [[1](#references)]; this
-# one is ours.
+# result: $\mu$ is the running mean of the features (an exponential moving average over training batches), $m$ and $s$ are the
+# running mean and standard deviation of the centred cosine $c$. The bias $v$ is learned and starts at 0. With $m = 0$ and $s = 1$
+# the two clips have the gates $\sigma(1) = 0.73$ and $\sigma(-1) = 0.27$.
+#
+# No gradient passes through $c$: otherwise the network could open the gate by making any two views similar. A gated multimodal
+# unit [[4](#references)] learns its gate from the features; ours has one parameter, which leaves little to overfit to training
+# people. The abstract asks for "consistency-driven" fusion and gives no formula [[1](#references)]; this one is ours.
 
 # %% slideshow={"slide_type": "subslide"} tags=["core"]
 def gate(a, b, center, mean, sd, bias):
@@ -158,7 +151,8 @@ gate = check.gate(gate, otherwise=library_gate)
 #
 # $$ f = g \, \frac{a + b}{2} + (1 - g) \min(a, b) $$
 #
-# A post-ReLU feature says how much of a pattern was found. The element-wise minimum keeps what *both* views found.
+# A post-ReLU feature says how much of a pattern was found. The minimum in each channel keeps what *both* views found. In the
+# example both channels of the second clip become $0.27 \cdot 4.5 + 0.73 \cdot 4 = 4.13$.
 
 # %% tags=["core"]
 def fuse(a, b, g):
@@ -169,32 +163,25 @@ def fuse(a, b, g):
     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
-def library_fuse(a, b, g):
-    fusion = AdaptiveFusion(a.shape[1])
-    fusion.gate = lambda a, b: g
-    return fusion(a, b)
-
-fuse = check.fuse(fuse, otherwise=library_fuse)
+fuse = check.fuse(fuse, otherwise=mix)
 
 # %% slideshow={"slide_type": "subslide"}
-by_hand = gate(a, b, center, torch.tensor(0.0), torch.tensor(1.0), torch.tensor(0.0))
+by_hand = gate(a, b, center, *torch.tensor([0.0, 1.0, 0.0]))
 print("gates", by_hand[:, 0].numpy().round(2), "fused", fuse(a, b, by_hand).numpy().round(2).tolist())
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# With $m = 0$, $s = 1$ and $v = 0$ the gates are 0.73 and 0.27. The first clip's views are equal, and so are their mean and
-# minimum. In the second both channels become $0.27 \cdot 4.5 + 0.73 \cdot 4 = 4.13$.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Consistency as a loss
 #
-# $$ \mathrm{JS}(p_a, p_b) = \tfrac12 \, \mathrm{KL}(p_a \Vert m) + \tfrac12 \, \mathrm{KL}(p_b \Vert m), \qquad
-# m = \tfrac12 (p_a + p_b), \qquad \mathrm{KL}(p \Vert m) = \sum_k p_k \log \frac{p_k}{m_k} $$
+# $$ \mathrm{JS}(p_a, p_b) = \tfrac12 \, \mathrm{KL}(p_a \Vert \bar p) + \tfrac12 \, \mathrm{KL}(p_b \Vert \bar p), \qquad
+# \bar p = \tfrac12 (p_a + p_b), \qquad \mathrm{KL}(p \Vert q) = \sum_k p_k \log \frac{p_k}{q_k} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In training the views' predictions $p_a$ and $p_b$ are asked to agree. Suppose there are two classes, and the views are
-# certain of different ones: $p_a = (1, 0)$, $p_b = (0, 1)$. Both differ from their mixture $m = (½, ½)$ by $\log 2$. The
+# In training the views' predictions $p_a$ and $p_b$ are asked to agree. If the views are certain of different classes,
+# $p_a = (1, 0)$ and $p_b = (0, 1)$, both are at the divergence $\log 2$ from their mixture $\bar p = (\tfrac12, \tfrac12)$. The
 # [Jensen-Shannon](glossary.md#jensen-shannon) divergence [[2](#references)] averages the two
 # [Kullback-Leibler](glossary.md#kullback-leibler) divergences to the mixture. It is symmetric, and never above $\log 2$.
+# Consistency regularisation is common: AugMix [[5](#references)] uses the same divergence between augmented images, R-Drop
+# [[6](#references)] a similar one between passes with different dropout. Our views differ by what differs between people.
 
 # %% tags=["core"]
 def consistency(logits_a, logits_b):
@@ -209,21 +196,16 @@ def consistency(logits_a, logits_b):
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 consistency = check.consistency(consistency, otherwise=js_divergence)
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Consistency regularisation is common in other settings: AugMix [[5](#references)] minimises the Jensen-Shannon divergence
-# between predictions for augmented images, R-Drop [[6](#references)] a symmetric divergence between two passes with different
-# dropout. Here the views differ by what differs between people: tempo, and the spectrum.
-
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The Wasserstein regulariser
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The abstract speaks of *Wasserstein-regularised* alignment. We summarise the features of a clip over time by the mean and the
-# standard deviation of each channel, a Gaussian with independent channels, and penalise its distance to the
-# [barycentre](glossary.md#barycentre) of its class. The squared 2-[Wasserstein](glossary.md#wasserstein) distance of such
-# Gaussians is $\vert m - m' \vert^2 + \vert s - s' \vert^2$, and the barycentre has their average mean and average standard
-# deviation [[3](#references)]. With one channel, two clips with means 1 and 3 and standard deviations 1 and 2 have the
-# barycentre $(2, 1.5)$, and both are at squared distance $1^2 + 0.5^2 = 1.25$.
+# We summarise the features of a clip over time by the mean and the standard deviation of each channel, a Gaussian with
+# independent channels, and penalise its distance to the [barycentre](glossary.md#barycentre) of its class. For such Gaussians
+# with means $m, m'$ and standard deviations $s, s'$ the squared 2-[Wasserstein](glossary.md#wasserstein) distance is
+# $\Vert m - m' \Vert^2 + \Vert s - s' \Vert^2$, and the barycentre has the average mean and the average standard deviation
+# [[3](#references)]. With one channel, two clips with means 1 and 3 and standard deviations 1 and 2 have the barycentre
+# $(2, 1.5)$, and both are at squared distance $1^2 + 0.5^2 = 1.25$.
 
 # %%
 def distance_to_barycenter(frames, y):
@@ -240,12 +222,10 @@ assert_same(lambda f: distance_to_barycenter(f, labels),
             lambda f: WassersteinRegularizer(3, 4).double().distance(f, labels), frames)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# This is the library's first batch. Later its barycentres are exponential moving averages with weight 0.1 for the newest batch,
-# so a class with a single clip in a batch has a target, too.
-#
-# How strong should the penalty $\Omega$ be? The right weight $\lambda$ depends on the scale of the features, which changes in
-# training. So it is set by gradients with respect to the features: that of $\lambda \Omega$ gets the fraction $\rho = 0.1$ of
-# the size of that of the cross-entropy $C$. VQGAN weights its adversarial loss in the same way [[7](#references)].
+# This is the library's first batch; later its barycentres are exponential moving averages. The right weight $\lambda$ of the
+# penalty $\Omega$ depends on the scale of the features, which changes in training. So it is set by gradients with respect to the
+# features: that of $\lambda \Omega$ gets the fraction $\rho = 0.1$ of the size of the cross-entropy's, as VQGAN weights its
+# adversarial loss [[7](#references)].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## All of TFAM in one loss
@@ -253,16 +233,14 @@ assert_same(lambda f: distance_to_barycenter(f, labels),
 # $$ L = C(f) + \tfrac12 \bigl( C(a) + C(b) \bigr) + \mathrm{JS}(p_a, p_b) + \lambda \, \Omega(a), \qquad
 # \lambda = \rho \, \frac{\Vert \nabla C \Vert}{\Vert \nabla \Omega \Vert} $$
 #
-# Four terms: the cross-entropy of the fused prediction; that of each view, with weight ½, so that either is useful alone;
-# consistency; and the regulariser on the aligned view's features. The ratio of gradients is a moving average, updated in every
-# fourth batch, and a constant for backpropagation.
+# Four terms: the cross-entropy $C$ of the fused prediction; that of each view, so that either is useful alone; consistency; and
+# the regulariser on the aligned view. The ratio of gradients is a moving average and a constant for backpropagation.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## TFAM, written out
 #
-# `MonotoneAlignment` is the temporal branch of chapter 03, `SpectralPerturbation` the frequency branch of chapter 04. The
-# fusion keeps running statistics for the gate, and the module makes two views of equal length. In evaluation nothing is
-# perturbed, and the second view is the clip itself.
+# `MonotoneAlignment` is chapter 03's temporal branch, `SpectralPerturbation` chapter 04's frequency branch. The fusion keeps the
+# gate's running statistics. Both views are equally long. In evaluation nothing is perturbed: the second view is the clip itself.
 
 # %% slideshow={"slide_type": "subslide"}
 class Fusion(nn.Module):
@@ -313,11 +291,9 @@ class TFAMLoss(Objective):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Plug it in
 #
-# `Recognizer(backbone, width, classes, plug_in, at)` puts a [plug-in](glossary.md#plug-in) in front of a layer of the backbone:
-# `at="input"`, or `at="features"` behind the first layer. All layers behind it see two views of 16 steps instead of one clip of
-# 32 frames, which costs about the same; [chapter 10](10_costs.ipynb) counts FLOPs and kernel launches.
-#
-# We make five training steps with our module and loss, and five with the library's, from equal weights and random draws.
+# `Recognizer(backbone, width, classes, plug_in, at)` puts a [plug-in](glossary.md#plug-in) in front of the backbone, with
+# `at="input"`, or behind its first layer, with `at="features"`. The layers behind it see two views of 16 steps instead of one clip
+# of 32 frames, about as many FLOPs ([chapter 10](10_costs.ipynb)). Do our module and loss train as the library's do?
 
 # %% slideshow={"slide_type": "subslide"}
 def train_steps(plug_in, objective):
@@ -339,43 +315,40 @@ print(f"fifth step: equal loss {ours[0]:.3f}, equal gradients of all {len(ours[1
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does the gate know when the recogniser is wrong?
 #
-# Each SPAR person is held out in turn (leave-one-person-out). We train TFAM as written above on the others, at one length of
-# clips, and sort the unseen person's clips by their gate.
+# Leave-one-person-out on [SPAR](glossary.md#spar), all clips at one length: we train TFAM as written above on nine people, and
+# sort the clips of the tenth by their gate.
 
 # %% [markdown]
 # > **Predict.** Is the quarter of the clips with the lowest gates recognised less often than the quarter with the highest? And
 # > how much do the gates vary between clips: is their standard deviation closer to 0.01 or to 0.1?
 
 # %% slideshow={"slide_type": "skip"}
-left_out, weights = [], []  # (model, unseen clips); lambda at the end of training
+left_out = []  # (model, unseen clips)
 for fold in list(folds.folds(data_set))[:people]:
     known, unseen, _ = folds.load_fold(data_set, fold)
     torch.manual_seed(seed)
     model = Recognizer(tiny_cnn(channels), 32, known.classes, TFAM(channels, 32))
-    objective = TFAMLoss()
-    fit(model, known, Settings(epochs=epochs, seed=seed), objective, run.device)
+    fit(model, known, Settings(epochs=epochs, seed=seed), TFAMLoss(), run.device)
     left_out.append((model.cpu().eval(), unseen))
-    weights.append(0.1 * objective.regularizer.ratio.mean.item())
 
 # %% slideshow={"slide_type": "skip"}
 @torch.no_grad()
 def look(model, unseen):
-    """Gate of each clip, gate of the plain cosine, and whether the clip is recognised: (3, clips)."""
+    """Of each clip: gate, gate of the plain cosine, and whether it is recognised; (3, clips)."""
     found = []
-    for part in torch.arange(len(unseen)).split(clips_at_once(unseen.x.shape[1])):
-        p = model(torch.as_tensor(unseen.x[part]))
+    for rows in torch.arange(len(unseen)).split(clips_at_once(unseen.x.shape[1])):
+        p = model(torch.as_tensor(unseen.x[rows]))
         a, b = (frames.mean(1) for frames in p.frames)
-        is_right = p.logits.argmax(1) == torch.as_tensor(unseen.y[part])
         gates = model.plug_in.fusion.gate(a, b)[:, 0], F.cosine_similarity(a, b).sigmoid()
-        found.append(torch.stack([*gates, is_right]))
+        found.append(torch.stack([*gates, p.logits.argmax(1) == torch.as_tensor(unseen.y[rows])]))
     return torch.cat(found, 1).numpy()
-
 
 looks, quarters = [look(*pair) for pair in left_out], []  # accuracy of each person's quarters
 for (gates, _, is_right), (_, unseen) in zip(looks, left_out, strict=True):
-    for rows in (np.flatnonzero(unseen.person == person) for person in unseen.people):
-        if len(rows) >= 4:
-            parts = np.array_split(is_right[rows][gates[rows].argsort()], 4)
+    for person in unseen.people:
+        own = np.flatnonzero(unseen.person == person)
+        if len(own) >= 4:
+            parts = np.array_split(is_right[own[gates[own].argsort()]], 4)
             quarters.append([100 * part.mean() for part in parts])
 quarters = np.array(quarters).reshape(-1, 4)
 
@@ -396,18 +369,17 @@ show(fig, alt=f"Left: distribution of the gate over clips of unseen people; its 
 if len(quarters) > 1:
     c = metrics.compare(quarters[:, 3], quarters[:, 0])
     print(f"highest over lowest quarter: {c.difference:+.1f} points [{c.low:+.1f}, {c.high:+.1f}]")
-print(f"weight of the regulariser at the end of training: {min(weights):.2g} to {max(weights):.2g}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.**
+# **Compare.** The quarter with the lowest gates is recognised in 79 % of the cases, that with the highest in 92 %, +13.5 points
+# [+7.6, +19.8] more. The gates have the standard deviation 0.17; with the plain cosine it is 0.007, and the gate a constant.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The evidence: a log of attempts
 #
-# What was tried while the defaults were chosen is recorded in a [log of attempts](glossary.md#log-of-attempts), all of it on
-# development people: twenty real people of two data sets and the ten of [SPAR](glossary.md#spar), at their own tempo, and a
-# hundred synthetic ones. Every training has 20 epochs and data augmentation. Below, each row changes one thing of TFAM: the
-# place of the plug-in in the backbone, or one of the parts that this chapter derived.
+# The [log of attempts](glossary.md#log-of-attempts) records what was tried while the defaults were chosen, on development people
+# at their own tempo: twenty of MSR Action3D and UTKinect, the ten of SPAR, and a hundred synthetic ones. Each row below changes
+# one thing of TFAM: its place in the backbone, or one of the parts that this chapter derived.
 
 # %% [markdown]
 # > **Predict.** A plain mean takes the place of the gate, and $f = (a + b) / 2$. How many points does that cost?
@@ -437,20 +409,27 @@ for pool, name in POOLS.items():
     print(f"{name}: TFAM over augmentation {gain}, over its control {clock}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.**
+# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points. The gate knows which clips are
+# uncertain, but the fusion gains nothing from it, and no change of another part helps or harms in all three groups. TFAM as a
+# whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over its control, two views with a uniform
+# clock: about half of the gain or more is the alignment's. Deeper places lose 4.4 to 5.5 points on SPAR; the default is the input.
+#
+# The defaults were chosen on these people, with 20 epochs and without correction for all attempts, which the book's page of
+# records lists. [Chapter 09](09_evidence.ipynb) judges on nine sets and finds less: `TFAM + augmentation` over `augmentation` on
+# `real people, own tempo`: +2.4 points [-0.2, +4.9], and `TFAM + augmentation` over `augmentation` on `real people, one length`:
+# +0.3 points [-1.0, +1.6].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: which bias keeps how much?
 #
 # *10 minutes, easy.*
 #
-# Write `bias_for(kept)`: the bias $v$ with which, where two views agree as well as views usually do, the fused feature keeps
-# the fraction `kept` (between 0 and 0.5) of what only one view found.
+# Write `bias_for(kept)`: the bias $v$ with which, where two views agree as well as views usually do, the fused feature keeps the
+# fraction `kept` (between 0 and 0.5) of what only one view found.
 
 # %% tags=["exercise"]
 def bias_for(kept):
     ...
-
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 check.bias_for(bias_for)
@@ -462,9 +441,6 @@ check.bias_for(bias_for)
 # def bias_for(kept):
 #     return np.log(2 * kept / (1 - 2 * kept))
 # ```
-#
-# At the usual agreement $c = m$, so $g = \sigma(v)$. The minimum is 0 there and the mean a half, so $g / 2$ is kept. No bias is
-# large enough to keep more than a half.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -472,14 +448,12 @@ check.bias_for(bias_for)
 #
 # *15 minutes, medium.*
 #
-# Write `regularizer_weight(entropy, distance, frames, fraction)`: the $\lambda$ with which the gradient of `distance` with
-# respect to `frames` has the given fraction of the size of that of `entropy`. Both are scalars that depend on `frames`;
-# training will still have to go backward through them.
+# Write `regularizer_weight(entropy, distance, frames, fraction)`: the $\lambda$ with which the gradient of the scalar `distance`
+# at `frames` has the given fraction of the size of that of `entropy`. Training goes backward through both of them later.
 
 # %% tags=["exercise"]
 def regularizer_weight(entropy, distance, frames, fraction):
     ...
-
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 check.regularizer_weight(regularizer_weight)
@@ -493,26 +467,26 @@ check.regularizer_weight(regularizer_weight)
 #     gradients = [torch.autograd.grad(t, frames, retain_graph=True)[0] for t in terms]
 #     return fraction * gradients[0].norm() / gradients[1].norm()
 # ```
-#
-# `torch.autograd.grad` computes the gradient at the features alone, which costs the short way back through the head, and
-# `retain_graph=True` keeps the graph for the training step.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - TODO
+# - **The gate adapts to the clip.** Over clips of unseen people its standard deviation is 0.17, with the plain cosine 0.007, and
+#   accuracy rises from 79 % in the quarter with the lowest gates to 92 % in that with the highest.
+# - **TFAM is a page of code**, which agrees with the library's in its loss and in the gradient of every parameter.
+# - **On development people the alignment matters, the gate does not**: TFAM gains +10.4, +11.6 and +3.0 points over augmentation,
+#   and a plain mean in place of the gate changes that by +0.2, -0.1 and +0.8.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | "adaptively fused" | the gate, the fusion | `fusion.AdaptiveFusion` | `test_fusion.py` | standardised cosine of centred features; mean and minimum; its worth is in the log |
+# | "adaptively fused" | the gate, the fusion | `fusion.AdaptiveFusion`, `fusion.mix` | `test_fusion.py` | standardised cosine of centred features; mean and minimum; its worth is in the log |
 # | "consistency-driven" | the gate; consistency as a loss | `objective.js_divergence`, `temporal_frequency.TwoViews` | `test_temporal_frequency.py` | Jensen-Shannon with weight 1; no gradient through the gate's agreement |
 # | Wasserstein-regularised alignment | the Wasserstein regulariser | `fusion.WassersteinRegularizer` | `test_fusion.py` | diagonal Gaussians, moving barycentre of the class, a tenth of the cross-entropy's gradient |
 # | "at feature level", plug-in module | TFAM written out, plug it in | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | in front of the backbone, or behind its first layer |
-# | better on unseen people | the log of attempts | `development.outcome` | `test_development.py` | development people; chapter 09 judges on all |
 #
 # ## References
 #
