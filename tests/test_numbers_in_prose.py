@@ -73,6 +73,51 @@ QUOTES: dict[str, Quotes] = {
         ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),
         ("falls to 0.17 of", r"nods' distance (\S+) is left at floor 0\.1"),
     ],
+    "05_consistency_fusion": [
+        ("cosines are 1 and 0.976; after", r"cosine: +\[(\S+) +(\S+)\]"),
+        (
+            "$\\sigma(1) = 0.73$ and $\\sigma(-1) = 0.27$",
+            r"centred cosine: +\[ *(1)\. +(-1)\.\](?s:.*?)gates \[(\S+) (\S+)\]",
+        ),
+        ("cdot 4 = 4.13$", r"fused \[\[5\.0, (4)\.0\], \[(\d\.\d\d)"),
+        (
+            "is recognised in 79 % of the cases, that with the highest in 92 %",
+            r"10 people: (\S+) %, .* (\S+) %\.",
+        ),
+        ("+13.5 points [+7.6, +19.8] more", r"over lowest quarter: (\S+) points \[(\S+), (\S+)\]"),
+        (
+            "deviation 0.17; with the plain cosine it is 0.007,",
+            r"deviation is (\S+), with the plain cosine (0\.\d+)",
+        ),
+        (
+            "deviation is 0.17, with the plain cosine 0.007,",
+            r"deviation is (\S+), with the plain cosine (0\.\d+)",
+        ),
+        (
+            "rises from 79 % in the quarter with the lowest gates to 92 %",
+            r"10 people: (\S+) %, .* (\S+) %\.",
+        ),
+        (
+            "changes by +0.2, -0.1 and +0.8 points",
+            3 * r"in front of the last block.*?mean instead of the gate (\S+);.*?",
+        ),
+        (
+            "gate changes that by +0.2, -0.1 and +0.8",
+            3 * r"in front of the last block.*?mean instead of the gate (\S+);.*?",
+        ),
+        (
+            "gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over its",
+            3 * r".*: TFAM over augmentation (\S+) .*, over its control (\S+) .*\n",
+        ),
+        (
+            "TFAM gains +10.4, +11.6 and +3.0 points over augmentation, and a",
+            3 * r".*: TFAM over augmentation (\S+) .*\n",
+        ),
+        (
+            "Deeper places lose 4.4 to 5.5 points",
+            r"SPAR \(10\): behind the first block -(\S+);.*?behind all blocks -(\S+);",
+        ),
+    ],
     "10_costs": [
         ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),
         ("and 0.0523 % to those of ResNet", r"resnet50-tsm, inference: .* add (\S+) % FLOPs"),
