@@ -8,6 +8,8 @@ In a clip of one movement, joints move fast for a while and slowly before and af
 smoothed and reduced to its two principal components, and cut into before, during and after where two
 variances of the velocity, one during and one before and after, are most likely (a change-point model).
 Everything is measured alike for the stand-in's people, who were seen by an estimator that errs, too.
+Of them the truth is known, and `Crowd.agreement` says how well measured values order people: amplitude
+well, onset fairly, tempo poorly. One reason is that an action which ends in a pose is over early.
 """
 
 from __future__ import annotations
