@@ -100,9 +100,7 @@ def test_a_crowd_survives_writing_and_a_damaged_file_is_named(tmp_path):
     held = json.loads((tmp_path / "us.json").read_text())
     for change in ({"tempo": [1]}, {"tempo": "no"}, {"clips": []}, {"agreement": {"tempo": 1}}):
         (tmp_path / "bad.json").write_text(json.dumps(held | change))
-        with pytest.raises(
-            ValueError, match=r"bad\.json: damaged .* Take the file as the course"
-        ):
+        with pytest.raises(ValueError, match=r"bad\.json: damaged .* Take the file as the course"):
             read_crowd(tmp_path / "bad.json")
 
 
