@@ -66,6 +66,7 @@ from piumar_lib.batch import Batch
 from piumar_lib.data import spar, synthetic
 from piumar_lib.pseudo_groups import RandomGroups, StyleGroups, residual_style, style_of
 
+
 def as_batch(data):
     person = torch.as_tensor(np.unique(data.person, return_inverse=True)[1])
     return Batch(torch.as_tensor(data.x), torch.as_tensor(data.y), person, torch.arange(len(data)))
@@ -90,11 +91,11 @@ for k in np.unique(found):
     own = at[found == k]
     ax.fill(*own[ConvexHull(own).vertices].T, fill=False, ec="0.35", lw=1.5)
     ax.annotate(f"  cluster {k + 1}", own[own[:, 0].argmax()], va="center")
-ax.set(xlabel="first principal component", ylabel="second", xticks=[], yticks=[], xlim=(-5.5, 10))
+ax.set(xlabel="principal component 1", ylabel="component 2", xticks=[], yticks=[], xmargin=0.15)
 ax.legend(loc="lower right", fontsize=9)
-idea = adjusted_rand_score(one_action.person, found)
-show(fig, alt=f"{len(one_action)} clips of one action by five people, by style, in four clusters. "
-     f"Three hold one person each, the fourth mixes three people. Agreement {idea:.2f}.")
+pure = sum(len({*one_action.person[found == k]}) == 1 for k in np.unique(found))
+show(fig, alt=f"{len(one_action)} clips of one action by five people, by style. Of four clusters {pure} "
+     f"hold one person each. Agreement {adjusted_rand_score(one_action.person, found):.2f}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Three clusters hold one person each, the fourth mixes three people. Clusters and people agree by 0.91, where 1 is the same
@@ -176,10 +177,9 @@ assert torch.equal(groups_by_hand(moves, clips.y, 4), StyleGroups(4).find(moves,
 # With fewer groups than people the ARI cannot reach 1. Say there are four people, and two groups of two people each: $1/4$ of
 # the pairs belong to one person, $1/2$ to one group. The groupings agree on $1/4 + 1/2 = 0.75$ of the pairs; by chance they
 # would agree on $\frac14 \cdot \frac12 + \frac34 \cdot \frac12 = 0.5$. So the **ceiling** is
-# $(0.75 - 0.5) / (1 - 0.5) = 0.5$.
-#
-# We train the recogniser of chapter 01 on 60 synthetic people and on [SPAR](glossary.md#spar), ten real people with a watch
-# (or your own data), with and without TFAM, for one epoch: GIRL takes its styles from there.
+# $(0.75 - 0.5) / (1 - 0.5) = 0.5$. We train the recogniser of chapter 01 on 60 synthetic people and on
+# [SPAR](glossary.md#spar), ten real people with a watch (or your own data), with and without TFAM, for one epoch: GIRL takes
+# its styles from there.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.backbones import tiny_cnn
@@ -187,6 +187,7 @@ from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.recognizer import Prediction, Recognizer
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
 from piumar_lib.training import Settings, fit
+
 
 def train(clips, epochs, objective, plug_in=None):
     torch.manual_seed(seed)
@@ -234,8 +235,7 @@ show(fig, alt=f"Agreement of clusters with people within each action. {'; '.join
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** With synthetic people the first layer comes closest, 0.08 of a ceiling of 0.19; behind TFAM it is 0.07. On SPAR
-# the input does, 0.14 of 0.47. Clusters of style have more to do with people than random groups have, and yet **they are not
-# people**.
+# the input does, 0.14 of 0.47. Clusters of style have more to do with people than random groups, yet **they are not people**.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What did they find?
@@ -281,22 +281,21 @@ show(fig, alt=f"Fraction of each trait's variance between groups: {words}. Above
      f"{', '.join(np.array(ranked)[eta > limit])}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The clusters capture movement style: how *large* somebody moves, in tremor (0.38), action (0.36) and sway
-# (0.32). Tempo, which makes recognition hard (chapter 03), has 0.11: a mean and a standard deviation over time do not say
-# when. (The black marks shuffle *people*, as clips of one person are not independent. By chance a trait exceeds its mark once
-# in twenty times.)
+# **Compare.** The clusters capture movement style: how *large* somebody moves, by the amplitude of tremor (0.38), of the
+# action (0.36) and of sway (0.32). Tempo, which makes recognition hard (chapter 03), has 0.11: a mean and a standard
+# deviation over time do not say when. (The black marks shuffle *people*, as clips of one person are not independent. By
+# chance a trait exceeds its mark once in twenty times.)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Hard clips
 #
 # The [signed margin](glossary.md#signed-margin) of a clip is the logit of its true class minus the largest other logit. Three
 # clips of the first class have logits $(5, 0, 0)$, $(2, 2, 0)$ and $(0, 5, 0)$, so margins $5$ (safe), $0$ (on the
-# **boundary**) and $-5$ (confidently wrong). With $\beta = \tau = 1$ they get $1.007$, $1.5$ and $1.993$, divided by the mean
-# over the batch:
+# **boundary**) and $-5$ (confidently wrong). With $\beta = \tau = 1$ they get $1.007$, $1.5$ and $1.993$, over their mean:
 #
 # $$ m_i = z_{i y_i} - \max_{k \ne y_i} z_{ik}, \qquad h_i \propto 1 + \beta \, \sigma(-m_i / \tau) $$
 
-# %% tags=["core"]
+# %% slideshow={"slide_type": "subslide"} tags=["core"]
 def hard_weights(logits, y, beta=1.0, tau=1.0):
     """Return ``1 + beta * sigmoid(-margin / tau)``, divided by its mean: ``(B,)``, without gradient.
 
@@ -315,12 +314,11 @@ print("the three clips:", 1.5 * group_robust.hard_weights(three, first))
 hard_weights = check.hard_weights(hard_weights, otherwise=group_robust.hard_weights)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The abstract says that GIRL up-weights "hard boundary cases". The gap between the *two largest* logits would be a natural
-# measure, too. But it has no sign: the third clip's gap is 5, so it would count as little as the first.
-#
-# The sign has a price: a **mislabelled** clip looks confidently wrong, too. As no clip counts more than $1 + \beta$ times as
-# much as another, a fraction $\epsilon$ of wrong labels carries at most $\epsilon (1 + \beta) / (1 + \epsilon \beta)$ of the
-# weight, 9.5 % for 5 % wrong labels and $\beta = 1$.
+# The abstract says that GIRL up-weights "hard boundary cases". The gap between the *two largest* logits would be natural,
+# too. But it has no sign: the third clip's gap is 5, so it would count as little as the first. The sign has a price: a
+# **mislabelled** clip looks confidently wrong, too. As no clip counts more than $1 + \beta$ times as much as another, a
+# fraction $\epsilon$ of wrong labels carries at most $\epsilon (1 + \beta) / (1 + \epsilon \beta)$ of the weight, 9.5 % for
+# 5 % wrong labels and $\beta = 1$.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Running group risks
@@ -332,7 +330,7 @@ hard_weights = check.hard_weights(hard_weights, otherwise=group_robust.hard_weig
 # $$ \tilde R_g \leftarrow \mu \tilde R_g + (1 - \mu) \, R_g, \qquad
 # R_g = \frac{1}{n_g \log K} \sum_{i: g_i = g} \ell_i \qquad \text{if } n_g > 0 $$
 
-# %% tags=["core"]
+# %% slideshow={"slide_type": "subslide"} tags=["core"]
 def update_risks(running, costs, group, momentum=0.9):
     """Return the moving averages of the group risks after a batch, ``(G,)``.
 
@@ -351,15 +349,16 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Here $n_g$ is the number of clips of $g$ in the batch, and $\ell_i$ the cross-entropy of the prediction. Divided by
 # $\log K$, a [group risk](glossary.md#group-risk) of 1 means guessing, with 7 classes as with 52. Why a moving average? On
-# MA-52 a batch has 10 to 16 clips, but 52 actions with four groups each make 208 groups. A batch has about one clip of a few
-# groups, so an adversary that took it at its word would chase noise. Chapter 14 measures how much the average helps.
+# [MA-52](glossary.md#ma-52) a batch has 10 to 16 clips, but 52 actions with four groups each make 208 groups. A batch has
+# about one clip of a few groups, so an adversary that took it at its word would chase noise. Chapter 14 measures its benefit.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## GIRL, all together
 #
 # Two groups have shares $\pi = (0.8, 0.2)$ of the clips and risks $0.5$ and $1$: mean $0.6$, variance $0.04$. In the ball of
 # radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$,
-# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of hard clips:
+# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of [hard
+# clips](glossary.md#hard-clips):
 #
 # $$ L = \frac1n \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, h_i \, \ell_i, \qquad
 # q = \arg \max_{p \ge 0, \, \sum_g p_g = 1} \sum_g p_g \tilde R_g \quad \text{with} \quad
@@ -419,8 +418,8 @@ show(fig, alt="Running risks of the groups of each action after training, with t
 #
 # Does such a loss protect a group at all? A [positive control](glossary.md#positive-control) is a case made for it. The class
 # is the *frequency* of two noisy channels. Two more channels hold an *offset*, as of a sensor worn the other way round: a
-# spurious attribute that agrees with the class in 95 % of the training clips, and is far easier to learn. Who relies on it
-# fails for the **minority**, whose offset disagrees.
+# spurious attribute that agrees with the class in 95 % of the training clips, and is far easier to learn. A network that
+# relies on it fails for the **minority**, whose offset disagrees.
 #
 # > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over ERM? Which fraction of that gain
 # > do groups of style recover, and which do random groups?
@@ -462,12 +461,12 @@ records = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
 rows = {f"over {name}, {form}": contrasts.compare(records[form], "PIUmr + augmentation", reference)
         for name, reference in OVER.items() for form in records}
 log = {name: a for name, a in development.read_log().items() if a[0]["against"] == OVER["TFAM"]}
-for name in ("PIUmr, defaults", "groups alone", "radius 0: hard clips alone", "true people as groups"):
-    rows[f"log: {name.split(': ')[-1]}"] = development.outcome(log[name], "real, one length")
-default, *others = [{pool: development.outcome(a, pool, "control") for pool in development.POOLS}
-                    for a in log.values()]
-rows["log: over random groups"] = default["real, one length"]
-cells = [c for outcomes in (default, *others) for c in outcomes.values() if c]
+TRIED = {"over TFAM": "PIUmr, defaults", "groups alone": "groups alone",
+         "hard clips alone": "radius 0: hard clips alone", "true people": "true people as groups"}
+rows |= {f"log: {name}": development.outcome(log[a], "real, one length") for name, a in TRIED.items()}
+outcomes = [{p: development.outcome(a, p, "control") for p in development.POOLS} for a in log.values()]
+rows["log: over random groups"] = outcomes[[*log].index("PIUmr, defaults")]["real, one length"]
+cells = [c for outcome in outcomes for c in outcome.values() if c]
 fig, ax = plt.subplots(figsize=(7, 3.6))
 plots.forest(ax, list(rows), *([100 * getattr(found, key) for found in rows.values()]
                                for key in ("difference", "low", "high")), reference=0)
@@ -490,8 +489,8 @@ show(fig, alt=f"What GIRL adds in the study, and below in the log of attempts: {
 # shows. But unseen people are in no group of the training set, and its hard groups are mostly hard actions.
 #
 # The rows below the line are of the log of attempts, 20 real people on whom the defaults were chosen. There GIRL gains over
-# TFAM, and so do its parts, but random groups gain as much, and true people as groups do no better. In the whole log, over
-# random groups 0 intervals lie above zero and 4 below; the book's page of records has all attempts.
+# TFAM, and so do its parts, but random groups gain as much, and true people as groups do no better. In the whole log, 0
+# intervals over random groups lie above zero and 3 below; the book's page of records has all attempts.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The module, written out
@@ -502,7 +501,7 @@ show(fig, alt=f"What GIRL adds in the study, and below in the log of attempts: {
 # The library's `GroupRobustObjective` gets the same logits: a first epoch, new groups, then batches of the second epoch. The
 # groups must be equal, and the loss in value and gradient.
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 class GIRL(torch.nn.Module):
     def __init__(self, y, features, each=4, rho=0.05, beta=1.0, tau=1.0, momentum=0.9):
         super().__init__()

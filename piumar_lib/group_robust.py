@@ -91,7 +91,7 @@ class GroupRobustObjective(Objective):
     are found, once, by the style that each clip had in the first. So no group has to be matched with an
     earlier one, and no source loses its weights more often than another. And style shows most early on:
     what is easy to see, and spurious, is learnt first; later features are about classes, and their
-    clusters no longer tell manners apart.
+    clusters no longer tell styles apart.
 
     A group's risk is the decision's own cross-entropy, divided by that of guessing, log(classes):
     whether a recogniser has two views, and how many classes there are, changes no weight.

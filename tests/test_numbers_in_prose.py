@@ -129,6 +129,44 @@ QUOTES: dict[str, Quotes] = {
             r"after 300 batches: (\S+) \(exp.*?, (\S+) \(ball",
         ),
     ],
+    "07_pseudo_groups": [
+        ("Clusters and people agree by 0.91", r"hold one person each\. Agreement (\S+)\."),
+        (
+            "comes closest, 0.08 of a ceiling of 0.19; behind TFAM it is 0.07",
+            r"synthetic, 60 people: .* layer 1 (\S+), layer 1 behind TFAM (\S+), ceiling (\S+);",
+        ),
+        ("the input does, 0.14 of 0.47", r"real, 10 people: .* input (\S+), .* ceiling (\S+)\."),
+        (
+            "of tremor (0.38), of the action (0.36) and of sway (0.32)",
+            r"tremor amplitude (\S+), amplitude (\S+), sway amplitude (\S+),",
+        ),
+        (", has 0.11: a mean", r"tempo (\S+),"),
+        (
+            "groups of style range from 0.03 to 0.20, those of random groups from 0.10 to 0.15",
+            r"%, and (\S+) to (\S+) in the hardest action; .* and (\S+) to (\S+) in the hardest",
+        ),
+        ("But 69 % of the variance of the risks", r"groups of style (\d+) %"),
+        ("see as well (86 % of theirs)", r"random groups (\d+) %"),
+        ("ERM reaches 47 %, true groups 79 %", r"Means: ERM (\d+) %, true groups (\d+) %"),
+        (
+            "recover 0.97 of this gain, random groups 0.05",
+            r"true groups' gain: style groups (\S+), random groups ([\d.]+\d)",
+        ),
+        ("as the minority is hard (60 %)", r"hard clips alone (\d+) %"),
+        ("the default, reach 90 %", r"style groups and hard clips (\d+) %"),
+        (
+            "0 intervals over random groups lie above zero and 3 below",
+            r"groups (\d+) intervals lie above zero, (\d+) below",
+        ),
+        ("by 0.08, of a ceiling of 0.19", r"60 people: .* layer 1 (\S+), layer .*? ceiling (\S+);"),
+        ("moves: 0.36 of the variance of amplitude", r"tremor amplitude \S+, amplitude (\S+),"),
+        (
+            "recovers 0.97 of the gain of true groups, random groups 0.05",
+            r"true groups' gain: style groups (\S+), random groups ([\d.]+\d)",
+        ),
+        ("0 intervals over random groups lie above zero. Of", r"groups (\d+) intervals lie above"),
+        ("training, 69 % lies between actions", r"groups of style (\d+) %"),
+    ],
     "14_appendix_robust_risks": [
         (
             "the values are 0.68 (CVaR), 0.74 (chi-square) and 0.80 (KL)",

@@ -146,7 +146,7 @@ def update_risks(answer: Callable, rng: np.random.Generator) -> str:
         given = answer(running, costs.clone(), group.clone(), momentum)
         changed = not np.array_equal(running, old)
         require(not changed, "the risks that were given have changed: work on a copy.")
-        require(np.isfinite(given).all(), "group 2 has no clip here: do not divide by zero.")
+        require(np.isfinite(np.asarray(given)).all(), "group 2 has no clip here: do not divide by zero.")
         count = np.bincount(group, minlength=4)
         total = np.bincount(group, costs, 4)
         there = count > 0
