@@ -53,8 +53,8 @@ crowd, each, epochs = run.pick(quick=(40, 20, 12), full=(60, 40, 15))
 # Chapter 06 gave more weight to people with high risk. For that, each training clip needs a person label, which many
 # collections lack and some must not have. The paper's loss, GIRL, uses **pseudo-groups** instead [[1](#references)]: clusters
 # of clips with a similar **style**, the way in which somebody does an action. Below, each point is a clip of one action,
-# placed by how much each joint moves (two principal components of 34 numbers). The marks tell the people, whom the method
-# does not know; the outlines are the clusters that k-means finds.
+# placed by how much each joint moves (two principal components of 34 numbers). Markers show who made a clip, which the method
+# does not know; outlines show the clusters that k-means finds.
 
 # %% slideshow={"slide_type": "skip"}
 import numpy as np
@@ -98,7 +98,7 @@ show(fig, alt=f"{len(one_action)} clips of one action by five people, by style. 
      f"hold one person each. Agreement {adjusted_rand_score(one_action.person, found):.2f}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Three clusters hold one person each, the fourth mixes three people. Clusters and people agree by 0.91, where 1 is the same
+# Three clusters hold one person each, the fourth mixes three people. Their agreement with people is 0.91, where 1 is the same
 # grouping and 0 is chance. But these are five people and one action. Do clusters find people in a crowd? If not, what do they
 # find, and does it help to weight them?
 
@@ -131,7 +131,7 @@ print(style_by_hand(torch.tensor([[[0.0], [0], [2], [2]]])))
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Groups within each action
 #
-# Two nods have style 1 and 3, two waves 11 and 13. Over all four clips k-means finds the actions. Without the mean of each
+# Two nods have style 1 and 3, two waves 11 and 13. k-means over all four clips finds the actions. Without the mean of each
 # action they are $-1, 1, -1, 1$; then two clusters *within* each action tell the first nod from the second:
 #
 # $$ r_i = \frac{s_i - \bar s_{y_i}}{\text{standard deviation}}, \qquad
@@ -256,7 +256,7 @@ def eta_squared(trait, group, y):
 print(eta_squared(np.array([1.0, 3, 3, 5]), np.array([0, 0, 1, 1]), np.zeros(4)))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Seven traits of movement. With which of them do the clusters of the first layer go together?
+# > **Predict.** Which of seven traits of movement do the clusters of the first layer capture?
 
 # %% slideshow={"slide_type": "skip"}
 TRAITS = {"amplitude": people.amplitude, "tempo": people.tempo, "onset": people.onset,
@@ -281,17 +281,17 @@ show(fig, alt=f"Fraction of each trait's variance between groups: {words}. Above
      f"{', '.join(np.array(ranked)[eta > limit])}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The clusters capture movement style: how *large* somebody moves, by the amplitude of tremor (0.38), of the
-# action (0.36) and of sway (0.32). Tempo, which makes recognition hard (chapter 03), has 0.11: a mean and a standard
-# deviation over time do not say when. (The black marks shuffle *people*, as clips of one person are not independent. By
-# chance a trait exceeds its mark once in twenty times.)
+# **Compare.** The clusters capture movement style: how *large* somebody's movements are. Eta squared is 0.38 for the
+# amplitude of tremor, 0.36 for that of the action and 0.32 for that of sway. For tempo, which makes recognition hard (chapter
+# 03), it is 0.11: a mean and a standard deviation over time do not say when. (The black marks shuffle *people*, as clips of
+# one person are not independent. By chance a trait exceeds its mark once in twenty times.)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Hard clips
 #
 # The [signed margin](glossary.md#signed-margin) of a clip is the logit of its true class minus the largest other logit. Three
 # clips of the first class have logits $(5, 0, 0)$, $(2, 2, 0)$ and $(0, 5, 0)$, so margins $5$ (safe), $0$ (on the
-# **boundary**) and $-5$ (confidently wrong). With $\beta = \tau = 1$ they get $1.007$, $1.5$ and $1.993$, over their mean:
+# **boundary**) and $-5$ (wrong). With $\beta = \tau = 1$ the weights are $1.007$, $1.5$ and $1.993$, divided by their mean:
 #
 # $$ m_i = z_{i y_i} - \max_{k \ne y_i} z_{ik}, \qquad h_i \propto 1 + \beta \, \sigma(-m_i / \tau) $$
 
@@ -349,16 +349,16 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Here $n_g$ is the number of clips of $g$ in the batch, and $\ell_i$ the cross-entropy of the prediction. Divided by
 # $\log K$, a [group risk](glossary.md#group-risk) of 1 means guessing, with 7 classes as with 52. Why a moving average? On
-# [MA-52](glossary.md#ma-52) a batch has 10 to 16 clips, but 52 actions with four groups each make 208 groups. A batch has
-# about one clip of a few groups, so an adversary that took it at its word would chase noise. Chapter 14 measures its benefit.
+# [MA-52](glossary.md#ma-52) a batch has 10 to 16 clips, but there are 208 groups, four for each of 52 actions. It has one
+# clip of each of a few groups, so an adversary that trusts it chases noise. Chapter 14 measures how much averaging helps.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## GIRL, all together
 #
 # Two groups have shares $\pi = (0.8, 0.2)$ of the clips and risks $0.5$ and $1$: mean $0.6$, variance $0.04$. In the ball of
 # radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$,
-# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of [hard
-# clips](glossary.md#hard-clips):
+# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of
+# [hard clips](glossary.md#hard-clips):
 #
 # $$ L = \frac1n \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, h_i \, \ell_i, \qquad
 # q = \arg \max_{p \ge 0, \, \sum_g p_g = 1} \sum_g p_g \tilde R_g \quad \text{with} \quad
@@ -409,9 +409,10 @@ show(fig, alt="Running risks of the groups of each action after training, with t
      f"actions lies this much of the variance: {'; '.join(words)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** In the hardest action the risks of groups of style range from 0.03 to 0.20, those of random groups from 0.10 to
-# 0.15. So style shows GIRL differences that random groups hide. But 69 % of the variance of the risks lies between actions, a
-# part that random groups see as well (86 % of theirs). GIRL mostly gives weight to hard *actions*.
+# **Compare.** Circles are groups, bars the means of actions. In the hardest action the risks of groups of style range from
+# 0.03 to 0.20, those of random groups from 0.10 to 0.15. So style shows GIRL differences that random groups hide. But 69 % of
+# the variance of the risks lies between actions, a part that random groups see as well (86 % of theirs). Mostly, GIRL weights
+# hard *actions*.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Positive control: a case that GIRL must win
@@ -445,7 +446,7 @@ show(fig, alt=f"Accuracy in the worst group of ten seeds, which vary widely. Mea
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** In the worst group ERM reaches 47 %, true groups 79 %. Groups of style recover 0.97 of this gain, random groups
 # 0.05. So the loss does what it was made for, *if* the groups show in the style and the minority is in the training set. Hard
-# clips alone help as well, as the minority is hard (60 %); both together, the default, reach 90 %.
+# clips alone reach 60 %, as the minority is hard; both together, the default, reach 90 %. Seeds vary widely.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Unseen people
@@ -604,12 +605,12 @@ check.shuffle_members(shuffle_members)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **Clusters of style are not people.** Four groups an action agree with 60 synthetic people by 0.08, of a ceiling of 0.19.
-#   They capture how large somebody moves: 0.36 of the variance of amplitude lies between them.
+# - **Clusters of style are not people.** The agreement of four groups an action with 60 synthetic people is 0.08; the ceiling
+#   is 0.19. They capture the size of movements: eta squared is 0.36 for amplitude, and 0.11 for tempo.
 # - **GIRL works where its groups show.** Written out from five functions, it equals the library's loss in value and gradient.
 #   In the positive control it recovers 0.97 of the gain of true groups, random groups 0.05.
-# - **It does not measurably help unseen people.** In the records of nine real data sets gains of two points are excluded, and
-#   in the log of attempts 0 intervals over random groups lie above zero. Of the variance of group risks in training, 69 %
+# - **It does not measurably help unseen people.** In the records of nine real data sets, gains of two points are excluded; in
+#   the log of attempts, 0 intervals over random groups lie above zero. In training, 69 % of the variance of the group risks
 #   lies between actions.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
