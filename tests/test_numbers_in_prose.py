@@ -174,6 +174,44 @@ QUOTES: dict[str, Quotes] = {
             r"after 300 batches: (\S+) \(exp.*?, (\S+) \(ball",
         ),
     ],
+    "07_pseudo_groups": [
+        ("Their agreement with people is 0.91", r"hold one person each\. Agreement (\S+)\."),
+        (
+            "comes closest, 0.08 of a ceiling of 0.19; behind TFAM it is 0.07",
+            r"synthetic, 60 people: .* layer 1 (\S+), layer 1 behind TFAM (\S+), ceiling (\S+);",
+        ),
+        ("the input does, 0.14 of 0.47", r"real, 10 people: .* input (\S+), .* ceiling (\S+)\."),
+        (
+            "is 0.38 for the amplitude of tremor, 0.36 for that of the action and 0.32 for",
+            r"tremor amplitude (\S+), amplitude (\S+), sway amplitude (\S+),",
+        ),
+        ("it is 0.11: a mean", r"tempo (\S+),"),
+        (
+            "groups of style range from 0.03 to 0.20, those of random groups from 0.10 to 0.15",
+            r"%, and (\S+) to (\S+) in the hardest action; .* and (\S+) to (\S+) in the hardest",
+        ),
+        ("But 69 % of the variance of the risks", r"groups of style (\d+) %"),
+        ("see as well (86 % of theirs)", r"random groups (\d+) %"),
+        ("ERM reaches 47 %, true groups 79 %", r"Means: ERM (\d+) %, true groups (\d+) %"),
+        (
+            "recover 0.97 of this gain, random groups 0.05",
+            r"true groups' gain: style groups (\S+), random groups ([\d.]+\d)",
+        ),
+        ("Hard clips alone reach 60 %", r"hard clips alone (\d+) %"),
+        ("the default, reach 90 %", r"style groups and hard clips (\d+) %"),
+        (
+            "0 intervals over random groups lie above zero and 3 below",
+            r"groups (\d+) intervals lie above zero, (\d+) below",
+        ),
+        ("is 0.08; the ceiling is 0.19", r"60 people: .* layer 1 (\S+), layer .*? ceiling (\S+);"),
+        ("is 0.36 for amplitude, and 0.11 for tempo", r", amplitude (\S+), .* tempo (\S+),"),
+        (
+            "recovers 0.97 of the gain of true groups, random groups 0.05",
+            r"true groups' gain: style groups (\S+), random groups ([\d.]+\d)",
+        ),
+        ("0 intervals over random groups lie above zero. In", r"groups (\d+) intervals lie above"),
+        ("In training, 69 % of the variance", r"groups of style (\d+) %"),
+    ],
     "14_appendix_robust_risks": [
         (
             "the values are 0.68 (CVaR), 0.74 (chi-square) and 0.80 (KL)",

@@ -21,7 +21,12 @@ from piumar_lib.check.optimal_transport import (
 from piumar_lib.check.person_shift import split_people, standard_error
 from piumar_lib.check.piumr_from_scratch import balanced, worst_by_luck
 from piumar_lib.check.prepare_ma52 import shared_people
-from piumar_lib.check.pseudo_groups import by_lot, pair_index, strength_for
+from piumar_lib.check.pseudo_groups import (
+    hard_weights,
+    pair_index,
+    shuffle_members,
+    update_risks,
+)
 from piumar_lib.check.robust_optimisation import (
     exponentiated_weights,
     largest_weight,
@@ -34,10 +39,10 @@ from piumar_lib.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.check.train_ma52 import optimism
 
 __all__ = [
-    "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "by_lot",
-    "clip_interval", "consistency", "cvar_bound", "exponentiated_weights", "fastest_people", "fuse",
-    "gate", "holm_by_hand", "largest_weight", "log_sinkhorn", "optimism", "overlap_plan", "pair_index",
-    "project", "radius_for", "regularizer_weight", "shared_people", "smooth_noise", "soft_dtw",
-    "split_people", "standard_error", "strength_for", "swap_amplitude", "temperature_for",
-    "training_hours", "undo", "worst_by_luck", "worst_weights",
+    "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "clip_interval",
+    "consistency", "cvar_bound", "exponentiated_weights", "fastest_people", "fuse", "gate",
+    "hard_weights", "holm_by_hand", "largest_weight", "log_sinkhorn", "optimism", "overlap_plan",
+    "pair_index", "project", "radius_for", "regularizer_weight", "shared_people", "shuffle_members",
+    "smooth_noise", "soft_dtw", "split_people", "standard_error", "swap_amplitude", "temperature_for",
+    "training_hours", "undo", "update_risks", "worst_by_luck", "worst_weights",
 ]  # fmt: skip
