@@ -82,7 +82,7 @@ module = TemporalFrequencyModule.make(channels, width=32)
 module.frequency.probability = 1.0  # for the figure: perturb each clip
 aligned, perturbed = (view.detach() for view in module.views(clips.x, clips.y))
 
-# %% tags=["hide-input"]
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, sharey=True, figsize=(7, 2.8))
 views = {"clip": clips.x, "aligned view": aligned, "perturbed view": perturbed}
 for ax, (name, view) in zip(axes, views.items(), strict=True):
