@@ -5,7 +5,8 @@
         --split build/ma52/splits/person-disjoint/fold1.txt --out build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 report build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 submit build/ma52/runs/piumr-1 --out build/ma52/submission.zip
-    python -m piumar_lib.ma52 recognize build/ma52/runs/piumr-1 me.mp4
+    python -m piumar_lib.ma52 recognize --checkpoint build/ma52/runs/piumr-1 me.mp4
+    python -m piumar_lib.ma52 recognize poses-of-me.safetensors
     python -m piumar_lib.ma52 export build/ma52/runs/piumr-1 --out build/ma52/piumr.pt2
     python -m piumar_lib.ma52 table build/ma52/runs/*
     python -m piumar_lib.ma52 sweep --preset poses --poses build/ma52/poses.safetensors \\
@@ -21,12 +22,16 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Collection
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.hyperparameter import Hyperparameter
+
+if TYPE_CHECKING:
+    from piumar_lib.ma52.model import MicroActionRecognizer
 
 # The settings that all trainings of a sweep share. How many processes read clips, and how the learning
 # rate falls, is the preset's: there, --workers and --scheduler are those of the evidence.
@@ -73,22 +78,56 @@ def run_submit(options: argparse.Namespace) -> None:
 
 
 def run_recognize(options: argparse.Namespace) -> None:
-    """Print what happens in a recording."""
+    """Print what happens in recordings, or in clips of pose files."""
+    from piumar_lib.ma52.course_model import FOLDER, load_course_model
     from piumar_lib.ma52.model import load_model
-    from piumar_lib.ma52.recognize import recognize
+    from piumar_lib.ma52.pose_tracks import is_pose_file
+    from piumar_lib.ma52.protocol import RECORD, read_record
+    from piumar_lib.ma52.recognize_wording import say_majority, say_trained_on
 
-    model = load_model(options.folder)
-    seen = recognize(model, options.video, options.length, options.stride, progress=True)
-    if assumed := seen.recording.shown.assumed:
-        print(f"the file holds no times: {assumed:g} frames a second are assumed")
-    if not seen.recording.found:
-        print("no person was found before a plain wall: the middle of the picture is looked at")
-    if len(seen.start) == 1:
-        for action, probability in seen.best():
-            print(f"{100 * probability:5.1f} %  {action}")
-        return
-    for start, end, action, probability in seen.timeline():
-        print(f"{start:6.1f} to {end:6.1f} s  {100 * probability:5.1f} %  {action}")
+    folder = options.checkpoint or FOLDER
+    model = load_model(folder) if options.checkpoint else load_course_model()
+    record = read_record(folder) if (folder / RECORD).is_file() else None
+    print(say_trained_on(record))
+    for clip in options.clips:
+        if clip.is_dir():
+            raise ValueError(f"{clip}: is a folder. Give a model's as --checkpoint, and clips as files.")
+        say_seen = recognize_pose_file if is_pose_file(clip) else recognize_video
+        say_seen(model, clip, options, say_majority(record))
+
+
+def recognize_video(
+    model: MicroActionRecognizer, clip: Path, options: argparse.Namespace, majority: str
+) -> None:
+    """Print what happens in a video."""
+    from piumar_lib.ma52.recognize import recognize
+    from piumar_lib.ma52.recognize_wording import say_answers, say_recording
+
+    if options.rate is not None:
+        raise ValueError(f"rate: {clip} is a video, which has its own times. Leave --rate out.")
+    person = options.person or 0
+    seen = recognize(model, clip, options.length, options.stride, progress=True, person=person)
+    print(*say_recording(seen.recording), say_answers(seen, majority), sep="\n")
+
+
+def recognize_pose_file(
+    model: MicroActionRecognizer, clip: Path, options: argparse.Namespace, majority: str
+) -> None:
+    """Print what happens in each clip of a pose file; one that says nothing stops no other."""
+    from piumar_lib.ma52.pose_tracks import read_tracks
+    from piumar_lib.ma52.recognize_poses import Unseen, recognize_poses
+    from piumar_lib.ma52.recognize_wording import say_answers, say_track
+
+    tracks, faults = read_tracks(clip, options.person, options.rate)
+    for track in tracks:
+        try:
+            seen = recognize_poses(model, track, options.length, options.stride)
+        except Unseen as error:
+            print(error)
+            continue
+        print(*say_track(seen), say_answers(seen, majority), sep="\n")
+    for fault in faults:
+        print(f"left out: {fault.where}: {fault.what}. {fault.remedy}", file=sys.stderr)
 
 
 def run_export(options: argparse.Namespace) -> None:
@@ -166,9 +205,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--root", type=path, help=about)
     command.set_defaults(run=run_submit)
 
-    command = commands.add_parser("recognize", help="say what happens in a recording")
-    command.add_argument("folder", type=path, help="of the run")
-    command.add_argument("video", type=path, help="any video")
+    command = commands.add_parser("recognize", help="say what happens in videos or pose files")
+    about = "any video; or poses by data_scripts/extract_poses.py, or COCO's results (.json)"
+    command.add_argument("clips", type=path, nargs="+", metavar="CLIP", help=about)
+    about = "folder of a run; by default a model of the course, for poses"
+    command.add_argument("--checkpoint", type=path, help=about)
+    about = "which one of several people; by default the largest"
+    command.add_argument("--person", type=at_least(0), help=about)
+    about = "frames a second of poses, if the file does not say"
+    command.add_argument("--rate", type=float, help=about)
     command.add_argument("--length", type=float, default=2.0, help="of a window, s (%(default)s)")
     command.add_argument("--stride", type=float, default=0.5, help="between windows, s (%(default)s)")
     command.set_defaults(run=run_recognize)
