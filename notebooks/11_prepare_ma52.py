@@ -59,7 +59,7 @@ run = start(profile)
 clips_wanted, people_wanted, width = run.pick(quick=(2000, 40, 128), full=(6000, 100, 216))
 build = ROOT / "build" / "ma52" / run.name
 few = standin.plan(96, 12, width, seed)  # on video, and the same clips as poses
-videos, pose_files = build / f"standin-{seed}", Path(poses).expanduser() if poses else build / f"poses-{seed}"
+videos, pose_files = build / f"standin-{seed}", Path(poses or build / f"poses-{seed}").expanduser()
 standin.write(videos, few, progress=False)
 if not poses:
     many = standin.plan(clips_wanted, people_wanted, seed=seed)
@@ -100,8 +100,8 @@ for (above, below), row in zip(axes.T, six, strict=True):
     (left, top), (right, bottom) = np.nanmin(xy, (0, 1)) - margin, np.nanmax(xy, (0, 1)) + margin
     for ax in (above, below):
         ax.set(xlim=(left, right), ylim=(bottom, top), aspect="equal")
-show(fig, alt="Six people in a frame of video with the pose drawn on it; below, the trajectories of their "
-     "joints. Most joints stay where they are; in some clips a hand or a foot moves a short way.")
+show(fig, alt="Six people in a frame of video with the pose drawn on it; below, the trajectories of "
+     "their joints. Most joints stay where they are; in some clips a hand or a foot moves a short way.")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Is the download complete?
@@ -169,8 +169,8 @@ for ax, values, what in zip(axes, (counts, per_action), ("person", "action"), st
     ax.set(xlabel=f"{what}, most clips first", xticks=[])
 axes[0].set_ylabel("clips in train and val")
 axes[1].set_yscale("symlog", linthresh=1)
-show(fig, alt=f"Left: clips of each of {len(counts)} people, from {counts[0]} to {counts[-1]}. Right, on a "
-     f"logarithmic axis: clips of each action, from {per_action[0]} to {per_action[-1]}.")
+show(fig, alt=f"Left: clips of each of {len(counts)} people, from {counts[0]} to {counts[-1]}. Right, "
+     f"on a logarithmic axis: clips of each action, from {per_action[0]} to {per_action[-1]}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Both have long tails. A person of the stand-in has 9 to 215 clips; in MA-52 one has 11 to 303 training clips, and the rarest
@@ -186,9 +186,9 @@ show(fig, alt=f"Left: clips of each of {len(counts)} people, from {counts[0]} to
 # %% slideshow={"slide_type": "subslide"}
 from piumar_lib.data.label_codes import all_codes
 
-for code in all_codes()[5:11]:
-    print(f"{code.code} is {code.name}, label {code.action}; label {code.counted} is {ACTIONS[code.counted]}")
-mixed_up = sum(code.action != code.counted for code in all_codes())
+for c in all_codes()[5:11]:
+    print(f"{c.code} is {c.name}, label {c.action}; label {c.counted} is {ACTIONS[c.counted]}")
+mixed_up = sum(c.action != c.counted for c in all_codes())
 print(f"counting gives the wrong label for {mixed_up} of {len(all_codes())} actions")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -227,7 +227,7 @@ print(f"people held out in each fold: {[len({person[n] for n in f.held_out}) for
 print(f"actions that only held-out people show: {lost}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Such an action cannot be learned. With many people that is rare; in MA-52 four actions are performed by 6 to 11 people each.
+# Such actions cannot be learned. With many people they are rare; in MA-52 four actions are performed by 6 to 11 people each.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Poses: five layouts, one set of names
@@ -244,8 +244,8 @@ for ax, title, (count, joints) in zip(axes, titles, LAYOUTS.items(), strict=True
     ax.plot(*xy.T, ".", color="C1", ms=3)
     ax.set_title(f"{title}\n{count}")
     ax.invert_yaxis()
-show(fig, alt="One person in five layouts: 17 joints of COCO, 28 of OpenPose with fingertips, 33 of MediaPipe "
-     "with hands and feet, 44 that MMN uses, 136 of Halpe with the contour of the face and all fingers.")
+show(fig, alt="One person in five layouts: 17 joints of COCO, 28 of OpenPose with fingertips, 33 of "
+     "MediaPipe with hands and feet, 44 that MMN uses, 136 of Halpe with face and all fingers.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Two sets of poses are public under MA-52's licence, both as pickles: kunli-cs/MA-52_openpose_28kp (28 joints, scores and labels)
@@ -279,8 +279,8 @@ for ax, (title, pose) in zip(axes, looks.items(), strict=True):
     ax.set_title(title)
     ax.invert_yaxis()
 before, after, _ = (np.linalg.norm(pose[wrist] - pose[tip]) for pose in looks.values())
-show(fig, alt="A person, and two mirror images. Where only body joints are exchanged, long lines run from each "
-     f"wrist to the fingertips of the other hand: {after / before:.1f} times the length of a hand.")
+show(fig, alt="A person, and two mirror images. Where only body joints are exchanged, long lines run "
+     f"from each wrist to the tips of the other hand: {after / before:.1f} times the length of a hand.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The fingertips stay on the wrong hand, here 4.2 hand lengths away, in half of all training clips. No error is raised.
@@ -316,18 +316,18 @@ for scale in (np.array, min_max):
 # > clips of 20 people. Its joints move by 0.008 torso lengths (median). Is the estimator's error smaller than that?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-records = [r for r in read_records(ROOT / "notebooks/results/pose-extraction.jsonl") if r["width"] == 216]
-*by_joint, overall = sorted(records, key=lambda r: (r["joint"] == "all joints", r["median"]))
+rows = [r for r in read_records(ROOT / "notebooks/results/pose-extraction.jsonl") if r["width"] == 216]
+*by_joint, overall = sorted(rows, key=lambda r: (r["joint"] == "all joints", r["median"]))
 fig, ax = plt.subplots(figsize=(7, 3.4))
 for key, words, mark in (("median", "error", "sC1"), ("centered", "error, clip's offset removed", "oC0"),
                          ("moved", "movement itself", "xk")):
     ax.plot([r[key] for r in by_joint], range(len(by_joint)), mark, ms=5, label=words)
 ax.set_yticks(range(len(by_joint)), [r["joint"] for r in by_joint], fontsize=8)
 ax.set(xlabel="median distance [torso lengths]", xscale="log")
-ax.legend(loc="upper center")
+ax.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize=9)
 error, centered, moved = (f"{overall[key]:.3f}" for key in ("median", "centered", "moved"))
-show(fig, alt=f"Error of MediaPipe for 17 joints on a logarithmic axis. All joints: median error {error}, clip's "
-     f"offset removed {centered}, movement {moved} torso lengths. Knees, wrists and ankles are worst.")
+show(fig, alt=f"Error of MediaPipe for 17 joints on a logarithmic axis. All joints: median error {error}"
+     f", offset removed {centered}, movement {moved} torso lengths. Knees, wrists and ankles are worst.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** No. The error is 0.041 torso lengths, five times the movement; without the constant offset of each clip it is
@@ -354,14 +354,14 @@ make_cache(report.root, on_video, build / f"cache-{size}-{seed}", CacheSettings(
 raw = read_frames(videos / few.split[six[0]] / few.name[six[0]])
 for crf in (14, 23):  # the cache's, and x264's default
     write_mp4(build / "probe.mp4", raw, keyframe_every=8, crf=crf, between=0)
-    pair = [np.diff(film.astype(float), axis=0).ravel() for film in (raw, read_frames(build / "probe.mp4"))]
+    pair = [np.diff(v.astype(float), axis=0).ravel() for v in (raw, read_frames(build / "probe.mp4"))]
     print(f"crf {crf}: correlation of frame differences {np.corrcoef(*pair)[0, 1]:.2f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The default, which looks perfect, keeps 0.79 of the correlation, crf 14 keeps 0.95. In training a network sees one random frame
 # of each of 8 or 16 equal segments, and the middle ones in evaluation (TSN-style sampling [[3](#references)]). Frames are
-# transferred as `uint8`; on the device a clip is cropped, flipped and colour-jittered at random, **all of its frames alike**: a
-# change of brightness from frame to frame would look like movement.
+# transferred as `uint8`; on the device a clip is cropped, flipped and colour-jittered at random, **all of its frames alike**, as
+# flicker would look like movement.
 #
 # Poses, index, splits and cache are in `build/ma52/PROFILE/`. `data_scripts/prepare_ma52.py` makes them from the shell (README).
 
@@ -369,8 +369,7 @@ for crf in (14, 23):  # the cache's, and x264's default
 # ## Related work
 #
 # - **Poses or video?** On MA-52's 5,586 test clips, top-1 is 62.71 % with skeletons alone [[4](#references)], and 67.02 % with
-#   video and poses [[6](#references)]. The challenge's 1,138 clips are another scale: its winner of 2026 has 74.52 %
-#   [[7](#references)].
+#   video and poses [[6](#references)]. On the challenge's 1,138 clips, another scale, the best has 74.52 % [[7](#references)].
 # - **Unseen people.** All use the official lists. PIUmr's paper asks for person independence [[2](#references)], without a split.
 # - **Other domains.** MMA-82 has 82 classes, 454 people and four domains (laboratory, psychiatric, street, television), with
 #   protocols across domains, none across people [[8](#references)].

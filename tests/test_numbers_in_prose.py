@@ -85,7 +85,7 @@ QUOTES: dict[str, Quotes] = {
             r"array: .* by (\S+) %\nmin_max: .* by (\S+) %",
         ),
         ("makes a person's shoulders vary by 6.3 %", r"min_max: .* by (\S+) %"),
-        ("The error is 0.041 torso lengths", r"median error (\S+), clip"),
+        ("The error is 0.041 torso lengths", r"median error (\S+), offset"),
         ("of each clip it is 0.009, about", r"offset removed (\S+), movement"),
         ("joints move by 0.008 torso lengths", r"movement (\S+) torso"),
         ("Its joints move by 0.008 torso lengths", r"movement (\S+) torso"),
