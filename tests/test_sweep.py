@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 
@@ -15,6 +16,7 @@ from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import read_records
 from piumar_lib.ma52 import sweep, train
 from piumar_lib.ma52.__main__ import main
+from piumar_lib.ma52.clips import count_workers
 from piumar_lib.ma52.sweep_table import compare, show_sweep, to_markdown
 
 TINY = {"epochs": 2, "batch_size": 16, "warmup": 1}
@@ -200,6 +202,15 @@ def test_processes_share_the_trainings(swept, plan, path):
     records = sweep.run(plan(), path, train.train, workers=2, progress=False)
     assert [r["held out"] for r in records] == [r["held out"] for r in read_records(swept[1])]
     assert {r["command"] for r in records} == {"notebook"}
+
+
+def test_a_process_of_dask_reads_its_clips_itself(prepared, tmp_path, monkeypatch):
+    config = prepared.config(tmp_path, workers=3)
+    data, _, _ = train.load_data(config, 4)
+    assert count_workers(data, config.workers) == 3
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert count_workers(data, config.workers) == 0
+    assert train.train(config, progress=False)["steps"] > 1
 
 
 # The table
