@@ -93,8 +93,9 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
               "macro F1, %", f"over {reference}", "by fold", "p (Holm)", "p of equivalence",
               "verdict"]  # fmt: skip
     lines = [_line(row) for row in rows]
-    said = f"{_kind(records[0])}; {merge(map(protocol_of, records))}"
-    return f"{said}\n\n{markdown_table(header, lines)}"
+    protocol = merge(map(protocol_of, records))
+    data = _kind(records[0]).removesuffix(f", {protocol.kind}")
+    return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
 
 
 def show_sweep(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> None:
