@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 
@@ -12,9 +13,10 @@ import pytest
 from scipy import stats
 
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.evidence.records import read_records
+from piumar_lib.evidence.records import RESULTS, read_records
 from piumar_lib.ma52 import sweep, train
 from piumar_lib.ma52.__main__ import main
+from piumar_lib.ma52.clips import count_workers
 from piumar_lib.ma52.sweep_table import compare, show_sweep, to_markdown
 
 TINY = {"epochs": 2, "batch_size": 16, "warmup": 1}
@@ -202,6 +204,15 @@ def test_processes_share_the_trainings(swept, plan, path):
     assert {r["command"] for r in records} == {"notebook"}
 
 
+def test_a_process_of_dask_reads_its_clips_itself(prepared, tmp_path, monkeypatch):
+    config = prepared.config(tmp_path, workers=3)
+    data, _, _ = train.load_data(config, 4)
+    assert count_workers(data, config.workers) == 3
+    monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
+    assert count_workers(data, config.workers) == 0
+    assert train.train(config, progress=False)["steps"] > 1
+
+
 # The table
 
 
@@ -295,3 +306,20 @@ def test_a_row_without_a_common_fold_has_no_difference(records):
                    + [made_up("TFAM", 2, range(9))])  # fmt: skip
     last = rows[-1]
     assert last.name == "TFAM" and last.difference is None and last.by_fold == ()
+
+
+def test_committed_records_are_of_the_planned_rows_on_disjoint_people():
+    records = read_records(RESULTS / "poses.jsonl")
+    rows = {row.name for row in compare(records)}
+    planned = {sweep.ON_POSES.get(method, method) for method in sweep.PLANNED}
+    with_head = {f"{m}, hierarchical head" for m in ("augmentation", "PIUmr + augmentation")}
+    assert rows <= planned | with_head
+    people = {r["fold"]: {*r["held out"]["people"]} for r in records}
+    for r in records:
+        assert {*r["held out"]["people"]} == people[r["fold"]] and r["split"]["shared people"] == 0
+        right = sum(n for n, _ in r["held out"]["people"].values())
+        top = r["held out"]["scores"]["action top-1"]
+        assert right / r["held out"]["clips"] == pytest.approx(top)
+        assert r["config"]["epochs"] == r["selection"]["epoch"] == 10
+    assert sum(map(len, people.values())) == len(set().union(*people.values()))
+    assert len({r["content"]["split"] for r in records}) == len(people)

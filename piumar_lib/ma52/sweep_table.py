@@ -5,6 +5,7 @@ show_sweep(read_records(RESULTS / "poses.jsonl"))
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -79,7 +80,7 @@ def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation
     corrected = metrics.holm([difference.p for difference, _ in differences.values()])
     p_values = dict(zip(differences, map(float, corrected), strict=True))
     return [
-        _summarize(name, own, *(differences.get(name) or (None, ())), p_values.get(name, float("nan")))
+        _summarize(name, own, differences.get(name, (None, ())), p_values.get(name, math.nan))
         for name, own in rows.items()
     ]
 
@@ -92,8 +93,9 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
               "macro F1, %", f"over {reference}", "by fold", "p (Holm)", "p of equivalence",
               "verdict"]  # fmt: skip
     lines = [_line(row) for row in rows]
-    said = f"{_kind(records[0])}; {merge(map(protocol_of, records))}"
-    return f"{said}\n\n{markdown_table(header, lines)}"
+    protocol = merge(map(protocol_of, records))
+    data = _kind(records[0]).removesuffix(f", {protocol.kind}")
+    return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
 
 
 def show_sweep(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> None:
@@ -150,19 +152,21 @@ def _require_same(records: Records, name: str, free: set[str]) -> None:
 
 def _differ(own: Records, reference: Records) -> tuple[Difference, tuple[float, ...]] | None:
     """The difference over the people of folds that both have, and of each fold; None without any."""
-    scores, base, by_fold = {}, {}, []
+    scores: list[float] = []
+    base: list[float] = []
+    by_fold: list[float] = []
     for fold in sorted({r["fold"] for r in own} & {r["fold"] for r in reference}):
         mine, its = (accuracy_of_people(r for r in rs if r["fold"] == fold) for rs in (own, reference))
-        by_fold.append(float(np.mean([mine[p] - its[p] for p in mine])))
-        scores, base = scores | mine, base | its
+        scores += mine.values()
+        base += [its[person] for person in mine]
+        by_fold.append(float(np.mean([mine[person] - its[person] for person in mine])))
     if not scores:
         return None
-    values = (np.array([these[p] for p in scores]) for these in (scores, base))
-    return statistics.paired(*values), tuple(by_fold)
+    return statistics.paired(np.array(scores), np.array(base)), tuple(by_fold)
 
 
 def _summarize(
-    name: str, own: Records, difference: Difference | None, by_fold: tuple[float, ...], p: float
+    name: str, own: Records, found: tuple[Difference | None, tuple[float, ...]], p: float
 ) -> Row:
     held_out = [record["held out"] for record in own]
     majority = majority_over_people(held_out)
@@ -171,10 +175,9 @@ def _summarize(
         name,
         tuple(sorted({record["fold"] for record in own})),
         metrics.summarize([*accuracy_of_people(own).values()]),
-        float(np.mean([found["scores"]["action F1 macro"] for found in held_out])),
+        float(np.mean([own["scores"]["action F1 macro"] for own in held_out])),
         majority,
-        difference,
-        by_fold,
+        *found,
         p,
     )
 
