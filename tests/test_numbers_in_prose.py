@@ -118,6 +118,27 @@ QUOTES: dict[str, Quotes] = {
             r"SPAR \(10\): behind the first block -(\S+);.*?behind all blocks -(\S+);",
         ),
     ],
+    "11_prepare_ma52": [
+        ("A person of the stand-in has 9 to 215 clips", r"people, from (\d+) to (\d+)\. Right"),
+        ("codes are wrong for 46 of 52 actions", r"wrong label for (\d+) of (\d+) actions"),
+        ("wrong label for 46 of 52 actions, among", r"wrong label for (\d+) of (\d+) actions"),
+        ("All: 91 of 91 in the stand-in", r"(\d+) of (\d+) val people are in train\n"),
+        ("leak people**: 91 of 91 val people", r"(\d+) of (\d+) val people are in train\n"),
+        ("hand, here 4.2 hand lengths", r"the other hand: (\S+) times"),
+        (
+            "it varies by 1.1 % from clip to clip, an estimator's error; after min-max by 6.3 %.",
+            r"array: .* by (\S+) %\nmin_max: .* by (\S+) %",
+        ),
+        ("makes a person's shoulders vary by 6.3 %", r"min_max: .* by (\S+) %"),
+        ("The error is 0.041 torso lengths", r"median error (\S+), offset"),
+        ("of each clip it is 0.009, about", r"offset removed (\S+), movement"),
+        ("joints move by 0.008 torso lengths", r"movement (\S+) torso"),
+        ("Its joints move by 0.008 torso lengths", r"movement (\S+) torso"),
+        (
+            "keeps 0.79 of the correlation, crf 14 keeps 0.95.",
+            r"crf (14): .* (0\.\d+)\ncrf 23: .* (0\.\d+)",
+        ),
+    ],
     "10_costs": [
         ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),
         ("and 0.0523 % to those of ResNet", r"resnet50-tsm, inference: .* add (\S+) % FLOPs"),

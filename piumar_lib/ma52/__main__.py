@@ -9,6 +9,9 @@
     python -m piumar_lib.ma52 recognize poses-of-me.safetensors
     python -m piumar_lib.ma52 export build/ma52/runs/piumr-1 --out build/ma52/piumr.pt2
     python -m piumar_lib.ma52 table build/ma52/runs/*
+    python -m piumar_lib.ma52 sweep --preset poses --poses build/ma52/poses.safetensors \\
+        --index build/ma52/index.csv --splits build/ma52/splits/person-disjoint \\
+        --out build/ma52/sweep.jsonl
 
 A run that was stopped goes on with the same command. On several GPUs:
 ``python -m torch.distributed.run --standalone --nproc-per-node 4 -m piumar_lib.ma52 train ...``
@@ -18,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +32,10 @@ from piumar_lib.support.hyperparameter import Hyperparameter
 
 if TYPE_CHECKING:
     from piumar_lib.ma52.model import MicroActionRecognizer
+
+# The settings that all trainings of a sweep share. How many processes read clips, and how the learning
+# rate falls, is the preset's: there, --workers and --scheduler are those of the evidence.
+OF_SWEEP = {*SETTINGS} - {"method", "split", "seed", "out", "workers", "scheduler"}
 
 
 @command_line
@@ -137,6 +145,23 @@ def run_table(options: argparse.Namespace) -> None:
         print(say_table(data, methods))
 
 
+def run_sweep(options: argparse.Namespace) -> None:
+    """Make all trainings that are missing, and print their table."""
+    from piumar_lib.ma52 import sweep
+    from piumar_lib.ma52.sweep_table import to_markdown
+    from piumar_lib.ma52.train import train
+
+    runs = options.runs or options.out.with_suffix("")
+    given = {name: getattr(options, name) for name in vars(options).keys() & OF_SWEEP}
+    which = options.methods, options.folds, options.seeds
+    trainings = sweep.plan(options.preset, options.splits, runs, *which, **given)
+    if options.dry_run:
+        print("\n".join(map(str, trainings)))
+        return
+    records = sweep.run(trainings, options.out, train, options.workers, options.scheduler)
+    print(f"{options.out}: {len(records)} records\n\n{to_markdown(records)}")
+
+
 def say(record: dict[str, Any]) -> str:
     """A record in a few lines; see `piumar_lib.ma52.wording`."""
     from piumar_lib.ma52 import wording
@@ -158,8 +183,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help=about, allow_abbrev=False)
     command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
     command.add_argument("--dry-run", action="store_true", help="only print all settings")
-    for name, one in SETTINGS.items():
-        add_option(command, name, one, f"{one.about} ({one.default})")
+    add_settings(command, SETTINGS)
     own = command.add_argument_group("hyperparameters of the method")
     for name, (one, words) in hyperparameters().items():
         add_option(own, name, one, words)
@@ -203,7 +227,29 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("folders", type=path, nargs="+", help="of the runs")
     command.add_argument("--chosen-on", type=path, help=chosen)
     command.set_defaults(run=run_table)
+
+    about = "make many trainings: methods x folds x seeds"
+    command = commands.add_parser("sweep", help=about, allow_abbrev=False)
+    command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
+    command.add_argument("--splits", type=path, required=True, help="folder of fold1.txt and so on")
+    command.add_argument("--methods", nargs="+", default=(), metavar="METHOD", help="(the planned ones)")
+    command.add_argument("--folds", nargs="+", type=int, default=(), metavar="FOLD", help="(all)")
+    command.add_argument("--seeds", type=at_least(1), default=1, help="of each fold (%(default)s)")
+    command.add_argument("--workers", type=at_least(1), default=1, help="processes (%(default)s)")
+    command.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    command.add_argument("--out", type=path, required=True, help="the .jsonl of the records")
+    command.add_argument("--runs", type=path, help="folder of the trainings' folders (beside --out)")
+    command.add_argument("--dry-run", action="store_true", help="only list the trainings")
+    add_settings(command, OF_SWEEP)
+    command.set_defaults(run=run_sweep)
     return top
+
+
+def add_settings(command: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """Add an option for each of these settings."""
+    for name, one in SETTINGS.items():
+        if name in names:
+            add_option(command, name, one, f"{one.about} ({one.default})")
 
 
 def hyperparameters() -> dict[str, tuple[Hyperparameter, str]]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 import sys
 import threading
 import time
@@ -58,6 +57,7 @@ from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Model
 from piumar_lib.support import checkpoint
+from piumar_lib.support.command import called_as
 from piumar_lib.support.files import as_path, write_text
 from piumar_lib.training import train_steps
 
@@ -421,10 +421,8 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
 
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else records.device()
-    called = Path(sys.argv[0]).parent.name == "ma52"
-    command = shlex.join(["python", "-m", "piumar_lib.ma52", *sys.argv[1:]])
     return {
-        "command": command if called else "notebook",
+        "command": called_as("piumar_lib.ma52"),
         "commit": records.provenance()["commit"],
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"{accelerator.num_processes} x {name}",
