@@ -22,7 +22,7 @@ from piumar_lib.check.robust_optimisation import (
     radius_for,
     worst_weights,
 )
-from piumar_lib.check.spectral_perturbation import smooth_noise, swap_amplitude
+from piumar_lib.check.spectral_perturbation import log_gain, smooth_noise, swap_amplitude
 from piumar_lib.check.start_here import fastest_people
 from piumar_lib.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.check.train_ma52 import optimism
@@ -30,8 +30,8 @@ from piumar_lib.check.train_ma52 import optimism
 __all__ = [
     "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "by_lot",
     "clip_interval", "consistency", "cvar_bound", "exponentiated_weights", "fastest_people",
-    "holm_by_hand", "largest_weight", "log_sinkhorn", "optimism", "overlap_plan", "pair_index",
-    "project", "radius_for", "shared_people", "smooth_noise", "soft_dtw", "split_people",
+    "holm_by_hand", "largest_weight", "log_gain", "log_sinkhorn", "optimism", "overlap_plan",
+    "pair_index", "project", "radius_for", "shared_people", "smooth_noise", "soft_dtw", "split_people",
     "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
     "worst_by_luck", "worst_weights",
 ]  # fmt: skip

@@ -6,7 +6,53 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.check.base import check, require
+from piumar_lib.check.base import check, require, rule_out
+
+
+@check
+def log_gain(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(variance, floor, basis, eps)``: the log gain that variance above the floor guides."""
+    import torch
+
+    from piumar_lib.perturbation import energy_preserving_gain
+    from piumar_lib.spectrum import dct_matrix
+
+    frequencies = int(rng.integers(12, 24))
+    basis, floor = dct_matrix(frequencies)[:4], torch.as_tensor(rng.uniform(0.3, 0.5, 4))
+    eps = torch.as_tensor(rng.normal(size=(6, 4, 3)))
+    for size, in_front in ((0.5, 1.0), (40.0, 0.0)):  # below the limit, and above it in two channels
+        variance = floor[:, None] + torch.as_tensor(rng.uniform(0.2, 1, (4, 3))) * torch.tensor(
+            [0.5, size, size]
+        )
+        variance[3, 0] = in_front * variance[3, 0]  # at in_front 0: less than noise has
+        above = (variance - floor[:, None]).clamp(min=0)
+        right = energy_preserving_gain(above.sqrt(), basis, eps)
+        squares = basis.T.square()
+        largest = (squares @ above).amax(0)
+        shrunk = above / largest.clamp(min=1)  # each channel by itself
+        profile, lost = basis.T @ (shrunk.sqrt() * eps), squares @ shrunk
+        together = above / largest.max().clamp(min=1)
+        misconceptions = {
+            "noise perturbs, too: only what is above the floor may guide.": energy_preserving_gain(
+                variance.clamp(min=0).sqrt(), basis, eps
+            ),
+            "the power grows in the mean: the variance of the log gain has to be subtracted.": profile,
+            "this keeps the mean amplitude; the mean power takes twice as much.": profile - lost / 2,
+            "a draw is multiplied by a standard deviation; this is a variance.": basis.T
+            @ (shrunk * eps) - lost,
+            "the variance of a weighted sum has the squares of the weights.": profile
+            - basis.T @ shrunk,
+            "no standard deviation of the log gain may exceed 1: shrink them.": basis.T
+            @ (above.sqrt() * eps) - squares @ above,
+            "the limit is each channel's own; one channel shrinks the others here.": basis.T
+            @ (together.sqrt() * eps) - squares @ together,
+        }
+        given = torch.as_tensor(answer(*(part.clone() for part in (variance, floor, basis, eps))))
+        require(given.shape == right.shape, f"the shape is {tuple(given.shape)}, not (B, F, C).")
+        require(given.isfinite().all(), "a variance below its floor counts as 0 and gives no NaN.")
+        rule_out(given, misconceptions, right)
+        require(np.allclose(given, right), "these are not the log gains of the formula.")
+    return "smooth, guided by variance above the floor, and the mean power stays."
 
 
 @check
@@ -20,8 +66,8 @@ def swap_amplitude(answer: Callable, rng: np.random.Generator) -> str:
     require(not out.is_complex(), "a clip is real; this is complex.")
     require(
         out.shape == a.shape,
-        f"the shape is {tuple(out.shape)} instead of {tuple(a.shape)}: the way back "
-        "has to be told the number of frames.",
+        f"the shape is {tuple(out.shape)} instead of {tuple(a.shape)}: the inverse "
+        "transform has to be told the number of frames.",
     )
     require(not np.allclose(out, b), "this is the other clip, timing and all.")
     own, mine, theirs = np.fft.rfft(np.stack([out.numpy(), a.numpy(), b.numpy()]), axis=2)
