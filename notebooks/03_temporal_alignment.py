@@ -21,7 +21,6 @@
 # | time in `quick` | under a minute |
 # | prerequisites | [01 person shift](01_person_shift.ipynb), [02 optimal transport](02_optimal_transport.ipynb) |
 # | you will build | TFAM's temporal branch: a motion-based clock, transport to canonical time, an amplitude step |
-# | device | any laptop |
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
@@ -36,10 +35,11 @@ data = ""  # path of your own .npz, or a set such as "shrec17", used instead of 
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.notebook import assert_same, fixed_figure, given, plots, show, start
+from piumar_lib.notebook import assert_same, fixed_figure, given, show, start
 
 run = start(profile)
 data, yours = given(data)
+epochs = run.pick(quick=4, full=12)  # on your own people
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
@@ -58,14 +58,13 @@ from ipywidgets import interact
 from torch import nn
 from torch.nn import functional as F
 
-from piumar_lib import check, transport
-from piumar_lib.alignment import (
-    AmplitudeNormalization, MonotoneAlignment, SinkhornAlignment, UniformClock,
-    centered_motion_energy, noise_energy)
+from piumar_lib import alignment, check, transport
 from piumar_lib.data import synthetic
 from piumar_lib.data.actions import course, teaching_actions
 from piumar_lib.evidence import contrasts, forest, protocol
+from piumar_lib.evidence.methods import METHODS, build, resolve, settings
 from piumar_lib.running import RunningMean
+from piumar_lib.training import fit, predict
 
 clock_only = dict.fromkeys(synthetic.FACTORS, 0.0) | {"tempo": 0.8, "onset": 1.0, "asymmetry": 1.0}
 head = tuple(a for a in teaching_actions() if a.name in ("bowing head", "nodding"))
@@ -84,23 +83,19 @@ def draw_nod(p):
 
 
 def align(x, floor=0.1, steps=16, noise=0.0):
-    motion = (centered_motion_energy(x) - noise).clamp(min=0)
+    motion = (alignment.centered_motion_energy(x) - noise).clamp(min=0)
     plan = transport.monotone_coupling(transport.time_mass(motion, floor), steps)
     return transport.barycentric_projection(plan, x)
 
 
 def distance(z):
-    """Root mean square distance of two clips, relative to their spread over time.
-
-    It is 0 for equal clips, and about 1.4 for clips that have nothing to do with one another.
-    """
+    """Root mean square distance of two clips, relative to their spread: 0 if equal, 1.4 if unrelated."""
     return ((z[0] - z[1]).square().mean() / z.var(1).mean()).sqrt().item()
 
 
-pair = torch.as_tensor(np.stack([draw_nod(p) for p in persons.values()]))
-print("slow and fast:", tuple(pair.shape), "= (clips, frames, coordinates)")
+pair = torch.as_tensor(np.stack([draw_nod(p) for p in persons.values()]))  # (clips, frames, coordinates)
 
-# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
+# %% tags=["hide-input"]
 NOSE = 1  # the nose's vertical coordinate, in torso lengths
 STYLES = {"slow": {"color": "C0", "ls": "-"}, "fast": {"color": "C4", "ls": "--"}}
 
@@ -111,7 +106,6 @@ def draw_pair(ax, z, scale=1.0):
     ax.grid(axis="x")
     ax.locator_params(axis="x", integer=True)
 
-# %% tags=["hide-input"]
 aligned = align(pair)
 fig, (left, right) = plt.subplots(1, 2, sharey=True)
 draw_pair(left, pair, 1 / RATE)
@@ -148,7 +142,8 @@ show(fig, alt="Two nods. In recorded time the fast person's ends while the slow 
 #
 # Why this energy? The sum of $e_1 \dots e_t$ is, but for the ends, the *arc length* travelled so far. A person who
 # follows the same path more slowly travels the same length. And why centred? With backward steps alone the clock runs
-# half a frame late, which is more of a fast movement than of a slow one.
+# half a frame late, which is more of a fast movement than of a slow one. `assert_same` compares value and gradient
+# with the library's function, here and below.
 
 # %%
 def energy_by_hand(x):
@@ -156,15 +151,12 @@ def energy_by_hand(x):
     step = torch.cat([step[:, :1], step, step[:, -1:]], 1)  # (B, T + 1)
     return (step[:, :-1] + step[:, 1:]) / 2  # (B, T)
 
-# %%
+
 jump = torch.tensor([[[0.0, 0], [0, 0], [3, 4], [3, 4]]], dtype=torch.float64)
 print(energy_by_hand(jump))
 torch.manual_seed(seed)
 some = torch.randn(5, 12, 3, dtype=torch.float64)
-assert_same(energy_by_hand, centered_motion_energy, some)
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# `assert_same` compares value and gradient with the library's function, here and below.
+assert_same(energy_by_hand, alignment.centered_motion_energy, some)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A distribution over time: energy with a floor
@@ -174,9 +166,8 @@ assert_same(energy_by_hand, centered_motion_energy, some)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # $a$ is a probability distribution over frames. The floor $f$ is the fraction that is spread uniformly. At $f = 1$ all
 # frames have the same weight: the **uniform clock**, our control. In the branch, $f$ is the sigmoid of a learned
-# number and starts at 0.1.
-#
-# By hand, for the jump and $f = 0.2$: $0.05$ for each frame, and $0.8$ of $(0, 1/2, 1/2, 0)$ on top.
+# number and starts at 0.1. By hand, for the jump and $f = 0.2$: $0.05$ for each frame, and $0.8$ of $(0, 1/2, 1/2, 0)$
+# on top.
 
 # %%
 def mass_by_hand(energy, floor):
@@ -200,7 +191,7 @@ assert_same(mass_by_hand, transport.time_mass, energy_by_hand(some), floor)
 # completed at frame $t$. We call it the clip's *motion clock*; it is a smoothed arc-length parametrisation.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-own_clock = transport.time_mass(centered_motion_energy(pair), 0.1).cumsum(1)
+own_clock = transport.time_mass(alignment.centered_motion_energy(pair), 0.1).cumsum(1)
 steepest = own_clock.diff(dim=1).max(1).values * RATE
 fig, ax = plt.subplots(figsize=(7, 2.8))
 for (name, style), curve in zip(STYLES.items(), own_clock, strict=True):
@@ -224,10 +215,8 @@ show(fig, alt=f"Both curves climb from 0 to 1, the fast person's by at most {ste
 # Canonical time has $K$ steps of mass $1/K$, by default $K = 16$. Mass is transported in order, which is optimal for
 # any convex cost on a line (chapter 02, [[2](#references)]). Frame $t$ covers the interval $[A_{t-1}, A_t]$, step $k$
 # covers $[(k-1)/K, k/K]$, and the plan is their overlap. Its rows sum to $a$, its columns to $1/K$. There are no
-# iterations, and the floor gets a gradient.
-#
-# By hand, the jump with $K = 3$: $A = (0.05, 0.5, 0.95, 1)$. Frame 1 goes to step 1. Frame 2 is cut at one third,
-# frame 3 at two thirds. Frame 4 goes to step 3.
+# iterations, and the floor gets a gradient. By hand, the jump with $K = 3$: $A = (0.05, 0.5, 0.95, 1)$. Frame 1 goes
+# to step 1. Frame 2 is cut at one third, frame 3 at two thirds. Frame 4 goes to step 3.
 
 # %%
 def plan_by_hand(mass, steps):
@@ -236,13 +225,10 @@ def plan_by_hand(mass, steps):
     edges = torch.linspace(0, 1, steps + 1, dtype=mass.dtype)
     return (torch.minimum(end, edges[1:]) - torch.maximum(begin, edges[:-1])).clamp(min=0)  # (B, T, K)
 
-# %% slideshow={"slide_type": "subslide"}
+
 print(plan_by_hand(a, 3).numpy().round(3))
-assert_same(  # as functions of the energy: there the mass always sums to one, as plans require
-    lambda e: plan_by_hand(mass_by_hand(e, 0.3), 7),
-    lambda e: transport.monotone_coupling(transport.time_mass(e, 0.3), 7),
-    energy_by_hand(some),
-)
+assert_same(lambda e: plan_by_hand(mass_by_hand(e, 0.3), 7),  # of the energy, as mass sums to one
+            lambda e: transport.monotone_coupling(transport.time_mass(e, 0.3), 7), energy_by_hand(some))
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Barycentric projection: resample the clip
@@ -322,8 +308,7 @@ def draw(floor=0.1):
     z = align(pair, floor)
     fig, ax = fixed_figure(7, 2.6)
     draw_pair(ax, z)
-    ax.set(xlabel="canonical step", ylabel="nose, upward\n[torso lengths / 100]")
-    ax.set_title(f"floor {floor:.2f}: relative distance {distance(z):.2f}", loc="left")
+    ax.set(xlabel="canonical step", title=f"floor {floor:.2f}: relative distance {distance(z):.2f}")
     ax.legend(loc="upper right")
     show(fig, alt=f"At floor {floor:.2f} the two nods are {distance(z):.2f} apart.")
 
@@ -354,12 +339,12 @@ def noise_by_hand(x):
     return bend[bend > 0].median() / 3**0.5
 
 
-assert_same(noise_by_hand, noise_energy, some)
+assert_same(noise_by_hand, alignment.noise_energy, some)
 clips = synthetic.make_clips(people, 6, seed=3, frames=60)
 nods = clips.take(clips.y == clips.class_names.index("nodding"))
 first = [int(np.flatnonzero(nods.person == p)[0]) for p in persons.values()]
 everybody, recorded = torch.as_tensor(clips.x).double(), torch.as_tensor(nods.x[first]).double()
-noise = noise_energy(everybody).item()
+noise = alignment.noise_energy(everybody).item()
 print(f"estimated {noise:.4f}, from the generator's noise {synthetic.NOISE * (2 * 34) ** 0.5:.4f}")
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
@@ -368,8 +353,7 @@ apart = {name: distance(align(recorded, noise=threshold)) for name, threshold in
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), sharey=True)
 for ax, (name, threshold) in zip(axes, clocks.items(), strict=True):
     draw_pair(ax, align(recorded, noise=threshold))
-    ax.set_title(f"{name}\ndistance {apart[name]:.2f}", fontsize=10)
-    ax.set_xlabel("canonical step")
+    ax.set(xlabel="canonical step", title=f"{name}\ndistance {apart[name]:.2f}")
 axes[0].set_ylabel("nose, upward\n[torso lengths / 100]")
 axes[1].legend(fontsize=8)
 show(fig, alt="Noisy nods on a common clock. If all motion counts, the fast nod is squeezed into the "
@@ -378,10 +362,9 @@ show(fig, alt="Noisy nods on a common clock. If all motion counts, the fast nod 
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The fast person rests longer, so noise at rest gets more of the mass: the fast nod is squeezed into the
-# first steps, and the relative distance of the two clips is 1.59. With the threshold it is 0.46.
-#
-# The number of steps trades robustness for detail: an average over more frames tolerates a clock that is one frame
-# off. With the default, 16 steps for 32 frames, the layers behind also do half the work.
+# first steps, and the relative distance of the two clips is 1.59. With the threshold it is 0.46. The number of steps
+# trades robustness for detail: an average over more frames tolerates a clock that is one frame off. With the default,
+# 16 steps for 32 frames, the layers behind also do half the work.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Amplitude normalisation
@@ -408,7 +391,7 @@ def amplitude_by_hand(x, typical, step=0.5, limit=20.0):
     return mean + (x - mean) * ratio[:, None, None] ** -step
 
 
-normalize = AmplitudeNormalization().double()  # in training: it learns the typical size
+normalize = alignment.AmplitudeNormalization().double()  # in training: it learns the typical size
 assert_same(lambda x: amplitude_by_hand(x, size_by_hand(x).median().detach()), normalize, some)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -437,11 +420,9 @@ class Alignment(nn.Module):
         return amplitude_by_hand(z, self.size.mean)
 
 # %% slideshow={"slide_type": "subslide"}
-assert_same(Alignment(steps=7).double(), MonotoneAlignment(steps=7).double(), some)
-branch = MonotoneAlignment(amplitude_step=0).double().eval()  # it has seen no noise yet
-control = MonotoneAlignment(clock=UniformClock(), amplitude_step=0).eval()
-torch.testing.assert_close([branch(pair), control(pair)], [aligned, align(pair, 1.0)], atol=1e-6, rtol=0)
-print(f"the first figure comes from this branch; its floor is {branch.clock.floor.item():.2f}")
+assert_same(Alignment(steps=7).double(), alignment.MonotoneAlignment(steps=7).double(), some)
+branch = alignment.MonotoneAlignment(amplitude_step=0).double().eval()  # it has seen no noise yet
+torch.testing.assert_close(branch(pair), aligned, atol=1e-6, rtol=0)  # as in the first figure
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Alternative: entropic transport to learned anchors
@@ -457,55 +438,25 @@ print(f"the first figure comes from this branch; its floor is {branch.clock.floo
 # differentiation, which assumes a converged plan. The course offers it for comparison; PIUmr's default is the exact
 # plan.
 
-# %% slideshow={"slide_type": "subslide"}
-def sinkhorn_by_hand(x, source, anchors, prior=4.0, epsilon=0.2, iterations=3000):
+# %%
+def anchor_cost(x, anchors, prior=4.0):
     frames = F.layer_norm(x, x.shape[-1:])
-    cost = 1 - F.cosine_similarity(frames[:, :, None], anchors[None, None], dim=-1)  # (B, T, K)
+    unlike = 1 - F.cosine_similarity(frames[:, :, None], anchors[None, None], dim=-1)  # (B, T, K)
     when = (torch.arange(x.shape[1]).to(x) + 0.5) / x.shape[1]
     then = (torch.arange(len(anchors)).to(x) + 0.5) / len(anchors)
-    kernel = (-(cost + prior * (when[:, None] - then) ** 2) / epsilon).exp()
-    target = torch.full_like(kernel[:, 0], 1 / len(anchors))
-    v = torch.ones_like(target)
-    for _ in range(iterations):
-        u = source / (kernel @ v[:, :, None])[..., 0]
-        v = target / (u[:, None] @ kernel)[:, 0]
-    return u[:, :, None] * kernel * v[:, None]
+    return unlike + prior * (when[:, None] - then) ** 2
 
 
-second = SinkhornAlignment(3, 6, epsilon=0.2, tolerance=1e-12, iterations=3000).double().eval()
-assert_same(lambda x: sinkhorn_by_hand(x, second.clock(x), second.anchors), second.plan, some)
+second = alignment.SinkhornAlignment(3, 6, epsilon=0.2, tolerance=1e-12, iterations=3000).double().eval()
+marginal, how = torch.full((6,), 1 / 6).double(), {"epsilon": 0.2, "iterations": 3000}
+assert_same(lambda x: transport.sinkhorn_plan(
+    anchor_cost(x, second.anchors), second.clock(x), marginal, **how), second.plan, some)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# We compare the plans of the slow nod. Training would learn the anchors; here we set them to the sixteen steps of the
-# *fast* person's aligned nod.
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-def plan_of(prior):
-    second = SinkhornAlignment(34, prior=prior).double().eval()
-    second.anchors.data = F.layer_norm(aligned[1], (34,))
-    return second.plan(pair[:1])[0].detach()
-
-
-plans = {"exact": branch.plan(pair[:1])[0].detach()}
-plans |= {"anchors, prior 4": plan_of(4.0), "anchors, no prior": plan_of(0.0)}
-fig, axes = plt.subplots(1, 3, figsize=(7, 2.9), sharey=True)
-for ax, (name, matrix) in zip(axes, plans.items(), strict=True):
-    plots.plan(ax, matrix.sqrt().numpy())
-    ax.set_title(name, fontsize=10)
-    ax.set_ylabel("canonical step" if ax is axes[0] else "")
-    ax.set_yticks([0, 5, 10, 15])
-most = {name: int((matrix > 1e-4).sum(1).max()) for name, matrix in plans.items()}
-show(fig, alt="Three plans of the slow nod: the exact one a thin line, with the prior a rising band, "
-     "without it a chequerboard. A frame's mass reaches at most: "
-     + ", ".join(f"{name}, {steps} steps" for name, steps in most.items()) + ".")
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Without the temporal prior, mass goes to every step of similar pose, as a nod passes each pose several times: a
-# chequerboard. The prior resolves this. Anchors let a frame go to the step that it resembles; they cost iterations,
-# parameters, and one more hyperparameter, $\varepsilon$.
-#
-# An alignment changes the input. The Wasserstein regulariser of chapter [05](05_consistency_fusion.ipynb) is a penalty
-# instead: it makes the network's features similar across people.
+# Without the temporal prior, mass goes to every step of similar pose, and a nod passes each pose several times;
+# chapter 02 shows such plans. Anchors let a frame go to the step that it resembles; they cost iterations, parameters,
+# and one more hyperparameter, $\varepsilon$. An alignment changes the input; the Wasserstein regulariser of chapter
+# [05](05_consistency_fusion.ipynb) is a penalty instead, which makes features similar across people.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it help on unseen people?
@@ -525,8 +476,8 @@ show(fig, alt="Three plans of the slow nod: the exact one a thin line, with the 
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 METHOD, CONTROL = "TFAM + augmentation", "TFAM, uniform clock + augmentation"
-of_form = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
-pooled = {form: contrasts.compare(records, METHOD, CONTROL) for form, records in of_form.items()}
+pooled = {form: contrasts.compare(contrasts.read(protocol.REAL, form), METHOD, CONTROL)
+          for form in protocol.FORMS}
 fig, words = forest.draw_side_by_side(pooled)
 fig.supxlabel("TFAM over its uniform clock, same unseen people [points]", fontsize=10)
 show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {words}")
@@ -543,13 +494,10 @@ show(fig, alt=f"Forest plot of what the motion clock adds, by data set and poole
 # `data`, the next cell trains both methods on four fifths of your own people and judges them on the others.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from piumar_lib.evidence.methods import METHODS, build, resolve, settings
-from piumar_lib.training import fit, predict
-
 for name in (METHOD, CONTROL) if data else ():
-    out, k = np.isin(yours.person, yours.people[::5]), resolve(name, {"epochs": run.pick(quick=4, full=12)})
-    model = build(name, yours.x.shape[-1], yours.classes, k, seed)
-    fit(model, yours.take(~out), settings(name, k, "any", seed), METHODS[name].objective(k), device=run.device)
+    out, k = np.isin(yours.person, yours.people[::5]), resolve(name, {"epochs": epochs})
+    model, how = build(name, yours.x.shape[-1], yours.classes, k, seed), settings(name, k, "any", seed)
+    fit(model, yours.take(~out), how, METHODS[name].objective(k), device=run.device)
     is_correct = predict(model, yours.take(out), device=run.device).argmax(1) == yours.y[out]
     print(f"your people, {name}: {100 * is_correct.mean():.1f} %")
 
@@ -565,7 +513,6 @@ for name in (METHOD, CONTROL) if data else ():
 def undo(z, mass):
     ...
 
-
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 check.undo(undo)
 
@@ -577,9 +524,6 @@ check.undo(undo)
 #     plan = transport.monotone_coupling(mass, z.shape[1])
 #     return plan @ z / plan.sum(2, keepdim=True)
 # ```
-#
-# A row of the plan says where the mass of a frame goes, a column where that of a step comes from. The more steps, the
-# smaller the loss.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -594,7 +538,6 @@ check.undo(undo)
 def borrow_clock(x, other, floor):
     ...
 
-
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 check.borrow_clock(borrow_clock)
 
@@ -603,7 +546,7 @@ check.borrow_clock(borrow_clock)
 #
 # ```python
 # def borrow_clock(x, other, floor):
-#     theirs = transport.time_mass(centered_motion_energy(other), floor)
+#     theirs = transport.time_mass(alignment.centered_motion_energy(other), floor)
 #     plan = transport.monotone_coupling(theirs, x.shape[1])
 #     return plan @ align(x, floor, x.shape[1]) / plan.sum(2, keepdim=True)
 # ```
@@ -632,7 +575,7 @@ check.borrow_clock(borrow_clock)
 # | 'normalises person-specific motion characteristics' | amplitude, and the clock | `alignment.AmplitudeNormalization` | `test_alignment.py` | size on a logarithmic scale, about the clip's mean; measured in the log of attempts |
 # | Wasserstein-regularised alignment | entropic transport to learned anchors | `alignment.SinkhornAlignment`, `transport.sinkhorn_plan` | `test_alignment.py`, `test_transport.py` | temporal prior, weight 4, temperature 0.05, to a tolerance of 0.001 |
 # | (silent) | does it help on unseen people? | `development.ATTEMPTS`, `development.outcome` | `test_development.py` | chosen on development people alone |
-# | (silent) | the first version, where we compare | `tfam.TemporalBranch`, `transport.motion_energy`, `transport.variance_over_time`, `transport.frame_law_spread`, `transport.class_mean` | `test_tfam.py`, `test_transport.py` | floor 0.5, amplitude about 0, 30 rounds of Sinkhorn |
+# | (silent) | the first version, where we compare | `tfam.TemporalBranch`, `transport.motion_energy`, `transport.variance_over_time`, `transport.frame_law_spread`, `transport.class_mean` | `test_tfam.py`, `test_transport.py` | floor 0.5, amplitude about 0, 30 iterations of Sinkhorn |
 # | (silent) | exercise: transfer the tempo of another clip | `baselines.reclock.Reclock`, `transport.reclock`, `transport.interpolate`, `transport.frames_at` | `test_reclock.py`, `test_transport.py` | the same transport used to augment; chapter 09 judges it |
 # | plug and play | `METHODS["TFAM"]`: at the input | `recognizer.Recognizer`, `temporal_frequency.TemporalFrequencyModule` | `test_recognizer.py`, `test_temporal_frequency.py` | at the input by default; behind a layer is an attempt of the log |
 # | (silent) | digits of sums over time | `transport.at_least_single` | `test_transport.py` | single precision, even where the features are half |

@@ -68,6 +68,7 @@ QUOTES: dict[str, Quotes] = {
         ("both give 0.00 for a clip and its reversal", r"reversal \S+ and ([\d.]+\d)"),
     ],
     "03_temporal_alignment": [
+        ("at most 2.20 a second against 0.69", r"at most (\S+) a second, the slow one's by ([\d.]+\d);"),
         ("a fraction of 0.17 is left", r"nods' distance (\S+) is left at floor 0\.1"),
         ("nearly all of it (0.94)", r"at floor 0\.1 and (\S+) at 0\.5"),
         ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),

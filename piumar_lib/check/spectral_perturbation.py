@@ -19,33 +19,37 @@ def log_gain(answer: Callable, rng: np.random.Generator) -> str:
 
     frequencies = int(rng.integers(12, 24))
     basis, floor = dct_matrix(frequencies)[:4], torch.as_tensor(rng.uniform(0.3, 0.5, 4))
-    eps = torch.as_tensor(rng.normal(size=(6, 4, 3)))
-    for size, in_front in ((0.5, 1.0), (40.0, 0.0)):  # below the limit, and above it in two channels
+    eps, squares = torch.as_tensor(rng.normal(size=(6, 4, 3))), basis.T.square()
+
+    def gain(sd: torch.Tensor, lowered: float = 1.0) -> torch.Tensor:
+        return basis.T @ (sd * eps) - lowered * squares @ sd.square()
+
+    for size, last in ((0.5, 0.7), (40.0, 0.1)):  # below the limit, then above it in two channels
         variance = floor[:, None] + torch.as_tensor(rng.uniform(0.2, 1, (4, 3))) * torch.tensor(
             [0.5, size, size]
         )
-        variance[3, 0] = in_front * variance[3, 0]  # at in_front 0: less than noise has
+        variance[3, 0] = last  # at first above the floor, then below
         above = (variance - floor[:, None]).clamp(min=0)
-        right = energy_preserving_gain(above.sqrt(), basis, eps)
-        squares = basis.T.square()
         largest = (squares @ above).amax(0)
         shrunk = above / largest.clamp(min=1)  # each channel by itself
-        profile, lost = basis.T @ (shrunk.sqrt() * eps), squares @ shrunk
-        together = above / largest.max().clamp(min=1)
+        right, lost = energy_preserving_gain(above.sqrt(), basis, eps), squares @ shrunk
         misconceptions = {
             "noise perturbs, too: only what is above the floor may guide.": energy_preserving_gain(
-                variance.clamp(min=0).sqrt(), basis, eps
+                variance.sqrt(), basis, eps
             ),
-            "the power grows in the mean: the variance of the log gain has to be subtracted.": profile,
-            "this keeps the mean amplitude; the mean power takes twice as much.": profile - lost / 2,
-            "a draw is multiplied by a standard deviation; this is a variance.": basis.T
-            @ (shrunk * eps) - lost,
-            "the variance of a weighted sum has the squares of the weights.": profile
+            "the power grows in the mean: the variance of the log gain has to be subtracted.": gain(
+                shrunk.sqrt(), 0
+            ),
+            "this keeps the mean amplitude; the mean power takes twice as much.": gain(
+                shrunk.sqrt(), 0.5
+            ),
+            "a draw is multiplied by a standard deviation; this is a variance.": gain(shrunk, 0) - lost,
+            "the variance of a weighted sum has the squares of the weights.": gain(shrunk.sqrt(), 0)
             - basis.T @ shrunk,
-            "no standard deviation of the log gain may exceed 1: shrink them.": basis.T
-            @ (above.sqrt() * eps) - squares @ above,
-            "the limit is each channel's own; one channel shrinks the others here.": basis.T
-            @ (together.sqrt() * eps) - squares @ together,
+            "no standard deviation of the log gain may exceed 1: shrink them.": gain(above.sqrt()),
+            "the limit is each channel's own; one channel shrinks the others here.": gain(
+                (above / largest.max().clamp(min=1)).sqrt()
+            ),
         }
         given = torch.as_tensor(answer(*(part.clone() for part in (variance, floor, basis, eps))))
         require(given.shape == right.shape, f"the shape is {tuple(given.shape)}, not (B, F, C).")
