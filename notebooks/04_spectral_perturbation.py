@@ -224,7 +224,7 @@ show(fig, alt="Variance of log-amplitude within classes, nearly equal at all fre
 # > variance lies between the ten people with a watch?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# That error is independent from one frequency to the next. A body is not: a longer limb raises *all* frequencies. The
+# This noise is independent from one frequency to the next. A body is not: a longer limb raises *all* frequencies. The
 # rows of the discrete cosine transform (DCT) are orthonormal: row 0 is constant (the level of the spectrum), row 1
 # falls (its tilt), row $j$ has $j$ half-waves. We keep $J = 4$ coefficients; speech processing calls them a cepstrum.
 #
@@ -259,9 +259,9 @@ show(fig, alt="Variance of ten coefficients within classes. The level's is large
      "part of it lies between people; from the sixth coefficient on, it is close to the floor.")
 parts = between_people(level, person), between_people(D[:4] @ level, person[torch.randperm(len(y))])
 single, shuffled = (100 * part.sum() / whole.sum() for whole, part in parts)
-print(f"4 of {len(D)} hold {100 * above[:4].sum() / above.sum():.0f} % above the floor; between people "
-      f"{100 * between[:4].sum() / within[:4].sum():.0f} % (single frequencies {single:.0f} %, "
-      f"shuffled {shuffled:.0f} %)")
+print(f"{len(D[:4])} of {len(D)} hold {100 * above[:4].sum() / above.sum():.0f} % above the floor; "
+      f"between people {100 * between[:4].sum() / within[:4].sum():.0f} % "
+      f"(single frequencies {single:.0f} %, shuffled {shuffled:.0f} %)")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The four hold 95 % of what is above the floor; from the sixth coefficient on, clips vary by little more
@@ -275,7 +275,7 @@ print(f"4 of {len(D)} hold {100 * above[:4].sum() / above.sum():.0f} % above the
 # $$ \mathrm{E} \, e^{2 d \epsilon} = e^{2 d^2}, \qquad \text{so} \quad \gamma = d \, \epsilon - d^2 \quad
 # \text{has} \quad \mathrm{E} \, e^{2 \gamma} = 1 $$
 #
-# > **Predict.** On the watch $d = \sqrt{v_f}$ is about 0.8. By how much does the gain $e^{d \epsilon}$ raise the
+# > **Predict.** On the wrists $d = \sqrt{v_f}$ is about 0.8. By how much does the gain $e^{d \epsilon}$ raise the
 # > power?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
