@@ -68,6 +68,7 @@ QUOTES: dict[str, Quotes] = {
         ("both give 0.00 for a clip and its reversal", r"reversal \S+ and ([\d.]+\d)"),
     ],
     "03_temporal_alignment": [
+        ("at most 2.20 a second against 0.69", r"at most (\S+) a second, the slow one's by ([\d.]+\d);"),
         ("a fraction of 0.17 is left", r"nods' distance (\S+) is left at floor 0\.1"),
         ("nearly all of it (0.94)", r"at floor 0\.1 and (\S+) at 0\.5"),
         ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),
@@ -138,6 +139,28 @@ QUOTES: dict[str, Quotes] = {
             "keeps 0.79 of the correlation, crf 14 keeps 0.95.",
             r"crf (14): .* (0\.\d+)\ncrf 23: .* (0\.\d+)",
         ),
+    ],
+    "04_spectral_perturbation": [
+        ("It is 0.41, or", r"strength 1: variance ([\d.]+),"),
+        ("Most of it: 70 %", r"the floor is (\d+) % of it"),
+        ("The four hold 95 % of", r"of 32 hold (\d+) % above the floor"),
+        (
+            "41 % lies between people, against 21 % at single frequencies and 1 % if the labels",
+            r"between people (\d+) % \(single frequencies (\d+) %, shuffled (\d+) %\)",
+        ),
+        ("The power is 3.67 times as large", r"d eps: power times ([\d.]+),"),
+        ("the median gain falls to 0.55", r"d eps - d\^2: .* median gain (\S+)"),
+        (
+            "moves 1.07 times as far as two people are apart, the rest 0.03 times, and the mean power "
+            "stays (1.01 times)",
+            r"power times (\S+); smooth part moves (\S+) units, the rest (\S+)",
+        ),
+        ("the Rayleigh floor is 70 % of it", r"the floor is (\d+) % of it"),
+        (
+            "hold 95 % of the rest. Of their variance, 41 % lies",
+            r"of 32 hold (\d+) % above the floor; between people (\d+) %",
+        ),
+        ("moves a clip 1.07 times as far", r"smooth part moves (\S+) units"),
     ],
     "10_costs": [
         ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),

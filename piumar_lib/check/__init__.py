@@ -33,7 +33,7 @@ from piumar_lib.check.robust_optimisation import (
     radius_for,
     worst_weights,
 )
-from piumar_lib.check.spectral_perturbation import smooth_noise, swap_amplitude
+from piumar_lib.check.spectral_perturbation import log_gain, smooth_noise, swap_amplitude
 from piumar_lib.check.start_here import fastest_people
 from piumar_lib.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.check.train_ma52 import optimism
@@ -41,8 +41,8 @@ from piumar_lib.check.train_ma52 import optimism
 __all__ = [
     "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "clip_interval",
     "consistency", "cvar_bound", "exponentiated_weights", "fastest_people", "fuse", "gate",
-    "hard_weights", "holm_by_hand", "largest_weight", "log_sinkhorn", "optimism", "overlap_plan",
-    "pair_index", "project", "radius_for", "regularizer_weight", "shared_people", "shuffle_members",
-    "smooth_noise", "soft_dtw", "split_people", "standard_error", "swap_amplitude", "temperature_for",
-    "training_hours", "undo", "update_risks", "worst_by_luck", "worst_weights",
+    "hard_weights", "holm_by_hand", "largest_weight", "log_gain", "log_sinkhorn", "optimism",
+    "overlap_plan", "pair_index", "project", "radius_for", "regularizer_weight", "shared_people",
+    "shuffle_members", "smooth_noise", "soft_dtw", "split_people", "standard_error", "swap_amplitude",
+    "temperature_for", "training_hours", "undo", "update_risks", "worst_by_luck", "worst_weights",
 ]  # fmt: skip
