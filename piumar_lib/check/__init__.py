@@ -4,7 +4,7 @@ from piumar_lib.check.appendix_robust_risks import cvar_bound, temperature_for
 from piumar_lib.check.appendix_transport import between
 from piumar_lib.check.consistency_fusion import bias_for, consistency
 from piumar_lib.check.costs import training_hours
-from piumar_lib.check.evidence import best_gain, clip_interval, holm_by_hand
+from piumar_lib.check.evidence import best_gain, holm_by_hand
 from piumar_lib.check.optimal_transport import (
     after_shift,
     log_sinkhorn,
@@ -29,7 +29,7 @@ from piumar_lib.check.train_ma52 import optimism
 
 __all__ = [
     "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "by_lot",
-    "clip_interval", "consistency", "cvar_bound", "exponentiated_weights", "fastest_people",
+    "consistency", "cvar_bound", "exponentiated_weights", "fastest_people",
     "holm_by_hand", "largest_weight", "log_sinkhorn", "optimism", "overlap_plan", "pair_index",
     "project", "radius_for", "shared_people", "smooth_noise", "soft_dtw", "split_people",
     "standard_error", "strength_for", "swap_amplitude", "temperature_for", "training_hours", "undo",
