@@ -18,6 +18,49 @@ ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 Quotes = list[tuple[str, str]]
 QUOTES: dict[str, Quotes] = {
+    "01_person_shift": [
+        (
+            "Synthetic people: 92 % against 79 %; SPAR: 96 % against 86 %",
+            r"people: (\S+) % accuracy .* (\S+) % on unseen people\. SPAR: (\S+) % against (\S+) %",
+        ),
+        ("0.4 and 2.8 times the typical one, and 7 % of", r"tempo (\S+) to (\S+), (\d+) % of people"),
+        ("take 0.46 s and have 6.5 Hz", r"swings in (\S+) s, (\S+) Hz"),
+        ("frequency is 6.25 Hz", r"Nyquist (\S+) Hz"),
+        ("85 points: many", r"worst unseen person: (\d+) points"),
+        (
+            "has 38 %, against 75 % among",
+            r"known: .*, worst quarter (\d+) %\. unseen: .*, worst quarter (\d+) %",
+        ),
+        (
+            "gives 76 to 82 %, resampling people 67 to 89 %, which is 3.9 times",
+            r"clips   (\d+) to (\d+) %\nresampling people  (\d+) to (\d+) %\n(\S+) times",
+        ),
+        (
+            "reports 97.0 %, the split by person 86.2 %: 10.8 points",
+            r"windows overlap (\S+) %, random, .* apart (\S+) %\. Highest .*: (\S+) points",
+        ),
+        ("for 89 % of windows", r"neighbour of the same person: (\d+) %"),
+        ("correct for 97 % of windows", r"; label correct for (\d+) %"),
+        ("of anyone else for 77 %", r"anyone else correct for (\d+) %"),
+        ("Tempo costs most, +11.1 points when off", r"off: tempo (\S+),"),
+        ("then amplitude with +7.6;", r"amplitude (\S+),"),
+        ("they sum to 41 points, where 24 are", r"sum to (\d+) points; (\d+) are missing"),
+        (
+            "by 26 points on training people and by 52 on",
+            r"centring: -(\d+) points on training people, -(\d+) on unseen",
+        ),
+        (
+            "79 against 92 % for synthetic people, 86 against 96 % on SPAR",
+            r"people: (\S+) % accuracy .* (\S+) % on unseen people\. SPAR: (\S+) % against (\S+) %",
+        ),
+        ("worst quarter of unseen people, at 38 %", r"unseen: .*, worst quarter (\d+) %"),
+        ("reports up to 10.8 points too much", r"Highest .*: (\S+) points"),
+        ("costs most**: +11.1 points", r"off: tempo (\S+),"),
+        (
+            "52 points are lost on unseen people and 26 on",
+            r"centring: -(\d+) points on training people, -(\d+) on unseen",
+        ),
+    ],
     "02_optimal_transport": [
         ("No assignment is better (0 of", r"(\d+) are better"),
         ("the least mean squared distance, 2.12; the largest is 6.21", r"from (\S+) to (\S+); sorting"),
@@ -161,6 +204,12 @@ QUOTES: dict[str, Quotes] = {
             r"of 32 hold (\d+) % above the floor; between people (\d+) %",
         ),
         ("moves a clip 1.07 times as far", r"smooth part moves (\S+) units"),
+    ],
+    "09_evidence": [
+        (
+            "twelve verdicts 0 are a gain, 3 equivalent, and 9 not decided",
+            r"a gain: (\d+); a loss: \d+; equivalent within 1 point: (\d+); not decided: (\d+)",
+        ),
     ],
     "10_costs": [
         ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),

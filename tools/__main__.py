@@ -61,6 +61,8 @@ def _parser() -> ArgumentParser:
     made = add(animations, "draw animations, still twins and architecture into notebooks/pictures/")
     made.add_argument("--only", nargs="+", metavar="NAME", help="of animations")
     add(counts, "count what chapters hold, and say what is too much", only=True)
+    made = add(claims, "put the records' numbers into the sentences of README and the chapters")
+    made.add_argument("--check", action="store_true", help="only say what is outdated")
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")
     made = add(papermill, "execute one chapter with parameters of your own")
@@ -155,6 +157,22 @@ def counts(root: Path, given: Namespace) -> int:
     table, problems = count(root, given.only)
     print("\n".join([table, *problems]))
     return int(bool(problems))
+
+
+def claims(root: Path, given: Namespace) -> int:
+    from piumar_lib.support.files import write_text
+    from tools.chapters import list_chapters
+    from tools.claims import update
+
+    outdated = 0
+    for file in [root / "README.md", *(chapter.path for chapter in list_chapters(root))]:
+        text = file.read_text(encoding="utf-8")
+        fresh, found = update(text)
+        print(*(f"{file.name}: {line}" for line in found), sep="\n", end="\n" * bool(found))
+        outdated += len(found)
+        if fresh != text and not given.check:
+            write_text(file, fresh)
+    return int(given.check and outdated > 0)
 
 
 def readme(root: Path, given: Namespace) -> int:

@@ -20,7 +20,7 @@ import pandas as pd
 
 from piumar_lib import metrics
 from piumar_lib.data.actions import teaching_actions
-from piumar_lib.data.people.catalog import CATALOG
+from piumar_lib.data.people.catalog import CATALOG, LABELS
 from piumar_lib.data.spar import EXERCISES
 from piumar_lib.evidence import contrasts, development, person_gain, person_probe, statistics
 from piumar_lib.evidence.methods import FIXED
@@ -39,20 +39,25 @@ CLASSES = {name: one.classes for name, one in CATALOG.items()} | {
     "synthetic": len(teaching_actions()),
 }
 DATA = {data_of(name, form): name for name, form in product(SETS, FORMS)}
-TITLES = {data: f"{name}, {form_of(data)}" for data, name in DATA.items()}
+TITLES = {data: f"{LABELS[name]}, {form_of(data)}" for data, name in DATA.items()}
 USUAL = (FIXED["backbone"], FIXED["width"])
 PROBED_DATA = [data_of(name, form) for form in FORMS for name in CATALOG]
 OPTIONAL = ["seconds", "content", "device", "commit", "failed", "selection"]  # not in every record
 INTRODUCTION = """# Records of the study
 
-Everything that was trained for [chapter 09](09_evidence.ipynb), computed from its records. Only that
-chapter's planned contrasts were fixed beforehand: **all differences on this page are exploration**, and
-none is corrected for how many there are.
+Everything that was trained for [chapter 09](09_evidence.ipynb), computed from its records. Only the
+planned contrasts were fixed beforehand: **all other differences on this page are exploration**, and none
+is corrected for how many there are.
 
 Accuracy is in percent, differences are in points. The unit is the person: seeds are averaged first, then
 people. Brackets hold 95 % t intervals over people; of synthetic people, over populations. There is none
 for one person, or if all people are equal. A training that failed counts no clip as recognised. Methods
 with fewer trainings may have been judged on fewer people; a difference is taken on what both have."""
+CONTRASTS = """## Planned contrasts
+
+Differences and intervals are in points, pooled over data sets; p values are corrected for a table's
+twelve tests; "a new set" is the prediction interval. The second table leaves out SPAR, MSR Action3D and
+UTKinect, on which the methods were developed after first tries."""
 NORMALIZATION = """## Person normalisation
 
 What normalising an unseen person adds to the recogniser as it is, in points, by how many of the person's
@@ -90,6 +95,7 @@ def records_page(root: Path) -> str:
     pieces = [INTRODUCTION, "## What was trained"]
     pieces += [overview(parts)] if parts else []
     pieces += [f"Not run: {', '.join(missing)}."] if missing else []
+    pieces += [CONTRASTS, *planned_contrasts(folder)]
     pieces += ["## Search of hyperparameters", origin(_read(folder / "search.jsonl"))]
     for title, part in parts.items():
         pieces += [f"## {title}", origin(part), *_models(part)]
@@ -99,6 +105,17 @@ def records_page(root: Path) -> str:
     pieces += [ATTEMPTS, *attempt_tables(development.read_log(folder.parent / development.LOG.name))]
     pieces += [BENCHMARKS, *benchmark_tables(read_records(folder.parent / "benchmarks.jsonl"))]
     return "\n\n".join(pieces) + "\n"
+
+
+def planned_contrasts(folder: Path) -> Iterator[str]:
+    """Yield a table on all real people, and one on those on whom nothing was developed."""
+    for pool in ("real people", "new people"):
+        try:
+            rows = contrasts.table(contrasts.compute(contrasts.POOLS[pool], folder=folder))
+        except (FileNotFoundError, ValueError):  # a method is missing on some data set
+            yield f"On {pool}: not run in full."
+            continue
+        yield markdown_table(list(rows[0]), [list(row.values()) for row in rows])
 
 
 def attempt_tables(log: dict[str, list[dict]]) -> Iterator[str]:

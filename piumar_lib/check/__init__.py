@@ -10,7 +10,7 @@ from piumar_lib.check.consistency_fusion import (
     regularizer_weight,
 )
 from piumar_lib.check.costs import training_hours
-from piumar_lib.check.evidence import best_gain, clip_interval, holm_by_hand
+from piumar_lib.check.evidence import best_gain, holm_by_hand
 from piumar_lib.check.optimal_transport import (
     after_shift,
     log_sinkhorn,
@@ -39,10 +39,10 @@ from piumar_lib.check.temporal_alignment import borrow_clock, undo
 from piumar_lib.check.train_ma52 import optimism
 
 __all__ = [
-    "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "clip_interval",
-    "consistency", "cvar_bound", "exponentiated_weights", "fastest_people", "fuse", "gate",
-    "hard_weights", "holm_by_hand", "largest_weight", "log_gain", "log_sinkhorn", "optimism",
-    "overlap_plan", "pair_index", "project", "radius_for", "regularizer_weight", "shared_people",
-    "shuffle_members", "smooth_noise", "soft_dtw", "split_people", "standard_error", "swap_amplitude",
-    "temperature_for", "training_hours", "undo", "update_risks", "worst_by_luck", "worst_weights",
+    "after_shift", "balanced", "best_gain", "between", "bias_for", "borrow_clock", "consistency",
+    "cvar_bound", "exponentiated_weights", "fastest_people", "fuse", "gate", "hard_weights",
+    "holm_by_hand", "largest_weight", "log_gain", "log_sinkhorn", "optimism", "overlap_plan",
+    "pair_index", "project", "radius_for", "regularizer_weight", "shared_people", "shuffle_members",
+    "smooth_noise", "soft_dtw", "split_people", "standard_error", "swap_amplitude", "temperature_for",
+    "training_hours", "undo", "update_risks", "worst_by_luck", "worst_weights",
 ]  # fmt: skip

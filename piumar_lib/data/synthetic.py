@@ -28,6 +28,7 @@ FACTORS = (
 )  # fmt: skip
 RATE = 12.5  # frames per second
 NOISE = 0.003  # torso lengths, of every joint in every frame: the pose estimator's error
+TEMPO_SPREAD, TEMPO_LIMITS = 0.55, (0.4, 2.8)  # of log tempo; limits relative to the typical tempo
 JITTER = 1 / 4  # a person's own spread from clip to clip, as a share of the spread of people
 
 
@@ -194,7 +195,7 @@ def make_clips(
     def personal(trait: np.ndarray, factor: str) -> np.ndarray:
         return scale[factor] * (trait[who] + JITTER * _t4(rng, n))
 
-    tempo = np.clip(np.exp(0.55 * personal(people.tempo, "tempo")), 0.4, 2.8)
+    tempo = np.clip(np.exp(TEMPO_SPREAD * personal(people.tempo, "tempo")), *TEMPO_LIMITS)
     onset = np.clip(0.35 + 0.35 * personal(people.onset, "onset"), 0.05, 1.2)
     asymmetry = np.exp(0.275 * personal(people.asymmetry, "asymmetry"))
     amplitude = np.clip(np.exp(0.45 * personal(people.amplitude, "amplitude")), 0.35, 3.0)

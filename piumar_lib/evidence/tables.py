@@ -79,12 +79,18 @@ def show_contrasts(results: Sequence[Result]) -> None:
     show_table(header, lines)
 
 
-def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
-    """Display every method's gain over a reference, in points, on three kinds of people.
+def show_methods(
+    form: str,
+    reference: str,
+    methods: Sequence[str] = (*protocol.PLANNED, *protocol.OTHERS),
+    folder: Path | None = None,
+) -> None:
+    """Display what methods gain over a reference, in points, on three kinds of people.
 
     Args:
         form: Of the clips; synthetic ones are what they are.
         reference: A method.
+        methods: Which; those without records have no line.
         folder: Of the records; by default those of the study.
     """
     columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": NAMES}
@@ -96,12 +102,12 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
         return points(contrasts.compare(own, method, reference)) if whole else ""
 
     lines = []
-    for name in (*protocol.PLANNED, *protocol.OTHERS):
+    for name in methods:
         cells = [cell(name, own) for own in records.values()]
         if name != reference and any(cells):
-            told = "yes" if METHODS[name].uses_person_labels else ""
-            lines.append([name, told, *cells])
-    show_table([f"over {reference}, {form}", "told people", *columns], lines)
+            labels = "yes" if METHODS[name].uses_person_labels else ""
+            lines.append([name, labels, *cells])
+    show_table([f"over {reference}, {form}", "uses person labels", *columns], lines)
 
 
 NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network

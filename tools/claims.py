@@ -1,0 +1,65 @@
+"""Sentences with numbers of the study's records, and how outdated ones are rewritten."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from piumar_lib.evidence import contrasts, protocol, wording
+from piumar_lib.evidence.records import STUDY
+from piumar_lib.evidence.statistics import Pooled
+
+GAP = r"[\s#>]+"  # what stands for a space where a chapter or a quotation breaks a line
+NUMBER = r"[+-]\d+\.\d"
+VALUE = rf"{NUMBER} points \[{NUMBER}, {NUMBER}\]"
+CLAIM = rf"`(?P<method>[^`]+)` over `(?P<reference>[^`]+)` on `(?P<data>[^`]+)`: (?P<value>{VALUE})"
+OWN, ONE = (rf"(?P<{f[:3]}>{VALUE}) at {f} \((?P<verdict_{f[:3]}>[^)]+)\)" for f in protocol.FORMS)
+CONCLUSION = rf"\*\*(?P<name>[^*:]+)\*\*[^*:]*: {OWN}, {ONE}"
+SEEDS = rf"(?P<seeds>\d) of {protocol.SEEDS} planned seeds"
+SENTENCES = [re.compile(words.replace(" ", GAP)) for words in (CLAIM, CONCLUSION, SEEDS)]
+planned = lru_cache(contrasts.compute)
+
+
+def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
+    """What the records say in place of ``said``, the groups of one of `SENTENCES`.
+
+    Raises:
+        FileNotFoundError, ValueError: If there are no such records, no such data set or contrast.
+    """
+    if "seeds" in said:
+        return {"seeds": str(contrasts.seeds_of_all(folder))}
+    if "name" in said:
+        name = said["name"].lower().replace("normalis", "normaliz")
+        found = [r for r in planned(folder=folder) if r.contrast.name.lower() == name]
+        if not found:
+            raise ValueError(f"{said['name']!r} must be the name of a planned contrast")
+        verdicts = {f"verdict_{r.form[:3]}": r.verdict for r in found}
+        return verdicts | {r.form[:3]: _points(r.pooled) for r in found}
+    sets, form = contrasts.meant_by(said["data"])
+    records = contrasts.read(sets, form, folder)
+    return {"value": _points(contrasts.compare(records, said["method"], said["reference"]))}
+
+
+def _points(pooled: Pooled) -> str:
+    return wording.points(pooled).replace(" ", " points ", 1)
+
+
+def update(text: str, folder: Path = STUDY) -> tuple[str, list[str]]:
+    """Return a text with the records' numbers and verdicts, and what was outdated, a line each."""
+    spans, found = [], []
+    for match in (match for pattern in SENTENCES for match in pattern.finditer(text)):
+        sentence = re.sub(GAP, " ", match[0])
+        said = {group: re.sub(GAP, " ", words) for group, words in match.groupdict().items()}
+        try:
+            right = expected(said, folder)
+        except (FileNotFoundError, ValueError) as error:
+            found.append(f"{sentence}: {error}")
+            continue
+        wrong = {group: v for group, v in right.items() if v != said[group].replace("-0.0", "+0.0")}
+        spans += [(match.start(group), match.end(group), v) for group, v in wrong.items()]
+        if wrong:
+            found.append(f"{sentence}: the records say {', '.join(wrong.values())}")
+    for start, end, v in sorted(spans, reverse=True):
+        numbers = iter(re.findall(NUMBER, v))  # one by one, so that lines break where they did
+        new = re.sub(NUMBER, lambda _, n=numbers: next(n), text[start:end])
+        text = text[:start] + (v if new == text[start:end] else new) + text[end:]
+    return text, found
