@@ -20,6 +20,7 @@ from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
 from piumar_lib.notebook import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
+from piumar_lib.notebook.plan import arrange
 from tools import run
 from tools.__main__ import _parser as course_parser
 from tools.__main__ import _value, main
@@ -190,6 +191,15 @@ def test_plan_refers_to_earlier_steps_only():
     for position, step in enumerate(PLAN):
         assert set(step.needs) <= {earlier.number for earlier in PLAN[:position]}
     assert PLAN[1].stem == "01_person_shift" and PLAN[1].title == "Person shift"
+
+
+def test_a_chapter_stands_to_the_right_of_what_it_builds_on():
+    place = arrange()
+    assert all(place[need][0] < place[step.number][0] for step in PLAN for need in step.needs)
+    assert place["00"] == (0, 0) and len({*place.values()}) == len(PLAN)
+    assert place["02"][1] == -place["01"][1] > 0  # a column of two is centred, the first one on top
+    without = arrange([step for step in PLAN if step.number != "00"])
+    assert without["01"][0] == 0 and without["03"][0] == 1
 
 
 # Chapters as files
