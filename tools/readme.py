@@ -8,10 +8,10 @@ from typing import Any
 
 from piumar_lib.evidence.records import read_records
 from piumar_lib.support.files import read_json, write_text
-from tools.animations import FOLDER, picture
 from tools.chapters import Chapter, list_chapters, to_notebook
 from tools.hosted import PICTURE, badges
 from tools.pages import reading_minutes
+from tools.pictures import FOLDER, picture
 from tools.run import RECORD
 
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
