@@ -73,8 +73,9 @@ def cost_paragraph(root: Path) -> str:
         return ""
     parts = [f"Measured on {device}: {' '.join(said)}" for device, said in sentences.items()]
     parts.append(
-        "`python tests/benchmarks/run.py` measures again; "
-        "[chapter 10](notebooks/10_costs.ipynb) shows all of it, also what missed its goal, and why."
+        "`python tests/benchmarks/run.py` repeats the measurements. "
+        "[Chapter 10](notebooks/10_costs.ipynb) shows them all, including those that missed their goal, "
+        "and explains why."
     )
     return textwrap.fill(" ".join(parts), 105, break_on_hyphens=False)
 
