@@ -60,7 +60,8 @@ def _parser() -> ArgumentParser:
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
     made = add(pictures, "draw animations, still twins and architecture into notebooks/pictures/")
     made.add_argument("--only", nargs="+", metavar="NAME", help="of animations")
-    add(counts, "count what chapters hold, and say what is too much", only=True)
+    made = add(counts, "count what chapters hold, and say what is too much", only=True)
+    made.add_argument("--check", action="store_true", help="print only that, and fail if there is any")
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")
     made = add(papermill, "execute one chapter with parameters of your own")
@@ -153,8 +154,8 @@ def counts(root: Path, given: Namespace) -> int:
     from tools.counts import count
 
     table, problems = count(root, given.only)
-    print("\n".join([table, *problems]))
-    return int(bool(problems))
+    print("\n".join(problems if given.check else [table, *problems]))
+    return int(given.check and bool(problems))
 
 
 def readme(root: Path, given: Namespace) -> int:
