@@ -20,11 +20,7 @@ planned = lru_cache(contrasts.compute)
 
 
 def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
-    """What the records say in place of ``said``, the groups of one of `SENTENCES`.
-
-    Raises:
-        FileNotFoundError, ValueError: If there are no such records, no such data set or contrast.
-    """
+    """What the records say in place of ``said``, groups of `SENTENCES`; an error if nothing."""
     if "seeds" in said:
         return {"seeds": str(contrasts.seeds_of_all(folder))}
     if "name" in said:
@@ -32,11 +28,10 @@ def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
         found = [r for r in planned(folder=folder) if r.contrast.name.lower() == name]
         if not found:
             raise ValueError(f"{said['name']!r} must be the name of a planned contrast")
-        verdicts = {f"verdict_{r.form[:3]}": r.verdict for r in found}
-        return verdicts | {r.form[:3]: _points(r.pooled) for r in found}
-    sets, form = contrasts.meant_by(said["data"])
-    records = contrasts.read(sets, form, folder)
-    return {"value": _points(contrasts.compare(records, said["method"], said["reference"]))}
+        values = {r.form[:3]: _points(r.pooled) for r in found}
+        return values | {f"verdict_{r.form[:3]}": r.verdict for r in found}
+    own = contrasts.read(*contrasts.meant_by(said["data"]), folder)
+    return {"value": _points(contrasts.compare(own, said["method"], said["reference"]))}
 
 
 def _points(pooled: Pooled) -> str:
@@ -47,19 +42,19 @@ def update(text: str, folder: Path = STUDY) -> tuple[str, list[str]]:
     """Return a text with the records' numbers and verdicts, and what was outdated, a line each."""
     spans, found = [], []
     for match in (match for pattern in SENTENCES for match in pattern.finditer(text)):
-        sentence = re.sub(GAP, " ", match[0])
         said = {group: re.sub(GAP, " ", words) for group, words in match.groupdict().items()}
         try:
             right = expected(said, folder)
         except (FileNotFoundError, ValueError) as error:
-            found.append(f"{sentence}: {error}")
-            continue
+            right = {}
+            found.append(f"{match[0]}: {error}")
         wrong = {group: v for group, v in right.items() if v != said[group].replace("-0.0", "+0.0")}
         spans += [(match.start(group), match.end(group), v) for group, v in wrong.items()]
         if wrong:
-            found.append(f"{sentence}: the records say {', '.join(wrong.values())}")
+            found.append(f"{match[0]}: the records say {', '.join(wrong.values())}")
     for start, end, v in sorted(spans, reverse=True):
-        numbers = iter(re.findall(NUMBER, v))  # one by one, so that lines break where they did
-        new = re.sub(NUMBER, lambda _, n=numbers: next(n), text[start:end])
-        text = text[:start] + (v if new == text[start:end] else new) + text[end:]
-    return text, found
+        if numbers := re.findall(NUMBER, v):  # one by one, so that lines break where they did
+            parts = zip(re.split(NUMBER, text[start:end]), [*numbers, ""], strict=True)
+            v = "".join(part + number for part, number in parts)
+        text = text[:start] + v + text[end:]
+    return text, [re.sub(GAP, " ", line) for line in found]
