@@ -112,10 +112,9 @@ def read_tracks(
         raise ValueError(f"rate: must be frames a second, a number above 0, got {rate}.")
     if path.suffix.lower() == ".safetensors":
         return _read_array_file(path, person, rate), []
-    tracks, faults = [], []
-    for found in read_file(path):
-        made = _read_found(found, person, rate)
-        (tracks if isinstance(made, Track) else faults).append(made)  # type: ignore[attr-defined]
+    read = [_read_found(found, person, rate) for found in read_file(path)]
+    tracks = [one for one in read if isinstance(one, Track)]
+    faults = [one for one in read if isinstance(one, Fault)]
     if not tracks:
         raise ValueError(f"{path}: no clip can be used. {_say_faults(faults)}")
     return tracks, faults

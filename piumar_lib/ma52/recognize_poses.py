@@ -106,7 +106,7 @@ def _open(track: Track, spans: list[tuple[float, float]], model: MicroActionReco
     for start, end in spans:
         first = min(round(start * track.rate), frames - 1)
         rows.append(slice(first, max(first + 1, round(end * track.rate))))
-    there = (track.score > 0).any(1)
+    there = np.any(track.score > 0, axis=1)  # (frames,)
     kept = [k for k, row in enumerate(rows) if there[row].mean() >= FEW]
     if not kept:
         raise Unseen(

@@ -227,7 +227,7 @@ def _digest(path: Path) -> str:
 
 def _contents(trainings: Sequence[Training]) -> dict[str, str]:
     """The digests of what is read; a scheduler's worker must find the same."""
-    paths = {}
+    paths: dict[str, Path] = {}
     for training in trainings:
         paths |= {str(path): path for path in _files(training.config).values()}
         paths[training.config.split] = as_path(training.config.split)

@@ -87,8 +87,8 @@ def workers_of(client: Client) -> dict[str, dict]:
     Raises:
         ConnectionError: If the scheduler is gone, of which the client would tell what it knew last.
     """
-    # Asked here, as `client.scheduler_info` can tell of no workers at all: what it has fetched is replaced
-    # every two seconds by an answer that leaves them out.
+    # Not `client.scheduler_info`, which can tell of no workers at all: every two seconds the client asks
+    # for itself, without them, and that answer may replace the one that was asked for.
     if client.status not in ("running", "connecting") or client.scheduler is None:
         raise ConnectionError(LOST)
     try:
