@@ -211,6 +211,61 @@ QUOTES: dict[str, Quotes] = {
             r"a gain: (\d+); a loss: \d+; equivalent within 1 point: (\d+); not decided: (\d+)",
         ),
     ],
+    "12_train_ma52": [
+        (
+            "47.57 % of the clips, four times as many as the constant answer's 12.14 %",
+            r"action top-1 (\S+) \((\S+)\), action top-5",
+        ),
+        (
+            "difference over people is -1.4 points [-4.0, +0.9], on",
+            r"over augmentation: (\S+) \[(\S+), (\S+)\] points over",
+        ),
+        ("55 % of the clips of leg-hand", r"in (\d+) % of its clips, leg-hand is taken for upper limb"),
+        (
+            "have a mean recall of 18 %, the others 41 %, and",
+            r"mean (\d+) % for the rarer half, else (\d+) %",
+        ),
+        ("people differ from 29 to 66 %", r"with PIUmr from (\d+) to (\d+) %"),
+        ("It is 0.14, and accuracy", r"expected calibration error (\d\.\d+)\."),
+        (
+            "F1_mean is 47.5 %, and 48.0 % with the flat head",
+            r"flat: F1_mean (\S+) %\nhierarchical: F1_mean (\S+) %",
+        ),
+        (
+            "accuracy changes by -0.2 points [-3.8, +4.1].",
+            r"hierarchical over flat, accuracy: (\S+) \[(\S+), (\S+)\] points",
+        ),
+        (
+            "ERM is at -1.9 points [-3.6, -0.1] of",
+            r"\| ERM \|.* (\S+) \[(\S+), (\S+)\] \|",
+        ),
+        (
+            "MixStyle at +0.1 [-1.7, +1.9] beside",
+            r"\| MixStyle \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
+        ),
+        ("recognises 59.7 % of the clips of unseen", r"never saw it recognises (\S+) %"),
+        ("no more (9.6 %); with differences it reached 25.7 %", r"rgb: top-1 (\S+) %; .* top-1 (\S+) %"),
+        ("54.9 and 54.8 %, where", r"version rise to (\S+) and (\S+) %"),
+        ("where a constant answer has 11.4 %", r"%; a constant answer has (\S+) %"),
+        (
+            "established, -0.5 points [-2.5, +1.6]; a",
+            r"mean difference is (\S+) \[(\S+), (\S+)\] points",
+        ),
+        (
+            "recognise 47.57 % of unseen people's clips; a constant answer has 12.14 %",
+            r"action top-1 (\S+) \((\S+)\), action top-5",
+        ),
+        ("people range from 29 to 66 %", r"with PIUmr from (\d+) to (\d+) %"),
+        ("recall of 18 %, others 41 %", r"mean (\d+) % for the rarer half, else (\d+) %"),
+        (
+            "PIUmr is at -1.4 points [-4.0, +0.9] of",
+            r"over augmentation: (\S+) \[(\S+), (\S+)\] points over",
+        ),
+        (
+            "head at -0.2 [-3.8, +4.1]",
+            r"hierarchical over flat, accuracy: (\S+) \[(\S+), (\S+)\] points",
+        ),
+    ],
     "10_costs": [
         ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),
         ("and 0.0523 % to those of ResNet", r"resnet50-tsm, inference: .* add (\S+) % FLOPs"),
