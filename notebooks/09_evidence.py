@@ -73,7 +73,7 @@ OWN = [name for name, clips in named if clips is not None]
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Everything below is computed from records, a line for each training with the unseen people, the seed, the
 # hyperparameters, the commit and a digest of the data. The page of records, which `make book` writes beside this
-# chapter, has tables of each data set, each method and each setting.
+# chapter, has tables of each data set, each method and each setting, and published figures beside ours.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 records = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}

@@ -257,6 +257,22 @@ def test_planned_contrasts_have_a_table_where_every_method_was_trained(monkeypat
             assert re.search(rf"^\| {r.contrast.name} \|.*\| {r.verdict} \|$", table, re.M)
 
 
+def test_published_figures_stand_beside_ours(tmp_path):
+    rows = trainings("spar-repetitions")
+    write(tmp_path, "spar.jsonl", rows + trainings("spar-own-tempo", 2))
+    of_person = [
+        (r["method"], person, right / clips)
+        for r in rows
+        for person, (right, clips) in r["people"].items()
+    ]
+    long = pd.DataFrame(of_person, columns=["method", "person", "share"])
+    accuracy = long.groupby(["method", "person"]).share.mean().groupby("method").mean()
+    ours = [f"{100 * accuracy[method]:.1f}" for method in ("augmentation", "TFAM + augmentation")]
+    line, *others = records.literature(tmp_path).splitlines()[2:]
+    assert line.startswith(f"| SPAR | random forest | 87.3 | {' | '.join(ours)} | five folds of people;")
+    assert len(others) == 6 and all("| not run | not run |" in other for other in others)
+
+
 def test_every_attempt_is_on_the_page_over_baseline_and_control():
     log = development.read_log()
     for over, table in zip(("against", "control"), records.attempt_tables(log), strict=True):
