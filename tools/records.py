@@ -63,9 +63,9 @@ UTKinect, on which the methods were developed after first tries."""
 COMPARED = ("augmentation", "TFAM + augmentation")  # beside what others published
 LITERATURE = """## Beside published figures
 
-The protocols are near ours and not the same, so compare orders of magnitude. All hold people out. Ours has
-five folds of people (SPAR: ten), all classes at once, clips of one length with 32 frames, at most 2,000 of
-them, and a network of 11,000 to 21,000 weights. Accuracy is in percent."""
+The protocols are near ours and not the same, so compare orders of magnitude. All hold people out. Ours
+has five folds of people (SPAR: ten), all classes at once, clips of one length with 32 frames, at most
+2,000 of them, and a network of 11,000 to 21,000 weights. Accuracy is in percent."""
 NORMALIZATION = """## Person normalisation
 
 What normalising an unseen person adds to the recogniser as it is, in points, by how many of the person's
@@ -141,7 +141,9 @@ def literature(folder: Path) -> str:
             else "not run"
             for method in COMPARED
         ]
-        rows.append([LABELS[one.data], one.method, f"{one.accuracy:.1f}", *ours, one.held_out, one.source])
+        rows.append(
+            [LABELS[one.data], one.method, f"{one.accuracy:.1f}", *ours, one.held_out, one.source]
+        )
     header = ["data set", "published method", "published", *COMPARED, "held out by others", "source"]
     return markdown_table(header, rows)
 

@@ -25,8 +25,8 @@ class Published:
 
 
 PARTS = (
-    "Z. Shao et al., A Hierarchical Model for Human Action Recognition from Body-Parts, IEEE TCSVT 29(10), "
-    "2019; figures as the authors' repository repeats them"
+    "Z. Shao et al., A Hierarchical Model for Human Action Recognition from Body-Parts, IEEE TCSVT "
+    "29(10), 2019; figures as the authors' repository repeats them"
 )
 PUBLISHED = (
     Published(
@@ -45,7 +45,7 @@ PUBLISHED = (
         "Multimedia Asia 2019; figures in the authors' repository",
     ),
     Published(
-        "pendigits", "dynamic time warping, nearest neighbour", 97.7, "30 people against 14; 8 points a clip",
+        "pendigits", "DTW, nearest neighbour", 97.7, "30 people against 14; 8 points a clip",
         "J.-Y. Franceschi, A. Dieuleveut, M. Jaggi, NeurIPS 2019; figures in the authors' repository",
     ),
     Published(
