@@ -355,10 +355,9 @@ for name, watch in (("interrupted", stop_once), ("through", None)):
 print("equal, byte for byte:", models[0] == models[1])
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Equal. A checkpoint holds weights, the optimiser's state, [running statistics](glossary.md#running-statistics),
-# GIRL's groups and the step, and is written completely or not at all. Everything random (clips of a batch, augmentation,
-# perturbation) follows from the seed and the *number* of the step, so any process can continue at any step. (On a GPU, sums in
-# another order may change the last digits.)
+# **Compare.** Equal. (On a GPU the last digits may differ.) A checkpoint holds weights, the optimiser's state, [running
+# statistics](glossary.md#running-statistics), GIRL's groups and the step. Everything random follows from the seed and the *number*
+# of the step, so a training can continue at any step, and on any number of GPUs.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Eight methods, five folds
@@ -434,9 +433,8 @@ show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.jo
 # high for amplitude and low for tempo, as an action that ends in a pose is over early.
 #
 # **Compare.** Nothing certain. The names of the actions are MA-52's; the movement models are ours, without hands and faces, and the
-# model was never validated on a real person. Its confidence was learned from synthetic people, so a high one is no evidence. You
-# can check the pipeline, and whether you move within the range of those people; far outside, distrust the answer. To recognise
-# real people, train on MA-52 and evaluate on held-out ones.
+# model was never validated on a real person. Its confidence was learned from synthetic people: a high one is no evidence. You can
+# check the pipeline, and whether you move within those people's range. To recognise real people, train on MA-52.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## On a GPU: video
@@ -444,12 +442,11 @@ show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.jo
 # %% [markdown] slideshow={"slide_type": "notes"}
 # With `profile = "gpu"`, `cache`, `index` and `split` this chapter trains on video; loop, methods, checkpoints and reports are the
 # same. VideoMAE starts from weights that learned from labelled videos [[3](#references)], `resnet50-tsm` and `manet` from
-# ImageNet's photographs [[4](#references)]; they are fetched once. README has the commands, also for several GPUs.
+# ImageNet's photographs [[4](#references)]; they are fetched once. `python -m piumar_lib.ma52 --help` has the commands.
 #
 # The recorded run is of an H200, on a stand-in of full size that was rendered straight into a cache, with **the first version**
-# of TFAM and GIRL (their commit has it; the trainer no longer does). Its ResNet-50 starts from random weights and sees each frame
-# *minus the clip's mean frame*, which is background subtraction; the RGB differences of TSN are between neighbouring frames
-# [[5](#references)]. It takes a camera that stands still. What does that input help?
+# of TFAM and GIRL. Its ResNet-50 starts from random weights and sees each frame *minus the clip's mean frame*: background
+# subtraction, which takes a camera that stands still (TSN's RGB differences are between neighbouring frames [[5](#references)]).
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 from piumar_lib.data.actions import all_actions
@@ -509,10 +506,10 @@ show(fig, alt="Published top-1 and F1_mean in two panels with axes of their own.
      "61.3 and 65.6 % to MG-SRM 67.0 and 69.9 %. The challenge's list: SoftRerank 74.5 and 80.0 %.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# MG-SRM [[7](#references)], PCAN [[8](#references)], Micro-DualNet [[9](#references)], PoseConv3D [[10](#references)], MMN
-# [[11](#references)] and MANet [[1](#references)] are on the full test list, SoftRerank [[6](#references)] on the challenge's: two
-# scales, which must not be compared. None is person-independent, as PIUmr's paper asks [[2](#references)], and no number of this
-# chapter belongs on either scale. To get one, a server takes five actions and body parts for each test clip:
+# On the full test list are MG-SRM [[7](#references)], PCAN [[8](#references)], Micro-DualNet [[9](#references)], PoseConv3D
+# [[10](#references)], MMN [[11](#references)] and MANet [[1](#references)], on the challenge's SoftRerank [[6](#references)]: two
+# scales, not to be compared. None is person-independent, as PIUmr's paper asks [[2](#references)]; no number of this chapter
+# belongs on either. To get one, a server takes five actions and body parts for each test clip:
 
 # %%
 from piumar_lib.ma52.submit import submit
@@ -546,8 +543,7 @@ check.optimism(optimism)
 #     return (curves.max(1) - curves[:, -1]).mean()
 # ```
 #
-# The best of thirty evaluations of a model that learns nothing is two standard deviations too high. Hence a record evaluates the
-# last epoch.
+# The best of thirty evaluations of a model that learns nothing is two standard deviations too high. So records take the last one.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
