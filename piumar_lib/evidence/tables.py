@@ -13,7 +13,7 @@ import numpy as np
 
 from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
-from piumar_lib.evidence import contrasts, development, protocol
+from piumar_lib.evidence import contrasts, protocol
 from piumar_lib.evidence.contrasts import Result
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import STUDY
@@ -161,19 +161,3 @@ def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict
 def _people(records: Sequence[dict], method: str) -> set[str]:
     """Who was judged under a method."""
     return {person for r in records if r["method"] == method for person in r["people"]}
-
-
-def show_development(abouts: Sequence[str], over: str = "against") -> None:
-    """Display what the log of attempts says of some, in points, a column for each pool of people.
-
-    Args:
-        abouts: Attempts, as `piumar_lib.evidence.development.ATTEMPTS` calls them.
-        over: ``"against"`` for the difference over what an attempt has to beat, or ``"control"``.
-    """
-    log = development.read_log()
-    shown = {about: log[about] for about in abouts if about in log}
-    people = [max((found.people for lines in shown.values()
-                   if (found := development.outcome(lines, pool))), default=0)
-              for pool in development.POOLS]  # fmt: skip
-    header = [f"{pool} ({n} people)" for pool, n in zip(development.POOLS, people, strict=True)]
-    show_table(["attempt", *header], development.rows(shown, over))
