@@ -100,9 +100,7 @@ def test_a_crowd_survives_writing_and_a_damaged_file_is_named(tmp_path):
     held = json.loads((tmp_path / "us.json").read_text())
     for change in ({"tempo": [1]}, {"tempo": "no"}, {"clips": []}, {"agreement": {"tempo": 1}}):
         (tmp_path / "bad.json").write_text(json.dumps(held | change))
-        with pytest.raises(
-            ValueError, match=r"bad\.json: damaged .* Take the file as the course"
-        ):
+        with pytest.raises(ValueError, match=r"bad\.json: damaged .* Take the file as the course"):
             read_crowd(tmp_path / "bad.json")
 
 
@@ -130,15 +128,14 @@ def test_truth_is_what_clips_are_made_with(monkeypatch):
 
 
 def test_people_are_ordered_as_they_truly_are(tmp_path):
-    """As the committed file says of 186 people: fair for amplitude, weaker for tempo and onset."""
-    write_standin_poses(tmp_path, standin.plan(clips=1000, people=40, seed=7), progress=False)
+    """By some 25 clips each, as in the committed file; by ten clips each it is noticeably less."""
+    write_standin_poses(tmp_path, standin.plan(clips=1400, people=36, seed=7), progress=False)
     crowd = measure_standin(tmp_path)
-    assert len(crowd.manners) < 40 and max(crowd.clips) <= 25 and crowd.source == "stand-in, seed 7"
+    assert len(crowd.manners) < 36 and max(crowd.clips) == 25 and crowd.source == "stand-in, seed 7"
     for name, said in read_crowd().agreement._asdict().items():
-        # The standard error of a rank correlation of 36 people is about 0.15.
+        # The standard error of a rank correlation of 33 people is about 0.17.
         assert getattr(crowd.agreement, name) == pytest.approx(said, abs=0.35), name
-    assert crowd.agreement.amplitude > 0.6
-    assert min(crowd.agreement) > 0.1
+    assert crowd.agreement.onset > 0.3 and crowd.agreement.amplitude > 0.6
 
 
 def test_the_committed_people_are_those_of_the_benchmark():
