@@ -240,8 +240,12 @@ QUOTES: dict[str, Quotes] = {
             r"\| ERM \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         (
-            "MixStyle at +0.1 [-1.7, +1.9] beside",
-            r"\| MixStyle \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
+            "CORAL at +1.4 [-0.5, +3.3], not",
+            r"\| CORAL \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
+        ),
+        (
+            "GroupDRO loses, -8.5 [-11.1, -5.9].",
+            r"\| GroupDRO \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         ("recognises 59.7 % of the clips of unseen", r"never saw it recognises (\S+) %"),
         ("no more (9.6 %); with differences it reached 25.7 %", r"rgb: top-1 (\S+) %; .* top-1 (\S+) %"),
