@@ -414,7 +414,7 @@ check.shared_people(shared_people)
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
 # | people never seen | person-disjoint folds | `splits.person_disjoint`, `splits.leave_people_out` | `test_ma52.py` | five folds over train and val; the official val leaks |
-# | MA-52 | verify, index, label codes | `verify.verify`, `index.make_index`, `label_codes.all_codes` | `test_ma52.py`, `test_label_codes.py` | every fault is named, nothing is changed |
+# | MA-52 | verify, index, label codes | `verify.verify`, `index.make_index`, `data.label_codes.all_codes` | `test_ma52.py`, `test_label_codes.py` | every fault is named, nothing is changed |
 # | (silent) poses | layouts, files, extraction | `joints.mirror`, `pose_files.gather`, `pose_dataset.measure`, `pose_error.pose_errors` | `test_joints.py`, `test_pose_files.py`, `test_ma52_poses.py`, `test_extract_poses.py` | joints by name; torso lengths |
 # | (silent) video | cache, sampling | `crop.find_person`, `cache.make_cache`, `dataset.frame_indices` | `test_cache.py`, `test_dataset.py` | a square around the person; crf 14; one frame per segment |
 #
