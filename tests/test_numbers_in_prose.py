@@ -240,11 +240,11 @@ QUOTES: dict[str, Quotes] = {
             r"\| ERM \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         (
-            "CORAL at +1.4 [-0.5, +3.3], not",
-            r"\| CORAL \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
+            "PIUmr at -0.7 [-2.5, +1.1], and",
+            r"\| PIUmr \+ augmentation \| 1 \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         (
-            "GroupDRO loses, -8.5 [-11.1, -5.9].",
+            "Only GroupDRO differs, -8.5 points [-11.1, -5.9]:",
             r"\| GroupDRO \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         ("recognises 59.7 % of the clips of unseen", r"never saw it recognises (\S+) %"),
