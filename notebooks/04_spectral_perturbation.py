@@ -339,8 +339,7 @@ log_gain = check.log_gain(log_gain, otherwise=library_gain)
 # 11 classes, so $B - Y$ is about 1. The branch averages squares and degrees of freedom *separately* over batches, and
 # divides at the end: two [running statistics](glossary.md#running-statistics), a plain mean at first, then an
 # exponential moving average. Under `no_grad` the gain is a constant: gradients reach the clip through the product
-# alone. Each clip is perturbed with probability 0.5. Gains are positive, so phases stay, and so does the mean over
-# time. In evaluation the branch does nothing.
+# alone. Each clip is perturbed with probability 0.5. Phases and the mean over time stay; evaluation changes nothing.
 
 # %% slideshow={"slide_type": "subslide"}
 class FrequencyBranch(nn.Module):
@@ -365,6 +364,7 @@ class FrequencyBranch(nn.Module):
             gain = F.pad(gamma, (0, 0, 1, 0)).exp()  # 1 at frequency 0, the mean over time
         return torch.fft.irfft(torch.fft.rfft(x, dim=1) * gain, n=x.shape[1], dim=1)
 
+# %% slideshow={"slide_type": "skip"}
 blocks.frequency_branch(FrequencyBranch)  # three batches of training, then evaluation
 
 # %% [markdown] slideshow={"slide_type": "notes"}
