@@ -148,7 +148,7 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % accuracy on new clips of
 # habits (which actions are frequent). Each is drawn once for a person.
 # [synthetic.py](../piumar_lib/data/synthetic.py) has the formula of a clip.
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
+# %% [markdown]
 # <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/two_people.png"><img src="pictures/two_people.gif" alt="Two seated skeletons lift a hand towards the nose. The fast person&#x27;s hand is down again when the slow person&#x27;s is still on its way up."></picture>
 
 # %% [markdown] slideshow={"slide_type": "notes"}

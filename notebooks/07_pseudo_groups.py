@@ -526,7 +526,7 @@ class GIRL(torch.nn.Module):
         weights = (q / self.shares)[group] * hard_weights(logits, y, self.beta, self.tau)
         return (weights * losses).mean()
 
-# %% slideshow={"slide_type": "subslide"}
+# %% slideshow={"slide_type": "skip"}
 ours, library = GIRL(clips.y, clips.x.shape[2]), GroupRobustObjective()
 library.start(None, clips, Settings(seed=seed))
 torch.manual_seed(seed)

@@ -171,13 +171,14 @@ print(f"the library's: {wording.points(found)} points; tau {100 * found.tau:.1f}
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### No difference seen, or none there?
-
-# %% [markdown] slideshow={"slide_type": "notes"}
+#
 # A wide interval around zero is no evidence of equality. **Equivalence** has a test of its own [[4](#references)]: two
 # one-sided tests must reject a difference below $-1$ and one above $+1$ point. Hence four verdicts: a gain, a loss,
-# equivalent within a point, or not decided. *Not decided* is no reason against a method: with $n$ people, whose
-# differences have standard deviation $\sigma$, a test has power 0.8 only for differences above about
-# $2.8 \, \sigma / \sqrt n$, and more when data sets differ.
+# equivalent within a point, or not decided.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# *Not decided* is no reason against a method: with $n$ people, whose differences have standard deviation $\sigma$, a test
+# has power 0.8 only for differences above about $2.8 \, \sigma / \sqrt n$, and more when data sets differ.
 
 # %% slideshow={"slide_type": "skip"}
 print("detected with power 0.8, standard deviation of 8 points: " + ", ".join(

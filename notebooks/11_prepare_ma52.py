@@ -345,7 +345,7 @@ show(fig, alt=f"Error of MediaPipe for 17 joints on a logarithmic axis. All join
 # each row show it, is the person. Keep a square around it, the same in all frames, and store it as a small h264 file. Its rate
 # factor *crf* trades bytes for detail. A micro-action is in the *differences* between frames: how much of them survives?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 from piumar_lib.ma52.prepare.cache import CacheSettings, make_cache
 from piumar_lib.ma52.prepare.video import write_mp4
 
@@ -415,7 +415,7 @@ check.shared_people(shared_people)
 # |---|---|---|---|---|
 # | people never seen | person-disjoint folds | `splits.person_disjoint`, `splits.leave_people_out` | `test_ma52.py` | five folds over train and val; the official val leaks |
 # | MA-52 | verify, index, label codes | `verify.verify`, `index.make_index`, `data.label_codes.all_codes` | `test_ma52.py`, `test_label_codes.py` | every fault is named, nothing is changed |
-# | (silent) poses | layouts, files, extraction | `joints.mirror`, `pose_files.gather`, `pose_dataset.measure`, `pose_error.pose_errors` | `test_joints.py`, `test_pose_files.py`, `test_ma52_poses.py`, `test_extract_poses.py` | joints by name; torso lengths |
+# | (silent) poses | layouts, files, extraction | `data.joints.mirror`, `pose_files.gather`, `pose_dataset.measure`, `pose_error.pose_errors` | `test_joints.py`, `test_pose_files.py`, `test_ma52_poses.py`, `test_extract_poses.py` | joints by name; torso lengths |
 # | (silent) video | cache, sampling | `crop.find_person`, `cache.make_cache`, `dataset.frame_indices` | `test_cache.py`, `test_dataset.py` | a square around the person; crf 14; one frame per segment |
 #
 # ## References

@@ -211,7 +211,7 @@ always = [100 * constant["scores"][name] for name in ("F1_mean", "action top-1")
 show_table(["method", "F1_mean", "top-1", "mean over people", "95 % interval", "worst quarter"],
            [[f"always {constant['action']}", *always, "", "", ""], row_of(baseline), row_of(piumr)])
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def accuracies(record):
     people = record["held out"]["people"]
     return {person: right / clips for person, (right, clips) in sorted(people.items())}
