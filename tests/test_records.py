@@ -153,7 +153,7 @@ def test_overview_counts_people_clips_and_hours_and_says_what_was_not_run(root):
 
 def test_a_study_without_records_has_a_page_that_says_so(tmp_path):
     words = records.records_page(tmp_path)
-    assert "|" not in words and words.count("Not run.") == 3
+    assert "|" not in words and words.count("Not run.") == 4
     assert all(f'"{LABELS[name]}, own tempo"' in words for name in protocol.SETS)
 
 

@@ -129,12 +129,13 @@ def planned_contrasts(folder: Path) -> Iterator[str]:
 
 def literature(folder: Path) -> str:
     """A line for each published figure, with ours at one length beside it, where there are records."""
-    rows = []
+    rows, known = [], False
     for one in PUBLISHED:
         data = data_of(one.data, "one length")
         records = [r for r in read_records(records_path(data, folder)) if r["data"] == data]
         records = [r for r in records if r["hyperparameters"].items() >= USUAL_MODEL.items()]
         trained = {r["method"] for r in records}
+        known |= bool(trained)
         ours = [
             metrics.percent(float(np.mean([*contrasts.scores(records, method).values()])))
             if method in trained
@@ -145,7 +146,7 @@ def literature(folder: Path) -> str:
             [LABELS[one.data], one.method, f"{one.accuracy:.1f}", *ours, one.held_out, one.source]
         )
     header = ["data set", "published method", "published", *COMPARED, "held out by others", "source"]
-    return markdown_table(header, rows)
+    return markdown_table(header, rows) if known else "Not run."
 
 
 def attempt_tables(log: dict[str, list[dict]]) -> Iterator[str]:
