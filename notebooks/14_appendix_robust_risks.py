@@ -373,7 +373,7 @@ print("weight of the worst unseen person: " + ", ".join(
 # weight to *one* person, who may simply have few or odd clips.
 #
 # Now compare the two horizontal axes. The risks of training people go from 0.01 to 0.16 nats, those of unseen people
-# from 0.04 to 7.42. A robust loss sees the left axis only, and a network that fits all training people
+# from 0.04 to 7.25. A robust loss sees the left axis only, and a network that fits all training people
 # leaves it nothing to reweight.
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -385,7 +385,7 @@ QUOTES: dict[str, Quotes] = {
             r"worst unseen person: (\S+) % .* (\S+) % .* (\S+) %",
         ),
         (
-            "from 0.01 to 0.16 nats, those of unseen people from 0.04 to 7.42",
+            "from 0.01 to 0.16 nats, those of unseen people from 0.04 to 7.25",
             r"in nats: training people (\S+) to (\S+); unseen people (\S+) to ([\d.]+\d)",
         ),
         ("agrees with all three to 2e-08", r"to the solver: (\S+) \(CVaR\)"),
