@@ -714,8 +714,8 @@ print(f"Less to give back under PIUmr, interval above 0: {', '.join(relieved) or
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A long bar says that *this* trait is why they fail, a shorter one under PIUmr that the method has taken over some of its
-# effect. It has done so for tempo, with a change of +8.4 points under ERM and +3.9 under PIUmr, but not for amplitude, +5.1
-# and +6.9. Three cautions: the worst of a ranking were unlucky, too (regression to the mean [[5](#references)]), so people are ranked
+# effect. It has done so for tempo, with a change of +8.2 points under ERM and +4.0 under PIUmr, but not for amplitude, +5.7
+# and +7.6. Three cautions: the worst of a ranking were unlucky, too (regression to the mean [[5](#references)]), so people are ranked
 # on one set of clips and judged on another; they are PIUmr's worst people, not ERM's; their reasons were built in.
 
 # %% [markdown] slideshow={"slide_type": "slide"}

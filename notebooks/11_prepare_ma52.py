@@ -258,7 +258,7 @@ show(fig, alt="One person in five layouts: 17 joints of COCO, 28 of OpenPose wit
 # > **Predict.** A clip's mirror image is a free training example: negate $x$, then exchange left and right joints. PCAN's code
 # > lists pairs by number, and names 16 of its 28 joints, those of the body [[5](#references)]. What happens to the hands?
 
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def mirror_by_hand(joints):
     swap = {"left": "right", "right": "left"}
     names = [" ".join(swap.get(word, word) for word in joint.split()) for joint in joints]
@@ -287,7 +287,7 @@ show(fig, alt="A person, and two mirror images. Where only body joints are excha
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** MMN scales each clip so that its smallest and largest coordinates become -1 and 1 [[4](#references)]. Somebody
-# > nods in one clip, with folded hands, and puts them on the hips in the next. What does this do to the width of the shoulders?
+# > nods in one clip, with clasped hands, and puts them on the hips in the next. What does this do to the width of the shoulders?
 
 # %% slideshow={"slide_type": "subslide"}
 def min_max(xy):
