@@ -13,7 +13,6 @@ The record holds the command that trained it. The files came from that run and i
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -24,7 +23,7 @@ from piumar_lib.ma52.manner import measure_standin
 from piumar_lib.ma52.model import MicroActionRecognizer, load_model
 from piumar_lib.ma52.protocol import read_record
 from piumar_lib.support.command import command_line, path
-from piumar_lib.support.files import read_json, write_text
+from piumar_lib.support.files import read_json, sha256_of, write_text
 
 FOLDER = Path(__file__).with_name("models") / "poses"
 WEIGHTS, RECORD = "model.safetensors", "record.json"
@@ -42,7 +41,7 @@ def load_course_model(folder: Path = FOLDER) -> MicroActionRecognizer:
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise FileNotFoundError(f"{weights}: is missing. {AGAIN}")
-    found = hash_of(weights)
+    found = sha256_of(weights)
     if found != said:
         raise ValueError(
             f"{weights}: damaged, or the weights of another model: its SHA-256 begins with {found[:8]}, "
@@ -63,11 +62,6 @@ def read_course_record(folder: Path = FOLDER) -> dict[str, Any]:
     return record
 
 
-def hash_of(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def pack(run: Path, standin: Path, folder: Path = FOLDER) -> None:
     """Copy what is published of a finished run, and measure the stand-in that it was trained on.
 
@@ -83,7 +77,7 @@ def pack(run: Path, standin: Path, folder: Path = FOLDER) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for name in (WEIGHTS, "model.json"):
         shutil.copyfile(run / name, folder / name)
-    record = read_json(run / RECORD, "Train again.") | {"weights": hash_of(run / WEIGHTS)}
+    record = read_json(run / RECORD, "Train again.") | {"weights": sha256_of(run / WEIGHTS)}
     write_text(folder / RECORD, json.dumps(record) + "\n")
     measure_standin(standin).write(folder / "people.json")
 

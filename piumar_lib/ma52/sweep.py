@@ -32,7 +32,7 @@ from piumar_lib.ma52.prepare.splits import read_split
 from piumar_lib.ma52.protocol import FREE
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import called_as, is_mistake
-from piumar_lib.support.files import as_path, writing
+from piumar_lib.support.files import as_path, sha256_of, writing
 from piumar_lib.support.hyperparameter import unknown
 from piumar_lib.support.locks import only_run
 
@@ -106,7 +106,7 @@ def plan(
             raise unknown(str(fold), map(str, there), "fold", str(splits))
     usual = TrainConfig.make(preset, **settings)
     wanted = methods or [ON_POSES.get(m, m) if usual.sees_poses else m for m in PLANNED]
-    digests = {name: _digest(path) for name, path in _files(usual).items()}
+    digests = {name: sha256_of(path) for name, path in _files(usual).items()}
     trainings = []
     for seed, fold, method in product(range(seeds), folds or there, dict.fromkeys(wanted)):
         own = {"method": method, "split": there[fold], "seed": seed, "out": runs}
@@ -114,7 +114,7 @@ def plan(
         _require_maps(config)
         config.require_paths()
         read_split(there[fold])  # says what is wrong with it
-        content = digests | {"split": _digest(there[fold])}
+        content = digests | {"split": sha256_of(there[fold])}
         trainings.append(Training(_put_into(config, content, fold), fold, content))
     return trainings
 
@@ -220,18 +220,13 @@ def _files(config: TrainConfig) -> dict[str, Path]:
     return {name: path for name, path in files.items() if path.is_file()}
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _contents(trainings: Sequence[Training]) -> dict[str, str]:
     """The digests of what is read; a scheduler's worker must find the same."""
     paths: dict[str, Path] = {}
     for training in trainings:
         paths |= {str(path): path for path in _files(training.config).values()}
         paths[training.config.split] = as_path(training.config.split)
-    return {name: _digest(path) for name, path in paths.items()}
+    return {name: sha256_of(path) for name, path in paths.items()}
 
 
 def _numbered(jobs: Iterable[tuple[Work, Training]]) -> list[tuple[int, Work, Training]]:
