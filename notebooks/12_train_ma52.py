@@ -399,7 +399,7 @@ show_table(["method", "folds", "mean over people", "worst quarter", "over augmen
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.course_model import load_course_model, read_course_record
-from piumar_lib.ma52.manner import measure_manner, median_of, read_crowd
+from piumar_lib.ma52.movement_style import measure_style, median_of, read_reference
 from piumar_lib.ma52.pose_tracks import Track, read_tracks
 from piumar_lib.ma52.recognize_poses import recognize_poses
 from piumar_lib.ma52.recognize_wording import say_majority, say_trained_on
@@ -419,13 +419,13 @@ for track in tracks:
     print(f"{100 * confidence:3.0f} %  {action:36} in truth: {truth.get(track.name, 'you know')}")
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-crowd, you = read_crowd(), median_of([measure_manner(track) for track in tracks])
-place, units = crowd.percentiles(you), {"tempo": "s", "onset": "s", "amplitude": "torso lengths"}
+reference, you = read_reference(), median_of([measure_style(track) for track in tracks])
+place, units = reference.percentiles(you), {"tempo": "s", "onset": "s", "amplitude": "torso lengths"}
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.4))
 for ax, (name, unit) in zip(axes, units.items(), strict=True):
-    ax.hist(crowd.values(name), 20, color="0.75")
+    ax.hist(reference.values(name), 20, color="0.75")
     ax.axvline(getattr(you, name), color="C0", lw=2.5)
-    ax.set(xlabel=f"{name} [{unit}]", yticks=[], title=f"ρ = {getattr(crowd.agreement, name):.2f}")
+    ax.set(xlabel=f"{name} [{unit}]", yticks=[], title=f"ρ = {getattr(reference.agreement, name):.2f}")
 values = (f"{n} {getattr(you, n):.2f} {units[n]}, percentile {getattr(place, n):.0f}" for n in units)
 show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.join(values)}.")
 

@@ -59,8 +59,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_report(options: argparse.Namespace) -> None:
     """Print a finished run's report."""
-    from piumar_lib.ma52.evaluate import read_record
-    from piumar_lib.ma52.protocol import find_other_runs, mark_chosen
+    from piumar_lib.ma52.protocol import find_other_runs, mark_chosen, read_record
     from piumar_lib.ma52.wording import say_other_runs
 
     print(say(mark_chosen(read_record(options.folder), options.chosen_on)))

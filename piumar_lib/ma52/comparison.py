@@ -11,8 +11,14 @@ import numpy as np
 from piumar_lib import metrics
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.wording import points
-from piumar_lib.ma52.evaluate import read_record
-from piumar_lib.ma52.protocol import Protocol, count_settings, mark_chosen, merge, protocol_of
+from piumar_lib.ma52.protocol import (
+    Protocol,
+    count_settings,
+    mark_chosen,
+    merge,
+    protocol_of,
+    read_record,
+)
 from piumar_lib.ma52.scores import accuracy_of_people, majority_over_people
 
 

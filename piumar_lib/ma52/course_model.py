@@ -4,7 +4,7 @@
 
     model.safetensors, model.json   the model, see `piumar_lib.ma52.model.load_model`
     record.json                     how it was trained, its scores, and the hash of the weights
-    people.json                     how the stand-in's people move, see `piumar_lib.ma52.manner`
+    people.json                     how the stand-in's people move, see `piumar_lib.ma52.movement_style`
 
 The record holds the command that trained it. The files came from that run and its stand-in by
 ``python -m piumar_lib.ma52.course_model RUN STANDIN``.
@@ -19,8 +19,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from piumar_lib.ma52.manner import measure_standin
 from piumar_lib.ma52.model import MicroActionRecognizer, load_model
+from piumar_lib.ma52.movement_style import measure_standin
 from piumar_lib.ma52.protocol import read_record
 from piumar_lib.support.command import command_line, path
 from piumar_lib.support.files import read_json, sha256_of, write_text

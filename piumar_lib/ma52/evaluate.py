@@ -19,7 +19,6 @@ from piumar_lib.ma52 import scores
 from piumar_lib.ma52.clips import Clips, count_workers
 from piumar_lib.ma52.forecast import forecast, say_what
 from piumar_lib.ma52.model import MicroActionRecognizer
-from piumar_lib.ma52.protocol import read_record as read_record
 from piumar_lib.support import checkpoint
 from piumar_lib.support.files import as_path
 

@@ -1,15 +1,16 @@
 """How somebody moves, beside the stand-in's people: tempo, onset, amplitude, measured from poses.
 
-    one = measure_manner(track)             # of one clip
-    crowd = read_crowd()                    # the stand-in's 186 people
-    crowd.percentiles(median_of(several))   # 80: four of five of them have a smaller value
+    one = measure_style(track)                 # of one clip
+    reference = read_reference()               # the stand-in's 186 people
+    reference.percentiles(median_of(several))  # 80: four of five of them have a smaller value
 
 In a clip of one movement, joints move fast for a while and slowly before and after. So the clip is
 smoothed and reduced to its two principal components, and cut into before, during and after where two
 variances of the velocity, one during and one before and after, are most likely (a change-point model).
 Everything is measured alike for the stand-in's people, who were seen by an estimator that errs, too.
-Of them the truth is known, and `Crowd.agreement` says how well measured values order people: amplitude
-well, onset fairly, tempo poorly. One reason is that an action which ends in a pose is over early.
+Of them the truth is known, and `ReferencePeople.agreement` says how well measured values order people:
+amplitude well, onset fairly, tempo poorly. One reason is that an action which ends in a pose is over
+early.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from piumar_lib.ma52.pose_tracks import Track
 from piumar_lib.ma52.windows import SHORT
 from piumar_lib.support.files import as_path, read_json, write_text
 
-CROWD = Path(__file__).with_name("models") / "poses" / "people.json"
+REFERENCE = Path(__file__).with_name("models") / "poses" / "people.json"
 SMOOTH = 0.1  # standard deviation of the Gaussian over time, seconds
 COMPONENTS = 2
 SHORTEST = 0.3  # seconds that a movement lasts at least
@@ -37,7 +38,7 @@ CLIPS = 25  # of each of the stand-in's people are measured
 AGAIN = "Take the file as the course has it: git checkout, or install the course again."
 
 
-class Manner(NamedTuple):
+class MovementStyle(NamedTuple):
     """How a movement is made.
 
     Attributes:
@@ -52,62 +53,65 @@ class Manner(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Crowd:
+class ReferencePeople:
     """Medians of people.
 
     Attributes:
         source: Who they are.
-        manners: One for each person.
+        styles: One for each person.
         clips: How many clips of each were measured.
         agreement: Rank correlation over people of tempo, onset and amplitude with what they truly are,
             which of synthetic people is known.
     """
 
     source: str
-    manners: tuple[Manner, ...]
+    styles: tuple[MovementStyle, ...]
     clips: tuple[int, ...]
-    agreement: Manner
+    agreement: MovementStyle
 
     def values(self, name: str) -> np.ndarray:
-        """One of `Manner`'s fields of everybody, shape ``(people,)``."""
-        return np.array([getattr(manner, name) for manner in self.manners])
+        """One of `MovementStyle`'s fields of everybody, shape ``(people,)``."""
+        return np.array([getattr(style, name) for style in self.styles])
 
-    def percentiles(self, manner: Manner) -> Manner:
+    def percentiles(self, style: MovementStyle) -> MovementStyle:
         """How many of the people, in percent, have smaller values; of equal ones, half count."""
         ranks = []
-        for name, value in manner._asdict().items():
+        for name, value in style._asdict().items():
             own = self.values(name)
             ranks.append(100 * float(((own < value) + 0.5 * (own == value)).mean()))
-        return Manner(*ranks)
+        return MovementStyle(*ranks)
 
     def write(self, path: Path) -> None:
-        """Write a file that `read_crowd` reads."""
-        columns = {name: self.values(name).round(4).tolist() for name in Manner._fields}
+        """Write a file that `read_reference` reads."""
+        columns = {name: self.values(name).round(4).tolist() for name in MovementStyle._fields}
         about = {"source": self.source, "clips": list(self.clips)}
         agreement = {name: round(value, 3) for name, value in self.agreement._asdict().items()}
         write_text(path, json.dumps({**about, "agreement": agreement, **columns}) + "\n")
 
 
-def read_crowd(path: str | Path = CROWD) -> Crowd:
+def read_reference(path: str | Path = REFERENCE) -> ReferencePeople:
     """Read the people to be compared with, by default the stand-in's.
 
     Raises:
         FileNotFoundError, ValueError: If there is no such file, or it is damaged.
     """
     path = as_path(path)
-    held = read_json(path, AGAIN, ["source", "clips", "agreement", *Manner._fields])
+    held = read_json(path, AGAIN, ["source", "clips", "agreement", *MovementStyle._fields])
     try:
-        rows = zip(*(map(float, held[name]) for name in Manner._fields), strict=True)
-        manners, agreement = tuple(Manner(*row) for row in rows), Manner(**held["agreement"])
+        rows = zip(*(map(float, held[name]) for name in MovementStyle._fields), strict=True)
+        styles, agreement = (
+            tuple(MovementStyle(*row) for row in rows),
+            MovementStyle(**held["agreement"]),
+        )
         clips = tuple(map(int, held["clips"]))
-        if not manners or len(clips) != len(manners):
-            raise ValueError(f"{len(clips)} numbers of clips for {len(manners)} people")
+        if not styles or len(clips) != len(styles):
+            raise ValueError(f"{len(clips)} numbers of clips for {len(styles)} people")
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path}: damaged ({error}). {AGAIN}") from error
-    return Crowd(str(held["source"]), manners, clips, agreement)
+    return ReferencePeople(str(held["source"]), styles, clips, agreement)
 
 
-def measure_manner(track: Track) -> Manner:
+def measure_style(track: Track) -> MovementStyle:
     """Tempo, onset and amplitude of the movement in one clip.
 
     Args:
@@ -133,7 +137,7 @@ def measure_manner(track: Track) -> Manner:
     path = course[first : last + 1] @ loadings  # (frames of the movement, 2 joints)
     path = path.reshape(len(path), -1, 2)
     reach = np.linalg.norm(path[:, None] - path[None], axis=-1).max()
-    return Manner((last - first) / track.rate, (first + 0.5) / track.rate, float(reach))
+    return MovementStyle((last - first) / track.rate, (first + 0.5) / track.rate, float(reach))
 
 
 def _reduce(body: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
@@ -170,18 +174,18 @@ def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
     return int(first[best]), int(last[best])
 
 
-def median_of(manners: Sequence[Manner]) -> Manner:
+def median_of(styles: Sequence[MovementStyle]) -> MovementStyle:
     """The median of several clips.
 
     Raises:
         ValueError: If there is none.
     """
-    if not manners:
-        raise ValueError("manners: must be those of one or more clips, got none.")
-    return Manner(*np.median(np.array(manners), axis=0).tolist())
+    if not styles:
+        raise ValueError("styles: must be those of one or more clips, got none.")
+    return MovementStyle(*np.median(np.array(styles), axis=0).tolist())
 
 
-def measure_standin(folder: Path) -> Crowd:
+def measure_standin(folder: Path) -> ReferencePeople:
     """Measure the people of a stand-in's train and val, and how well that agrees with what they are.
 
     Args:
@@ -205,28 +209,28 @@ def measure_standin(folder: Path) -> Crowd:
         mine = clips.setdefault(int(name.split("_")[0]) - 1, [])
         if len(mine) < CLIPS:
             mine.append(Track(name, poses.joints, *poses.clip(name), float(poses.rate[row])))
-    manners = tuple(median_of(list(map(measure_manner, mine))) for mine in clips.values())
-    truth = np.array(true_manners(made["people"], made["seed"]))[[*clips]]
+    styles = tuple(median_of(list(map(measure_style, mine))) for mine in clips.values())
+    truth = np.array(true_styles(made["people"], made["seed"]))[[*clips]]
     ranks = [
         float(spearmanr(own, true).statistic)
-        for own, true in zip(np.array(manners).T, truth.T, strict=True)
+        for own, true in zip(np.array(styles).T, truth.T, strict=True)
     ]
     counts = tuple(len(mine) for mine in clips.values())
-    return Crowd(f"stand-in, seed {made['seed']}", manners, counts, Manner(*ranks))
+    return ReferencePeople(f"stand-in, seed {made['seed']}", styles, counts, MovementStyle(*ranks))
 
 
-def true_manners(people: int, seed: int) -> list[Manner]:
+def true_styles(people: int, seed: int) -> list[MovementStyle]:
     """What a stand-in's people were made with: tempo and onset in seconds, and their amplitude's factor.
 
     An action's own amplitude is that factor times how far its joints go.
     """
+    from piumar_lib.data import synthetic
     from piumar_lib.data.actions import all_actions
-    from piumar_lib.data.synthetic import make_people
 
-    crowd = make_people(people, seed, all_actions())
+    made = synthetic.make_people(people, seed, all_actions())
     columns: Iterable[np.ndarray] = (
-        1.3 / np.clip(np.exp(0.55 * crowd.tempo), 0.4, 2.8),
-        np.clip(0.35 + 0.35 * crowd.onset, 0.05, 1.2),
-        np.clip(np.exp(0.45 * crowd.amplitude), 0.35, 3.0),
+        synthetic.movement_seconds(made.tempo),
+        synthetic.onset_seconds(made.onset),
+        synthetic.relative_amplitude(made.amplitude),
     )
-    return [Manner(*map(float, row)) for row in zip(*columns, strict=True)]
+    return [MovementStyle(*map(float, row)) for row in zip(*columns, strict=True)]
