@@ -120,8 +120,8 @@ def test_truth_is_what_clips_are_made_with(monkeypatch):
     monkeypatch.setattr("piumar_lib.data.synthetic.NOISE", 0)
     only = dict.fromkeys(FACTORS, 0.0) | dict.fromkeys(MovementStyle._fields, 1.0)
     swings = tuple(action for action in all_actions() if action.course.startswith("swing"))
-    reference, people = make_people(12, 4, swings, only), true_styles(12, seed=4)
-    clips = make_clips(reference, 3, 0, frames=150, rate=RATE)
+    made, people = make_people(12, 4, swings, only), true_styles(12, seed=4)
+    clips = make_clips(made, 3, 0, frames=150, rate=RATE)
     way = np.abs(clips.x - clips.x[:, :1]).max(-1)
     moves = np.abs(np.diff(clips.x, axis=1)).max(-1) > 1e-6
     first, last = moves.argmax(1), 149 - moves[:, ::-1].argmax(1)
