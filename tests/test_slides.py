@@ -192,7 +192,7 @@ def test_a_deck_holds_all_it_needs(root, first, capsys):
     assert "build/slides/index.html" in capsys.readouterr().out
     assert not (folder / "01_first.html").exists()
     index = (folder / "index.html").read_text()
-    assert '<li value="2"><a href="02_second.html">Second</a><br>What does it answer?</li>' in index
+    assert '<li><a href="02_second.html">02 · Second</a><br>What does it answer?</li>' in index
 
 
 def test_cells_go_where_their_types_say(first):
