@@ -126,7 +126,8 @@ def authors_and_year(key: str) -> str:
     """Return how an entry of the bibliography is cited, such as "Cui et al., 2025"."""
     entry = _entries()[key]
     people = [" ".join(person.last_names) for person in entry.persons["author"]]
-    names = f"{people[0]} et al." if len(people) > 2 else " and ".join(people)
+    many = len(people) > 2 or people[-1] == "others"
+    names = f"{people[0]} et al." if many else " and ".join(people)
     return f"{names}, {entry.fields['year']}"
 
 
