@@ -6,7 +6,8 @@ normalisation for each person, calibrated by the instance and standardised over 
 instance normalisation whose removed part is given back through a gate (CIN).
 
 It is the nearest relative of `piumar_lib.person_normalization`, which estimates a new person from
-several unlabelled clips. CFD knows people in training only: of somebody new it sees the one clip.
+several unlabelled clips. CFD uses person labels in training only: of a
+new person it sees one clip.
 
 Ledger. The paper's: both parts, their order and what each is for. Ours, as the repository announced for
 the code (zkcys001/CFD) held none when we looked and we work from the abstract: calibration mixes the
