@@ -16,7 +16,7 @@ def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor
         people: Draw each batch from so many people, evenly; None draws regardless of people.
 
     Returns:
-        Places of the clips of each batch. With ``people``, clips of a person who has few come more often.
+        Places of the clips of each batch. With ``people``, clips of people who have few come more often.
     """
     order = torch.randperm(len(person), device=person.device)
     if people is None:

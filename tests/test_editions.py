@@ -115,6 +115,26 @@ def test_a_core_function_is_left_to_students_alone(root):
     assert "return 2 * a" in text_of(read(solved))
 
 
+AGAIN = """ tags=["core"]
+def fuse(a, b, g):
+    \"\"\"Mix two views.\"\"\"
+    return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+
+def other(a):
+    return a
+"""
+
+
+def test_a_core_function_of_an_earlier_chapter_gets_its_check_in_the_student_edition(root):
+    write_chapter(root, "01_first", AGAIN)
+    (student,) = write_edition(root, "student", ["01"])
+    hollow, check = [cell for cell in read(student).cells if cell.cell_type == "code"][-2:]
+    assert "torch" not in hollow.source and "return a" in hollow.source
+    assert check.source.endswith("fuse = check.fuse(fuse, otherwise=core.fuse)")
+    (solved,) = write_edition(root, "solutions", ["01"])
+    assert "otherwise" not in text_of(read(solved))
+
+
 def test_a_solution_may_go_without_a_remark(root):
     write_chapter(root, "01_first", EXERCISE.replace("#\n# Twice is a sum, too.\n", ""))
     (path,) = write_edition(root, "solutions", ["01"])
