@@ -179,10 +179,14 @@ def worst_weights(risks, shares, rho):
     """Return the weights of the largest average risk in the chi-square ball about ``shares``.
 
     They are ``shares * (risks - eta)``, 0 where that is negative, normalised. Bisection finds the
-    ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If ``rho`` is 0 or all risks are
-    equal, the weights are the shares. All shapes are ``(G,)``."""
-    if rho == 0 or risks.max() == risks.min():
+    ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If even all weight on the largest risk
+    lies in the ball, return that: then no ``eta`` solves the equation. If ``rho`` is 0 or all risks
+    are equal, the weights are the shares. All shapes are ``(G,)``."""
+    if rho == 0:
         return shares
+    largest = shares * (risks == risks.max())
+    if largest.sum() * (1 + 2 * rho) >= 1:
+        return largest / largest.sum()
 
     def weights(eta):
         p = shares * (risks - eta).clamp(min=0)
