@@ -20,7 +20,8 @@ def worst_by_luck(answer: Callable, rng: np.random.Generator) -> str:
         best = (1 - stats.binom.cdf(k, clips, share) ** people).sum() / clips
         state = rng.integers(2**31)
         found, same, other = (
-            float(answer(share, people, clips, np.random.default_rng(s))) for s in (state, state, state + 1)
+            float(answer(share, people, clips, np.random.default_rng(s)))
+            for s in (state, state, state + 1)
         )
         require(not np.isclose(found, exact * clips, rtol=0.05), "this counts clips: divide by `clips`.")
         require(abs(found - best) > 0.01, "this is the best person: take the worst.")

@@ -16,9 +16,10 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
 
     from piumar_lib import dro
 
-    corner = torch.tensor([[0.2, 0.9, 0.4], [0.3, 0.4, 0.3]], dtype=torch.float64)  # risks, shares
-    at_corner = np.asarray(answer(*corner.clone(), 2.0))
-    require(
+    shares = torch.tensor([0.3, 0.4, 0.3], dtype=torch.float64)
+    many = torch.as_tensor(rng.normal(size=(12, 3)))
+    at_corner = np.stack([np.asarray(answer(risks, shares.clone(), 2.0)) for risks in many.clone()])
+    require(  # of many, as rounding decides whether bisection ends on the largest risk or beside it
         np.isfinite(at_corner).all(),
         "the weights are not finite. With a large radius the bisection reaches the largest risk, where "
         "all excesses are 0.",
@@ -45,8 +46,8 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
                 dro.chi_square(risks, rho / 2, shares).weights,
                 dro.chi_square(risks, 2 * rho, shares).weights,
             ),
-            "all weight goes to the largest risk: what does the radius do? (Which end of the interval has "
-            "to move?)": worst,
+            "all weight goes to the largest risk: what does the radius do? (Which end of the "
+            "interval has to move?)": worst,
             "clipping at 0 and normalising moves the weights off the edge: the threshold has to move.": (
                 clipped / clipped.sum()
             ),
@@ -66,7 +67,7 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
             f"with {groups} groups and radius {rho} another weighting of the ball has a larger average.",
         )
     require(
-        np.allclose(at_corner, [0, 1, 0], atol=1e-6),
+        np.allclose(at_corner, many == many.amax(1, keepdim=True), atol=1e-6),
         "with this radius even all weight on the largest risk lies in the ball, and nothing is better.",
     )
     for risks, rho, said in (
@@ -145,7 +146,10 @@ def largest_weight(answer: Callable, rng: np.random.Generator) -> str:
                 value = r.mean() + weight * r.var(unbiased=False).sqrt()
                 return torch.autograd.grad(value, r)[0].min().item()
 
-            require(lowest(0.999 * given) > 0, "with this weight the easiest group already has a negative slope.")
+            require(
+                lowest(0.999 * given) > 0,
+                "with this weight the easiest group already has a negative slope.",
+            )
             require(lowest(1.001 * given) < 0, "it is safe, but it could be larger.")
     return "with this weight the slope of the easiest group is exactly 0."
 
