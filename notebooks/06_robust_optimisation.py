@@ -139,8 +139,8 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # \sum_g \frac{p_g^2}{\pi_g} \le 1 + 2 \rho $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# For equal shares the second form says that the **effective sample size** of the weights, $1 / \sum_g p_g^2$ (Kish),
-# is at least $G / (1 + 2 \rho)$.
+# For equal shares, the **effective sample size** of the weights, $1 / \sum_g p_g^2$ (Kish), is at least
+# $G / (1 + 2 \rho)$.
 #
 # Write $(R_g - \eta)_+$ for the excess over a threshold, 0 if there is none. The second inequality below is
 # Cauchy-Schwarz, applied to $p_g / \sqrt{\pi_g}$ and $\sqrt{\pi_g} \, (R_g - \eta)_+$.
@@ -705,8 +705,7 @@ check.radius_for(radius_for)
 # ## What we saw
 #
 # - **A robust risk is a weighted mean whose weights an adversary chooses.** Its gradient is the weight vector, so
-#   training only needs the weights. In a chi-square ball they grow linearly with the risk above a threshold; a convex
-#   solver agrees to 6e-09.
+#   training only needs the weights. In a chi-square ball they are linear in the risk above a threshold; a convex solver agrees to 6e-09.
 # - **Up to a threshold radius it equals mean plus $\sqrt{2 \rho}$ standard deviations**: up to 0.09 if a few people
 #   are easy, up to 0.57 if a few are hard. Beyond it the formula's weights become negative: in training it left 11 of
 #   40 people with a negative weight, and 35 were better off with the ball.

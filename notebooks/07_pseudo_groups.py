@@ -353,8 +353,8 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 #
 # Two groups have shares $\pi = (0.8, 0.2)$ of the clips and risks $0.5$ and $1$: mean $0.6$, variance $0.04$. In the ball of
 # radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$,
-# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of [hard
-# clips](glossary.md#hard-clips):
+# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of
+# [hard clips](glossary.md#hard-clips):
 #
 # $$ L = \frac1n \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, h_i \, \ell_i $$
 #

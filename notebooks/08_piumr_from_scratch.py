@@ -49,9 +49,9 @@ seeds = [seed + k for k in range(run.pick(quick=1, full=5))]
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A clip becomes two views: one on a common clock (block 1), one with a perturbed spectrum (2). Both pass the same
 # backbone (5) and are fused by how well they agree (3); blocks 1 to 3 are [TFAM](glossary.md#tfam), the
-# temporal-frequency alignment module (4). The loss (6) asks for predictions that are correct and consistent. In it
-# [GIRL](glossary.md#girl), the group-invariant regularised loss (7), gives more weight to groups with high risk and
-# to [hard clips](glossary.md#hard-clips). Dashed parts exist in training only: an unseen person needs one clip, no label [[1](#references)].
+# temporal-frequency alignment module (4). The loss (6) asks for correct and consistent predictions. In it
+# [GIRL](glossary.md#girl), the group-invariant regularised loss (7), gives more weight to groups with high risk and to
+# hard clips. Dashed parts exist in training only: an unseen person needs one clip, no label [[1](#references)].
 
 # %% tags=["hide-input"]
 import matplotlib.pyplot as plt
@@ -80,20 +80,20 @@ show(fig, alt="A clip goes through the temporal and the frequency branch. Both v
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The data
 #
-# Ten people do seven shoulder exercises with a watch on the wrist. Three of them are unseen. Each block is tested
-# against the library: equal values, equal gradients.
+# Ten people do seven shoulder exercises with a watch on the wrist. Three of them are unseen. Each block is tested against
+# the library: equal values, equal gradients.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Each repetition of [SPAR](glossary.md#spar) keeps its own tempo, which is what TFAM is made for; a fast one ends
-# early, and its last frame is repeated. People 2, 5 and 8 are unseen, hyperparameters are the defaults. (A path in
-# `data` puts your own people in their place. Accuracy is not comparable with chapter 01, where a clip was a window of
-# several repetitions.) `piumar_lib` gives the data, the figures, and in `blocks` the tests, in which both programs
-# get the same batches and the same random draws.
+# Each repetition of [SPAR](glossary.md#spar) keeps its own tempo, which is what TFAM is made for; a fast one ends early,
+# and its last frame is repeated. People 2, 5 and 8 are unseen, hyperparameters are the defaults. (A path in `data` puts
+# your own people in their place. Accuracy is not comparable with chapter 01, where a clip was a window of several
+# repetitions.) `piumar_lib` gives the data, the figures, and in `blocks` the tests, in which both programs get the same
+# batches and the same random draws.
 #
 # **Use your own.** Nine functions below have the names and arguments of the exercises in chapters 02 to 07:
 # `overlap_plan` and `project` (block 1), `log_gain` (2), `gate` and `fuse` (3), `consistency` (6), `worst_weights`,
-# `hard_weights` and `update_risks` (7). Put those that you wrote in place of ours, and run the chapter: the tests
-# will tell whether the method is still the same.
+# `hard_weights` and `update_risks` (7). Put those that you wrote in place of ours, and run the chapter: the tests will
+# tell whether the method is still the same.
 #
 # Comments give the shapes: $B$ clips in a batch, $N$ training clips, $T$ frames, $K$ steps of the common clock, $C$
 # channels, $F$ frequencies above zero, $J$ cosine coefficients, $W$ the width of the features, $G$ pseudo-groups.
@@ -133,9 +133,9 @@ print(f"{len(training)} clips {training.x.shape[1:]} of people {training.people}
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The [motion clock](glossary.md#motion-clock) of a clip is its cumulative motion energy, normalised to 1: a smoothed
-# arc-length parametrisation. The energy $e_t$ is the mean size of the steps to both neighbouring frames. What is
-# below the [noise level](glossary.md#noise-level) $\nu$ does not count; second differences estimate it, as those of
-# white noise are $\sqrt 3$ times as large as its first differences. A learned fraction $\phi$ of the mass is uniform:
+# arc-length parametrisation. The energy $e_t$ is the mean size of the steps to both neighbouring frames. What is below
+# the [noise level](glossary.md#noise-level) $\nu$ does not count; second differences estimate it, as those of white noise
+# are $\sqrt 3$ times as large as its first differences. A learned fraction $\phi$ of the mass is uniform:
 #
 # $$ e_t = \tfrac12 \bigl( \Vert x_t - x_{t-1} \Vert + \Vert x_{t+1} - x_t \Vert \bigr), \qquad
 # a_t = \frac{\phi}{T} + (1 - \phi) \frac{(e_t - \nu)_+}{\sum_s (e_s - \nu)_+} $$
@@ -143,9 +143,9 @@ print(f"{len(training)} clips {training.x.shape[1:]} of people {training.people}
 # Optimal transport on a line is monotone. With $A_t = a_1 + \dots + a_t$, frame $t$ covers $[A_{t-1}, A_t]$ and gives
 # each step $k$ of $K$ their overlap, $P_{tk}$. A step shows the average $z_k$ of the frames that it received.
 #
-# Last, the size $s$ of the movement about its mean goes half of the logarithmic distance to the training set's
-# typical size $\bar s$: $z \mapsto \bar z + (s / \bar s)^{-1/2} (z - \bar z)$. Statistics that need more clips than a
-# batch has are averaged over batches. These [running statistics](glossary.md#running-statistics) are saved with the weights.
+# Last, the size $s$ of the movement about its mean goes half of the logarithmic distance to the training set's typical
+# size $\bar s$: $z \mapsto \bar z + (s / \bar s)^{-1/2} (z - \bar z)$. Statistics that need more clips than a batch has
+# are averaged over batches. These [running statistics](glossary.md#running-statistics) are saved with the weights.
 
 # %% slideshow={"slide_type": "skip"}
 class RunningMean(nn.Module):  # plain mean of the first 20 updates, then exponential
@@ -216,10 +216,10 @@ blocks.temporal_branch(TemporalBranch)
 # $$ \log \text{gain}_f = \sum_j D_{jf} d_j \epsilon_j - \sum_j D_{jf}^2 d_j^2 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# People differ in the smooth part of their spectra. Take $\log \vert X \vert$ of each clip along time, $(B, F, C)$,
-# and keep $J = 4$ cosine coefficients along frequency, $D \log \vert X \vert$ with $D$ of shape $(J, F)$. Their
-# running variance within classes, less the variance $\pi^2 / 24$ that white noise has at each frequency, is the
-# $d_j^2$ that guides the perturbation. Each clip draws Gaussian $\epsilon_j$. The second sum makes the [gain preserve
+# People differ in the smooth part of their spectra. Take $\log \vert X \vert$ of each clip along time, $(B, F, C)$, and
+# keep $J = 4$ cosine coefficients along frequency, $D \log \vert X \vert$ with $D$ of shape $(J, F)$. Their running
+# variance within classes, less the variance $\pi^2 / 24$ that white noise has at each frequency, is the $d_j^2$ that
+# guides the perturbation. Each clip draws Gaussian $\epsilon_j$. The second sum makes the [gain preserve
 # energy](glossary.md#energy-preserving-gain): the mean power stays, and so do the phases.
 
 # %% slideshow={"slide_type": "skip"}
@@ -286,9 +286,9 @@ blocks.frequency_branch(FrequencyBranch)
 # $$ z = g \, \tfrac12 (a + b) + (1 - g) \min(a, b), \qquad g = \sigma(\zeta + v) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two views $a, b$ of shape $(B, W)$. The [adaptive gate](glossary.md#adaptive-gate) $g$ is high where they agree
-# better than usual: $\zeta$ is the cosine of the centred features, standardised by its running mean and variance; the
-# bias $v$ is learned. Where the views disagree, the minimum keeps only what both show.
+# Two views $a, b$ of shape $(B, W)$. The [adaptive gate](glossary.md#adaptive-gate) $g$ is high where they agree better
+# than usual: $\zeta$ is the cosine of the centred features, standardised by its running mean and variance; the bias $v$
+# is learned. Where the views disagree, the minimum keeps only what both show.
 
 # %% slideshow={"slide_type": "skip"}
 def gate(a, b, center, mean, sd, bias):
@@ -322,8 +322,8 @@ blocks.adaptive_fusion(AdaptiveFusion)
 # The module holds both branches and the fusion, and makes two views of each clip.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The perturbed view is averaged to as many steps as the aligned one has, so that both fit into one batch. In
-# evaluation the clip itself takes the place of the perturbed view.
+# The perturbed view is averaged to as many steps as the aligned one has, so that both fit into one batch. In evaluation
+# the clip itself takes the place of the perturbed view.
 
 # %% slideshow={"slide_type": "skip"}
 class TFAM(nn.Module):
@@ -344,9 +344,9 @@ blocks.tfam(TFAM)
 # Three convolutions along time. Both views pass in one batch; one linear layer recognises their fusion and each view.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The network is 32 channels wide, and TFAM sits in front of it. As both views are in one batch, batch normalisation
-# sees in training what it sees later. The average over time gives $a$ and $b$; the linear layer makes logits of the
-# fused features and of each view. Without TFAM it is a plain network, trained by [ERM](glossary.md#erm).
+# The network is 32 channels wide, and TFAM sits in front of it. As both views are in one batch, batch normalisation sees
+# in training what it sees later. The average over time gives $a$ and $b$; the linear layer makes logits of the fused
+# features and of each view. Without TFAM it is a plain network, trained by [ERM](glossary.md#erm).
 
 # %% slideshow={"slide_type": "skip"}
 class TemporalConv(nn.Module):
@@ -390,15 +390,15 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 # \ell_i = H_i + \tfrac12 (H^a_i + H^b_i) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The loss is the mean over clips of the cross-entropy $H$ of the fused prediction plus half of each view's, with
-# weights $w_i$ from GIRL; the [Jensen-Shannon](glossary.md#jensen-shannon) divergence of the two views' predictions;
-# and a [Wasserstein](glossary.md#wasserstein) regulariser $\Omega$.
+# The loss is the mean over clips of the cross-entropy $H$ of the fused prediction plus half of each view's, with weights
+# $w_i$ from GIRL; the [Jensen-Shannon](glossary.md#jensen-shannon) divergence of the two views' predictions; and a
+# [Wasserstein](glossary.md#wasserstein) regulariser $\Omega$.
 #
 # The regulariser summarises each clip's features over time as a Gaussian with independent channels, means $\mu$ and
 # standard deviations $\sigma$. It is the mean squared 2-Wasserstein distance to the class's running
-# [barycentre](glossary.md#barycentre), divided by $W$. A fixed factor $\lambda$ would be too small at first and too
-# large later. So every fourth batch sets it such that, at the features, the gradient of $\lambda \Omega$ is a tenth
-# as long as the cross-entropy's:
+# [barycentre](glossary.md#barycentre), divided by $W$. A fixed factor $\lambda$ would be too small at first and too large
+# later. So every fourth batch sets it such that, at the features, the gradient of $\lambda \Omega$ is a tenth as long as
+# the cross-entropy's:
 #
 # $$ \Omega = \frac{1}{B W} \sum_i \bigl( \Vert \mu_i - \bar \mu_{y_i} \Vert^2 +
 # \Vert \sigma_i - \bar \sigma_{y_i} \Vert^2 \bigr), \qquad
@@ -448,12 +448,12 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 # GIRL needs no person labels. After the first epoch k-means finds four pseudo-groups in each class by style: mean and
 # standard deviation over time of the first layer's features, less the class mean, each in units of its standard deviation.
 #
-# Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the
-# logarithm of the number of classes. Weights $q$ are the worst case in a [chi-square
-# ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$ around $\pi$: linear above a threshold $\eta$, zero
-# below. For the $k$ largest risks, of total share $S$, mean $m$ and variance $v$, the edge of the ball is at
-# $(1 + v / (m - \eta)^2) / S = 1 + 2 \rho$, so $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$; the right $k$ is the
-# largest whose own risk exceeds $\eta_k$. (Chapter 06 finds the same threshold by bisection.)
+# Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the logarithm
+# of the number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius
+# $\rho = 0.05$ around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$,
+# mean $m$ and variance $v$, the edge of the ball is at $(1 + v / (m - \eta)^2) / S = 1 + 2 \rho$, so
+# $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds $\eta_k$. (Chapter
+# 06 finds the same threshold by bisection.)
 #
 # [Hard clips](glossary.md#hard-clips) are near the decision boundary or on its wrong side: with the [signed
 # margin](glossary.md#signed-margin) $m_i$ of the true class, $h_i \propto 1 + \sigma(-m_i)$. A clip's weight is
@@ -529,12 +529,12 @@ blocks.hard_weights(hard_weights)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 8 The training loop
 #
-# The method is complete, in about 200 lines. From equal weights and random draws, nine training steps of this code
-# and of the library end in equal weights.
+# The method is complete, in about 200 lines. From equal weights and random draws, nine training steps of this code and of
+# the library end in equal weights.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Training adds AdamW [[2](#references)] with the library's schedule: the learning rate rises and falls once (one
-# cycle). Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
+# Training adds AdamW [[2](#references)] with the library's schedule: the learning rate rises and falls once (one cycle).
+# Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
 
 # %% slideshow={"slide_type": "skip"}
 def batches(clips, size=64):
@@ -560,8 +560,8 @@ def train(model, loss, x, y, epochs=10, seed=0, learning_rate=3e-3):
 blocks.training(train, PIUmrLoss, Recognizer, TFAM, small_cnn)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# `blocks.training` is the strictest test, and pseudo-groups are found on the way. What we report is the mean over
-# people of each person's accuracy: `record.counts` counts correct clips by person.
+# `blocks.training` is the strictest test, and pseudo-groups are found on the way. What we report is the mean over people
+# of each person's accuracy: `record.counts` counts correct clips by person.
 
 # %% slideshow={"slide_type": "skip"}
 def erm_loss(out, y, index):
@@ -586,8 +586,8 @@ def learn(clips, seed, method="PIUmr", epochs=10, backbone=small_cnn):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it reach the library?
 #
-# > **Predict.** Of 100 clips of unseen people, how many does ERM recognise, and how many more PIUmr? Do two programs
-# > of one method differ by more than two seeds of one program?
+# > **Predict.** Of 100 clips of unseen people, how many does ERM recognise, and how many more PIUmr? Do two programs of
+# > one method differ by more than two seeds of one program?
 
 # %% slideshow={"slide_type": "skip"}
 models = {(m, s): learn(training, s, m) for m in record.METHODS for s in tqdm(seeds, m)}
@@ -618,11 +618,11 @@ ax.legend(fontsize=9)
 show(fig, alt=f"Accuracy on unseen people, each seed. Means of this chapter's code: {'; '.join(words)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** In the library's record, five seeds, `ERM` has 69.0 % and `PIUmr` 79.1 %, which is 10.1 points more.
-# Two of its PIUmr seeds differ by up to 4.1 points, and the two programs by less. Both of our means are inside the
-# library's prediction interval: with probability 0.95 it holds the mean of as many other seeds of the library.
-# Landing in it is a weak test that many wrong programs would pass; the comparison block by block is the strong one.
-# Three people are an example, not evidence: [chapter 09](09_evidence.ipynb) tests 153, and its [two-view
+# **Compare.** In the library's record, five seeds, `ERM` has 69.0 % and `PIUmr` 79.1 %, which is 10.1 points more. Two of
+# its PIUmr seeds differ by up to 4.1 points, and the two programs by less. Both of our means are inside the library's
+# prediction interval: with probability 0.95 it holds the mean of as many other seeds of the library. Landing in it is a
+# weak test that many wrong programs would pass; the comparison block by block is the strong one. Three people are an
+# example, not evidence: [chapter 09](09_evidence.ipynb) tests 153, and its [two-view
 # control](glossary.md#two-view-control) shows what alignment adds to a second view.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -663,9 +663,8 @@ print(f"with the GRU {by_method}: {gain:+.1f} points; with convolutions {before:
 #
 # - **[Cross-talk](glossary.md#cross-talk):** noise in space should not change the motion of features, nor a warped
 #   tempo the entropy of their spectrum. Less is better.
-# - **[Margin](glossary.md#margin):** mean cosine similarity to clips of the same class, minus that to the nearest
-#   other class. More is better.
-# - **[Sharpness](glossary.md#sharpness):** rise of the training loss if the weights move by 0.05 along its gradient
+# - **[Margin](glossary.md#margin):** cosine similarity to the same class, minus that to the nearest other class. More is better.
+# - **[Sharpness](glossary.md#sharpness):** rise of the training loss if weights move by 0.05 uphill
 #   [[3](#references)]. Less is better.
 #
 # > **Predict.** In which of the three is PIUmr better than ERM, as the paper argues?
@@ -687,8 +686,8 @@ looks = {m: np.mean([look(models[m, s]) for s in seeds], 0) for m in record.METH
 show_table(["unseen people", *LOOKS], [[m, *map(float, v)] for m, v in looks.items()])
 
 # %% [markdown]
-# **Compare** (↓: less is better). PIUmr has the larger margin and the flatter minimum, but more cross-talk of both
-# kinds. So two of the paper's three arguments hold, for one small network and three people.
+# **Compare** (↓: less is better). PIUmr has the larger margin and the flatter minimum, but more cross-talk of both kinds.
+# So two of the paper's three arguments hold, for one small network and three people.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Why do people fail? An intervention
@@ -697,15 +696,15 @@ show_table(["unseen people", *LOOKS], [[m, *map(float, v)] for m, v in looks.ite
 #
 # $$ \Delta_{p,f} = \mathrm{accuracy}(p \text{ with } f \text{ at the training median}) - \mathrm{accuracy}(p) $$
 #
-# > **Predict.** Which trait, set to the median, restores most of the worst quarter's accuracy under ERM? And for
-# > which is there less to restore under PIUmr, because it was built for it?
+# > **Predict.** Which trait, set to the median, restores most of the worst quarter's accuracy under ERM? And for which is
+# > there less to restore under PIUmr, because it was built for it?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # With real people one has to guess why they are not recognised. With synthetic people one can *intervene*
-# [[4](#references)]: change one trait of each person in the [worst quarter](glossary.md#worst-quarter), keep all
-# other traits and every random draw, let them act again, and recognise the new clips with the same models. Each
-# population has 40 training people and 20 unseen ones. Two traits have no median, because the sign of a direction or
-# of a [co-motion](glossary.md#co-motion) is arbitrary; they are removed, which is the most that could be gained.
+# [[4](#references)]: change one trait of each person in the [worst quarter](glossary.md#worst-quarter), keep all other
+# traits and every random draw, let them act again, and recognise the new clips with the same models. Each population has
+# 40 training people and 20 unseen ones. Two traits have no median, because the sign of a direction or of a
+# [co-motion](glossary.md#co-motion) is arbitrary; they are removed, which is the most that could be gained.
 
 # %% slideshow={"slide_type": "skip"}
 populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
@@ -787,10 +786,10 @@ if len(worst) < 20:
 #
 # *10 minutes, medium.*
 #
-# Suppose `people` people are *exactly alike*: each of their `clips` clips is recognised with probability `share`.
-# Write `worst_by_luck(share, people, clips, generator)`: the expected accuracy of the worst of them, from a few
-# thousand draws of the NumPy generator. The intervention printed the accuracy of its worst unseen person, and the
-# mean, from 40 clips each: how much of the difference may be chance?
+# Suppose `people` people are *exactly alike*: each of their `clips` clips is recognised with probability `share`. Write
+# `worst_by_luck(share, people, clips, generator)`: the expected accuracy of the worst of them, from a few thousand draws
+# of the NumPy generator. The intervention printed the accuracy of its worst unseen person, and the mean, from 40 clips
+# each: how much of the difference may be chance?
 
 # %% tags=["exercise"]
 def worst_by_luck(share, people, clips, generator):
@@ -816,9 +815,10 @@ check.worst_by_luck(worst_by_luck)
 #
 # - **About 200 lines are enough.** Each block agrees with the library in value and gradient, nine training steps do in
 #   all weights.
-# - **On three unseen people ERM recognises 69.0 %, PIUmr 79.1 %**; both are inside the library's intervals. With a
-#   GRU the gain is 3.2 points instead of 10.2. Chapter 09 has the evidence, from 153 people.
-# - **Interventions name causes.** Direction costs the worst people most, then tempo and tremor. PIUmr removes part of the effect of tempo, at the border of chance.
+# - **On three unseen people ERM recognises 69.0 %, PIUmr 79.1 %**; both are inside the library's intervals. With a GRU
+#   the gain is 3.2 points instead of 10.2. Chapter 09 has the evidence, from 153 people.
+# - **Interventions name causes.** Direction costs the worst people most, then tempo and tremor. PIUmr removes part of the
+#   effect of tempo, at the border of chance.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
