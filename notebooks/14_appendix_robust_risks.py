@@ -211,7 +211,7 @@ def difference(name, risks, fraction):
     value = cp.Problem(cp.Maximize(risks @ p), within).solve(solver=cp.CLARABEL)
     return abs(robust(name, torch.as_tensor(risks), fraction).value.item() - value)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 rng = np.random.default_rng(seed)
 trials = [(rng.normal(size=n), fraction) for n in (3, 5, 8) for fraction in (0.35, 0.6, 0.9)]
 error = {name: max(difference(name, *trial) for trial in trials) for name in RADIUS}
