@@ -111,11 +111,21 @@ QUOTES: dict[str, Quotes] = {
         ("both give 0.00 for a clip and its reversal", r"reversal \S+ and ([\d.]+\d)"),
     ],
     "03_temporal_alignment": [
-        ("at most 2.20 a second against 0.69", r"at most (\S+) a second, the slow one's by ([\d.]+\d);"),
+        (
+            "at most 2.20 per second against 0.69",
+            r"at most (\S+) per second, the slow one's by ([\d.]+\d);",
+        ),
         ("a fraction of 0.17 is left", r"nods' distance (\S+) is left at floor 0\.1"),
         ("nearly all of it (0.94)", r"at floor 0\.1 and (\S+) at 0\.5"),
         ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),
         ("falls to 0.17 of", r"nods' distance (\S+) is left at floor 0\.1"),
+        (
+            "UTD-MHAD (+7.4), SPAR and MSR Action3D (+5.5 each)",
+            r"SPAR, 10 people: (\S+) .*?UTD-MHAD, 8 people: (\S+) ",
+        ),
+        ("Action3D (+5.5 each)", r"MSR Action3D, 10 people: (\S+) "),
+        ("(+3.7); the other", r"SHREC'17, 28 people: (\S+) "),
+        ("gain at most 1.5.", r"UTKinect, 10 people: (\S+) "),
     ],
     "05_consistency_fusion": [
         ("cosines are 1 and 0.976; after", r"cosine: +\[(\S+) +(\S+)\]"),
