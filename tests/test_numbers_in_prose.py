@@ -201,6 +201,15 @@ QUOTES: dict[str, Quotes] = {
             "41 % lies between people, against 21 % at single frequencies and 1 % if the labels",
             r"between people (\d+) % \(single frequencies (\d+) %, shuffled (\d+) %\)",
         ),
+        (
+            "UTD-MHAD loses 4.2 points, SHREC'17",
+            r"own tempo: .*?UTD-MHAD, 8 people: -(\S+) .*?SHREC'(17),",
+        ),
+        (
+            "2.5 and Pen digits 0.9, while UTKinect gains 3.0.",
+            r"own tempo: .*?UTKinect, 10 people: (\S+) .*?SHREC'17, 28 people: -(\S+) "
+            r".*?Pen digits, 44 people: -(\S+) ",
+        ),
         ("The power is 3.67 times as large", r"d eps: power times ([\d.]+),"),
         ("the median gain falls to 0.55", r"d eps - d\^2: .* median gain (\S+)"),
         (
@@ -208,10 +217,14 @@ QUOTES: dict[str, Quotes] = {
             "stays (1.01 times)",
             r"power times (\S+); smooth part moves (\S+) units, the rest (\S+)",
         ),
-        ("the Rayleigh floor is 70 % of it", r"the floor is (\d+) % of it"),
+        ("recordings 70 % is the Rayleigh floor", r"the floor is (\d+) % of it"),
         (
             "hold 95 % of the rest. Of their variance, 41 % lies",
             r"of 32 hold (\d+) % above the floor; between people (\d+) %",
+        ),
+        (
+            "-0.6 points [-1.7, +0.6] at own tempo;",
+            r"pooled, 153 people in 9 data sets: (\S+) \[(\S+), (\S+)\]",
         ),
         ("moves a clip 1.07 times as far", r"smooth part moves (\S+) units"),
     ],
