@@ -138,9 +138,9 @@ QUOTES: dict[str, Quotes] = {
             "is recognised in 79 % of the cases, that with the highest in 92 %",
             r"10 people: (\S+) %, .* (\S+) %\.",
         ),
-        ("+13.5 points [+7.6, +19.8] more", r"over lowest quarter: (\S+) points \[(\S+), (\S+)\]"),
+        ("13.5 points more [7.6, 19.8]", r"over lowest quarter: (\S+) points \[(\S+), (\S+)\]"),
         (
-            "deviation 0.17; with the plain cosine it is 0.007,",
+            "gates is 0.17; with the plain cosine it is 0.007,",
             r"deviation is (\S+), with the plain cosine (0\.\d+)",
         ),
         (
@@ -148,27 +148,27 @@ QUOTES: dict[str, Quotes] = {
             r"deviation is (\S+), with the plain cosine (0\.\d+)",
         ),
         (
-            "rises from 79 % in the quarter with the lowest gates to 92 %",
-            r"10 people: (\S+) %, .* (\S+) %\.",
+            "is 79 % in the quarter with the lowest gates, and 93 and 92 %",
+            r"10 people: (\S+) %, \S+ %, (\S+) %, (\S+) %\.",
         ),
         (
             "changes by +0.2, -0.1 and +0.8 points",
-            3 * r"in front of the last block.*?mean instead of the gate (\S+);.*?",
+            3 * r"behind all blocks.*?mean instead of the gate (\S+);.*?",
         ),
         (
-            "gate changes that by +0.2, -0.1 and +0.8",
-            3 * r"in front of the last block.*?mean instead of the gate (\S+);.*?",
+            "gate changes accuracy by +0.2, -0.1 and +0.8",
+            3 * r"behind all blocks.*?mean instead of the gate (\S+);.*?",
         ),
         (
-            "gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over its",
-            3 * r".*: TFAM over augmentation (\S+) .*, over its control (\S+) .*\n",
+            "gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over the",
+            3 * r".*: TFAM over augmentation (\S+) .*, over a uniform clock (\S+) .*\n",
         ),
         (
-            "TFAM gains +10.4, +11.6 and +3.0 points over augmentation, and a",
-            3 * r".*: TFAM over augmentation (\S+) .*\n",
+            "TFAM is +5.0, +9.5 and +2.7 points above",
+            3 * r".*: TFAM over augmentation .*, over a uniform clock (\S+) .*\n",
         ),
         (
-            "Deeper places lose 4.4 to 5.5 points",
+            "deeper loses 4.4 to 5.5 points",
             r"SPAR \(10\): behind the first block -(\S+);.*?behind all blocks -(\S+);",
         ),
     ],
