@@ -220,7 +220,7 @@ def test_an_answer_that_ends_python_is_not_right_yet(leaves):
 @pytest.mark.parametrize("error", [Cancelled("away\nand gone"), GeneratorExit("away\nand gone")])
 def test_whatever_an_answer_raises_becomes_one_line(error):
     verdict, line = judge(constant, lambda a: leave(error))
-    assert verdict == "not yet" and line.endswith(f"raised {type(error).__name__}: away and gone")
+    assert verdict == "not yet" and line.endswith(f"raised {type(error).__name__}: away and gone.")
 
 
 def test_a_reader_may_interrupt_a_check():

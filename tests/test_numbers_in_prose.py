@@ -111,11 +111,21 @@ QUOTES: dict[str, Quotes] = {
         ("both give 0.00 for a clip and its reversal", r"reversal \S+ and ([\d.]+\d)"),
     ],
     "03_temporal_alignment": [
-        ("at most 2.20 a second against 0.69", r"at most (\S+) a second, the slow one's by ([\d.]+\d);"),
+        (
+            "at most 2.20 per second against 0.69",
+            r"at most (\S+) per second, the slow one's by ([\d.]+\d);",
+        ),
         ("a fraction of 0.17 is left", r"nods' distance (\S+) is left at floor 0\.1"),
         ("nearly all of it (0.94)", r"at floor 0\.1 and (\S+) at 0\.5"),
         ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),
         ("falls to 0.17 of", r"nods' distance (\S+) is left at floor 0\.1"),
+        (
+            "UTD-MHAD (+7.4), SPAR and MSR Action3D (+5.5 each)",
+            r"SPAR, 10 people: (\S+) .*?UTD-MHAD, 8 people: (\S+) ",
+        ),
+        ("Action3D (+5.5 each)", r"MSR Action3D, 10 people: (\S+) "),
+        ("(+3.7); the other", r"SHREC'17, 28 people: (\S+) "),
+        ("gain at most 1.5.", r"UTKinect, 10 people: (\S+) "),
     ],
     "05_consistency_fusion": [
         ("cosines are 1 and 0.976; after", r"cosine: +\[(\S+) +(\S+)\]"),
@@ -128,9 +138,9 @@ QUOTES: dict[str, Quotes] = {
             "is recognised in 79 % of the cases, that with the highest in 92 %",
             r"10 people: (\S+) %, .* (\S+) %\.",
         ),
-        ("+13.5 points [+7.6, +19.8] more", r"over lowest quarter: (\S+) points \[(\S+), (\S+)\]"),
+        ("13.5 points more [7.6, 19.8]", r"over lowest quarter: (\S+) points \[(\S+), (\S+)\]"),
         (
-            "deviation 0.17; with the plain cosine it is 0.007,",
+            "gates is 0.17; with the plain cosine it is 0.007,",
             r"deviation is (\S+), with the plain cosine (0\.\d+)",
         ),
         (
@@ -138,27 +148,27 @@ QUOTES: dict[str, Quotes] = {
             r"deviation is (\S+), with the plain cosine (0\.\d+)",
         ),
         (
-            "rises from 79 % in the quarter with the lowest gates to 92 %",
-            r"10 people: (\S+) %, .* (\S+) %\.",
+            "is 79 % in the quarter with the lowest gates, and 93 and 92 %",
+            r"10 people: (\S+) %, \S+ %, (\S+) %, (\S+) %\.",
         ),
         (
             "changes by +0.2, -0.1 and +0.8 points",
-            3 * r"in front of the last block.*?mean instead of the gate (\S+);.*?",
+            3 * r"behind all blocks.*?mean instead of the gate (\S+);.*?",
         ),
         (
-            "gate changes that by +0.2, -0.1 and +0.8",
-            3 * r"in front of the last block.*?mean instead of the gate (\S+);.*?",
+            "gate changes accuracy by +0.2, -0.1 and +0.8",
+            3 * r"behind all blocks.*?mean instead of the gate (\S+);.*?",
         ),
         (
-            "gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over its",
-            3 * r".*: TFAM over augmentation (\S+) .*, over its control (\S+) .*\n",
+            "gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over the",
+            3 * r".*: TFAM over augmentation (\S+) .*, over a uniform clock (\S+) .*\n",
         ),
         (
-            "TFAM gains +10.4, +11.6 and +3.0 points over augmentation, and a",
-            3 * r".*: TFAM over augmentation (\S+) .*\n",
+            "TFAM is +5.0, +9.5 and +2.7 points above",
+            3 * r".*: TFAM over augmentation .*, over a uniform clock (\S+) .*\n",
         ),
         (
-            "Deeper places lose 4.4 to 5.5 points",
+            "deeper loses 4.4 to 5.5 points",
             r"SPAR \(10\): behind the first block -(\S+);.*?behind all blocks -(\S+);",
         ),
     ],
@@ -191,6 +201,15 @@ QUOTES: dict[str, Quotes] = {
             "41 % lies between people, against 21 % at single frequencies and 1 % if the labels",
             r"between people (\d+) % \(single frequencies (\d+) %, shuffled (\d+) %\)",
         ),
+        (
+            "UTD-MHAD loses 4.2 points, SHREC'17",
+            r"own tempo: .*?UTD-MHAD, 8 people: -(\S+) .*?SHREC'(17),",
+        ),
+        (
+            "2.5 and Pen digits 0.9, while UTKinect gains 3.0.",
+            r"own tempo: .*?UTKinect, 10 people: (\S+) .*?SHREC'17, 28 people: -(\S+) "
+            r".*?Pen digits, 44 people: -(\S+) ",
+        ),
         ("The power is 3.67 times as large", r"d eps: power times ([\d.]+),"),
         ("the median gain falls to 0.55", r"d eps - d\^2: .* median gain (\S+)"),
         (
@@ -198,10 +217,14 @@ QUOTES: dict[str, Quotes] = {
             "stays (1.01 times)",
             r"power times (\S+); smooth part moves (\S+) units, the rest (\S+)",
         ),
-        ("the Rayleigh floor is 70 % of it", r"the floor is (\d+) % of it"),
+        ("recordings 70 % is the Rayleigh floor", r"the floor is (\d+) % of it"),
         (
             "hold 95 % of the rest. Of their variance, 41 % lies",
             r"of 32 hold (\d+) % above the floor; between people (\d+) %",
+        ),
+        (
+            "-0.6 points [-1.7, +0.6] at own tempo;",
+            r"pooled, 153 people in 9 data sets: (\S+) \[(\S+), (\S+)\]",
         ),
         ("moves a clip 1.07 times as far", r"smooth part moves (\S+) units"),
     ],

@@ -59,6 +59,8 @@ def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
         words.append(f"{title}: {draw_forest(ax, found.by_set, found)}")
         ax.set_title(title, loc="left", fontsize=10)
         ax.set_xlabel("")
+    axes[0, 0].set_xlabel("grey: within ±1 point", fontsize=9)
+    axes[0, -1].set_xlabel("thin line: range for a new data set", fontsize=9)
     for ax in axes[0, 1:]:
         ax.set_yticklabels([])
     return fig, " ".join(words)
