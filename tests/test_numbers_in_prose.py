@@ -18,6 +18,11 @@ ROOT = Path(__file__).parents[1]
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w])")
 Quotes = list[tuple[str, str]]
 QUOTES: dict[str, Quotes] = {
+    "00_start_here": [
+        ("In 7 of 7: it is always", r"fastest in (\d+) of (7) exercises"),
+        ("takes 1.4 to 2.2 times as long, and", r"takes from (\S+) to (\S+) times"),
+        ("up to 2.2 times as long", r"takes from \S+ to (\S+) times"),
+    ],
     "01_person_shift": [
         (
             "Synthetic people: 92 % against 79 %; SPAR: 96 % against 86 %",
