@@ -254,7 +254,6 @@ show(fig, alt="Seconds for one repetition of seven exercises by ten people. One 
 def fastest_people(seconds):
     ...
 
-
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib import check
 
@@ -290,8 +289,7 @@ check.fastest_people(fastest_people)
 # |---|---|---|---|---|
 # | people differ in "motion style and execution speed" | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
 # | and in "physical attributes (e.g. skeleton size)" | not here: a watch sees no bones; from chapter 01 on | `data.synthetic` | `test_synthetic.py` | synthetic skeletons, each with bones of its own |
-
-# %% [markdown] slideshow={"slide_type": "skip"}
+#
 # ## References
 #
 # 1. F.-Q. Cui, J. Huang, A. Tong, Z. Jia, J. Zhang, Z. Liu, D. Guo, J. Lu, M. Wang. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
