@@ -555,7 +555,8 @@ for ax, (name, matrix) in zip(axes, candidates.items(), strict=True):
     if not data:
         ax.plot(moving[::8], truth[::8], "o", mfc="none", color="C4", ms=7, label="truth")
         ax.set_ylim(0, 40)
-fig.supxlabel("slow person [frame]" if data else "slow person [frame]; circles: truth; frames after the fast nod are cut", fontsize=10)
+fig.supxlabel("slow person [frame]" if data else
+              "slow person [frame]; circles: truth; frames after the fast nod are cut", fontsize=10)
 axes[0].set_ylabel("fast person [frame]")
 text = ", ".join(f"{k} {v:.2f} s" for k, v in mistakes.items()) or "not known for your data"
 about = "" if data else ("All but pose alone follow the circles, the truth; by pose alone mass goes to "

@@ -90,7 +90,8 @@ for (name, found), style in zip(between_them.items(), ("C0-", "C1--"), strict=Tr
     for k, matrix in enumerate(found):
         x, y = root(matrix) @ circle
         ax.plot(x + 2.15 * k, y, style, label=None if k else name)
-ax.set(xticks=[2.15 * k for k in range(5)], xticklabels=[f"$\\alpha$ = {a:g}" for a in ALPHAS], yticks=[])
+ax.set(xticks=[2.15 * k for k in range(5)], yticks=[],
+       xticklabels=[f"$\\alpha$ = {a:g}" for a in ALPHAS])
 ax.set_aspect("equal")
 ax.spines["left"].set_visible(False)
 ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
