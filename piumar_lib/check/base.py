@@ -66,7 +66,7 @@ def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[..., A
         if otherwise is None or verdict == "right":
             print(line)
             return None if otherwise is None else answer
-        print(f"{line} Until then the chapter uses the library's function.")
+        print(f"{line.rstrip('.')}. Until then the chapter uses the library's function.")
         return otherwise
 
     vars(checked)["examine"] = examine
