@@ -242,7 +242,7 @@ class Run:
                 if self.stepper.stop:
                     raise KeyboardInterrupt(
                         f"stopped at step {self.step} of {self.sampler.total}; all is saved in "
-                        f"{self.out}. The same command goes on."
+                        f"{self.out}. The same command resumes it."
                     )
         self.history.close()
 

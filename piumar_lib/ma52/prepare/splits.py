@@ -120,7 +120,7 @@ def _what_follows(shared: int, train: int, val: int) -> str:
         return "No leak: everybody in official validation is unseen."
     if shared < val:
         return f"Official validation mixes known people with {val - shared} unseen."
-    return "Official validation tells nothing about unseen people."
+    return "Official validation says nothing about unseen people."
 
 
 def people_per_action(clips: Iterable[Clip]) -> np.ndarray:
