@@ -369,7 +369,7 @@ records = read_records(results / "poses.jsonl")
 table = sweep_table.compare(records)
 folds, seeds = (len({record[key] for record in records}) for key in ("fold", "seed"))
 print(f"stand-in: {folds} of 5 folds, {max(r.accuracy.people for r in table)} people, seeds: {seeds}")
-show_table(["method", "people", "mean [%]", "worst quarter", "over augmentation", "verdict"],
+show_table(["method", "people", "mean [%]", "worst quarter [%]", "over augmentation", "verdict"],
            [[row.name, row.accuracy.people, 100 * row.accuracy.mean, 100 * row.accuracy.worst_quarter,
              points(row.difference), row.verdict] for row in table])
 
@@ -460,7 +460,7 @@ for name, r, style in zip(("ERM", "PIUmr, first version"), large, ("C2s--", "C0o
     looks.append((r["config"]["epochs"], 100 * r["held out"]["scores"]["action top-1"]))
     axes[0].plot(*zip(*looks, strict=True), style, label=name)
 axes[0].axhline(most_frequent, color="0.4", ls=":", label="always the most frequent")
-axes[0].set(xlabel="epoch", ylabel="top-1 on unseen people [%]", ylim=(0, 75), title="stand-in's people")
+axes[0].set(xlabel="epoch", ylabel="top-1 on unseen people [%]", ylim=(0, 75), title="synthetic people")
 plots.two_by_person(axes[1], accuracies(large[1]), accuracies(large[0]), ("PIUmr, first version", "ERM"))
 for ax in axes:
     ax.legend(fontsize=8)
