@@ -214,7 +214,7 @@ def difference(record, reference):
 print(f"{piumr['data']}\n{piumr['method']} over {baseline['method']}: {difference(piumr, baseline)}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# F1_mean and top-1 count clips, the other columns people. The paired difference over people is -1.4 points [-4.0, +0.9], on one
+# F1_mean and top-1 count clips, the other columns people. The paired difference over people is -1.4 points [-4.3, +1.5], on one
 # fold with one seed: an example, not evidence. A later section compares more methods, on more people.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -278,8 +278,7 @@ show(fig, alt=f"Left: accuracy of each unseen person, with PIUmr from {low} to {
 # **Compare.** 55 % of the clips of leg-hand are classified as upper limb. Actions in the rarer half have a mean recall of 18 %,
 # the others 41 %, and people differ from 29 to 66 %: a mean over clips hides both. The reliability diagram plots accuracy over
 # confidence; the mean distance from the diagonal, weighted by clips, is the **expected calibration error** (ECE)
-# [[12](#references)]. It is 0.14, and accuracy is above confidence: PIUmr is underconfident here. The printed report adds that the
-# last epoch was evaluated (never the best), and which actions are never predicted.
+# [[12](#references)]. It is 0.14, and accuracy is above confidence: PIUmr is underconfident here. The last epoch is evaluated.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A hierarchical head
@@ -314,10 +313,11 @@ for name, record in (("flat", baseline), ("hierarchical", levels)):
     print(f"{name}: F1_mean {100 * record['held out']['scores']['F1_mean']:.1f} %")
 print(f"hierarchical over flat, accuracy: {difference(levels, baseline)}")
 
+# %% [markdown]
+# **Compare.** No: F1_mean is 47.5 %, and 48.0 % with the flat head; accuracy changes by -0.2 points [-4.8, +4.3].
+
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** No: F1_mean is 47.5 %, and 48.0 % with the flat head; accuracy changes by -0.2 points [-3.8, +4.1]. With thirteen
-# people and one seed a gain of the winner's size is not excluded. The winner's was measured with another network, and on people
-# who are in its training set.
+# With thirteen people and one seed a gain of the winner's size is not excluded. The winner's was on people of its training set.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Resuming an interrupted run
@@ -344,10 +344,12 @@ for name, watch in (("interrupted", stop_once), ("through", None)):
     models.append((runs / name / "model.safetensors").read_bytes())
 print("equal, byte for byte:", models[0] == models[1])
 
+# %% [markdown]
+# **Compare.** Equal: everything random follows from the seed and the *number* of the step.
+
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Equal. (On a GPU the last digits may differ.) A checkpoint holds weights, the optimiser's state, [running
-# statistics](glossary.md#running-statistics), GIRL's groups and the step. Everything random follows from the seed and the *number*
-# of the step, so a training can continue at any step, and on any number of GPUs.
+# (On a GPU the last digits may differ.) A checkpoint holds weights, the optimiser's state, [running
+# statistics](glossary.md#running-statistics), GIRL's groups and the step, so a training can continue on any number of GPUs.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Methods compared, fold by fold
@@ -356,10 +358,9 @@ print("equal, byte for byte:", models[0] == models[1])
 # > and GIRL on top of augmentation?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Thirteen people are too few to compare methods. `python -m piumar_lib.ma52 sweep` trains each method on each fold, resumes where it was
-# interrupted, and writes a record with its command for each training. All use the complete stand-in, 22,422 clips of 205 people,
-# 186 of them in train and val. As these are synthetic, the records predict nothing about MA-52. Chapter 09 has references for the
-# baselines; HDF is by PIUmr's first author.
+# Thirteen people are too few to compare methods. `python -m piumar_lib.ma52 sweep` trains each method on each fold, resumes where
+# it was interrupted, and writes a record with its command for each training. All use the complete stand-in, 22,422 clips of 205
+# people, 186 of them in train and val; as they are synthetic, they predict nothing about MA-52. Chapter 09 cites the baselines.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.ma52 import sweep_table
@@ -375,8 +376,8 @@ show_table(["method", "people", "mean [%]", "worst quarter [%]", "over augmentat
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** On these people nothing adds clearly to augmentation. Over augmentation, ERM has -1.9 points [-3.6, -0.1] and PIUmr
-# -0.7 [-2.5, +1.1], and neither is decided after correction. Only GroupDRO differs, -8.5 points [-11.1, -5.9]: a loss. One model per
-# method evaluates all people of a fold, so these intervals leave out how much two trainings differ.
+# -0.7 [-2.5, +1.1], and neither is decided after correction. Only GroupDRO differs, -8.5 points [-11.1, -5.9]: a loss. One model
+# per method evaluates all people of a fold, so these intervals leave out how much two trainings differ.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## You, the unseen person
@@ -386,9 +387,8 @@ show_table(["method", "people", "mean [%]", "worst quarter [%]", "over augmentat
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Record a handful of clips of 1.5 to 4 seconds with a static camera, one movement each, shoulders and hips in the picture; then
 # `python data_scripts/extract_poses.py my-clips --out mine.safetensors` (after `make poses-env`) turns them into poses, which stay
-# on your machine. Name the file as `own_poses`. Poses are personal data, too, as proportions and movement style can identify a
-# person: ask before you record others. Without the file, a synthetic person stands in for you, one that neither the model nor the
-# comparison below has seen.
+# on your machine. Name the file as `own_poses`. Poses are personal data, as proportions and movement style can identify a person:
+# ask before you record others. Without the file, a synthetic person stands in for you, unseen by the model and in the comparison.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.ma52.course_model import load_course_model, read_course_record
@@ -472,7 +472,7 @@ show(fig, alt=f"Left: on unseen people ERM and PIUmr's first version rise to {en
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Learning is beyond doubt: 54.9 and 54.8 %, where a constant answer has 11.4 %. What the first version adds is not
-# established, -0.5 points [-2.5, +1.6]; a large gain is unlikely here. The method as these chapters teach it has not run on a GPU.
+# established, -0.5 points [-2.6, +1.7]; a large gain is unlikely here. The method as these chapters teach it has not run on a GPU.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Published results on MA-52
@@ -542,7 +542,7 @@ check.optimism(optimism)
 # - **On synthetic people** ten epochs on a laptop recognise 47.6 % of unseen people's clips; a constant answer has 12.1 %. Nothing
 #   here has been measured on MA-52.
 # - **A mean hides people and classes**: people range from 29 to 66 %, and rare actions have a recall of 18 %, others 41 %.
-# - **One fold decides little**: over augmentation, PIUmr has -1.4 points [-4.0, +0.9] and a hierarchical head -0.2 [-3.8, +4.1].
+# - **One fold decides little**: over augmentation, PIUmr has -1.4 points [-4.3, +1.5] and a hierarchical head -0.2 [-4.8, +4.3].
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
