@@ -153,7 +153,7 @@ write_poses(build / "poses.safetensors", found)
 #
 # People and actions have long tails: an accuracy over clips is dominated by few of them.
 
-# %% tags=["hide-input"]
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.prepare.index import make_index, write_index
 
 report = verify(Path(root).expanduser() if root else videos)
@@ -163,6 +163,7 @@ clips = on_video if root else pose_report.clips
 write_index(build / "index.csv", clips)
 known = [clip for clip in clips if clip.split != "test"]
 
+# %% tags=["hide-input"]
 counts = np.sort(np.unique([c.person for c in known], return_counts=True)[1])[::-1]
 per_action = np.sort(np.bincount([c.action for c in known], minlength=52))[::-1]
 fig, axes = plt.subplots(1, 2, figsize=(7, 2.6), width_ratios=(1, 1.4))
@@ -200,8 +201,8 @@ print(f"counting gives the wrong label for {mixed_up} of {len(all_codes())} acti
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who may be held out?
 #
-# > **Predict.** All people of MA-52's val list are in its train list, too (chapter 01). By how many points may validation on
-# > it overstate the accuracy on unseen people? And can five folds be made that share no person?
+# > **Predict.** All people of MA-52's val list are in its train list, too (chapter 01), and so it is in the stand-in. By how many
+# > points may validation overstate the accuracy on unseen people? And can five person-disjoint folds be made?
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Person-disjoint folds
@@ -372,7 +373,6 @@ for crf in (14, 23):  # the cache's, and x264's default
 # In training a network sees one random frame of each of 8 or 16 equal segments, and the middle ones in evaluation (TSN-style
 # sampling [[3](#references)]). Frames are transferred as `uint8`; on the device a clip is cropped, flipped and colour-jittered at
 # random, **all of its frames alike**, as flicker would look like movement.
-#
 # Poses, index, splits and cache are in `build/ma52/PROFILE/`. `data_scripts/prepare_ma52.py` makes them from the shell (README).
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -203,6 +203,7 @@ always = [100 * constant["scores"][name] for name in ("F1_mean", "action top-1")
 show_table(["method", "F1_mean", "top-1", "mean over people", "worst quarter"],
            [[f"always {constant['action']}", *always, "", ""], row_of(baseline), row_of(piumr)])
 
+# %% tags=["hide-input"]
 def accuracies(record):
     people = record["held out"]["people"]
     return {person: right / clips for person, (right, clips) in sorted(people.items())}
@@ -229,12 +230,11 @@ from piumar_lib.ma52.__main__ import say
 from piumar_lib.ma52.evaluate import read_predictions
 
 said = read_predictions(Path(ours.out) / "predictions.safetensors")
-guess = said.actions.argmax(1)
 confusion = np.array(piumr["held out"]["confusion of parts"])
 confusion = confusion / confusion.sum(1, keepdims=True).clip(1)
 error, bins = scoring.calibration(said.y, said.actions, bins=10)
 shown = np.unique(said.y)
-recall = np.array([(guess[said.y == k] == k).mean() for k in shown])
+recall = np.array([(said.actions.argmax(1) == k)[said.y == k].mean() for k in shown])
 clips_of = np.bincount(train_clips.labels(), minlength=len(ACTIONS))[shown]
 print(say(piumr))
 
@@ -330,6 +330,7 @@ def stop_once(rows):
     if len(rows) == 2:
         signal.raise_signal(signal.SIGINT)  # as Ctrl-C does
 
+# %% tags=["hide-input"]
 part = [splits.Split("some clips", fold.train[:200], fold.held_out[:32])]
 few = splits.write_splits(build / "few", part, 0)[0]
 models = []
@@ -411,17 +412,16 @@ for track in tracks:
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 reference, you = read_reference(), median_of([measure_style(track) for track in tracks])
-place, labels = reference.percentiles(you), {"tempo": "duration [s]", "onset": "onset [s]",
-                                             "amplitude": "amplitude [torso lengths]"}
+labels = ("duration [s]", "onset [s]", "amplitude [torso lengths]")
+values = [*zip(labels, you, reference.percentiles(you), reference.agreement, strict=True)]
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.8))
 fig.suptitle("you (line) among 186 synthetic people; ρ: rank correlation with the truth")
-for ax, (name, label) in zip(axes, labels.items(), strict=True):
+for ax, name, (label, own, _, rho) in zip(axes, you._fields, values, strict=True):
     ax.hist(reference.values(name), 20, color="0.75")
-    ax.axvline(getattr(you, name), color="C0", lw=2.5)
-    ax.set(xlabel=label, yticks=[], title=f"ρ = {getattr(reference.agreement, name):.2f}")
-values = (f"{labels[n]}: {getattr(you, n):.2f}, percentile {getattr(place, n):.0f}, ρ "
-          f"{getattr(reference.agreement, n):.2f}" for n in labels)
-show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.join(values)}.")
+    ax.axvline(own, color="C0", lw=2.5)
+    ax.set(xlabel=label, yticks=[], title=f"ρ = {rho:.2f}")
+said = (f"{label}: {own:.2f}, percentile {rank:.0f}, ρ {rho:.2f}" for label, own, rank, rho in values)
+show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.join(said)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The histograms show how long a movement takes, when it begins, and how far the joint that moves most gets (medians over clips).
