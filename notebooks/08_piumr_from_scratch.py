@@ -90,10 +90,9 @@ show(fig, alt="A clip goes through the temporal and the frequency branch. Both v
 # repetitions.) `piumar_lib` gives the data, the figures, and in `blocks` the tests, in which both programs get the same
 # batches and the same random draws.
 #
-# **Use your own.** Nine functions below have the names and arguments of the exercises in chapters 02 to 07:
-# `overlap_plan` and `project` (block 1), `log_gain` (2), `gate` and `fuse` (3), `consistency` (6), `worst_weights`,
-# `hard_weights` and `update_risks` (7). Put those that you wrote in place of ours, and run the chapter: the tests will
-# tell whether the method is still the same.
+# **Your own functions.** Nine functions are exercises of chapters 02 to 07: `overlap_plan`, `project` (block 1), `log_gain`
+# (2), `gate`, `fuse` (3), `consistency` (6), `worst_weights`, `hard_weights`, `update_risks` (7). The student edition leaves
+# them to you again; here, put yours in place of ours, and the tests will tell whether the method is still the same.
 #
 # Comments give the shapes: $B$ clips in a batch, $N$ training clips, $T$ frames, $K$ steps of the common clock, $C$
 # channels, $F$ frequencies above zero, $J$ cosine coefficients, $W$ the width of the features, $G$ pseudo-groups.
@@ -177,13 +176,15 @@ class MotionClock(nn.Module):
         floor = self.floor_logit.sigmoid()
         return floor / x.shape[1] + (1 - floor) * motion / motion.sum(1, keepdim=True)
 
-# %% slideshow={"slide_type": "skip"}
-def overlap_plan(a, b):  # (B, T), (B, K)
+# %% slideshow={"slide_type": "skip"} tags=["core"]
+def overlap_plan(a, b):
+    """Monotone coupling (B, T, K) of distributions a (B, T) and b (B, K), as in chapter 02."""
     end_a, end_b = a.cumsum(1)[:, :, None], b.cumsum(1)[:, None]  # (B, T, 1), (B, 1, K)
     begin = torch.maximum(end_a - a[:, :, None], end_b - b[:, None])  # (B, T, K)
     return (torch.minimum(end_a, end_b) - begin).clamp_min(0)
 
 def project(plan, x):
+    """Averages (B, K, C) of the frames of clips x (B, T, C), weighted by a plan (B, T, K)."""
     return plan.mT @ x / plan.sum(1)[:, :, None]  # (B, K, C)
 
 # %% slideshow={"slide_type": "skip"}
@@ -249,7 +250,9 @@ def rayleigh_floor(basis, time):
     noise[-1] *= 1 if time % 2 else 3  # the last frequency of an even length is real
     return basis.square() @ noise  # (J,)
 
+# %% slideshow={"slide_type": "skip"} tags=["core"]
 def log_gain(variance, floor, basis, eps):
+    """Log gain (B, F, C) of chapter 04, from variance (J, C), floor (J,), basis (J, F), draws (B, J, C)."""
     sd = (variance - floor[:, None]).clamp_min(0).sqrt()  # (J, C)
     sd = sd / (basis.square().T @ sd.square()).amax(0).sqrt().clamp_min(1)
     return basis.T @ (sd * eps) - basis.square().T @ sd.square()  # (B, F, C)
@@ -290,12 +293,14 @@ blocks.frequency_branch(FrequencyBranch)
 # than usual: $\zeta$ is the cosine of the centred features, standardised by its running mean and variance; the bias $v$
 # is learned. Where the views disagree, the minimum keeps only what both show.
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["core"]
 def gate(a, b, center, mean, sd, bias):
+    """Gate (B, 1) of chapter 05, of features (B, W) with center (W,); gradient for the bias alone."""
     cosine = F.cosine_similarity(a - center, b - center).detach()  # (B,)
     return torch.sigmoid((cosine - mean) / sd + bias)[:, None]  # (B, 1)
 
 def fuse(a, b, g):
+    """Mix the mean of features a and b (B, W), weight g (B, 1), with their minimum."""
     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)  # (B, W)
 
 # %% slideshow={"slide_type": "skip"}
@@ -404,8 +409,9 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 # \Vert \sigma_i - \bar \sigma_{y_i} \Vert^2 \bigr), \qquad
 # \lambda = 0.1 \; \frac{\Vert \nabla \text{cross-entropy} \Vert}{\Vert \nabla \Omega \Vert} $$
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["core"]
 def consistency(logits_a, logits_b):
+    """Batch mean of the Jensen-Shannon divergence of predictions with logits (B, classes), chapter 05."""
     log_p, log_q = logits_a.log_softmax(1), logits_b.log_softmax(1)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
     return sum((one.exp() * (one - log_m)).sum(1).mean() for one in (log_p, log_q)) / 2
@@ -470,8 +476,9 @@ def find_groups(style, y, each=4, seed=0):
         group[y == k] = each * k + torch.as_tensor(clusters.predict(own)).to(group)
     return group.unique(return_inverse=True)[1]  # (N,)
 
-# %% slideshow={"slide_type": "skip"}
+# %% slideshow={"slide_type": "skip"} tags=["core"]
 def worst_weights(risks, shares, rho):
+    """Weights (G,) of the largest average risk in the chi-square ball about shares (G,), chapter 06."""
     r, order = (risks - risks.max()).double().sort(descending=True)  # (G,); only differences matter
     s = shares.double()[order]
     total = s.cumsum(0)  # of the k largest risks: share, mean, variance, threshold
@@ -481,12 +488,14 @@ def worst_weights(risks, shares, rho):
     excess = (risks - risks.max() - threshold[threshold < r][-1]).clamp_min(0)
     return shares * excess / (shares @ excess)  # (G,)
 
-def hard_weights(logits, y):
+def hard_weights(logits, y, beta=1.0, tau=1.0):
+    """Weights (B,) by the signed margin of the true class y (B,), mean one, no gradient, chapter 07."""
     true, other = logits.gather(1, y[:, None])[:, 0], logits.scatter(1, y[:, None], -math.inf).amax(1)
-    weights = 1 + torch.sigmoid(other - true)  # (B,)
+    weights = 1 + beta * torch.sigmoid((other - true).detach() / tau)  # (B,)
     return weights / weights.mean()
 
 def update_risks(running, costs, group, momentum=0.9):
+    """Moving averages (G,) of group risks, from costs (B,) of clips in groups (B,), chapter 07."""
     return running.index_copy(0, group, running[group].lerp(class_mean(costs, group), 1 - momentum))
 
 # %% slideshow={"slide_type": "skip"}

@@ -80,7 +80,7 @@ def test_each_comparison_is_called():
         ("old.lerp(new, 0.1)", "old.lerp(new, 0.2)", "wasserstein_regularizer"),
         ("style.double() - class_mean(style.double(), y)", "style.double()", "find_groups"),
         ("((1 + 2 * rho) * total - 1)", "((1 + rho) * total - 1)", "worst_weights"),
-        ("torch.sigmoid(other - true)", "torch.sigmoid(true - other)", "hard_weights"),
+        ("torch.sigmoid((other - true)", "torch.sigmoid((true - other)", "hard_weights"),
         ("0.5 * (first + second)", "(first + second)", "training"),
         ("(q / self.shares)[group] * ", "q[group] * ", "training"),
         ("loss.girl.regroup(seed)", "pass", "training"),
@@ -222,11 +222,14 @@ def test_the_interventions_in_prose_are_those_of_the_committed_run():
 
 
 def test_the_method_takes_no_more_lines_than_promised():
-    names = list(typed())
+    """The backbone is any network, and docstrings say what the reader writes."""
     nodes = [n for n in ast.parse(SOURCE).body if isinstance(n, (ast.FunctionDef, ast.ClassDef))]
     last = next(i for i, n in enumerate(nodes) if n.name == "batches")
-    method = [line for n in nodes[:last] for line in ast.get_source_segment(SOURCE, n).splitlines()]
-    assert "PIUmrLoss" in names and 190 <= sum(bool(line.strip()) for line in method) <= 210  # about 200
+    method = [n for n in nodes[:last] if n.name not in ("TemporalConv", "small_cnn")]
+    lines = [line for n in method for line in ast.get_source_segment(SOURCE, n).splitlines()]
+    said = [n.body[0] for n in method if ast.get_docstring(n)]
+    code = sum(bool(line.strip()) for line in lines) - sum(n.end_lineno - n.lineno + 1 for n in said)
+    assert method[-1].name == "PIUmrLoss" and 150 <= code <= 200
 
 
 def test_the_method_takes_nothing_from_the_library():
