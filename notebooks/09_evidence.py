@@ -31,7 +31,7 @@
 # 5. **TFAM or the best baseline** that the search names (CORAL at own tempo, MixStyle at one length): +0.3 points
 #    [-2.0, +2.6] at own tempo (not decided), +1.7 points [-1.4, +4.8] at one length (not decided).
 # 6. **Person normalisation** with all clips of the new person, without labels: +0.8 points [-0.4, +1.9] at own
-#    tempo (not decided), +0.4 points [-0.1, +0.9] at one length (equivalent within 1 point).
+#    tempo (not decided), +0.4 points [-0.1, +0.9] at one length (not decided).
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
