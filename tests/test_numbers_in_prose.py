@@ -207,7 +207,7 @@ QUOTES: dict[str, Quotes] = {
     ],
     "09_evidence": [
         (
-            "twelve verdicts 0 are a gain, 3 equivalent, and 9 not decided",
+            "twelve verdicts 0 are a gain, 2 equivalent, and 10 not decided",
             r"a gain: (\d+); a loss: \d+; equivalent within 1 point: (\d+); not decided: (\d+)",
         ),
     ],
