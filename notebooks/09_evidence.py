@@ -56,9 +56,8 @@ OWN = [name for name, clips in named if clips is not None]
 # ### The data sets
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Everything below is computed from records, a line for each training with the unseen people, the seed, the
-# hyperparameters, the commit and a digest of the data. The page of records, which `make book` writes beside this
-# chapter, has tables for each data set, method and setting, with published figures beside ours.
+# Everything below is computed from records, a line for each training. The page of records, which `make book` writes
+# beside this chapter, has tables for each data set, method and setting, with published figures beside ours.
 
 # %% tags=["hide-input"]
 records = {form: contrasts.read(protocol.REAL, form) for form in protocol.FORMS}
@@ -202,9 +201,8 @@ for name in ("TFAM on top of it", "GIRL on top of TFAM"):
 #
 # *Hyperparameters* are chosen once for each method and form, among six candidate settings, the defaults included
 # [[6](#references)], on validation people of MSR Action3D and UTKinect, and used unchanged on all other data sets. For
-# these two themselves, a fold uses only people outside its own test people.
-#
-# *Training* has 600 updates of the weights on every data set, and a network of 11,000 to 21,000 parameters.
+# these two themselves, a fold uses only people outside its own test people. *Training* has 600 updates of the weights
+# on every data set, and a network of 11,000 to 21,000 parameters.
 #
 # *Development.* TFAM's second version was first tried on all eight downloaded data sets, with one or two seeds each;
 # CFD, MGSC and masked ReMA on one fold of SPAR. Later development used MSR Action3D, UTKinect, SPAR's ten people (in
