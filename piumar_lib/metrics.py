@@ -156,14 +156,6 @@ def compare(scores: ArrayLike, baseline: ArrayLike, seed: int = 0) -> Comparison
     return Comparison(float(difference.mean()), low, high, p)
 
 
-def verdict(comparison: Comparison, p: float) -> str:
-    """Say what a comparison with (corrected) p value ``p`` establishes, at the 5 % level."""
-    clear = comparison.low > 0 or comparison.high < 0  # never without an interval
-    if not (clear and p <= 0.05):
-        return "not established in this run"
-    return "a gain" if comparison.difference > 0 else "a loss"
-
-
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Correct p values for multiple comparisons (Holm, 1979).
 

@@ -235,7 +235,7 @@ QUOTES: dict[str, Quotes] = {
     ],
     "09_evidence": [
         (
-            "twelve verdicts 0 are a gain, 3 equivalent, and 9 not decided",
+            "twelve verdicts 0 are a gain, 2 equivalent, and 10 not decided",
             r"a gain: (\d+); a loss: \d+; equivalent within 1 point: (\d+); not decided: (\d+)",
         ),
     ],
@@ -309,14 +309,18 @@ QUOTES: dict[str, Quotes] = {
         ),
     ],
     "10_costs": [
-        ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: .* add (\S+) % FLOPs"),
-        ("and 0.0523 % to those of ResNet", r"resnet50-tsm, inference: .* add (\S+) % FLOPs"),
-        ("together add 74 % in training", r"videomae-base, training: .*, (\d+) % kernel"),
+        ("adds 0.0036 % to the FLOPs of Video", r"videomae-base, inference: TFAM \| (\S+) \|"),
+        ("and 0.0523 % to those of ResNet", r"resnet50-tsm, inference: TFAM \| (\S+) \|"),
+        ("together add 74 % in training", r"videomae-base, training: .* \| (\d+) \|"),
         (
             "launches 2085 kernels, twelve times as many as the exact plan with its 176.",
-            r"temporal, exact \|.* (\d+) \|\n\| temporal, Sinkhorn \|.* (\d+) \|",
+            r"exact plan \|.* (\d+) \|\n\| Sinkhorn plan \|.* (\d+) \|",
         ),
-        ("TFAM adds 0.0036 % to", r"videomae-base, inference: .* add (\S+) % FLOPs"),
+        ("TFAM adds 0.0036 % to", r"videomae-base, inference: TFAM \| (\S+) \|"),
+        ("costs 85 launches and 1.2 ms", r"GIRL \| - \| (\S+) \| - \| (\d+) \|"),
+        ("takes 4.9 times as long", r"frames x 4: spectral perturbation x (\S+);"),
+        ("of this run are between 0.5 and 1.1:", r"last slopes (\S+) to (\S+)"),
+        ("reaches: the 49 % would", r"matmul speed, .* \| n\. m\. \| (\d+) \|"),
     ],
     "06_robust_optimisation": [
         (

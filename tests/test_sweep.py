@@ -252,19 +252,24 @@ def test_numbers_of_the_table_are_those_of_scipy(records):
         assert row.accuracy.mean == pytest.approx(np.mean([*own.values()]))
         assert row.majority == pytest.approx(0.1) and row.accuracy.people == len(own)
         if name == "augmentation":
-            assert row.difference is None and row.verdict == "" and np.isnan(row.p)
+            assert (
+                row.difference is None
+                and row.verdict == ""
+                and np.isnan([row.p, row.equivalence_p]).all()
+            )
             continue
         pairs = [(value, scores["augmentation"][person]) for person, value in own.items()]
         test = stats.ttest_rel(*np.transpose(pairs))
         interval, mean = test.confidence_interval(0.95), np.mean([a - b for a, b in pairs])
         assert row.difference.difference == pytest.approx(mean)
         assert [row.difference.low, row.difference.high] == pytest.approx([*interval])
-        p_values[name] = test.pvalue
-    order = sorted(p_values, key=p_values.get)
-    largest = 0.0
-    for left, name in zip((3, 2, 1), order, strict=True):
-        largest = max(largest, min(1, left * p_values[name]))
-        assert rows[name].p == pytest.approx(largest)
+        p_values[name] = test.pvalue, row.difference.equivalence_p
+    for kind, corrected in enumerate(("p", "equivalence_p")):
+        largest = 0.0
+        order = sorted(p_values, key=lambda name: p_values[name][kind])
+        for left, name in zip((3, 2, 1), order, strict=True):
+            largest = max(largest, min(1, left * p_values[name][kind]))
+            assert getattr(rows[name], corrected) == pytest.approx(largest)
     ours, plain = rows["PIUmr + augmentation"], rows["ERM"]
     assert (ours.verdict, plain.verdict) == ("a gain", "a loss")
     assert np.mean(ours.by_fold) == pytest.approx(ours.difference.difference)  # equally many people

@@ -2,7 +2,7 @@
 
 Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
 develops on; every other set is only trained and judged on. Records are kept under
-``notebooks/results/study/``; a run can be killed and goes on where it stopped.
+``notebooks/results/study/``; a killed run resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -195,8 +195,10 @@ def committed(
         if wanted.items() <= r.items() and known.items() <= r["hyperparameters"].items()
     ]
     if not records:
+        where = "" if folder == STUDY else f" --out {folder}"
         raise FileNotFoundError(
             f"{path}: no records of {data}. Make them: python -m piumar_lib.evidence train --data {data}"
+            f"{where}"
         )
     return records
 
