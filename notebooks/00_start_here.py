@@ -101,10 +101,8 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # ([ERM](glossary.md#erm)) one part after the other. At their *own tempo* clips keep their speed; at *one length* all
 # are resampled to the same number of frames. The accuracy on unseen people changes by
 #
-# - **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points
-#   [-0.5, +2.8] at one length (not decided);
-# - **TFAM on top of it**: +2.4 points [-0.2, +4.9] at own tempo (not decided), +0.3 points [-1.0, +1.6] at one length
-#   (not decided);
+# - **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points [-0.5, +2.8] at one length (not decided);
+# - **TFAM on top of it**: +2.4 points [-0.2, +4.9] at own tempo (not decided), +0.3 points [-1.0, +1.6] at one length (not decided);
 # - **GIRL on top of TFAM**: +0.3 points [-0.1, +0.7] at own tempo (equivalent within 1 point), -0.1 points
 #   [-0.3, +0.2] at one length (equivalent within 1 point).
 #
@@ -169,13 +167,12 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 # `piumar_lib` what earlier chapters built. If the subject is new to you, allow 40 to 90 minutes for each of 01 to 08.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ### For lecturers
+# ### For lecturers: decks and slides, at two minutes each
 #
-# - **45 minutes, 20 slides:** the problem (01: idea, protocol, gap), the temporal branch (03: idea, motion clock,
-#   alignment), the robust loss (06: idea, worst-case weights), the verdict (09: planned contrasts).
-# - **90 minutes, 40 slides:** in addition transport (02: sorting, Sinkhorn, epsilon), the frequency branch (04: idea,
-#   smooth part), pseudo-groups (07: idea, agreement with people), and one exercise of 01 or 03.
-# - **A term:** a chapter a week, with the student edition (`make student`) as homework.
+# - **45 minutes, 19 slides:** 00/3, 4; 01/3, 7, 8, 11, 12; 03/3, 7, 8, 11, 12; 06/3, 5, 6; 09/9, 10, 11, 18.
+# - **90 minutes, 36 slides:** also 02/4, 5, 6, 7, 12, 15, 16 after 01; 04/3, 10, 11, 18, 19 after 03; 07/3, 8, 9, 20, 21 after
+#   06; and exercise 1 of 01, if students have installed the course.
+# - **A term:** a chapter a week (00 with 01, 11 with 12; 08 as a lab), with the student edition (`make student`) as homework.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Notation

@@ -281,8 +281,7 @@ assert np.isclose(change, 1e-3 * np.trace(plan))
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Sinkhorn's algorithm
 #
-# With Lagrange multipliers $\lambda_t$, $\mu_k$ for the marginals, set the derivative with respect to $P_{tk}$ to
-# zero:
+# With Lagrange multipliers $\lambda_t$, $\mu_k$ for the marginals, set the derivative with respect to $P_{tk}$ to zero:
 #
 # $$ M_{tk} + \varepsilon \Bigl( \log \frac{P_{tk}}{a_t b_k} + 1 \Bigr) - \lambda_t - \mu_k = 0
 # \quad \Longrightarrow \quad P_{tk} = a_t \, u_t \, e^{-M_{tk} / \varepsilon} \, v_k \, b_k $$
@@ -660,8 +659,7 @@ check.after_shift(after_shift)
 #     return centered + shift**2
 # ```
 #
-# A shift does not change the order, and the mixed term is `2 * shift` times the difference of the means, which is
-# zero.
+# A shift does not change the order, and the mixed term is `2 * shift` times the difference of the means, which is zero.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}

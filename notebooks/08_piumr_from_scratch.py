@@ -233,6 +233,10 @@ def cosine_basis(frequencies, count):
     scale = torch.where(torch.arange(count) > 0, 2.0, 1.0)[:, None] / frequencies
     return scale.sqrt() * phase.cos()  # (J, F), rows are orthonormal
 
+def rayleigh_floor(basis, time):
+    noise = torch.full_like(basis[0], math.pi**2 / 24)  # (F,)
+    noise[-1] *= 1 if time % 2 else 3  # the last frequency of an even length is real
+    return basis.square() @ noise  # (J,)
 
 class WithinClassVariance(nn.Module):
     def __init__(self, *shape):
@@ -243,12 +247,6 @@ class WithinClassVariance(nn.Module):
         self.squares.update((values - class_mean(values, y)).square().sum(0))
         self.freedom.update(torch.tensor(len(y) - len(y.unique())))
         return self.squares.mean / self.freedom.mean.clamp_min(1e-6)  # (J, C)
-
-# %% slideshow={"slide_type": "skip"}
-def rayleigh_floor(basis, time):
-    noise = torch.full_like(basis[0], math.pi**2 / 24)  # (F,)
-    noise[-1] *= 1 if time % 2 else 3  # the last frequency of an even length is real
-    return basis.square() @ noise  # (J,)
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def log_gain(variance, floor, basis, eps):
@@ -527,8 +525,7 @@ class PIUmrLoss(nn.Module):
 
     def forward(self, out, y, index):
         fused, first, second = (F.cross_entropy(z, y, reduction="none") for z in out.logits)
-        losses = fused + 0.5 * (first + second)  # (B,)
-        entropy = (self.girl.weights(out, y, index) * losses).mean()
+        entropy = (self.girl.weights(out, y, index) * (fused + 0.5 * (first + second))).mean()
         return entropy + consistency(*out.logits[1:]) + self.regularizer(entropy, out.frames, y)
 
 blocks.find_groups(find_groups)
@@ -538,7 +535,7 @@ blocks.hard_weights(hard_weights)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 8 The training loop
 #
-# The method is complete, in about 200 lines. From equal weights and random draws, nine training steps of this code and of
+# The method is complete, in 200 lines without the backbone. From equal weights and random draws, nine training steps of this code and of
 # the library end in equal weights.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
