@@ -109,7 +109,7 @@ def test_functions_of_earlier_chapters_fit_in(capsys):
                 exec(notebook.cells[core.gap].source, space)
                 put.add(core.answer)
     prose = " ".join(c.source for c in NOTEBOOK.cells if c.cell_type == "markdown")
-    named = prose[prose.index("**Use your own.**") : prose.index("Put those that you wrote")]
+    named = prose[prose.index("**Your own functions.**") : prose.index("The student")]
     assert put == set(re.findall(r"`(\w+)`", named)) and len(put) == 9
     for comparison in COMPARISONS:
         exec(comparison, space)
