@@ -220,8 +220,8 @@ blocks.temporal_branch(TemporalBranch)
 # People differ in the smooth part of their spectra. Take $\log \vert X \vert$ of each clip along time, $(B, F, C)$, and
 # keep $J = 4$ cosine coefficients along frequency, $D \log \vert X \vert$ with $D$ of shape $(J, F)$. Their running
 # variance within classes, less the variance $\pi^2 / 24$ that white noise has at each frequency, is the $d_j^2$ that
-# guides the perturbation. Each clip draws Gaussian $\epsilon_j$. The second sum makes the [gain preserve
-# energy](glossary.md#energy-preserving-gain): the mean power stays, and so do the phases.
+# guides the perturbation. Each clip draws Gaussian $\epsilon_j$. The second sum makes it an
+# [energy-preserving gain](glossary.md#energy-preserving-gain): the mean power stays, and so do the phases.
 
 # %% slideshow={"slide_type": "skip"}
 def class_mean(x, y):
@@ -477,12 +477,14 @@ def find_groups(style, y, each=4, seed=0):
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def worst_weights(risks, shares, rho):
     """Weights (G,) of the largest average risk in the chi-square ball about shares (G,), chapter 06."""
+    if rho == 0:
+        return shares
     r, order = (risks - risks.max()).double().sort(descending=True)  # (G,); only differences matter
     s = shares.double()[order]
     total = s.cumsum(0)  # of the k largest risks: share, mean, variance, threshold
     mean = (s * r).cumsum(0) / total
     variance = ((s * r.square()).cumsum(0) / total - mean.square()).clamp_min(1e-24)
-    threshold = mean - (variance / ((1 + 2 * rho) * total - 1).clamp_min(1e-12)).sqrt()
+    threshold = mean - (variance / ((1 + 2 * rho) * total - 1).clamp_min(1e-18)).sqrt()
     excess = (risks - risks.max() - threshold[threshold < r][-1]).clamp_min(0)
     return shares * excess / (shares @ excess)  # (G,)
 
@@ -535,12 +537,9 @@ blocks.hard_weights(hard_weights)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 8 The training loop
 #
-# The method is complete, in 200 lines without the backbone. From equal weights and random draws, nine training steps of this code and of
-# the library end in equal weights.
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Training adds AdamW [[2](#references)] with the library's schedule: the learning rate rises and falls once (one cycle).
-# Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
+# The method is complete, in 200 lines without the backbone. From equal weights and random draws, nine training steps of
+# this code and of the library end in equal weights. The optimiser is AdamW [[2](#references)], its learning rate rises and
+# falls once (one cycle). Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
 
 # %% slideshow={"slide_type": "skip"}
 def batches(clips, size=64):

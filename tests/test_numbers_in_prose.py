@@ -267,15 +267,19 @@ QUOTES: dict[str, Quotes] = {
             r"hierarchical over flat, accuracy: (\S+) \[(\S+), (\S+)\] points",
         ),
         (
-            "ERM has -1.9 points [-3.6, -0.1] and",
+            "ERM has -2.2 points [-2.9, -1.5],",
             r"\| ERM \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         (
-            "PIUmr -0.7 [-2.5, +1.1], and",
+            "MixStyle -1.7 [-2.4, -1.1],",
+            r"\| MixStyle \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
+        ),
+        (
+            "PIUmr -1.1 [-1.8, -0.4] and",
             r"\| PIUmr \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         (
-            "Only GroupDRO differs, -8.5 points [-11.1, -5.9]:",
+            "GroupDRO -8.5 [-9.6, -7.4],",
             r"\| GroupDRO \+ augmentation \|.* (\S+) \[(\S+), (\S+)\] \|",
         ),
         ("recognises 59.7 % of unseen synthetic", r"never saw it recognises (\S+) %"),

@@ -99,7 +99,7 @@ def test_an_exercise_is_on_a_slide_and_its_solution_in_the_notes(stem):
 
 @each_chapter
 def test_prose_is_shown_or_said(stem):
-    """Left out are a chapter's facts, ledger and references, and whole sections for one's own machine."""
+    """Left out are a chapter's facts, ledger and references, and sections for a reader alone."""
     prose = [cell for cell in SOURCES[stem].cells if cell.cell_type == "markdown"]
     skipped = [cell.source for cell in prose if type_of(cell) == "skip"]
     text = "\n".join(skipped)

@@ -118,7 +118,7 @@ def test_rounding_is_no_spread():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_score_that_is_not_finite_is_named(bad):
-    with pytest.raises(ValueError, match=r"scores: (nan|inf) at position 1, 3 .* score of 0"):
+    with pytest.raises(ValueError, match=r"scores: (nan|inf) at position 1, 3 .* the score 0"):
         statistics.paired([0.1, bad, 0.2, bad], np.zeros(4))
     with pytest.raises(ValueError, match="reference: .* position 2"):
         statistics.paired(np.zeros(3), [0, 0, bad])

@@ -10,7 +10,7 @@ import numpy as np
 
 from piumar_lib.data.own import is_npz
 from piumar_lib.evidence import folds, statistics
-from piumar_lib.evidence.protocol import form_of
+from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.records import read_records
 
 FILE = "person-normalization.jsonl"

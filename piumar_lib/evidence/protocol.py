@@ -19,6 +19,7 @@ from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.evidence import folds
 from piumar_lib.evidence.experiments import Experiment, experiment, run_all
+from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
 from piumar_lib.evidence.records import STUDY, read_records
 
@@ -60,11 +61,6 @@ def data_of(data_set: str, form: str) -> str:
     if data_set not in NAMES:
         return data_set
     return data_set + (OWN_TEMPO if form == "own tempo" else "")
-
-
-def form_of(data: str) -> str:
-    """Of what form clips are; synthetic ones and a reader's file keep their tempo."""
-    return "one length" if data in ("spar-repetitions", *NAMES) else "own tempo"
 
 
 def searched(methods: Iterable[str]) -> list[str]:
