@@ -53,7 +53,7 @@ named = [given(name.strip()) for name in data.split(",") if name.strip()]
 OWN = [name for name, clips in named if clips is not None]
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# ### The data sets
+# ## The data sets
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Everything below is computed from records, a line for each training. The page of records, which `make book` writes

@@ -20,6 +20,7 @@ import numpy as np
 from piumar_lib.data.own import find_npz, is_npz
 from piumar_lib.data.people.catalog import LABELS, NAMES
 from piumar_lib.evidence import person_gain, statistics
+from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.protocol import (
     FORMS,
     PLANNED,
@@ -29,7 +30,6 @@ from piumar_lib.evidence.protocol import (
     SETS,
     committed,
     data_of,
-    form_of,
     read_search,
     search_scores,
 )
