@@ -333,7 +333,7 @@ def draw(rho=0.4, tail=-1.0, groups=8):
     left.set_title("a few easy people" if tail < 0 else "a few hard people" if tail > 0 else "symmetric")
     left.legend(loc="upper left", fontsize=9)
     right.legend(loc="lower right", fontsize=9)
-    show(fig, alt=f"{groups} people, tail {tail:+.1f}: the formula is exact up to radius {limit:.2f}; at "
+    show(fig, alt=f"{groups} people, tail {tail:+.1f}: formula exact up to radius {limit:.2f}; at "
          f"{rho:.2f} it exceeds the robust risk by {bound - value:.3f}.")
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]

@@ -250,7 +250,7 @@ class WithinClassVariance(nn.Module):
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def log_gain(variance, floor, basis, eps):
-    """Log gain (B, F, C) of chapter 04, from variance (J, C), floor (J,), basis (J, F), draws (B, J, C)."""
+    """Log gain (B, F, C) of chapter 04, of variance (J, C), floor (J,), basis (J, F), eps (B, J, C)."""
     sd = (variance - floor[:, None]).clamp_min(0).sqrt()  # (J, C)
     sd = sd / (basis.square().T @ sd.square()).amax(0).sqrt().clamp_min(1)
     return basis.T @ (sd * eps) - basis.square().T @ sd.square()  # (B, F, C)
@@ -409,7 +409,7 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def consistency(logits_a, logits_b):
-    """Batch mean of the Jensen-Shannon divergence of predictions with logits (B, classes), chapter 05."""
+    """Mean Jensen-Shannon divergence of predictions with logits (B, classes), chapter 05."""
     log_p, log_q = logits_a.log_softmax(1), logits_b.log_softmax(1)
     log_m = torch.logaddexp(log_p, log_q) - math.log(2)
     return sum((one.exp() * (one - log_m)).sum(1).mean() for one in (log_p, log_q)) / 2
