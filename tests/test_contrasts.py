@@ -21,7 +21,7 @@ from piumar_lib.evidence.contrasts import (
     POOLS,
     Contrast,
     Result,
-    best_rival,
+    best_baseline,
     compute,
     differences,
     in_form,
@@ -34,7 +34,7 @@ from piumar_lib.evidence.contrasts import (
 )
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.person_gain import CLIPS, DEFAULT, FILE
-from piumar_lib.evidence.protocol import FORMS, PLANNED, RIVALS, SEARCHED_ON, data_of, records_path
+from piumar_lib.evidence.protocol import BASELINES, FORMS, PLANNED, SEARCHED_ON, data_of, records_path
 from piumar_lib.evidence.records import read_records
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
@@ -85,9 +85,11 @@ def folder(tmp_path):
             add(records_path(data, folder), r)
             if r["method"] == "augmentation":
                 add(folder / FILE, normalized(r, rng))
-    for form, rival in product(FORMS, RIVALS):
-        right = 9 if rival.startswith("DSU") else 5
-        best = record(rival, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": 1})
+    for form, baseline in product(FORMS, BASELINES):
+        right = 9 if baseline.startswith("DSU") else 5
+        best = record(
+            baseline, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": 1}
+        )
         add(folder / "search.jsonl", best)
     return folder
 
@@ -159,11 +161,11 @@ def test_a_training_that_is_there_twice_is_named():
         differences(records, "TFAM", "ERM")
 
 
-# The best rival
+# The best baseline
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_best_rival_is_the_one_that_did_best_on_the_searchs_people_in_that_form(form):
+def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_that_form(form):
     (other,) = (f for f in FORMS if f != form)
     shares = {"A": (3, 8), "B": (6, 6), "C": (5, 4)}  # of two sets of hyperparameters, ten clips
     search = [
@@ -174,10 +176,10 @@ def test_the_best_rival_is_the_one_that_did_best_on_the_searchs_people_in_that_f
     ]
     search += [record("C", {"1": [10, 10]}, data=data_of("utkinect", other), k={"learning_rate": 1})]
     search += [record("B", {"1": [10, 10]}, data=data_of("shrec17", form), k={"learning_rate": 0})]
-    assert best_rival(("A", "B", "C"), form, search) == "A"  # by its better set
-    assert best_rival(("B", "C"), form, search) == "B"
-    assert best_rival(("C",), form, []) == "C"
-    assert best_rival(("D", "C"), form, search) == "C"  # D was not searched
+    assert best_baseline(("A", "B", "C"), form, search) == "A"  # by its better set
+    assert best_baseline(("B", "C"), form, search) == "B"
+    assert best_baseline(("C",), form, []) == "C"
+    assert best_baseline(("D", "C"), form, search) == "C"  # D was not searched
 
 
 # All together
@@ -295,7 +297,7 @@ def test_a_clear_gain_is_one_and_no_difference_is_not_decided(tmp_path):
     assert gain.p_holm < 0.05 and loss.p_holm < 0.05
 
 
-NEEDED = [name for name in PLANNED if name not in RIVALS or name.startswith("DSU")]
+NEEDED = [name for name in PLANNED if name not in BASELINES or name.startswith("DSU")]
 
 
 @pytest.mark.parametrize("method", NEEDED)

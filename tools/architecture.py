@@ -44,35 +44,25 @@ BOXES = (
     Box(10, 78, 92, 80, ("clip",)),
     Box(132, 20, 202, 88, ("temporal branch", "optimal transport", "chapters 02, 03"), TFAM, ("03",)),
     Box(
-        132,
-        128,
-        202,
-        88,
-        ("frequency branch", "perturbs spectra", "chapter 04"),
-        TFAM,
-        ("04",),
-        **TRAINING,
+        132, 128, 202, 88, ("frequency branch", "perturbs spectra", "chapter 04"),
+        TFAM, ("04",), **TRAINING,
     ),
     Box(364, 20, 112, 196, ("backbone", "shared by", "both views")),
     Box(506, 20, 194, 88, ("fusion", "gate on agreement", "chapter 05"), TFAM, ("05",)),
     Box(
-        506,
-        128,
-        194,
-        88,
-        ("consistency loss", "of the two views", "chapter 05"),
-        TFAM,
-        ("05",),
-        **TRAINING,
+        506, 128, 194, 88, ("consistency loss", "of the two views", "chapter 05"),
+        TFAM, ("05",), **TRAINING,
     ),
     Box(730, 30, 116, 68, ("head", "52 actions")),
     Box(
-        290, 246, 186, 88, ("pseudo-groups", "of similar style", "chapter 07"), GIRL, ("07",), **TRAINING
+        290, 246, 186, 88, ("pseudo-groups", "of similar style", "chapter 07"),
+        GIRL, ("07",), **TRAINING,
     ),
     Box(
-        506, 246, 194, 88, ("robust weights", "of group risks", "chapter 06"), GIRL, ("06",), **TRAINING
+        506, 246, 194, 88, ("robust weights", "of group risks", "chapter 06"),
+        GIRL, ("06",), **TRAINING,
     ),
-)
+)  # fmt: skip
 # Corners of each arrow.
 ARROWS = (
     ((102, 105), (117, 105), (117, 64), (132, 64)),

@@ -22,10 +22,10 @@ from piumar_lib.data.people.catalog import LABELS, NAMES
 from piumar_lib.evidence import person_gain, statistics
 from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.protocol import (
+    BASELINES,
     FORMS,
     PLANNED,
     REAL,
-    RIVALS,
     SEARCHED_ON,
     SETS,
     committed,
@@ -75,7 +75,9 @@ CONTRASTS = (
         "motion clock over uniform clock",
     ),
     Contrast("GIRL on top of TFAM", "PIUmr + augmentation", ("TFAM + augmentation",), "GIRL over TFAM"),
-    Contrast("TFAM or the best baseline", "TFAM + augmentation", RIVALS, "TFAM over the best baseline"),
+    Contrast(
+        "TFAM or the best baseline", "TFAM + augmentation", BASELINES, "TFAM over the best baseline"
+    ),
     # With all of the new person's clips; the page of records has the gain by number of clips.
     Contrast(
         "person normalization", NORMALIZED, ("augmentation",), "person normalisation over augmentation"
@@ -232,15 +234,15 @@ def meant_by(where: str) -> tuple[tuple[str, ...], str]:
     raise ValueError(f"{where!r} is no data set, and no pool such as 'real people, own tempo'.")
 
 
-def best_rival(rivals: tuple[str, ...], form: str, search: list[dict]) -> str:
+def best_baseline(baselines: tuple[str, ...], form: str, search: list[dict]) -> str:
     """Of several methods the one that did best on the search's people, in that form.
 
     Nobody whom the contrasts are about has a say, but for the people of the sets searched on.
     """
-    if len(rivals) == 1:
-        return rivals[0]
+    if len(baselines) == 1:
+        return baselines[0]
     data = data_of("shrec17", form)  # any set that was not searched on
-    best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in rivals}
+    best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in baselines}
     return max(best, key=lambda r: best[r])
 
 
@@ -272,7 +274,7 @@ def compute(
         for contrast in contrasts:
             if contrast.tried == NORMALIZED:
                 _require_normalized(records, form, folder)
-            against = best_rival(contrast.against, form, search)
+            against = best_baseline(contrast.against, form, search)
             found.append((contrast, form, against, compare(records, contrast.tried, against)))
     if not found:
         words = f"forms: none of the data sets has clips of {' or '.join(forms)}. Add the other form."

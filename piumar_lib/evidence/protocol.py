@@ -30,11 +30,11 @@ FORMS = ("own tempo", "one length")
 SEARCHED_ON = ("msraction3d", "utkinect")
 REAL = ("spar", *NAMES)
 SETS = (*REAL, "synthetic")
-RIVALS = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
+BASELINES = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
 # What the planned contrasts are made of, see `piumar_lib.evidence.contrasts`:
 PLANNED = (
     "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
-    "PIUmr + augmentation", *RIVALS,
+    "PIUmr + augmentation", *BASELINES,
 )  # fmt: skip
 # For orientation:
 OTHERS = (
