@@ -74,10 +74,10 @@ RATE = 25  # frames per second of this drawing
 seconds = np.arange(120) / RATE
 
 # %% slideshow={"slide_type": "skip"}
-def draw_nod(p):  # the generator's formulas of tempo, onset and asymmetry (chapter 01)
-    tempo = np.exp(0.55 * people.scale["tempo"] * people.tempo[p])
-    onset = np.clip(0.35 + 0.35 * people.onset[p], 0.05, 1.2)
-    phase = np.clip((seconds - onset) / (1.3 / tempo), 0, 1) ** np.exp(0.275 * people.asymmetry[p])
+def draw_nod(p):  # as the generator of chapter 01 draws it, without jitter and noise
+    onset = synthetic.onset_seconds(people.onset[p])
+    duration = synthetic.movement_seconds(people.scale["tempo"] * people.tempo[p])
+    phase = np.clip((seconds - onset) / duration, 0, 1) ** np.exp(0.275 * people.asymmetry[p])
     return course(np.array([nod.course]), phase[None])[0][:, None] * nod.field.ravel()
 
 def align(x, floor=0.1, steps=16, noise=0.0):
@@ -444,7 +444,7 @@ assert_same(Alignment(steps=7).double(), alignment.MonotoneAlignment(steps=7).do
 # TFAM with the [motion clock](glossary.md#motion-clock) against the same network with a **uniform clock**, the control: its floor
 # is 1 ([uniform mass](glossary.md#uniform-mass)), so nothing is aligned.
 #
-# At *own tempo* every frame is used at its recorded rate; at *one length* all clips are resampled to the same number.
+# At *own tempo* all clips of a data set have one frame rate; at *one length* each is resampled to the same number of frames.
 #
 # > **Predict.** Resampling to one length removes most of the differences in tempo. Is anything left to align?
 

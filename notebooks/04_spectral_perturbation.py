@@ -61,7 +61,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from piumar_lib import check, perturbation
-from piumar_lib.check import blocks
+from piumar_lib.check import blocks, core
 from piumar_lib.data import spar
 from piumar_lib.evidence import contrasts, forest, protocol
 from piumar_lib.perturbation import SpectralPerturbation
@@ -337,11 +337,7 @@ def log_gain(variance, floor, basis, eps):
     return basis.T @ (above.sqrt() * eps) - basis.T.square() @ above
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
-def library_gain(variance, floor, basis, eps):
-    sd = (variance - floor[:, None]).clamp(min=0).sqrt()
-    return perturbation.energy_preserving_gain(sd, basis, eps)
-
-log_gain = check.log_gain(log_gain, otherwise=library_gain)
+log_gain = check.log_gain(log_gain, otherwise=core.log_gain)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The frequency branch, written out

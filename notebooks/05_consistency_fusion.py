@@ -67,8 +67,9 @@ from piumar_lib import check, metrics
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
+from piumar_lib.check import core
 from piumar_lib.evidence import development, folds
-from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer, mix
+from piumar_lib.fusion import WassersteinRegularizer, mix
 from piumar_lib.objective import Objective, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
 from piumar_lib.recognizer import Recognizer, channel_scale
@@ -142,12 +143,7 @@ def gate(a, b, center, mean, sd, bias):
     return torch.sigmoid((cosine - mean) / sd + bias)[:, None]
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
-def library_gate(a, b, center, mean, sd, bias):
-    fusion = AdaptiveFusion(a.shape[1]).to(a).eval()
-    fusion.center.mean, fusion.mean.mean, fusion.variance.mean = center, mean, sd**2 - 1e-6
-    return torch.sigmoid(fusion.agreement(a, b) + bias)[:, None]
-
-gate = check.gate(gate, otherwise=library_gate)
+gate = check.gate(gate, otherwise=core.gate)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The fusion: the mean where views agree, the minimum where they do not

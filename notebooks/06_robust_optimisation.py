@@ -196,9 +196,9 @@ def worst_weights(risks, shares, rho):
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 from piumar_lib import check
+from piumar_lib.check import core
 
-worst_weights = check.worst_weights(
-    worst_weights, otherwise=lambda risks, shares, rho: dro.chi_square(risks, rho, shares).weights)
+worst_weights = check.worst_weights(worst_weights, otherwise=core.worst_weights)
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.notebook import assert_same
