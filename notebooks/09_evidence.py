@@ -359,7 +359,8 @@ for m in person_probe.PROBED[1:]:
 # ## Retraining recorded models
 #
 # Up to three trainings on SPAR are repeated: same people, method, seed and hyperparameters. On the machine that made
-# the records the numbers are equal; elsewhere sums are rounded in another order, and a few predictions may flip.
+# the records the numbers are equal. Elsewhere sums are rounded in another order, which acts like another seed: the
+# accuracy of a fold may differ by several points.
 
 # %% slideshow={"slide_type": "skip"}
 def again(method, data_set="spar-repetitions", most=1):

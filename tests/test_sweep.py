@@ -13,11 +13,12 @@ import pytest
 from scipy import stats
 
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.evidence.records import RESULTS, read_records
+from piumar_lib.evidence.records import RESULTS, ROOT, read_records
+from piumar_lib.evidence.wording import points
 from piumar_lib.ma52 import sweep, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.clips import count_workers
-from piumar_lib.ma52.sweep_table import compare, show_sweep, to_markdown
+from piumar_lib.ma52.sweep_table import compare, to_markdown
 
 TINY = {"epochs": 2, "batch_size": 16, "warmup": 1}
 TWO = ("ERM", "augmentation")
@@ -285,8 +286,6 @@ def test_the_table_says_every_row(records, capsys):
     d = compare(records)[1].difference
     assert f"{100 * d.difference:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]" in ours
     assert "a gain" in ours and "| 18 |" in ours
-    show_sweep(records)
-    assert "Markdown" in capsys.readouterr().out
     assert "over ERM" in to_markdown(records, "ERM")
 
 
@@ -328,3 +327,15 @@ def test_committed_records_are_of_the_planned_rows_on_disjoint_people():
         assert r["config"]["epochs"] == r["selection"]["epoch"] == 10
     assert sum(map(len, people.values())) == len(set().union(*people.values()))
     assert len({r["content"]["split"] for r in records}) == len(people)
+
+
+def test_readme_and_chapter_12_say_what_the_committed_sweep_found():
+    rows = {row.name: row for row in compare(read_records(RESULTS / "poses.jsonl"))}
+    piumr = rows["PIUmr + augmentation"]
+    assert (piumr.folds, piumr.accuracy.people) == ((1, 2, 3, 4, 5), 186)
+    assert piumr.verdict == "a loss" and "a gain" not in {row.verdict for row in rows.values()}
+    found = points(piumr.difference)
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    assert f"nothing adds to augmentation, and PIUmr loses: {found.replace(' [', ' points [')}" in readme
+    chapter = (ROOT / "notebooks" / "12_train_ma52.py").read_text(encoding="utf-8")
+    assert f"Five folds with 186 people decide more: PIUmr has {found}, a loss." in chapter

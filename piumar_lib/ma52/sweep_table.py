@@ -1,6 +1,6 @@
 """The table of a sweep: each method against another on the same people, by the study's statistics.
 
-show_sweep(read_records(RESULTS / "poses.jsonl"))
+to_markdown(read_records(RESULTS / "poses.jsonl"))
 """
 
 from __future__ import annotations
@@ -100,13 +100,6 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
     protocol = merge(map(protocol_of, records))
     data = _kind(records[0]).removesuffix(f", {protocol.kind}")
     return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
-
-
-def show_sweep(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> None:
-    """Display the table of `compare`."""
-    from IPython.display import Markdown, display
-
-    display(Markdown(to_markdown(records, reference)))
 
 
 def name_of(record: Mapping[str, Any]) -> str:
