@@ -143,11 +143,7 @@ for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywid
 #
 # The first cells of a chapter use a few helpers. `start` reads the profile, `run.pick` chooses a size by it, and
 # `given(data)` loads your own file if you name one. `show` displays a figure with a description, and `assert_same`
-# compares two functions, in values and in gradients:
-
-# %% slideshow={"slide_type": "skip"}
-seeds = run.pick(quick=2, full=6)
-print(f"profile {run.name}: this chapter would train with {seeds} seeds on {run.device}")
+# compares two functions, in values and in gradients.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Plan your reading
