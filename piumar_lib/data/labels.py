@@ -6,12 +6,9 @@ Source: Guo et al., "Benchmarking Micro-action Recognition" (MA-52), repository 
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike
-
-from piumar_lib.support.files import as_path
 
 CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the official lists
 CHALLENGE = 1138  # of the test list of the Micro-Action Analysis Grand Challenge, a sample of 5586
@@ -69,33 +66,3 @@ def decode(content: bytes) -> tuple[str, str]:
         return content.decode("utf-8-sig"), "UTF-8"
     except UnicodeDecodeError:
         return content.decode("latin-1"), "an unknown encoding"
-
-
-def people_in_list(path: str | Path) -> dict[str, int]:
-    """Count the clips of each person in an official list file (``train_list_videos.txt`` ...).
-
-    Each line reads ``PERSON_SESSION_CLIP.mp4 LABEL``, for example ``0003_01_0001.mp4 9``.
-
-    Returns:
-        Clips of each person, keyed by the person's identity as written.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a line does not have this form; the message names file, line and text.
-    """
-    path = as_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list file. Give the path of train_list_videos.txt.")
-    counts: dict[str, int] = {}
-    for number, line in enumerate(decode(path.read_bytes())[0].splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        person, *rest = Path(fields[0]).stem.split("_")
-        if len(fields) != 2 or len(rest) != 2 or not fields[1].isdigit():
-            raise ValueError(
-                f"{path}, line {number}: {line!r} is not 'PERSON_SESSION_CLIP.mp4 LABEL'. "
-                "Use the list file as it was published (test lists name no people)."
-            )
-        counts[person] = counts.get(person, 0) + 1
-    return counts
