@@ -62,13 +62,6 @@ def show_methods(
     show_table([f"over {reference}, {form} [points]", *columns], lines)
 
 
-NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network
-    "CNN, 32 channels": {},
-    "CNN, 64 channels": {"width": 64},
-    "ResNet-1D": {"backbone": "resnet"},
-    "InceptionTime": {"backbone": "inception_time"},
-    "skeleton graph": {"backbone": "skeleton_graph"},
-}
 PARTS = {  # what each part of the method is compared with
     "augmentation": ("augmentation", "ERM"),
     "TFAM on top of it": ("TFAM + augmentation", "augmentation"),
@@ -87,7 +80,7 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
         folder: Of the records.
     """
     lines = []
-    for network, model in NETWORKS.items():
+    for network, model in protocol.NETWORKS.items():
         own = _first_seed(form, folder, model)
         cells = [points(contrasts.compare(own, *pair)) if own else "" for pair in PARTS.values()]
         lines.append([network, len(own), *cells])
