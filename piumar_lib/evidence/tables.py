@@ -65,7 +65,6 @@ def show_methods(
 PARTS = {  # what each part of the method is compared with
     "augmentation": ("augmentation", "ERM"),
     "TFAM on top of it": ("TFAM + augmentation", "augmentation"),
-    "its alignment": ("TFAM + augmentation", "TFAM, uniform clock + augmentation"),
     "GIRL on top of TFAM": ("PIUmr + augmentation", "TFAM + augmentation"),
 }
 
