@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import contrasts, protocol
@@ -70,7 +72,7 @@ PARTS = {  # what each part of the method is compared with
 
 
 def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
-    """Display what each part of the method adds with other networks, in points, pooled over data sets.
+    """Display how other networks recognise, and what each part of the method adds to them, in points.
 
     Only the first seed counts, and only data sets on which every method was evaluated on all people.
 
@@ -80,10 +82,11 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
     """
     lines = []
     for network, model in protocol.NETWORKS.items():
-        own = _first_seed(form, folder, model)
-        cells = [points(contrasts.compare(own, *pair)) if own else "" for pair in PARTS.values()]
-        lines.append([network, len(own), *cells])
-    show_table(["network", "data sets", *PARTS], [line for line in lines if line[1]])
+        if own := _first_seed(form, folder, model):
+            people = [[*contrasts.scores(records, "ERM").values()] for records in own.values()]
+            cells = [points(contrasts.compare(own, *pair)) for pair in PARTS.values()]
+            lines.append([network, len(own), 100 * np.mean([*map(np.mean, people)]), *cells])
+    show_table(["network", "data sets", "ERM, mean [%]", *PARTS], lines)
 
 
 def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict[str, list[dict]]:
