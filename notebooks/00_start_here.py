@@ -167,8 +167,8 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### For lecturers: decks and slides, at two minutes each
 #
-# - **45 minutes, 19 slides:** 00/3, 4; 01/3, 7, 8, 11, 12; 03/3, 7, 8, 11, 12; 06/3, 5, 6; 09/9, 10, 11, 19.
-# - **90 minutes, 36 slides:** also 02/4, 5, 6, 7, 12, 15, 16 after 01; 04/3, 10, 11, 18, 19 after 03; 07/3, 8, 9, 20, 21 after
+# - **45 minutes, 21 slides:** 00/3, 4; 01/3, 7, 8, 11, 12; 03/3, 7, 8, 11, 12; 06/3, 5, 6; 09/9, 10, 11, 15, 16, 20.
+# - **90 minutes, 38 slides:** also 02/4, 5, 6, 7, 12, 15, 16 after 01; 04/3, 10, 11, 18, 19 after 03; 07/3, 8, 9, 21, 22 after
 #   06; and exercise 1 of 01, if students have installed the course.
 # - **A term:** a chapter a week (00 with 01, 11 with 12; 08 as a lab), with the student edition (`make student`) as homework.
 

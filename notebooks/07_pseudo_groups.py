@@ -434,7 +434,7 @@ fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", nco
 show(fig, alt="A clip of each group. Slow and fast differ in the frequency of a noisy curve. Another "
      "has its mean below zero for slow and above for fast clips; in the minority it is the reverse.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over ERM? Which fraction of that gain
 # > do groups of style recover, and which do random groups?
 

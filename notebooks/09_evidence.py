@@ -304,7 +304,7 @@ tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, *CONTROLS))
 # > **Predict.** A ResNet-1D [[25](#references)] in place of the CNN, with many times its parameters and the same
 # > hyperparameters. Does TFAM's gain at own tempo shrink, grow or stay?
 
-# %% tags=["hide-input"]
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 tables.show_networks()
 
 # %% [markdown] slideshow={"slide_type": "notes"}
