@@ -80,13 +80,18 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
         form: Of the clips.
         folder: Of the records.
     """
-    lines = []
+    lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any part, with all of them
     for network, model in protocol.NETWORKS.items():
         if own := _first_seed(form, folder, model):
-            people = [[*contrasts.scores(records, "ERM").values()] for records in own.values()]
+            means = (np.mean([_mean(records, method) for records in own.values()]) for method in ends)
             cells = [points(contrasts.compare(own, *pair)) for pair in PARTS.values()]
-            lines.append([network, len(own), 100 * np.mean([*map(np.mean, people)]), *cells])
-    show_table(["network", "data sets", "ERM, mean [%]", *PARTS], lines)
+            lines.append([network, len(own), *(100 * mean for mean in means), *cells])
+    show_table(["network", "data sets", *(f"{method}, mean [%]" for method in ends), *PARTS], lines)
+
+
+def _mean(records: Sequence[dict], method: str) -> float:
+    """Mean accuracy over people."""
+    return float(np.mean([*contrasts.scores(records, method).values()]))
 
 
 def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict[str, list[dict]]:
