@@ -108,8 +108,8 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 #
 # So no gain is established on average, and GIRL changes less than a point. At own tempo TFAM gains most on SPAR, MSR
 # Action3D and SHREC'17; but the first two also served to develop it. On the six data sets on which no hyperparameter
-# was chosen, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.1 points [-1.2, +3.5]. And a
-# larger network gains nothing, `TFAM + augmentation` over `augmentation` on `real people, own tempo, ResNet-1D`:
+# was chosen, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.1 points [-1.2, +3.5]. With
+# a larger network no gain is left: `TFAM + augmentation` over `augmentation` on `real people, own tempo, ResNet-1D`:
 # -0.1 points [-0.7, +0.5].
 #
 # `A` over `B` is the accuracy of `A` minus that of `B`. Brackets hold 95 % confidence intervals over data sets. *Not

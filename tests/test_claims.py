@@ -53,7 +53,9 @@ def test_the_figure_on_the_front_page_is_drawn_from_these_records():
     drawn = ElementTree.parse(ROOT / "notebooks" / "pictures" / "contrasts.svg").getroot()
     figure, words = forest.draw_contrasts(contrasts.compute())
     plt.close(figure)
-    assert words in [element.text for element in drawn.iter() if element.text]
+    assert words in [element.text for element in drawn.iter() if element.text], (
+        "contrasts.svg is outdated. Run: python -m tools pictures --only contrasts"
+    )
 
 
 @pytest.mark.parametrize("name", CONCLUDING)
