@@ -20,6 +20,7 @@ TAG ?=
 PY := $(VENV)/bin/python
 COURSE := $(PY) -m tools
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
+UNIT := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests --ignore tests/test_chapters.py
 STAMP := $(VENV)/.installed
 # Versions of all that is installed. `make course LOCK=` takes the newest of what is not pinned.
 LOCK ?= constraints.txt
@@ -28,7 +29,7 @@ CANDIDATES := $(if $(PYTHON),$(PYTHON),python3 python3.13 python3.12 python3.11)
 
 # One target after the other, with -j too: the parts of `make test` would disturb one another.
 .NOTPARALLEL:
-.PHONY: help course test lint chapters unit quick install lab book pdf student solutions hosted slides \
+.PHONY: help course test lint chapters unit coverage quick install lab book pdf student solutions hosted slides \
   notebooks pairs readme benchmarks papermill poses-env lock clean
 
 help: ## list the targets
@@ -57,7 +58,7 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 	@echo "The planned contrasts on real people (chapter 09, from its records):"
 	@$(PY) -m piumar_lib.evidence contrasts
 
-test: lint chapters unit ## check style and types, execute every chapter, run all tests with coverage
+test: lint chapters unit ## check style and types, execute every chapter, run all tests
 
 lint: $(STAMP) ## check style, spelling, types, sizes and words
 	$(PY) -m ruff check .
@@ -73,10 +74,11 @@ chapters: $(STAMP) ## execute every chapter and test what came out
 	$(PY) -m pytest $(EXECUTE) build/notebooks/1*.ipynb
 	$(PY) -m pytest tests/test_chapters.py
 
-unit: $(STAMP) ## run all tests of the library with coverage
-	$(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests \
-	  --ignore tests/test_chapters.py --cov=piumar_lib --cov=tools --cov=book \
-	  --cov-report=term --cov-fail-under=95
+unit: $(STAMP) ## run all tests of the library
+	$(UNIT)
+
+coverage: $(STAMP) ## run them and see which lines they reach, of which 95 % are asked (takes longer)
+	$(UNIT) --cov=piumar_lib --cov=tools --cov=book --cov-report=term --cov-fail-under=95
 
 quick: $(STAMP) ## run the quick tests, in about a minute
 	$(PY) -m pytest -n $(WORKERS) --dist loadfile -m quick

@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+from pybtex.backends.plaintext import Backend
+from pybtex.plugin import register_plugin
+
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
@@ -17,6 +20,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "book.formulas",
     "book.search",
+    "book.foreign",
 ]
 
 # Chapters: executed before, with nothing from elsewhere
@@ -31,6 +35,8 @@ myst_enable_extensions = ["amsmath", "dollarmath"]
 myst_heading_anchors = 4  # the names that GitHub gives to headings
 bibtex_bibfiles = [str(ROOT / "book" / "references.bib")]
 bibtex_reference_style = "author_year"
+# Else it is looked for among all installed packages, once for each citation.
+register_plugin("pybtex.backends", "plaintext", Backend, force=True)
 
 # The library
 autodoc_default_options = {"members": True, "ignore-module-all": True}

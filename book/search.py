@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from docutils import nodes
     from sphinx.application import Sphinx
 
 SCRIPT = "texts.js"
+
+
+texts: dict[str, str] = {}  # of each page by its name
+
+
+def keep_text(app: Sphinx, page: nodes.document, name: str) -> None:
+    """Keep the text of a page that is about to be written."""
+    texts[name] = page.astext()
 
 
 def write_texts(app: Sphinx, problem: Exception | None) -> None:
     """Write the script that ``_static/page.js`` reads on the page of search."""
     if problem or app.builder.name != "html":
         return
-    texts = {name: app.env.get_doctree(name).astext() for name in sorted(app.env.found_docs)}
     path: Path = app.outdir / "_static" / SCRIPT
-    path.write_text(f"window.texts = {json.dumps(texts)};", encoding="utf-8")
+    path.write_text(f"window.texts = {json.dumps(texts, sort_keys=True)};", encoding="utf-8")
 
 
 def load_texts(app: Sphinx, page: str, *_: object) -> None:
@@ -29,7 +37,9 @@ def load_texts(app: Sphinx, page: str, *_: object) -> None:
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register both with Sphinx."""
+    """Register all three with Sphinx."""
+    texts.clear()  # of another book in the same process
+    app.connect("doctree-resolved", keep_text)
     app.connect("build-finished", write_texts)
     app.connect("html-page-context", load_texts)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -41,6 +41,12 @@ settings.load_profile("course")
 # A shell's background jobs ignore Ctrl-C, and so would the programs that tests start and stop with it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+# The files that take longest start first, so that no process is left alone with one of them at the end.
+LONGEST = (
+    "test_book", "test_ma52_train", "test_cluster", "test_ma52_model", "test_browser_widgets",
+    "test_from_scratch", "test_benchmarks", "test_browser_slides", "test_every_method", "test_course",
+    "test_cache", "test_standin", "test_hosted", "test_evidence", "test_recognizer",
+)  # fmt: skip
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 QUIET = [
     "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
@@ -50,6 +56,8 @@ QUIET = [
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_quick(items)
+    place = {name: n for n, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: place.get(item.path.stem, len(place)))
 
 
 @pytest.fixture(autouse=True)

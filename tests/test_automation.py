@@ -119,7 +119,7 @@ def test_jobs_cover_what_make_test_does_and_other_systems():
     assert JOBS["test.unit"]["strategy"]["matrix"]["python"] == ["3.11", "3.13"]
     assert JOBS["test.quick"]["strategy"]["matrix"]["system"] == ["macos-latest", "windows-latest"]
     called = {command for job in JOBS.values() for command in commands(job)}
-    assert {"make unit", "make chapters", "make book", "make test"} <= called
+    assert {"make unit", "make coverage", "make chapters", "make book", "make test"} <= called
     assert JOBS["weekly.scratch"]["env"]["LOCK"] == "", "the weekly run takes what is newest"
 
 

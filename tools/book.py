@@ -84,7 +84,8 @@ def call_sphinx(source: Path, out: Path, builder: str) -> Path:
     done.unlink(missing_ok=True)
     fresh_folder(out)
     doctrees = source.with_name("book-doctrees")
-    options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(SETTINGS), "-b", builder]
+    # More processes than cores: each gets pages that follow one another, and the library's are slow.
+    options = ["-q", "-W", "--keep-going", "-j", "6", "-c", str(SETTINGS), "-b", builder]
     try:
         if build_main([*options, "-d", str(doctrees), str(source), str(out)]):
             raise ValueError("the book has the faults named above. Correct them.")

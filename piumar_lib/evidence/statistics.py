@@ -387,14 +387,18 @@ def _tests(
         raise ValueError(f"bound: must be above 0, got {bound}.")
     if not error > 0:
         return dict.fromkeys(("low", "high", "p", "equivalence_p"), math.nan)
-    law = stats.t(freedom, scale=error)
-    half = float(law.ppf((1 + level) / 2))
+    half = error * float(special.stdtrit(freedom, (1 + level) / 2))
     return {
         "low": difference - half,
         "high": difference + half,
-        "p": 2 * float(law.sf(abs(difference))),
-        "equivalence_p": float(law.sf(bound - abs(difference))),  # the larger of the two tests
+        "p": 2 * _chance_above(abs(difference) / error, freedom),
+        "equivalence_p": _chance_above((bound - abs(difference)) / error, freedom),  # the larger of two
     }
+
+
+def _chance_above(t: float, freedom: int) -> float:
+    """Of Student's t; a distribution of `scipy.stats` takes milliseconds to say the same."""
+    return float(special.stdtr(freedom, -t))
 
 
 def _variances_of_means(differences: list[np.ndarray]) -> np.ndarray:
