@@ -97,20 +97,20 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## What the course found
 #
-# On 153 real people of nine data sets, each held out once (1 of 3 planned seeds so far), we add to plain training
-# ([ERM](glossary.md#erm)) one part after the other. At their *own tempo* clips keep their speed; at *one length* all
-# are resampled to the same number of frames. The accuracy on unseen people changes by
+# On 153 real people of nine data sets, each held out once (1 of 3 planned seeds so far), we add one part after the
+# other to plain training ([ERM](glossary.md#erm)). At their *own tempo* clips keep their speed; at *one length* all
+# are resampled to the same number of frames. The changes in accuracy on unseen people:
 #
 # - **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points [-0.5, +2.8] at one length (not decided);
 # - **TFAM on top of it**: +2.4 points [-0.2, +4.9] at own tempo (not decided), +0.3 points [-1.0, +1.6] at one length (not decided);
 # - **GIRL on top of TFAM**: +0.3 points [-0.1, +0.7] at own tempo (equivalent within 1 point), -0.1 points
 #   [-0.3, +0.2] at one length (equivalent within 1 point).
 #
-# So no gain is established on average, and GIRL changes less than a point. At own tempo TFAM gains most on SPAR, MSR
-# Action3D and SHREC'17; but the first two also served to develop it. On the six data sets on which no hyperparameter
-# was chosen, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.1 points [-1.2, +3.5]. With
-# a larger network no gain is left: `TFAM + augmentation` over `augmentation` on `real people, own tempo, ResNet-1D`:
-# -0.1 points [-0.7, +0.5].
+# So no gain is established on average, and GIRL changes accuracy by less than a point. At own tempo TFAM gains most
+# on SPAR, MSR Action3D and SHREC'17; but the first two also served to develop it. On the six data sets on which no
+# hyperparameter was chosen, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.1 points
+# [-1.2, +3.5]. With a larger network no gain is left: `TFAM + augmentation` over `augmentation` on
+# `real people, own tempo, ResNet-1D`: -0.1 points [-0.7, +0.5].
 #
 # `A` over `B` is the accuracy of `A` minus that of `B`. Brackets hold 95 % confidence intervals over data sets. *Not
 # decided* means that neither a gain nor a loss (corrected for twelve tests) nor equivalence is established. Chapter
@@ -121,7 +121,7 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 #
 # `load_recordings` has compared the checksum of the data file with the published one. The next cell shows which
 # versions you have. Small differences from `requirements.txt` do no harm; another version of `torch` may change the
-# digits of a result.
+# last digits of a result.
 
 # %% slideshow={"slide_type": "skip"}
 from importlib.metadata import version
@@ -134,14 +134,14 @@ for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywid
 #
 # Each chapter has a cell of parameters; one of them is `profile`:
 #
-# - `quick`, a first read: each chapter runs within a minute on two cores,
+# - `quick`, for a first reading, in which each chapter runs within a minute on two cores,
 # - `full`, which produced the committed outputs: more people and seeds, a few minutes a chapter,
 # - `gpu`, like `full`, on a CUDA device.
 #
 # Change the word in that cell and run the chapter again. The environment variable `PIUMR_PROFILE`, if set, overrides
 # the cell. The numbers in the text are those of the committed outputs, in profile `full`. In another profile your
-# numbers will differ, and with few people in `quick` sometimes also their order; only chapter 09 reads its results
-# from records.
+# numbers will differ, and with few people in `quick` sometimes also their order; only results that a chapter reads
+# from records (03 to 05, 07, 09 to 12) stay the same.
 #
 # The first cells of a chapter use a few helpers. `start` reads the profile, `run.pick` chooses a size by it, and
 # `given(data)` loads your own file if you name one. `show` displays a figure with a description, and `assert_same`
@@ -204,7 +204,7 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 # > same person the fastest: 1, 3, 5 or 7?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The curves are periodic. `repetition_bounds` estimates the period and cuts at the minima.
+# The curves are periodic. `repetition_bounds` finds the period of their first principal component, and cuts at its minima.
 
 # %% slideshow={"slide_type": "skip"}
 def seconds_per_repetition(recording):
@@ -276,13 +276,13 @@ check.fastest_people(fastest_people)
 # ## Paper ledger
 #
 # Each chapter ends with such a table, which separates the paper's claims from our choices. Words in quotation marks
-# are the abstract's. The paper's further definitions are not available to us; where the abstract is silent we define
-# something ourselves and say so.
+# are from the long abstract in the paper's HTML version. The course was written without the paper's further
+# definitions; where the abstract is silent we define something ourselves and say so.
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | people differ in "motion style and execution speed" | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
-# | and in "physical attributes (e.g. skeleton size)" | not here: a watch sees no bones; from chapter 01 on | `data.synthetic` | `test_synthetic.py` | synthetic skeletons, each with bones of its own |
+# | people differ in "motion styles, execution speed, and physiques" | seconds of one repetition | `data.spar` | `test_data.py` | ten people and seven exercises instead of MA-52 |
+# | and in "physical attributes (e.g., skeleton size)" | not here: a watch sees no bones; from chapter 01 on | `data.synthetic` | `test_synthetic.py` | synthetic skeletons, each with bones of its own |
 #
 # ## References
 #

@@ -99,10 +99,10 @@ model = learn(training, steps=run.pick(quick=400, full=600))
 scores = {"known": by_person(model, known), "unseen": by_person(model, unseen)}
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Then the ten real people of [SPAR](glossary.md#spar) [[4](#references)]: seven shoulder exercises, recorded at the
-# wrist, in windows of 4 s. **Cross-validation** tests every window once, here in five folds (two in `quick`, which
-# trains on half of the people). With a random split (`StratifiedKFold`) the people of the test windows are also in
-# training; with a split by person (`GroupKFold`) they are held out. Your own `data` replace SPAR.
+# Next come the ten real people of [SPAR](glossary.md#spar) [[4](#references)]: seven shoulder exercises, recorded
+# at the wrist, in windows of 4 s. **Cross-validation** tests every window once, here in five folds (two in `quick`,
+# which trains on half of the people). With a random split (`StratifiedKFold`) the people of the test windows are
+# also in training; with a split by person (`GroupKFold`) they are held out. Your own `data` replace SPAR.
 
 # %% slideshow={"slide_type": "skip"}
 from sklearn.model_selection import GroupKFold, StratifiedKFold
@@ -154,7 +154,7 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % accuracy on new clips of
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Below, six people nod; only one factor is switched on, here tempo. The six are from the 10th to the 90th percentile
-# of that factor among 201 people. Move the sliders.
+# of that factor among 201 people; each clip also varies a little about its person's factor. Move the sliders.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data.actions import teaching_actions
@@ -198,9 +198,9 @@ interact(draw_nods, factor=SelectionSlider(options=["tempo", "onset", "asymmetry
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A limit of this generator: tempo is clipped to between 0.4 and 2.8 times the typical one, and 7 % of people are at
-# the upper limit. Their three swings take 0.46 s and have 6.5 Hz. At 12.5 frames per second the Nyquist frequency is
-# 6.25 Hz, so these clips are **aliased**: a part of what tempo costs below is lost in the recording, and no method
-# recovers it.
+# the upper limit. Three swings, as in waving, take them 0.46 s: 6.5 Hz. At 12.5 frames per second the Nyquist
+# frequency is 6.25 Hz, so these clips are **aliased**: a part of what tempo costs below is lost in the recording,
+# and no method can recover it.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recogniser
@@ -255,16 +255,16 @@ show(fig, alt="Accuracy of each person, best first. " + " ".join(
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Score people, not clips
 #
-# **Compare.** 85 points: many unseen people are recognised as well as training people, a few hardly at all. Therefore
+# **Compare.** 85 points: most do about as well as training people, but five of 20 stay below 50 %. Therefore
 #
 # - score each person, then average over people;
 # - report the **worst quarter**, the mean over the 25 % of people with the lowest scores;
 # - resample *people*, not clips, for a confidence interval, because the aim is to generalise over people.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The [worst quarter](glossary.md#worst-quarter) of unseen people has 38 %, against 75 % among training people. (The
-# single worst person would be too noisy.) As for intervals, the [bootstrap](glossary.md#bootstrap) draws, with
-# replacement, as many units as there are, and averages them; the middle 95 % of many such means are the interval.
+# The [worst quarter](glossary.md#worst-quarter) of unseen people reaches 38 % accuracy, against 75 % among training
+# people. (The single worst person would be too noisy.) As for intervals, the [bootstrap](glossary.md#bootstrap) draws,
+# with replacement, as many units as there are, and averages them; the middle 95 % of many such means are the interval.
 # Clips of one person resemble one another, so the unit to draw is the person with all clips: a **cluster bootstrap**.
 
 # %% tags=["hide-input"]
@@ -283,9 +283,9 @@ print(f"over people it is {np.ptp(intervals['people']) / np.ptp(intervals['clips
 # ## Leaks: three splits of the same recordings
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Many studies split at random (`KFold`), and often into windows that overlap by half. Both cause **data leakage**:
-# the training set holds information about test clips that would not exist for a new person. The figure shows three
-# ways to split SPAR's windows of one exercise. A row is a person and a square a window, in order of time.
+# Many studies split at random (`KFold`), and often the windows overlap by half. Both cause **data leakage**: the
+# training set holds information about test clips that would not be available for a new person. The figure shows
+# three ways to split SPAR's windows of one exercise. A row is a person and a square a window, in order of time.
 
 # %% tags=["hide-input"]
 overlapping = real if data else spar.windows(recordings, time=32, overlap=0.5)
@@ -333,12 +333,12 @@ show(fig, alt="Reported accuracy: " + ", ".join(f"{s} {v:.1f} %" for s, v in mea
 # **Compare.** The random split with overlapping windows reports 97.0 %, the split by person 86.2 %: two ways of
 # testing the same network differ by 10.8 points. The hatched bars answer "how well will it work for somebody new?",
 # the plain ones "how well does it work for the people in the file?". The person is the large leak here; overlap adds
-# about a point. For everyday activities a random split was worth about 10 points, and 16 with overlapping windows
-# [[3](#references)].
+# about a point. For everyday activities a random split inflated scores by about 10 points, and by 16 with
+# overlapping windows [[3](#references)].
 #
 # The reason is a nearest neighbour that only the random split offers: for 89 % of windows the nearest window by
-# amplitude spectrum (chapter 04) is one of the same person. Copying that person's label would be correct for 97 % of
-# windows, copying the nearest label of anyone else for 77 %.
+# amplitude spectrum (chapter 04) is one of the same person. Copying the label of the person's own nearest window
+# would be correct for 97 % of windows, copying that of anyone else's for 77 %.
 
 # %% slideshow={"slide_type": "skip"}
 from scipy.spatial.distance import cdist
@@ -411,10 +411,10 @@ print(f"without centring: {trap[0]:+.0f} points on training people, {trap[1]:+.0
 assert mean_gain["bones"] == 0  # exactly: the clips are the same numbers
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Tempo costs most, +11.1 points when off (a part of it by aliasing), then amplitude with +7.6; the
-# ranges of amplitude, tremor and direction overlap. Bones and posture cost exactly nothing, because the body is in
-# the mean pose. Gains do not add up: they sum to 41 points, where 24 are missing from 100 %, because removing one
-# difficulty makes others matter less. (Without habits the test also has other frequent actions.)
+# **Compare.** Tempo costs most on average, +11.1 points when off (a part of it by aliasing), then amplitude with
+# +7.6; their ranges overlap. Bones and posture cost exactly nothing, because the body is in the mean pose. Gains
+# do not add up: they sum to 41 points, where 24 are missing from 100 %, because removing one difficulty makes
+# others matter less. (Switching habits off also changes which actions are frequent in the test.)
 #
 # The **trap** is to keep the mean pose. Without centring, in training and in testing, accuracy falls by 26 points on
 # training people and by 52 on unseen ones (last printed line). Bodies differ by far more than a micro-action moves
@@ -492,8 +492,8 @@ check.standard_error(standard_error)
 #   people, 86 against 96 % on SPAR. The mean hides the worst quarter of unseen people, at 38 %.
 # - **A random split reports up to 10.8 points too much**, because windows of one person are nearest neighbours.
 #   MA-52's official training and validation lists share all 186 people.
-# - **Tempo costs most**: +11.1 points on unseen people when it is off. Without centring, 52 points are lost on unseen
-#   people and 26 on training people.
+# - **Tempo costs most on average**: +11.1 points on unseen people when it is off. Without centring, 52 points are
+#   lost on unseen people and 26 on training people.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger

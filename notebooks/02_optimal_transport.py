@@ -99,17 +99,17 @@ show(fig, alt="Two nods one above the other, joined by thin lines: peak to peak,
      "although the slow nod takes three times as long as the fast one.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Thin lines join corresponding frames. They were not labelled; still, peaks meet peaks. Optimal transport gives two
-# results: a **plan**, also called a [coupling](glossary.md#coupling) (which frame corresponds to which), and a
-# **distance** (the cost of the plan). This chapter builds both [[1](#references)].
+# Thin lines join corresponding frames. No correspondence was given; still, peaks meet peaks. Optimal transport
+# gives two results: a **plan**, also called a [coupling](glossary.md#coupling) (which frame corresponds to which),
+# and a **distance** (the cost of the plan). This chapter builds both [[1](#references)].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## One dimension: sort
 #
-# Match the numbers $x = (0, 3, 1)$ one to one with $y = (5, 2, 0)$, as cheaply as possible. Sorted, they are
-# $(0, 1, 3)$ and $(0, 2, 5)$, at distances $0, 1, 2$: mean $W_1 = 1$, root mean square $W_2 = \sqrt{5/3} = 1.29$. In
-# general, transport from $x_i$ to $y_j$ costs $\vert x_i - y_j \vert^p$. In one dimension the optimal assignment
-# matches sorted values $x_{(i)}$ and $y_{(i)}$. Its cost is the $p$-[Wasserstein](glossary.md#wasserstein) distance:
+# Match the numbers $x = (0, 3, 1)$ one to one with $y = (5, 2, 0)$, as cheaply as possible. Sorted, they are $(0, 1, 3)$
+# and $(0, 2, 5)$, at distances $0, 1, 2$: mean $W_1 = 1$, root mean square $W_2 = \sqrt{5/3} = 1.29$. In general,
+# transport from $x_i$ to $y_j$ costs $\vert x_i - y_j \vert^p$. In one dimension the optimal assignment matches sorted
+# values $x_{(i)}$ and $y_{(i)}$. The $p$-th root of its mean cost is the [Wasserstein](glossary.md#wasserstein) distance:
 #
 # $$ W_p(x, y) = \left( \tfrac{1}{n} \sum_{i=1}^{n} \vert x_{(i)} - y_{(i)} \vert^p \right)^{1/p} $$
 
@@ -131,12 +131,12 @@ for p in (1, 2):  # same outputs, and same gradients for a random weighting of t
 #
 # $$ (x_1 - y_2)^2 + (x_2 - y_1)^2 - (x_1 - y_1)^2 - (x_2 - y_2)^2 = 2 (x_2 - x_1)(y_2 - y_1) \ge 0 $$
 #
-# Uncross two pairs at a time until none cross. The same holds for every cost that is convex in the distance.
+# Uncross two pairs at a time until none cross. The same holds for every cost that is convex in the difference $x - y$.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### All assignments of seven numbers
 #
-# > **Predict.** Seven numbers have 5,040 possible assignments. How many of them cost less than sorting?
+# > **Predict.** Of all 5,040 assignments of seven numbers, how many times as much as sorting does the most expensive one cost?
 
 # %% slideshow={"slide_type": "skip"}
 from itertools import permutations
@@ -157,16 +157,16 @@ show(fig, alt="Histogram of the mean squared distance of all 5,040 assignments, 
      f"from {costs.min():.2f} to {costs.max():.2f}; sorting has {by_sorting:.2f}, {better} are better.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** No assignment is better (0 of 5,040). Sorting has the least mean squared distance, 2.12; the largest is
-# 6.21.
+# **Compare.** About three times: the largest mean squared distance is 6.21, that of sorting 2.12. As proved, no
+# assignment is better (0 of 5,040).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## One-dimensional distributions: the monotone coupling
 #
-# Frames have different masses. Move $a = (0.5, 0.3, 0.2)$ onto $b = (0.4, 0.6)$ in order: the first frame sends $0.4$
-# to the first step, which is then full, and $0.1$ to the second; the other frames go to the second step. A **plan**
-# $P$ is a non-negative $(T, K)$ matrix with row sums $a$ and column sums $b$, its *marginals*: mass $P_{tk}$ moves
-# from $t$ to $k$. Here
+# Move $a = (0.5, 0.3, 0.2)$ over three frames onto $b = (0.4, 0.6)$ over two *steps*, in order: the first frame sends
+# $0.4$ to the first step, which is then full, and $0.1$ to the second; the other frames go to the second step. A
+# **plan** $P$ is a non-negative $(T, K)$ matrix with row sums $a$ and column sums $b$, its *marginals*: mass $P_{tk}$
+# moves from $t$ to $k$. Here
 #
 # $$ P = \begin{pmatrix} 0.4 & 0.1 \\ 0 & 0.3 \\ 0 & 0.2 \end{pmatrix} $$
 
@@ -174,7 +174,7 @@ show(fig, alt="Histogram of the mean squared distance of all 5,040 assignments, 
 # ### An overlap of intervals
 #
 # In general, $a_t$ and $b_k$ are the masses of $T$ and $K$ ordered points, each with sum one. With cumulative sums
-# $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $B_k$ likewise, the optimal plan is the length of an overlap:
+# $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $B_k$ likewise, each entry of the optimal plan is the length of an overlap:
 #
 # $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \, \vert $$
 #
@@ -281,7 +281,7 @@ assert np.isclose(change, 1e-3 * np.trace(plan))
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Sinkhorn's algorithm
 #
-# With Lagrange multipliers $\lambda_t$, $\mu_k$ for the marginals, set the derivative with respect to $P_{tk}$ to zero:
+# With Lagrange multipliers $\lambda_t$, $\mu_k$ for the marginals, set the Lagrangian's derivative in $P_{tk}$ to zero:
 #
 # $$ M_{tk} + \varepsilon \Bigl( \log \frac{P_{tk}}{a_t b_k} + 1 \Bigr) - \lambda_t - \mu_k = 0
 # \quad \Longrightarrow \quad P_{tk} = a_t \, u_t \, e^{-M_{tk} / \varepsilon} \, v_k \, b_k $$
@@ -306,8 +306,8 @@ def sinkhorn(cost, a, b, epsilon, iterations):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Sinkhorn in the log domain
 #
-# At $\varepsilon = 0.001$ and $M = 1$ the kernel is $e^{-1000}$, which underflows to 0, and $u$ divides by it. In the
-# [log domain](glossary.md#log-domain) one stores $f = \log (a u)$ and $g = \log (b v)$, and alternates the updates
+# At $\varepsilon = 0.001$ and $M = 1$ the kernel is $e^{-1000}$, which underflows to 0, so that $u$ divides by zero. In
+# the [log domain](glossary.md#log-domain) one stores $f = \log (a u)$ and $g = \log (b v)$, and alternates the updates
 #
 # $$ f_t = \log a_t - \log \sum_k e^{g_k - M_{tk} / \varepsilon}, \qquad
 # g_k = \log b_k - \log \sum_t e^{f_t - M_{tk} / \varepsilon} $$
@@ -421,7 +421,7 @@ show(fig, alt="Marginal error against iterations, falling faster for larger epsi
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Try it: epsilon
 #
-# Move the slider, on a logarithmic scale. The row of panels above shows four of these plans.
+# Move the slider, on a logarithmic scale. The row of panels above shows four of these plans, after more iterations.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw_plan(log10_epsilon=-1.5):
@@ -468,10 +468,10 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dynamic time warping
 #
-# Align $x = (0, 1, 2)$ with $y = (0, 2)$ at squared distances. In **dynamic time warping** (DTW) the ends match at no
-# cost, and the middle frame joins either end at cost 1 [[4](#references)]. The monotone coupling of uniform masses
-# splits the middle frame and costs $1/3$, as each frame has mass $1/3$. In general, a warping path is a 0-1 matrix
-# $A$ from the first corner to the last, by steps down, right or diagonal, of cost
+# Align $x = (0, 1, 2)$ with $y = (0, 2)$; the cost is the squared distance. In **dynamic time warping** (DTW) the
+# ends match at no cost, and the middle frame joins either end at cost 1 [[4](#references)]. The monotone coupling of
+# uniform masses splits the middle frame and costs $1/3$, as each frame has mass $1/3$. In general, a warping path is
+# a 0-1 matrix $A$ from the first corner to the last, by steps down, right or diagonal, of cost
 # $\langle A, M \rangle = \sum_{t,k} A_{tk} M_{tk}$:
 #
 # $$ \mathrm{DTW}(M) = \min_{A} \, \langle A, M \rangle, \qquad
@@ -507,14 +507,14 @@ def dtw(cost):
 # ## Which plan aligns the nods?
 #
 # - **monotone**: the coupling of motion mass (the idea figure);
-# - **pose**: entropic transport; its cost is the squared distance of poses, which ignores time;
+# - **pose**: entropic transport; its cost is the squared distance of poses, divided by its maximum, which ignores time;
 # - **pose + order**: the same cost plus five times the squared difference of the cumulative masses $A_t$ and $B_k$
 #   (the factor is our choice);
 # - **DTW**: the optimal warping path for the squared distance of poses.
 #
-# The truth is known: frames with equal progress of the generator's time course. For each frame in which the slow
-# person moves, we average the distance in time to the true partner, weighted by the row of the plan; the *error* is
-# the mean over these frames.
+# The truth is known: frames of equal progress in the generator correspond. For each frame in which the slow person
+# moves, we average the distance in time to the true partner, weighted by the row of the plan; the *error* is the
+# mean over these frames.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Four plans
@@ -565,8 +565,8 @@ show(fig, alt=f"Four alignments of two clips. {about} Errors: {text}.")
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Pose alone confuses the downward with the upward swing: its error is 0.23 s, against 0.05 s for pose +
 # order and 0.01 s for DTW, which respects order. The monotone coupling reaches 0.06 s without comparing poses. It
-# needs neither iterations nor a second clip, so [chapter 03](03_temporal_alignment.ipynb) builds it into a layer, and
-# tests it with noise, where [motion energy](glossary.md#motion-energy) is less reliable.
+# needs no iterations and, towards equal steps, no second clip: [chapter 03](03_temporal_alignment.ipynb) makes it a
+# layer and tests it with noise, where [motion energy](glossary.md#motion-energy) is less reliable.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Barycentric projection: resample a clip by a plan
@@ -593,8 +593,8 @@ project = check.project(project, otherwise=transport.barycentric_projection)
 #
 # $$ W_2^2 = {\lVert m - n \rVert}^2 + {\lVert s - r \rVert}^2 $$
 #
-# Chapter 05 penalises this distance between clips of one class. It ignores the order of frames. The
-# [appendix](13_appendix_transport.ipynb) has full covariances and other distributions.
+# Chapter 05 penalises this distance from each clip to the barycentre of its class. It ignores the order
+# of frames. The [appendix](13_appendix_transport.ipynb) has full covariances and other distributions.
 
 # %%
 def w2_diagonal(m, s, n, r):
@@ -690,14 +690,14 @@ check.soft_dtw(soft_dtw)
 #     return total[-1, -1]
 # ```
 #
-# Costs along a path add up, so the sum over all paths factorises like the minimum does.
+# Costs along a path add up, so the sum over all paths obeys the same recursion as the minimum.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **In one dimension, sorting is optimal**: no other assignment of 5,040 is better, and $W_1$ is the area between
-#   the cumulative sums, here 0.40.
+# - **In one dimension, sorting is optimal**: none of the 5,040 assignments is better, and $W_1$ is the area
+#   between the cumulative sums, here 0.40.
 # - **Epsilon trades accuracy for speed and smoothness**: the marginal error is below $10^{-6}$ after 6 iterations at
 #   $\varepsilon = 0.1$, and after 508 at 0.001.
 # - **Order makes a plan an alignment**: DTW is off by 0.01 s on average, the monotone coupling by 0.06 s, and

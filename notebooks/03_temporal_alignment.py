@@ -138,9 +138,9 @@ show(fig, alt="Two nods. In recorded time the fast person's ends while the slow 
 # $0, 0, 5, 0, 0$; means of neighbours $0, 5/2, 5/2, 0$.
 #
 # Why this energy? The sum of $e_1 \dots e_t$ is, but for the ends, the *arc length* travelled so far. A person who follows the
-# same path more slowly travels the same length. And why centred? With backward steps alone the clock runs half a frame late, a
-# larger part of a fast movement than of a slow one. `assert_same` compares value and gradient with the library's function, here
-# and below.
+# same path more slowly travels the same length. And why centred? With backward steps alone the clock runs half a frame late,
+# which is a larger part of a fast movement than of a slow one. `assert_same` compares value and gradient with the library's
+# function, here and below.
 
 # %%
 def energy_by_hand(x):
@@ -158,7 +158,7 @@ assert_same(energy_by_hand, alignment.centered_motion_energy, some)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A distribution over time: energy with a floor
 #
-# Normalised energy is a probability distribution $a$ over frames. A fraction $\phi$ of it, the floor, is spread uniformly:
+# Normalised energy is a probability distribution over frames. In $a$, a fraction $\phi$ of it (the floor) is spread uniformly:
 #
 # $$ a_t = \frac{\phi}{T} + (1 - \phi) \frac{e_t}{\sum_u e_u}, \qquad 0 \le \phi \le 1 $$
 
@@ -201,7 +201,7 @@ show(fig, alt=f"Both curves climb from 0 to 1, the fast person's by at most {ste
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The fast person's curve is steeper, at most 2.20 per second against 0.69, and the floor keeps both rising. The
-# bends are the turning points of the head, where it is slow. Frames of equal height correspond.
+# bends are the turning points of the head, where it is slow. Frames at which the curves are equally high correspond.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The exact plan: transport to equal steps
@@ -252,7 +252,7 @@ assert_same(project_by_hand, transport.barycentric_projection, random_plan, some
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## How invariant to tempo is it?
 #
-# Two tests without noise: the two nods, and one smooth path at two tempi, constant and first slow, then fast.
+# Two tests without noise: the two nods, and one smooth path at two tempi, once constant, once slow first and fast later.
 #
 # > **Predict.** How much of the nods' distance is left at the default floor of 0.1, and how much at 0.5? Do more frames bring the
 # > distance of the path's two tempi to zero?
@@ -374,11 +374,11 @@ show(fig, alt="Noisy nods on a common clock. If all motion counts, the fast nod 
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # People also differ in the amplitude of their movements. The size $s$ is the root mean square over channels of the standard
-# deviation over time, and $\tilde s$ its running median in training. Between two Gaussians $\mathcal N(\bar x, s^2 I)$ and
+# deviation over time, and $\tilde s$ the running mean of its batch medians. Between $\mathcal N(\bar x, s^2 I)$ and
 # $\mathcal N(\bar x, \tilde s^2 I)$ the optimal transport map scales by $\tilde s / s$ about the mean; *displacement
-# interpolation* [[4](#references)] goes only a fraction $\alpha$ of the way along this map. On a logarithmic scale twice and half
-# the size are treated alike. The clip's mean over time, its posture, is unchanged. The step follows the alignment, where the
-# standard deviation no longer depends on the duration of the movement.
+# interpolation* [[4](#references)] would scale by $1 - \alpha + \alpha \tilde s / s$. We take $(\tilde s / s)^\alpha$, which
+# treats twice and half the size alike. The clip's mean over time, its posture, is unchanged. Amplitude is normalised after the
+# alignment, when the standard deviation no longer depends on the duration of the movement.
 
 # %%
 def size_by_hand(x):
@@ -441,8 +441,8 @@ assert_same(Alignment(steps=7).double(), alignment.MonotoneAlignment(steps=7).do
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it help on unseen people?
 #
-# TFAM with the [motion clock](glossary.md#motion-clock) against the same network with a **uniform clock**, the control: its floor
-# is 1 ([uniform mass](glossary.md#uniform-mass)), so nothing is aligned.
+# We compare TFAM with the [motion clock](glossary.md#motion-clock) to the same network with a **uniform clock**, the control: its
+# floor is 1 ([uniform mass](glossary.md#uniform-mass)), so nothing is aligned.
 #
 # At *own tempo* all clips of a data set have one frame rate; at *one length* each is resampled to the same number of frames.
 #
@@ -464,11 +464,11 @@ fig.supxlabel("TFAM over its uniform clock, same unseen people [points]", fontsi
 show(fig, alt=f"Forest plot of what the motion clock adds, by data set and pooled. {words}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** At own tempo the mean gain of the motion clock is above zero: `TFAM + augmentation` over
-# `TFAM, uniform clock + augmentation` on `real people, own tempo`: +2.5 points [+0.5, +4.6]. Most of it comes from UTD-MHAD
-# (+7.4), SPAR and MSR Action3D (+5.5 each) and SHREC'17 (+3.7); the other five sets gain at most 1.5. SPAR, MSR Action3D and
-# UTKinect also served to choose hyperparameters; on the other six sets it is less certain: `TFAM + augmentation` over
-# `TFAM, uniform clock + augmentation` on `new people, own tempo`: +1.9 points [-0.9, +4.6]. At one length little is left to
+# **Compare.** At own tempo the interval of the mean gain is above zero, before chapter 09 corrects for twelve tests:
+# `TFAM + augmentation` over `TFAM, uniform clock + augmentation` on `real people, own tempo`: +2.5 points [+0.5, +4.6]. Most of it
+# comes from UTD-MHAD (+7.4), SPAR and MSR Action3D (+5.5 each) and SHREC'17 (+3.7); the other five sets gain at most 1.5. SPAR,
+# MSR Action3D and UTKinect also served to choose hyperparameters; on the other six sets it is less certain: `TFAM + augmentation`
+# over `TFAM, uniform clock + augmentation` on `new people, own tempo`: +1.9 points [-0.9, +4.6]. At one length little is left to
 # align: `TFAM + augmentation` over `TFAM, uniform clock + augmentation` on `real people, one length`: +0.7 points [-0.2, +1.6].
 #
 # The page of records, which `make book` writes, lists all attempts on development people, from which the defaults were chosen:
@@ -514,8 +514,8 @@ check.undo(undo)
 # *15 minutes, hard.*
 #
 # With `undo` you can do more than normalise: write `borrow_clock(x, other, floor)`, which resamples the movement of `x` to the
-# tempo of `other`, and to as many frames. With `other = x` the clip must come back unchanged, for which 16 steps are too few.
-# With other clips of the same class this is a data augmentation with realistic tempo.
+# tempo of `other`, and to as many frames. With `other = x` the clip must come back nearly unchanged, for which 16 steps are
+# too few. With other clips of the same class this is a data augmentation with realistic tempo.
 
 # %% tags=["exercise"]
 def borrow_clock(x, other, floor):
@@ -540,7 +540,7 @@ check.borrow_clock(borrow_clock)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - Cumulative motion energy, a smoothed arc length, is without a floor a clock that does not depend on tempo. Transport to equal
+# - Without a floor, cumulative motion energy, a smoothed arc length, is a clock that does not depend on tempo. Transport to equal
 #   steps of it aligns each clip *alone*; the distance of two nods falls to 0.17 of what the uniform clock leaves, at floor 0.1.
 # - The floor $\phi$ sets how much of a person's own tempo remains: about the fraction $\phi$ on a smooth path, more where the
 #   movement repeats.

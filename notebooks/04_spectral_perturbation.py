@@ -138,8 +138,8 @@ assert_same(fourier, lambda x: torch.fft.rfft(x, dim=1), some)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A limb that is a quarter longer moves 1.25 times as far: every amplitude is multiplied by 1.25, which adds $\log 1.25 = 0.22$ to
-# its logarithm. A millionth of the batch's mean power keeps the logarithm finite at empty frequencies. Frequency 0 is left out:
-# it is the clip's mean, on a wrist gravity.
+# its logarithm. To each power we add a millionth of the batch's mean, which keeps the logarithm finite at empty frequencies.
+# Frequency 0 is left out: it is the clip's mean, on a wrist gravity.
 
 # %% slideshow={"slide_type": "skip"}
 def log_amplitude(x):
@@ -225,7 +225,7 @@ show(fig, alt="Variance of log-amplitude within classes, nearly equal at all fre
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The smooth part
 #
-# The discrete cosine transform (DCT) of the log-spectrum: $s_0$ is its level, $s_1$ its tilt, $s_j$ its part in $j$ half-waves.
+# The discrete cosine transform (DCT) of the log-spectrum: $s_0$ is its level, $s_1$ its tilt, $s_j$ its component of $j$ half-waves.
 #
 # $$ s_j = \sum_{f=1}^{F} D_{jf} \, L_f, \qquad D_{jf} = c_j \cos\Bigl(\frac{\pi}{F} \bigl(f - \tfrac12\bigr) j\Bigr),
 # \qquad c_0 = \sqrt{1/F}, \quad c_j = \sqrt{2/F} $$
@@ -234,13 +234,13 @@ show(fig, alt="Variance of log-amplitude within classes, nearly equal at all fre
 # > between the ten people who wore the watch?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# White noise is independent from one frequency to the next. A body is not: a longer limb raises *all* frequencies. The rows of
-# the DCT are orthonormal. We keep the first $J = 4$ coefficients; speech processing calls them a cepstrum. As noise is
-# independent, the floor of a coefficient is the sum of the frequencies' floors, weighted by $D_{jf}^2$.
+# The amplitudes of white noise are independent across frequencies. Those of a body are not: a longer limb raises *all* of
+# them. The rows of the DCT are orthonormal. We keep the first $J = 4$ coefficients; speech processing calls them a cepstrum.
+# As noise is independent, the floor of a coefficient is the sum of the frequencies' floors, weighted by $D_{jf}^2$.
 #
 # What is above the floor need not be personal: one person's clips vary, too. We may look, with person labels that training never
-# sees. Remove the mean of each class *and person* instead of that of each class; the fraction by which the variance falls is that
-# between people ($R^2$, corrected for degrees of freedom).
+# sees. Remove the mean of each class *and person* instead of that of each class; the fraction by which the variance falls is the
+# fraction that lies between people ($R^2$, corrected for degrees of freedom).
 
 # %% slideshow={"slide_type": "skip"}
 def cosines(frequencies, count):
@@ -318,8 +318,8 @@ for words, gamma in (("d eps", d * eps), ("d eps - d^2", d * eps - d**2)):
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Here $v_j$ is the variance of $s_j$ within classes, and the $\epsilon_j$ are standard Gaussian draws. The second sum is the
 # variance of the first, so the mean power is kept at each frequency: an
-# [energy-preserving gain](glossary.md#energy-preserving-gain). If its standard deviation exceeds 1 at some frequency, all $d_j$
-# of the channel shrink until it is 1.
+# [energy-preserving gain](glossary.md#energy-preserving-gain). If the standard deviation of the log gain exceeds 1 at some
+# frequency, all $d_j$ of the channel shrink until it is 1.
 #
 # By hand: the variance of the level is 4 above its floor, so $d_0 = 2$. With 16 frequencies its row is $1/4$ everywhere, so all
 # frequencies share a log gain of $0.5 \, \epsilon_0 - 0.25$.
@@ -379,8 +379,8 @@ class FrequencyBranch(nn.Module):
 blocks.frequency_branch(FrequencyBranch)  # three batches of training, then evaluation
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The branch agrees with the library's `SpectralPerturbation`, which has two more options: a scale, which multiplies all $d_j$,
-# and the number of coefficients that count as smooth. Try it; the first figure shows the defaults.
+# The branch agrees with the library's `SpectralPerturbation`, which has more options, among them a scale, which multiplies all
+# $d_j$, and the number of coefficients that count as smooth. Try these two; the first figure shows the defaults.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw(scale=1.0, coefficients=4):
@@ -419,7 +419,7 @@ print(f"power times {(2 * change).exp().mean():.2f}; smooth part moves {moves[0]
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it help on unseen people?
 #
-# TFAM against TFAM without the perturbation, with all else equal, on nine sets of real people.
+# We compare TFAM with TFAM without the perturbation, with all else equal, on nine sets of real people.
 #
 # > **Predict.** By how many points does the perturbation change accuracy, pooled over the nine sets?
 

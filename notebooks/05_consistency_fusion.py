@@ -96,7 +96,7 @@ for ax, (name, view) in zip(axes, views.items(), strict=True):
     for channel, style in zip(range(min(2, channels)), ("C0-", "C1--"), strict=False):
         ax.plot(view[0, :, channel], style, label=f"channel {channel + 1}")
     ax.set_title(name, fontsize=11)
-    ax.set_xlabel("frame" if name == "clip" else "canonical step")
+    ax.set_xlabel({"clip": "frame", "aligned view": "canonical step"}.get(name, "step"))
 axes[0].set_ylabel("signal [sd]")
 axes[0].legend(fontsize=9)
 show(fig, alt=f"Two channels of one clip, {train.class_names[clips.y[0]]}, of {x.shape[1]} frames, "
@@ -180,7 +180,7 @@ print("gates", by_hand[:, 0].numpy().round(2), "fused", fuse(a, b, by_hand).nump
 # $\mathrm{KL}(p \Vert \bar p) = \sum_k p_k \log (p_k / \bar p_k) = \log 2$ from their mixture $\bar p = (\tfrac12, \tfrac12)$.
 # The Jensen-Shannon divergence [[2](#references)] is symmetric, and never above $\log 2$. Consistency regularisation is common:
 # AugMix [[5](#references)] uses the same divergence between augmented images, R-Drop [[6](#references)] a similar one between
-# passes with different dropout. Our views differ by what differs between people.
+# passes with different dropout. Our views differ in what differs between people.
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def consistency(logits_a, logits_b):
@@ -203,10 +203,10 @@ consistency = check.consistency(consistency, otherwise=js_divergence)
 # $$ \Omega = \Vert m - \bar m_y \Vert^2 + \Vert s - \bar s_y \Vert^2 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# This is the distance of Gaussians with independent channels; their barycentre has the average mean $\bar m_y$ and the average
-# standard deviation $\bar s_y$ [[3](#references)]. The penalty is a mean over clips and channels. With one channel, two clips
-# with means 1 and 3 and standard deviations 1 and 2 have the barycentre $(2, 1.5)$, and both are at squared distance
-# $1^2 + 0.5^2 = 1.25$.
+# This is the squared distance between Gaussians with independent channels; their barycentre has the average mean $\bar m_y$
+# and the average standard deviation $\bar s_y$ [[3](#references)]. The penalty is a mean over clips and channels. With one
+# channel, two clips with means 1 and 3 and standard deviations 1 and 2 have the barycentre $(2, 1.5)$, and both are at squared
+# distance $1^2 + 0.5^2 = 1.25$.
 
 # %% slideshow={"slide_type": "skip"}
 def distance_to_barycenter(frames, y):
@@ -232,8 +232,8 @@ assert_same(lambda f: distance_to_barycenter(f, labels),
 # ## All of TFAM in one loss
 #
 # Four terms: the cross-entropy $H$ of the fused prediction; those of the two views, so that each is useful by itself;
-# consistency; and the regulariser on the aligned view. The ratio of gradients is a moving average, and constant in
-# backpropagation.
+# consistency; and the regulariser on the aligned view. In $\lambda$, $\nabla H$ is the gradient of all three
+# cross-entropies; the ratio is a moving average, and constant in backpropagation.
 #
 # $$ L = H(f) + \tfrac12 \bigl( H(a) + H(b) \bigr) + \mathrm{JS}(p_a, p_b) + \lambda \, \Omega(a), \qquad
 # \lambda = \kappa \, \frac{\Vert \nabla H \Vert}{\Vert \nabla \Omega \Vert} $$
@@ -242,7 +242,7 @@ assert_same(lambda f: distance_to_barycenter(f, labels),
 # ## TFAM, written out
 #
 # `MonotoneAlignment` is chapter 03's temporal branch, `SpectralPerturbation` chapter 04's frequency branch. The fusion keeps the
-# gate's running statistics. Both views are equally long. In evaluation nothing is perturbed: the second view is the clip itself.
+# gate's running statistics. Both views have 16 steps. In evaluation nothing is perturbed: the second view is the averaged clip.
 
 # %% slideshow={"slide_type": "skip"}
 class Fusion(nn.Module):
@@ -307,7 +307,7 @@ def weights_after(plug_in, objective):
 
 ours = weights_after(TFAM(channels, 32), TFAMLoss())
 torch.testing.assert_close(ours, weights_after(TemporalFrequencyModule.make(channels, 32), TwoViews()))
-print(f"after an epoch of training all {len(ours)} weights and biases are equal")
+print(f"after an epoch of training all {len(ours)} parameter tensors are equal")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does the gate know when the recogniser is wrong?
@@ -406,16 +406,16 @@ for pool, name in POOLS.items():
     print(f"{name}: TFAM over augmentation {gain}, over a uniform clock {clock}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points, of which the last interval, on synthetic
-# people, lies above zero. The gate knows which clips are uncertain, but the fusion gains nothing from it, and no change of
-# another part helps or harms in all three groups. TFAM as a whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0,
-# +9.5 and +2.7 over the same network with a uniform clock: about half of the gain or more comes from the alignment. Placing TFAM
+# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points, and only the last interval, on synthetic
+# people, excludes zero. The gate knows which clips are uncertain, but the fusion gains nothing from it, and no change of another
+# part helps or harms in all three groups. TFAM as a whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5
+# and +2.7 over the same network with a uniform clock: about half of the gain or more comes from the alignment. Placing TFAM
 # deeper loses 4.4 to 5.5 points on SPAR; the default is the input.
 #
-# The defaults were chosen on these people, with 20 epochs and without correction for all attempts, which the page of records
-# lists (`make book` writes it). [Chapter 09](09_evidence.ipynb) judges on nine sets and finds less: `TFAM + augmentation` over
-# `augmentation` on `real people, own tempo`: +2.4 points [-0.2, +4.9], and `TFAM + augmentation` over `augmentation` on
-# `real people, one length`: +0.3 points [-1.0, +1.6]. With a larger network no gain is left.
+# The defaults were chosen on these people, with 20 epochs and uncorrected for the number of attempts, which the page of
+# records lists (`make book` writes it). [Chapter 09](09_evidence.ipynb) judges on nine sets and finds less:
+# `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.4 points [-0.2, +4.9], and `TFAM + augmentation`
+# over `augmentation` on `real people, one length`: +0.3 points [-1.0, +1.6]. With a larger network no gain is left.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: which bias keeps how much?
@@ -446,8 +446,8 @@ check.bias_for(bias_for)
 #
 # *15 minutes, medium.*
 #
-# Write `regularizer_weight(entropy, distance, frames, fraction)`: the $\lambda$ with which the gradient of the scalar `distance`
-# at `frames` has the given fraction of the size of that of `entropy`. Training goes backward through both of them later.
+# Write `regularizer_weight(entropy, distance, frames, fraction)`: the $\lambda$ for which the gradient of $\lambda$ `distance`
+# with respect to `frames` is `fraction` times as long as that of `entropy`. Training goes backward through both of them later.
 
 # %% tags=["exercise"]
 def regularizer_weight(entropy, distance, frames, fraction):
@@ -491,7 +491,7 @@ check.regularizer_weight(regularizer_weight)
 #
 # 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
 # 2. J. Lin. *Divergence measures based on the Shannon entropy.* IEEE Transactions on Information Theory 37(1), 1991.
-# 3. G. Peyré, M. Cuturi. *Computational Optimal Transport.* [arXiv 1803.00567](https://arxiv.org/abs/1803.00567), 2019. Section 2.6: Gaussians and their barycentres.
+# 3. G. Peyré, M. Cuturi. *Computational Optimal Transport.* [arXiv 1803.00567](https://arxiv.org/abs/1803.00567), 2019. Sections 2.6 (Gaussians) and 9.2 (barycentres).
 # 4. J. Arevalo et al. *Gated Multimodal Units for Information Fusion.* [arXiv 1702.01992](https://arxiv.org/abs/1702.01992), 2017.
 # 5. D. Hendrycks et al. *AugMix: A Simple Data Processing Method to Improve Robustness and Uncertainty.* [arXiv 1912.02781](https://arxiv.org/abs/1912.02781), ICLR 2020.
 # 6. X. Liang et al. *R-Drop: Regularized Dropout for Neural Networks.* [arXiv 2106.14448](https://arxiv.org/abs/2106.14448), NeurIPS 2021.

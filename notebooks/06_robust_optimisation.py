@@ -87,7 +87,7 @@ right.set_xticks(range(3), list("ABC"))
 right.set(ylabel="weight", xlabel="person")
 right.legend()
 show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. The worst point of a "
-     f"disc about the centre lies straight towards C: weights {worst.weights[0]:.2f}, "
+     f"disc about the centre lies up the slope, between C and B: weights {worst.weights[0]:.2f}, "
      f"{worst.weights[1]:.2f}, {worst.weights[2]:.2f} instead of a third each.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -104,7 +104,7 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Take the whole triangle as the set. The worst-case weights are $(0, 0, 1)$, and the robust risk is 0.9. If A's risk
-# rises a little, the value does not change; if C's rises, the value rises as much: the gradient is $(0, 0, 1)$, too.
+# rises a little, the value does not change; if C's rises, the value rises by as much: the gradient is $(0, 0, 1)$, too.
 #
 # In general, let $R = (R_1, \dots, R_G)$ be the risks of $G$ groups, here people.
 
@@ -162,11 +162,11 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # %% [markdown] slideshow={"slide_type": "notes"}
 # In the example $\pi_g = 1/3$ and $\sum_g p_g^2 / \pi_g = 3 \cdot 37 / 49$, so $\rho = 31/49 = 0.63$.
 #
-# It remains to find $\eta$. With a higher threshold the excesses become more unequal, so $\sum_g p_g^2 / \pi_g$
-# grows: from 1, far below all risks, to $1 / \pi_g$ of the worst group, just below the largest risk. So bisection
-# works, unless even that is within the ball; then all weight goes there. The lower end is the threshold that would be
-# right if no excess were clipped at 0, as clipping moves the weights inwards: with mean $\bar R$ and variance $V$ of
-# the risks, $\sum_g p_g^2 / \pi_g$ is then $1 + V / (\bar R - \eta)^2$, hence $\eta = \bar R - \sqrt{V / 2 \rho}$.
+# It remains to find $\eta$. With a higher threshold the excesses become more unequal, so $\sum_g p_g^2 / \pi_g$ grows:
+# from 1, far below all risks, to $1 / \pi_g$ of the worst group, just below the largest risk. So bisection works, unless
+# even that is within the ball: then the worst group gets all the weight. The lower end is the threshold that would be
+# right if no excess were clipped at 0, as clipping moves the weights inwards: with mean $\bar R$ and variance $V$ of the
+# risks, $\sum_g p_g^2 / \pi_g$ is then $1 + V / (\bar R - \eta)^2$, hence $\eta = \bar R - \sqrt{V / 2 \rho}$.
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def worst_weights(risks, shares, rho):
@@ -287,10 +287,10 @@ torch.testing.assert_close(formula_weights(some, even, below), worst_weights(som
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The threshold $\rho^*$ is invariant to shifting and scaling the risks: only the shape of their distribution matters.
 #
-# **GIRL** has radius $\rho = 0.05$, so $\sqrt{2 \rho} = 0.32$. The formula is exact unless some group's risk is more
-# than $1 / 0.32 = 3.2$ standard deviations below the mean. With up to 11 equal groups this is impossible, because no
+# **GIRL** has radius $\rho = 0.05$, so $\sqrt{2 \rho} = 0.316$. The formula is exact unless some group's risk is more
+# than $1 / 0.316 = 3.2$ standard deviations below the mean. With up to 11 equal groups this is impossible, because no
 # value lies more than $\sqrt{G - 1}$ standard deviations below the mean. With more groups GIRL does not use the
-# formula but the ball, which clips at 0. One easy group among 12 gets $1 - 0.32 \sqrt{11} = -0.05$ times the uniform
+# formula but the ball, which clips at 0. One easy group among 12 gets $1 - 0.316 \sqrt{11} = -0.05$ times the uniform
 # weight by the formula, and 0 in the ball; among 50 groups the formula says $-1.21$.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
@@ -410,8 +410,8 @@ show_table(["loss", "risks 0.2, 0.4, 0.9", "risks 1, 1, 1", "prefers"], rows)
 # ### In training, with people as groups
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Now a recogniser that is deliberately too small: softmax regression on the first six principal components of the
-# channels' log amplitudes, and a constant. It cannot suit everybody, so people compete.
+# Now a recogniser that is deliberately too small: softmax regression on a constant and the first six principal
+# components of the channels' log standard deviations over time. It cannot suit everybody, so people compete.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import synthetic
@@ -493,10 +493,10 @@ print(f"better off with the ball than with mean + std: {above} of {len(ball)}")
 print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** ERM's easiest person pays: the risk of this person rises from 0.70 to 0.99 with the ball, but to 1.48
-# with mean + standard deviation. With the ball the push *against* easy people ends at weight 0. The formula's push
-# goes on below 0: 11 people end with a negative weight, and 35 of 40 people are better off with the ball, whose
-# highest risk is also lower, 1.53 against 1.61 nats (1.96 for ERM).
+# **Compare.** All but ERM narrow the gap, and ERM's easiest person pays: this risk rises from 0.70 to 0.99 with the
+# ball, but to 1.48 with mean + standard deviation and to 1.38 with V-REx. With the ball the push *against* easy people
+# ends at weight 0. The formula's goes on below 0: 11 people end with a negative weight (as many with V-REx), and 35 of
+# 40 people are better off with the ball, whose highest risk is also lower, 1.53 against 1.61 nats (1.96 for ERM).
 #
 # The formula is harmless below its threshold, which at ERM's risks is 0.08; the ball is a worst case at every radius,
 # and this is why GIRL uses the ball.
@@ -525,11 +525,11 @@ exponentiated_weights = check.exponentiated_weights(
     exponentiated_weights, otherwise=dro.exponentiated_gradient)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# (Values only: the weights are constants for backpropagation.) After $t$ steps $q$ is the softmax of $\gamma$ times
-# the *sum* of all past risks. For a convex problem the average of the models along the way approaches the minimax
-# solution over all weights. GIRL uses exponentiated weights only in an **ablation**, for two reasons: no ball limits
-# them, and they depend on the *scale* of the risks, which grows with the number of classes. Therefore GIRL divides
-# risks by $\log K$, the cross-entropy of guessing among $K$ classes.
+# (Values only: the weights are constants for backpropagation.) After $t$ steps $q$ is the softmax of $\gamma$ times the
+# *sum* of all past risks. For a convex problem the average of the models along the way approaches the minimax solution
+# over all weights. GIRL uses exponentiated weights only in an **ablation**, for two reasons: no ball limits them, and
+# they depend on the *scale* of the risks, which grows with the number of classes $K$ (the ball's weights do not). So
+# that one step suits all data sets, GIRL divides risks by $\log K$, the cross-entropy of guessing among $K$ classes.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Four people's true risks stay constant at 0.3, 0.4, 0.5 and 0.6. Batches give noisy estimates, and
@@ -574,10 +574,10 @@ show(fig, alt="Largest of four weights over 300 batches. Exponentiated weights k
 # ## The module, written out
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The two functions make the module that weights groups in GIRL's loss. It receives the losses of a batch and the
-# group of each clip, updates the EMA of the group risks, finds the weights $q$, and returns the weighted mean loss
-# with weights $q_g / \pi_g$: a group's weight is spread over its clips. Which clips form a group is chapter 07's
-# subject, as is GIRL's second factor, the weight of hard clips.
+# The module that weights groups in GIRL's loss uses one of the two functions. It receives the losses of a batch
+# and the group of each clip, updates the EMA of the group risks, finds the weights $q$, and returns the weighted
+# mean loss with weights $q_g / \pi_g$: a group's weight is spread over its clips. Which clips form a group is
+# chapter 07's subject, as is GIRL's second factor, the weight of hard clips.
 #
 # The library's `GroupRobustObjective` must agree in value and in gradient, here with people as groups and without the
 # weight of hard clips ($\beta = 0$). It finds its groups before the second epoch.
@@ -697,8 +697,8 @@ check.radius_for(radius_for)
 #     return (groups / effective - 1) / 2
 # ```
 #
-# Solve $G \sum_g p_g^2 \le 1 + 2 \rho$ for $\rho$. GIRL's radius 0.05 belongs to 91 % of the groups: averages over
-# training clips become noisier by 5 %, the root of $1 + 2 \rho$.
+# Solve $G \sum_g p_g^2 \le 1 + 2 \rho$ for $\rho$. GIRL's radius 0.05 belongs to 91 % of the groups: the standard
+# error of an average over training clips rises by 5 %, as $\sqrt{1 + 2 \rho} = 1.05$.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -124,9 +124,9 @@ def style_by_hand(h):  # (B, T, C) -> (B, 2 C)
 print(style_by_hand(torch.tensor([[[0.0], [0], [2], [2]]])))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Image stylisation transfers just these numbers [[2](#references)], MixStyle mixes them [[3](#references)]. Groups are found,
-# not trained: no gradient flows through the style. As GIRL is "applied to the aligned features", $h$ is the output of the
-# network's first layer. With [TFAM](glossary.md#tfam) (chapters 03 to 05) it comes *after* the alignment, without tempo and half of the amplitude.
+# Image stylisation transfers these numbers [[2](#references)], and MixStyle mixes them [[3](#references)]. Groups are found,
+# not trained: no gradient flows through the style. As GIRL is "applied to the aligned features", $h$ is the output of the first
+# layer. With [TFAM](glossary.md#tfam) it comes *after* the alignment, which removes most of the tempo and halves log size ratios.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Groups within each action
@@ -177,9 +177,9 @@ assert torch.equal(groups_by_hand(moves, clips.y, 4), StyleGroups(4).find(moves,
 # %% [markdown] slideshow={"slide_type": "notes"}
 # With fewer groups than people the ARI cannot reach 1. Say there are four people, and two groups of two people each: $1/4$ of
 # the pairs belong to one person, $1/2$ to one group. The groupings agree on $1/4 + 1/2 = 0.75$ of the pairs; by chance they
-# would agree on $\frac14 \cdot \frac12 + \frac34 \cdot \frac12 = 0.5$. So the **ceiling** is
-# $(0.75 - 0.5) / (1 - 0.5) = 0.5$. We train the recogniser of chapter 01 on 60 synthetic people and on
-# [SPAR](glossary.md#spar), ten real people with a watch (or your own data), with and without TFAM, for one epoch, as GIRL does.
+# would agree on $\frac14 \cdot \frac12 + \frac34 \cdot \frac12 = 0.5$. So the **ceiling** is $(0.75 - 0.5) / (1 - 0.5) = 0.5$.
+# We train the recogniser of chapter 01 on 60 synthetic people and on [SPAR](glossary.md#spar), ten real people with a watch (or
+# your own data), with and without TFAM, for one epoch, after which GIRL finds its groups.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.backbones import tiny_cnn
@@ -256,7 +256,7 @@ def eta_squared(trait, group, y):
 print(eta_squared(np.array([1.0, 3, 3, 5]), np.array([0, 0, 1, 1]), np.zeros(4)))
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Which of seven traits of movement do the clusters of the first layer capture?
+# > **Predict.** Which do they capture: tempo, amplitude, onset, asymmetry, amplitude or rate of tremor, amplitude of sway?
 
 # %% slideshow={"slide_type": "skip"}
 TRAITS = {name.replace("_", " "): getattr(people, name) for name in (
@@ -280,10 +280,10 @@ show(fig, alt=f"Fraction of each trait's variance between groups: {words}. Above
      f"{', '.join(np.array(ranked)[eta > limit])}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The clusters capture movement style: how *large* somebody's movements are. Eta squared is 0.38 for the
-# amplitude of tremor, 0.36 for that of the action and 0.32 for that of sway. For tempo, which makes recognition hard (chapter
-# 03), it is 0.11: a mean and a standard deviation over time do not say when. (The black marks shuffle *people*, as clips of
-# one person are not independent. By chance a trait exceeds its mark once in twenty times, one of seven in three of ten runs.)
+# **Compare.** The clusters capture movement style: how *large* somebody's movements are. Eta squared is 0.38 for the amplitude
+# of tremor, 0.36 for that of the action and 0.32 for that of sway. For tempo, which makes recognition hard (chapter 03), it is
+# 0.11: a mean and a standard deviation over time do not say when. (The black marks shuffle *people*, as clips of one person
+# are not independent. By chance a trait exceeds its mark in 5 % of runs, and at least one of seven does so in 30 %.)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Hard clips
@@ -322,7 +322,7 @@ hard_weights = check.hard_weights(hard_weights, otherwise=group_robust.hard_weig
 #
 # A batch has losses 1 and 2 nats in group A, 4 in group B, no clip of group C, and there are 7 classes. Guessing costs
 # $\log 7 = 1.95$ nats. So in this batch A has risk $1.5 / 1.95 = 0.77$, and B $2.06$. If all three had risk 1 so far, an
-# **exponential moving average** with momentum $\mu = 0.9$ makes it $0.98$ and $1.11$, and C keeps 1:
+# **exponential moving average** with momentum $\mu = 0.9$ moves A to $0.98$ and B to $1.11$, and C keeps 1:
 #
 # $$ \tilde R_g \leftarrow \mu \tilde R_g + (1 - \mu) \, R_g, \qquad
 # R_g = \frac{1}{n_g \log K} \sum_{i: g_i = g} \ell_i \qquad \text{if } n_g > 0 $$
@@ -344,8 +344,8 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Here $n_g$ is the number of clips of $g$ in the batch, and $\ell_i$ the cross-entropy of the prediction. Divided by
 # $\log K$, a [group risk](glossary.md#group-risk) of 1 means guessing, with 7 classes as with 52. Why a moving average? On
-# [MA-52](glossary.md#ma-52) a batch has 10 to 16 clips, but there are 208 groups, four for each of 52 actions. It has one
-# clip of each of a few groups, so an adversary that trusts it chases noise. Chapter 14 measures how much averaging helps.
+# [MA-52](glossary.md#ma-52) a batch has 10 to 16 clips, but there are 208 groups, four for each of 52 actions. A batch has
+# one clip each of a few groups, so an adversary that trusts it chases noise. Chapter 14 measures how much averaging helps.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## GIRL, all together
@@ -505,16 +505,16 @@ show(fig, alt=f"What GIRL adds in the study, and below in the log of attempts: {
 # - `PIUmr + augmentation` over `PIUmr, random groups + augmentation` on `real people, one length`: -0.1 points [-0.3, +0.1]
 #
 # Gains of two points are excluded, so this is no lack of statistical power; nor is the loss broken, as the positive control
-# shows. But unseen people are in no group of the training set, and its hard groups are mostly hard actions. Below the line
-# are the 20 real people on whom the defaults were chosen, so a gain there is partly a result of that choice. GIRL gains 3.7
-# points over TFAM on them, but random groups gain as much, and true people as groups do no better. In the whole log of
-# attempts, which `python -m tools records` lists, no interval over random groups lies above zero, and 3 lie below.
+# shows. But unseen people are in no group of the training set, and its hard groups are mostly hard actions. Below the line are
+# the 20 real people on whom the defaults were chosen, so a gain there is partly a result of that choice. GIRL gains 3.7 points
+# over TFAM on them, but random groups gain as much, and true people as groups do no better. In the whole log of attempts (on
+# the page of records, which `make book` writes), no interval over random groups lies above zero, and 3 lie below.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The module, written out
 #
 # GIRL joins four functions of this chapter and one of chapter 06. `forward` takes a batch: its logits, its early features,
-# its classes, and the places of its clips in the training set. `regroup` is called once, before the second epoch.
+# its classes, and the indices of its clips in the training set. `regroup` is called once, before the second epoch.
 #
 # The library's `GroupRobustObjective` gets the same logits: a first epoch, new groups, then batches of the second epoch. The
 # groups must be equal, and the loss in value and gradient.

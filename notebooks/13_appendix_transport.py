@@ -53,12 +53,12 @@ torch.manual_seed(seed);
 # An ellipse shows a Gaussian with mean zero: the points at one standard deviation. What lies between two of them?
 
 # %% [markdown]
-# > **Predict.** Two narrow ellipses, one leaning right, one leaning left. Half-way between them along optimal
-# > transport: narrow or round? Which is rounder, transport's half-way ellipse or the average of the two covariances?
+# > **Predict.** Two narrow ellipses lean right and left. Half-way between them along optimal transport, is the
+# > ellipse narrow or round? Which is rounder, transport's half-way ellipse or the average of the two covariances?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two functions draw the answer; the next section derives `mccann`. The square root of a symmetric matrix takes the
-# roots of its eigenvalues.
+# Two functions draw the answer; `mccann`, derived in the next section, follows optimal transport. The square root
+# of a symmetric matrix takes the roots of its eigenvalues.
 
 # %% slideshow={"slide_type": "skip"}
 def root(matrix):
@@ -132,8 +132,8 @@ assert_same(w2_by_hand, w2_library, *gaussians)
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### McCann's interpolation
 #
-# The optimal plan is a linear map, and **McCann's interpolation** [[2](#references)] moves each point a fraction
-# $\alpha$ of the way to its image. Its covariance is
+# For mean zero the optimal map is linear, and **McCann's interpolation** [[2](#references)] moves each point a
+# fraction $\alpha$ of the way to its image. Its covariance is
 #
 # $$ A_\alpha = S A S, \qquad S = (1 - \alpha) I + \alpha M, \qquad
 # M = A^{-1/2} (A^{1/2} B A^{1/2})^{1/2} A^{-1/2} $$
@@ -218,10 +218,10 @@ show(fig, alt="Three pairs of clouds. Squared distances, Gaussian and sliced: "
      + ". A ring equals a Gaussian cloud for the Gaussian distance; a reversed clip is the same cloud.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The Gaussian distance sees only means and covariances: it is 0.00 between the ring and the cloud, where
-# the sliced distance is 0.10. Neither sees *time*: both are 0.00 for the reversal, as a set of frames has no order.
-# As a regulariser of features this is welcome, since people differ in tempo. For alignment it is not, and PIUmr uses
-# plans.
+# **Compare.** The Gaussian distance sees only means and covariances: squared, it is 0.00 between the ring and the
+# cloud, where the sliced distance is 0.10. Neither sees *time*: both are 0.00 for the reversal, as a set of frames
+# has no order. As a regulariser of features this is welcome, since people differ in tempo. For alignment it is not,
+# and PIUmr uses plans.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: McCann's interpolation of two samples
@@ -256,7 +256,7 @@ check.between(between)
 #
 # - **Transport interpolates by moving points**: half-way its ellipse has the area 0.64 π, the averaged covariance
 #   0.86 π.
-# - **Sliced distances need only sorting**: 500 random directions give 12.71 for a shift whose exact value is 12.5.
+# - **Sliced distances need only sorting**: 500 random directions give 12.71 for a shift whose exact squared distance is 12.5.
 # - **Each distance misses something**: the Gaussian one gives 0.00 for a ring and a cloud, the sliced one 0.10, and
 #   both give 0.00 for a clip and its reversal.
 

@@ -183,8 +183,9 @@ assert_same(lambda r: kl_ball_by_hand(r, 0.3), lambda r: dro.kl_ball(r, 0.3).val
 # ## Three nested sets, and an independent check
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# To compare the three, give all of them CVaR's fraction $\alpha$. The cap $p_g \le 1 / (\alpha G)$ implies
-# $G \sum_g p_g^2 \le 1 / \alpha$, and by Jensen's inequality $\mathrm{KL}(p) \le \log (G \sum_g p_g^2)$.
+# To compare the three, choose the radii of both balls from CVaR's fraction $\alpha$, so that the sets are nested. The cap
+# $p_g \le 1 / (\alpha G)$ implies $G \sum_g p_g^2 \le 1 / \alpha$, and by Jensen's inequality
+# $\mathrm{KL}(p) \le \log (G \sum_g p_g^2)$.
 
 # %% [markdown]
 # With these radii CVaR's set lies in the chi-square ball, and that in the Kullback-Leibler ball:
@@ -223,19 +224,19 @@ assert max(error.values()) < 2e-5
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The mean over a batch is an unbiased estimate. A worst case is not [[2](#references)]: there are two opposite biases.
 #
-# **Few samples: too low.** Take the robust risk of $m$ losses as an estimate of that of the population. By the dual
-# it is a minimum over thresholds, chosen to suit *the batch*, and the expectation of a minimum is at most the minimum
-# of the expectation.
+# **Few samples: too low.** Take the robust risk of $m$ losses as an estimate of that of the population. By duality it
+# is the least of many upper bounds (over $T$ for KL, over thresholds $\eta$ otherwise), chosen to suit *the batch*;
+# and the expectation of a minimum is at most the minimum of the expectations.
 #
 # **Noisy group risks: too high.** Let all people be present, but estimate each person's risk from $n$ clips. The
 # maximum over weights is convex in the risks, so by Jensen's inequality it is too high on average: the adversary
-# overfits the estimation noise. GIRL therefore uses an exponential moving average (EMA) with momentum $\mu = 0.9$,
-# over about 19 batches.
+# overfits the estimation noise. GIRL therefore uses an exponential moving average (EMA) with momentum $\mu = 0.9$:
+# its variance is that of a mean over $(1 + \mu) / (1 - \mu) = 19$ batches.
 
 # %% [markdown]
 # > **Predict.** Losses are distributed like $\vert N(0, 1) \vert$, and the fraction is 0.3. By how many percent is
-# > CVaR of a batch of 16 too low: 0.3, 3 or 30? And with two clips of each person, how close to the true direction
-# > does GIRL's adversary with $\rho = 0.05$ push: is the cosine 0.3, 0.6 or 0.9?
+# > CVaR of a batch of 16 too low: 0.3, 3 or 30? And with two clips of each person and no EMA, how close to the
+# > true direction does an adversary with $\rho = 0.05$ push: is the cosine 0.3, 0.6 or 0.9?
 
 # %% slideshow={"slide_type": "skip"}
 fraction, sizes = 0.3, np.array([4, 8, 16, 32, 64, 128])
@@ -298,10 +299,10 @@ print(f"2 clips per person: value too high by {high[0.0][1]:.0f} %, with EMA by 
       f"cosine {cosine[0.0][1]:.2f}, with EMA {cosine[0.9][1]:.2f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** CVaR of 16 losses is too low by 3.0 %, and the bias of CVaR and chi-square falls like $1/m$: twice the
-# batch, half the bias. KL's bias is largest and falls more slowly, with exponent -0.72, because its weights depend on
-# the very largest losses, which a small batch lacks. With two clips per person the cosine is 0.29: most of the added
-# weight goes to people whose risk is overestimated by chance. With EMA it is 0.80. The price: old risks lag behind.
+# **Compare.** CVaR of 16 losses is too low by 3.0 %, and the bias of CVaR and chi-square falls like $1/m$: twice the batch,
+# half the bias. KL's bias is largest and falls more slowly, with exponent -0.72, because its weights depend on the very
+# largest losses, which a small batch lacks. With two clips per person the cosine is 0.29: most of the added weight goes to
+# people whose risk is overestimated by chance. With EMA it is 0.80. The price is a lag: the average still contains old risks.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who gets the weight?
