@@ -97,9 +97,9 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## What the course found
 #
-# On 153 real people of nine data sets, each held out once (1 of 3 planned seeds so far), we add one part after the
-# other to plain training ([ERM](glossary.md#erm)). At their *own tempo* clips keep their speed; at *one length* all
-# are resampled to the same number of frames. The changes in accuracy on unseen people:
+# On 153 real people of nine data sets, each held out once (1 of 3 planned seeds at own tempo, 1 at one length), we add one part
+# after the other to plain training ([ERM](glossary.md#erm)). At their *own tempo* clips keep their speed; at *one length* all are
+# resampled to the same number of frames. The changes in accuracy on unseen people:
 #
 # - **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points [-0.5, +2.8] at one length (not decided);
 # - **TFAM on top of it**: +2.4 points [-0.2, +4.9] at own tempo (not decided), +0.3 points [-1.0, +1.6] at one length (not decided);

@@ -351,9 +351,8 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 # ## GIRL, all together
 #
 # Two groups have shares $\pi = (0.8, 0.2)$ of the clips and risks $0.5$ and $1$: mean $0.6$, variance $0.04$. In the ball of
-# radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$,
-# that is $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of
-# [hard clips](glossary.md#hard-clips):
+# radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$, that is
+# $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of [hard clips](glossary.md#hard-clips):
 #
 # $$ L = \frac1n \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, h_i \, \ell_i $$
 #
@@ -406,10 +405,9 @@ show(fig, alt="Running risks of the groups of each action after training, with t
      f"actions lies this much of the variance: {'; '.join(words)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Circles are groups, bars the means of actions. In the hardest action the risks of groups of style range from
-# 0.03 to 0.20, those of random groups from 0.10 to 0.15. So style shows GIRL differences that random groups hide. But 69 % of
-# the variance of the risks lies between actions, and random groups see that part too (86 % of theirs). GIRL mostly weights
-# hard *actions*.
+# **Compare.** Circles are groups, bars the means of actions. In the hardest action the risks of groups of style range from 0.03 to
+# 0.20, those of random groups from 0.10 to 0.15. So style shows GIRL differences that random groups hide. But 69 % of the variance
+# of the risks lies between actions, and random groups see that part too (86 % of theirs). GIRL mostly weights hard *actions*.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Positive control: a case that GIRL must win

@@ -64,8 +64,8 @@ seeds = [seed + k for k in range(run.pick(quick=1, full=5))]
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Each repetition of [SPAR](glossary.md#spar) keeps its own tempo, which is what TFAM is made for; a fast one ends early,
-# and its last frame is repeated. People 2, 5 and 8 are unseen, hyperparameters are the defaults. (A path in `data` puts
-# your own people in their place. Accuracy is not comparable with chapter 01, where a clip was a window of several
+# and its last frame is repeated. People 2, 5 and 8 are unseen, and all hyperparameters are defaults. (A path in `data`
+# puts your own people in their place. Accuracy is not comparable with chapter 01, where a clip was a window of several
 # repetitions.) `piumar_lib` gives the data, the figures, and in `blocks` the tests, in which both programs get the same
 # batches and the same random draws.
 #
@@ -105,7 +105,7 @@ print(f"{len(training)} clips {training.x.shape[1:]} of people {training.people}
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 1 Temporal branch
 #
-# Mass $a_t$ is movement above the noise. Frame $t$ covers $[A_{t-1}, A_t]$, and each of $K$ equal steps is an average:
+# Mass $a_t$ is movement above the noise. With running sums $A_t$, each of $K$ equal steps is an average of frames:
 #
 # $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [\tfrac{k-1}{K}, \tfrac{k}{K}] \, \vert, \qquad
 # z_k = \frac{\sum_t P_{tk} x_t}{\sum_t P_{tk}} $$
@@ -122,7 +122,7 @@ print(f"{len(training)} clips {training.x.shape[1:]} of people {training.people}
 # Optimal transport on a line is monotone. With $A_t = a_1 + \dots + a_t$, frame $t$ covers $[A_{t-1}, A_t]$ and gives
 # each step $k$ of $K$ their overlap, $P_{tk}$. A step shows the average $z_k$ of the frames that it received.
 #
-# Last, the size $s$ of the movement about its mean goes half of the logarithmic distance to the training set's typical
+# Last, the size $s$ of the movement about its mean goes half-way, on a logarithmic scale, to the training set's typical
 # size $\bar s$: $z \mapsto \bar z + (s / \bar s)^{-1/2} (z - \bar z)$. Statistics that need more clips than a batch has
 # are averaged over batches. These [running statistics](glossary.md#running-statistics) are saved with the weights.
 
@@ -200,8 +200,8 @@ blocks.temporal_branch(TemporalBranch)
 # People differ in the smooth part of their spectra. Take $\log \vert X \vert$ of each clip along time, $(B, F, C)$, and
 # keep $J = 4$ cosine coefficients along frequency, $D \log \vert X \vert$ with $D$ of shape $(J, F)$. Their running
 # variance within classes, less the variance $\pi^2 / 24$ that white noise has at each frequency, is the $d_j^2$ that
-# guides the perturbation. Each clip draws Gaussian $\epsilon_j$. The second sum makes it an
-# [energy-preserving gain](glossary.md#energy-preserving-gain): the mean power stays, and so do the phases.
+# guides the perturbation. Half of the clips are perturbed, each by Gaussian $\epsilon_j$ of its own. The second sum
+# makes it an [energy-preserving gain](glossary.md#energy-preserving-gain): the mean power stays, and so do the phases.
 
 # %% slideshow={"slide_type": "skip"}
 def class_mean(x, y):
@@ -262,14 +262,14 @@ blocks.frequency_branch(FrequencyBranch)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 3 Consistency-driven fusion
 #
-# The views' mean where they agree more than usual, what both of them show where they do not:
+# Fusion takes the views' mean where they agree more than usual, and what both of them show where they do not:
 #
 # $$ z = g \, \tfrac12 (a + b) + (1 - g) \min(a, b), \qquad g = \sigma(\zeta + v) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two views $a, b$ of shape $(B, W)$. The [adaptive gate](glossary.md#adaptive-gate) $g$ is high where they agree better
-# than usual: $\zeta$ is the cosine of the centred features, standardised by its running mean and variance; the bias $v$
-# is learned. Where the views disagree, the minimum keeps only what both show.
+# Two views $a, b$ of shape $(B, W)$. The [adaptive gate](glossary.md#adaptive-gate) $g$ is high where they agree better than
+# usual: $\zeta$ is the cosine of the centred features, standardised by its running mean and variance; the bias $v$ is learned.
+# Where the views disagree, the minimum keeps only what both show, as long as features are not negative (as after a ReLU).
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def gate(a, b, center, mean, sd, bias):
@@ -324,7 +324,7 @@ blocks.tfam(TFAM)
 # %% [markdown]
 # ## 5 Backbone and forward pass
 #
-# Three convolutions along time. Both views pass in one batch; one linear layer recognises their fusion and each view.
+# Both views pass through three convolutions along time in one batch; one linear layer classifies their fusion and each view.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The network is 32 channels wide, and TFAM sits in front of it. As both views are in one batch, batch normalisation sees
@@ -367,7 +367,7 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 6 The loss
 #
-# Weighted cross-entropy of three predictions, consistency of the views, and a regulariser that pulls a class together:
+# The loss adds weighted cross-entropy of three predictions, consistency of the views, and a regulariser that contracts classes:
 #
 # $$ L = \frac1B \sum_i w_i \ell_i + \mathrm{JS}(p^a, p^b) + \lambda \, \Omega, \qquad
 # \ell_i = H_i + \tfrac12 (H^a_i + H^b_i) $$
@@ -377,11 +377,11 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 # $w_i$ from GIRL; the [Jensen-Shannon](glossary.md#jensen-shannon) divergence of the two views' predictions; and a
 # [Wasserstein](glossary.md#wasserstein) regulariser $\Omega$.
 #
-# The regulariser summarises each clip's features over time as a Gaussian with independent channels, means $\mu$ and
-# standard deviations $\sigma$. It is the mean squared 2-Wasserstein distance to the class's running
+# The regulariser summarises the aligned view's features over time as a Gaussian with independent channels, means $\mu$
+# and standard deviations $\sigma$. It is the mean squared 2-Wasserstein distance to the class's running
 # [barycentre](glossary.md#barycentre), divided by $W$. A fixed factor $\lambda$ would be too small at first and too large
-# later. So every fourth batch sets it such that, at the features, the gradient of $\lambda \Omega$ is a tenth as long as
-# the cross-entropy's:
+# later. So at the features, the gradient of $\lambda \Omega$ is to be a tenth as long as the cross-entropy's; every
+# fourth batch updates the ratio, a running mean:
 #
 # $$ \Omega = \frac{1}{B W} \sum_i \bigl( \Vert \mu_i - \bar \mu_{y_i} \Vert^2 +
 # \Vert \sigma_i - \bar \sigma_{y_i} \Vert^2 \bigr), \qquad
@@ -429,15 +429,14 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 # $$ q_g \propto \pi_g (R_g - \eta)_+ $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# GIRL needs no person labels. After the first epoch k-means finds four pseudo-groups in each class by style: mean and
-# standard deviation over time of the first layer's features, less the class mean, each in units of its standard deviation.
+# GIRL needs no person labels. After the first epoch k-means finds four pseudo-groups in each class by style: mean and standard
+# deviation over time of the aligned view's first-layer features, less the class mean, each in units of its standard deviation.
 #
-# Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the logarithm
-# of the number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius
-# $\rho = 0.05$ around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$,
-# mean $m$ and variance $v$, the edge of the ball is at $(1 + v / (m - \eta)^2) / S = 1 + 2 \rho$, so
-# $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds $\eta_k$. (Chapter
-# 06 finds the same threshold by bisection.)
+# Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the logarithm of the
+# number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$
+# around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$, mean $m$ and variance
+# $v$, the edge of the ball is at $(1 + v / (m - \eta)^2) / S = 1 + 2 \rho$, so $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$;
+# the right $k$ is the largest whose own risk exceeds $\eta_k$. (Chapter 06 finds the same threshold by bisection.)
 #
 # [Hard clips](glossary.md#hard-clips) are near the decision boundary or on its wrong side: with the [signed
 # margin](glossary.md#signed-margin) $m_i$ of the true class, $h_i \propto 1 + \sigma(-m_i)$. A clip's weight is
@@ -518,8 +517,8 @@ blocks.hard_weights(hard_weights)
 # ## 8 The training loop
 #
 # The method is complete, in 200 lines without the backbone. From equal weights and random draws, nine training steps of
-# this code and of the library end in equal weights. The optimiser is AdamW [[2](#references)], its learning rate rises and
-# falls once (one cycle). Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
+# this code and of the library end in equal weights. The optimiser is AdamW [[2](#references)], with a learning rate that
+# rises and falls once (one cycle). Two learned scalars, the clock's floor and the gate's bias, take no weight decay.
 
 # %% slideshow={"slide_type": "skip"}
 def batches(clips, size=64):
@@ -571,8 +570,8 @@ def learn(clips, seed, method="PIUmr", epochs=10, backbone=small_cnn):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Does it reach the library?
 #
-# > **Predict.** Of 100 clips of unseen people, how many does ERM recognise, and how many more PIUmr? Do two programs of
-# > one method differ by more than two seeds of one program?
+# > **Predict.** Of 100 clips of unseen people, how many does ERM recognise, and how many more PIUmr? Do this chapter's
+# > code and the library differ by more than two seeds of one of them?
 
 # %% slideshow={"slide_type": "skip"}
 models = {(m, s): learn(training, s, m) for m in record.METHODS for s in tqdm(seeds, m)}
@@ -615,7 +614,7 @@ show(fig, alt=f"Accuracy on unseen people, each seed. Means of this chapter's co
 #
 # PIUmr needs a backbone that maps $(B, K, C)$ to $(B, K, W)$, and whose first layer still carries style.
 #
-# > **Predict.** A GRU has a memory, whatever the tempo. Will PIUmr still add to it?
+# > **Predict.** A GRU carries its state over many steps, so it can cope with slow and fast clips. Will PIUmr still add to it?
 
 # %% slideshow={"slide_type": "skip"}
 class Recurrent(nn.Module):
@@ -644,7 +643,7 @@ print(f"with the GRU {by_method}: {gain:+.1f} points; with convolutions {before:
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The paper's first figure, measured
 #
-# The paper's figure names three reasons for failure. Each is measured on unseen people; the formulas are ours.
+# The paper's figure names three reasons for failure. The first two are measured on unseen people; the formulas are ours.
 #
 # - **[Cross-talk](glossary.md#cross-talk):** noise in space should not change the motion of features, nor a warped
 #   tempo the entropy of their spectrum. Less is better.
@@ -689,7 +688,7 @@ show_table(["unseen people", *LOOKS], [[m, *map(float, v)] for m, v in looks.ite
 # [[4](#references)]: change one trait of each person in the [worst quarter](glossary.md#worst-quarter), keep all other
 # traits and every random draw, let them act again, and recognise the new clips with the same models. Each population has
 # 40 training people and 20 unseen ones. Two traits have no median, because the sign of a direction or of a
-# [co-motion](glossary.md#co-motion) is arbitrary; they are removed, which is the most that could be gained.
+# [co-motion](glossary.md#co-motion) is arbitrary; they are removed, which shows the most that could be gained.
 
 # %% slideshow={"slide_type": "skip"}
 populations = run.pick(quick=(5,), full=(5, 6, 7, 8, 9))
@@ -759,11 +758,11 @@ if len(worst) < 20:
     print(f"{len(worst)} people are too few for a conclusion")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The bars are of 25 people of five populations; `quick` has five people. A long bar means that these people fail
-# because of this trait, a shorter one under PIUmr that the method already removes part of the cause. It does so for tempo,
-# with a change of +8.1 points under ERM and +4.3 under PIUmr, as one would expect, but not for amplitude, +5.5 and +7.3.
-# Tempo is a borderline case: its interval of the difference, one of nine, lies above zero, but rounding alone can move it
-# across. Three cautions: the worst of a ranking were unlucky, too (regression to the mean [[5](#references)]), so people are
+# **Compare.** Under ERM it is direction, +11.2 points. The bars are of 25 people of five populations; `quick` has five. A long bar
+# means that they fail because of this trait, a shorter bar under PIUmr means that the method already removes part of the cause. It
+# does so for tempo, with a change of +8.1 points under ERM and +4.3 under PIUmr, as one would expect, but not for amplitude, +5.5
+# and +7.3. Tempo is a borderline case: its interval of the difference, one of nine, lies above zero, but rounding alone can move
+# it across. Three cautions: the worst of a ranking were unlucky, too (regression to the mean [[5](#references)]), so people are
 # ranked on one set of clips and judged on another; they are PIUmr's worst people, not ERM's; their reasons were built in.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -802,8 +801,8 @@ check.worst_by_luck(worst_by_luck)
 #   all weights.
 # - **On three unseen people ERM recognises 69.0 %, PIUmr 79.1 %**; both are inside the library's intervals. With a GRU
 #   the gain is 3.2 points instead of 10.2. Chapter 09 has the evidence, from 153 people.
-# - **Interventions name causes.** Direction costs the worst people most, then tempo and tremor. PIUmr removes part of the
-#   effect of tempo, at the border of chance.
+# - **Interventions name causes.** Under ERM direction costs these people most, then tempo and tremor. PIUmr removes part
+#   of the effect of tempo, at the border of chance.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
@@ -813,7 +812,7 @@ check.worst_by_luck(worst_by_luck)
 # | TFAM and GIRL, one framework | blocks 1 to 8 | `methods.METHODS["PIUmr"]`, `from_scratch.train_library` | `test_from_scratch.py` | one small network, defaults |
 # | at feature level and at loss level | TFAM; the loss | `temporal_frequency.TemporalFrequencyModule`, `temporal_frequency.TwoViews`, `temporal_frequency.evenly`, `objective.js_divergence` | `test_temporal_frequency.py`, `test_objective.py` | in front of the backbone; chapter 05 compares depths |
 # | GIRL is "applied to the aligned features" | GIRL | `group_robust.GroupRobustObjective`, `pseudo_groups.StyleGroups` | `test_group_robust.py`, `test_pseudo_groups.py` | first layer behind the plug-in, once, after the first epoch |
-# | (the paper's first figure) cross-talk, margins, sharp minima | measured on unseen people | `diagnostics.cross_talk`, `diagnostics.class_margins`, `diagnostics.sharpness` | `test_diagnostics.py` | all three formulas |
+# | (the paper's first figure) cross-talk, margins, sharp minima | cross-talk and margins of unseen people, sharpness on training clips | `diagnostics.cross_talk`, `diagnostics.class_margins`, `diagnostics.sharpness` | `test_diagnostics.py` | all three formulas |
 # | (reviewers: worst case, per person) | intervention | `metrics.accuracy_by_person` | `test_metrics.py` | one trait at a time, synthetic people |
 #
 # ## References

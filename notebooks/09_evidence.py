@@ -99,9 +99,9 @@ show(fig, alt=f"Forest plot of TFAM on top of augmentation, by data set and pool
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** No, and wider. `TFAM + augmentation` over `augmentation` on `spar-own-tempo`: +8.1 points [+3.3, +12.9],
 # but `TFAM + augmentation` over `augmentation` on `pendigits-own-tempo`: -0.5 points [-1.2, +0.1]. By the table above,
-# most data sets without a gain are those on which ERM recognises nearly everyone. The diamond is wider because it
-# answers a harder question: not "does it help these people?" but "does it help on data sets like these?". The thin line
-# through it is the prediction interval, in which the difference on a tenth data set is expected.
+# most data sets without a gain are those on which ERM already recognises nearly every clip. The diamond is wider
+# because it answers a harder question: not "does it help these people?" but "does it help on data sets like these?".
+# The thin line through it is the prediction interval, in which the difference on a tenth data set is expected.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## People are the unit
@@ -129,8 +129,8 @@ print(f"{wording.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}
 # ### Many data sets
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A method may help more on one data set than on another. The measured mean $\bar d_j$ of data set $j$ varies around the
-# common mean by $v_j$, as its people are few, and by $\tau^2$, as data sets differ.
+# A method may help more on one data set than on another. About the common mean, the measured mean $\bar d_j$ of data
+# set $j$ has variance $v_j + \tau^2$: $v_j$ because it has few people, $\tau^2$ because data sets differ.
 
 # %% [markdown]
 # Each data set has its own true difference, with variance $\tau^2$ between data sets; its weight is $w_j$.
@@ -190,11 +190,11 @@ for name in ("TFAM on top of it", "GIRL on top of TFAM"):
 # %% [markdown] slideshow={"slide_type": "notes"}
 # *Correction.* At first only gains and losses were corrected. After the first records we tightened the rule:
 # equivalence is corrected as well, which can only turn "equivalent" into "not decided". Both forms have the same
-# people, so the tests are positively dependent; Holm's method then stays valid, and is conservative.
+# people, so the tests are positively dependent; Holm's method, valid under any dependence, is then conservative.
 #
-# *Cross-validation.* People are held out in five folds (SPAR: ten), so that everyone is tested once, on a network that
-# never saw them. People of one fold are evaluated with the same trained model, so their differences share the noise of
-# one training, which an interval over people ignores; the pooled interval over data sets does not rely on it.
+# *Cross-validation.* People are held out in five folds (SPAR: ten), so that everyone is tested once, on a network that never
+# saw them. People of one fold are evaluated with the same trained model, so their differences share the noise of one training,
+# which an interval over people ignores; the pooled interval, over data sets, does not assume that people are independent.
 #
 # *Clips.* Of each data set at most 2,000 are used, drawn as evenly as possible over people and classes. At own tempo
 # their frame rate is such that 19 of 20 end within 32 frames; longer ones lose their end, shorter ones are held still.
@@ -206,9 +206,9 @@ for name in ("TFAM on top of it", "GIRL on top of TFAM"):
 #
 # *Development.* TFAM's second version was first tried on all eight downloaded data sets, with one or two seeds each;
 # CFD, MGSC and masked ReMA on one fold of SPAR. Later development used MSR Action3D, UTKinect, SPAR's ten people (in
-# search folds) and synthetic populations that do not occur here. On the six data sets on which no hyperparameter was
-# chosen TFAM gains less, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.1 points
-# [-1.2, +3.5]. The page of records has all contrasts on these six.
+# search folds) and synthetic populations that do not occur here. On the six data sets that served neither later
+# development nor the choice of hyperparameters TFAM gains less, `TFAM + augmentation` over `augmentation` on
+# `new people, own tempo`: +1.1 points [-1.2, +3.5]. The page of records has all contrasts on these six.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The six contrasts
@@ -222,8 +222,8 @@ verdicts = [r.verdict for r in results.values()]
 print("; ".join(f"{v}: {verdicts.count(v)}" for v in sorted({*verdicts, "a gain", "a loss"})))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Of the twelve verdicts 0 are a gain, 2 equivalent, and 10 not decided. A filled diamond marks a decided
-# verdict. The contrasts in words, on 153 real people, each held out once (1 of 3 planned seeds so far):
+# **Compare.** Of the twelve verdicts 0 are a gain, 2 equivalent, and 10 not decided. A filled diamond marks a decided verdict.
+# The contrasts in words, on 153 real people, each held out once (1 of 3 planned seeds at own tempo, 1 at one length):
 #
 # 1. **Augmentation** over plain training: +1.4 points [-0.9, +3.8] at own tempo (not decided), +1.2 points [-0.5, +2.8]
 #    at one length (not decided).
@@ -234,9 +234,9 @@ print("; ".join(f"{v}: {verdicts.count(v)}" for v in sorted({*verdicts, "a gain"
 #    not corrected.
 # 4. **GIRL on top of TFAM**: +0.3 points [-0.1, +0.7] at own tempo (equivalent within 1 point), -0.1 points
 #    [-0.3, +0.2] at one length (equivalent within 1 point).
-# 5. **TFAM or the best baseline**, that is, TFAM over the baseline that did best on the search people (CORAL at own
-#    tempo, MixStyle at one length): +0.3 points [-2.0, +2.6] at own tempo (not decided), +1.7 points [-1.4, +4.8] at
-#    one length (not decided).
+# 5. **TFAM or the best baseline**, that is, TFAM over the baseline that did best on the people of the hyperparameter
+#    search (CORAL at own tempo, MixStyle at one length): +0.3 points [-2.0, +2.6] at own tempo (not decided), +1.7
+#    points [-1.4, +4.8] at one length (not decided).
 # 6. **Person normalisation** (from all clips of the new person, without labels; below): +0.8 points [-0.4, +1.9] at own
 #    tempo (not decided), +0.4 points [-0.1, +0.9] at one length (not decided).
 #
@@ -245,10 +245,10 @@ print("; ".join(f"{v}: {verdicts.count(v)}" for v in sorted({*verdicts, "a gain"
 # a mean over data sets that differ so much needs more than nine of them.
 #
 # What follows for [MA-52](glossary.md#ma-52)? Use augmentation: no result speaks against it, and "not decided" is not
-# "no effect". Try a larger network first, with which TFAM's gain is gone (below). Try TFAM where clips keep their tempo
-# and the network has to be small: its gains on some data sets are far larger than its losses on others, though two of
-# the three with a large gain served to develop it. Compare it with CORAL, which uses person labels. Leave GIRL out,
-# unless your data show that hard groups differ in style (chapter 07).
+# "no effect". Try a larger network first (below). Try TFAM where clips keep their tempo and the network has to be
+# small: its gains on some data sets are far larger than its losses on others, though two of the three with a large gain
+# served to develop it. Compare it with CORAL, which uses person labels. Leave GIRL out, unless your data show that hard
+# groups differ in style (chapter 07).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Own tempo against one length
@@ -294,9 +294,9 @@ tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, *CONTROLS))
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The last two rows are ablations. With random groups instead of style groups PIUmr changes by less than half a point,
 # so finding the right groups is worth no more: `PIUmr + augmentation` over `PIUmr, random groups + augmentation` on
-# `real people, own tempo`: +0.1 points [-0.1, +0.4]. No gain of the spectral perturbation is established, the sign is
-# rather the opposite: `TFAM + augmentation` over `TFAM, no perturbation + augmentation` on `real people, own tempo`:
-# -0.6 points [-1.7, +0.6].
+# `real people, own tempo`: +0.1 points [-0.1, +0.4]. No gain from the spectral perturbation is established; if
+# anything, the sign is the opposite: `TFAM + augmentation` over `TFAM, no perturbation + augmentation` on
+# `real people, own tempo`: -0.6 points [-1.7, +0.6].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Another network
@@ -310,7 +310,7 @@ tables.show_networks()
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** It vanishes. `TFAM + augmentation` over `augmentation` on `real people, own tempo, ResNet-1D`: -0.1 points
 # [-0.7, +0.5], and GIRL adds nothing either, `PIUmr + augmentation` over `TFAM + augmentation` on
-# `real people, own tempo, ResNet-1D`: -0.1 points [-0.2, +0.1]. Augmentation still helps, `augmentation` over `ERM` on
+# `real people, own tempo, ResNet-1D`: -0.1 points [-0.2, +0.1]. Augmentation still helps: `augmentation` over `ERM` on
 # `real people, own tempo, ResNet-1D`: +1.1 points [+0.2, +2.0]. Without any of it the ResNet-1D is about as accurate on
 # unseen people as the CNN with all of it: what alignment gave to a small network, a larger one seems to learn from the
 # clips. This comparison was not planned, it has one seed, and the hyperparameters were chosen for the CNN.
@@ -442,7 +442,7 @@ interact(draw_pair, tried=SelectionSlider(options=protocol.PLANNED, value="TFAM 
 # *15 minutes, medium.*
 #
 # Sort the $m$ p values. Multiply the smallest by $m$, the next by $m - 1$, and so on; none may be smaller than the one
-# before it, none above 1. Write `holm_by_hand(p)`, which returns the corrected values in the order of `p`.
+# before it, or above 1. Write `holm_by_hand(p)`, which returns the corrected values in the order of `p`.
 
 # %% tags=["exercise"]
 def holm_by_hand(p):
@@ -508,7 +508,7 @@ check.best_gain(best_gain)
 #   [-0.7, +0.5].
 # - **GIRL changes less than a point**: `PIUmr + augmentation` over `TFAM + augmentation` on `real people, own tempo`:
 #   +0.3 points [-0.1, +0.7].
-# - **"Not decided" does not mean "no effect"**: so people are the unit, contrasts are planned, equivalence is tested.
+# - **"Not decided" does not mean "no effect"**, which takes a test of equivalence. People are the unit; contrasts are planned.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger

@@ -101,22 +101,22 @@ show_table(["", "added FLOPs [%]", "added kernel launches [%]"], rows)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** TFAM adds 0.0036 % to the FLOPs of VideoMAE-base and 0.0523 % to those of ResNet-50 with temporal shift
-# [[5](#references)], because behind the backbone a clip is a few feature vectors. (We count a multiply-add as two
-# FLOPs; papers that count it as one report half of these numbers.) The number of operations tells another story: TFAM
-# and GIRL together add 74 % in training with VideoMAE-base, and more if its attention is fused. Our goal was at most
-# 3 % of FLOPs and of run time: it is met in FLOPs, and was missed in run time (last section).
+# [[5](#references)], because behind the backbone a clip is a few feature vectors. (We count a multiply-add as two FLOPs;
+# papers that count it as one report half of these numbers.) The number of operations tells another story: TFAM adds 21 % in
+# inference, TFAM and GIRL together 74 % in training with VideoMAE-base, and more if its attention is fused. Our goal was at
+# most 3 % of FLOPs and of run time: it is met in FLOPs, and was missed in run time on a GPU (see the benchmarks below).
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Counting FLOPs by hand
 
 # %% [markdown]
-# An $m \times k$ times a $k \times n$ matrix takes $m n$ sums of $k$ products. The backward pass has two such matmuls,
-# one for the gradient of the input and one for that of the weights:
+# An $m \times k$ times a $k \times n$ matrix takes $m n$ sums of $k$ products: $k$ multiplications and about $k$
+# additions each. The backward pass has two such matmuls, for the gradients of the input and of the weights:
 #
 # $$ \text{forward} = 2 m k n, \qquad \text{forward + backward} = 6 m k n $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A linear layer from 3 to 4 channels takes $2 \cdot 5 \cdot 3 \cdot 4 = 120$ FLOPs on 5 frames, 360 with backward pass.
+# A linear layer from 3 to 4 channels takes $2 \cdot 5 \cdot 3 \cdot 4 = 120$ FLOPs on 5 frames, 360 with the backward pass.
 
 # %%
 def matmul_flops(m, k, n, backward=False):
@@ -131,8 +131,8 @@ print("by hand and counted:", counted)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The same for TFAM with $T$ frames of $C$ channels. The second view passes through the mixing layer (a convolution over
-# three frames to 256 channels, and a linear layer back) and the head, fusion needs a third head, and the barycentric
-# projection multiplies the $T \times T$ plan with the $T \times C$ features:
+# three frames to 256 channels, and a linear layer back) and the head, the fused features pass through the head as well,
+# and the barycentric projection multiplies the $T \times T$ plan by the $T \times C$ features:
 
 # %% slideshow={"slide_type": "skip"}
 def tfam_flops(T, C, hidden=256, classes=52):
@@ -153,8 +153,8 @@ for name, shape in SHAPES.items():
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Run time is bounded by arithmetic or by memory traffic, whichever takes longer (the *roofline* model). The *arithmetic
-# intensity* of an operation is its number of FLOPs per byte read or written: for this matmul in single precision
-# $2 n^3$ on $12 n^2$ bytes, for the addition $n^2$ on the same bytes. Counters ignore it, and sorting, too.
+# intensity* of an operation is its number of FLOPs per byte read or written: for this matmul in single precision $2 n^3$ on
+# $12 n^2$ bytes, for the addition $n^2$ on the same bytes. FLOP counters ignore additions like this one, and sorting, too.
 
 # %% slideshow={"slide_type": "skip"}
 side = run.pick(quick=512, full=1024, gpu=4096)
@@ -318,10 +318,10 @@ print(f"frames x 4: spectral perturbation x {4 ** slopes['perturbation', 'T']:.1
       f"{16**growth:.1f}; last slopes {min(slopes.values()):.1f} to {max(slopes.values()):.1f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The spectral perturbation takes 4.9 times as long, and groups are free: sixteen times as many take no
-# longer. A cost $c \, n^p$ has slope $p$ in a log-log plot. At small sizes the lines are flat, because the fixed cost
-# of a kernel launch dominates (*launch-bound*). At the largest sizes the slopes of this run are between 0.5 and 1.1:
-# near the 1 of the formulas, below it where fixed costs still count, above it where the processor's cache is too small.
+# **Compare.** The spectral perturbation takes 4.9 times as long, as $T \log T$ predicts; groups are free: sixteen times as
+# many take no longer. A cost $c \, n^p$ has slope $p$ in a log-log plot. At small sizes the lines are flat, because the fixed
+# cost of a kernel launch dominates (*launch-bound*). At the largest sizes the slopes of this run are between 0.5 and 1.1:
+# near the formulas' 1 (1.1 for $T \log T$), below it where fixed costs still count, above it where the cache is too small.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Implicit differentiation, measured
@@ -330,7 +330,7 @@ print(f"frames x 4: spectral perturbation x {4 ** slopes['perturbation', 'T']:.1
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Chapter [02](02_optimal_transport.ipynb) derives the gradient of a Sinkhorn plan by implicit differentiation
-# [[2](#references)]. Here are both for 100 iterations, with gradient.
+# [[2](#references)]. Here both ways, each with 100 iterations, are timed with their gradient.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.transport import sinkhorn_plan
@@ -358,8 +358,8 @@ print(f"implicit: {speed:.1f} times as fast as unrolling, with 1/{memory:.0f} of
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Benchmarks against existing libraries
 #
-# Both sides do the same work in one run; **bold** numbers missed their goal, "n. m." was not measured. The overhead was
-# timed with PIUmr's [first version](glossary.md#first-version).
+# Both sides do the same work in one run; **bold** numbers missed their goal, and "n. m." means not measured. The
+# overhead was timed with PIUmr's [first version](glossary.md#first-version).
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # `python tests/benchmarks/run.py` makes the records. Both sides alternate within one run, and we quote the ratio of
@@ -493,7 +493,7 @@ check.training_hours(training_hours)
 # ```
 #
 # VideoMAE-base at 361 GFLOPs a clip, 16,836 clips and 50 epochs on a device of 400 TFLOP/s at an MFU of 45 % takes 1.4
-# hours. If yours takes ten times as long, reading the clips is the bottleneck.
+# hours. If yours takes ten times as long, reading the clips is probably the bottleneck.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -514,8 +514,8 @@ check.training_hours(training_hours)
 # | (silent) cost of the transport | implicit differentiation, measured | `transport.EntropicPlan`, `transport.scale_to_marginals` | `test_transport.py` | implicit differentiation, factors moved into the exponent |
 # | (silent) GFLOPs, latency, memory | cost breakdown, scaling, benchmarks | `costs.exponent`, `costs.count_saved_bytes`, `costs.count_operations` | `test_costs.py` | ratios in one run, goals set beforehand |
 #
-# Reviewers of the paper [[1](#references)] asked for these costs; the authors' are not known, ours are those of our
-# code.
+# Reviewers of the paper [[1](#references)] asked for these costs. Those of the authors' code are not known; these
+# are of ours.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## References

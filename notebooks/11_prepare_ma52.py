@@ -40,8 +40,8 @@ seed = 0
 # [MA-52](glossary.md#ma-52) [[1](#references)] is gated: accept its licence (non-commercial research) on the hub, log in with
 # `hf auth login`, then let `data_scripts/download_ma52.py` fetch poses (`--poses openpose`) or videos (23 GB). Chapter 12 trains
 # on poses first, on a laptop, and then on video. Without MA-52 this chapter makes a [stand-in](glossary.md#stand-in) in the same
-# files: poses of synthetic people (chapter 01) with a pose estimator's errors, and a few rendered videos. Counts of people and
-# actions then hold for the stand-in only.
+# file formats: poses of synthetic people (chapter 01) with a pose estimator's errors, and a few rendered videos. Counts of
+# people and actions then hold for the stand-in only.
 
 # %% slideshow={"slide_type": "skip"}
 import os
@@ -71,7 +71,7 @@ if not poses:
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # One clip each of six people, as video and as 17 joints in every frame; below, the joints' trajectories. A network for video has
-# to find small movements among clothes and walls. A network for poses gets nothing else.
+# to find small movements among clothes and walls. A network for poses gets the joints and nothing else.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data.joints import LAYOUTS, OPENPOSE, mirror, parents, pick
@@ -196,7 +196,7 @@ print(f"counting gives the wrong label for {mixed_up} of {len(all_codes())} acti
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** No. B1 is nodding, label 9; label 5 is bowing head. Counting gives the wrong label for 46 of 52 actions, among them
-# all of the head. Body parts come out right, so their confusion matrix shows nothing.
+# all of the head. Body parts come out right, so their confusion matrix does not show the error.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who may be held out?
@@ -226,10 +226,11 @@ print(f"actions that only held-out people show: {lost}")
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** For MA-52 nobody knows; on SPAR's ten people it was about eleven points (chapter 01). The stand-in copies the leak:
 # 91 of 91 val people are in train, in MA-52 186 of 186. This is *leakage*: official validation measures recognition of training
-# people on new clips. Names of test clips do not say who is in them, so only the organisers know. The folds are for
-# cross-validation, with classes as evenly distributed as people allow (`StratifiedGroupKFold`). Actions that only held-out people
-# show cannot be learned. With many people they are rare; in MA-52 four actions are performed by 6 to 11 people each. No
-# person-disjoint protocol for recognition on MA-52 has been published; our files carry a hash.
+# people on new clips. Names of test clips do not say who is in them, so only the organisers know whether test people are new. The
+# folds are for cross-validation, with classes as evenly distributed as people allow (`StratifiedGroupKFold`). Five can be made,
+# but an action that only the first fold's held-out people show cannot be learned there; in MA-52 four actions are performed by 6
+# to 11 people each. No person-disjoint protocol for recognition on MA-52 has been published; our files carry a hash, by which
+# others can check theirs.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Poses: five layouts, one set of names
@@ -285,7 +286,8 @@ show(fig, alt="A person, and two mirror images. Where only body joints are excha
      f"from each wrist to the tips of the other hand: {after / before:.1f} times the length of a hand.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The fingertips stay on the wrong hand, here 4.2 hand lengths away, in half of the clips (kunli-cs/PCAN@91bee6d).
+# **Compare.** The fingertips stay on the wrong hand, 4.2 hand lengths away here; half of all clips are flipped
+# (kunli-cs/PCAN@91bee6d).
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Another trap: min-max scaling
@@ -316,8 +318,8 @@ for name, scale in (("pixels", np.array), ("min-max", min_max)):
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Poses from video
 #
-# > **Predict.** MediaPipe finds 33 joints in any video. The stand-in's joints are known exactly, so its videos are an oracle: 80
-# > clips of 20 people. Its joints move by 0.008 torso lengths (median). Is the estimator's error smaller than that?
+# > **Predict.** MediaPipe finds 33 joints in any video. The stand-in's joints are known exactly, so its videos come with ground
+# > truth: 80 clips of 20 people. Its joints move by 0.008 torso lengths (median). Is the estimator's error smaller than that?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 rows = [r for r in read_records(ROOT / "notebooks/results/pose-extraction.jsonl") if r["width"] == 216]
@@ -338,7 +340,7 @@ show(fig, alt=f"Error of MediaPipe by joint on a logarithmic axis. All joints: m
 # **Compare.** No. The error is 0.041 torso lengths, five times the movement; without the constant offset of each clip it is 0.009,
 # about as large. For head, shoulders and elbows the movement exceeds that error, for wrists, hips, knees and ankles the error
 # exceeds the movement: the estimator is imprecise about where a joint is, and sees only larger movements. So chapter 12's network
-# sees differences. `data_scripts/extract_poses.py` processes 28 frames a second on one core.
+# sees each clip minus its mean pose. `data_scripts/extract_poses.py` processes 28 frames a second on one core.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Video: a cache of cropped clips
@@ -346,8 +348,8 @@ show(fig, alt=f"Error of MediaPipe by joint on a logarithmic axis. All joints: m
 # <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/motion_energy.png"><img src="pictures/motion_energy.gif" alt="A rendered person crosses the arms; beside her the curve of motion energy is drawn, which has a single peak while she moves."></picture>
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A person fills a quarter of MA-52's width. Resized to 224 pixels, a [micro-action](glossary.md#micro-action) of a few pixels is
-# a fraction of a pixel, so we crop first. Before a plain wall no detector is needed: the person is what differs from the wall,
+# A person fills a quarter of MA-52's width. Resized to 224 pixels, a [micro-action](glossary.md#micro-action) of a few pixels is a
+# fraction of a pixel, so we crop first. In front of a plain wall no detector is needed: the person is what differs from the wall,
 # whose colour both ends of each row show. Keep a square around the person, the same in all frames, and store it as a small h264
 # file. Its rate factor *crf* trades bytes for detail. A micro-action is in the *differences* between frames: how much survives?
 

@@ -94,9 +94,9 @@ def settings(method, name, **more):
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A pose clip has 32 frames of 17 joints, 34 numbers each. [TFAM](glossary.md#tfam) moves it to 16 canonical steps; four
-# convolutions over time see joints, bones and motion; the mean over time is classified. Training adds the loss of
-# [GIRL](glossary.md#girl), exactly as in chapter 08. Video differs only in the backbone; TFAM sits behind it.
+# A pose clip has 32 frames of 34 numbers, two for each of 17 joints. [TFAM](glossary.md#tfam) moves it to 16 canonical
+# steps; four convolutions over time see joints, bones and motion; the mean over time is classified. Training adds the
+# loss of [GIRL](glossary.md#girl), exactly as in chapter 08. Video has another backbone, and TFAM sits behind it.
 
 # %% tags=["hide-input"]
 from torch.utils.data import default_collate
@@ -135,9 +135,10 @@ show(fig, alt="From a clip to actions: " + ", ".join(
 # $x_{tj} = (p_{tj} - h) / \ell - \overline{(p_j - h) / \ell}$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Position and distance to the camera then make no difference, while proportions and the size of a movement stay. The mean pose is
-# subtracted because an estimator errs more about where a joint is than about how it moves (chapter 11), and because a pose tells
-# who it is. Joints that were not found are interpolated in time. By hand, on a clip in which all joints were found:
+# Position and distance to the camera then make no difference, while the size of a movement relative to the torso stays. The mean
+# pose is subtracted because an estimator errs more about where a joint is than about how it moves (chapter 11), and because a pose
+# tells who it is. Joints that were not found are interpolated in time. By hand, before the mean pose is subtracted, if all joints
+# were found:
 
 # %%
 def measure_by_hand(xy):
@@ -163,13 +164,14 @@ if not cache:
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The benchmark's score is [F1_mean](glossary.md#f1_mean): the mean of four F1 scores, macro and micro, of body parts and of
-# actions. Micro F1 is the accuracy over clips (top-1). Macro F1 is the mean over classes, a rare one as heavy as a frequent one.
-# Beside every score is that of a constant answer, the most frequent action of the training clips: on MA-52's val list always
-# *nodding* is right for 641 of 5,586 clips (11.475 %), without any learning.
+# actions. Micro F1 is the accuracy over clips (top-1). Macro F1 is the mean over classes, in which a rare class counts as much
+# as a frequent one. Beside every score is that of a constant answer, the most frequent action of the training clips: on MA-52's
+# val list always *nodding* is right for 641 of 5,586 clips (11.475 %), without any learning.
 #
-# In training, methods whose name ends in "+ augmentation" change each clip as a whole: they mirror, rotate and resize it, shift
-# every joint, and warp time. AdamW's learning rate rises for two epochs and falls along half a cosine. The loss is a cross-entropy
-# with **label smoothing**: labels of micro-actions are debatable, so a tenth of each is spread evenly over all 52 actions.
+# In training, methods whose name ends in "augmentation" mirror, rotate and resize each clip as a whole, and warp time (they also
+# shift joints, which subtracting the mean pose undoes). AdamW's learning rate rises for two epochs and falls along half a cosine.
+# The loss is a cross-entropy with **label smoothing**: labels are debatable, so a tenth of each is spread evenly over all 52
+# actions.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.ma52.comparison import baseline_of
@@ -184,7 +186,7 @@ baseline = train(plain, progress=False, watch=live)
 live.finish(read_history(plain.out))
 
 # %% [markdown]
-# **Compare.** 47.6 % of unseen synthetic people's clips, four times the constant answer's 12.1 %. Now PIUmr with the same budget:
+# **Compare.** It recognises 47.6 % of unseen synthetic people's clips, four times the constant answer's 12.1 %. PIUmr, same budget:
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.evidence import statistics
@@ -275,9 +277,9 @@ show(fig, alt=f"Left: accuracy of each unseen person, with PIUmr from {low} to {
      f"of each action over its training clips; mean {seldom} % for the rarer half, else {often} %.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** 55 % of the clips of leg-hand are classified as upper limb. Actions in the rarer half have a mean recall of 18 %,
-# the others 41 %, and people differ from 29 to 66 %: a mean over clips hides both. The reliability diagram plots accuracy over
-# confidence; the mean distance from the diagonal, weighted by clips, is the **expected calibration error** (ECE)
+# **Compare.** 55 % of the clips of leg-hand (6 of 11) are classified as upper limb. Actions in the rarer half have a mean
+# recall of 18 %, the others 41 %, and people range from 29 to 66 %: a mean over clips hides both. The reliability diagram plots
+# accuracy over confidence; the mean distance from the diagonal, weighted by clips, is the **expected calibration error** (ECE)
 # [[12](#references)]. It is 0.14, and accuracy is above confidence: PIUmr is underconfident here. The last epoch is evaluated.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -317,7 +319,7 @@ print(f"hierarchical over flat, accuracy: {difference(levels, baseline)}")
 # **Compare.** No: F1_mean is 47.5 %, and 48.0 % with the flat head; accuracy changes by -0.2 points [-4.8, +4.3].
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# With thirteen people and one seed a gain of the winner's size is not excluded. The winner's was on people of its training set.
+# With thirteen people and one seed a gain of the winner's size is not excluded. The winner's was on an official list.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Resuming an interrupted run
@@ -376,7 +378,7 @@ show_table(["method", "people", "mean [%]", "worst quarter [%]", "over augmentat
              points(row.difference), row.verdict] for row in table])
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** On these people nothing adds to augmentation, and some methods cost accuracy. Over augmentation, ERM has
+# **Compare.** Augmentation. On these people nothing adds to it, and some methods cost accuracy. Over augmentation, ERM has
 # -2.2 points [-2.9, -1.5], MixStyle -1.7 [-2.4, -1.1], PIUmr -1.1 [-1.8, -0.4] and GroupDRO -8.5 [-9.6, -7.4], four losses;
 # CORAL is equivalent within a point, TFAM and HDF are not decided. The hierarchical heads have one fold. One model per method
 # evaluates all people of a fold, so these intervals leave out how much two trainings differ.
@@ -389,8 +391,8 @@ show_table(["method", "people", "mean [%]", "worst quarter [%]", "over augmentat
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Record a handful of clips of 1.5 to 4 seconds with a static camera, one movement each, shoulders and hips in the picture; then
 # `python data_scripts/extract_poses.py my-clips --out mine.safetensors` (after `make poses-env`) turns them into poses, which stay
-# on your machine. Name the file as `own_poses`. Poses are personal data, as proportions and movement style can identify a person:
-# ask before you record others. Without the file, a synthetic person stands in for you, unseen by the model and in the comparison.
+# on your machine. Give its path as `own_poses`. Poses are personal data, as proportions and movement style can identify a person:
+# ask before you record others. Without the file, a synthetic person, new to the model and to the comparison, stands in for you.
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.ma52.course_model import load_course_model, read_course_record
@@ -444,9 +446,9 @@ show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.jo
 # same. VideoMAE starts from weights that learned from labelled videos [[3](#references)], `resnet50-tsm` [[4](#references)] and
 # `manet` from ImageNet's photographs; they are fetched once. `python -m piumar_lib.ma52 --help` has the commands.
 #
-# The recorded run is of an H200, on a stand-in of full size that was rendered straight into a cache, with **the first version**
-# of TFAM and GIRL. Its ResNet-50 starts from random weights and sees each frame *minus the clip's mean frame*: background
-# subtraction, which needs a static camera (TSN's RGB differences are between neighbouring frames [[5](#references)]).
+# The recorded run was made on an H200, on a stand-in of full size that was rendered straight into a cache, with **the first
+# version** of TFAM and GIRL. Its ResNet-50 starts from random weights and sees each frame *minus the clip's mean frame*:
+# background subtraction, which needs a static camera (TSN's RGB differences are between neighbouring frames [[5](#references)]).
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.data.actions import all_actions
@@ -479,7 +481,7 @@ show(fig, alt=f"Left: on unseen people ERM and PIUmr's first version rise to {en
 # ## Published results on MA-52
 
 # %% tags=["hide-input"]
-PUBLISHED = {  # action top-1 and F1_mean, as their papers report them
+PUBLISHED = {  # action top-1 and F1_mean, as papers report them
     "full test list, 5,586 clips": {
         "MG-SRM, video + poses": (67.02, 69.93), "PCAN, video + poses": (66.74, 69.97),
         "Micro-DualNet": (65.10, 68.72), "PoseConv3D, poses": (63.52, 66.66),
@@ -492,15 +494,15 @@ for ax, (title, rows) in zip(axes, PUBLISHED.items(), strict=True):
     ax.set_yticks(range(len(rows)), list(rows))
     ax.set(xlim=(60, 71) if len(rows) > 1 else (73, 84), ylim=(len(rows) - 0.5, -0.5), title=title)
 axes[0].legend(loc="lower right")
-axes[1].set_xlabel("%, official lists: people are shared with training")
+axes[1].set_xlabel("%, official lists, not known to be person-disjoint")
 show(fig, alt="Published top-1 and F1_mean in two panels with axes of their own. Full test list: MANet "
      "61.3 and 65.6 % to MG-SRM 67.0 and 69.9 %. The challenge's list: SoftRerank 74.5 and 80.0 %.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # On the full test list are MG-SRM [[7](#references)], PCAN [[8](#references)], Micro-DualNet [[9](#references)], PoseConv3D
 # [[10](#references)], MMN [[11](#references)] and MANet [[1](#references)], on the challenge's SoftRerank [[6](#references)]: two
-# scales, not to be compared. PIUmr's paper asks for person independence [[2](#references)]; none of these results has it, and no
-# number of this chapter belongs on either scale. To get one that does, submit five actions and body parts for each test clip:
+# scales, not to be compared. PIUmr's paper asks for person independence [[2](#references)]; none of these results is known to have
+# it, and no number of this chapter belongs on either scale. To get one that does, submit five answers for each test clip:
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.submit import submit
@@ -540,8 +542,8 @@ check.optimism(optimism)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **On synthetic people** ten epochs on a laptop recognise 47.6 % of unseen people's clips; a constant answer has 12.1 %. Nothing
-#   here has been measured on MA-52.
+# - **On synthetic people** ten epochs on a laptop recognise 47.6 % of unseen people's clips; a constant answer has 12.1 %. None of
+#   our numbers was measured on MA-52.
 # - **A mean hides people and classes**: people range from 29 to 66 %, and rare actions have a recall of 18 %, others 41 %.
 # - **One fold decides little**: over augmentation, PIUmr has -1.4 points [-4.3, +1.5] and a hierarchical head -0.2 [-4.8, +4.3].
 #   Five folds with 186 people decide more: PIUmr has -1.1 [-1.8, -0.4], a loss.

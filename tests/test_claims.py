@@ -68,7 +68,8 @@ def test_conclusions_are_what_the_planned_contrasts_say(name):
     best = [r.against for r in contrasts.compute() if len(r.contrast.against) > 1]
     own, one = (baseline.removesuffix(" + augmentation") for baseline in best)
     assert f"{own} at own tempo, {one} at one length" in text
-    assert f"{contrasts.seeds_of_all()} of {protocol.SEEDS} planned seeds" in text
+    own, one = map(contrasts.seeds_of_all, protocol.FORMS)
+    assert f"{own} of {protocol.SEEDS} planned seeds at own tempo, {one} at one length" in text
 
 
 def test_the_strict_chapter_is_there():
@@ -207,17 +208,20 @@ def test_an_unknown_contrast_is_no_conclusion():
 def test_the_command_rewrites_or_only_reports(tmp_path, monkeypatch, capsys):
     (tmp_path / "pyproject.toml").touch()
     (tmp_path / "notebooks").mkdir()
-    monkeypatch.setattr(contrasts, "seeds_of_all", lambda folder: 2)
+    monkeypatch.setattr(contrasts, "seeds_of_all", lambda form, folder: {"own tempo": 3}.get(form, 2))
     chapter = tmp_path / "notebooks" / "01_first.py"
     chapter.write_text(
-        "# %% [markdown]\n# # 01 · First\n#\n# Is it?\n#\n# So far 1\n# of 3 planned seeds.\n"
+        "# %% [markdown]\n# # 01 · First\n#\n# Is it?\n#\n"
+        "# So far 1\n# of 3 planned seeds at own tempo, 1 at one length.\n"
     )
-    (tmp_path / "README.md").write_text("1 of 3 planned seeds\n")
+    (tmp_path / "README.md").write_text("1 of 3 planned seeds at own tempo, 2 at one length\n")
     before = chapter.read_text()
     assert main(["--root", str(tmp_path), "claims", "--check"]) == 1
     assert chapter.read_text() == before
-    assert "01_first.py: 1 of 3 planned seeds: the records say 2" in capsys.readouterr().out
+    said = "01_first.py: 1 of 3 planned seeds at own tempo, 1 at one length: the records say 3, 2"
+    assert said in capsys.readouterr().out
     assert main(["--root", str(tmp_path), "claims"]) == 0
-    assert chapter.read_text() == before.replace("1\n# of 3", "2\n# of 3")
-    assert (tmp_path / "README.md").read_text() == "2 of 3 planned seeds\n"
+    after = before.replace("1\n# of 3", "3\n# of 3").replace("1 at one", "2 at one")
+    assert chapter.read_text() == after
+    assert (tmp_path / "README.md").read_text() == "3 of 3 planned seeds at own tempo, 2 at one length\n"
     assert main(["--root", str(tmp_path), "claims", "--check"]) == 0

@@ -427,6 +427,6 @@ def test_seeds_are_those_that_every_data_set_has(tmp_path, monkeypatch):
     assert seeds({"a": many}, "TFAM") == 0
     whole = {"a": made("a", 6, (*PLANNED, NORMALIZED))}
     monkeypatch.setattr("piumar_lib.evidence.contrasts.read", lambda sets, form, folder: whole)
-    assert seeds_of_all(tmp_path) == 2
+    assert seeds_of_all("own tempo", tmp_path) == 2
     whole["b"] = [r for r in whole["a"] if r["method"] != PLANNED[-1] or r["seed"] == 0]
-    assert seeds_of_all(tmp_path) == 1
+    assert seeds_of_all("own tempo", tmp_path) == 1

@@ -14,15 +14,15 @@ VALUE = rf"{NUMBER} points \[{NUMBER}, {NUMBER}\]"
 CLAIM = rf"`(?P<method>[^`]+)` over `(?P<reference>[^`]+)` on `(?P<data>[^`]+)`: (?P<value>{VALUE})"
 OWN, ONE = (rf"(?P<{f[:3]}>{VALUE}) at {f} \((?P<verdict_{f[:3]}>[^)]+)\)" for f in protocol.FORMS)
 CONCLUSION = rf"\*\*(?P<name>[^*:]+)\*\*[^*:]*: {OWN}, {ONE}"
-SEEDS = rf"(?P<seeds>\d) of {protocol.SEEDS} planned seeds"
+SEEDS = rf"(?P<own>\d) of {protocol.SEEDS} planned seeds at own tempo, (?P<one>\d) at one length"
 SENTENCES = [re.compile(words.replace(" ", GAP)) for words in (CLAIM, CONCLUSION, SEEDS)]
 planned = lru_cache(contrasts.compute)
 
 
 def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
     """What the records say in place of ``said``, groups of `SENTENCES`; an error if nothing."""
-    if "seeds" in said:
-        return {"seeds": str(contrasts.seeds_of_all(folder))}
+    if "method" not in said and "name" not in said:
+        return {form[:3]: str(contrasts.seeds_of_all(form, folder)) for form in protocol.FORMS}
     if "name" in said:
         name = said["name"].lower().replace("normalis", "normaliz")
         found = [r for r in planned(folder=folder) if r.contrast.name.lower() == name]

@@ -205,10 +205,10 @@ def seeds(records: Mapping[str, list[dict]], method: str) -> int:
     return min(len(of_set) for of_set in found)
 
 
-def seeds_of_all(folder: Path = STUDY) -> int:
-    """The number of seeds that every method of the contrasts has on every data set, in either form."""
-    every = [read(REAL, form, folder) for form in FORMS]
-    return min(seeds(records, method) for records in every for method in (*PLANNED, NORMALIZED))
+def seeds_of_all(form: str, folder: Path = STUDY) -> int:
+    """The number of seeds that every method of the contrasts has on every data set, by form."""
+    records = read(REAL, form, folder)
+    return min(seeds(records, method) for method in (*PLANNED, NORMALIZED))
 
 
 def compare(records: Mapping[str, list[dict]], tried: str, against: str) -> statistics.Pooled:

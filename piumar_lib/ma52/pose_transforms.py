@@ -81,7 +81,8 @@ def vary(
     """Mirror, turn and resize bodies, and move each of their joints, alike in all frames of a clip.
 
     A joint's displacement makes another body: longer here, shorter there, held otherwise, or seen by
-    another estimator. Movements stay, but for turn and size.
+    another estimator. Movements stay, but for turn and size. If the clip's mean pose is subtracted
+    (``modality="difference"``), this undoes the displacement.
 
     Args:
         x: Clips, ``(batch, time, joints, 2)``, or with scores, which stay, ``(batch, time, joints, 3)``.
