@@ -255,7 +255,7 @@ show(fig, alt="Accuracy of each person, best first. " + " ".join(
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Score people, not clips
 #
-# **Compare.** 85 points: most do about as well as training people, but five of 20 stay below 50 %. Therefore
+# **Compare.** 85 points: most do about as well as training people, but several stay below 50 %. Therefore
 #
 # - score each person, then average over people;
 # - report the **worst quarter**, the mean over the 25 % of people with the lowest scores;
