@@ -502,7 +502,7 @@ show(fig, alt="Published top-1 and F1_mean in two panels with axes of their own.
 # On the full test list are MG-SRM [[7](#references)], PCAN [[8](#references)], Micro-DualNet [[9](#references)], PoseConv3D
 # [[10](#references)], MMN [[11](#references)] and MANet [[1](#references)], on the challenge's SoftRerank [[6](#references)]: two
 # scales, not to be compared. PIUmr's paper asks for person independence [[2](#references)]; none of these results is known to have
-# it, and no number of this chapter belongs on either scale. To get one that does, submit five answers for each test clip:
+# it, and no number of this chapter belongs on either scale. To get one that does, submit five actions and parts for each test clip:
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.ma52.submit import submit
