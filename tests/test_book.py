@@ -140,6 +140,8 @@ def test_the_library_is_referred_to(pages):
     assert pages["api/piumar_lib.ma52.prepare"].find(id="piumar_lib.ma52.prepare.splits.person_disjoint")
     links = [a["href"] for a in pages["notebooks/ledger"].select("main a")]
     assert "../api/piumar_lib.html#piumar_lib.dro.chi_square" in links
+    own = pages["api/piumar_lib.evidence"]
+    assert own.select("dl.field-list a[href='#piumar_lib.evidence.statistics.Difference']")
 
 
 def test_a_chapter_tells_how_long_it_takes(pages):

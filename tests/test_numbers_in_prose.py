@@ -126,13 +126,11 @@ QUOTES: dict[str, Quotes] = {
         ("nearly all of it (0.94)", r"at floor 0\.1 and (\S+) at 0\.5"),
         ("is 1.59. With the threshold it is 0.46.", r"are (\S+) apart; .* together again, (\S+) apart"),
         ("falls to 0.17 of", r"nods' distance (\S+) is left at floor 0\.1"),
-        (
-            "UTD-MHAD (+7.4), SPAR and MSR Action3D (+5.5 each)",
-            r"SPAR, 10 people: (\S+) .*?UTD-MHAD, 8 people: (\S+) ",
-        ),
-        ("Action3D (+5.5 each)", r"MSR Action3D, 10 people: (\S+) "),
-        ("(+3.7); the other", r"SHREC'17, 28 people: (\S+) "),
-        ("gain at most 1.5.", r"UTKinect, 10 people: (\S+) "),
+        ("comes from UTD-MHAD (+6.7)", r"UTD-MHAD, 8 people: (\S+) "),
+        ("SPAR (+5.0),", r"SPAR, 10 people: (\S+) "),
+        ("MSR Action3D (+3.9)", r"MSR Action3D, 10 people: (\S+) "),
+        ("(+2.7); the other", r"SHREC'17, 28 people: (\S+) "),
+        ("gain at most 1.8.", r"UTKinect, 10 people: (\S+) "),
     ],
     "05_consistency_fusion": [
         ("cosines are 1 and 0.976; after", r"cosine: +\[(\S+) +(\S+)\]"),

@@ -35,8 +35,8 @@ from piumar_lib.evidence.protocol import (
 )
 from piumar_lib.evidence.records import STUDY
 
-# What may be pooled. On the last no hyperparameter was chosen, though all eight sets were tried early on
-# (chapter 09, Development).
+# What may be pooled. The last served neither later development nor the choice of hyperparameters, though
+# all eight sets were tried early on (chapter 09, Development).
 POOLS = {
     "real people": REAL,
     "the eight sets": NAMES,
