@@ -97,7 +97,7 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## What the course found
 #
-# On 153 real people of nine data sets, each held out once (1 of 3 planned seeds at own tempo, 1 at one length), we add one part
+# On 153 real people of nine data sets, each held out once (2 of 3 planned seeds at own tempo, 1 at one length), we add one part
 # after the other to plain training ([ERM](glossary.md#erm)). At their *own tempo* clips keep their speed; at *one length* all are
 # resampled to the same number of frames. The changes in accuracy on unseen people:
 #

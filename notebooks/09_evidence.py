@@ -223,7 +223,7 @@ print("; ".join(f"{v}: {verdicts.count(v)}" for v in sorted({*verdicts, "a gain"
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Of the twelve verdicts 0 are a gain, 2 equivalent, and 10 not decided. A filled diamond marks a decided verdict.
-# The contrasts in words, on 153 real people, each held out once (1 of 3 planned seeds at own tempo, 1 at one length):
+# The contrasts in words, on 153 real people, each held out once (2 of 3 planned seeds at own tempo, 1 at one length):
 #
 # 1. **Augmentation** over plain training: +1.4 points [-1.1, +3.9] at own tempo (not decided), +1.2 points [-0.5, +2.8]
 #    at one length (not decided).
@@ -237,7 +237,7 @@ print("; ".join(f"{v}: {verdicts.count(v)}" for v in sorted({*verdicts, "a gain"
 # 5. **TFAM or the best baseline**, that is, TFAM over the baseline that did best on the people of the hyperparameter
 #    search (CORAL at own tempo, MixStyle at one length): +0.1 points [-2.7, +3.0] at own tempo (not decided), +1.7
 #    points [-1.4, +4.8] at one length (not decided).
-# 6. **Person normalisation** (from all clips of the new person, without labels; below): +0.8 points [-0.4, +1.9] at own
+# 6. **Person normalisation** (from all clips of the new person, without labels; below): +0.9 points [-0.3, +2.2] at own
 #    tempo (not decided), +0.4 points [-0.1, +0.9] at one length (not decided).
 #
 # [GIRL](glossary.md#girl) is where the study is most certain: whatever it adds or costs is below a point. In all
