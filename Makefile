@@ -59,11 +59,12 @@ course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for 
 
 test: lint chapters unit ## check style and types, execute every chapter, run all tests with coverage
 
-lint: $(STAMP) ## check style, spelling and types
+lint: $(STAMP) ## check style, spelling, types, sizes and words
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(VENV)/bin/codespell
 	$(PY) -m mypy
+	@$(COURSE) counts --check
 
 # Chapters 11 and 12 share a stand-in of MA-52, so 10 to 12 are executed one after the other.
 chapters: $(STAMP) ## execute every chapter and test what came out

@@ -52,6 +52,7 @@ html_static_path = ["_static"]
 html_css_files = ["style.css"]
 html_js_files = ["page.js"]
 html_copy_source = False
+html_scaled_image_link = False
 html_domain_indices = False
 pygments_style = "a11y-high-contrast-light"
 html_context = {"default_mode": "auto"}  # light or dark, as the system is

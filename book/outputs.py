@@ -1,4 +1,4 @@
-"""Figures of a notebook keep the alternative text that `piumar_lib.notebook.show` gave them."""
+"""Figures of a notebook keep the text and the width that `piumar_lib.notebook.show` gave them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,15 @@ from myst_nb.core.render import MimeData, NbElementRenderer
 
 
 class DescribedFigures(NbElementRenderer):
-    """MyST-NB's renderer; the text lies where Jupyter keeps it, in the output's metadata."""
+    """MyST-NB's renderer; text and width lie where Jupyter keeps them, in the output's metadata."""
 
     def render_image(self, data: MimeData) -> list[nodes.Element]:
         """Render one image, with a warning if it has no alternative text."""
         (image,) = super().render_image(data)
-        image["alt"] = data.output_metadata.get(data.mime_type, {}).get("alt", "")
+        given = data.output_metadata.get(data.mime_type, {})
+        image["alt"] = given.get("alt", "")
+        if "width" in given:
+            image["width"] = f"{given['width']}px"
         if not image["alt"]:
             self.logger.warning("a figure has no alt text. Use show(fig, alt)", line=data.line)
         return [image]

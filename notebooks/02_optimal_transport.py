@@ -458,8 +458,7 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # [Implicit differentiation](glossary.md#implicit-differentiation) needs the plan alone: the backward pass
 # solves one linear system with the same symmetric matrix [[3](#references)]. The library does this, with $K$
 # unknowns for each clip (`EntropicPlan`), and the check above compared it with the unrolled gradient. It
-# assumes a converged plan. [Chapter 10](10_costs.ipynb) derives the backward formula and measures what it
-# saves.
+# assumes a converged plan. [Chapter 10](10_costs.ipynb) measures what it saves.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dynamic time warping

@@ -18,18 +18,19 @@
 # %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
 # |---|---|
-# | time in `quick` | under a minute |
+# | time in `quick` | under half a minute |
 # | prerequisites | [03 temporal alignment](03_temporal_alignment.ipynb), [04 spectral perturbation](04_spectral_perturbation.ipynb) |
-# | you will build | the gate, the fusion, the consistency loss, the regulariser; with them TFAM is complete |
-# | device | any laptop |
+# | you will build | the gate, the fusion, the consistency loss and the regulariser, and from them the module TFAM and its loss |
+# | numbers in the text | of the committed run, profile `full`; `quick` differs where it trains |
+#
+# **You are here:** clip → temporal and frequency branch → **fusion** → backbone → **losses**: [TFAM](glossary.md#tfam), complete.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - fuse two views by how well they agree on this clip, and measure whether the [gate](glossary.md#gate) is more than a constant,
-# - pull features of a class together with a chosen share of the gradient,
-# - plug [TFAM](glossary.md#tfam) into a recogniser, at the input or on features, and count what that makes run,
-# - read a log of attempts: the gain over what was to be beaten, and over a control.
+# - fuse two views by how well they agree on this clip, with a [gate](glossary.md#gate) that adapts to unseen people,
+# - write TFAM and its loss, with a regulariser that gets a chosen fraction of the gradient, and plug it into a backbone,
+# - read an ablation: each variant against the default, with intervals over people.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
 profile = "quick"
@@ -37,589 +38,400 @@ data = ""  # path of your own .npz, or a set such as "shrec17"; by default SPAR
 seed = 0
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.notebook import given, show, start
+from piumar_lib.notebook import assert_same, given, plots, show, start
 
 run = start(profile)
 data, _ = given(data, people=2)
 data_set = data or "spar-repetitions"
-epochs = run.pick(quick=5, full=20)
+epochs, people = run.pick(quick=5, full=10), run.pick(quick=2, full=10)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Chapter 03 gave a view of a clip on a common clock, chapter 04 a view with a perturbed spectrum, which is
-# averaged here to as many steps. What both views show is more likely to belong to the action. What only one
-# shows may belong to the person. Below: one clip, and its two views.
+#
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-05.svg)
 
 # %% slideshow={"slide_type": "skip"}
+import matplotlib.pyplot as plt
+import numpy as np
 import torch
+from torch import nn
+from torch.nn import functional as F
 
-from piumar_lib.evidence.folds import load_fold
-from piumar_lib.recognizer import channel_scale
-from piumar_lib.temporal_frequency import TemporalFrequencyModule
-
-train, unseen, kind = load_fold(data_set, fold=0)
-print(f"{train.name}: {len(train)} clips of {len(train.people)} people to learn from,")
-print(f"{len(unseen)} clips of person(s) {unseen.people.tolist()} to be judged on")
+from piumar_lib import check, metrics
+from piumar_lib.alignment import MonotoneAlignment
+from piumar_lib.backbones import tiny_cnn
+from piumar_lib.batch import Batch
+from piumar_lib.evidence import development, folds
+from piumar_lib.fusion import AdaptiveFusion, WassersteinRegularizer, mix
+from piumar_lib.objective import Objective, js_divergence
+from piumar_lib.perturbation import SpectralPerturbation
+from piumar_lib.recognizer import Recognizer, channel_scale
+from piumar_lib.running import RunningMean
+from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
+from piumar_lib.training import Settings, clips_at_once, fit
 
 # %% slideshow={"slide_type": "skip"}
+train, _, _ = folds.load_fold(data_set, fold=0)
 torch.manual_seed(seed)
-x = torch.as_tensor(train.x)
+x = torch.as_tensor(train.x)  # (clips, frames, channels)
 x = (x - x.mean((0, 1))) / channel_scale(x)
-y = torch.as_tensor(train.y)
-batch = torch.randperm(len(x))[:64]
-channels = x.shape[-1]
+clips = Batch(x, *map(torch.as_tensor, (train.y, train.person, np.arange(len(x)))))
+clips = clips.take(torch.randperm(len(x))[:320])
+channels = x.shape[2]
 module = TemporalFrequencyModule.make(channels, width=32)
 module.frequency.probability = 1.0  # for the figure: perturb each clip
-aligned, perturbed = (view.detach() for view in module.views(x[batch], y[batch]))
+aligned, perturbed = (view.detach() for view in module.views(clips.x, clips.y))
 
-# %% tags=["hide-input"]
-import matplotlib.pyplot as plt
-
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, axes = plt.subplots(1, 3, sharey=True, figsize=(7, 2.8))
-name = f"clip: {train.class_names[y[batch[0]]]}"
-views = {name: x[batch], "aligned view": aligned, "perturbed view": perturbed}
+views = {"clip": clips.x, "aligned view": aligned, "perturbed view": perturbed}
 for ax, (name, view) in zip(axes, views.items(), strict=True):
-    for channel, style in zip(range(min(3, channels)), ("-", "--", ":"), strict=False):
+    for channel, style in zip(range(min(2, channels)), ("C0-", "C1--"), strict=False):
         ax.plot(view[0, :, channel], style, label=f"channel {channel + 1}")
     ax.set_title(name, fontsize=11)
-    ax.set(xlabel="frame" if name.startswith("clip") else "canonical step")
-axes[0].set_ylabel("signal [standard deviations]")
-axes[0].legend(fontsize=8)
-show(fig, alt=f"Three channels of one clip of {x.shape[1]} frames, and the same channels in its two "
-     f"views of {aligned.shape[1]} steps. The aligned view gives more steps to fast movement; the "
-     "perturbed view keeps the timing, but its swings and ripples have other sizes.")
+    ax.set_xlabel("frame" if name == "clip" else "canonical step")
+axes[0].set_ylabel("signal [sd]")
+axes[0].legend(fontsize=9)
+show(fig, alt=f"Two channels of one clip, {train.class_names[clips.y[0]]}, of {x.shape[1]} frames, "
+     f"and of its two views of {aligned.shape[1]} steps. The aligned view gives more steps to fast "
+     "movement; the perturbed view keeps the timing, but its swings and ripples have other sizes.")
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-05.svg)
+# %% [markdown] slideshow={"slide_type": "notes"}
+# What both views show is likely to belong to the action; what only one of them shows may belong to the person. Fusion keeps the
+# former, and a loss asks that predictions from both views agree.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gate: how well do two views agree?
+#
+# $$ c = \cos(a - \mu, \, b - \mu), \qquad g = \sigma \Bigl( \frac{c - m}{s} + v \Bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Both views pass through the *same* remaining layers and arrive, averaged over time, as features $a$ and
-# $b$ of shape `(batch, width)`. Do they agree? The obvious measure is their cosine, and it fails: post-ReLU
-# features are non-negative, so averages of them all point into the same corner. By hand, with two channels:
+# Both views pass through the *same* [backbone](glossary.md#backbone) and, averaged over time, become features $a$ and $b$ of
+# shape `(batch, width)`. The obvious measure of agreement is their cosine, and it fails: post-ReLU features are non-negative, so
+# they all lie in the same orthant, and every cosine is large. Take two clips with two channels. The views of the first are equal,
+# those of the second rank the channels in opposite order:
 
 # %%
-import torch.nn.functional as F
-
 a = torch.tensor([[5.0, 4.0], [5.0, 4.0]])
-b = torch.tensor([[5.0, 4.0], [4.0, 5.0]])  # the first clip's views agree, the second one's are opposite
-center = torch.tensor([4.5, 4.5])  # of the features of many clips
-print("cosine of the features:      ", F.cosine_similarity(a, b).numpy().round(3))
-print("cosine about their mean:     ", F.cosine_similarity(a - center, b - center).numpy().round(3))
+b = torch.tensor([[5.0, 4.0], [4.0, 5.0]])
+center = torch.tensor([4.5, 4.5])  # the mean of the features of many clips
+print("cosine:         ", F.cosine_similarity(a, b).numpy().round(3))
+print("centred cosine: ", F.cosine_similarity(a - center, b - center).numpy().round(3))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# So TFAM compares *centred* features, and standardises what it finds. With $\mu$ the running mean of the
-# features, $m$ and $s$ the running mean and deviation of the cosine $c$, all of them over training batches:
+# The cosines are 1 and 0.976; after centring they are 1 and $-1$. So TFAM compares *centred* features, and standardises the
+# result: $\mu$ is the running mean of the features (an exponential moving average over training batches), $m$ and $s$ are the
+# running mean and standard deviation of the centred cosine $c$. The bias $v$ is learned and starts at 0. With $m = 0$ and $s = 1$
+# the two clips have the gates $\sigma(1) = 0.73$ and $\sigma(-1) = 0.27$.
+#
+# No gradient passes through $c$: otherwise the network could open the gate by making any two views similar. A gated multimodal
+# unit [[4](#references)] learns its gate from the features; ours has one parameter, which leaves little to overfit to training
+# people. The abstract asks for "consistency-driven" fusion and gives no formula [[1](#references)]; this one is ours.
 
-# %% [markdown]
-# $$ c = \cos(a - \mu, b - \mu), \qquad g = \sigma \left( w \, \frac{c - m}{s} + v \right) $$
+# %% slideshow={"slide_type": "subslide"} tags=["core"]
+def gate(a, b, center, mean, sd, bias):
+    """Gate of each clip, (batch, 1), from features a and b, (batch, width).
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# The bias $v$ is learnt, from 0; the weight $w$ is 1: a clip whose views agree one standard deviation better
-# than usual has the gate $\sigma(1 + v)$, at first 0.73. A learnt $w$ falls in training, as nothing rewards doubt
-# about people whom the network soon recognises without fail, and then the gate is a constant again. No gradient
-# passes through $c$: views should agree because they see the same, not because trust pays. The abstract asks for
-# "consistency-driven" fusion and gives no formula; this one is ours.
+    It is the logistic function of bias plus the cosine of the centred features, standardised by its
+    mean and standard deviation. Only the bias gets a gradient. ``center`` has shape (width,).
+    """
+    cosine = F.cosine_similarity(a - center, b - center).detach()  # (batch,)
+    return torch.sigmoid((cosine - mean) / sd + bias)[:, None]
+
+# %% slideshow={"slide_type": "skip"} tags=["core-check"]
+def library_gate(a, b, center, mean, sd, bias):
+    fusion = AdaptiveFusion(a.shape[1]).to(a).eval()
+    fusion.center.mean, fusion.mean.mean, fusion.variance.mean = center, mean, sd**2 - 1e-6
+    return torch.sigmoid(fusion.agreement(a, b) + bias)[:, None]
+
+gate = check.gate(gate, otherwise=library_gate)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The fusion: the mean where views agree, the minimum where they do not
 #
 # $$ f = g \, \frac{a + b}{2} + (1 - g) \min(a, b) $$
+#
+# A post-ReLU feature says how much of a pattern was found. The minimum in each channel keeps what *both* views found. In the
+# example both channels of the second clip become $0.27 \cdot 4.5 + 0.73 \cdot 4 = 4.13$.
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# A post-ReLU feature says how much of something was seen. The element-wise minimum keeps what *both*
-# views have seen. In code, and against the library, with statistics as after some training:
+# %% tags=["core"]
+def fuse(a, b, g):
+    """Mix the mean of features a and b, (batch, width), with their minimum in each channel.
 
-# %%
-def fuse(a, b, center, mean, sd, weight, bias):
-    cosine = F.cosine_similarity(a - center, b - center).detach()
-    g = torch.sigmoid(weight * (cosine - mean) / sd + bias)[:, None]
+    The gate g, (batch, 1), is the weight of the mean.
+    """
     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 
+# %% slideshow={"slide_type": "skip"} tags=["core-check"]
+fuse = check.fuse(fuse, otherwise=mix)
 
 # %% slideshow={"slide_type": "subslide"}
-from piumar_lib.fusion import AdaptiveFusion
-from piumar_lib.notebook import assert_same
-
-fusion = AdaptiveFusion(8).double().eval()
-fusion.center.mean.fill_(0.5)
-fusion.mean.mean.fill_(0.2)
-fusion.variance.mean.fill_(0.3**2 - 1e-6)  # the library adds a millionth, in case all cosines are equal
-
-
-def library(a, b, weight, bias):
-    return torch.func.functional_call(fusion, {"weight": weight, "bias": bias}, (a, b))
-
-
-a, b = torch.rand(2, 5, 8, dtype=torch.double)
-assert_same(lambda a, b, w, v: fuse(a, b, 0.5, 0.2, 0.3, w, v), library, a, b,
-            torch.tensor(3.0).double(), torch.tensor(-1.0).double())
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ### Effect of the gate's weight (interactive)
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Take a channel that one view alone has seen, with value 1. The weight decides how fast it is given up as
-# the views agree less.
-
-# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-import numpy as np
-
-from piumar_lib.notebook import fixed_figure
-
-
-def draw(weight=1.0):
-    z = torch.linspace(-3, 3, 61)
-    fig, ax = fixed_figure(7, 2.4)
-    ax.axhline(0.5, linestyle=":", color="C2", label="plain mean")
-    ax.plot(z, torch.sigmoid(weight * z) / 2, color="C0", label=f"fused, $w$ = {weight:g}, $v$ = 0")
-    ax.axhline(0, color="C4", linestyle="--", label="minimum")
-    ax.set(xlabel="agreement of this clip's views [standard deviations]", ylabel="what is kept")
-    ax.set_ylim(-0.05, 0.65)
-    ax.legend(loc="upper left", ncols=3)
-    least, most = (float(torch.sigmoid(torch.tensor(weight * end))) / 2 for end in (-3, 3))
-    show(fig, alt=f"What is kept of a feature that one view alone has seen, at weight {weight:g}: from "
-         f"{least:.2f} where views agree three deviations less than usual to {most:.2f} where they "
-         "agree three more; a plain mean keeps 0.5, the minimum nothing.")
-
-
-# %% tags=["hide-input"]
-draw(weight=1.0)
-
-# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-from ipywidgets import interact
-
-interact(draw, weight=(0.0, 8.0, 0.5));
+by_hand = gate(a, b, center, *torch.tensor([0.0, 1.0, 0.0]))
+print("gates", by_hand[:, 0].numpy().round(2), "fused", fuse(a, b, by_hand).numpy().round(2).tolist())
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Consistency as a loss
+#
+# $$ \mathrm{JS}(p_a, p_b) = \tfrac12 \, \mathrm{KL}(p_a \Vert \bar p) + \tfrac12 \, \mathrm{KL}(p_b \Vert \bar p), \qquad
+# \bar p = \tfrac12 (p_a + p_b), \qquad \mathrm{KL}(p \Vert q) = \sum_k p_k \log \frac{p_k}{q_k} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In training the views' predictions $p_a$ and $p_b$ are asked to agree. The [Jensen-Shannon](glossary.md#jensen-shannon) divergence
-# measures how far two distributions are from their mixture $m$; it is symmetric, and never above $\log 2$:
+# In training the views' predictions $p_a$ and $p_b$ are asked to agree. If the views are certain of different classes,
+# $p_a = (1, 0)$ and $p_b = (0, 1)$, both are at the divergence $\log 2$ from their mixture $\bar p = (\tfrac12, \tfrac12)$. The
+# [Jensen-Shannon](glossary.md#jensen-shannon) divergence [[2](#references)] averages the two
+# [Kullback-Leibler](glossary.md#kullback-leibler) divergences to the mixture. It is symmetric, and never above $\log 2$.
+# Consistency regularisation is common: AugMix [[5](#references)] uses the same divergence between augmented images, R-Drop
+# [[6](#references)] a similar one between passes with different dropout. Our views differ by what differs between people.
 
-# %% [markdown]
-# $$ \mathrm{JS} = \frac{1}{2} \mathrm{KL}(p_a, m) + \frac{1}{2} \mathrm{KL}(p_b, m), \qquad
-# m = \frac{p_a + p_b}{2}, \qquad \mathrm{KL}(p, m) = \sum_k p_k \log \frac{p_k}{m_k} $$
+# %% tags=["core"]
+def consistency(logits_a, logits_b):
+    """Batch mean of the Jensen-Shannon divergence, in nats, of predictions with logits (batch, classes).
 
-# %%
-def js(logits_a, logits_b):
-    p, q = logits_a.softmax(-1), logits_b.softmax(-1)
-    m = (p + q) / 2
-    return ((p * (p / m).log() + q * (q / m).log()).sum(-1) / 2).mean()
+    Value and gradient stay finite for certain predictions, so work with logarithms of probabilities.
+    """
+    log_p, log_q = logits_a.log_softmax(1), logits_b.log_softmax(1)
+    log_m = torch.logaddexp(log_p, log_q) - np.log(2)  # (batch, classes)
+    return sum((one.exp() * (one - log_m)).sum(1).mean() for one in (log_p, log_q)) / 2
 
-
-# %%
-from piumar_lib.objective import js_divergence
-
-logits = torch.randn(2, 4, 6, dtype=torch.double)
-assert_same(js, js_divergence, *logits)
-print(f"JS = {js(*logits):.4f}, below log 2 = {np.log(2):.4f}")
+# %% slideshow={"slide_type": "skip"} tags=["core-check"]
+consistency = check.consistency(consistency, otherwise=js_divergence)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The Wasserstein regulariser
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# "Wasserstein-regularised" in the abstract becomes this: summarise a clip's frames by mean and deviation of
-# each channel, a Gaussian with independent channels, and pull it to the [barycentre](glossary.md#barycentre) of its class. The squared
-# 2-Wasserstein distance of such Gaussians is $|m - m'|^2 + |s - s'|^2$, and their barycentre has the average
-# mean and the average deviation. By hand, one channel: two clips with means 1 and 3, deviations 1 and 2 have
-# the barycentre (2, 1.5), and both are $1^2 + 0.5^2 = 1.25$ away from it.
+# We summarise the features of a clip over time by the mean and the standard deviation of each channel, a Gaussian with
+# independent channels, and penalise its distance to the [barycentre](glossary.md#barycentre) of its class. For such Gaussians
+# with means $m, m'$ and standard deviations $s, s'$ the squared 2-[Wasserstein](glossary.md#wasserstein) distance is
+# $\Vert m - m' \Vert^2 + \Vert s - s' \Vert^2$, and the barycentre has the average mean and the average standard deviation
+# [[3](#references)]. With one channel, two clips with means 1 and 3 and standard deviations 1 and 2 have the barycentre
+# $(2, 1.5)$, and both are at squared distance $1^2 + 0.5^2 = 1.25$.
 
 # %%
-def omega(frames, y, classes):
-    """Mean squared distance of frames (batch, steps, width) to their class's barycentre."""
-    law = torch.cat([frames.mean(1), frames.var(1, correction=0).sqrt()], 1)  # (batch, 2 width)
-    same = F.one_hot(y, classes).to(law)  # (batch, classes)
-    barycenter = (same.T @ law / same.sum(0)[:, None].clamp_min(1)).detach()
-    return (law - barycenter[y]).square().sum(1).mean() / frames.shape[2]
+def distance_to_barycenter(frames, y):
+    """Mean squared distance of frames (batch, steps, width) to their class's barycentre, over width."""
+    summary = torch.cat([frames.mean(1), frames.var(1, correction=0).sqrt()], 1)  # (batch, 2 width)
+    same = (y[:, None] == y).to(summary)  # (batch, batch)
+    barycenter = (same @ summary / same.sum(1, keepdim=True)).detach()  # of each clip's class
+    return (summary - barycenter).square().sum(1).mean() / frames.shape[2]
 
-
-# %% slideshow={"slide_type": "subslide"}
-from piumar_lib.fusion import WassersteinRegularizer
-
-by_hand = torch.tensor([[[0.0], [2.0]], [[1.0], [5.0]]])  # means 1 and 3, deviations 1 and 2
-print("by hand:", omega(by_hand, torch.tensor([0, 0]), 1).item())
-frames, labels = torch.randn(6, 10, 4), torch.tensor([0, 0, 1, 1, 1, 2])
-assert_same(lambda f: omega(f, labels, 3),
-            lambda f: WassersteinRegularizer(3, 4).distance(f, labels), frames)
+two_clips = torch.tensor([[[0.0], [2.0]], [[1.0], [5.0]]])  # means 1 and 3, standard deviations 1 and 2
+print("squared distance", distance_to_barycenter(two_clips, torch.tensor([0, 0])).item())
+frames, labels = torch.randn(6, 10, 4).double(), torch.tensor([0, 0, 1, 1, 1, 2])
+assert_same(lambda f: distance_to_barycenter(f, labels),
+            lambda f: WassersteinRegularizer(3, 4).double().distance(f, labels), frames)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# That is the first batch. Then each barycentre is a running one and moves a tenth of the way with each batch,
-# so a class with a single clip in a batch is pulled, too.
-#
-# How strongly? A fixed weight is nothing for one network and everything for another. So the weight is set by
-# gradients with respect to the features: $\Omega$ may have the share $\rho$ of the cross-entropy's $C$.
-
-# %% [markdown]
-# $$ \lambda = \rho \, \frac{|\nabla C|}{|\nabla \Omega|}, \qquad \rho = 0.1 $$
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# The ratio is a running mean, renewed in every fourth batch, and a constant for back-propagation.
+# This is the library's first batch; later its barycentres are exponential moving averages. The right weight $\lambda$ of the
+# penalty $\Omega$ depends on the scale of the features, which changes in training. So it is set by gradients with respect to the
+# features: that of $\lambda \Omega$ gets the fraction $\rho = 0.1$ of the size of the cross-entropy's, as VQGAN weights its
+# adversarial loss [[7](#references)].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## All of TFAM in one loss
+#
+# $$ L = C(f) + \tfrac12 \bigl( C(a) + C(b) \bigr) + \mathrm{JS}(p_a, p_b) + \lambda \, \Omega(a), \qquad
+# \lambda = \rho \, \frac{\Vert \nabla C \Vert}{\Vert \nabla \Omega \Vert} $$
+#
+# Four terms: the cross-entropy $C$ of the fused prediction; that of each view, so that either is useful alone; consistency; and
+# the regulariser on the aligned view. The ratio of gradients is a moving average and a constant for backpropagation.
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# The fused decision is trained, each view's own decision as well (weight 1/2), the views' predictions are
-# asked to agree, and the aligned view's features are pulled to their class's barycentre:
+# %% [markdown] slideshow={"slide_type": "slide"}
+# ## TFAM, written out
+#
+# `MonotoneAlignment` is chapter 03's temporal branch, `SpectralPerturbation` chapter 04's frequency branch. The fusion keeps the
+# gate's running statistics. Both views are equally long. In evaluation nothing is perturbed: the second view is the clip itself.
 
-# %% [markdown]
-# $$ L = C(f) + \frac{1}{2} ( C(a) + C(b) ) + \mathrm{JS}(a, b) + \lambda \Omega $$
+# %% slideshow={"slide_type": "subslide"}
+class Fusion(nn.Module):
+    no_weight_decay = ("bias",)
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# The library's name for it is `TwoViews`. Written out, with a list to watch how hard $\lambda \Omega$ pulls
-# on the backbone's weights, beside what the [first version](glossary.md#first-version) had, $\Omega$ with a constant weight of 0.01:
+    def __init__(self, width):
+        super().__init__()
+        self.bias, self.center = nn.Parameter(torch.zeros(())), RunningMean(width)
+        self.mean, self.variance = RunningMean(), RunningMean(start=1.0)
 
-# %% slideshow={"slide_type": "skip"}
-from torch import nn
+    def gate(self, a, b):
+        sd = (self.variance.mean + 1e-6).sqrt()
+        return gate(a, b, self.center.mean, self.mean.mean, sd, self.bias)  # (batch, 1)
 
-from piumar_lib.backbones import tiny_cnn
-from piumar_lib.recognizer import Recognizer
-from piumar_lib.temporal_frequency import TwoViews
-from piumar_lib.transport import frame_law_spread
+    def forward(self, a, b):
+        if self.training:
+            self.center.update((a + b).mean(0) / 2)
+            cosine = F.cosine_similarity(a - self.center.mean, b - self.center.mean)  # (batch,)
+            self.mean.update(cosine.mean())
+            self.variance.update((cosine - self.mean.mean).square().mean())
+        return fuse(a, b, self.gate(a, b))  # (batch, width)
 
+# %% slideshow={"slide_type": "subslide"}
+class TFAM(nn.Module):
+    def __init__(self, channels, width):
+        super().__init__()
+        self.temporal, self.frequency = MonotoneAlignment(), SpectralPerturbation(channels)
+        self.fusion = Fusion(width)
 
-def size(term, model):
-    """Of a term's gradient in the backbone's weights."""
-    weights = [*model.backbone.parameters()]
-    return nn.utils.get_total_norm(torch.autograd.grad(term, weights, retain_graph=True))
+    def views(self, x, y=None):
+        aligned = self.temporal(x, y)  # (batch, 16, channels)
+        perturbed = F.adaptive_avg_pool1d(self.frequency(x, y).mT, aligned.shape[1]).mT
+        return [aligned, perturbed]
 
+# %% slideshow={"slide_type": "subslide"}
+class TFAMLoss(Objective):
+    def start(self, model, clips, trainer=None):
+        head = model.head
+        self.regularizer = WassersteinRegularizer(head.out_features, head.in_features).to(clips.y.device)
 
-class Watched(TwoViews):
     def loss(self, model, batch):
         p = model(batch.x, batch.y)
-        entropy, *views = (F.cross_entropy(logits, batch.y) for logits in (p.logits, *p.view_logits))
-        entropy = entropy + sum(views) / 2
-        pull = self.regularizer(entropy, p.frames[0], batch.y)
-        if self.regularizer.calls % 5 == 0:
-            both = pull, 0.01 * frame_law_spread(p.frames[0], batch.y)
-            pulls.append([100 * float(size(term, model) / size(entropy, model)) for term in both])
-        return entropy + js(*p.view_logits) + pull
-
-
-# %% slideshow={"slide_type": "skip"}
-from piumar_lib.batch import Batch
-
-some = Batch(torch.randn(64, 32, 34), *(torch.arange(64) % n for n in (12, 12, 64)))
-losses, pulls = [], []
-for kind_of_loss in (Watched, TwoViews):
-    torch.manual_seed(seed)
-    model = Recognizer(tiny_cnn(34), 32, 12, TemporalFrequencyModule.make(34, 32))
-    objective = kind_of_loss()
-    objective.start(model, some)
-    losses.append(objective.loss(model, some))
-torch.testing.assert_close(*losses)
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# And the module around it: two branches, whose views are equally long, in front of the layers that both share.
-
-# %%
-from piumar_lib.alignment import MonotoneAlignment
-from piumar_lib.perturbation import SpectralPerturbation
-
-
-def two_views(x, y, temporal, frequency):
-    aligned, perturbed = temporal(x, y), frequency(x, y)
-    return torch.stack([aligned, perturbed.unflatten(1, (aligned.shape[1], -1)).mean(2)])
-
-
-assert_same(lambda x: two_views(x, some.y, MonotoneAlignment(steps=16), SpectralPerturbation(34)),
-            lambda x: torch.stack(TemporalFrequencyModule.make(34, 32).views(x, some.y)), some.x)
+        fused, *views = (F.cross_entropy(logits, batch.y) for logits in (p.logits, *p.view_logits))
+        entropy = fused + sum(views) / 2
+        pull = self.regularizer(entropy, p.frames[0], batch.y)  # lambda times distance_to_barycenter
+        return entropy + consistency(*p.view_logits) + pull
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Plug it in
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# `Recognizer` takes a backbone and, if you like, a plug-in. `at` is the layer in front of which the plug-in sits:
-# `"input"` is in front of all, `"features"` behind the first one, numbers stand for any. Not behind the last
-# layer: only an average over time follows there, and the perturbation keeps each clip's mean.
-
-# %% [markdown]
-# > **Predict.** Behind the plug-in all layers see two views of 16 steps instead of one clip of 32 frames. How
-# > many more operations does a recogniser take with TFAM at the input, and how many on features? How much more
-# > *time* does a training step take?
-
-# %% slideshow={"slide_type": "skip"}
-from piumar_lib.ma52.plug_in_cost import plug_in_cost
-from piumar_lib.notebook import costs
-from piumar_lib.objective import Objective
-from piumar_lib.tfam import TFAM, FrequencyBranch, TemporalBranch
-
-plug_ins = {"none": (None, 0)}
-plug_ins["first version, input"] = TFAM(TemporalBranch(), FrequencyBranch()), "input"
-for place, wide in (("input", 34), ("features", 32), (2, 32)):
-    plug_ins[f"TFAM, {place}"] = TemporalFrequencyModule.make(wide, 32), place
-
-
-# %% slideshow={"slide_type": "skip"}
-def recognizer(plug_in, at, width=32):
-    """A model, and a step of its training up to the gradient."""
-    model = Recognizer(tiny_cnn(34, width), width, 12, plug_in, at)
-    objective = TwoViews() if isinstance(plug_in, TemporalFrequencyModule) else Objective()
-    objective.start(model, some, None)
-
-    def step():
-        model.train().zero_grad()
-        objective.loss(model, some).backward()
-
-    step()  # the regulariser compares gradients in the first of every four
-    return model, step
-
-
-# %% slideshow={"slide_type": "skip"}
-models = {name: recognizer(*plug_in) for name, plug_in in plug_ins.items()}
-work = {name: costs.count_work(step) for name, (_, step) in models.items()}
-with torch.no_grad():
-    alone = {name: costs.count_work(lambda m=m: m.eval()(some.x)) for name, (m, _) in models.items()}
-seconds = costs.seconds_each({name: step for name, (_, step) in models.items()}, rounds=3)
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib.notebook import show_table
-
-ratios = {name: (alone[name].flops / alone["none"].flops, work[name].flops / work["none"].flops,
-                 seconds[name] / seconds["none"]) for name in plug_ins}
-show_table(["plug-in, place", "parameters", "FLOPs, inference", "FLOPs, training", "time, training",
-            "operations, training"],
-           [[name, costs.count_parameters(models[name][0]), *(f"{r:.2f}" for r in ratios[name]),
-             str(work[name].operations)] for name in plug_ins])
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** FLOPs and time are in units of the recogniser without a plug-in. The first version kept all
-# 32 frames, so at the input everything ran twice. Two views of 16 steps make the layers behind run no more than
-# once. (In training at the input there is a little more: the clock's floor is learnt, so the gradient has to go
-# back through the first layer, too.) What TFAM itself starts are hundreds of small operations, and a small
-# network waits for them: FLOPs are not time. The goal was a step of at most 1.15 times [ERM](glossary.md#erm)'s on features.
+#
+# `Recognizer(backbone, width, classes, plug_in, at)` puts a [plug-in](glossary.md#plug-in) in front of the backbone, with
+# `at="input"`, or behind its first layer, with `at="features"`. The layers behind it see two views of 16 steps instead of one clip
+# of 32 frames, about as many FLOPs ([chapter 10](10_costs.ipynb)). Do our module and loss train as the library's do?
 
 # %% slideshow={"slide_type": "subslide"}
-for width in (32, 64, 128):
-    steps = {n: recognizer(p, "features", width)[1] for n, p in
-             (("ERM", None), ("TFAM", TemporalFrequencyModule.make(width, width)))}
-    taken = costs.seconds_each(steps, rounds=3)
-    slower = taken["TFAM"] / taken["ERM"]
-    print(f"on features, width {width}: {slower:.2f} times ERM's step, goal "
-          f"{'met' if slower <= 1.15 else 'missed'}")
+def train_steps(plug_in, objective):
+    torch.manual_seed(seed)
+    model = Recognizer(tiny_cnn(channels), 32, train.classes, plug_in, at="input").train()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    objective.start(model, clips)
+    for rows in torch.arange(len(clips.y)).tensor_split(5):
+        optimizer.zero_grad()
+        loss = objective.loss(model, clips.take(rows))
+        loss.backward()
+        optimizer.step()
+    return loss, [p.grad for p in model.parameters()]
 
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Behind a video backbone the features are few. What does TFAM make run there, counted with its share of all
-# that comes after the backbone and now runs twice? And [GIRL](glossary.md#girl) (chapter 07) on top?
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-video, rows = {name: plug_in_cost(name) for name in ("videomae-base", "resnet50-tsm")}, []
-for name, found in video.items():
-    for label, w in found.items():
-        for method in ("TFAM", "TFAM and GIRL"):
-            flops, started = (100 * (one / erm - 1) for one, erm in
-                              zip(w[method], w["ERM"], strict=True))
-            rows.append([f"{name}, {label}", method, f"{flops:.4f} %", f"{started:.0f} %"])
-show_table(["behind", "method", "FLOPs added", "operations added"], rows)
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The goal was at most 3 % of a training step of VideoMAE-base in FLOPs *and* in operations
-# started. FLOPs: met, by far. Operations: missed, by far. Each of them is tiny, and a device that is busy with
-# the backbone may hide them; [chapter 10](10_costs.ipynb) has what was timed.
+ours = train_steps(TFAM(channels, 32), TFAMLoss())
+torch.testing.assert_close(ours, train_steps(TemporalFrequencyModule.make(channels, 32), TwoViews()))
+print(f"fifth step: equal loss {ours[0]:.3f}, equal gradients of all {len(ours[1])} parameters")
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Predict, run, compare
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# Is the gate more than a constant on people who were left out, and does it know when it is right? We leave
-# out some people in turn, train TFAM with the loss written out above, and watch its pull.
+# ## Does the gate know when the recogniser is wrong?
+#
+# Leave-one-person-out on [SPAR](glossary.md#spar), all clips at one length: we train TFAM as written above on nine people, and
+# sort the clips of the tenth by their gate.
 
 # %% [markdown]
-# > **Predict.** How large is the regulariser's gradient, in percent of the cross-entropy's, with $\rho$ = 0.1?
-# > And with the constant weight 0.01?
+# > **Predict.** Is the quarter of the clips with the lowest gates recognised less often than the quarter with the highest? And
+# > how much do the gates vary between clips: is their standard deviation closer to 0.01 or to 0.1?
 
 # %% slideshow={"slide_type": "skip"}
-from piumar_lib.evidence import folds, methods
-from piumar_lib.training import clips_at_once, fit
-
-left_out, name = [], "TFAM"  # as the registry of methods calls it
-for fold in list(folds.folds(data_set))[: run.pick(quick=2, full=10)]:
-    pulls, (known, stranger, kind) = [], load_fold(data_set, fold)
-    k = methods.resolve(name, {"epochs": epochs})
-    model = methods.build(name, known.x.shape[-1], known.classes, k, seed)
-    fit(model, known, methods.settings(name, k, kind, seed), Watched(), run.device)
-    left_out.append((model.eval(), stranger))
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-ours, first = np.array(pulls).T
-step = 5 * np.arange(1, len(ours) + 1)
-fig, ax = plt.subplots(figsize=(7, 2.6))
-ax.axhspan(5, 20, color="0.9", label="5 to 20 %")
-ax.plot(step, ours, "-", color="C0", label="$\\lambda\\Omega$, share 0.1")
-ax.plot(step, first, "--", color="C4", label="first version, weight 0.01")
-ax.set(xlabel="training step", ylabel="gradient [% of $C$'s]", yscale="log")
-ax.legend(ncols=3, loc="center", fontsize=8)
-inside = 100 * np.mean((ours >= 5) & (ours <= 20))
-show(fig, alt=f"The regulariser's gradient over training, in percent of the cross-entropy's: median "
-     f"{np.median(ours):.0f} %, {inside:.0f} % of the steps between 5 and 20 %; with a constant weight "
-     f"of 0.01 the median is {np.median(first):.2f} %.")
-
-# %% tags=["hide-input"]
-print(f"pull on the backbone's weights, median over training: {np.median(ours):.1f} % of the "
-      f"cross-entropy's; with the first version's weight {np.median(first):.2f} %")
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The share is set at the features and arrives at the weights in about that size. The constant
-# weight did next to nothing.
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Sort the clips of each person left out by how well their views agree. Are those that agree
-# > least recognised less often than those that agree most? (In evaluation nothing is perturbed: the aligned
-# > clip is compared with the clip itself.) And how far does the gate spread over them?
+left_out = []  # (model, unseen clips)
+for fold in list(folds.folds(data_set))[:people]:
+    known, unseen, _ = folds.load_fold(data_set, fold)
+    torch.manual_seed(seed)
+    model = Recognizer(tiny_cnn(channels), 32, known.classes, TFAM(channels, 32))
+    fit(model, known, Settings(epochs=epochs, seed=seed), TFAMLoss(), run.device)
+    left_out.append((model.cpu().eval(), unseen))
 
 # %% slideshow={"slide_type": "skip"}
 @torch.no_grad()
-def look(model, stranger):
-    """Of each clip: standardised agreement, gate, that of the plain cosine, right or not."""
-    found, fusion = [], model.to("cpu").plug_in.fusion
-    for part in torch.arange(len(stranger)).split(clips_at_once(stranger.x.shape[1])):
-        p = model(torch.as_tensor(stranger.x[part]))
+def look(model, unseen):
+    """Of each clip: gate, gate of the plain cosine, and whether it is recognised; (3, clips)."""
+    found = []
+    for rows in torch.arange(len(unseen)).split(clips_at_once(unseen.x.shape[1])):
+        p = model(torch.as_tensor(unseen.x[rows]))
         a, b = (frames.mean(1) for frames in p.frames)
-        right = p.logits.argmax(1) == torch.as_tensor(stranger.y[part])
-        found.append(torch.stack([fusion.agreement(a, b), fusion.gate(a, b)[:, 0],
-                                  F.cosine_similarity(a, b).sigmoid(), right]))
+        gates = model.plug_in.fusion.gate(a, b)[:, 0], F.cosine_similarity(a, b).sigmoid()
+        found.append(torch.stack([*gates, p.logits.argmax(1) == torch.as_tensor(unseen.y[rows])]))
     return torch.cat(found, 1).numpy()
 
-
-looks = [look(*pair) for pair in left_out]
-agreement, gate, plain, _ = np.concatenate(looks, 1)
-bias = np.mean([model.plug_in.fusion.bias.item() for model, _ in left_out])
-
-# %% slideshow={"slide_type": "skip"}
-by_person = []
-for found, (_, stranger) in zip(looks, left_out, strict=True):
-    for person in stranger.people:
-        agree, _, _, is_right = found[:, stranger.person == person]
-        quarters = np.array_split(is_right[agree.argsort()], 4)  # from the least agreement to the most
-        by_person.append([quarter.mean() for quarter in quarters if len(quarter)])
-by_person = np.array([shares for shares in by_person if len(shares) == 4]).reshape(-1, 4)
+looks, quarters = [look(*pair) for pair in left_out], []  # accuracy of each person's quarters
+for (gates, _, is_right), (_, unseen) in zip(looks, left_out, strict=True):
+    for person in unseen.people:
+        own = np.flatnonzero(unseen.person == person)
+        if len(own) >= 4:
+            parts = np.array_split(is_right[own[gates[own].argsort()]], 4)
+            quarters.append([100 * part.mean() for part in parts])
+quarters = np.array(quarters).reshape(-1, 4)
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib import metrics
-from piumar_lib.evidence.tables import paired
-from piumar_lib.evidence.wording import points
-from piumar_lib.notebook import plots
-
-bars = 100 * by_person.mean(0) if len(by_person) else np.full(4, np.nan)
-gates = {f"TFAM's, learnt $v$ = {bias:.2f}": gate, "plain cosine's": plain}
-fig, (left, middle) = plt.subplots(1, 2, figsize=(7, 2.8))
-for (label, trust), style in zip(gates.items(), ("-", "--"), strict=True):
-    left.ecdf(trust, label=label, linestyle=style)
-left.set(xlabel="gate", ylabel="share of clips below", xlim=(0, 1))
-left.legend(loc="upper left", fontsize=8)
-middle.bar(["least", "", " ", "most"], bars, **plots.UNSEEN)
-middle.set(xlabel="quarters of a person's clips, by agreement", ylabel="recognised [%]", ylim=(0, 105))
-show(fig, alt="Left: distribution of the gate over clips of people left out; its deviation is "
-     f"{gate.std():.2f}, with the plain cosine {plain.std():.3f}. Right: share recognised in quarters "
-     f"of rising agreement, mean over {len(by_person)} people: "
-     + ", ".join(f"{bar:.0f} %" for bar in bars) + ".")
-
-# %% tags=["hide-input"]
-print(f"deviation of the gate: {gate.std():.2f}, with the plain cosine {plain.std():.3f}")
-if len(by_person) > 1:
-    c = metrics.compare(by_person[:, 3], by_person[:, 0])
-    print(f"most agreement over least: {points(c)} points, {len(by_person)} people")
+adaptive, plain, _ = np.concatenate(looks, 1)
+fig, (left, right) = plt.subplots(1, 2, figsize=(7, 2.9))
+for gates, style, name in ((adaptive, "C0-", "TFAM"), (plain, "C4--", "plain cosine")):
+    left.ecdf(gates, color=style[:2], linestyle=style[2:], label=name, linewidth=2)
+left.set(xlabel="gate", ylabel="fraction of clips below", xlim=(0, 1))
+left.legend(loc="upper left")
+bars = right.bar(["lowest", "", " ", "highest"], quarters.mean(0), **plots.UNSEEN)
+right.bar_label(bars, fmt="%.0f")
+right.set(xlabel="quarters of a person's clips, by gate", ylabel="accuracy [%]", ylim=(0, 112))
+show(fig, alt=f"Left: distribution of the gate over clips of unseen people; its standard deviation is "
+     f"{adaptive.std():.2f}, with the plain cosine {plain.std():.3f}. Right: accuracy in quarters of "
+     f"rising gate, mean over {len(quarters)} people: "
+     + ", ".join(f"{quarter:.0f} %" for quarter in quarters.mean(0)) + ".")
+if len(quarters) > 1:
+    c = metrics.compare(quarters[:, 3], quarters[:, 0])
+    print(f"highest over lowest quarter: {c.difference:+.1f} points [{c.low:+.1f}, {c.high:+.1f}]")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The standardised agreement spreads over clips of new people, where the plain cosine of the first
-# version treats all of them alike; and where the last interval lies above zero, it *knows* where the
-# recogniser is right. What the gate knows and what the fusion makes of it are two things: the log below asks
-# what the gate is worth.
+# **Compare.** The quarter with the lowest gates is recognised in 79 % of the cases, that with the highest in 92 %, +13.5 points
+# [+7.6, +19.8] more. The gates have the standard deviation 0.17; with the plain cosine it is 0.007, and the gate a constant.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The evidence: a log of attempts
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# What was tried while the defaults were found is written down, each attempt beside what it has to beat (plain
-# augmentation) and beside its *control*, two views with all of the attempt's hyperparameters and an unchanged
-# clock. It is all development: twenty real people of two data sets, at their own tempo and at one length; the
-# inner folds in which [SPAR](glossary.md#spar)'s hyperparameters are searched; five synthetic populations that no table reports on.
-# No final fold was looked at. Cells are mean differences over people in points with 95 % intervals. Every training
-# has 20 epochs. On the smallest set that is about 50 updates of the weights: nothing is trained to the end there.
+#
+# The [log of attempts](glossary.md#log-of-attempts) records what was tried while the defaults were chosen, on development people
+# at their own tempo: twenty of MSR Action3D and UTKinect, the ten of SPAR, and a hundred synthetic ones. Each row below changes
+# one thing of TFAM: its place in the backbone, or one of the parts that this chapter derived.
 
 # %% [markdown]
-# > **Predict.** Where is TFAM worth most: at the input, behind the first block, or deeper? And in a network
-# > twice as wide?
+# > **Predict.** A plain mean takes the place of the gate, and $f = (a + b) / 2$. How many points does that cost?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-from piumar_lib.evidence import development
-from piumar_lib.evidence.tables import show_development
-
-PLACES = ["TFAM, defaults", "behind the first block", "in front of the last block", "behind all blocks"]
-PLACES += ["width 64", *(f"width 64, {place}" for place in PLACES[1:])]
-TRIED = [*PLACES, "without augmentation", "first version of TFAM"]
-show_development(TRIED)
+POOLS = {"real, own tempo": "MSR, UTKinect", "SPAR, own tempo": "SPAR", "synthetic": "synthetic"}
+ROWS = ["behind the first block", "in front of the last block", "behind all blocks",
+        "mean instead of the gate", "minimum instead of the gate", "no consistency", "no regulariser"]
+log, over, words = development.read_log(), {}, []
+default = {line["data"]: line["people"] for line in log["TFAM, defaults"]}
+for attempt in ROWS:  # over TFAM's defaults, on the same people
+    over[attempt] = [line | {"people": {p: (own[0], default[line["data"]][p][0])
+                                        for p, own in line["people"].items()}} for line in log[attempt]]
+fig, axes = plt.subplots(1, 3, figsize=(7, 3.4), sharey=True, sharex=True)
+for ax, (pool, name) in zip(axes, POOLS.items(), strict=True):
+    found = {attempt: development.outcome(lines, pool) for attempt, lines in over.items()}
+    title = f"{name} ({found[ROWS[0]].people})"
+    words.append(f"{title}: {plots.effects(ax, found)}")
+    ax.set_title(title, fontsize=11)
+    ax.set_xlabel("")
+fig.supxlabel("variant over TFAM's default, same unseen people [points]", fontsize=10)
+show(fig, alt="Accuracy of variants of TFAM over its default in points, by data set and number of "
+     f"people. {'. '.join(words)}.")
+for pool, name in POOLS.items():
+    gain, clock = (development.in_points(development.outcome(log["TFAM, defaults"], pool, role))
+                   for role in ("against", "control"))
+    print(f"{name}: TFAM over augmentation {gain}, over its control {clock}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The same, over the control: is it the alignment, or would any two views do?
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-show_development(TRIED, over="control")
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** An interval that contains zero says that these people cannot tell the two apart. A line that
-# gains over augmentation but not over its control owes that to the second view, not to the clock. A place is
-# a good default only if it holds for the wide network, too. None leads in every column: in the narrow network
-# the means over augmentation are highest at the input on SPAR and on synthetic people, and behind the first
-# block on the twenty real ones. So the course keeps the input. And behind all blocks no perturbation is left.
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# ### Which part carries what?
+# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points. The gate knows which clips are
+# uncertain, but the fusion gains nothing from it, and no change of another part helps or harms in all three groups. TFAM as a
+# whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over its control, two views with a uniform
+# clock: about half of the gain or more is the alignment's. Deeper places lose 4.4 to 5.5 points on SPAR; the default is the input.
 #
-# > **Predict.** Exchange one part of TFAM at a time: mean or minimum instead of the gate, the first version's
-# > gate, no regulariser or twice its pull, no consistency loss. Which of these loses?
-
-# %% slideshow={"slide_type": "skip"}
-PARTS = ["mean instead of the gate", "minimum instead of the gate", "gate of the first version",
-         "no regulariser", "regulariser pulls 20 %", "no consistency"]
-log = development.read_log()
-
-
-def scores(name, pool):
-    """The attempt's accuracy of each person."""
-    lines = [line for line in log.get(name, []) if line["data"] in development.POOLS[pool]]
-    return {(line["data"], p): v[0] for line in lines for p, v in line["people"].items()}
-
-
-def change(name, pool):
-    """What a change of one part adds to TFAM's defaults, in points, paired over people."""
-    both = scores(name, pool), scores("TFAM, defaults", pool)
-    return points(paired(*both)) if both[0] and both[0].keys() == both[1].keys() else ""
-
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-show_table(["changed", *development.POOLS],
-           [[name, *(change(name, pool) for pool in development.POOLS)] for name in PARTS])
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** These are differences to TFAM's defaults: below zero, the part was worth something; around zero
-# it is a choice, not a finding. No correction is made for looking at many lines, so a single one that just
-# clears zero is no finding either.
-#
-# [Chapter 09](09_evidence.ipynb) judges TFAM on people whom nothing was developed on.
+# The defaults were chosen on these people, with 20 epochs and without correction for all attempts, which the book's page of
+# records lists. [Chapter 09](09_evidence.ipynb) judges on nine sets and finds less: `TFAM + augmentation` over `augmentation` on
+# `real people, own tempo`: +2.4 points [-0.2, +4.9], and `TFAM + augmentation` over `augmentation` on `real people, one length`:
+# +0.3 points [-1.0, +1.6].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: which bias keeps how much?
 #
 # *10 minutes, easy.*
 #
-# Read the formula backwards. Write `bias_for(kept)`: the bias $v$ with which, where two views agree as well as
-# views usually do, the fused feature keeps the share `kept` (between 0 and 0.5) of what one view alone has seen.
+# Write `bias_for(kept)`: the bias $v$ with which, where two views agree as well as views usually do, the fused feature keeps the
+# fraction `kept` (between 0 and 0.5) of what only one view found.
 
 # %% tags=["exercise"]
 def bias_for(kept):
     ...
 
-
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-from piumar_lib import check
-
 check.bias_for(bias_for)
 
 # %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
@@ -629,85 +441,59 @@ check.bias_for(bias_for)
 # def bias_for(kept):
 #     return np.log(2 * kept / (1 - 2 * kept))
 # ```
-#
-# At the usual agreement $c = m$, so the weight has no say and $g = \sigma(v)$. The minimum is 0 there and the
-# mean is a half: $g / 2$ is kept. To keep more than a half no bias is large enough.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Exercise 2: how far can two predictions disagree?
+# ## Exercise 2: the weight of a regulariser
 #
 # *15 minutes, medium.*
 #
-# Write `consistency(p, q)`: the Jensen-Shannon divergence in nats of predictions of shape
-# `(batch, classes)`, for each clip: the mean of both [Kullback-Leibler](glossary.md#kullback-leibler) divergences to the average prediction.
-# A class that a prediction rules out (probability 0) must do no harm. What is the largest value, and when?
+# Write `regularizer_weight(entropy, distance, frames, fraction)`: the $\lambda$ with which the gradient of the scalar `distance`
+# at `frames` has the given fraction of the size of that of `entropy`. Training goes backward through both of them later.
 
 # %% tags=["exercise"]
-def consistency(p, q):
+def regularizer_weight(entropy, distance, frames, fraction):
     ...
 
-
 # %% slideshow={"slide_type": "skip"} tags=["check"]
-check.consistency(consistency)
+check.regularizer_weight(regularizer_weight)
 
 # %% [markdown] slideshow={"slide_type": "notes"} tags=["solution"]
 # <details><summary>Solution</summary>
 #
 # ```python
-# def consistency(p, q):
-#     middle = (p + q) / 2
-#     to_p = torch.special.xlogy(p, p / middle.clamp_min(1e-30)).sum(-1)
-#     to_q = torch.special.xlogy(q, q / middle.clamp_min(1e-30)).sum(-1)
-#     return (to_p + to_q) / 2
+# def regularizer_weight(entropy, distance, frames, fraction):
+#     terms = (entropy, distance)
+#     gradients = [torch.autograd.grad(t, frames, retain_graph=True)[0] for t in terms]
+#     return fraction * gradients[0].norm() / gradients[1].norm()
 # ```
-#
-# At most $\log 2$, when the two have no class in common: then each is half of the average.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
-
-# %% tags=["hide-input"]
-print(f"- On people left out the gate has deviation {gate.std():.2f}; with the plain cosine "
-      f"{plain.std():.3f}.")
-print(f"- The regulariser pulls with {np.median(ours):.0f} % of the cross-entropy's gradient; a "
-      f"constant weight of 0.01 would be {np.median(first):.2f} %.")
-
-# %% tags=["hide-input"]
-w = video["videomae-base"]["training"]
-share = [100 * (one / erm - 1) for one, erm in zip(w["TFAM and GIRL"], w["ERM"], strict=True)]
-at_features, at_input, before = (
-    f"{ratios[name][1]:.2f}" for name in ("TFAM, features", "TFAM, input", "first version, input"))
-print(f"- A small recogniser with TFAM runs {at_features} times its FLOPs in training with the plug-in "
-      f"on features, {at_input} times at the input; the first version {before} times. TFAM and GIRL add "
-      f"{share[0]:.4f} % FLOPs and {share[1]:.0f} % operations to a training step of VideoMAE-base.")
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-for pool in development.POOLS:
-    cells = [development.in_points(development.outcome(log.get("TFAM, defaults", []), pool, over))
-             for over in ("against", "control")]
-    print(f"- {pool}: TFAM over augmentation {cells[0] or 'not yet trained'}, "
-          f"over its control {cells[1]}")
+#
+# - **The gate adapts to the clip.** Over clips of unseen people its standard deviation is 0.17, with the plain cosine 0.007, and
+#   accuracy rises from 79 % in the quarter with the lowest gates to 92 % in that with the highest.
+# - **TFAM is a page of code**, which agrees with the library's in its loss and in the gradient of every parameter.
+# - **On development people the alignment matters, the gate does not**: TFAM gains +10.4, +11.6 and +3.0 points over augmentation,
+#   and a plain mean in place of the gate changes that by +0.2, -0.1 and +0.8.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
-# | "adaptively fused" | the gate, the fusion | `fusion.AdaptiveFusion` | `test_fusion.py` | standardised cosine of centred features; mean and minimum; its spread is measured, its worth is in the log |
+# | "adaptively fused" | the gate, the fusion | `fusion.AdaptiveFusion`, `fusion.mix` | `test_fusion.py` | standardised cosine of centred features; mean and minimum; its worth is in the log |
 # | "consistency-driven" | the gate; consistency as a loss | `objective.js_divergence`, `temporal_frequency.TwoViews` | `test_temporal_frequency.py` | Jensen-Shannon with weight 1; no gradient through the gate's agreement |
-# | Wasserstein-regularised alignment | the Wasserstein regulariser | `fusion.WassersteinRegularizer` | `test_fusion.py` | diagonal Gaussians, running barycentre of the class, a tenth of the cross-entropy's gradient |
-# | "at feature level", plug-in module | plug it in, the log's places | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | behind the first layer, or in front of it; the log has more places |
-# | (silent) what it costs | plug it in | `plug_in_cost.plug_in_cost`, `costs.count_work` | `test_costs.py` | counted with what runs twice |
-# | better on people never seen | the log of attempts | `development.outcome` | `test_development.py` | development people alone; chapter 09 judges on others |
-
-# %% [markdown] slideshow={"slide_type": "skip"}
+# | Wasserstein-regularised alignment | the Wasserstein regulariser | `fusion.WassersteinRegularizer` | `test_fusion.py` | diagonal Gaussians, moving barycentre of the class, a tenth of the cross-entropy's gradient |
+# | "at feature level", plug-in module | TFAM written out, plug it in | `temporal_frequency.TemporalFrequencyModule`, `recognizer.Recognizer` | `test_temporal_frequency.py` | in front of the backbone, or behind its first layer |
+#
 # ## References
 #
-# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
-#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
-# 2. J. Lin. *Divergence measures based on the Shannon entropy.* IEEE Transactions on Information
-#    Theory 37(1), 1991.
-# 3. G. Peyré, M. Cuturi. *Computational Optimal Transport*, section 2.6: Gaussians and their barycentres.
-#    [arXiv 1803.00567](https://arxiv.org/abs/1803.00567), 2019.
+# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025.
+# 2. J. Lin. *Divergence measures based on the Shannon entropy.* IEEE Transactions on Information Theory 37(1), 1991.
+# 3. G. Peyré, M. Cuturi. *Computational Optimal Transport.* [arXiv 1803.00567](https://arxiv.org/abs/1803.00567), 2019. Section 2.6: Gaussians and their barycentres.
+# 4. J. Arevalo et al. *Gated Multimodal Units for Information Fusion.* [arXiv 1702.01992](https://arxiv.org/abs/1702.01992), 2017.
+# 5. D. Hendrycks et al. *AugMix: A Simple Data Processing Method to Improve Robustness and Uncertainty.* [arXiv 1912.02781](https://arxiv.org/abs/1912.02781), ICLR 2020.
+# 6. X. Liang et al. *R-Drop: Regularized Dropout for Neural Networks.* [arXiv 2106.14448](https://arxiv.org/abs/2106.14448), NeurIPS 2021.
+# 7. P. Esser, R. Rombach, B. Ommer. *Taming Transformers for High-Resolution Image Synthesis.* [arXiv 2012.09841](https://arxiv.org/abs/2012.09841), CVPR 2021. VQGAN.

@@ -25,7 +25,8 @@
 # | numbers in the text | of the committed run, profile `full`; `quick` differs a little where it trains |
 #
 # **You are here:** clip → temporal branch and frequency branch → fusion → backbone → **losses**. This chapter
-# builds the group weights in [GIRL](glossary.md#girl)'s loss; the network stays as it is.
+# builds the group weights in [GIRL](glossary.md#girl)'s loss, the distributionally robust optimisation of the paper's
+# title [[1](#references)]; the network stays as it is.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
@@ -441,7 +442,7 @@ show_table(["loss", "risks 0.2, 0.4, 0.9", "risks 1, 1, 1", "prefers"], rows)
 #
 # This is not an oversight of V-REx's authors. They *want* weights outside the triangle, to extrapolate to groups
 # that differ more than the training groups do. That is an assumption about unseen groups, and it gives up
-# protecting the worst group.
+# worst-group performance among the known ones.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### In training, with people as groups

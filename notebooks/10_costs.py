@@ -376,7 +376,7 @@ print(f"implicit: {speed:.1f} times as fast, {memory:.0f} times less memory for 
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # `python tests/benchmarks/run.py` makes the records. Both sides do the same work in turn in one run, and we quote the
-# ratio. The goals were set before anything was measured. The rows below answer this chapter's question; the book's page of
+# ratio of times, or of throughput. The goals were set before anything was measured. The rows below answer this chapter's question; the book's page of
 # records lists all. What PIUmr adds to a training step was timed with its [first version](glossary.md#first-version).
 
 # %% slideshow={"slide_type": "skip"}
@@ -496,8 +496,8 @@ draw_fractions((8, 16, 32))
 # *10 minutes, easy.*
 #
 # You train for `epochs` epochs on `clips` clips. The forward pass of one clip takes `flops` FLOPs, matmuls reach `peak`
-# FLOPs a second on your GPU, and training reaches the fraction `utilization` of that peak (MFU). Write the number of
-# *hours* for forward and backward passes; the optimiser is free.
+# FLOPs a second on your GPU, and training reaches the fraction `utilization` of that peak, the **model FLOPs utilisation**
+# (MFU). Write the number of *hours* for forward and backward passes; the optimiser is free.
 
 # %% tags=["exercise"]
 def training_hours(clips, epochs, flops, peak, utilization):

@@ -13,6 +13,19 @@ from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance
 EVERY = 4  # batches from one comparison of gradients to the next, which costs two short ways back
 
 
+def mix(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
+    """``g mean(a, b) + (1 - g) min(a, b)``: mean of two views' features, or what both of them see.
+
+    Args:
+        a, b: Features, shape ``(..., channels)``.
+        g: Weight of the mean, in [0, 1], shape ``(..., 1)``.
+
+    Returns:
+        Shape ``(..., channels)``.
+    """
+    return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+
+
 class AdaptiveFusion(nn.Module):
     """Fuse two views by how well they agree on *this* clip, compared with other clips.
 
@@ -65,8 +78,7 @@ class AdaptiveFusion(nn.Module):
         """
         if a.shape != b.shape:
             raise ValueError(f"a, b: shapes {tuple(a.shape)}, {tuple(b.shape)} differ. Make them equal.")
-        g = self.gate(a, b)
-        return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+        return mix(a, b, self.gate(a, b))
 
 
 class WassersteinRegularizer(nn.Module):
@@ -128,7 +140,7 @@ class WassersteinRegularizer(nn.Module):
         members = (y[:, None] == classes).to(summary)  # (B, classes)
         count = sum_over_processes(members.sum(0))[:, None]
         mean = sum_over_processes(members.T @ summary) / count.clamp_min(1)
-        weight = torch.where(self.known[:, None], self.momentum, 1.0) * (count > 0)
+        weight = torch.full_like(count, self.momentum).where(self.known[:, None], 1.0) * (count > 0)
         moved = self.barycenter.lerp(mean, weight)
         self.barycenter = torch.where(moved.isfinite(), moved, self.barycenter)
         self.known = self.known | (count[:, 0] > 0)

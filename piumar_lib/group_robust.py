@@ -66,6 +66,24 @@ def hard_weights(logits: Tensor, y: Tensor, beta: float = 1.0, temperature: floa
     return weights / mean_over_processes(weights)
 
 
+def update_risks(running: Tensor, costs: Tensor, group: Tensor, momentum: float = 0.9) -> Tensor:
+    """Exponential moving average of the groups' risks, after a batch.
+
+    Args:
+        running: Risk of each group so far, shape ``(groups,)``.
+        costs: Of each clip, shape ``(batch,)``, without gradient.
+        group: Group of each clip, shape ``(batch,)``.
+        momentum: What a group keeps of its past, in [0, 1).
+
+    Returns:
+        Shape ``(groups,)``; a group that no process has clips of keeps its risk.
+    """
+    both = torch.stack([costs, torch.ones_like(costs)])  # (2, batch)
+    total, count = sum_over_processes(both.new_zeros(2, len(running)).index_add(1, group, both))
+    now = total / count.clamp_min(1)
+    return torch.where(count > 0, now.lerp(running, momentum), running)
+
+
 class GroupRobustObjective(Objective):
     """Group-invariant regularised loss: groups are judged by their running risks.
 
@@ -73,7 +91,7 @@ class GroupRobustObjective(Objective):
     are found, once, by the style that each clip had in the first. So no group has to be matched with an
     earlier one, and no source loses its weights more often than another. And style shows most early on:
     what is easy to see, and spurious, is learnt first; later features are about classes, and their
-    clusters no longer tell manners apart.
+    clusters no longer tell styles apart.
 
     A group's risk is the decision's own cross-entropy, divided by that of guessing, log(classes):
     whether a recogniser has two views, and how many classes there are, changes no weight.
@@ -166,11 +184,8 @@ class GroupRobustObjective(Objective):
     def _judge(self, group: Tensor, logits: Tensor, y: Tensor) -> None:
         """Update running risks and weights of the groups of which someone is in the batch."""
         classes = max(logits.shape[1], 2)
-        cost = F.cross_entropy(logits, y, reduction="none") / math.log(classes)
-        both = torch.stack([cost, torch.ones_like(cost)])  # (2, batch)
-        total, count = sum_over_processes(both.new_zeros(2, len(self.running)).index_add(1, group, both))
-        now = total / count.clamp_min(1)
-        self.running = torch.where(count > 0, now.lerp(self.running, self.momentum), self.running)
+        costs = F.cross_entropy(logits, y, reduction="none") / math.log(classes)
+        self.running = update_risks(self.running, costs, group, self.momentum)
         if self.step is None:
             self.q = dro.chi_square(self.running, self.radius, self.shares).weights
         else:

@@ -43,8 +43,9 @@ def rayleigh_floor(time: int) -> Tensor:
 
     A coefficient of a single periodogram of Gaussian noise has real and imaginary part, so its power is
     exponentially distributed, and the variance of ``log`` of that is pi^2 / 6: a quarter of it for the
-    amplitude, pi^2 / 24 (a deviation of 0.64). The last coefficient of an even number of frames is
-    real: its power has a chi-square law of one degree of freedom, pi^2 / 2, a quarter of it pi^2 / 8.
+    amplitude, pi^2 / 24 (a standard deviation of 0.64). The last coefficient of an even number of
+    frames is real: its power has a chi-square distribution of one degree of freedom, pi^2 / 2, a quarter
+    of it pi^2 / 8.
 
     Args:
         time: Number of frames.
@@ -62,6 +63,25 @@ def another_of_class(y: Tensor) -> Tensor:
     """For each clip another one of its class, at random, or itself if there is none; ``(batch,)``."""
     draw = torch.rand(len(y), len(y), device=y.device).masked_fill(y[:, None] != y, -1)
     return draw.fill_diagonal_(-0.5).argmax(1)
+
+
+def energy_preserving_gain(sd: Tensor, basis: Tensor, eps: Tensor) -> Tensor:
+    """Log gain that is smooth along frequency and keeps the power of every frequency in the mean.
+
+    ``sum_j basis_jf sd_j eps_j - sum_j basis_jf^2 sd_j^2``. If its standard deviation exceeds `MOST` at
+    some frequency, all ``sd_j`` of that channel shrink until it is `MOST`.
+
+    Args:
+        sd: Standard deviation of each coefficient, shape ``(coefficients, channels)``.
+        basis: A row for each coefficient, shape ``(coefficients, frequencies)``.
+        eps: Draws of a standard normal distribution, shape ``(batch, coefficients, channels)``.
+
+    Returns:
+        Shape ``(batch, frequencies, channels)``.
+    """
+    largest = (basis.T.square() @ sd.square()).amax(0).sqrt()  # (C,)
+    sd = sd * (MOST / largest.clamp_min(MOST))
+    return basis.T @ (sd * eps) - basis.T.square() @ sd.square()
 
 
 class _Filter(torch.autograd.Function):
@@ -176,11 +196,8 @@ class SpectralPerturbation(PlugIn):
             share = self.scale * torch.rand(len(y), 1, 1, dtype=level.dtype, device=level.device)
             return to_profile @ (share * toward)
         self.observe(smooth, y)
-        deviation = self.scale * self._shared(self.variance(time)).to(level).sqrt()  # (J, C)
-        most = (to_profile.square() @ deviation.square()).amax(0).sqrt()  # (C,)
-        deviation = deviation * (MOST / most.clamp_min(MOST))
-        profile = to_profile @ (deviation * self._shared_draw(smooth))
-        return profile - to_profile.square() @ deviation.square()  # (B, 1 + F, C)
+        sd = self.scale * self._shared(self.variance(time)).to(level).sqrt()  # (J, C)
+        return energy_preserving_gain(sd, to_profile.T, self._shared_draw(smooth))  # (B, 1 + F, C)
 
     def observe(self, smooth: Tensor, y: Tensor) -> None:
         """Take in a batch's coefficients, shape ``(batch, coefficients, channels)``."""

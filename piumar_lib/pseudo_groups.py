@@ -70,7 +70,7 @@ def residual_style(style: Tensor, y: Tensor) -> Tensor:
 class StyleGroups:
     """Clusters of residual style within each class (k-means).
 
-    Within a class, because the question is which manner *of an action* is recognised worst: across
+    Within a class, because the question is in which style *an action* is recognised worst: across
     classes, a cluster's risk would be mostly that of the classes in it.
 
     Attributes:
@@ -95,7 +95,7 @@ class StyleGroups:
 
 
 class RandomGroups(StyleGroups):
-    """Style groups whose members were drawn by lot: as many groups, of the same sizes (a control)."""
+    """Style groups with their members shuffled in each class: as many, of the same sizes (a control)."""
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""

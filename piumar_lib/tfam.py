@@ -1,4 +1,4 @@
-"""The method's first TFAM, with which chapters 04 and 05 and the log of attempts compare.
+"""The method's first TFAM, with which chapter 04 and the log of attempts compare.
 
 Its clock is half uniform, its gain does not preserve energy, and its gate hardly moves. What the course
 builds and trains is in `piumar_lib.alignment`, `piumar_lib.perturbation`, `piumar_lib.fusion` and

@@ -129,7 +129,7 @@ def test_lint_job_does_what_make_lint_does():
     done = subprocess.check_output(command, text=True, cwd=ROOT, env=environment).splitlines()
     lines = [re.sub(r"^\.venv/bin/(python -m )?", "", line) for line in done]
     style = [line for line in commands(JOBS["test.lint"]) if not line.startswith("python -m pip")]
-    assert lines == [*style, "mypy"]
+    assert lines == [*style, "mypy", "tools counts --check"]
     assert "make lint" in commands(JOBS["test.unit"]), "types need the packages, which this job has"
 
 

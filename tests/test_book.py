@@ -367,7 +367,8 @@ def test_book_is_complete(root, capsys):
     page = BeautifulSoup((root / "build/book/notebooks/01_first.html").read_text(), "html.parser")
     assert page.select("math msubsup") and page.select("math mtable") and "$HOME" in page.main.get_text()
     assert page.select_one(".eqno").get_text().startswith("(01.1)")
-    assert page.select_one("main img")["alt"] == ALT
+    image = page.select_one("main img")
+    assert image["alt"] == ALT and image["style"] == "width: 440px;" and image.parent.name != "a"
     links = {a.get("href") for a in page.select("main a")}
     assert {"02_second.html#a-formula-more", "#a-formula-more", "../index.html"} <= links
     assert "glossary.html#term-one" in links

@@ -34,7 +34,7 @@ CHAPTERS = {
     for stem, notebook in NOTEBOOKS.items()
     if any(WIDGET.search(cell.source) for cell in notebook.cells)
 }
-SOME = {"01_person_shift", "02_optimal_transport", "05_consistency_fusion", "09_evidence"}
+SOME = {"01_person_shift", "02_optimal_transport", "06_robust_optimisation", "09_evidence"}
 TURNED = CHAPTERS if os.environ.get("PIUMAR_WIDGETS") == "all" else sorted(SOME)
 # Resolves to the milliseconds from the next key to the moment at which the figure differs.
 WATCH = """() => {

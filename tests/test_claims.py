@@ -1,11 +1,4 @@
-"""Every number that stands in prose is what the committed records say.
-
-One syntax for all: "`METHOD` over `REFERENCE` on `DATA`: +2.6 points [+0.7, +4.5]", the mean paired
-difference over people and its 95 % interval. DATA is a data set's name, or a pool and a form, such as
-"real people, own tempo". README and chapter 09 conclude with a sentence for each planned contrast:
-"**NAME** ...: +2.6 points [+0.7, +4.5] at own tempo (a gain), +0.3 points [-0.2, +0.8] at one length
-(not decided)", each with the contrast's verdict.
-"""
+"""Every number that stands in prose is what the committed records say; `tools.claims` has the syntax."""
 
 from __future__ import annotations
 
@@ -16,19 +9,13 @@ from pathlib import Path
 import jupytext
 import pytest
 
-from piumar_lib.evidence import contrasts, experiments, protocol, wording
+from piumar_lib.evidence import contrasts, experiments, protocol
+from tools import claims
+from tools.__main__ import main
+from tools.claims import NUMBER, SENTENCES, update
 
 ROOT = Path(__file__).parents[1]
-NUMBER = r"[+-]\d+\.\d"
-CLAIM = re.compile(
-    r"`(?P<method>[^`]+)` over `(?P<reference>[^`]+)` on `(?P<data>[^`]+)`: "
-    rf"(?P<difference>{NUMBER}) points \[(?P<low>{NUMBER}), (?P<high>{NUMBER})\]"
-)
-RESULT = r"(?P<{0}>[+-][^\]]+\]) at {1} \((?P<verdict_{0}>[^)]+)\)"
-CONCLUSION = re.compile(
-    r"\*\*(?P<name>[^*:]+)\*\*[^*:]*: "
-    + RESULT.format("own", "own tempo") + ", " + RESULT.format("one", "one length")
-)  # fmt: skip
+CLAIM, CONCLUSION, _ = SENTENCES
 CONCLUDING = ("09_evidence", "README")
 MEASURED = re.compile(r"[+\-−]?\d[\d.,]*(?:\s*\[[^\]]*\])?\s*(?:%|percent\b|per cent\b|points?\b)")
 STRICT = "09_evidence"  # holds no measured number but in this syntax
@@ -46,33 +33,9 @@ def prose(path: Path) -> str:
     return " ".join(re.sub(r"^\s*>\s?", "", text, flags=re.MULTILINE).split())
 
 
-def expected(claim: dict[str, str], folder: Path) -> str:
-    """What the records say, as ``+2.6 [+0.7, +4.5]``.
-
-    Raises:
-        ValueError: If there are no such records.
-    """
-    sets, form = contrasts.meant_by(claim["data"])
-    try:
-        records = contrasts.read(sets, form, folder)
-    except FileNotFoundError:
-        raise ValueError(f"no records of {claim['data']!r}") from None
-    return wording.points(contrasts.compare(records, claim["method"], claim["reference"]))
-
-
 def problems(text: str, folder: Path = protocol.STUDY, strict: bool = False) -> list[str]:
     """What is wrong with the claims of a text, one sentence each."""
-    found = []
-    for match in CLAIM.finditer(text):
-        claim = match.groupdict()
-        said = f"{claim['difference']} [{claim['low']}, {claim['high']}]"
-        try:
-            right = expected(claim, folder)
-        except ValueError as error:
-            found.append(f"{match[0]}: {error}")
-            continue
-        if said.replace("-0.0", "+0.0") != right:
-            found.append(f"{match[0]}: the records say {right}")
+    _, found = update(text, folder)
     if strict:
         rest = CONCLUSION.sub("", CLAIM.sub("", text))
         found += [f"{other!r} is outside the syntax of claims" for other in MEASURED.findall(rest)]
@@ -84,29 +47,17 @@ def test_every_claim_is_what_the_records_say(path):
     assert not problems(prose(path), strict=path.stem == STRICT)
 
 
-def planned() -> dict[str, list[str]]:
-    """What the records say of each planned contrast: numbers and verdict, for either form."""
-    said: dict[str, list[str]] = {}
-    for r in contrasts.compute():
-        said.setdefault(r.contrast.name, []).extend([wording.points(r.pooled), r.verdict])
-    return said
-
-
 @pytest.mark.parametrize("name", CONCLUDING)
 def test_conclusions_are_what_the_planned_contrasts_say(name):
+    """`problems` compares their numbers and verdicts; here, that all are there, and the baseline."""
     (path,) = (path for path in DOCUMENTS if path.stem == name)
     text = prose(path)
-    told = {
-        match["name"].lower().replace("normalis", "normaliz"): [
-            match["own"].replace(" points", ""), match["verdict_own"],
-            match["one"].replace(" points", ""), match["verdict_one"],
-        ]
-        for match in CONCLUSION.finditer(text)
-    }  # fmt: skip
-    assert told == {name.lower(): values for name, values in planned().items()}
-    rivals = [r.against for r in contrasts.compute() if len(r.contrast.against) > 1]
-    own, one = (rival.removesuffix(" + augmentation") for rival in rivals)
+    told = [match["name"].lower().replace("normalis", "normaliz") for match in CONCLUSION.finditer(text)]
+    assert told == [contrast.name.lower() for contrast in contrasts.CONTRASTS]
+    best = [r.against for r in contrasts.compute() if len(r.contrast.against) > 1]
+    own, one = (baseline.removesuffix(" + augmentation") for baseline in best)
     assert f"{own} at own tempo, {one} at one length" in text
+    assert f"{contrasts.seeds_of_all()} of {protocol.SEEDS} planned seeds" in text
 
 
 def test_the_strict_chapter_is_there():
@@ -140,19 +91,22 @@ def test_a_right_claim_passes(folder):
 @pytest.mark.parametrize(
     ("wrong", "reason"),
     [
-        (RIGHT.replace("+3.0", "+3.1"), r"records say \+3\.0 \[\+0\.1, \+5\.9\]"),
+        (RIGHT.replace("+3.0", "+3.1"), r"records say \+3\.0 points \[\+0\.1, \+5\.9\]"),
         (RIGHT.replace("+3.0", "-3.0"), "records say"),
         (RIGHT.replace("+0.1", "+0.2"), "records say"),
         (RIGHT.replace("+5.9", "+5.8"), "records say"),
         (
             "`ERM` over `TFAM` on `spar-own-tempo`: +3.0 points [+0.1, +5.9]",
-            r"say -3\.0 \[-5\.9, -0\.1\]",
+            r"say -3\.0 points \[-5\.9, -0\.1\]",
         ),
         (RIGHT.replace("TFAM", "magic"), "magic and ERM have no training in common"),
         (RIGHT.replace("`ERM`", "`CVaR`"), "TFAM and CVaR have no training in common"),
         (RIGHT.replace("spar-own-tempo", "mnist"), "'mnist' is no data set, and no pool"),
-        (RIGHT.replace("spar-own-tempo", "shrec17"), "no records of 'shrec17'"),
-        (RIGHT.replace("spar-own-tempo", "real people, own tempo"), "no records of 'real people"),
+        (RIGHT.replace("spar-own-tempo", "shrec17"), "no records of shrec17"),
+        (
+            RIGHT.replace("spar-own-tempo", "real people, own tempo"),
+            "no records of msraction3d-own-tempo",
+        ),
     ],
 )
 def test_a_wrong_claim_is_found(folder, wrong, reason):
@@ -189,3 +143,56 @@ def test_claims_are_found_across_lines_and_quotations_but_not_in_code(tmp_path):
     path = tmp_path / "README.md"
     path.write_text(f"> {RIGHT.replace(' on ', chr(10) + '> on ')}\n")
     assert prose(path) == RIGHT
+
+
+# What is outdated is rewritten
+
+
+def test_a_claim_is_rewritten_and_its_lines_stay(folder):
+    broken = RIGHT.replace(" points ", " points\n# > ")
+    outdated = broken.replace("+3.0", "-1.7").replace("+5.9", "+11.2")
+    assert update(f"# {outdated}, no more.", folder)[0] == f"# {broken}, no more."
+    assert update(broken, folder) == (broken, [])
+
+
+SAID = (
+    "**TFAM on\n# top of it**, here: +0.1 points [-9.0, +0.2] at own\n# tempo ({}), -0.5 points "
+    "[-1.0, +1.0] at one length ({})."
+)
+
+
+def test_a_conclusion_is_rewritten_numbers_and_verdicts(monkeypatch):
+    results = contrasts.compute()
+    monkeypatch.setattr(claims, "planned", lambda folder: results)
+    said = SAID.format("a gain", "not\n# decided")
+    text, found = update(said)
+    own, one = (r for r in results if r.contrast.name == "TFAM on top of it")
+    assert len(found) == 1 and update(text) == (text, [])
+    assert f"tempo ({own.verdict}), {100 * one.pooled.difference:+.1f} points" in text
+    assert re.sub(NUMBER, "", text.replace("\n# ", " ")) == re.sub(
+        NUMBER, "", SAID.format(own.verdict, one.verdict).replace("\n# ", " ")
+    )
+
+
+def test_an_unknown_contrast_is_no_conclusion():
+    (found,) = problems(SAID.format("a gain", "a loss").replace("top", "bottom"))
+    assert "must be the name of a planned contrast" in found
+
+
+def test_the_command_rewrites_or_only_reports(tmp_path, monkeypatch, capsys):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    monkeypatch.setattr(contrasts, "seeds_of_all", lambda folder: 2)
+    chapter = tmp_path / "notebooks" / "01_first.py"
+    chapter.write_text(
+        "# %% [markdown]\n# # 01 · First\n#\n# Is it?\n#\n# So far 1\n# of 3 planned seeds.\n"
+    )
+    (tmp_path / "README.md").write_text("1 of 3 planned seeds\n")
+    before = chapter.read_text()
+    assert main(["--root", str(tmp_path), "claims", "--check"]) == 1
+    assert chapter.read_text() == before
+    assert "01_first.py: 1 of 3 planned seeds: the records say 2" in capsys.readouterr().out
+    assert main(["--root", str(tmp_path), "claims"]) == 0
+    assert chapter.read_text() == before.replace("1\n# of 3", "2\n# of 3")
+    assert (tmp_path / "README.md").read_text() == "2 of 3 planned seeds\n"
+    assert main(["--root", str(tmp_path), "claims", "--check"]) == 0

@@ -433,6 +433,25 @@ def test_no_worker_of_a_scheduler_that_ended_is_believed_in(tmp_path):
         machines.end()
 
 
+def test_workers_are_there_while_the_client_asks_for_none_of_them(tmp_path):
+    machines = Machines(tmp_path)
+    try:
+        machines.start("alice")
+        machines.gather()
+        with distributed.Client(machines.address, set_as_default=False) as client:
+            asked = client._update_scheduler_info
+
+            async def overtaken(n_workers=0):  # as by the client's own question, every two seconds
+                await asked(n_workers)
+                await asked(0)
+
+            client._update_scheduler_info = overtaken
+            assert not client.scheduler_info(n_workers=-1)["workers"]
+            assert [one["name"] for one in workers_of(client).values()] == ["alice"]
+    finally:
+        machines.end()
+
+
 def test_a_scheduler_that_is_not_there_is_named(monkeypatch):
     monkeypatch.setattr(cluster, "TIMEOUT", 0.5)
     with pytest.raises(ConnectionError, match="scheduler: tcp://127.0.0.1:9 does not answer. Start one"):

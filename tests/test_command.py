@@ -12,7 +12,7 @@ import torch
 from piumar_lib.data import load_npz
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.metrics import bootstrap_interval
-from piumar_lib.support.command import at_least, command_line
+from piumar_lib.support.command import at_least, called_as, command_line
 
 
 def of_ours():
@@ -103,3 +103,15 @@ def test_numbers_have_a_least(text, low):
     assert at_least(low)(str(low)) == low
     with pytest.raises(Exception, match=f"{text} is too small. Choose {low} or more"):
         at_least(low)(text)
+
+
+@pytest.mark.parametrize(
+    ("called", "said"),
+    [
+        ("/x/piumar_lib/ma52/__main__.py", "python -m piumar_lib.ma52 train --method 'a b'"),
+        ("/x/ipykernel_launcher.py", "notebook"),
+    ],
+)
+def test_a_record_says_how_the_course_was_called(monkeypatch, called, said):
+    monkeypatch.setattr("sys.argv", [called, "train", "--method", "a b"])
+    assert called_as("piumar_lib.ma52") == said

@@ -25,8 +25,11 @@ from piumar_lib.evidence.contrasts import (
     compute,
     differences,
     in_form,
+    label_of,
     name_of,
     scores,
+    seeds,
+    seeds_of_all,
     table,
 )
 from piumar_lib.evidence.experiments import experiment
@@ -334,6 +337,7 @@ def test_files_of_one_name_both_stay_in_the_summary(folder, two):
     (result,) = compute(two, ["own tempo"], folder, [AUGMENTATION])
     assert [*result.summary()["by_set"]] == two
     assert name_of(two[0]) == "mine" and name_of("shrec17") == "shrec17"
+    assert label_of(two[0]) == "mine" and label_of("shrec17") == "SHREC'17"
     (result,) = compute([two[0], "mmg"], ["own tempo"], folder, [AUGMENTATION])
     assert [*result.summary()["by_set"]] == ["mine", "mmg"]
 
@@ -378,3 +382,17 @@ def test_the_planned_contrasts_are_six_and_untouched_sets_were_not_searched_on()
     for c in CONTRASTS:
         for method in {c.tried, *c.against} - {NORMALIZED}:
             assert experiment("synthetic", method, 10, 0).method == method
+
+
+# Seeds
+
+
+def test_seeds_are_those_that_every_data_set_has(tmp_path, monkeypatch):
+    few, many = (made("a", 6, ("ERM", "augmentation"), n) for n in (1, 2))
+    assert (seeds({"a": many}, "ERM"), seeds({"a": many, "b": few}, "ERM")) == (2, 1)
+    assert seeds({"a": many}, "TFAM") == 0
+    whole = {"a": made("a", 6, (*PLANNED, NORMALIZED))}
+    monkeypatch.setattr("piumar_lib.evidence.contrasts.read", lambda sets, form, folder: whole)
+    assert seeds_of_all(tmp_path) == 2
+    whole["b"] = [r for r in whole["a"] if r["method"] != PLANNED[-1] or r["seed"] == 0]
+    assert seeds_of_all(tmp_path) == 1

@@ -60,15 +60,19 @@ def test_the_command_says_what_is_too_much(root, capsys, monkeypatch):
     monkeypatch.setattr(counts, "CELLS", 1)
     monkeypatch.setattr(counts, "LIMITS", {"slides": 1, "tables": 2})
     monkeypatch.setattr(counts, "TERMS", ("five more words", "DTW"))
-    assert main(["--root", str(root), "counts"]) == 1
+    (root / "README.md").write_text("Turn `a knob`, or a dearer [knob](knob.md).\n")
+    assert main(["--root", str(root), "counts"]) == 0
+    assert "| 01_first |" in (shown := capsys.readouterr().out) and "at most 1" in shown
+    assert main(["--root", str(root), "counts", "--check"]) == 1
     said = capsys.readouterr().out
     assert re.search(r"01_first: \d cells\. At most 1", said)
     assert "all chapters: 2 slides, at most 1" in said and "tables, at most" not in said
-    assert "the term 'DTW' never occurs" in said and "five more" not in said
-    assert main(["--root", str(root), "counts", "--only", "01"]) == 1
-    assert "all chapters" not in capsys.readouterr().out
+    assert "the term 'DTW' never occurs" in said and "five more" not in said and "|" not in said
+    assert said.count("README.md: ") == 2 and "README.md: 'dearer': say more expensive" in said
+    assert main(["--root", str(root), "counts", "--check", "--only", "01"]) == 1
+    assert "all chapters" not in (said := capsys.readouterr().out) and "README" not in said
     monkeypatch.setattr(counts, "CELLS", 90)
-    assert main(["--root", str(root), "counts", "--only", "01"]) == 0
+    assert main(["--root", str(root), "counts", "--check", "--only", "01"]) == 0
 
 
 @pytest.mark.parametrize("text", ["Move a knob.", "STRANGERS", "the cheapest\nplan", "mean squared way"])

@@ -20,6 +20,8 @@ from jupyter_client.kernelspec import KernelSpecManager
 from PIL import Image
 
 from piumar_lib.notebook import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
+from piumar_lib.notebook.plan import arrange
+from piumar_lib.notebook.profile import STYLE
 from tools import run
 from tools.__main__ import _parser as course_parser
 from tools.__main__ import _value, main
@@ -92,7 +94,7 @@ def put_executed(root, chapter_path, place="pair", outputs=()):
 
 
 def png(alt=ALT):
-    metadata = {"image/png": {"alt": alt}} if alt else {}
+    metadata = {"image/png": {"alt": alt, "width": 440}} if alt else {}
     data = {"image/png": DOT, "text/plain": "<Figure>"}
     return {"output_type": "display_data", "data": data, "metadata": metadata}
 
@@ -152,10 +154,13 @@ def test_pick_falls_back_from_gpu_to_full():
 def test_show_displays_one_image_with_alt_text_and_closes_the_figure(monkeypatch):
     shown = []
     monkeypatch.setattr("IPython.display.display", shown.append)
-    fig = plt.figure()
-    show(fig, alt=f"  {ALT}\n")
+    with plt.style.context(STYLE):
+        fig = plt.figure(figsize=(7, 3))
+        show(fig, alt=f"  {ALT}\n")
     (image,) = shown
     assert image.alt == ALT and image.data.startswith(b"\x89PNG")
+    assert Image.open(io.BytesIO(image.data)).size == (1540, 660)  # shown half as wide
+    assert image._repr_mimebundle_()[1]["image/png"] == {"alt": ALT, "width": 770}
     assert not plt.fignum_exists(fig.number)
 
 
@@ -190,6 +195,15 @@ def test_plan_refers_to_earlier_steps_only():
     for position, step in enumerate(PLAN):
         assert set(step.needs) <= {earlier.number for earlier in PLAN[:position]}
     assert PLAN[1].stem == "01_person_shift" and PLAN[1].title == "Person shift"
+
+
+def test_a_chapter_stands_to_the_right_of_what_it_builds_on():
+    place = arrange()
+    assert all(place[need][0] < place[step.number][0] for step in PLAN for need in step.needs)
+    assert place["00"] == (0, 0) and len({*place.values()}) == len(PLAN)
+    assert place["02"][1] == -place["01"][1] > 0  # a column of two is centred, the first one on top
+    without = arrange([step for step in PLAN if step.number != "00"])
+    assert without["01"][0] == 0 and without["03"][0] == 1
 
 
 # Chapters as files
@@ -479,7 +493,7 @@ def test_pairs_are_executed_in_full_and_hold_no_widgets(root):
     notebook.cells[2].outputs = pieces
     assert [output.text for output in clean(notebook).cells[2].outputs] == ["a\nb\n"]
     assert printed[0].text == "full\n" and slider == []
-    assert figure[0].metadata["image/png"]["alt"] == ALT
+    assert figure[0].metadata["image/png"] == {"alt": ALT, "width": 704}
     assert read_png(figure[0].data["image/png"]).mode == "P"
     assert main(["--root", str(root), "pairs", "--check"]) == 0
 

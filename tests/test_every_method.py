@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
@@ -45,6 +46,9 @@ BEFORE = {
 }
 
 
+SMALL = {"pixels": 32}  # of video; the backbone's own 64 take four times as long
+
+
 def few():
     """48 clips of 16 frames: three classes that are not too easy, four people."""
     rng = np.random.default_rng(3)
@@ -75,15 +79,16 @@ def gradients(monkeypatch):
     return seen
 
 
-@pytest.fixture(params=["prepared", "posed"], ids=["video", "poses"])
+@pytest.fixture(params=[("prepared", SMALL), ("posed", {})], ids=["video", "poses"])
 def made(request):
-    """A stand-in as video, then as poses."""
-    return request.getfixturevalue(request.param)
+    """Settings of a training on a stand-in as video, then as poses."""
+    name, size = request.param
+    return partial(request.getfixturevalue(name).config, **size)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_every_method_makes_two_steps(made, tmp_path, name, gradients):
-    config = made.config(tmp_path, method=name, batch_size=20, epochs=2, warmup=0, body="head")
+    config = made(tmp_path, method=name, batch_size=20, epochs=2, warmup=0, body="head")
     if config.sees_poses and METHODS[name].behind_stages is not None:
         with pytest.raises(ValueError, match=f"method: {re.escape(name)} needs a video backbone"):
             train.Run(config, tmp_path, Accelerator(cpu=True), threading.Event())
@@ -115,7 +120,7 @@ def half():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_method_trains_in_half_precision_and_in_parts(prepared, tmp_path, name, half):
     chosen = {"precision": "bf16", "grad_accum_steps": 2, "batch_size": 20, "epochs": 2, "warmup": 0}
-    config = prepared.config(tmp_path, method=name, body="head", **chosen)
+    config = prepared.config(tmp_path, method=name, body="head", **SMALL, **chosen)
     run = train.Run(config, tmp_path, half, threading.Event())
     assert run.accelerator.mixed_precision == "bf16"
     run.go_on(progress=False)
@@ -129,7 +134,7 @@ STATEFUL = ["DANN", "V-REx", "GroupDRO", "Fish", "JTT", "EIIL", "weight averagin
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_what_a_method_has_learned_survives_interruptions(prepared, tmp_path, name, train_in_parts):
-    whole, parts = (prepared.config(tmp_path / n, method=name) for n in "ab")
+    whole, parts = (prepared.config(tmp_path / n, method=name, **SMALL) for n in "ab")
     train.train(whole, progress=False)
     assert train_in_parts(parts, every=2) > 4
     one, two = ((tmp_path / n / "model.safetensors").read_bytes() for n in "ab")

@@ -56,7 +56,9 @@ def test_every_exercise_has_a_check_and_answers_and_the_other_way_round():
 def test_chapters_have_the_exercises_that_were_promised(stem):
     count = len(find_exercises(CHAPTERS[stem]))
     few = (1, 2) if "appendix" in stem else (1,)
-    assert count in ((2, 3) if "01" <= stem[:2] <= "09" else few)
+    # In chapter 08 the reader types the whole method.
+    many = "01" <= stem[:2] <= "09" and "from_scratch" not in stem
+    assert count in ((2, 3) if many else few)
 
 
 @pytest.mark.parametrize("stem, exercise", FOUND + CORES, ids=NAMES + CORE_NAMES)

@@ -147,6 +147,25 @@ def test_a_step_along_its_gradient_brings_clips_of_a_class_together():
     assert after < 0.7 * before
 
 
+def test_it_computes_in_double_precision():
+    torch.manual_seed(0)
+    regularizer, y = WassersteinRegularizer(3, 4).double(), torch.tensor([0, 0, 1, 1, 2])
+    batches = torch.randn(2, 5, 10, 4, dtype=torch.double, requires_grad=True)
+    summary = torch.cat([batches.mean(2), (batches.var(2, correction=0) + 1e-8).sqrt()], dim=2).detach()
+    for frames in batches:
+        weighted = regularizer(frames.square().mean(), frames, y)
+    assert weighted.dtype == torch.double and weighted > 0
+    means = torch.stack([summary[:, y == k].mean(1) for k in range(3)], dim=1)  # (2, classes, 8)
+    assert torch.allclose(regularizer.barycenter, 0.9 * means[0] + 0.1 * means[1], rtol=0, atol=1e-14)
+
+    def distance(frames):  # to barycentres that stay where the first batch has put them
+        still = WassersteinRegularizer(3, 4, momentum=1e-300).double()
+        still.observe(summary[0], y)
+        return still.distance(frames, y)
+
+    assert torch.autograd.gradcheck(distance, batches[1].detach().requires_grad_())
+
+
 def test_at_share_zero_it_is_off():
     regularizer = WassersteinRegularizer(4, 8, share=0.0)
     frames = torch.randn(20, 12, 8)

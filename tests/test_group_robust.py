@@ -22,7 +22,12 @@ import piumar_lib
 from piumar_lib import dro
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
-from piumar_lib.group_robust import GroupRobustObjective, hard_weights, true_class_margin
+from piumar_lib.group_robust import (
+    GroupRobustObjective,
+    hard_weights,
+    true_class_margin,
+    update_risks,
+)
 from piumar_lib.objective import clip_losses
 from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups, style_of
 from piumar_lib.recognizer import Prediction, Recognizer
@@ -64,6 +69,16 @@ def with_loss(losses, y, classes=3):
     chance = torch.exp(-losses.double())[:, None]
     others = (1 - chance) / (classes - 1)
     return torch.where(F.one_hot(y, classes).bool(), chance, others).log()
+
+
+# Running risks
+
+
+def test_running_risks_by_hand():
+    running, group = torch.tensor([1.0, 1.0, 3.0]), torch.tensor([0, 0, 1])
+    moved = update_risks(running, torch.tensor([1.0, 2.0, 4.0]), group, momentum=0.9)
+    assert moved.tolist() == pytest.approx([0.9 + 0.1 * 1.5, 0.9 + 0.1 * 4, 3])  # the third is absent
+    assert running.tolist() == [1, 1, 3]
 
 
 # Margins and hard clips

@@ -18,7 +18,7 @@ from piumar_lib.data.skeleton import JOINTS
 from piumar_lib.ma52 import train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.evaluate import predict, read_predictions, read_record
+from piumar_lib.ma52.evaluate import predict, read_predictions
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
 from piumar_lib.ma52.history import read_history
 from piumar_lib.ma52.model import build_model, export, load_model, save_model
@@ -27,6 +27,7 @@ from piumar_lib.ma52.pose_dataset import PoseDataset, fill_gaps, hang, measure, 
 from piumar_lib.ma52.pose_transforms import draw_numbers, vary, warp
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.poses import join, read_joints, read_poses, write_poses
+from piumar_lib.ma52.protocol import read_record
 from piumar_lib.ma52.recognize import recognize
 from piumar_lib.ma52.submit import submit
 

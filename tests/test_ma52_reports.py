@@ -18,7 +18,7 @@ from piumar_lib.data.labels import ACTIONS, BODY_PARTS, CLIPS, body_part
 from piumar_lib.ma52 import batches, scores, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.comparison import compare_runs, say_table
-from piumar_lib.ma52.evaluate import Predicted, read_record, report, short_report
+from piumar_lib.ma52.evaluate import Predicted, report, short_report
 from piumar_lib.ma52.forecast import forecast, in_minutes, say_what
 from piumar_lib.ma52.history import say_progress
 from piumar_lib.ma52.prepare.splits import Split, write_splits
@@ -30,6 +30,7 @@ from piumar_lib.ma52.protocol import (
     find_other_runs,
     merge,
     protocol_of,
+    read_record,
 )
 from piumar_lib.ma52.wording import say
 from piumar_lib.notebook.plots import history

@@ -581,8 +581,10 @@ def test_the_whole_path_runs_from_the_shell(prepared, tmp_path, capsys, monkeypa
     check_submission(tmp_path / "s.zip", names)
     video = str(prepared.root / "test" / names[0])
     capsys.readouterr()
-    assert main(["recognize", str(runs[1]), video]) == 0
-    assert capsys.readouterr().out.count("%") == 5
+    assert main(["recognize", "--checkpoint", str(runs[1]), video]) == 0
+    said = capsys.readouterr().out
+    assert said.count(" %  ") == 5 and "this model was trained on MA-52 layout" in said
+    assert re.search(r"\(always '.*': \d+\.\d % right\)", said)
     assert main(["report", str(tmp_path)]) == 1
     assert "no finished run" in capsys.readouterr().err
 

@@ -16,6 +16,7 @@ from piumar_lib.perturbation import (
     MOST,
     SpectralPerturbation,
     another_of_class,
+    energy_preserving_gain,
     filtered,
     log_spectrum,
     rayleigh_floor,
@@ -63,6 +64,17 @@ def test_a_gain_of_people_who_differ_without_bounds_is_bounded():
     gain = log_gain(SpectralPerturbation(4, 2.0, probability=1.0), x, y)
     assert gain.std(0).max() < MOST * 1.1 and gain.std(0).min() > MOST * 0.9
     assert (gain.mean(0) + MOST**2).abs().max() < 5 * MOST / math.sqrt(1000)  # still exp(s - s^2)
+
+
+def test_the_log_gain_is_lowered_by_its_variance_which_is_bounded_for_each_channel():
+    basis, sd = torch.randn(3, 7).double(), torch.rand(3, 5).double() * torch.tensor([1, 1, 1, 5, 9])
+    units = torch.eye(3).double()[:, :, None].expand(3, 3, 5)
+    middle = energy_preserving_gain(sd, basis, torch.zeros_like(units))[0]  # (7, 5)
+    variance = (energy_preserving_gain(sd, basis, units) - middle).square().sum(0)
+    assert torch.allclose(-middle, variance)  # so that E exp(2 gain) is 1
+    free = basis.T.square() @ sd.square()
+    most = free.amax(0)
+    assert (most > MOST).any() and torch.allclose(variance, free / most.clamp(min=MOST**2))
 
 
 # The Rayleigh floor

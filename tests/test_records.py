@@ -13,7 +13,16 @@ from bs4 import BeautifulSoup
 from scipy import stats
 from test_course import MARKERS, put_executed, write_chapter
 
-from piumar_lib.evidence import development, experiments, folds, person_gain, person_probe, protocol
+from piumar_lib.data.people.catalog import LABELS
+from piumar_lib.evidence import (
+    contrasts,
+    development,
+    experiments,
+    folds,
+    person_gain,
+    person_probe,
+    protocol,
+)
 from tools import records
 from tools.__main__ import main
 from tools.book import build_book
@@ -128,11 +137,11 @@ def test_the_unit_of_synthetic_people_is_their_population(root):
 def test_overview_counts_people_clips_and_hours_and_says_what_was_not_run(root):
     page = page_of(root)
     shown = table_under(page, "What was trained", "what-was-trained")
-    assert [*shown] == ["spar, own tempo", "synthetic, own tempo"]
-    assert [*shown["spar, own tempo"].values()][1:] == ["20", "7", "810", "140", "1", "1.4"]
-    assert shown["synthetic, own tempo"]["classes"] == "12"
+    assert [*shown] == ["SPAR, own tempo", "synthetic people, own tempo"]
+    assert [*shown["SPAR, own tempo"].values()][1:] == ["20", "7", "810", "140", "1", "1.4"]
+    assert shown["synthetic people, own tempo"]["classes"] == "12"
     words = page.get_text()
-    assert 'Not run: "spar, one length", "msraction3d, own tempo"' in words
+    assert 'Not run: "SPAR, one length", "MSR Action3D, own tempo"' in words
     missing = [f'"{m}"' if "," in m else m for m in records.METHODS if m not in SEEDS]
     said = [p.get_text() for p in page("p") if p.get_text() == f"Not run: {', '.join(missing)}."]
     assert len(said) == 2  # of the usual backbone and width alone
@@ -144,8 +153,8 @@ def test_overview_counts_people_clips_and_hours_and_says_what_was_not_run(root):
 
 def test_a_study_without_records_has_a_page_that_says_so(tmp_path):
     words = records.records_page(tmp_path)
-    assert "|" not in words and words.count("Not run.") == 3
-    assert all(f'"{name}, own tempo"' in words for name in protocol.SETS)
+    assert "|" not in words and words.count("Not run.") == 4
+    assert all(f'"{LABELS[name]}, own tempo"' in words for name in protocol.SETS)
 
 
 def test_origin_and_most_frequent_hyperparameters_are_told(root):
@@ -204,7 +213,7 @@ def test_gains_of_normalisation_are_over_people_with_enough_clips(root):
         for p, n in (("1", 40), ("2", 30))
     ]
     cells = [td.get_text() for td in default("tr")[1]("td")]
-    assert cells[:3] == ["shrec17, one length", person_gain.DEFAULT, "all"]
+    assert cells[:3] == ["SHREC'17, one length", person_gain.DEFAULT, "all"]
     assert cells[7] == text(np.mean(gains), interval(gains), "+")
     few = [td.get_text() for td in default("tr")[2]("td")]
     assert few[2] == "3" and few[7] == "" and few[6][0] in "+-" and "[" not in few[6]  # nobody; one
@@ -218,7 +227,7 @@ def test_probe_has_mean_and_range_over_folds(root):
     ]  # fmt: skip
     write(root / records.FOLDER, person_probe.FILE, rows)
     shown = table_under(page_of(root), "Person probe", "person-probe")
-    assert [*shown["shrec17, own tempo"].values()][1:] == ["15.0 (5.0 to 25.0)"] * 2 + [""] * 2
+    assert [*shown["SHREC'17, own tempo"].values()][1:] == ["15.0 (5.0 to 25.0)"] * 2 + [""] * 2
 
 
 def test_book_holds_the_page_and_its_links_lead_somewhere(root):
@@ -235,6 +244,33 @@ def test_book_holds_the_page_and_its_links_lead_somewhere(root):
     assert 'href="records.html#spar-own-tempo"' in (folder / "glossary.html").read_text()
     assert len(page.select("main table")) == len(page_of(root)("table"))
     assert len(page.select("main details")) == len(page_of(root)("details"))
+
+
+def test_planned_contrasts_have_a_table_where_every_method_was_trained(monkeypatch, tmp_path):
+    assert [*records.planned_contrasts(tmp_path)] == [
+        f"On {pool} people: not run in full." for pool in ("real", "new")
+    ]
+    results = contrasts.compute(["spar"], ["own tempo"])
+    monkeypatch.setattr(contrasts, "compute", lambda sets, folder: results)
+    for table in records.planned_contrasts(tmp_path):
+        for r in results:
+            assert re.search(rf"^\| {r.contrast.name} \|.*\| {r.verdict} \|$", table, re.M)
+
+
+def test_published_figures_stand_beside_ours(tmp_path):
+    rows = trainings("spar-repetitions")
+    write(tmp_path, "spar.jsonl", rows + trainings("spar-own-tempo", 2))
+    of_person = [
+        (r["method"], person, right / clips)
+        for r in rows
+        for person, (right, clips) in r["people"].items()
+    ]
+    long = pd.DataFrame(of_person, columns=["method", "person", "share"])
+    accuracy = long.groupby(["method", "person"]).share.mean().groupby("method").mean()
+    ours = [f"{100 * accuracy[method]:.1f}" for method in ("augmentation", "TFAM + augmentation")]
+    line, *others = records.literature(tmp_path).splitlines()[2:]
+    assert line.startswith(f"| SPAR | random forest | 87.3 | {' | '.join(ours)} | five folds of people;")
+    assert len(others) == 6 and all("| not run | not run |" in other for other in others)
 
 
 def test_every_attempt_is_on_the_page_over_baseline_and_control():

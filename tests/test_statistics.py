@@ -21,7 +21,8 @@ from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from piumar_lib.evidence import statistics
-from piumar_lib.evidence.forest import draw_forest, draw_side_by_side
+from piumar_lib.evidence.contrasts import CONTRASTS, Result
+from piumar_lib.evidence.forest import draw_contrasts, draw_forest, draw_side_by_side
 from piumar_lib.metrics import holm
 
 seeds = st.integers(0, 2**32 - 1)
@@ -476,4 +477,21 @@ def test_forests_side_by_side_share_scale_and_name_each_set_once():
     assert left.get_yticklabels()[0].get_text().startswith("set 0 (")
     assert not any(label.get_text() for label in right.get_yticklabels())
     assert words.startswith("own tempo: set 0") and " one length: set 0" in words
+    plt.close(fig)
+
+
+def test_contrasts_have_a_panel_for_each_form_and_filled_diamonds_where_decided():
+    verdicts = {"own tempo": "not decided", "one length": "equivalent within 1 point"}
+    results = [
+        Result(contrast, form, "ERM", statistics.pool(study(k)), 0.5, verdict)
+        for form, verdict in verdicts.items()
+        for k, contrast in enumerate(CONTRASTS[:2])
+    ]
+    fig, words = draw_contrasts(results)
+    for ax, (form, verdict) in zip(fig.axes, verdicts.items(), strict=True):
+        assert ax.get_title(loc="left") == form
+        assert [text.get_text() for text in ax.texts] == [verdict.split(" within")[0]] * 2
+        diamonds = [line for line in ax.lines if line.get_marker() == "D"]
+        assert [d.get_markerfacecolor() == "w" for d in diamonds] == [form == "own tempo"] * 2
+    assert words.count("p 0.500") == 4 and words.startswith(f"{CONTRASTS[0].name}, own tempo: ")
     plt.close(fig)

@@ -1,4 +1,4 @@
-"""The method's first TFAM, with which chapters 04 and 05 compare, by its definitions."""
+"""The method's first TFAM, with which chapter 04 compares, by its definitions."""
 
 from __future__ import annotations
 

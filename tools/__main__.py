@@ -58,9 +58,12 @@ def _parser() -> ArgumentParser:
     made.add_argument("--repository", metavar="NAME", help="owner/name on GitHub, or a clone's folder")
     made.add_argument("--tag", help="of the repository; default: v and the version")
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
-    made = add(animations, "draw animations, still twins and architecture into notebooks/pictures/")
+    made = add(pictures, "draw animations, still twins and architecture into notebooks/pictures/")
     made.add_argument("--only", nargs="+", metavar="NAME", help="of animations")
-    add(counts, "count what chapters hold, and say what is too much", only=True)
+    made = add(claims, "put the records' numbers into the sentences of README and the chapters")
+    made.add_argument("--check", action="store_true", help="only say what is outdated")
+    made = add(counts, "count what chapters hold, and say what is too much", only=True)
+    made.add_argument("--check", action="store_true", help="print only that, and fail if there is any")
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")
     made = add(papermill, "execute one chapter with parameters of your own")
@@ -142,10 +145,10 @@ def slides(root: Path, given: Namespace) -> None:
     print(f"The slides are at {build_slides(root, given.only).as_uri()}")
 
 
-def animations(root: Path, given: Namespace) -> None:
-    from tools.animations import write_animations
+def pictures(root: Path, given: Namespace) -> None:
+    from tools.pictures import write_pictures
 
-    for written in write_animations(root, given.only):
+    for written in write_pictures(root, given.only):
         print(f"{written}: {written.stat().st_size / 1000:.0f} kB")
 
 
@@ -153,8 +156,24 @@ def counts(root: Path, given: Namespace) -> int:
     from tools.counts import count
 
     table, problems = count(root, given.only)
-    print("\n".join([table, *problems]))
-    return int(bool(problems))
+    print("\n".join(problems if given.check else [table, *problems]))
+    return int(given.check and bool(problems))
+
+
+def claims(root: Path, given: Namespace) -> int:
+    from piumar_lib.support.files import write_text
+    from tools.chapters import list_chapters
+    from tools.claims import update
+
+    outdated = 0
+    for file in [root / "README.md", *(chapter.path for chapter in list_chapters(root))]:
+        text = file.read_text(encoding="utf-8")
+        fresh, found = update(text)
+        print(*(f"{file.name}: {line}" for line in found), sep="\n", end="\n" * bool(found))
+        outdated += len(found)
+        if fresh != text and not given.check:
+            write_text(file, fresh)
+    return int(given.check and outdated > 0)
 
 
 def readme(root: Path, given: Namespace) -> int:

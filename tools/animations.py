@@ -1,18 +1,13 @@
-"""Six small animations, each with a still twin: ``python -m tools animations``.
+"""Six small animations; ``python -m tools pictures`` writes them, see `tools.pictures`.
 
 An animation is a generator: it draws a figure, changes it, and yields it for every frame. All of them
-show the library's own functions at work on synthetic people. They are GIFs, which the repository's page,
-the book and slides show without a script; readers who prefer no motion see the twin, see `picture`.
+show the library's own functions at work on synthetic people.
 """
 
 from __future__ import annotations
 
-import io
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from html import escape
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -21,7 +16,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Circle
-from PIL import Image
 from torch import Tensor
 
 from piumar_lib import dro, transport
@@ -30,14 +24,10 @@ from piumar_lib.data import synthetic
 from piumar_lib.data.actions import all_actions, course, teaching_actions
 from piumar_lib.data.skeleton import LIMBS
 from piumar_lib.ma52.standin.render import make_looks, render
+from piumar_lib.notebook import triangle
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.support.files import whole
-from tools.architecture import write_architecture
 
-FRAMES, MILLISECONDS, HOLD = 40, 80, 1500  # of an animation; a frame; its last frame
-MOST_BYTES = 400_000
-DPI, COLORS = 110, 48
-FOLDER = "pictures"  # below notebooks/
+FRAMES = 40  # of an animation
 NOSE = 1  # channel of the nose's height
 
 
@@ -86,7 +76,7 @@ def common_clock() -> Iterator[Figure]:
         ylim=(height.min() - 1, height.max() + 1),
         ylabel="nose, upward\n[torso lengths / 100]",
     )
-    ax.legend(loc="upper right")
+    ax.legend(loc="upper right", facecolor="w", frameon=True, edgecolor="none")
     for part in _ease(FRAMES):
         for line, y, at in zip(lines, height, canonical, strict=True):
             line.set_data(((1 - part) * own + part * at).numpy(), y)
@@ -103,6 +93,7 @@ def epsilon() -> Iterator[Figure]:
     fig, ax = plt.subplots(figsize=(4, 3.6))
     shown = ax.imshow(np.zeros((40, 40)), origin="lower", cmap="Greys", interpolation="nearest")
     ax.set(xlabel="source", ylabel="target", xticks=[], yticks=[])
+    ax.grid(visible=False)
     for value in np.geomspace(1, 0.002, FRAMES):
         plan = transport.sinkhorn_plan(
             cost[None], source[None], target[None], epsilon=value, iterations=3000
@@ -110,7 +101,7 @@ def epsilon() -> Iterator[Figure]:
         shown.set_data(plan.T.numpy())
         shown.set_clim(0, float(plan.max()))
         paid = (plan * cost).sum()
-        ax.set_title(f"$\\varepsilon$ = {value:.3f}, transport cost {paid:.3f}", fontsize=11)
+        ax.set_title(f"$\\varepsilon$ = {value:.3f}, transport cost {paid:.3f}")
         yield fig
 
 
@@ -127,7 +118,7 @@ def two_people() -> Iterator[Figure]:
         poses = clips.x[clip].reshape(FRAMES, 17, 2)
         drawn.append((*_skeleton(ax), poses[0] + 5 * (poses - poses[0])))
         ax.set_title(name)
-    fig.supxlabel("the movement is drawn five times as large as it is", fontsize=9)
+    fig.supxlabel("the movement is drawn five times as large as it is", fontsize=10)
     for frame in range(FRAMES):
         for limbs, head, poses in drawn:
             for limb, (a, b) in zip(limbs, LIMBS, strict=False):
@@ -157,10 +148,12 @@ def spectrum() -> Iterator[Figure]:
         right.plot([], [], "--", color="C4", label="perturbed")[0],
     )
     left.set(xlabel="frequency [Hz]", ylabel="amplitude", yscale="log", title="spectrum")
+    spectra = torch.stack([_amplitude(stop) for stop in stops])
+    left.set_ylim(0.8 * float(spectra.min()), 1.5 * float(spectra.max()))
     right.set(xlabel="time [s]", ylabel="wrist [torso lengths / 100]", title="clip")
     most = 1.2 * max(100 * float(stop.abs().max()) for stop in stops)
     right.set_ylim(-most, most)
-    right.legend(loc="upper right", fontsize=9)
+    right.legend(loc="upper right")
     for now, after in zip(stops, stops[1:], strict=False):
         for part in _ease(FRAMES // len(stops[1:])):
             clip = (1 - part) * now + part * after
@@ -171,29 +164,29 @@ def spectrum() -> Iterator[Figure]:
 
 def robust_weights() -> Iterator[Figure]:
     """Worst-case weights of three groups over the triangle, as the radius of the ball grows."""
-    risks = torch.tensor([1.0, 0.6, 0.2], dtype=torch.float64)
-    corners = np.array([[0.5, np.sqrt(0.75)], [1, 0], [0, 0]])
+    risks = torch.tensor([0.2, 0.6, 1.0], dtype=torch.float64)
     fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(1.3, 1))
-    left.plot(*corners[[0, 1, 2, 0]].T, color="0.3")
-    for corner, risk, shift in zip(corners, risks, ((0, 0.04), (0, -0.1), (0, -0.1)), strict=True):
-        left.text(*(corner + shift), f"risk {risk:.1f}", ha="center")
-    left.set(aspect="equal", title="group weights", xlim=(-0.15, 1.15), ylim=(-0.15, 1.0))
-    left.axis("off")
-    path = left.plot([], [], color="C0")[0]
-    here = left.plot([], [], "o", color="C0", markersize=9)[0]
-    bars = right.bar([f"{risk:.1f}" for risk in risks], [1 / 3] * 3, color="C0")
+    triangle.shade(left, risks)
+    left.set(title="weights of the groups, and their risks", xlim=(-0.1, 1.1), ylim=(-0.1, 1))
+    path = left.plot([], [], color="C4", linewidth=3)[0]
+    here = left.plot([], [], "o", color="C4", markersize=9)[0]
+    bars = right.bar(["A", "B", "C"], [1 / 3] * 3, color="C0")
     right.axhline(1 / 3, color="0.3", linestyle=":")
-    right.set(ylim=(0, 1), xlabel="risk of the group", ylabel="weight")
-    walked = []
+    right.set(ylim=(0, 1), xlabel="group", ylabel="weight")
+    walked: list[np.ndarray] = []
     for radius in np.linspace(0, 1, FRAMES) ** 2:
         robust = dro.chi_square(risks, float(radius))
-        walked.append(robust.weights.numpy() @ corners)
+        walked.append(triangle.place(robust.weights))
         path.set_data(*np.array(walked).T)
         here.set_data(*np.array(walked[-1:]).T)
+        if 0 < radius < 1:  # then the ball has an edge inside the triangle
+            triangle.outline(left, lambda p: np.square(3 * p - 1).sum(-1) / 6, radius)
         for bar, weight in zip(bars, robust.weights, strict=True):
             bar.set_height(float(weight))
-        right.set_title(f"$\\rho$ = {radius:.2f}, robust risk {robust.value:.2f}", fontsize=11)
+        right.set_title(f"$\\rho$ = {radius:.2f}, robust risk {robust.value:.2f}")
         yield fig
+        if 0 < radius < 1:
+            left.collections[-1].remove()
 
 
 def motion_energy() -> Iterator[Figure]:
@@ -204,12 +197,12 @@ def motion_energy() -> Iterator[Figure]:
     chosen = int((moved.amax(1) / moved.mean(1) * (moved.mean(1) > moved.mean())).argmax())
     person = clips.person[[chosen]]
     joints = clips.x[[chosen]].reshape(1, FRAMES, 17, 2)
-    film = _without_noise(render(joints, make_looks(8, 5), person, 180)[0].numpy())
+    film = _without_noise(render(joints, make_looks(8, 5), person, 240, view=3.2)[0].numpy())
     energy = 100 * moved[chosen].numpy()
     seconds = np.arange(FRAMES) / clips.rate
     fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3.1), width_ratios=(1, 1.6))
     shown = left.imshow(film[0])
-    left.set_title(clips.class_names[clips.y[chosen]], fontsize=11)
+    left.set_title(clips.class_names[clips.y[chosen]])
     left.axis("off")
     right.plot(seconds, energy, color="0.8")
     line = right.plot([], [], color="C0")[0]
@@ -290,79 +283,3 @@ def _skeleton(ax: Axes) -> tuple[list[Line2D], Circle]:
     head = Circle((0, 0), 0.2, fill=False, color="C0", linewidth=2.4)
     ax.add_patch(head)
     return limbs, head
-
-
-def write_animations(root: Path, only: list[str] | None = None) -> list[Path]:
-    """Draw animations and their still twins, and the architecture, into ``notebooks/pictures/``.
-
-    Args:
-        root: Repository root.
-        only: Names; all by default.
-
-    Raises:
-        ValueError: If a name is unknown, or an animation becomes larger than `MOST_BYTES`.
-    """
-    if unknown := sorted({*(only or ())} - {*ANIMATIONS}):
-        raise ValueError(f"only: {unknown[0]!r} is unknown. Choose from {', '.join(ANIMATIONS)}.")
-    folder, written = root / "notebooks" / FOLDER, []
-    folder.mkdir(exist_ok=True)
-    for name in only or ANIMATIONS:
-        images = [*_images(ANIMATIONS[name])]
-        gif = _encode(images)
-        if len(gif) > MOST_BYTES:
-            raise ValueError(f"{name}: {len(gif)} bytes, at most {MOST_BYTES}. Draw less, or smaller.")
-        still = io.BytesIO()
-        images[ANIMATIONS[name].still].save(still, "PNG", optimize=True)
-        for ending, content in (("gif", gif), ("png", still.getvalue())):
-            with whole(folder / f"{name}.{ending}") as part:
-                part.write_bytes(content)
-            written.append(folder / f"{name}.{ending}")
-    return written if only else [*written, *write_architecture(folder)]
-
-
-def _images(animation: Animation) -> Iterator[Image.Image]:
-    """Its frames, laid out like the first."""
-    own = {"figure.dpi": DPI, "figure.constrained_layout.use": True}
-    with plt.style.context(["default", own]):  # whatever style the caller has
-        for figure in animation.draw():
-            packed = io.BytesIO()
-            figure.savefig(packed, format="png")
-            figure.set_layout_engine("none")
-            yield Image.open(packed).convert("RGB")
-        plt.close()
-
-
-def _encode(images: list[Image.Image]) -> bytes:
-    """A GIF of one palette, which repeats."""
-    width, height = images[0].size
-    sample = Image.new("RGB", (width, 2 * height + 3 * 40))
-    sample.paste(images[0])
-    sample.paste(images[-1], (0, height))
-    for row, color in enumerate(("#000000", "#1f77b4", "#9467bd")):  # thin lines have few pixels
-        sample.paste(color, (0, 2 * height + 40 * row, width, 2 * height + 40 * (row + 1)))
-    palette = sample.quantize(COLORS)
-    colors = np.array(palette.getpalette()).reshape(-1, 3)
-    colors[colors.sum(1).argmax()] = 255  # a background that is not quite white would show
-    palette.putpalette(colors.ravel().tolist())
-    few = [image.quantize(palette=palette, dither=Image.Dither.NONE) for image in images]
-    lasting = [MILLISECONDS] * (len(few) - 1) + [HOLD]
-    packed = io.BytesIO()
-    few[0].save(
-        packed, "GIF", save_all=True, append_images=few[1:], duration=lasting, loop=0, optimize=True
-    )
-    return packed.getvalue()
-
-
-def copy_pictures(root: Path, *folders: Path) -> None:
-    """Put animations and drawings, if there are any, into folders of pages that show them."""
-    source = root / "notebooks" / FOLDER
-    for folder in folders if source.is_dir() else ():
-        shutil.copytree(source, folder / FOLDER, dirs_exist_ok=True)
-
-
-def picture(name: str, folder: str = FOLDER) -> str:
-    """HTML of an animation; readers who prefer no motion get its still twin, and so does print."""
-    alt = escape(ANIMATIONS[name].alt, quote=True)
-    media = "(prefers-reduced-motion: reduce), print"
-    still = f'<source media="{media}" srcset="{folder}/{name}.png">'
-    return f'<picture>{still}<img src="{folder}/{name}.gif" alt="{alt}"></picture>'

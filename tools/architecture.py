@@ -1,6 +1,6 @@
 """PIUmr as a drawing, and for the chapter of each part the same drawing with that part marked.
 
-``python -m tools animations`` writes ``notebooks/pictures/architecture.svg`` and, for chapter 03,
+``python -m tools pictures`` writes ``notebooks/pictures/architecture.svg`` and, for chapter 03,
 ``architecture-03.svg``, and so on.
 """
 

@@ -15,7 +15,6 @@ from pathlib import Path
 from sphinx.cmd.build import build_main
 
 from piumar_lib.support.files import fresh_folder, write_text
-from tools.animations import copy_pictures
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.hosted import PICTURE
@@ -23,6 +22,7 @@ from tools.hyperparameters import hyperparameters_page
 from tools.ledger import write_pages
 from tools.pages import prepare
 from tools.pairs import clean, find_executed
+from tools.pictures import copy_pictures
 from tools.readme import END, chapter_table, describe
 from tools.records import records_page
 

@@ -6,28 +6,11 @@ import html
 import textwrap
 from collections.abc import Sequence
 
-from piumar_lib.notebook.plan import PLAN, Step
+from piumar_lib.notebook.plan import PLAN, Step, arrange
 
 WIDTH, HEIGHT = 112, 46  # of a box
 ACROSS, DOWN = 134, 72  # from box to box
 LETTERS = 14  # that fit on a line of a box
-
-
-def lay_out(plan: Sequence[Step] = PLAN) -> dict[str, tuple[float, float]]:
-    """Return the middle of each chapter's box by its number.
-
-    A chapter stands one column to the right of the last that it builds on; a column is centred.
-    """
-    depth: dict[str, int] = {}
-    for step in plan:
-        depth[step.number] = 1 + max((depth[n] for n in step.needs if n in depth), default=-1)
-    columns = [[s.number for s in plan if depth[s.number] == d] for d in range(max(depth.values()) + 1)]
-    middle = max(map(len, columns)) * DOWN / 2
-    return {
-        number: (WIDTH / 2 + d * ACROSS + 2, middle + (row - (len(column) - 1) / 2) * DOWN)
-        for d, column in enumerate(columns)
-        for row, number in enumerate(column)
-    }
 
 
 def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
@@ -40,9 +23,13 @@ def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
     plan = [step for step in plan if step.stem in titles]
     if not plan:
         return ""
-    place = lay_out(plan)
-    width = max(x for x, _ in place.values()) + WIDTH / 2 + 2
-    height = max(y for _, y in place.values()) + DOWN / 2
+    cells = arrange(plan)
+    columns, rows = map(max, zip(*cells.values(), strict=True))
+    place = {
+        number: (WIDTH / 2 + column * ACROSS + 2, (row + rows + 0.5) * DOWN)
+        for number, (column, row) in cells.items()
+    }
+    width, height = columns * ACROSS + WIDTH + 4, (2 * rows + 1) * DOWN
     said = ", ".join(f"{step.number} on {' and '.join(step.needs)}" for step in plan if step.needs)
     arrows = [
         _arrow(place[need], place[step.number]) for step in plan for need in step.needs if need in place

@@ -1,6 +1,7 @@
 """What chapters hold, counted, what they may hold, and the words that they must and must not use.
 
     python -m tools counts
+    python -m tools counts --check
 
 Sizes keep the course short enough to be read. A banned word is one of a private vocabulary, each with
 the standard term that takes its place; a reader who finishes the course has met every term in `TERMS`.
@@ -28,6 +29,7 @@ TABLE = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*")
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.+?\$\$|\$[^$]+\$|\]\([^)]*\)", re.S)
 LEDGER = "## Paper ledger"
+PAGES = ("README.md", "notebooks/glossary.md")  # beside the chapters; they use the same words
 
 BANNED = {
     r"dearer": "more expensive",
@@ -171,6 +173,10 @@ def count(root: Path, only: list[str] | None = None) -> tuple[str, list[str]]:
         problems += [f"{chapter.stem}: {found}" for found in find_banned(prose)]
         problems += [f"{chapter.stem}: {title!r} is not cited" for title in find_uncited(notebook)]
     if not only:
+        pages = [root / page for page in PAGES if (root / page).is_file()]
+        for page in pages:
+            banned = find_banned(page.read_text(encoding="utf-8"))
+            problems += [f"{page.relative_to(root)}: {found}" for found in banned]
         over = [name for name, most in LIMITS.items() if total[name] > most]
         problems += [f"all chapters: {total[name]} {name}, at most {LIMITS[name]}" for name in over]
         missing = find_missing_terms(

@@ -107,12 +107,12 @@ def clean(notebook: NotebookNode) -> NotebookNode:
 
 
 def shrink(png: str) -> str:
-    """A base64 PNG in 256 colours: it looks the same and is less than half as large in git."""
+    """A base64 PNG in 128 colours: it looks the same and is less than half as large in git."""
     picture = Image.open(io.BytesIO(base64.b64decode(png)))
     if picture.mode == "P":  # it has been shrunk before
         return png
     small = io.BytesIO()
-    few = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+    few = picture.convert("RGB").quantize(128, dither=Image.Dither.NONE)
     few.save(small, format="png", optimize=True)
     return base64.b64encode(small.getvalue()).decode()
 

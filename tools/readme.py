@@ -8,10 +8,10 @@ from typing import Any
 
 from piumar_lib.evidence.records import read_records
 from piumar_lib.support.files import read_json, write_text
-from tools.animations import FOLDER, picture
 from tools.chapters import Chapter, list_chapters, to_notebook
 from tools.hosted import PICTURE, badges
 from tools.pages import reading_minutes
+from tools.pictures import FOLDER, picture
 from tools.run import RECORD
 
 END = "<!-- book:end -->"  # what README.md says up to here also opens the book
@@ -73,8 +73,9 @@ def cost_paragraph(root: Path) -> str:
         return ""
     parts = [f"Measured on {device}: {' '.join(said)}" for device, said in sentences.items()]
     parts.append(
-        "`python tests/benchmarks/run.py` measures again; "
-        "[chapter 10](notebooks/10_costs.ipynb) shows all of it, also what missed its goal, and why."
+        "`python tests/benchmarks/run.py` repeats the measurements. "
+        "[Chapter 10](notebooks/10_costs.ipynb) shows them all, including those that missed their goal, "
+        "and explains why."
     )
     return textwrap.fill(" ".join(parts), 105, break_on_hyphens=False)
 

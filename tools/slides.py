@@ -11,9 +11,9 @@ from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
 from piumar_lib.support.files import fresh_folder, write_text
-from tools.animations import copy_pictures
 from tools.chapters import Chapter, list_chapters
 from tools.pairs import clean, find_executed
+from tools.pictures import copy_pictures
 from tools.rendering import FORMULA_STYLE, render_markdown, token_colors
 
 HERE = Path(__file__).parent

@@ -46,35 +46,3 @@ def cvar_bound(answer: Callable, rng: np.random.Generator) -> str:
             "no threshold among the risks reaches CVaR: the bound is too loose.",
         )
     return "a bound for every threshold, and the best one is CVaR."
-
-
-@check
-def temperature_for(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(error, groups)``: the warmest temperature at which a soft maximum is that exact."""
-    import torch
-
-    from piumar_lib import dro
-
-    for groups in (3, 5, 40):
-        error = float(rng.uniform(0.05, 1))
-        given = float(answer(error, groups))
-        misconceptions = {
-            "turn it round: the more groups, the colder it has to be.": error * np.log(groups),
-            "the logarithm is the natural one.": error / np.log2(groups),
-            "a temperature has the unit of the error, so it must grow with it.": np.log(groups) / error,
-            "this is far too cold: the sum of G terms costs their logarithm, not their number.": error
-            / groups,
-            "as exact as with a single group only: how does the number of groups enter?": error,
-        }
-        rule_out(given, misconceptions)
-        risks = torch.as_tensor(rng.normal(0, 3, (500, groups)))
-        short = risks.amax(-1) - dro.kl_penalty(risks, given).value
-        alone = torch.zeros(groups, dtype=torch.float64)
-        alone[0] = 1000 * error
-        reached = (alone.max() - dro.kl_penalty(alone, given).value).item()
-        require(
-            float(short.max()) <= error + 1e-9 and reached <= error * 1.001,
-            f"with {groups} groups it can be more than {error:.2f} below the maximum.",
-        )
-        require(reached > 0.99 * error, "it is exact enough, but it could be warmer.")
-    return "never above the maximum, never more than the error below."

@@ -10,47 +10,6 @@ from piumar_lib.check.base import check, require, rule_out
 
 
 @check
-def clip_interval(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(right, clips)``: the interval of the accuracy over all clips together."""
-    from scipy import stats
-
-    for spread in (0.12, 0.18):
-        clips = rng.integers(100, 300, 10)
-        share = np.clip(0.75 + spread * rng.standard_normal(10), 0.05, 0.97)
-        right = rng.binomial(clips, share)
-        q, total = right.sum() / clips.sum(), clips.sum()
-        given = np.asarray(answer(right.copy(), clips.copy()), float)
-        require(given.shape == (2,), "give two numbers, low and high.")
-        low, high = given
-        require(low < high, "low comes first, then high.")
-        require(high <= 1.5, "these are counts of clips; asked is an accuracy.")
-        sd = np.sqrt(q * (1 - q) / total)
-        theory = stats.binom.ppf([0.025, 0.975], total, q) / total
-        between = (right / clips).std() / np.sqrt(10) * 2 * 1.96
-        width = high - low
-        require(
-            abs(width / (2 * 1.645 * sd) - 1) > 0.06, "this holds the middle 90 of 100; asked are 95."
-        )
-        require(
-            abs(width / (2 * sd) - 1) > 0.1,
-            "this is one standard deviation to each side; asked are 95 of 100.",
-        )
-        require(
-            not 0.8 < width / between < 1.25 or abs(between / (2 * 1.96 * sd) - 1) < 0.3,
-            "this draws people; here clips are drawn, whoever made them.",
-        )
-        require(
-            width < 4 * (theory[1] - theory[0]),
-            "this is far too wide: all clips are drawn together, not those of one person.",
-        )
-        require(
-            np.allclose(given, theory, atol=0.25 * sd),
-            f"[{low:.3f}, {high:.3f}], but a binomial share has [{theory[0]:.3f}, {theory[1]:.3f}].",
-        )
-    return "treating clips as independent claims to know more than one does."
-
-
-@check
 def holm_by_hand(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(p)``: Holm's corrected p values, in the order of ``p``."""
     import itertools

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def pair_index(answer: Callable, rng: np.random.Generator) -> str:
 
 
 @check
-def by_lot(answer: Callable, rng: np.random.Generator) -> str:
+def shuffle_members(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(group, y, rng)``: the members of groups change places within each class."""
     y = rng.permutation(np.repeat(np.arange(3), 40))
     group = 4 * y + rng.choice(4, 120, p=(0.55, 0.2, 0.15, 0.1))
@@ -57,7 +58,7 @@ def by_lot(answer: Callable, rng: np.random.Generator) -> str:
     drawn = np.asarray(answer(given, y.copy(), np.random.default_rng(1)))
     require(np.array_equal(given, group), "the groups that were given have changed: work on a copy.")
     require(drawn.shape == group.shape, f"the shape is {drawn.shape} instead of (120,).")
-    require(not np.array_equal(drawn, group), "every clip is where it was: nothing was drawn.")
+    require(not np.array_equal(drawn, group), "every clip is where it was: nothing was shuffled.")
     names = len(np.unique(group))
     require(
         len({*zip(group.tolist(), drawn.tolist(), strict=True)}) > names,
@@ -79,44 +80,98 @@ def by_lot(answer: Callable, rng: np.random.Generator) -> str:
 
 
 @check
-def strength_for(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(margins, temperature)``: where the hardest tenth carries half of the whole weight."""
+def hard_weights(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(logits, y, beta, tau)``: weights of clips by their signed margin."""
     import torch
 
-    from piumar_lib.group_robust import hard_weights
-
-    for temperature in (0.6, 0.3, 0.8):
-        margins = torch.as_tensor(rng.permutation(np.linspace(-1.5, 18.5, 200)))
-        given = float(answer(margins.clone(), temperature))
-        e = torch.sigmoid(-margins.sort().values / temperature)
-        hot = torch.sigmoid(-margins.sort().values * temperature)
-        unsigned = torch.sigmoid(-margins.abs().sort().values / temperature)
-        gap = (-margins.sort().values / temperature).exp()
-        misconceptions = {
-            "this looks at the extra weight alone; the whole weight has a 1 for every clip.": e.sum()
-            / (2 * e[:20].sum()),
-            "the tenth is to carry as much as all the others, so half of n is the aim, not n.": 180
-            / (e[:20].sum() - e.sum() / 2),
-            "the tenth's own ones are forgotten: each of its clips weighs 1 to begin with.": 100
-            / (e[:20].sum() - e.sum() / 2),
-            "this is the tenth with the largest margins; hard clips have small ones.": 80
-            / (e[-20:].sum() - e.sum() / 2),
-            "margins are divided by the temperature, not multiplied.": 80
-            / (hot[:20].sum() - hot.sum() / 2),
-            "a margin below zero is that of a wrong clip: keep its sign.": 80
-            / (unsigned[:20].sum() - unsigned.sum() / 2),
-            "the extra weight is a sigmoid, not an exponential: it is bounded by beta.": 80
-            / (gap[:20].sum() - gap.sum() / 2),
-        }
-        rule_out(given, misconceptions, rtol=1e-4)
-        require(np.isfinite(given), f"at temperature {temperature} there is such a strength.")
-        logits = torch.stack([margins, torch.zeros_like(margins)], 1)
-        w = hard_weights(logits, torch.zeros(200, dtype=torch.long), given, temperature)
-        share = float(w[margins.argsort()[:20]].sum() / w.sum())
+    for beta, tau in ((1.0, 1.0), (3.0, 0.5), (0.5, 2.0)):
+        logits = torch.as_tensor(rng.normal(size=(12, 4)) * 2).requires_grad_()
+        y = torch.as_tensor(rng.permutation(np.arange(12) % 4))
+        given = answer(logits, y.clone(), beta, tau)
         require(
-            abs(share - 0.5) < 1e-6,
-            f"at temperature {temperature} the tenth carries {share:.2f}, not half.",
+            not getattr(given, "requires_grad", False),
+            "weights are constants for backpropagation: detach the logits.",
         )
-    even = float(answer(torch.full((200,), 3.0, dtype=torch.float64), 1.0))
-    require(even == float("inf"), "with equal margins no strength will do: the answer is infinity.")
-    return "the tenth carries exactly half, where any strength makes it."
+        z = logits.detach().numpy()
+        own = z[np.arange(12), y]
+        others = np.where(np.eye(4, dtype=bool)[y], -np.inf, z)
+        margin = own - others.max(1)
+        two = np.sort(z)[:, -1] - np.sort(z)[:, -2]
+
+        def weights(gap: np.ndarray, shape: Callable = _sigmoid, beta: float = beta) -> np.ndarray:
+            extra = shape(-gap)
+            return (1 + beta * extra) / (1 + beta * extra).mean()
+
+        plain = 1 + beta * _sigmoid(-margin / tau)
+        misconceptions = {
+            "a clip with a large margin is safe: it has to count less.": weights(-margin / tau),
+            "divide by the mean, so that the weights average 1.": plain,
+            "the weights should average 1, not sum to one.": plain / plain.sum(),
+            "this gap has no sign: a confidently wrong clip has a negative margin.": (
+                weights(two / tau), weights(np.abs(margin) / tau),
+            ),
+            "the largest OTHER logit is meant: leave the true class out.": (
+                weights((own - z.max(1)) / tau)
+            ),
+            "margins are divided by the temperature, not multiplied.": (
+                weights(margin * tau) if tau != 1 else np.nan
+            ),
+            "the weight is bounded: a sigmoid, not an exponential.": weights(margin / tau, np.exp),
+            "each clip weighs 1 to begin with; beta times the sigmoid comes on top.": (
+                _sigmoid(-margin / tau) / _sigmoid(-margin / tau).mean()
+            ),
+            "beta is missing: it says how much more a hard clip counts.": (
+                weights(margin / tau, beta=1.0) if beta != 1 else np.nan
+            ),
+        }  # fmt: skip
+        rule_out(given, misconceptions)
+        right = plain / plain.mean()
+        require(np.allclose(given, right), "these are not the weights of the formula.")
+    return "hard clips count up to 1 + beta times as much, and the weights average 1."
+
+
+def _sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+@check
+def update_risks(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(running, costs, group, momentum)``: moving averages of group risks after a batch."""
+    import torch
+
+    for momentum in (0.9, 0.7):
+        running = torch.as_tensor(rng.uniform(0.5, 1.5, 4))
+        costs, group = torch.as_tensor(rng.uniform(0, 2, 6)), torch.tensor([0, 0, 0, 1, 3, 3])
+        old = running.numpy().copy()
+        given = answer(running, costs.clone(), group.clone(), momentum)
+        changed = not np.array_equal(running, old)
+        require(not changed, "the risks that were given have changed: work on a copy.")
+        require(np.isfinite(np.asarray(given)).all(), "group 2 has no clip here: do not divide by zero.")
+        count = np.bincount(group, minlength=4)
+        total = np.bincount(group, costs, 4)
+        there = count > 0
+        now = total / np.maximum(count, 1)
+
+        def average(new: np.ndarray, kept: float = momentum, old: np.ndarray = old) -> Any:
+            return kept * old + (1 - kept) * new
+
+        right = np.where(there, average(now), old)
+        misconceptions = {
+            "a group that is not in the batch keeps its risk; here it drifts towards 0.": average(now),
+            "the momentum is what a group keeps of its past; yours is the other way round.": (
+                np.where(there, average(now, 1 - momentum), old)
+            ),
+            "a group's risk in the batch is the mean of its clips, not their sum.": (
+                np.where(there, average(total), old)
+            ),
+            "each group has clips of its own: this is the mean of all of them.": (
+                average(costs.mean().numpy()), np.where(there, average(costs.mean().numpy()), old),
+            ),
+            "this forgets the past: the batch is one part of the average.": np.where(there, now, old),
+            "divide by the number of the group's own clips, not by that of the batch.": (
+                np.where(there, average(total / len(costs)), old), average(total / len(costs)),
+            ),
+        }  # fmt: skip
+        rule_out(given, misconceptions)
+        require(np.allclose(given, right), "these are not the moving averages of the formula.")
+    return "groups in the batch move by a tenth, or as the momentum says; all others stay."

@@ -6,7 +6,57 @@ from collections.abc import Callable
 
 import numpy as np
 
-from piumar_lib.check.base import check, require
+from piumar_lib.check.base import check, require, rule_out
+
+
+@check
+def log_gain(answer: Callable, rng: np.random.Generator) -> str:
+    """``answer(variance, floor, basis, eps)``: the log gain that variance above the floor guides."""
+    import torch
+
+    from piumar_lib.perturbation import energy_preserving_gain
+    from piumar_lib.spectrum import dct_matrix
+
+    frequencies = int(rng.integers(12, 24))
+    basis, floor = dct_matrix(frequencies)[:4], torch.as_tensor(rng.uniform(0.3, 0.5, 4))
+    eps, squares = torch.as_tensor(rng.normal(size=(6, 4, 3))), basis.T.square()
+
+    def gain(sd: torch.Tensor, lowered: float = 1.0) -> torch.Tensor:
+        return basis.T @ (sd * eps) - lowered * squares @ sd.square()
+
+    for size, last in ((0.5, 0.7), (40.0, 0.1)):  # below the limit, then above it in two channels
+        variance = floor[:, None] + torch.as_tensor(rng.uniform(0.2, 1, (4, 3))) * torch.tensor(
+            [0.5, size, size]
+        )
+        variance[3, 0] = last  # at first above the floor, then below
+        above = (variance - floor[:, None]).clamp(min=0)
+        largest = (squares @ above).amax(0)
+        shrunk = above / largest.clamp(min=1)  # each channel by itself
+        right, lost = energy_preserving_gain(above.sqrt(), basis, eps), squares @ shrunk
+        misconceptions = {
+            "noise perturbs, too: only what is above the floor may guide.": energy_preserving_gain(
+                variance.sqrt(), basis, eps
+            ),
+            "the power grows in the mean: the variance of the log gain has to be subtracted.": gain(
+                shrunk.sqrt(), 0
+            ),
+            "this keeps the mean amplitude; the mean power takes twice as much.": gain(
+                shrunk.sqrt(), 0.5
+            ),
+            "a draw is multiplied by a standard deviation; this is a variance.": gain(shrunk, 0) - lost,
+            "the variance of a weighted sum has the squares of the weights.": gain(shrunk.sqrt(), 0)
+            - basis.T @ shrunk,
+            "no standard deviation of the log gain may exceed 1: shrink them.": gain(above.sqrt()),
+            "the limit is each channel's own; one channel shrinks the others here.": gain(
+                (above / largest.max().clamp(min=1)).sqrt()
+            ),
+        }
+        given = torch.as_tensor(answer(*(part.clone() for part in (variance, floor, basis, eps))))
+        require(given.shape == right.shape, f"the shape is {tuple(given.shape)}, not (B, F, C).")
+        require(given.isfinite().all(), "a variance below its floor counts as 0 and gives no NaN.")
+        rule_out(given, misconceptions, right)
+        require(np.allclose(given, right), "these are not the log gains of the formula.")
+    return "smooth, guided by variance above the floor, and the mean power stays."
 
 
 @check
@@ -20,8 +70,8 @@ def swap_amplitude(answer: Callable, rng: np.random.Generator) -> str:
     require(not out.is_complex(), "a clip is real; this is complex.")
     require(
         out.shape == a.shape,
-        f"the shape is {tuple(out.shape)} instead of {tuple(a.shape)}: the way back "
-        "has to be told the number of frames.",
+        f"the shape is {tuple(out.shape)} instead of {tuple(a.shape)}: the inverse "
+        "transform has to be told the number of frames.",
     )
     require(not np.allclose(out, b), "this is the other clip, timing and all.")
     own, mine, theirs = np.fft.rfft(np.stack([out.numpy(), a.numpy(), b.numpy()]), axis=2)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import zipfile
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.sequences import Sequences
-from piumar_lib.support.files import as_path, whole
+from piumar_lib.support.files import as_path, sha256_of, whole
 
 
 def is_npz(name: str | Path) -> bool:
@@ -60,8 +59,7 @@ def _known_digest(path: Path, *state: int) -> str:
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256_of(path)[:16]
 
 
 def load_npz(path: str | Path) -> Sequences:

@@ -28,6 +28,7 @@ FACTORS = (
 )  # fmt: skip
 RATE = 12.5  # frames per second
 NOISE = 0.003  # torso lengths, of every joint in every frame: the pose estimator's error
+TEMPO_SPREAD, TEMPO_LIMITS = 0.55, (0.4, 2.8)  # of log tempo; limits relative to the typical tempo
 JITTER = 1 / 4  # a person's own spread from clip to clip, as a share of the spread of people
 
 
@@ -144,6 +145,21 @@ def make_people(
     )
 
 
+def movement_seconds(tempo: np.ndarray) -> np.ndarray:
+    """How long a movement lasts, from a person's tempo, drawn about 0."""
+    return 1.3 / np.clip(np.exp(TEMPO_SPREAD * tempo), *TEMPO_LIMITS)
+
+
+def onset_seconds(onset: np.ndarray) -> np.ndarray:
+    """When a movement begins, from a person's onset, drawn about 0."""
+    return np.clip(0.35 + 0.35 * onset, 0.05, 1.2)
+
+
+def relative_amplitude(amplitude: np.ndarray) -> np.ndarray:
+    """Size of a movement relative to its action's, from a person's amplitude, drawn about 0."""
+    return np.clip(np.exp(0.45 * amplitude), 0.35, 3.0)
+
+
 def make_clips(
     people: People,
     clips_each: int | np.ndarray,
@@ -194,12 +210,12 @@ def make_clips(
     def personal(trait: np.ndarray, factor: str) -> np.ndarray:
         return scale[factor] * (trait[who] + JITTER * _t4(rng, n))
 
-    tempo = np.clip(np.exp(0.55 * personal(people.tempo, "tempo")), 0.4, 2.8)
-    onset = np.clip(0.35 + 0.35 * personal(people.onset, "onset"), 0.05, 1.2)
+    seconds = movement_seconds(personal(people.tempo, "tempo"))
+    onset = onset_seconds(personal(people.onset, "onset"))
     asymmetry = np.exp(0.275 * personal(people.asymmetry, "asymmetry"))
-    amplitude = np.clip(np.exp(0.45 * personal(people.amplitude, "amplitude")), 0.35, 3.0)
+    amplitude = relative_amplitude(personal(people.amplitude, "amplitude"))
     time = np.arange(frames) / rate
-    phase = np.clip((time - onset[:, None]) / (1.3 / tempo[:, None]), 0, 1) ** asymmetry[:, None]
+    phase = np.clip((time - onset[:, None]) / seconds[:, None], 0, 1) ** asymmetry[:, None]
 
     # The action itself and two that move along with it, each turned by its personal angle.
     fields = np.stack([action.field for action in people.actions]).astype(np.float32)

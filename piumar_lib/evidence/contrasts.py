@@ -19,10 +19,11 @@ import numpy as np
 
 from piumar_lib import metrics
 from piumar_lib.data.own import find_npz, is_npz
-from piumar_lib.data.people.catalog import NAMES
+from piumar_lib.data.people.catalog import LABELS, NAMES
 from piumar_lib.evidence import person_gain, statistics
 from piumar_lib.evidence.protocol import (
     FORMS,
+    PLANNED,
     REAL,
     RIVALS,
     SEARCHED_ON,
@@ -64,7 +65,7 @@ CONTRASTS = (
     Contrast("TFAM on top of it", "TFAM + augmentation", ("augmentation",)),
     Contrast("its alignment", "TFAM + augmentation", ("TFAM, uniform clock + augmentation",)),
     Contrast("GIRL on top of TFAM", "PIUmr + augmentation", ("TFAM + augmentation",)),
-    Contrast("TFAM or the best rival", "TFAM + augmentation", RIVALS),
+    Contrast("TFAM or the best baseline", "TFAM + augmentation", RIVALS),
     # With all of the new person's clips; the gain by number of clips is drawn beside it.
     Contrast("person normalization", NORMALIZED, ("augmentation",)),
 )
@@ -175,6 +176,18 @@ def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list
     return found
 
 
+def seeds(records: Mapping[str, list[dict]], method: str) -> int:
+    """The number of seeds with which a method was trained on each of several data sets, at least."""
+    found = ({r["seed"] for r in own if r["method"] == method} for own in records.values())
+    return min(len(of_set) for of_set in found)
+
+
+def seeds_of_all(folder: Path = STUDY) -> int:
+    """The number of seeds that every method of the contrasts has on every data set, in either form."""
+    every = [read(REAL, form, folder) for form in FORMS]
+    return min(seeds(records, method) for records in every for method in (*PLANNED, NORMALIZED))
+
+
 def compare(records: Mapping[str, list[dict]], tried: str, against: str) -> statistics.Pooled:
     """One method over another on the same people, pooled over data sets.
 
@@ -262,8 +275,14 @@ def in_form(sets: Iterable[str], form: str) -> list[str]:
 
 
 def name_of(data_set: str) -> str:
-    """What tables call a data set: a reader's file by its stem."""
+    """A data set's name; of a reader's file, its stem."""
     return find_npz(data_set).stem if is_npz(data_set) else data_set
+
+
+def label_of(data_set: str) -> str:
+    """What tables and figures call a data set, such as ``"SHREC'17"``; a reader's file by its stem."""
+    name = name_of(data_set)
+    return LABELS.get(name, name)
 
 
 def table(results: Iterable[Result]) -> list[Mapping[str, str]]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from piumar_lib.evidence.contrasts import Result, label_of
 from piumar_lib.evidence.statistics import Difference, Pooled
+from piumar_lib.evidence.wording import in_words, points
 
 
 def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled) -> str:
@@ -32,14 +34,14 @@ def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled)
     _draw_pooled(ax, pooled)
     ax.axhline(0.5, color="0.6", linewidth=0.8)
 
-    names = [f"{name} ({found.people})" for name, found in differences.items()]
+    names = [f"{label_of(name)} ({found.people})" for name, found in differences.items()]
     ax.set_yticks([*rows, 0], [*names, f"pooled ({pooled.people})"])
     ax.set_ylim(-0.7, len(rows) + 0.6)
     ax.set_xlabel("difference, same unseen people [points]")
     ax.tick_params(axis="y", length=0)
     ax.grid(False)
     lines: dict[str, Difference | Pooled] = {
-        f"{name}, {found.people} people": found for name, found in differences.items()
+        f"{label_of(name)}, {found.people} people": found for name, found in differences.items()
     }
     lines[f"pooled, {pooled.people} people in {pooled.sets} data sets"] = pooled
     return "; ".join(f"{name}: {_in_words(found)}" for name, found in lines.items()) + "."
@@ -62,11 +64,48 @@ def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
     return fig, " ".join(words)
 
 
-def _draw_set(ax: Axes, row: float, found: Difference) -> None:
+def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
+    """Draw the pooled difference and the verdict of each contrast, a panel for each form.
+
+    A diamond is filled where the verdict is decided.
+
+    Args:
+        results: Of `piumar_lib.evidence.contrasts.compute`.
+
+    Returns:
+        The figure, and what it shows in words.
+    """
+    forms = list(dict.fromkeys(r.form for r in results))
+    fig, axes = plt.subplots(1, len(forms), figsize=(7, 3.8), sharex=True, sharey=True, squeeze=False)
+    for ax, form in zip(axes[0], forms, strict=True):
+        shown = [r for r in results if r.form == form]
+        ax.axvspan(-100 * shown[0].pooled.bound, 100 * shown[0].pooled.bound, color="0.92", zorder=0)
+        ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2)
+        for row, r in enumerate(shown):
+            _draw_set(ax, -row, r.pooled, marker="D", filled=r.verdict != "not decided")
+            ax.text(100 * r.pooled.difference, 0.2 - row, r.verdict.split(" within")[0], fontsize=8)
+        names = [r.contrast.name.replace("normaliz", "normalis") for r in shown]
+        ax.set_yticks([-row for row in range(len(shown))], names)
+        ax.set_ylim(0.4 - len(shown), 0.8)
+        ax.set_title(form, loc="left", fontsize=10)
+        ax.grid(False)
+    fig.supxlabel("pooled difference, same unseen people [points]", fontsize=10)
+    words = (
+        f"{r.contrast.name}, {r.form}: {points(r.pooled)}, p {in_words(r.p_holm)}, {r.verdict}"
+        for r in results
+    )
+    return fig, "; ".join(words) + "."
+
+
+def _draw_set(
+    ax: Axes, row: float, found: Difference | Pooled, marker: str = "s", filled: bool = True
+) -> None:
     if not math.isnan(found.low):
         ax.plot([100 * found.low, 100 * found.high], [row, row], color="0.35", linewidth=1.4)
-    size = 2.5 + 0.8 * math.sqrt(found.people)  # side of the square: its area grows with people
-    ax.plot(100 * found.difference, row, "s", markersize=size, color="C0", markeredgecolor="0.1")
+    # Side of the square: its area grows with people.
+    size = 2.5 + 0.8 * math.sqrt(found.people) if isinstance(found, Difference) else 7
+    color = "C0" if filled else "w"
+    ax.plot(100 * found.difference, row, marker, markersize=size, color=color, markeredgecolor="0.1")
 
 
 def _draw_pooled(ax: Axes, pooled: Pooled) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
-from piumar_lib.evidence import contrasts, development, protocol
+from piumar_lib.evidence import contrasts, protocol
 from piumar_lib.evidence.contrasts import Result
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import STUDY
@@ -79,12 +79,18 @@ def show_contrasts(results: Sequence[Result]) -> None:
     show_table(header, lines)
 
 
-def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
-    """Display every method's gain over a reference, in points, on three kinds of people.
+def show_methods(
+    form: str,
+    reference: str,
+    methods: Sequence[str] = (*protocol.PLANNED, *protocol.OTHERS),
+    folder: Path | None = None,
+) -> None:
+    """Display what methods gain over a reference, in points, on three kinds of people.
 
     Args:
         form: Of the clips; synthetic ones are what they are.
         reference: A method.
+        methods: Which; those without records have no line.
         folder: Of the records; by default those of the study.
     """
     columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": NAMES}
@@ -96,12 +102,12 @@ def show_methods(form: str, reference: str, folder: Path | None = None) -> None:
         return points(contrasts.compare(own, method, reference)) if whole else ""
 
     lines = []
-    for name in (*protocol.PLANNED, *protocol.OTHERS):
+    for name in methods:
         cells = [cell(name, own) for own in records.values()]
         if name != reference and any(cells):
-            told = "yes" if METHODS[name].uses_person_labels else ""
-            lines.append([name, told, *cells])
-    show_table([f"over {reference}, {form}", "told people", *columns], lines)
+            labels = "yes" if METHODS[name].uses_person_labels else ""
+            lines.append([name, labels, *cells])
+    show_table([f"over {reference}, {form}", "uses person labels", *columns], lines)
 
 
 NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network
@@ -155,19 +161,3 @@ def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict
 def _people(records: Sequence[dict], method: str) -> set[str]:
     """Who was judged under a method."""
     return {person for r in records if r["method"] == method for person in r["people"]}
-
-
-def show_development(abouts: Sequence[str], over: str = "against") -> None:
-    """Display what the log of attempts says of some, in points, a column for each pool of people.
-
-    Args:
-        abouts: Attempts, as `piumar_lib.evidence.development.ATTEMPTS` calls them.
-        over: ``"against"`` for the difference over what an attempt has to beat, or ``"control"``.
-    """
-    log = development.read_log()
-    shown = {about: log[about] for about in abouts if about in log}
-    people = [max((found.people for lines in shown.values()
-                   if (found := development.outcome(lines, pool))), default=0)
-              for pool in development.POOLS]  # fmt: skip
-    header = [f"{pool} ({n} people)" for pool, n in zip(development.POOLS, people, strict=True)]
-    show_table(["attempt", *header], development.rows(shown, over))

@@ -31,11 +31,6 @@ def points(c: Comparison | Difference | Pooled | None) -> str:
     return f"{signed(c.difference)} {ends}"
 
 
-def p_value(c: Comparison | None, corrected: float) -> str:
-    """A corrected p value; "" if there is none."""
-    return "" if c is None else in_words(corrected)
-
-
 def in_words(p: float) -> str:
     """A p value with three digits."""
     return "-" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"

@@ -5,9 +5,13 @@
         --split build/ma52/splits/person-disjoint/fold1.txt --out build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 report build/ma52/runs/piumr-1
     python -m piumar_lib.ma52 submit build/ma52/runs/piumr-1 --out build/ma52/submission.zip
-    python -m piumar_lib.ma52 recognize build/ma52/runs/piumr-1 me.mp4
+    python -m piumar_lib.ma52 recognize --checkpoint build/ma52/runs/piumr-1 me.mp4
+    python -m piumar_lib.ma52 recognize poses-of-me.safetensors
     python -m piumar_lib.ma52 export build/ma52/runs/piumr-1 --out build/ma52/piumr.pt2
     python -m piumar_lib.ma52 table build/ma52/runs/*
+    python -m piumar_lib.ma52 sweep --preset poses --poses build/ma52/poses.safetensors \\
+        --index build/ma52/index.csv --splits build/ma52/splits/person-disjoint \\
+        --out build/ma52/sweep.jsonl
 
 A run that was stopped goes on with the same command. On several GPUs:
 ``python -m torch.distributed.run --standalone --nproc-per-node 4 -m piumar_lib.ma52 train ...``
@@ -17,12 +21,21 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import Any
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.hyperparameter import Hyperparameter
+
+if TYPE_CHECKING:
+    from piumar_lib.ma52.model import MicroActionRecognizer
+
+# The settings that all trainings of a sweep share. How many processes read clips, and how the learning
+# rate falls, is the preset's: there, --workers and --scheduler are those of the evidence.
+OF_SWEEP = {*SETTINGS} - {"method", "split", "seed", "out", "workers", "scheduler"}
 
 
 @command_line
@@ -46,8 +59,7 @@ def run_train(options: argparse.Namespace) -> None:
 
 def run_report(options: argparse.Namespace) -> None:
     """Print a finished run's report."""
-    from piumar_lib.ma52.evaluate import read_record
-    from piumar_lib.ma52.protocol import find_other_runs, mark_chosen
+    from piumar_lib.ma52.protocol import find_other_runs, mark_chosen, read_record
     from piumar_lib.ma52.wording import say_other_runs
 
     print(say(mark_chosen(read_record(options.folder), options.chosen_on)))
@@ -65,22 +77,56 @@ def run_submit(options: argparse.Namespace) -> None:
 
 
 def run_recognize(options: argparse.Namespace) -> None:
-    """Print what happens in a recording."""
+    """Print what happens in recordings, or in clips of pose files."""
+    from piumar_lib.ma52.course_model import FOLDER, load_course_model
     from piumar_lib.ma52.model import load_model
-    from piumar_lib.ma52.recognize import recognize
+    from piumar_lib.ma52.pose_tracks import is_pose_file
+    from piumar_lib.ma52.protocol import RECORD, read_record
+    from piumar_lib.ma52.recognize_wording import say_majority, say_trained_on
 
-    model = load_model(options.folder)
-    seen = recognize(model, options.video, options.length, options.stride, progress=True)
-    if assumed := seen.recording.shown.assumed:
-        print(f"the file holds no times: {assumed:g} frames a second are assumed")
-    if not seen.recording.found:
-        print("no person was found before a plain wall: the middle of the picture is looked at")
-    if len(seen.start) == 1:
-        for action, probability in seen.best():
-            print(f"{100 * probability:5.1f} %  {action}")
-        return
-    for start, end, action, probability in seen.timeline():
-        print(f"{start:6.1f} to {end:6.1f} s  {100 * probability:5.1f} %  {action}")
+    folder = options.checkpoint or FOLDER
+    model = load_model(folder) if options.checkpoint else load_course_model()
+    record = read_record(folder) if (folder / RECORD).is_file() else None
+    print(say_trained_on(record))
+    for clip in options.clips:
+        if clip.is_dir():
+            raise ValueError(f"{clip}: is a folder. Give a model's as --checkpoint, and clips as files.")
+        say_seen = recognize_pose_file if is_pose_file(clip) else recognize_video
+        say_seen(model, clip, options, say_majority(record))
+
+
+def recognize_video(
+    model: MicroActionRecognizer, clip: Path, options: argparse.Namespace, majority: str
+) -> None:
+    """Print what happens in a video."""
+    from piumar_lib.ma52.recognize import recognize
+    from piumar_lib.ma52.recognize_wording import say_answers, say_recording
+
+    if options.rate is not None:
+        raise ValueError(f"rate: {clip} is a video, which has its own times. Leave --rate out.")
+    person = options.person or 0
+    seen = recognize(model, clip, options.length, options.stride, progress=True, person=person)
+    print(*say_recording(seen.recording), say_answers(seen, majority), sep="\n")
+
+
+def recognize_pose_file(
+    model: MicroActionRecognizer, clip: Path, options: argparse.Namespace, majority: str
+) -> None:
+    """Print what happens in each clip of a pose file; one that says nothing stops no other."""
+    from piumar_lib.ma52.pose_tracks import read_tracks
+    from piumar_lib.ma52.recognize_poses import Unseen, recognize_poses
+    from piumar_lib.ma52.recognize_wording import say_answers, say_track
+
+    tracks, faults = read_tracks(clip, options.person, options.rate)
+    for track in tracks:
+        try:
+            seen = recognize_poses(model, track, options.length, options.stride)
+        except Unseen as error:
+            print(error)
+            continue
+        print(*say_track(seen), say_answers(seen, majority), sep="\n")
+    for fault in faults:
+        print(f"left out: {fault.where}: {fault.what}. {fault.remedy}", file=sys.stderr)
 
 
 def run_export(options: argparse.Namespace) -> None:
@@ -96,6 +142,23 @@ def run_table(options: argparse.Namespace) -> None:
 
     for data, methods in compare_runs(options.folders, options.chosen_on).items():
         print(say_table(data, methods))
+
+
+def run_sweep(options: argparse.Namespace) -> None:
+    """Make all trainings that are missing, and print their table."""
+    from piumar_lib.ma52 import sweep
+    from piumar_lib.ma52.sweep_table import to_markdown
+    from piumar_lib.ma52.train import train
+
+    runs = options.runs or options.out.with_suffix("")
+    given = {name: getattr(options, name) for name in vars(options).keys() & OF_SWEEP}
+    which = options.methods, options.folds, options.seeds
+    trainings = sweep.plan(options.preset, options.splits, runs, *which, **given)
+    if options.dry_run:
+        print("\n".join(map(str, trainings)))
+        return
+    records = sweep.run(trainings, options.out, train, options.workers, options.scheduler)
+    print(f"{options.out}: {len(records)} records\n\n{to_markdown(records)}")
 
 
 def say(record: dict[str, Any]) -> str:
@@ -119,8 +182,7 @@ def parser() -> argparse.ArgumentParser:
     command = commands.add_parser("train", help=about, allow_abbrev=False)
     command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
     command.add_argument("--dry-run", action="store_true", help="only print all settings")
-    for name, one in SETTINGS.items():
-        add_option(command, name, one, f"{one.about} ({one.default})")
+    add_settings(command, SETTINGS)
     own = command.add_argument_group("hyperparameters of the method")
     for name, (one, words) in hyperparameters().items():
         add_option(own, name, one, words)
@@ -142,9 +204,15 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--root", type=path, help=about)
     command.set_defaults(run=run_submit)
 
-    command = commands.add_parser("recognize", help="say what happens in a recording")
-    command.add_argument("folder", type=path, help="of the run")
-    command.add_argument("video", type=path, help="any video")
+    command = commands.add_parser("recognize", help="say what happens in videos or pose files")
+    about = "any video; or poses by data_scripts/extract_poses.py, or COCO's results (.json)"
+    command.add_argument("clips", type=path, nargs="+", metavar="CLIP", help=about)
+    about = "folder of a run; by default a model of the course, for poses"
+    command.add_argument("--checkpoint", type=path, help=about)
+    about = "which one of several people; by default the largest"
+    command.add_argument("--person", type=at_least(0), help=about)
+    about = "frames a second of poses, if the file does not say"
+    command.add_argument("--rate", type=float, help=about)
     command.add_argument("--length", type=float, default=2.0, help="of a window, s (%(default)s)")
     command.add_argument("--stride", type=float, default=0.5, help="between windows, s (%(default)s)")
     command.set_defaults(run=run_recognize)
@@ -158,7 +226,29 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("folders", type=path, nargs="+", help="of the runs")
     command.add_argument("--chosen-on", type=path, help=chosen)
     command.set_defaults(run=run_table)
+
+    about = "make many trainings: methods x folds x seeds"
+    command = commands.add_parser("sweep", help=about, allow_abbrev=False)
+    command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
+    command.add_argument("--splits", type=path, required=True, help="folder of fold1.txt and so on")
+    command.add_argument("--methods", nargs="+", default=(), metavar="METHOD", help="(the planned ones)")
+    command.add_argument("--folds", nargs="+", type=int, default=(), metavar="FOLD", help="(all)")
+    command.add_argument("--seeds", type=at_least(1), default=1, help="of each fold (%(default)s)")
+    command.add_argument("--workers", type=at_least(1), default=1, help="processes (%(default)s)")
+    command.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    command.add_argument("--out", type=path, required=True, help="the .jsonl of the records")
+    command.add_argument("--runs", type=path, help="folder of the trainings' folders (beside --out)")
+    command.add_argument("--dry-run", action="store_true", help="only list the trainings")
+    add_settings(command, OF_SWEEP)
+    command.set_defaults(run=run_sweep)
     return top
+
+
+def add_settings(command: argparse.ArgumentParser, names: Collection[str]) -> None:
+    """Add an option for each of these settings."""
+    for name, one in SETTINGS.items():
+        if name in names:
+            add_option(command, name, one, f"{one.about} ({one.default})")
 
 
 def hyperparameters() -> dict[str, tuple[Hyperparameter, str]]:

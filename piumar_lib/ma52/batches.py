@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 
 from piumar_lib.batch import Batch
 from piumar_lib.ma52.batch_sampler import BatchSampler
+from piumar_lib.ma52.clips import count_workers
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.transforms import to_input
@@ -47,7 +48,7 @@ class VideoBatches:
         loader = iter(DataLoader(
             self.data,
             batch_sampler=self.sampler.steps(first, end),
-            num_workers=self.config.workers,
+            num_workers=count_workers(self.data, self.config.workers),
             pin_memory=self.device.type == "cuda" and self._may_pin(),
         ))  # fmt: skip
         while True:

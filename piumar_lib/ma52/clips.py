@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable
 
 from piumar_lib.ma52.config import TrainConfig
@@ -33,5 +34,6 @@ def open_clips(
 
 
 def count_workers(clips: Clips, wished: int) -> int:
-    """Processes that read clips: none for poses, which are in memory."""
-    return 0 if isinstance(clips, PoseDataset) else wished
+    """Processes that read clips: none for poses, which are in memory, nor where none may be started."""
+    in_memory = isinstance(clips, PoseDataset)
+    return 0 if in_memory or multiprocessing.current_process().daemon else wished

@@ -11,9 +11,15 @@ import numpy as np
 from piumar_lib import metrics
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.wording import points
-from piumar_lib.ma52.evaluate import read_record
-from piumar_lib.ma52.protocol import Protocol, count_settings, mark_chosen, merge, protocol_of
-from piumar_lib.ma52.scores import majority_over_people
+from piumar_lib.ma52.protocol import (
+    Protocol,
+    count_settings,
+    mark_chosen,
+    merge,
+    protocol_of,
+    read_record,
+)
+from piumar_lib.ma52.scores import accuracy_of_people, majority_over_people
 
 
 class Compared(NamedTuple):
@@ -73,15 +79,6 @@ def _compare_records(methods: Mapping[str, list[dict[str, Any]]]) -> list[Compar
         )
         for one in compare_methods(scores)
     ]
-
-
-def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Each person's accuracy in a method's records, averaged over seeds."""
-    people: dict[str, list[float]] = {}
-    for record in records:
-        for person, (right, clips) in record["held out"]["people"].items():
-            people.setdefault(person, []).append(right / clips)
-    return {person: float(np.mean(values)) for person, values in people.items()}
 
 
 def baseline_of(method: str) -> str:

@@ -19,18 +19,13 @@ from piumar_lib.ma52 import scores
 from piumar_lib.ma52.clips import Clips, count_workers
 from piumar_lib.ma52.forecast import forecast, say_what
 from piumar_lib.ma52.model import MicroActionRecognizer
-from piumar_lib.ma52.protocol import fill_in
 from piumar_lib.support import checkpoint
-from piumar_lib.support.files import as_path, read_json
+from piumar_lib.support.files import as_path
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
 CLIPS_AT_A_TIME = 32
-RECORD_KEYS = (
-    "method", "data", "held out", "steps", "seconds", "config", "command", "commit", "versions",
-    "device",
-)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -232,19 +227,3 @@ def f1_over_own_actions(found: Predicted) -> dict[str, float]:
             f1_score(found.y[mine], predicted[mine], labels=labels, average="macro", zero_division=0)
         )
     return scored
-
-
-def read_record(folder: str | Path) -> dict[str, Any]:
-    """The record of a finished run, as `piumar_lib.ma52.train.train` returns it.
-
-    Of a run of an earlier version, what is missing is filled in as far as its split says it.
-
-    Raises:
-        FileNotFoundError: If the folder holds no finished run.
-        ValueError: If its record is damaged.
-    """
-    path = as_path(folder) / "record.json"
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
-    remedy = "Delete it; the same training command then writes it again."
-    return fill_in(read_json(path, remedy, RECORD_KEYS), path.parent)

@@ -16,6 +16,10 @@ from piumar_lib.ma52.prepare.splits import read_split
 from piumar_lib.support.files import as_path, read_json
 
 RECORD = "record.json"
+RECORD_KEYS = (
+    "method", "data", "held out", "steps", "seconds", "config", "command", "commit", "versions",
+    "device",
+)  # fmt: skip
 # May change when a run goes on. The split may move, but must hold the same clips.
 FREE = ("out", "cache", "poses", "index", "split", "workers", "save_minutes")
 
@@ -144,6 +148,22 @@ def fill_in(record: dict[str, Any], folder: Path) -> dict[str, Any]:
         if all(sides):
             record["split"] = describe_split(split.title, *sides)
     return record
+
+
+def read_record(folder: str | Path) -> dict[str, Any]:
+    """The record of a finished run, as `piumar_lib.ma52.train.train` returns it.
+
+    Of a run of an earlier version, what is missing is filled in as far as its split says it.
+
+    Raises:
+        FileNotFoundError: If the folder holds no finished run.
+        ValueError: If its record is damaged.
+    """
+    path = as_path(folder) / RECORD
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
+    remedy = "Delete it; the same training command then writes it again."
+    return fill_in(read_json(path, remedy, RECORD_KEYS), path.parent)
 
 
 def find_other_runs(folder: str | Path) -> list[Path]:

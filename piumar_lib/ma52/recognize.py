@@ -17,15 +17,14 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
-from piumar_lib.ma52.prepare.cache import find_crop, probe_frames, thumbnail
-from piumar_lib.ma52.prepare.crop import Box
+from piumar_lib.ma52.prepare.cache import probe_frames, thumbnail
+from piumar_lib.ma52.prepare.crop import Box, find_people, square_about, square_in_the_middle
 from piumar_lib.ma52.prepare.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
 from piumar_lib.ma52.transforms import to_input
+from piumar_lib.ma52.windows import Answers, require_spans, windows
 from piumar_lib.support.files import as_path
 
-SHORT = 4.0  # seconds up to which a recording is one clip; MA-52's last 1.5 to 2.5
 FRAMES_AT_MOST = 20_000  # in memory at a time: 3 GB at 224 pixels
-WINDOWS_AT_MOST = 1_000_000
 SMALL_ONES = 256  # thumbnails that are kept of a recording while it is surveyed; of a short one, all
 
 
@@ -38,14 +37,21 @@ class Recording:
         shown: When its frames are shown.
         size: Pixels of the square's side.
         box: The square, in shares of the picture.
-        found: Whether a person was found; otherwise the middle square is kept.
+        people: Boxes of everybody found, the largest first; with none, the middle square is kept.
+        person: Which of them the square is about.
     """
 
     path: Path
     shown: Survey
     size: int
     box: Box
-    found: bool
+    people: tuple[Box, ...] = ()
+    person: int = 0
+
+    @property
+    def found(self) -> bool:
+        """Whether the square is about a person."""
+        return bool(self.people)
 
     @property
     def times(self) -> np.ndarray:
@@ -88,47 +94,34 @@ class Recording:
 
 
 @dataclass(frozen=True)
-class Recognized:
-    """What was recognised, window by window.
+class Recognized(Answers):
+    """What was recognised in a video, window by window.
 
     Attributes:
         recording: What was looked at.
-        start, end: Of each window, in seconds, shape ``(windows,)``.
-        probabilities: Shape ``(windows, 52)``.
         energy: Motion of each frame: mean change of grey levels since the one before, ``(time,)``; the
             clock by which the temporal branch tells moments apart, seen in pixels.
     """
 
     recording: Recording
-    start: np.ndarray
-    end: np.ndarray
-    probabilities: np.ndarray
     energy: np.ndarray
 
-    def best(self, most: int = 5, window: int = 0) -> list[tuple[str, float]]:
-        """The most probable actions of a window, and their probabilities."""
-        order = np.argsort(-self.probabilities[window], kind="stable")[:most]
-        return [(ACTIONS[k], float(self.probabilities[window, k])) for k in order]
 
-    def timeline(self) -> list[tuple[float, float, str, float]]:
-        """Of each window its start and end in seconds, its most probable action, and how probable."""
-        return [
-            (float(s), float(e), *self.best(1, k)[0])
-            for k, (s, e) in enumerate(zip(self.start, self.end, strict=True))
-        ]
-
-
-def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> Recording:
+def read_recording(
+    path: str | Path, size: int = 224, crop: str = "person", person: int = 0
+) -> Recording:
     """Survey a recording, and find the person in it, as the cache does.
 
     Args:
         path: Any video that FFmpeg reads.
         size: Pixels of the square's side.
         crop: ``"person"``, or ``"middle"``.
+        person: Which one of several, 0 for the largest.
 
     Raises:
         FileNotFoundError: If there is no such file.
         VideoError: If it is no video, or shows less than two frames.
+        ValueError: If there is no such person.
     """
     path = as_path(path)
     small, apart = [], 1
@@ -145,28 +138,15 @@ def read_recording(path: str | Path, size: int = 224, crop: str = "person") -> R
     small.append(thumbnail(video.last))
     frame_indices = [-1 if k == len(shown) - 1 else round(k / apart) for k in probe_frames(len(shown))]
     few = np.stack([small[k] for k in frame_indices])
-    return Recording(path, shown, size, *find_crop(few, shown.width, shown.height, crop))
-
-
-def windows(seconds: float, length: float, stride: float) -> list[tuple[float, float]]:
-    """Start and end of windows that cover a recording; a short one is one window.
-
-    Raises:
-        ValueError: If ``length`` or ``stride`` is not positive, or there would be a million windows.
-    """
-    _require_spans(length, stride)
-    if seconds <= max(SHORT, length):
-        return [(0.0, seconds)]
-    count = (seconds - length) / stride
-    if count > WINDOWS_AT_MOST:
-        raise ValueError(f"stride: {stride} s makes {count:.0e} windows. Choose a longer one.")
-    starts = np.arange(int(np.ceil(count - 1e-9)) + 1) * stride
-    return [(float(s), float(s) + length) for s in np.minimum(starts, seconds - length)]
-
-
-def _require_spans(length: float, stride: float) -> None:
-    if not (0 < length < np.inf and 0 < stride < np.inf):
-        raise ValueError(f"length, stride: {length}, {stride} seconds. Choose two numbers above 0.")
+    people = () if crop == "middle" else tuple(find_people(few))
+    if person and not 0 <= person < len(people):
+        raise ValueError(
+            f"person: must be one of {len(people)} in {path}, counted from 0, got {person}. Leave "
+            "it out for the largest."
+        )
+    picture = shown.width, shown.height
+    box = square_about(people[person], *picture) if people else square_in_the_middle(*picture)
+    return Recording(path, shown, size, box, people, person)
 
 
 @torch.no_grad()
@@ -178,6 +158,7 @@ def recognize(
     views: int = 3,
     crop: str = "person",
     progress: bool = False,
+    person: int = 0,
 ) -> Recognized:
     """Recognise the micro-actions of a recording.
 
@@ -186,22 +167,25 @@ def recognize(
 
     Args:
         model: From `piumar_lib.ma52.model.load_model`.
-        path: Any video. Up to `SHORT` seconds it is one clip, as long as MA-52's; a longer one is looked
-            at through windows.
+        path: Any video. Up to `piumar_lib.ma52.windows.SHORT` seconds it is one clip, as long as
+            MA-52's; a longer one is looked at through windows.
         length, stride: Of the windows, in seconds.
         views: Temporal views of each window, averaged.
-        crop: See `read_recording`.
+        crop, person: See `read_recording`.
         progress: Show a progress bar.
 
     Raises:
         FileNotFoundError, ValueError: If the recording cannot be read, or a number cannot be right.
     """
-    _require_spans(length, stride)
+    require_spans(length, stride)
     if not model.size:
-        raise ValueError("model: it was trained on poses, and cannot look at video. Give one of video.")
+        raise ValueError(
+            f"model: it was trained on poses, and cannot look at video ({path}). Give one of video; or "
+            "make poses of the video: data_scripts/extract_poses.py"
+        )
     if views < 1:
         raise ValueError(f"views: {views}. Choose 1 or more.")
-    recording = read_recording(path, model.size, crop)
+    recording = read_recording(path, model.size, crop, person)
     begin, device = recording.times[0], next(model.parameters()).device
     spans = [(begin + s, begin + e) for s, e in windows(recording.seconds - begin, length, stride)]
     frame_indices = [sample(recording.times, *ends, model.frames, views) for ends in spans]
@@ -214,7 +198,7 @@ def recognize(
         video = to_input(torch.from_numpy(looks).to(device), model.size)  # (views, T, 3, size, size)
         row[:] = model(video).logits.float().softmax(-1).mean(0).cpu()
     start, end = np.array(spans).T
-    return Recognized(recording, start, end, probabilities, np.array(energy))
+    return Recognized(start, end, probabilities, recording, np.array(energy))
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:

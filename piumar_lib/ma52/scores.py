@@ -106,6 +106,15 @@ def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
     return float(np.mean([*people.values()]))
 
 
+def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Each person's accuracy in a method's records, averaged over seeds."""
+    people: dict[str, list[float]] = {}
+    for record in records:
+        for person, (right, clips) in record["held out"]["people"].items():
+            people.setdefault(person, []).append(right / clips)
+    return {person: float(np.mean(values)) for person, values in people.items()}
+
+
 def never_predicted(
     y: np.ndarray, predicted: np.ndarray, person: np.ndarray
 ) -> list[tuple[int, int, int]]:

@@ -22,7 +22,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shlex
 import sys
 import threading
 import time
@@ -52,12 +51,13 @@ from piumar_lib.ma52.pose_batches import PoseBatches
 from piumar_lib.ma52.pose_dataset import PoseDataset
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
-from piumar_lib.ma52.protocol import describe_selection, describe_split
+from piumar_lib.ma52.protocol import describe_selection, describe_split, read_record
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
 from piumar_lib.recognizer import Model
 from piumar_lib.support import checkpoint
+from piumar_lib.support.command import called_as
 from piumar_lib.support.files import as_path, write_text
 from piumar_lib.training import train_steps
 
@@ -93,7 +93,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
     out = as_path(config.out)
     require_same(out, config)
     if (out / "record.json").is_file():
-        return evaluate.read_record(out)
+        return read_record(out)
     accelerator = _accelerate(config)
     with claim(out, config, accelerator), stop_on_signal() as stop:
         run = Run(config, out, accelerator, stop, watch)
@@ -421,10 +421,8 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
 
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else records.device()
-    called = Path(sys.argv[0]).parent.name == "ma52"
-    command = shlex.join(["python", "-m", "piumar_lib.ma52", *sys.argv[1:]])
     return {
-        "command": command if called else "notebook",
+        "command": called_as("piumar_lib.ma52"),
         "commit": records.provenance()["commit"],
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"{accelerator.num_processes} x {name}",

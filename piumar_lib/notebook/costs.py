@@ -10,14 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
-from torch import nn
 
 LONG_ENOUGH = 0.01  # seconds
-
-
-def count_parameters(module: nn.Module) -> int:
-    """How many numbers are learned."""
-    return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
 def count_flops(call: Callable[[], Any]) -> int:

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from IPython.display import Image
     from matplotlib.figure import Figure
 
 SHORTEST_ALT = 30
+PIXELS = 110  # that an inch of a figure takes on a page; it is drawn with twice as many
 NUMBER = r"\W*\d|\W*$|nan"  # with a sign or a bracket before it; or nothing
 
 
@@ -28,19 +30,27 @@ def show(fig: Figure, alt: str) -> None:
     Raises:
         ValueError: If the text is too short to say anything.
     """
-    import matplotlib.pyplot as plt
-    from IPython.display import Image, display
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from IPython.display import display
 
     if len(alt.strip()) < SHORTEST_ALT:
         raise ValueError(
             f"alt: {alt!r} has fewer than {SHORTEST_ALT} characters. Say what the figure shows."
         )
+    display(to_image(fig, " ".join(alt.split())))
+
+
+def to_image(fig: Figure, alt: str) -> Image:
+    """Draw a figure as a PNG that a page shows with `PIXELS` to the inch, then close it."""
+    import matplotlib.pyplot as plt
+    from IPython.display import Image
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+
     drawn = io.BytesIO()
     # Drawn once and hardly compressed, for a widget waits for it: `savefig` would draw twice.
     FigureCanvasAgg(fig).print_png(drawn, pil_kwargs={"compress_level": 1})
     plt.close(fig)
-    display(Image(data=drawn.getvalue(), format="png", metadata={"alt": " ".join(alt.split())}))
+    width = round(PIXELS * fig.get_figwidth())
+    return Image(data=drawn.getvalue(), format="png", width=width, metadata={"alt": alt})
 
 
 def fixed_figure(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
+
+from piumar_lib.notebook.figure import to_image
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -36,14 +37,9 @@ class Live:
         self._refresh()
 
     def _refresh(self) -> None:
-        import matplotlib.pyplot as plt
-        from IPython.display import Image, display
+        from IPython.display import display
 
-        figure, alt = self.draw(self.rows)
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png")
-        plt.close(figure)
-        picture: Any = Image(data=drawn.getvalue(), format="png", metadata={"alt": alt})
+        picture: Any = to_image(*self.draw(self.rows))
         if self.handle is None:
             self.handle = display(picture, display_id=True)
         else:

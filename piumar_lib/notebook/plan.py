@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from matplotlib.axes import Axes
@@ -45,23 +46,36 @@ PLAN: tuple[Step, ...] = (
 )
 
 
+def arrange(plan: Sequence[Step] = PLAN) -> dict[str, tuple[int, float]]:
+    """Return the column of each chapter, and its row below the middle, by its number.
+
+    A chapter stands one column to the right of the last that it builds on; a column is centred.
+
+    Args:
+        plan: Chapters in order. A need that is not among them is passed over.
+    """
+    depth: dict[str, int] = {}
+    for step in plan:
+        depth[step.number] = 1 + max((depth[n] for n in step.needs if n in depth), default=-1)
+    columns = [[n for n in depth if depth[n] == d] for d in sorted({*depth.values()})]
+    return {
+        number: (d, row - (len(column) - 1) / 2)
+        for d, column in enumerate(columns)
+        for row, number in enumerate(column)
+    }
+
+
 def draw_plan(ax: Axes) -> None:
     """Draw the map: an arrow leads from each chapter to those that build on it."""
-    depth: dict[str, int] = {}
-    for step in PLAN:
-        depth[step.number] = 1 + max((depth[n] for n in step.needs), default=-1)
-    place: dict[str, tuple[float, float]] = {}
-    for d in range(max(depth.values()) + 1):
-        column = [step for step in PLAN if depth[step.number] == d]
-        place |= {step.number: (d, (len(column) - 1) / 2 - row) for row, step in enumerate(column)}
+    place = arrange()
     arrow = {"arrowstyle": "->", "shrinkA": 26, "shrinkB": 26, "color": "0.5"}
     for step in PLAN:
-        words = f"{step.number}\n" + step.name.replace("_", "\n")
+        words = f"{step.number} {step.title}".replace(" ", "\n")
         x, y = place[step.number]
         ax.text(x, y, words, ha="center", va="center", fontsize=7.5, color="white",
                 bbox={"boxstyle": "round", "color": "C0"})  # fmt: skip
         for need in step.needs:
             ax.annotate("", (x, y), place[need], zorder=0, arrowprops=arrow)
-    rows = max(y for _, y in place.values()) + 0.6
-    ax.set(xlim=(-0.5, max(depth.values()) + 0.5), ylim=(-rows, rows))
+    columns, rows = map(max, zip(*place.values(), strict=True))
+    ax.set(xlim=(-0.5, columns + 0.5), ylim=(rows + 0.6, -rows - 0.6))
     ax.axis("off")

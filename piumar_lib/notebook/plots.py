@@ -40,12 +40,12 @@ def skeleton(ax: Axes, pose: np.ndarray, **style: Any) -> None:
 
 
 def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> None:
-    """Draw moments of a clip over one another, early ones pale.
+    """Draw frames of a clip over one another, early ones pale.
 
     Args:
         ax: Where to draw.
         poses: Joints over time, torso lengths, shape ``(time, 17, 2)``.
-        shown: Number of moments.
+        shown: Number of frames.
         magnify: Factor on the movement about the mean pose: micro-actions are hard to see.
     """
     mean = poses.mean(0)
@@ -67,7 +67,7 @@ def known_and_unseen(
     """Draw paired bars of accuracy in percent; unseen people are hatched."""
     at = np.arange(len(names))
     for shift, values, style, label in (
-        (-0.2, known, KNOWN, "people it knows"),
+        (-0.2, known, KNOWN, "training people, new clips"),
         (0.2, unseen, UNSEEN, "unseen people"),
     ):
         bars = ax.bar(at + shift, values, 0.38, label=label, **style)

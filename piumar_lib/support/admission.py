@@ -87,10 +87,14 @@ def workers_of(client: Client) -> dict[str, dict]:
     Raises:
         ConnectionError: If the scheduler is gone, of which the client would tell what it knew last.
     """
-    known = client.scheduler_info(n_workers=-1)
-    if client.status not in ("running", "connecting") or "workers" not in known:
+    # Not `client.scheduler_info`, which can tell of no workers at all: every two seconds the client asks
+    # for itself, without them, and that answer may replace the one that was asked for.
+    if client.status not in ("running", "connecting") or client.scheduler is None:
         raise ConnectionError(LOST)
-    return known["workers"]
+    try:
+        return client.sync(client.scheduler.identity, n_workers=-1)["workers"]
+    except OSError as error:
+        raise ConnectionError(LOST) from error
 
 
 def describe(check: Check = dict) -> dict[str, str]:

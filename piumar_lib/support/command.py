@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dis
 import functools
+import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -71,6 +72,13 @@ def _say(error: Exception) -> str:
     if isinstance(error, MemoryError) and not _is_ours(error):
         return f"memory: {error or 'it does not suffice'}. Use fewer workers, or less data at a time."
     return str(error)
+
+
+def called_as(package: str) -> str:
+    """The command line if ``python -m package`` was called, as a record has it; else "notebook"."""
+    if Path(sys.argv[0]).parent.name != package.rpartition(".")[2]:
+        return "notebook"
+    return shlex.join(["python", "-m", package, *sys.argv[1:]])
 
 
 def path(text: str) -> Path:

@@ -6,6 +6,7 @@ A run that is killed, or that finds the disk full, leaves the old file or the ne
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -104,6 +105,12 @@ def whole(path: Path) -> Iterator[Path]:
         except BaseException:
             part.unlink(missing_ok=True)
             raise
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_text(path: Path, text: str) -> None:

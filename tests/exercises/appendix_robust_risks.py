@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 
 from exercises import Answers
@@ -26,17 +24,6 @@ ANSWERS = {
             "positive part": lambda r, eta, alpha: eta + (r - eta).mean() / alpha,
             "does not multiply": lambda r, eta, alpha: eta + alpha * _over(r, eta).mean(),
             "no threshold": lambda r, eta, alpha: eta + _over(r, eta).mean() / alpha + 0.1,
-        },
-    ),
-    "temperature_for": Answers(
-        lambda error, groups: -error / math.log(1 / groups),
-        {
-            "turn it round": lambda error, groups: error * math.log(groups),
-            "natural one": lambda error, groups: error / math.log2(groups),
-            "unit of the error": lambda error, groups: math.log(groups) / error,
-            "far too cold": lambda error, groups: error / groups,
-            "number of groups enter": lambda error, groups: error,
-            "could be warmer": lambda error, groups: 0.5 * error / math.log(groups),
         },
     ),
 }

@@ -7,29 +7,6 @@ import numpy as np
 from exercises import Answers
 
 
-def clip_by_clip(right, clips):
-    every = np.concatenate([np.arange(n) < r for r, n in zip(right, clips, strict=True)])
-    drawn = np.random.default_rng(1).integers(0, len(every), (1500, len(every)))
-    return np.quantile(every[drawn].mean(1), [0.025, 0.975])
-
-
-def _binomial(right, clips, levels=(0.025, 0.975)):
-    total = clips.sum()
-    means = np.random.default_rng(2).binomial(total, right.sum() / total, 10_000) / total
-    return np.quantile(means, levels)
-
-
-def over_people(right, clips):
-    share = right / clips
-    drawn = np.random.default_rng(3).integers(0, len(share), (10_000, len(share)))
-    return np.quantile(share[drawn].mean(1), [0.025, 0.975])
-
-
-def _one_person(right, clips):
-    n, q = 5, right.sum() / clips.sum()
-    return np.quantile(np.random.default_rng(4).binomial(n, q, 10_000) / n, [0.025, 0.975])
-
-
 def holm_in_place(p):
     """With NumPy alone: sort, multiply, running maximum, and back."""
     order = np.argsort(p)
@@ -65,18 +42,6 @@ def _means(m, people, spread, generator, root=True):
 
 
 ANSWERS = {
-    "clip_interval": Answers(
-        clip_by_clip,
-        {
-            "draws people": over_people,
-            "middle 90": lambda right, clips: _binomial(right, clips, (0.05, 0.95)),
-            "one standard deviation": lambda right, clips: _binomial(right, clips, (0.16, 0.84)),
-            "counts of clips": lambda right, clips: _binomial(right, clips) * clips.sum(),
-            "low comes first": lambda right, clips: _binomial(right, clips)[::-1],
-            "far too wide": _one_person,
-            "two numbers": lambda right, clips: np.diff(_binomial(right, clips)),
-        },
-    ),
     "holm_by_hand": Answers(
         holm_in_place,
         {

@@ -29,21 +29,4 @@ ANSWERS = {
             "about": lambda s, p, c, g: np.quantile(_draw(s, p, c, g), 0.05, axis=1).mean() + 0.02,
         },
     ),
-    "balanced": Answers(
-        lambda correct, y: sum(correct[y == k].sum() / (y == k).sum() for k in set(y)) / len(set(y)),
-        {
-            "plain share": lambda correct, y: correct.mean(),
-            "nobody did": lambda correct, y: (
-                sum(correct[y == k].mean() for k in range(8) if (y == k).any()) / 8
-            ),
-            "adds the actions": lambda correct, y: sum(correct[y == k].mean() for k in np.unique(y)),
-            "by all clips": lambda correct, y: np.mean(
-                [(correct & (y == k)).mean() for k in np.unique(y)]
-            ),
-            "worst action": lambda correct, y: min(correct[y == k].mean() for k in np.unique(y)),
-            "scikit-learn says": lambda correct, y: np.median(
-                [correct[y == k].mean() for k in np.unique(y)]
-            ),
-        },
-    ),
 }

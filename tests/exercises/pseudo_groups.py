@@ -84,33 +84,62 @@ def in_place(group, y, rng):
     return group
 
 
-def rule(margins, temperature, whole=2, own=True, smallest=True, multiply=False, extra=False,
-         shape=torch.sigmoid):  # fmt: skip
-    exponent = -margins.sort().values * temperature if multiply else -margins.sort().values / temperature
-    e, tenth = shape(exponent), len(margins) // 10
-    mine = e[:tenth].sum() if smallest else e[-tenth:].sum()
-    if extra:
-        return e.sum() / (2 * mine)
-    gained = mine - e.sum() / 2
-    lacking = len(margins) / whole - tenth * own
-    return lacking / gained if gained > 0 or not smallest else float("inf")
+def _weights(logits, y, beta, tau, gap=None, mean=True, shape=torch.sigmoid):
+    """Weights by another way than masking: sort the other classes."""
+    z = logits.detach()
+    rows = torch.arange(len(y))
+    others = torch.stack([torch.cat([row[:k], row[k + 1 :]]) for row, k in zip(z, y, strict=True)])
+    margin = z[rows, y] - others.sort(1).values[:, -1]
+    h = 1 + beta * shape(-(margin if gap is None else gap(z, y, margin)) / tau)
+    return h / h.mean() if mean else h
 
 
-def by_search(margins, temperature):
-    """Bisection on the logarithm of beta."""
-    order = margins.argsort()
+def _two_largest(z, y, margin):
+    top = z.topk(2).values
+    return top[:, 0] - top[:, 1]
 
-    def share(beta):
-        w = 1 + beta / (1 + (margins / temperature).exp())
-        return w[order[: len(margins) // 10]].sum() / w.sum()
 
-    if share(1e12) < 0.5:
-        return float("inf")
-    low, high = -10.0, 12.0
-    for _ in range(80):
-        middle = (low + high) / 2
-        low, high = (middle, high) if share(10**middle) < 0.5 else (low, middle)
-    return 10**low
+def _to_largest(z, y, margin):
+    return z.gather(1, y[:, None])[:, 0] - z.amax(1)
+
+
+def attached(logits, y, beta, tau):
+    return _weights(logits, y, beta, tau) + 0 * logits.sum()
+
+
+def sigmoid_alone(logits, y, beta, tau):
+    extra = _weights(logits, y, 1.0, tau, mean=False) - 1
+    return extra / extra.mean()
+
+
+def by_one_hot(running, costs, group, momentum):
+    """Group means as a product with the one-hot groups."""
+    member = torch.nn.functional.one_hot(group, len(running)).to(costs)  # (B, G)
+    count = member.sum(0)
+    means = member.T @ costs / count.clamp(min=1)
+    return running - (1 - momentum) * (count > 0) * (running - means)
+
+
+def _update(running, costs, group, momentum, absent=True, divide=True, by=None):
+    count = group.bincount(minlength=len(running))
+    now = torch.zeros_like(running).index_add(0, group, costs)
+    now = now / (by or count.clamp(min=1)) if divide else now
+    moved = momentum * running + (1 - momentum) * now
+    return torch.where(count > 0, moved, running) if absent else moved
+
+
+def in_place_update(running, costs, group, momentum):
+    running.copy_(by_one_hot(running, costs, group, momentum))
+    return running
+
+
+def divides_by_zero(running, costs, group, momentum):
+    means = torch.zeros_like(running).index_add(0, group, costs) / group.bincount(minlength=len(running))
+    return momentum * running + (1 - momentum) * means
+
+
+def of_all(running, costs, group, momentum):
+    return momentum * running + (1 - momentum) * costs.mean()
 
 
 ANSWERS = {
@@ -125,28 +154,45 @@ ANSWERS = {
             "only names": same_number,
         },
     ),
-    "by_lot": Answers(
+    "shuffle_members": Answers(
         by_argsort,
         {
             "work on a copy": in_place,
-            "nothing was drawn": lambda group, y, rng: group.copy(),
+            "nothing was shuffled": lambda group, y, rng: group.copy(),
             "the same members": by_class(lambda own, rng: own // 4 * 4 + rng.permutation(4)[own % 4]),
             "left their class": lambda group, y, rng: rng.permutation(group),
             "another size": by_class(lambda own, rng: rng.choice(own, len(own))),
             "another generator": by_class(lambda own, rng: np.roll(own, 1)),
         },
     ),
-    "strength_for": Answers(
-        by_search,
+    "hard_weights": Answers(
+        _weights,
         {
-            "extra weight alone": lambda m, t: rule(m, t, extra=True),
-            "not n": lambda m, t: rule(m, t, whole=1),
-            "own ones": lambda m, t: rule(m, t, own=False),
-            "largest margins": lambda m, t: rule(m, t, smallest=False),
-            "not multiplied": lambda m, t: rule(m, t, multiply=True),
-            "keep its sign": lambda m, t: rule(m.abs(), t),
-            "not an exponential": lambda m, t: rule(m, t, shape=torch.exp),
-            "carries": lambda m, t: 0.5 * rule(m, t),
+            "detach": attached,
+            "has to count less": lambda z, y, b, t: _weights(z, y, b, -t),
+            "divide by the mean": lambda z, y, b, t: _weights(z, y, b, t, mean=False),
+            "not sum to one": lambda z, y, b, t: _weights(z, y, b, t) / len(y),
+            "no sign": lambda z, y, b, t: _weights(z, y, b, t, _two_largest),
+            "true class out": lambda z, y, b, t: _weights(z, y, b, t, _to_largest),
+            "not multiplied": lambda z, y, b, t: _weights(z, y, b, 1 / t),
+            "not an exponential": lambda z, y, b, t: _weights(z, y, b, t, shape=torch.exp),
+            "weighs 1 to begin with": sigmoid_alone,
+            "beta is missing": lambda z, y, b, t: _weights(z, y, 1.0, t),
+            "weights of the formula": lambda z, y, b, t: _weights(z.softmax(1), y, b, t),
+        },
+    ),
+    "update_risks": Answers(
+        by_one_hot,
+        {
+            "work on a copy": in_place_update,
+            "divide by zero": divides_by_zero,
+            "keeps its risk": lambda *given: _update(*given, absent=False),
+            "other way round": lambda r, c, g, m: _update(r, c, g, 1 - m),
+            "not their sum": lambda *given: _update(*given, divide=False),
+            "clips of its own": of_all,
+            "forgets the past": lambda r, c, g, m: _update(r, c, g, 0.0),
+            "that of the batch": lambda *given: _update(*given, by=len(given[1])),
+            "moving averages of the formula": lambda r, c, g, m: _update(r, c, g, m**2),
         },
     ),
 }

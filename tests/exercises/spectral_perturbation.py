@@ -28,6 +28,25 @@ def swap_size_alone(x, other):
     return x * other.norm(dim=1, keepdim=True) / x.norm(dim=1, keepdim=True)
 
 
+def _limited(variance, basis, over):
+    """Shrunk so that no standard deviation of the log gain exceeds 1, in each channel or in all."""
+    spread = torch.einsum("jf,jc->fc", basis**2, variance)
+    return variance * torch.clip(1 / spread.amax(over, keepdim=True), max=1)
+
+
+def gain_by_einsum(variance, floor, basis, eps, above=None, power=0.5, lowered=1.0, limit=(0,)):
+    """Right as it stands; each argument by name makes one mistake."""
+    above = torch.relu(variance.T - floor).T if above is None else above
+    above = above if limit is None else _limited(above, basis, limit)
+    profile = torch.einsum("jf,bjc->bfc", basis, above**power * eps)
+    return profile - lowered * torch.einsum("jf,jc->fc", basis**2, above)
+
+
+def weights_without_squares(variance, floor, basis, eps):
+    above = _limited((variance - floor[:, None]).clamp(min=0), basis, (0,))
+    return gain_by_einsum(variance, floor, basis, eps, lowered=0) - basis.T @ above
+
+
 def from_a_covariance(clips, frequencies, channels):
     place = torch.arange(frequencies)
     covariance = 0.6 ** (place[:, None] - place).abs()
@@ -59,6 +78,21 @@ def smoothed_with_short_ends(clips, frequencies, channels):
 
 
 ANSWERS = {
+    "log_gain": Answers(
+        gain_by_einsum,
+        {
+            "above the floor": lambda v, *rest: gain_by_einsum(v, *rest, above=v),
+            "power grows": lambda *given: gain_by_einsum(*given, lowered=0),
+            "keeps the mean amplitude": lambda *given: gain_by_einsum(*given, lowered=0.5),
+            "this is a variance": lambda *given: gain_by_einsum(*given, power=1),
+            "squares of the weights": weights_without_squares,
+            "may exceed 1": lambda *given: gain_by_einsum(*given, limit=None),
+            "each channel's own": lambda *given: gain_by_einsum(*given, limit=(0, 1)),
+            "no NaN": lambda v, f, *rest: gain_by_einsum(v, f, *rest, above=v - f[:, None]),
+            "shape is": lambda *given: gain_by_einsum(*given).mT,
+            "of the formula": lambda v, f, b, eps: gain_by_einsum(v, f, b.flip(0), eps),
+        },
+    ),
     "swap_amplitude": Answers(
         swap_with_numpy,
         {

@@ -26,6 +26,7 @@ class PeopleSet:
     Attributes:
         name: What it is called in the course, and its file ``NAME.npz``.
         title: What its authors call it.
+        label: The short name that tables and figures show.
         modality: Sensor and what it gives.
         people: How many people.
         clips: How many clips.
@@ -49,6 +50,7 @@ class PeopleSet:
 
     name: str
     title: str
+    label: str
     modality: str
     people: int
     clips: int
@@ -84,6 +86,7 @@ _ALL = (
     PeopleSet(
         name="msraction3d",
         title="MSR Action3D",
+        label="MSR Action3D",
         modality="skeleton of a depth camera, 20 joints",
         people=10,
         clips=557,
@@ -114,6 +117,7 @@ _ALL = (
     PeopleSet(
         name="utkinect",
         title="UTKinect-Action3D",
+        label="UTKinect",
         modality="Kinect skeleton, 20 joints",
         people=10,
         clips=199,
@@ -139,6 +143,7 @@ _ALL = (
     PeopleSet(
         name="uiprmd",
         title="UI-PRMD",
+        label="UI-PRMD",
         modality="Kinect v2 skeleton, 22 joints",
         people=10,
         clips=1000,
@@ -168,6 +173,7 @@ _ALL = (
     PeopleSet(
         name="utdmhad_skeleton",
         title="UTD-MHAD, skeletons",
+        label="UTD-MHAD",
         modality="Kinect skeleton, 20 joints",
         people=8,
         clips=861,
@@ -198,6 +204,7 @@ _ALL = (
     PeopleSet(
         name="shrec17",
         title="SHREC'17 Track: 3D Hand Gesture Recognition",
+        label="SHREC'17",
         modality="hand skeleton of a depth camera, 22 joints",
         people=28,
         clips=2800,
@@ -227,6 +234,7 @@ _ALL = (
     PeopleSet(
         name="gesturemidair",
         title="Gesture MidAir",
+        label="Gesture MidAir",
         modality="path of the forefinger in 3-D (mm)",
         people=13,
         clips=338,
@@ -255,6 +263,7 @@ _ALL = (
     PeopleSet(
         name="pendigits",
         title="Pen-Based Recognition of Handwritten Digits",
+        label="Pen digits",
         modality="pen on a tablet: x, y, start of a further stroke",
         people=44,
         clips=10992,
@@ -279,6 +288,7 @@ _ALL = (
     PeopleSet(
         name="mmg",
         title="Mixed Multistroke Gestures",
+        label="Multistroke (MMG)",
         modality="stylus or finger on a tablet: x, y (pixels), pen down",
         people=20,
         clips=9598,
@@ -304,6 +314,8 @@ _ALL = (
 
 CATALOG: dict[str, PeopleSet] = {people_set.name: people_set for people_set in _ALL}
 NAMES: tuple[str, ...] = tuple(CATALOG)
+# What tables and figures call each data set, those that come with the course among them.
+LABELS = {"spar": "SPAR", "synthetic": "synthetic people"} | {s.name: s.label for s in _ALL}
 PARENTS: dict[str, tuple[int, ...]] = {s.name: s.parents for s in _ALL if s.parents}
 
 

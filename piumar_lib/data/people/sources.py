@@ -9,6 +9,7 @@ from pathlib import Path
 from piumar_lib.data.people.catalog import PeopleSet
 from piumar_lib.data.people.paths import complete_people
 from piumar_lib.data.people.skeletons import unbroken
+from piumar_lib.support.files import sha256_of
 
 PATTERNS: dict[str, tuple[str, ...]] = {
     "utkinect": ("actionLabel_modified.txt", "joints_s*_e*.txt"),
@@ -51,7 +52,7 @@ def source_files(people_set: PeopleSet, folder: Path) -> dict[str, Path]:
 def manifest(people_set: PeopleSet, folder: Path) -> str:
     """SHA-256 of the sorted lines ``sha256  path`` of the source files, ``path`` from the repository."""
     files = source_files(people_set, folder)
-    lines = [f"{_sha256(files[name])}  {people_set.folder}/{name}\n" for name in sorted(files)]
+    lines = [f"{sha256_of(files[name])}  {people_set.folder}/{name}\n" for name in sorted(files)]
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
@@ -78,8 +79,3 @@ def verify(people_set: PeopleSet, folder: Path, remedy: str = "Give an unchanged
             f"{people_set.name}: all {found} source files are there, but not as they were (the SHA-256 "
             f"of their manifest differs). {remedy}"
         )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

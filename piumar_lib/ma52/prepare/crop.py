@@ -51,26 +51,35 @@ def foreground(frames: np.ndarray) -> np.ndarray:
     return (np.abs(film - wall).max(-1) > DIFFERENT).any(0)
 
 
-def find_person(frames: np.ndarray) -> Box | None:
-    """Find the largest thing before the wall; None if nothing there can be a person.
+def find_people(frames: np.ndarray) -> list[Box]:
+    """Find what before the wall can be a person, the largest first.
 
     Args:
         frames: A few moments of a clip, uint8 ``(time, height, width, 3)``; small ones will do.
+
+    Returns:
+        Boxes; none if the largest thing there is too large, too small or too wide for a person.
     """
     from scipy import ndimage
 
     label, count = ndimage.label(ndimage.binary_opening(foreground(frames)))
-    if not count:
-        return None
-    sizes = np.bincount(label.ravel())[1:]
-    person = label == 1 + sizes.argmax()
-    height, width = person.shape
-    rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
-    box = Box(columns[0] / width, rows[0] / height, (columns[-1] + 1) / width, (rows[-1] + 1) / height)
-    touches_both_sides = box.left == 0 and box.right == 1
-    if touches_both_sides or not SMALLEST <= person.mean() <= LARGEST:
-        return None
-    return box
+    sizes = np.bincount(label.ravel(), minlength=count + 1)[1:]
+    boxes = []
+    for number in np.argsort(-sizes, kind="stable") + 1:
+        person = label == number
+        height, width = person.shape
+        rows, columns = np.flatnonzero(person.any(1)), np.flatnonzero(person.any(0))
+        touches_both_sides = columns[0] == 0 and columns[-1] == width - 1
+        if touches_both_sides or not SMALLEST <= person.mean() <= LARGEST:
+            break
+        left, right = columns[0] / width, (columns[-1] + 1) / width
+        boxes.append(Box(left, rows[0] / height, right, (rows[-1] + 1) / height))
+    return boxes
+
+
+def find_person(frames: np.ndarray) -> Box | None:
+    """The largest of `find_people`; None if nothing there can be a person."""
+    return next(iter(find_people(frames)), None)
 
 
 def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:

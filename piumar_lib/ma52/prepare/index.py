@@ -14,7 +14,6 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import BODY_PARTS, body_part
 from piumar_lib.ma52.prepare.lists import Entry
-from piumar_lib.ma52.prepare.video import survey
 from piumar_lib.support.files import as_path, whole
 
 
@@ -48,6 +47,8 @@ class Clip:
 
 def describe(root: Path, entry: Entry) -> Clip:
     """Look a listed clip up."""
+    from piumar_lib.ma52.prepare.video import survey  # poses have an index without any video
+
     path = root / entry.split / entry.name
     content, seen = path.read_bytes(), survey(path)
     part = "" if entry.action < 0 else BODY_PARTS[int(body_part(entry.action))]

@@ -26,7 +26,6 @@ from piumar_lib.data.sequences import Sequences
 from piumar_lib.data.synthetic import clips_per_person, make_clips, make_people
 from piumar_lib.ma52.prepare.layout import STANDIN
 from piumar_lib.ma52.prepare.published import LABEL_NAMES
-from piumar_lib.ma52.prepare.video import write_mp4
 from piumar_lib.ma52.standin.render import make_looks, render
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import read_json, whole, write_text
@@ -135,6 +134,8 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
 
 def write_person(root: Path, plan: Plan, person: int) -> int:
     """Film and write a person's missing clips; returns how many were missing."""
+    from piumar_lib.ma52.prepare.video import write_mp4  # poses need no video
+
     torch.set_num_threads(1)
     mine = np.flatnonzero(plan.person == person)
     people = int(plan.person.max()) + 1

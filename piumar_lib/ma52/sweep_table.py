@@ -1,0 +1,192 @@
+"""The table of a sweep: each method against another on the same people, by the study's statistics.
+
+show_sweep(read_records(RESULTS / "poses.jsonl"))
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from piumar_lib import metrics
+from piumar_lib.evidence import statistics
+from piumar_lib.evidence.statistics import Difference
+from piumar_lib.evidence.wording import in_words, points, signed
+from piumar_lib.ma52.protocol import FREE, merge, protocol_of
+from piumar_lib.ma52.scores import accuracy_of_people, majority_over_people
+from piumar_lib.notebook.figure import markdown_table
+from piumar_lib.support.hyperparameter import unknown
+
+Records = Sequence[Mapping[str, Any]]
+# May differ between rows; between the records of one row, only the seed may.
+OF_ROW = ("method", "hyperparameters", "body")
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of a sweep, with one kind of head; shares in [0, 1].
+
+    Attributes:
+        name: Of the method, and of its head unless body parts are derived from actions.
+        folds: Numbers of those that it was trained on.
+        accuracy: Over all of their people.
+        macro_f1: Of actions, mean over folds and seeds.
+        majority: Accuracy over the same people of always answering the training clips' most frequent
+            action.
+        difference: Paired difference to the reference over the people that both judge, with its t
+            interval; None for the reference, and if they share no fold.
+        by_fold: That difference's mean in each fold that both have.
+        p: Of the difference, after Holm's correction for all rows; nan without one.
+    """
+
+    name: str
+    folds: tuple[int, ...]
+    accuracy: metrics.Summary
+    macro_f1: float
+    majority: float
+    difference: Difference | None
+    by_fold: tuple[float, ...]
+    p: float
+
+    @property
+    def verdict(self) -> str:
+        """See `piumar_lib.evidence.statistics.verdict`; "" without a difference."""
+        return "" if self.difference is None else statistics.verdict(self.difference, self.p)
+
+
+def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> list[Row]:
+    """Compare a sweep's methods with one of them, over people.
+
+    People of one fold are judged by the same trained model, so their differences are not quite
+    independent, and the interval does not tell how much another seed would change.
+
+    Args:
+        records: From `piumar_lib.ma52.sweep.run`, of one data set; some folds may be missing.
+        reference: Name of a row.
+
+    Raises:
+        ValueError: If there are no records, the reference is not among them, or records do not belong
+            together.
+    """
+    rows = _group(list(records))
+    if reference not in rows:
+        raise unknown(reference, rows, "row", "the sweep")
+    found = {name: _differ(own, rows[reference]) for name, own in rows.items() if name != reference}
+    differences = {name: pair for name, pair in found.items() if pair is not None}
+    corrected = metrics.holm([difference.p for difference, _ in differences.values()])
+    p_values = dict(zip(differences, map(float, corrected), strict=True))
+    return [
+        _summarize(name, own, differences.get(name, (None, ())), p_values.get(name, math.nan))
+        for name, own in rows.items()
+    ]
+
+
+def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> str:
+    """The table of `compare`, in points and percent, below a line on how the scores came about."""
+    records = list(records)
+    rows = compare(records, reference)
+    header = ["method", "folds", "people", "accuracy, %", "worst quarter, %", "most frequent, %",
+              "macro F1, %", f"over {reference}", "by fold", "p (Holm)", "p of equivalence",
+              "verdict"]  # fmt: skip
+    lines = [_line(row) for row in rows]
+    protocol = merge(map(protocol_of, records))
+    data = _kind(records[0]).removesuffix(f", {protocol.kind}")
+    return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
+
+
+def show_sweep(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> None:
+    """Display the table of `compare`."""
+    from IPython.display import Markdown, display
+
+    display(Markdown(to_markdown(records, reference)))
+
+
+def name_of(record: Mapping[str, Any]) -> str:
+    """A record's row."""
+    body = record["config"]["body"]
+    return record["method"] + ("" if body == "derived" else f", {body} head")
+
+
+def _group(records: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:
+    """Records by row; they have to be of one data set and of the same settings."""
+    if not records:
+        raise ValueError("records: there are none. Train: python -m piumar_lib.ma52 sweep --help")
+    data = {_kind(r) + _content(r) for r in records}
+    if len(data) > 1:
+        raise ValueError(f"records: of {len(data)} data sets ({'; '.join(sorted(data))}). Show one.")
+    _require_same(records, "the records", {*FREE, *OF_ROW, "seed", "chosen_on"})
+    rows: dict[str, list[Mapping[str, Any]]] = {}
+    for record in records:
+        rows.setdefault(name_of(record), []).append(record)
+    for name, own in rows.items():
+        _require_same(own, name, {*FREE, "seed", "chosen_on"})
+    return rows
+
+
+def _kind(record: Mapping[str, Any]) -> str:
+    """The data set and the kind of split, all folds together."""
+    return record["data"].partition(", fold")[0]
+
+
+def _content(record: Mapping[str, Any]) -> str:
+    """What is read by all folds, in eight digits each."""
+    return "".join(f", {k} {v[:8]}" for k, v in sorted(record["content"].items()) if k != "split")
+
+
+def _require_same(records: Records, name: str, free: set[str]) -> None:
+    """See that records differ in nothing but what is free to differ."""
+    configs = [record["config"] for record in records]
+    settings = sorted(set.intersection(*map(set, configs)) - free)
+    other = [s for s in settings if any(config[s] != configs[0][s] for config in configs)]
+    if other:
+        values = {str(config[other[0]]) for config in configs}
+        raise ValueError(
+            f"records: {name} differ in {', '.join(other)} ({' and '.join(sorted(values))}). "
+            "Choose those of one setting."
+        )
+
+
+def _differ(own: Records, reference: Records) -> tuple[Difference, tuple[float, ...]] | None:
+    """The difference over the people of folds that both have, and of each fold; None without any."""
+    scores: list[float] = []
+    base: list[float] = []
+    by_fold: list[float] = []
+    for fold in sorted({r["fold"] for r in own} & {r["fold"] for r in reference}):
+        mine, its = (accuracy_of_people(r for r in rs if r["fold"] == fold) for rs in (own, reference))
+        scores += mine.values()
+        base += [its[person] for person in mine]
+        by_fold.append(float(np.mean([mine[person] - its[person] for person in mine])))
+    if not scores:
+        return None
+    return statistics.paired(np.array(scores), np.array(base)), tuple(by_fold)
+
+
+def _summarize(
+    name: str, own: Records, found: tuple[Difference | None, tuple[float, ...]], p: float
+) -> Row:
+    held_out = [record["held out"] for record in own]
+    majority = majority_over_people(held_out)
+    assert majority is not None  # a sweep's records have it
+    return Row(
+        name,
+        tuple(sorted({record["fold"] for record in own})),
+        metrics.summarize([*accuracy_of_people(own).values()]),
+        float(np.mean([own["scores"]["action F1 macro"] for own in held_out])),
+        majority,
+        *found,
+        p,
+    )
+
+
+def _line(row: Row) -> list[object]:
+    a, d = row.accuracy, row.difference
+    return [
+        row.name, len(row.folds), a.people, f"{100 * a.mean:.1f} {metrics.interval(a.low, a.high)}",
+        100 * a.worst_quarter, 100 * row.majority, 100 * row.macro_f1, points(d),
+        ", ".join(map(signed, row.by_fold)), *([in_words(row.p), in_words(d.equivalence_p)] if d
+                                               else ["", ""]), row.verdict,
+    ]  # fmt: skip

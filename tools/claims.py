@@ -1,0 +1,60 @@
+"""Sentences with numbers of the study's records, and how outdated ones are rewritten."""
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+from piumar_lib.evidence import contrasts, protocol, wording
+from piumar_lib.evidence.records import STUDY
+from piumar_lib.evidence.statistics import Pooled
+
+GAP = r"[\s#>]+"  # what stands for a space where a chapter or a quotation breaks a line
+NUMBER = r"[+-]\d+\.\d"
+VALUE = rf"{NUMBER} points \[{NUMBER}, {NUMBER}\]"
+CLAIM = rf"`(?P<method>[^`]+)` over `(?P<reference>[^`]+)` on `(?P<data>[^`]+)`: (?P<value>{VALUE})"
+OWN, ONE = (rf"(?P<{f[:3]}>{VALUE}) at {f} \((?P<verdict_{f[:3]}>[^)]+)\)" for f in protocol.FORMS)
+CONCLUSION = rf"\*\*(?P<name>[^*:]+)\*\*[^*:]*: {OWN}, {ONE}"
+SEEDS = rf"(?P<seeds>\d) of {protocol.SEEDS} planned seeds"
+SENTENCES = [re.compile(words.replace(" ", GAP)) for words in (CLAIM, CONCLUSION, SEEDS)]
+planned = lru_cache(contrasts.compute)
+
+
+def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
+    """What the records say in place of ``said``, groups of `SENTENCES`; an error if nothing."""
+    if "seeds" in said:
+        return {"seeds": str(contrasts.seeds_of_all(folder))}
+    if "name" in said:
+        name = said["name"].lower().replace("normalis", "normaliz")
+        found = [r for r in planned(folder=folder) if r.contrast.name.lower() == name]
+        if not found:
+            raise ValueError(f"{said['name']!r} must be the name of a planned contrast")
+        values = {r.form[:3]: _points(r.pooled) for r in found}
+        return values | {f"verdict_{r.form[:3]}": r.verdict for r in found}
+    own = contrasts.read(*contrasts.meant_by(said["data"]), folder)
+    return {"value": _points(contrasts.compare(own, said["method"], said["reference"]))}
+
+
+def _points(pooled: Pooled) -> str:
+    return wording.points(pooled).replace(" ", " points ", 1)
+
+
+def update(text: str, folder: Path = STUDY) -> tuple[str, list[str]]:
+    """Return a text with the records' numbers and verdicts, and what was outdated, a line each."""
+    spans, found = [], []
+    for match in (match for pattern in SENTENCES for match in pattern.finditer(text)):
+        said = {group: re.sub(GAP, " ", words) for group, words in match.groupdict().items()}
+        try:
+            right = expected(said, folder)
+        except (FileNotFoundError, ValueError) as error:
+            right = {}
+            found.append(f"{match[0]}: {error}")
+        wrong = {group: v for group, v in right.items() if v != said[group].replace("-0.0", "+0.0")}
+        spans += [(match.start(group), match.end(group), v) for group, v in wrong.items()]
+        if wrong:
+            found.append(f"{match[0]}: the records say {', '.join(wrong.values())}")
+    for start, end, v in sorted(spans, reverse=True):
+        if numbers := re.findall(NUMBER, v):  # one by one, so that lines break where they did
+            parts = zip(re.split(NUMBER, text[start:end]), [*numbers, ""], strict=True)
+            v = "".join(part + number for part, number in parts)
+        text = text[:start] + v + text[end:]
+    return text, [re.sub(GAP, " ", line) for line in found]
