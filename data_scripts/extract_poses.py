@@ -4,7 +4,7 @@
     python data_scripts/extract_poses.py my-clips --out build/poses.safetensors    # your own videos
     python data_scripts/extract_poses.py ROOT --index INDEX.csv --out build/poses.safetensors    # MA-52
 
-A run can be killed; the same command goes on where it stopped. Where several people are in the picture,
+A run can be killed; the same command resumes it. Where several people are in the picture,
 mediapipe keeps to one; of those whom rtmlib finds, the largest is followed.
 """
 

@@ -5,9 +5,9 @@ Example: a hundred and twenty small clips of twelve people, for trying things ou
     python data_scripts/make_synthetic_ma52.py --clips 120 --people 12 --width 160 --out build/ma52
 
 Without options it has as many clips, people and pixels as MA-52. A run can be killed; the same command
-goes on where it stopped.
+resumes it.
 
-Poses instead of videos, as an estimator would see them, take a minute at full scale:
+Poses instead of videos, as an estimator would see them, take about 20 seconds of one core at full scale:
 
     python data_scripts/make_synthetic_ma52.py --poses --out build/ma52/standin
 """
@@ -50,7 +50,9 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes (%(default)s)"
     )
-    parser.add_argument("--cache", action="store_true", help="film into a cache, without any video")
+    parser.add_argument(
+        "--cache", action="store_true", help="render into a cache, without any video file"
+    )
     parser.add_argument("--poses", action="store_true", help="write poses.safetensors and its index")
     parser.add_argument(
         "--format", choices=FORMS, help="of --poses: files as they are published for MA-52"
@@ -61,7 +63,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
     parser.add_argument("--frames", type=at_least(1), default=16, help="of a cached clip (%(default)s)")
     parser.add_argument(
-        "--device", type=usable_device, default="cpu", help="that films into the cache (%(default)s)"
+        "--device", type=usable_device, default="cpu", help="that renders into the cache (%(default)s)"
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
     parser.add_argument("--out", type=path, required=True, help="folder to write into")
@@ -75,7 +77,7 @@ def main(argv: list[str] | None = None) -> None:
         missing = write_cache(
             options.out, plan, options.size, options.frames, options.device, options.workers
         )
-        print(f"{options.out}: {missing} clips filmed, {len(plan) - missing} were there")
+        print(f"{options.out}: {missing} clips rendered, {len(plan) - missing} were already there")
         return
     if options.poses:
         write_all_poses(plan, options)
@@ -83,7 +85,7 @@ def main(argv: list[str] | None = None) -> None:
     say(plan, options.out)
     if not options.dry_run:
         missing = standin.write(options.out, plan, options.workers)
-        print(f"{options.out}: {missing} clips written, {len(plan) - missing} were there")
+        print(f"{options.out}: {missing} clips written, {len(plan) - missing} were already there")
 
 
 def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:

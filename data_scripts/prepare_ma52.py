@@ -1,6 +1,6 @@
 """Prepare a download of MA-52 (or its stand-in): verify it, index it, split it by person, cache it.
 
-Whoever has poses instead of videos begins with them; without --index they are indexed, too.
+If you have poses instead of videos, begin with `poses`; without --index they are indexed, too.
 
     python data_scripts/prepare_ma52.py verify ROOT --json build/report.json
     python data_scripts/prepare_ma52.py index ROOT --out build/ma52/index.csv
@@ -176,7 +176,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--protocol", choices=splits.PROTOCOLS, default="person-disjoint")
     command.add_argument("--folds", type=int, default=5, help="of person-disjoint (%(default)s)")
     command.add_argument("--people", type=int, default=10, help="left out at a time (%(default)s)")
-    command.add_argument("--seed", type=at_least(0), default=0, help="deals people otherwise")
+    command.add_argument("--seed", type=at_least(0), default=0, help="orders people differently")
     command.add_argument(
         "--few", type=at_least(0), default=12, help="actions of fewer are named (%(default)s)"
     )

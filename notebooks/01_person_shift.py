@@ -13,7 +13,7 @@
 # %% [markdown] slideshow={"slide_type": "slide"}
 # # 01 · Person shift
 #
-# Why does recognition fail on people it never saw?
+# Why do recognisers fail on people they have never seen?
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # | | |
@@ -22,7 +22,7 @@
 # | prerequisites | [00 start here](00_start_here.ipynb) |
 # | you will build | a recogniser, its evaluation on unseen people, and an ablation of what makes them hard |
 # | device | any laptop |
-# | numbers in the text | of the committed run, profile `full`; `quick` trains less and prints other ones |
+# | numbers in the text | of the committed run, profile `full`; `quick` trains less: digits differ, and with so few people sometimes also the order |
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
@@ -57,7 +57,8 @@ clips_each, factor_steps = run.pick(quick=20, full=30), run.pick(quick=220, full
 # `learn` trains a small network by empirical risk minimisation ([ERM](glossary.md#erm): minimise the mean loss on the
 # training clips), always for the same number of steps, so that more clips do not mean more training. `is_correct`
 # returns a boolean mask of correctly classified clips. The first data are synthetic: 40 people for training and 20
-# others for testing make twelve micro-actions, such as nodding, waving and shrugging.
+# others for testing make twelve micro-actions, such as nodding, waving and shrugging. By default the mean pose of
+# each clip is subtracted (`centered=True`).
 
 # %% slideshow={"slide_type": "skip"}
 import matplotlib.pyplot as plt
@@ -83,7 +84,7 @@ def is_correct(model, clips):
     return predict(model, clips).argmax(1) == clips.y  # (clips,)
 
 def by_person(model, clips):
-    return metrics.accuracy_by_person(is_correct(model, clips), clips.person)
+    return metrics.accuracy_by_person(is_correct(model, clips), clips.person)  # {person: accuracy}
 
 def percent(scores):
     return 100 * float(np.mean(list(scores.values())))
@@ -99,9 +100,9 @@ scores = {"known": by_person(model, known), "unseen": by_person(model, unseen)}
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Then the ten real people of [SPAR](glossary.md#spar) [[4](#references)]: seven shoulder exercises, recorded at the
-# wrist, in windows of 4 s. **Cross-validation** tests every window once. With a random split (`StratifiedKFold`) the
-# people of the test windows are also in training; with a split by person (`GroupKFold`) they are held out. A file of
-# your own, given as `data`, replaces SPAR.
+# wrist, in windows of 4 s. **Cross-validation** tests every window once, here in five folds (two in `quick`, which
+# trains on half of the people). With a random split (`StratifiedKFold`) the people of the test windows are also in
+# training; with a split by person (`GroupKFold`) they are held out. Your own `data` replace SPAR.
 
 # %% slideshow={"slide_type": "skip"}
 from sklearn.model_selection import GroupKFold, StratifiedKFold
@@ -145,15 +146,15 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % accuracy on new clips of
 # Real people differ in everything at once. The synthetic ones have a [style](glossary.md#style) of twelve factors
 # that can be switched off one by one: tempo, onset, asymmetry, amplitude, direction,
 # [co-motion](glossary.md#co-motion) (other actions that move along), handedness, tremor, sway, bones, posture, and
-# habits (which actions are frequent). Each is drawn once for a person.
+# habits (which actions are frequent). Each factor is drawn once per person.
 # [synthetic.py](../piumar_lib/data/synthetic.py) has the formula of a clip.
 
 # %% [markdown]
 # <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/two_people.png"><img src="pictures/two_people.gif" alt="Two seated skeletons lift a hand towards the nose. The fast person&#x27;s hand is down again when the slow person&#x27;s is still on its way up."></picture>
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Below, six people nod, and one factor alone is switched on, here tempo. The six are from the 10th to the 90th
-# percentile of that factor among 201 people. Move the sliders.
+# Below, six people nod; only one factor is switched on, here tempo. The six are from the 10th to the 90th percentile
+# of that factor among 201 people. Move the sliders.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data.actions import teaching_actions
@@ -163,8 +164,9 @@ PLAIN = dict.fromkeys(synthetic.FACTORS, 0.0)
 
 def nods(factor, strength):
     crowd = synthetic.make_people(201, seed=9, actions=HEAD, scale=PLAIN | {factor: strength})
-    six = getattr(crowd, factor).argsort()[[20, 52, 84, 116, 148, 180]]
-    clips = synthetic.make_clips(crowd, np.where(np.isin(np.arange(201), six), 20, 0), seed=9)
+    six = getattr(crowd, factor).argsort()[[20, 52, 84, 116, 148, 180]]  # 10th to 90th percentile
+    clips_of = np.where(np.isin(np.arange(201), six), 20, 0)  # 20 for each of the six, else none
+    clips = synthetic.make_clips(crowd, clips_of, seed=9)
     nodding = clips.y == clips.class_names.index("nodding")
     first = [np.flatnonzero((clips.person == p) & nodding)[0] for p in six]
     return clips.x[first].reshape(6, 32, 17, 2)[:, :, 0, 1]  # (people, frames): the nose, downward
@@ -178,7 +180,10 @@ print(f"tempo {low} to {high}, {100 * np.mean(tempo >= high):.0f} % of people at
 def draw_nods(factor="tempo", strength=1.0):
     fig, ax = fixed_figure(6, 2.8)
     for k, nose in enumerate(nods(factor, strength)):
-        ax.plot(np.arange(32) / synthetic.RATE, -nose, color=plt.colormaps["viridis"](k / 6), lw=1.4)
+        style = {0: ("C0-", f"lowest {factor}"), 5: ("C4--", f"highest {factor}")}.get(k, ("0.7", None))
+        ax.plot(np.arange(32) / synthetic.RATE, -nose, style[0], label=style[1],
+                zorder=2 + (k in (0, 5)))
+    ax.legend(loc="upper right", fontsize=9)
     ax.set(xlabel="time [s]", ylabel="nose, upward\n[torso lengths]", ylim=(-0.16, 0.16))
     ax.set_title(f"six people nod; {factor} alone differs, strength {strength:g}", fontsize=10)
     show(fig, alt=f"Nose height of six people who nod and differ in {factor}, strength {strength:g}.")
@@ -204,10 +209,12 @@ interact(draw_nods, factor=SelectionSlider(options=["tempo", "onset", "asymmetry
 # It standardises each channel with the training clips' mean and standard deviation, applies a *backbone* of three
 # convolutions along time, averages over time, and ends in a linear layer. Suppose its logits for two classes are 2
 # and 0. The probability of the first is $e^2 / (e^2 + 1) = 0.88$; if that is the true class, the loss is
-# $-\log 0.88 = 0.13$. ERM minimises the mean loss over all training clips; nothing in it knows that clips belong to
-# people. In general, with features $h_t$ (32 for each of $T$ frames), weights $W$, bias $b$ and true class $y$:
+# $-\log 0.88 = 0.13$. Nothing in ERM knows that clips belong to people.
 
 # %% [markdown]
+# With features $h_t$ (32 for each of $T$ frames), weights $W$, bias $b$ and true class $y$, ERM minimises the mean of
+# $\ell$:
+#
 # $$ p = \mathrm{softmax}\left(W \bar h + b\right), \qquad \bar h = \tfrac{1}{T} \sum_t h_t, \qquad
 # \ell = -\log p_y $$
 
@@ -218,7 +225,7 @@ def loss_by_hand(x, y):
     p = logits.exp() / logits.exp().sum(1, keepdim=True)
     return -p[torch.arange(len(y)), y].log().mean()
 
-# %% slideshow={"slide_type": "subslide"}
+# %% slideshow={"slide_type": "skip"}
 from piumar_lib.objective import training_loss
 
 x, y = torch.as_tensor(known.x[:8]), torch.as_tensor(known.y[:8])
@@ -245,7 +252,9 @@ show(fig, alt="Accuracy of each person, best first. " + " ".join(
     f"{kind}: mean {100 * s.mean:.0f} %, worst quarter {100 * s.worst_quarter:.0f} %." for kind, s in
     summary.items()) + f" From the best to the worst unseen person: {100 * away:.0f} points.")
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### Score people, not clips
+#
 # **Compare.** 85 points: many unseen people are recognised as well as training people, a few hardly at all. Therefore
 #
 # - score each person, then average over people;
@@ -254,21 +263,21 @@ show(fig, alt="Accuracy of each person, best first. " + " ".join(
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The [worst quarter](glossary.md#worst-quarter) of unseen people has 38 %, against 75 % among training people. (The
-# single worst person would be too noisy.) As for intervals, the [bootstrap](glossary.md#bootstrap) draws as many units
-# as there are, with replacement, and takes their mean; the middle 95 % of many such means are the interval. Clips of
-# one person resemble one another, so the unit to draw is the person with all clips: a **cluster bootstrap**.
+# single worst person would be too noisy.) As for intervals, the [bootstrap](glossary.md#bootstrap) draws, with
+# replacement, as many units as there are, and averages them; the middle 95 % of many such means are the interval.
+# Clips of one person resemble one another, so the unit to draw is the person with all clips: a **cluster bootstrap**.
 
-# %% slideshow={"slide_type": "subslide"}
+# %% tags=["hide-input"]
 intervals = {}
 for unit, values in (("clips", is_correct(model, unseen)), ("people", [*scores["unseen"].values()])):
     intervals[unit] = 100 * np.array(metrics.bootstrap_interval(np.array(values, float), draws=2000))
-    print(f"resampling {unit:<7} {intervals[unit][0]:.0f} to {intervals[unit][1]:.0f} %")
-print(f"{np.ptp(intervals['people']) / np.ptp(intervals['clips']):.1f} times as wide")
+    print(f"95 % interval over {unit:<6}  {intervals[unit][0]:.0f} to {intervals[unit][1]:.0f} %")
+print(f"over people it is {np.ptp(intervals['people']) / np.ptp(intervals['clips']):.1f} times as wide")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Resampling clips gives 76 to 82 %, resampling people 67 to 89 %, which is 3.9 times as wide. (With few people even
-# that is too narrow, as their spread is estimated, too; chapter 09 uses $t$ intervals.) For nine data
-# sets of real people, [chapter 09](09_evidence.ipynb)'s first table has the mean and the worst quarter.
+# that is too narrow, as their spread is estimated, too; chapter 09 uses $t$ intervals.) For nine data sets of real
+# people, [chapter 09](09_evidence.ipynb)'s first table has the mean and the worst quarter.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Leaks: three splits of the same recordings
@@ -276,8 +285,7 @@ print(f"{np.ptp(intervals['people']) / np.ptp(intervals['clips']):.1f} times as 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Many studies split at random (`KFold`), and often into windows that overlap by half. Both cause **data leakage**:
 # the training set holds information about test clips that would not exist for a new person. The figure shows three
-# ways to split SPAR's windows of one exercise. A row is a person and a square a window, in order of time; pale
-# squares are for training, hatched ones for testing.
+# ways to split SPAR's windows of one exercise. A row is a person and a square a window, in order of time.
 
 # %% tags=["hide-input"]
 overlapping = real if data else spar.windows(recordings, time=32, overlap=0.5)
@@ -293,17 +301,20 @@ for ax, (split, clips) in zip(axes, SHOWN.items(), strict=True):
     ax.set(title=split.replace(", ", "\n"), xlabel="window, in order", xticks=[])
     ax.grid(False)
 axes[0].set(ylabel="person", yticks=[])
+marks = [axes[0].bar(0, 0, **style) for style in (plots.KNOWN | {"alpha": 0.35}, plots.UNSEEN)]
+fig.legend(marks, ("training", "test"), loc="outside lower center", ncols=2)
 show(fig, alt="Pale squares are for training, hatched ones for testing. In both random splits each row "
      "mixes both kinds. In the split by person each row is of one kind.")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Same network, same number of steps, same recordings. Order the three splits by the
-# > accuracy that they report. How many points lie between the highest and the lowest?
+# ### Which split reports the most?
+#
+# > **Predict.** Same network, same number of steps, same recordings. Order the three splits by the accuracy that they
+# > report. How many points lie between the highest and the lowest?
 
 # %% slideshow={"slide_type": "skip"}
 if not data:  # your clips are not cut again
-    for how in ("random", "by person"):
-        reported[f"{how}, windows overlap"] = cross_validate(overlapping, how)
+    reported["random, windows overlap"] = cross_validate(overlapping, "random")
 means = {split: percent(values) for split, values in sorted(reported.items(), reverse=True)}
 inflation = max(means.values()) - means["by person, windows apart"]
 
@@ -316,14 +327,14 @@ for row, (split, value) in enumerate(means.items()):
 ax.set_yticks(-np.arange(len(means)), means)
 ax.set(xlabel="reported accuracy [%]; ticks are people", xlim=(0, 118))
 show(fig, alt="Reported accuracy: " + ", ".join(f"{s} {v:.1f} %" for s, v in means.items())
-     + f". Highest less lowest of the three splits: {inflation:.1f} points.")
+     + f". Highest less lowest: {inflation:.1f} points.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The random split with overlapping windows reports 97.0 %, the split by person 86.2 %: 10.8 points lie
-# between two ways to test the same network. The hatched bars answer "how well will it work for somebody new?", the
-# plain ones "how well does it work for the people in the file?". The person is the large leak here; overlap adds
-# about a point under a random split and nothing under a split by person. For everyday activities a random split was worth
-# about 10 points, and 16 with overlapping windows [[3](#references)].
+# **Compare.** The random split with overlapping windows reports 97.0 %, the split by person 86.2 %: two ways of
+# testing the same network differ by 10.8 points. The hatched bars answer "how well will it work for somebody new?",
+# the plain ones "how well does it work for the people in the file?". The person is the large leak here; overlap adds
+# about a point. For everyday activities a random split was worth about 10 points, and 16 with overlapping windows
+# [[3](#references)].
 #
 # The reason is a nearest neighbour that only the random split offers: for 89 % of windows the nearest window by
 # amplitude spectrum (chapter 04) is one of the same person. Copying that person's label would be correct for 97 % of
@@ -344,23 +355,25 @@ print(f"nearest neighbour of the same person: {100 * (own.min(1) < foreign.min(1
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## MA-52's official lists
 #
-# The benchmark of micro-actions, MA-52 [[2](#references)], has official lists for training, validation and test. A
-# file name begins with the person, as in `0003_01_0001.mp4`. The training list and the validation list **share all
-# 186 people** that can be identified this way. A result on the official validation set is therefore one on training
-# people; the test set's file names are anonymous. The lists were made to compare recognisers, and they serve that; a
-# claim about *person independence* needs another split, which chapter 11 makes.
+# - MA-52 [[2](#references)] has official lists. File names begin with the person: `0003_01_0001.mp4`.
+# - The training list and the validation list **share all 186 people** that can be identified this way.
+# - So a result on the official validation set is one on *training people*.
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# The test set's file names are anonymous. The lists were made to compare recognisers, and they serve that; a claim
+# about *person independence* needs another split, which chapter 11 makes.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Which style factor hurts most? An ablation
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# This experiment is possible with synthetic people only. Switch one factor off, for training people and unseen people
-# alike, and train again. The same seed draws the same people, so nothing else changes, and what the accuracy on
-# unseen people gains is what this factor had cost, in this generator; for real people it is unknown.
+# Only synthetic people allow this experiment. Switch one factor off, for training people and unseen people alike, and
+# train again. The same seed draws the same people, so nothing else changes. The gain in accuracy on unseen people is
+# what the factor had cost, in this generator; what it costs with real people is unknown. (`quick` tries four.)
 
 # %% [markdown]
 # > **Predict.** Which of the twelve factors costs most? Which cost *nothing*, because a clip whose mean pose has been
-# > subtracted holds no trace of them? And what if the mean pose were not subtracted?
+# > subtracted holds no trace of them? And how much is lost if the mean pose is not subtracted?
 
 # %% slideshow={"slide_type": "skip"}
 def accuracies(off=None, draw=0, centered=True):
@@ -385,26 +398,28 @@ trap = np.mean([accuracies(None, d, centered=False) for d in range(draws)], axis
 mean_gain = {f: float(np.mean(gains[f])) for f in sorted(gains, key=lambda f: -np.mean(gains[f]))}
 low, high = ([float(edge(gains[f])) for f in mean_gain] for edge in (min, max))
 fig, ax = plt.subplots(figsize=(7, 0.9 + 0.25 * len(mean_gain)))
-plots.forest(ax, list(mean_gain), list(mean_gain.values()), low, high, reference=0)
+labels = [f.replace("comotion", "co-motion") for f in mean_gain]
+plots.forest(ax, labels, list(mean_gain.values()), low, high, reference=0)
 ax.set(xlabel="gain on unseen people with this factor off [points]")
 ax.set_title(f"mean and range over {draws} populations" if draws > 1 else "one population", loc="left")
 show(fig, alt="Gain in points on unseen people when a factor is off: "
-     + ", ".join(f"{f} {g:+.1f}" for f, g in mean_gain.items())
+     + ", ".join(f"{f} {g:+.1f}" for f, g in zip(labels, mean_gain.values(), strict=True))
      + f"; the reference with all factors on is {reference[1]:.1f} %.")
-print(f"gains sum to {sum(mean_gain.values()):.0f} points; {100 - reference[1]:.0f} are missing to 100")
+print(f"gains sum to {sum(mean_gain.values()):.0f} points; {100 - reference[1]:.0f} points are "
+      "missing from 100 %")
 print(f"without centring: {trap[0]:+.0f} points on training people, {trap[1]:+.0f} on unseen people")
 assert mean_gain["bones"] == 0  # exactly: the clips are the same numbers
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Tempo costs most, +11.1 points when off (a part of it by aliasing), then amplitude with +7.6; the ranges
-# of amplitude, tremor and direction overlap. Bones and posture cost exactly nothing, because the body is in the mean
-# pose. Gains do not add up: they sum to 41 points, where 24 are missing to 100 %, for one difficulty removed makes
-# another matter less. (Without habits the test also has other frequent actions.)
+# **Compare.** Tempo costs most, +11.1 points when off (a part of it by aliasing), then amplitude with +7.6; the
+# ranges of amplitude, tremor and direction overlap. Bones and posture cost exactly nothing, because the body is in
+# the mean pose. Gains do not add up: they sum to 41 points, where 24 are missing from 100 %, because removing one
+# difficulty makes others matter less. (Without habits the test also has other frequent actions.)
 #
-# The last printed line is the **trap**. Without centring, in training and in testing, accuracy falls by 26 points on
-# training people and by 52 on unseen ones. Bodies differ by far more than a micro-action moves them: overfitting to
-# the training bodies is easy, and unseen bodies are out of distribution. Subtract what can be subtracted before any
-# clever method. Chapter [03](03_temporal_alignment.ipynb) takes up tempo, and chapter
+# The **trap** is to keep the mean pose. Without centring, in training and in testing, accuracy falls by 26 points on
+# training people and by 52 on unseen ones (last printed line). Bodies differ by far more than a micro-action moves
+# them: overfitting to the training bodies is easy, and unseen bodies are out of distribution. Subtract what can be
+# subtracted before any clever method. Chapter [03](03_temporal_alignment.ipynb) takes up tempo, and chapter
 # [04](04_spectral_perturbation.ipynb) what differs between people at a given frequency.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -467,14 +482,14 @@ check.standard_error(standard_error)
 # ```
 #
 # Ten people with 40 clips give 0.066, 40 people with ten clips 0.036. More clips reduce the second term only, which
-# is small with ten clips a person already. Beyond that only more people help.
+# is small with ten clips per person. Beyond that only more people help.
 # </details>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **The same network is less accurate on unseen people than on training people**: 79 against 92 % for synthetic people,
-#   86 against 96 % on SPAR. The mean hides the worst quarter of unseen people, at 38 %.
+# - **The same network is less accurate on unseen people than on training people**: 79 against 92 % for synthetic
+#   people, 86 against 96 % on SPAR. The mean hides the worst quarter of unseen people, at 38 %.
 # - **A random split reports up to 10.8 points too much**, because windows of one person are nearest neighbours.
 #   MA-52's official training and validation lists share all 186 people.
 # - **Tempo costs most**: +11.1 points on unseen people when it is off. Without centring, 52 points are lost on unseen

@@ -22,19 +22,17 @@
 # | prerequisites | [01 person shift](01_person_shift.ipynb); convex functions and the Cauchy-Schwarz inequality |
 # | you will build | the worst-case weights of a chi-square ball, exponentiated weights, and the module that weights groups in GIRL |
 # | device | any laptop |
-# | numbers in the text | of the committed run, profile `full`; `quick` differs a little where it trains |
+# | numbers in the text | of the committed run, profile `full`; `quick` trains less: digits differ, and with so few people sometimes also the order |
 #
-# **You are here:** clip → temporal branch and frequency branch → fusion → backbone → **losses**. This chapter
-# builds the group weights in [GIRL](glossary.md#girl)'s loss, the distributionally robust optimisation of the paper's
-# title [[1](#references)]; the network stays as it is.
+# **You are here:** clip → temporal and frequency branch → backbone → fusion → **losses**. This chapter builds the
+# group weights in [GIRL](glossary.md#girl), the group-invariant regularised loss: the distributionally robust
+# optimisation of the paper's title [[1](#references)]. The network stays as it is.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - compute a robust risk over a [chi-square ball](glossary.md#chi-square-ball) and its gradient, and confirm
-#   both with a convex solver,
-# - say for which radii it equals mean risk plus a multiple of the standard deviation, and why a variance
-#   penalty can train *against* people,
+# - compute a robust risk over a [chi-square ball](glossary.md#chi-square-ball) and check it with a convex solver,
+# - say when it equals mean plus standard deviation, and why a variance penalty can train *against* people,
 # - write the module that weights groups in GIRL's loss.
 
 # %% slideshow={"slide_type": "skip"} tags=["parameters"]
@@ -53,14 +51,13 @@ crowd, steps = run.pick(quick=20, full=40), run.pick(quick=400, full=2_000)
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A recogniser's **risk** for a person is its mean cross-entropy on that person's clips, in nats. Three people
-# A, B and C have risks 0.2, 0.4 and 0.9. A weighted average gives each of them a weight, and the weights sum to
-# one, so every point of the triangle below is a weighted average. A corner gives all weight to one person; the
-# centre gives a third to each. Empirical risk minimisation ([ERM](glossary.md#erm)) minimises the average at the
-# centre.
+# A recogniser's **risk** for a person is its mean cross-entropy on that person's clips, in nats. Three people A, B
+# and C have risks 0.2, 0.4 and 0.9. A weighted average gives each of them a weight, and the weights sum to one, so
+# every point of the triangle below is a choice of weights. A corner gives all weight to one person; the centre gives
+# a third to each. Empirical risk minimisation ([ERM](glossary.md#erm)) minimises the average at the centre.
 #
-# **Distributionally robust optimisation** (DRO) lets an adversary choose the weights within a set, here the disc,
-# so that the average is as *large* as possible, and trains on that average.
+# **Distributionally robust optimisation** (DRO) lets an adversary choose the weights within a set, here the disc, so
+# that the average is as *large* as possible, and trains on that average.
 
 # %% slideshow={"slide_type": "skip"}
 import torch
@@ -94,68 +91,65 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
      f"{worst.weights[1]:.2f}, {worst.weights[2]:.2f} instead of a third each.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In this disc the largest average is 0.66, between the mean 0.50 and the maximum 0.90. The radius decides how
-# far the weights may move. With radius 0 training is ERM. With the whole triangle it minimises the maximum, and
-# one noisy person determines every step.
+# In this disc the largest average is 0.66, between the mean 0.50 and the maximum 0.90. The radius decides how far the
+# weights may move. With radius 0 training is ERM. With the whole triangle it minimises the maximum, so one noisy person decides.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
+# ### Where we are
+#
 # ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-06.svg)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gradient of a robust risk is the worst-case weight vector
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Take the whole triangle as the set. The worst-case weights are $(0, 0, 1)$, and the robust risk is 0.9. If A's
-# risk rises a little, the value does not change; if C's risk rises, the value rises by as much. So the gradient
-# is $(0, 0, 1)$, too.
+# Take the whole triangle as the set. The worst-case weights are $(0, 0, 1)$, and the robust risk is 0.9. If A's risk
+# rises a little, the value does not change; if C's rises, the value rises as much: the gradient is $(0, 0, 1)$, too.
 #
-# In general, let $R = (R_1, \dots, R_G)$ be the risks of $G$ groups, here people. The
-# [robust risk](glossary.md#robust-risk) over a set $B$ of weights, the **ambiguity set**, is the largest weighted
-# average:
+# In general, let $R = (R_1, \dots, R_G)$ be the risks of $G$ groups, here people.
 
 # %% [markdown]
-# $$ S_B(R) = \max_{p \in B} \; \sum_{g=1}^{G} p_g R_g, \qquad
-# \frac{\partial S_B}{\partial R_g} = p^*_g \quad \text{(Danskin's theorem)} $$
+# The [robust risk](glossary.md#robust-risk) over a set $\mathcal A$ of weights, the **ambiguity set**, is the largest
+# weighted average. Its gradient is the weight vector $p^*$ that attains it (Danskin's theorem):
+#
+# $$ S_{\mathcal A}(R) = \max_{p \in \mathcal A} \; \sum_{g=1}^{G} p_g R_g, \qquad
+# \frac{\partial S_{\mathcal A}}{\partial R_g} = p^*_g $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# For fixed $p$ the sum is linear in $R$ with gradient $p$. The maximum of linear functions is convex, and at $R$
-# it has the gradient of the one that attains the maximum, $p^*$ [[6](#references)]. (Where several attain it, the
+# For fixed $p$ the sum is linear in $R$ with gradient $p$. The maximum of linear functions is convex, and at $R$ it
+# has the gradient of the one that attains the maximum, $p^*$ [[6](#references)]. (Where several attain it, the
 # function has a kink, and each of them is a subgradient.)
 #
-# For training this means: find $p^*$, treat it as a constant, and minimise the weighted mean. No gradient has to
-# flow through the search for $p^*$. Finite differences agree:
-
-# %%
-def finite_differences(risks, step=1e-6):
-    moved = risks + step * torch.eye(len(risks), dtype=risks.dtype)  # (G, G), one risk moved in each row
-    return (dro.chi_square(moved, 0.15).value - dro.chi_square(risks, 0.15).value) / step  # (G,)
-
-
-print("gradient", finite_differences(abc).numpy().round(2), "weights", worst.weights.numpy().round(2))
+# For training this means: find $p^*$, treat it as a constant, and minimise the weighted mean.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Worst-case weights in a chi-square ball
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Suppose only what exceeds a threshold $\eta = 0.3$ counts. The excesses of A, B and C are $0$, $0.1$ and $0.6$;
-# normalised they are the weights $(0, 1/7, 6/7)$, with average risk $0.4/7 + 0.9 \cdot 6/7 = 0.83$. We show that
-# no other weights at the same distance from uniform weights have a larger average.
+# normalised they are the weights $(0, 1/7, 6/7)$, with average risk $0.4/7 + 0.9 \cdot 6/7 = 0.83$. We show that no
+# other weights at the same distance from uniform weights have a larger average.
 #
-# Groups may have different sizes. Let $\pi_g$ be the **share** of the clips that group $g$ has, so that ERM uses
-# the weights $p = \pi$. The chi-square ball of radius $\rho$ about the shares contains the weights with
+# Groups may have different sizes. Let $\pi_g$ be the **share** of the clips that group $g$ has, so ERM has $p = \pi$.
 
 # %% [markdown]
-# $$ \frac12 \sum_g \pi_g \Bigl( \frac{p_g}{\pi_g} - 1 \Bigr)^2 \le \rho, \qquad \text{equivalently} \qquad
+# The **chi-square ball** of radius $\rho$ about the shares $\pi_g$ of the groups contains the weights with
+#
+# $$ \frac12 \sum_g \pi_g {\Bigl( \frac{p_g}{\pi_g} - 1 \Bigr)}^2 \le \rho, \qquad \text{equivalently} \qquad
 # \sum_g \frac{p_g^2}{\pi_g} \le 1 + 2 \rho $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# For equal shares the second form says that the **effective sample size** of the weights,
-# $1 / \sum_g p_g^2$ (Kish), is at least $G / (1 + 2 \rho)$.
+# For equal shares, the **effective sample size** of the weights, $1 / \sum_g p_g^2$ (Kish), is at least
+# $G / (1 + 2 \rho)$.
 #
-# Now take any threshold $\eta$ and write $(R_g - \eta)_+$ for the excess, 0 if there is none. The second
-# inequality below is Cauchy-Schwarz, applied to $p_g / \sqrt{\pi_g}$ and $\sqrt{\pi_g} \, (R_g - \eta)_+$:
+# Write $(R_g - \eta)_+$ for the excess over a threshold, 0 if there is none. The second inequality below is
+# Cauchy-Schwarz, applied to $p_g / \sqrt{\pi_g}$ and $\sqrt{\pi_g} \, (R_g - \eta)_+$.
 
-# %% [markdown]
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### The weights are linear above a threshold
+#
+# How large can the weighted mean get? Take any threshold $\eta$ and use Cauchy-Schwarz:
+#
 # $$ \begin{aligned}
 # \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \;
 # \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \\
@@ -166,23 +160,27 @@ print("gradient", finite_differences(abc).numpy().round(2), "weights", worst.wei
 # threshold have weight 0, and above it the weight grows linearly with the risk** [[2](#references)].
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# In the example $\pi_g = 1/3$ and $\sum_g p_g^2 / \pi_g = 3 \cdot 37 / 49$, so the weights lie on the edge for
-# $\rho = 31/49 = 0.63$.
+# In the example $\pi_g = 1/3$ and $\sum_g p_g^2 / \pi_g = 3 \cdot 37 / 49$, so $\rho = 31/49 = 0.63$.
 #
-# It remains to find $\eta$. Raising it moves the weights outwards, so bisection works. The upper end is the
-# largest risk. The lower end is the threshold that would be right if no excess were clipped at 0: with mean
-# $\bar R$ and variance $V$ of the risks, $\sum_g p_g^2 / \pi_g$ is then $1 + V / (\bar R - \eta)^2$, hence
-# $\eta = \bar R - \sqrt{V / 2 \rho}$.
+# It remains to find $\eta$. With a higher threshold the excesses become more unequal, so $\sum_g p_g^2 / \pi_g$
+# grows: from 1, far below all risks, to $1 / \pi_g$ of the worst group, just below the largest risk. So bisection
+# works, unless even that is within the ball; then all weight goes there. The lower end is the threshold that would be
+# right if no excess were clipped at 0, as clipping moves the weights inwards: with mean $\bar R$ and variance $V$ of
+# the risks, $\sum_g p_g^2 / \pi_g$ is then $1 + V / (\bar R - \eta)^2$, hence $\eta = \bar R - \sqrt{V / 2 \rho}$.
 
-# %% slideshow={"slide_type": "subslide"} tags=["core"]
+# %% slideshow={"slide_type": "skip"} tags=["core"]
 def worst_weights(risks, shares, rho):
     """Return the weights of the largest average risk in the chi-square ball about ``shares``.
 
     They are ``shares * (risks - eta)``, 0 where that is negative, normalised. Bisection finds the
-    ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If ``rho`` is 0 or all risks are
-    equal, the weights are the shares. All shapes are ``(G,)``."""
-    if rho == 0 or risks.max() == risks.min():
+    ``eta`` at which ``sum(p**2 / shares)`` is ``1 + 2 * rho``. If even all weight on the largest risk
+    lies in the ball, return that: then no ``eta`` solves the equation. If ``rho`` is 0 or all risks
+    are equal, the weights are the shares. All shapes are ``(G,)``."""
+    if rho == 0:
         return shares
+    largest = shares * (risks == risks.max())
+    if largest.sum() * (1 + 2 * rho) >= 1:
+        return largest / largest.sum()
 
     def weights(eta):
         p = shares * (risks - eta).clamp(min=0)
@@ -198,13 +196,9 @@ def worst_weights(risks, shares, rho):
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 from piumar_lib import check
+from piumar_lib.check import core
 
-
-def library_weights(risks, shares, rho):
-    return dro.chi_square(risks, rho, shares).weights
-
-
-worst_weights = check.worst_weights(worst_weights, otherwise=library_weights)
+worst_weights = check.worst_weights(worst_weights, otherwise=core.worst_weights)
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.notebook import assert_same
@@ -213,23 +207,25 @@ torch.manual_seed(seed)
 some, shares = torch.randn(7, dtype=torch.float64), torch.rand(7, dtype=torch.float64).softmax(0)
 uniform = torch.full((3,), 1 / 3, dtype=torch.float64)
 
-# %% slideshow={"slide_type": "subslide"}
 print(worst_weights(abc, uniform, 31 / 49).numpy().round(3), "by hand: 0, 1/7, 6/7")
 for rho in (0.05, 0.4, 1.5):
     assert_same(lambda r, rho=rho: worst_weights(r.detach(), shares, rho) @ r,
                 lambda r, rho=rho: dro.chi_square(r, rho, shares).value, some)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/robust_weights.png"><img src="pictures/robust_weights.gif" alt="A triangle whose corners are three groups with risks 1.0, 0.6 and 0.2. As the radius grows, the worst-case weights leave the centre, turn at an edge, and end in the corner of the largest risk."></picture>
+# ### As the radius grows
+#
+# <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/robust_weights.png"><img src="pictures/robust_weights.gif" alt="A triangle whose corners are three people with risks 0.2, 0.4 and 0.9. As the radius grows, the worst-case weights leave the centre, turn at an edge, and end in the corner of the largest risk."></picture>
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## An independent check: a convex solver
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Value and gradient agree with the library's `dro.chi_square`, which needs no search: it sorts the risks and
-# tries how many of them are above the threshold. But two implementations by the same author may share a mistake.
-# CVXPY knows nothing of thresholds. It gets the definition alone, a linear objective and a convex set, and a
-# general-purpose solver finds the best weights. On 9 random problems the largest difference in value is 6e-09.
+# Value and gradient agree with the library's `dro.chi_square`, which needs no search: it sorts the risks and tries
+# how many of them are above the threshold. But two implementations by the same author may share a mistake. CVXPY knows no thresholds.
+
+# %% [markdown]
+# A general convex solver, given the definition alone, a linear objective and a convex set, agrees to 6e-09 on 9 random problems:
 
 # %%
 import cvxpy as cp
@@ -238,17 +234,16 @@ import cvxpy as cp
 def solve(risks, shares, rho):
     p = cp.Variable(len(risks), nonneg=True)  # (G,)
     ball = cp.sum(cp.multiply(1 / shares, cp.square(p))) <= 1 + 2 * rho
-    value = cp.Problem(cp.Maximize(risks @ p), [cp.sum(p) == 1, ball]).solve(solver=cp.CLARABEL)
-    return value, p.value
+    return cp.Problem(cp.Maximize(risks @ p), [cp.sum(p) == 1, ball]).solve(solver=cp.CLARABEL)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 from itertools import product
 
 rng, differences = np.random.default_rng(seed), []
 for groups, rho in product((3, 5, 8), (0.05, 0.4, 1.5)):
     r, s = rng.normal(size=groups), rng.dirichlet(np.full(groups, 5.0))
     ours = r @ worst_weights(*map(torch.as_tensor, (r, s)), rho).numpy()
-    differences.append(abs(solve(r, s, rho)[0] - ours))
+    differences.append(abs(solve(r, s, rho) - ours))
 print(f"{len(differences)} problems, largest difference in value {max(differences):.0e}")
 assert max(differences) < 2e-5
 
@@ -256,10 +251,9 @@ assert max(differences) < 2e-5
 # ## When is mean plus standard deviation a worst case?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Many losses penalise *inequality*: they add a measure of spread to the mean risk. For the standard deviation
-# this is the same idea as DRO. Our three people have mean $\bar R = 0.5$ and variance
-# $V = (0.09 + 0.01 + 0.16) / 3 = 0.087$. For $\rho = 0.1$ the sum $\bar R + \sqrt{2 \rho V}$ is
-# $0.5 + \sqrt{0.0173} = 0.63$, and this is exactly the robust risk, with weights $0.18, 0.28, 0.54$.
+# Many losses penalise *inequality*: they add a measure of spread to the mean risk. For the standard deviation this is
+# the same idea as DRO. Our three people have mean $\bar R = 0.5$ and variance $V = (0.09 + 0.01 + 0.16) / 3 = 0.087$.
+# For $\rho = 0.1$ the sum $\bar R + \sqrt{2 \rho V}$ is $0.5 + \sqrt{0.0173} = 0.63$, exactly the robust risk, with weights $0.18, 0.28, 0.54$.
 
 # %% [markdown]
 # **Proposition.** Let $\bar R = \sum_g \pi_g R_g$ and $V = \sum_g \pi_g (R_g - \bar R)^2 > 0$. For every $\rho \ge 0$
@@ -278,41 +272,30 @@ assert max(differences) < 2e-5
 # attained only by the multiple of $R - \bar R$ on the edge of the ball, which is $p^*$. These are weights if the
 # smallest of them is not negative, $\sqrt{2 \rho / V} \, (\bar R - R_{\min}) \le 1$, that is $\rho \le \rho^*$. ∎
 
-# %% slideshow={"slide_type": "subslide"}
+# %% slideshow={"slide_type": "skip"}
 def formula_weights(risks, shares, rho):
     away = risks - shares @ risks
     return shares * (1 + (2 * rho / (shares @ away**2)) ** 0.5 * away)  # (G,), may be negative
 
-
-print("threshold", f"{dro.variance_threshold(abc):.2f},",
-      "weights", formula_weights(abc, uniform, 0.1).numpy().round(2))
+print(f"rho* of A, B, C: {dro.variance_threshold(abc):.2f},",
+      "weights at 0.1:", formula_weights(abc, uniform, 0.1).numpy().round(2))
 below = 0.9 * dro.variance_threshold(some).item()
 even = torch.full_like(some, 1 / 7)
 assert_same(lambda r: dro.mean_plus_deviation(r, below), lambda r: dro.chi_square(r, below).value, some)
 torch.testing.assert_close(formula_weights(some, even, below), worst_weights(some, even, below))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The threshold $\rho^*$ is invariant to shifting and scaling the risks: only the shape of their distribution
-# matters.
+# The threshold $\rho^*$ is invariant to shifting and scaling the risks: only the shape of their distribution matters.
 #
 # **GIRL** has radius $\rho = 0.05$, so $\sqrt{2 \rho} = 0.32$. The formula is exact unless some group's risk is more
-# than $1 / 0.32 = 3.2$ standard deviations below the mean. With up to 11 equal groups this is impossible
-# (exercise 1). Beyond it GIRL does not use the formula but the ball, which clips at 0. One easy group among 12 gets
-# -0.05 of a uniform weight by the formula, and 0.00 in the ball; among 50 groups the formula says -1.21.
-
-# %% slideshow={"slide_type": "skip"}
-for groups in (10, 12, 50):
-    one_easy = torch.ones(groups, dtype=torch.float64)
-    one_easy[0] = 0.0
-    equal = torch.full_like(one_easy, 1 / groups)
-    lowest = [groups * f(one_easy, equal, 0.05).min() for f in (formula_weights, worst_weights)]
-    print(f"one easy group of {groups}: its weight in units of 1/{groups} is "
-          f"{lowest[0]:+.2f} by the formula, {lowest[1].abs():.2f} in the ball")
+# than $1 / 0.32 = 3.2$ standard deviations below the mean. With up to 11 equal groups this is impossible, because no
+# value lies more than $\sqrt{G - 1}$ standard deviations below the mean. With more groups GIRL does not use the
+# formula but the ball, which clips at 0. One easy group among 12 gets $1 - 0.32 \sqrt{11} = -0.05$ times the uniform
+# weight by the formula, and 0 in the ball; among 50 groups the formula says $-1.21$.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Two sets of eight people have the same mean and standard deviation of risks. In one a few people
-# > are much *harder* than the rest, in the other a few are much *easier*. For which set does the formula stay
-# > exact up to the larger radius?
+# > **Predict.** Two sets of eight people have the same mean and standard deviation of risks. In one a few people are
+# > much *harder* than the rest, in the other a few are much *easier*. For which is the formula exact up to the larger radius?
 
 # %% slideshow={"slide_type": "skip"}
 from scipy.stats import norm
@@ -324,74 +307,50 @@ def shaped(tail, groups):
     z = np.expm1(tail * z) / tail if abs(tail) > 1e-6 else z
     return torch.as_tensor(1 + 0.3 * (z - z.mean()) / z.std())
 
-# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
-def draw_weights(ax, risks, rho):
-    shares, people = torch.full_like(risks, 1 / len(risks)), range(len(risks))
-    ax.bar(people, worst_weights(risks, shares, rho), color="C0", label="worst case")
-    ax.plot(people, formula_weights(risks, shares, rho), "_", color="C4", ms=14, mew=3, label="formula")
-    ax.axhline(1 / len(risks), color="k", ls=":", label="uniform")
-    ax.axhline(0, color="k", lw=0.8)
-    ax.set(xticks=[], xlabel="people, easy to hard")
-
-
-def draw_values(ax, risks, rho):
-    radii, limit = np.linspace(0, 2, 41), dro.variance_threshold(risks).item()
-    bound = [dro.mean_plus_deviation(risks, r).item() for r in radii]
-    exact = [dro.chi_square(risks, r).value.item() for r in radii]
-    ax.plot(radii, bound, "--", color="C4", label="mean + $\\sqrt{2 \\rho V}$")
-    ax.plot(radii, exact, color="C0", label="robust risk")
-    if limit <= 2:
-        ax.axvline(limit, color="0.4", ls=":", label="$\\rho^*$")
-    ax.plot(rho, dro.chi_square(risks, rho).value, "o", color="C0")
-    ax.set(xlabel="radius $\\rho$")
-
-# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
-fig, axes = plt.subplots(2, 3, figsize=(7, 4.6), sharey="row")
-limits = {}
-for (top, bottom), tail in zip(axes.T, (-1.0, 0.0, 1.0), strict=True):
-    risks = shaped(tail, 8)
-    draw_weights(top, risks, 0.4)
-    draw_values(bottom, risks, 0.4)
-    limits[tail] = dro.variance_threshold(risks).item()
-    kind = {-1: "a few easy people", 0: "symmetric", 1: "a few hard people"}[tail]
-    top.set_title(f"{kind}\n$\\rho^* = {limits[tail]:.2f}$", fontsize=10)
-axes[0, 0].set_ylabel("weight at $\\rho = 0.4$")
-axes[1, 0].set_ylabel("risk")
-axes[0, 2].legend(fontsize=8)
-axes[1, 0].legend(fontsize=8)
-show(fig, alt="Eight people, three shapes of risks. With a few easy people the formula leaves the "
-     f"robust risk at radius {limits[-1.0]:.2f} and gives them negative weight at 0.4; symmetric risks: "
-     f"{limits[0.0]:.2f}; with a few hard people only at {limits[1.0]:.2f}.")
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** With a few hard people the formula is exact up to 0.57, with a few easy ones only up to 0.09. If a
-# few are hard, the mean is close to the easy majority, and much weight can be moved before anyone's is used up.
-# In the extreme, one hard person among $G$ gives $\rho^* = (G - 1) / 2$: the formula holds until all weight is on
-# that person. One easy person gives $\rho^* = 1 / (2 (G - 1))$.
-#
-# Move the radius and the shape. What happens on the right when a dash on the left falls below zero?
-
-# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
+# %% slideshow={"slide_type": "skip"}
 from ipywidgets import interact
 
 from piumar_lib.notebook import fixed_figure
 
 
 def draw(rho=0.4, tail=-1.0, groups=8):
-    risks = shaped(tail, groups)
+    risks, radii = shaped(tail, groups), np.linspace(0, 2, 41)
+    shares, limit = torch.full_like(risks, 1 / groups), dro.variance_threshold(risks).item()
+    value, bound = dro.chi_square(risks, rho).value, dro.mean_plus_deviation(risks, rho)
     fig, (left, right) = fixed_figure(7, 3, columns=2)
-    draw_weights(left, risks, rho)
-    draw_values(right, risks, rho)
-    left.set_ylabel("weight")
-    right.set_ylabel("risk")
-    left.legend(loc="upper left", fontsize=8)
-    right.legend(loc="lower right", fontsize=8)
-    gap = (dro.mean_plus_deviation(risks, rho) - dro.chi_square(risks, rho).value).item()
-    show(fig, alt=f"Radius {rho:.2f}, tail {tail:.1f}: the formula exceeds the robust risk by "
-         f"{gap:.3f}; threshold {dro.variance_threshold(risks):.2f}.")
+    left.bar(range(groups), worst_weights(risks, shares, rho), color="C0", label="worst case")
+    formula = formula_weights(risks, shares, rho)
+    left.plot(range(groups), formula, "_", color="C4", ms=14, mew=3, label="formula")
+    left.axhline(1 / groups, color="k", ls=":", label="uniform")
+    left.axhline(0, color="k", lw=0.8)
+    left.set(xticks=[], xlabel="people, easy to hard", ylabel=f"weight at $\\rho = {rho:.2f}$")
+    right.plot(radii, [dro.mean_plus_deviation(risks, r).item() for r in radii], "--", color="C4",
+               label="mean + $\\sqrt{2 \\rho V}$")
+    right.plot(radii, [dro.chi_square(risks, r).value.item() for r in radii], label="robust risk")
+    right.plot(rho, value, "o", color="C0")
+    right.axvline(min(limit, 2), color="0.4", ls=":", label=f"$\\rho^* = {limit:.2f}$")
+    right.set(xlabel="radius $\\rho$", ylabel="risk")
+    left.set_title("a few easy people" if tail < 0 else "a few hard people" if tail > 0 else "symmetric")
+    left.legend(loc="upper left", fontsize=9)
+    right.legend(loc="lower right", fontsize=9)
+    show(fig, alt=f"{groups} people, tail {tail:+.1f}: formula exact up to radius {limit:.2f}; at "
+         f"{rho:.2f} it exceeds the robust risk by {bound - value:.3f}.")
 
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
+draw(tail=-1.0)
 
-draw()
+# %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
+draw(tail=1.0)
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# **Compare.** With a few hard people the formula is exact up to 0.57, with a few easy ones only up to 0.09. If a few
+# are hard, the mean is close to the easy majority, and much weight can be moved before anyone's is used up. In the
+# extreme, one hard person among $G$ gives $\rho^* = (G - 1) / 2$: the formula holds until all weight is on that
+# person. One easy person gives $\rho^* = 1 / (2 (G - 1))$.
+#
+# Move the radius and the shape. What happens on the right when a dash on the left falls below zero?
+
+# %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 interact(draw, rho=(0.0, 2.0, 0.05), tail=(-1.5, 1.5, 0.1), groups=(3, 12));
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -399,31 +358,34 @@ interact(draw, rho=(0.0, 2.0, 0.05), tail=(-1.5, 1.5, 0.1), groups=(3, 12));
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Beyond $\rho^*$ the formula is still an upper bound, but it is no longer an average: some of its weights are
-# negative. The best-known penalty of this kind has the same problem. V-REx [[4](#references)] adds $\beta$ times
-# the variance. For A, B, C and the common choice $\beta = 10$ its gradient is
-# $\tfrac13 (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3)$: two of three people have a negative weight, and
-# gradient *descent* on the loss is gradient *ascent* on their risk.
+# negative. The best-known penalty of this kind has the same problem. V-REx [[4](#references)] adds $\beta$ times the
+# variance. For A, B, C and the common choice $\beta = 10$ its gradient is
+# $\tfrac13 (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3)$: two of three people have a negative weight, and gradient
+# *descent* on the loss is gradient *ascent* on their risk.
 
 # %% [markdown]
+# V-REx adds $\beta$ times the variance. Its gradient is the weight of a group, and it is *negative* for easy groups:
+#
 # $$ \bar R + \beta V, \qquad \text{gradient} \quad \pi_g \bigl( 1 + 2 \beta (R_g - \bar R) \bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The weight of the easiest group is negative as soon as $\beta > 1 / (2 (\bar R - R_{\min}))$. A loss with a
-# negative gradient is not **monotone** [[5](#references)]: it can prefer a model that is worse for everybody.
+# The weight of the easiest group is negative as soon as $\beta > 1 / (2 (\bar R - R_{\min}))$. A loss with a negative
+# gradient is not **monotone** [[5](#references)]: it can prefer a model that is worse for everybody.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 def vrex(risks, beta=10.0):
     return risks.mean() + beta * risks.var(unbiased=False)
-
 
 def gradient(loss, risks):
     risks = risks.clone().requires_grad_()
     return torch.autograd.grad(loss(risks), risks)[0]
 
-
 print(gradient(vrex, abc).numpy().round(2))
 
-# %% slideshow={"slide_type": "subslide"}
+# %% [markdown] slideshow={"slide_type": "subslide"}
+# ### Which of two models does each loss prefer?
+
+# %% tags=["hide-input"]
 LOSSES = {
     "mean (ERM)": lambda r: r.mean(),
     "V-REx, $\\beta = 10$": vrex,
@@ -437,19 +399,19 @@ for name, loss in LOSSES.items():
 show_table(["loss", "risks 0.2, 0.4, 0.9", "risks 1, 1, 1", "prefers"], rows)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# V-REx and the formula beyond its threshold prefer that all three have risk 1, although each of them is then
-# worse off. A robust risk never does: its weights are not negative, so if all risks rise, it rises.
+# V-REx and the formula beyond its threshold prefer that all three have risk 1, although each of them is then worse
+# off. A robust risk never does: its weights are not negative, so if all risks rise, it rises.
 #
-# This is not an oversight of V-REx's authors. They *want* weights outside the triangle, to extrapolate to groups
-# that differ more than the training groups do. That is an assumption about unseen groups, and it gives up
-# worst-group performance among the known ones.
+# This is not an oversight of V-REx's authors. They *want* weights outside the triangle, to extrapolate to groups that
+# differ more than the training groups do. That is an assumption about unseen groups, and it gives up worst-group
+# performance among the known ones.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### In training, with people as groups
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Now a recogniser that is deliberately too small: softmax regression on six features of a clip (log amplitudes
-# of the channels, first six principal components). It cannot suit everybody, so people compete.
+# Now a recogniser that is deliberately too small: softmax regression on the first six principal components of the
+# channels' log amplitudes, and a constant. It cannot suit everybody, so people compete.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import synthetic
@@ -457,7 +419,6 @@ from piumar_lib.data import synthetic
 known = yours if data else synthetic.make_clips(
     synthetic.make_people(crowd, seed=90 + seed), 40, seed=90 + seed)
 
-# %% slideshow={"slide_type": "skip"}
 unit = known.x.std() if data else 1  # of the small constant below
 moves = np.log(known.x.std(1) / unit + 1e-3)  # (clips, channels)
 u, _, _ = np.linalg.svd((moves - moves.mean(0)) / moves.std(0).clip(1e-6), full_matrices=False)
@@ -474,7 +435,6 @@ def risks_of(w):
     count = person.bincount().double()
     return torch.zeros_like(count).index_add(0, person, losses) / count  # (people,)
 
-
 def regress(loss):
     w = torch.zeros(six.shape[1], known.classes, dtype=torch.float64, requires_grad=True)
     optimizer = torch.optim.Adam([w], lr=0.1)
@@ -487,8 +447,9 @@ def regress(loss):
     return risks_of(w).detach()
 
 # %% [markdown]
-# > **Predict.** All three losses besides ERM narrow the gap between people. Who pays for it? How many of the 40
-# > people are better off with the chi-square ball than with *mean + standard deviation* at the same radius, 1.5?
+# > **Predict.** We train with ERM, the chi-square ball, *mean + standard deviation* and V-REx. Which of them narrow
+# > the gap between people, and who pays for it? What fraction of the people are better off with the ball than with
+# > *mean + standard deviation* at the same radius, 1.5?
 
 # %% slideshow={"slide_type": "skip"}
 TRAIN = {
@@ -511,10 +472,11 @@ for who, fill, label in ((~negative, "C1", "weight positive"), (negative, "w", "
     right.plot(ball[who], other[who], "^", color="k", mfc=fill, ms=7, label=label)
 right.axline((ball.max(), ball.max()), slope=1, color="0.4", lw=1, label="equal risk")
 left.set(xlabel="people, sorted for each loss", ylabel="risk [nats]")
+span = (min(ball.min(), other.min()) - 0.05, max(ball.max(), other.max()) + 0.05)
 right.set(xlabel="risk with chi-square ball [nats]", ylabel="risk with mean + std [nats]",
-          ylim=(other.min() - 0.08, other.max() + 0.02))
+          aspect="equal", xlim=span, ylim=span)
 left.legend(fontsize=9)
-right.legend(fontsize=9, loc="lower left")
+right.legend(fontsize=9, loc="lower right")
 top = ", ".join(f"{n} {r.max():.2f}" for n, r in got.items())
 above = int((ball < other - 1e-6).sum())
 show(fig, alt=f"Left: sorted risks of the training people under four losses. Highest risk: {top}. "
@@ -522,7 +484,7 @@ show(fig, alt=f"Left: sorted risks of the training people under four losses. Hig
      f"{above} of {len(ball)} are above the diagonal, and {int(negative.sum())}, marked hollow, have a "
      "negative weight.")
 
-# %% tags=["hide-input"]
+# %% slideshow={"slide_type": "skip"}
 easiest = got["ERM"].argmin()
 for name, r in got.items():
     print(f"{name:<16} highest risk {r.max():.2f}, ERM's easiest person {r[easiest]:.2f}, "
@@ -532,9 +494,9 @@ print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}"
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** ERM's easiest person pays: the risk of this person rises from 0.70 to 0.99 with the ball, but to 1.48
-# with mean + standard deviation. With the ball the push *against* easy people ends at weight 0. The formula goes
-# on below 0: 11 people end with a negative weight, and 35 of 40 people are better off with the ball, whose highest
-# risk is also lower, 1.53 against 1.61 nats (1.96 for ERM).
+# with mean + standard deviation. With the ball the push *against* easy people ends at weight 0. The formula's push
+# goes on below 0: 11 people end with a negative weight, and 35 of 40 people are better off with the ball, whose
+# highest risk is also lower, 1.53 against 1.61 nats (1.96 for ERM).
 #
 # The formula is harmless below its threshold, which at ERM's risks is 0.08; the ball is a worst case at every radius,
 # and this is why GIRL uses the ball.
@@ -543,11 +505,13 @@ print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}"
 # ## Exponentiated weights: GroupDRO
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# [GroupDRO](glossary.md#groupdro) [[3](#references)] does not solve for the weights in each step. It keeps weights $q$
-# and multiplies each by $e^{\gamma R_g}$. From uniform weights, with step size $\gamma = 1$, those of A, B and C
+# [GroupDRO](glossary.md#groupdro) [[3](#references)] does not solve for the weights in each step. It keeps weights
+# $q$ and multiplies each by $e^{\gamma R_g}$. From uniform weights, with step size $\gamma = 1$, those of A, B and C
 # become proportional to $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $q = (0.24, 0.29, 0.48)$:
 
 # %% [markdown]
+# GroupDRO multiplies each weight by $e^{\gamma \cdot \text{risk}}$ after every batch, and no ball limits it:
+#
 # $$ q_g \leftarrow \frac{q_g \, e^{\gamma R_g}}{\sum_h q_h \, e^{\gamma R_h}} $$
 
 # %% tags=["core"]
@@ -560,16 +524,10 @@ def exponentiated_weights(q, risks, step):
 exponentiated_weights = check.exponentiated_weights(
     exponentiated_weights, otherwise=dro.exponentiated_gradient)
 
-# %%
-print(exponentiated_weights(uniform, abc, 1.0).numpy().round(2))
-for step in (0.0, 0.1, 1.0):
-    by_library = dro.exponentiated_gradient(shares, some, step)
-    torch.testing.assert_close(exponentiated_weights(shares, some, step), by_library)
-
 # %% [markdown] slideshow={"slide_type": "notes"}
 # (Values only: the weights are constants for backpropagation.) After $t$ steps $q$ is the softmax of $\gamma$ times
 # the *sum* of all past risks. For a convex problem the average of the models along the way approaches the minimax
-# solution over all weights. In GIRL exponentiated weights are an **ablation**, for two reasons: no ball limits
+# solution over all weights. GIRL uses exponentiated weights only in an **ablation**, for two reasons: no ball limits
 # them, and they depend on the *scale* of the risks, which grows with the number of classes. Therefore GIRL divides
 # risks by $\log K$, the cross-entropy of guessing among $K$ classes.
 
@@ -606,7 +564,6 @@ words = ", ".join(f"{v:.2f} ({n})" for n, v in ends.items())
 show(fig, alt="Largest of four weights over 300 batches. Exponentiated weights keep growing, faster if "
      "all risks are doubled; those of the ball stay level, and doubling changes nothing. At the end: "
      f"{words}.")
-print("largest weight after 300 batches:", words)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Exponentiated weights keep growing as long as one group is worst: the largest reaches 0.76, with
@@ -622,8 +579,11 @@ print("largest weight after 300 batches:", words)
 # with weights $q_g / \pi_g$: a group's weight is spread over its clips. Which clips form a group is chapter 07's
 # subject, as is GIRL's second factor, the weight of hard clips.
 #
-# The library's `GroupRobustObjective` must agree in value and in gradient, here with people as groups and without
-# the weight of hard clips ($\beta = 0$). It finds its groups before the second epoch.
+# The library's `GroupRobustObjective` must agree in value and in gradient, here with people as groups and without the
+# weight of hard clips ($\beta = 0$). It finds its groups before the second epoch.
+
+# %% [markdown]
+# Track the running risk of each group, find the weights, and spread a group's weight over its clips.
 
 # %%
 class GroupWeightedLoss(torch.nn.Module):
@@ -656,7 +616,6 @@ from piumar_lib.training import Settings
 place = torch.arange(24)
 clips = Batch(torch.zeros(24, 2, 1), place % 7, torch.tensor([0] * 12 + [1] * 8 + [2] * 4), place)
 
-
 def library_loss(objective, logits, batch):
     losses = cross_entropy(logits, batch.y, reduction="none")
     return objective.risk(losses, Prediction(logits, early_features=batch.x), batch)
@@ -677,28 +636,26 @@ def compare(step):
     torch.testing.assert_close(ours.q, library.q)
     print("weights", ours.q.numpy().round(3), "shares", ours.shares.numpy().round(3))
 
-# %% slideshow={"slide_type": "subslide"}
 compare(step=None)  # the ball
 compare(step=0.1)  # exponentiated weights
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **What such a loss cannot do.** It sees the risks of the people in the training set only. A network that fits all
-# of them has nothing left to reweight, however badly it does on unseen people; chapter 14 shows such a network, and
-# other robust risks. Whether training with these weights helps unseen people is an empirical question, which
-# chapter 09 answers. Chapter 07 takes the worst case to groups that are *not* given.
+# **What such a loss cannot do.** It sees the risks of the people in the training set only. A network that fits all of
+# them has nothing left to reweight, however badly it does on unseen people; chapter 14 shows such a network, and
+# other robust risks. Whether training with these weights helps unseen people is an empirical question, which chapter
+# 09 answers. Chapter 07 takes the worst case to groups that are *not* given.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise 1: how much standard deviation is safe?
 #
-# *20 minutes, hard.*
+# *10 minutes, medium.*
 #
 # Write `largest_weight(risks)`: the largest $\lambda$ for which $\bar R + \lambda \sqrt V$, with equal shares, gives
-# no group a negative weight. (Its gradient is the vector $p^*$ of the proposition.)
+# no group a negative weight. (Its gradient is the vector $p^*$ of the proposition.) The risks are not all equal.
 
 # %% tags=["exercise"]
 def largest_weight(risks):
     ...
-
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 check.largest_weight(largest_weight)
@@ -729,7 +686,6 @@ check.largest_weight(largest_weight)
 def radius_for(effective, groups):
     ...
 
-
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 check.radius_for(radius_for)
 
@@ -749,11 +705,10 @@ check.radius_for(radius_for)
 # ## What we saw
 #
 # - **A robust risk is a weighted mean whose weights an adversary chooses.** Its gradient is the weight vector, so
-#   training needs the weights only. In a chi-square ball they grow linearly with the risk above a threshold; a
-#   convex solver agrees to 6e-09.
+#   training only needs the weights. In a chi-square ball they are linear in the risk above a threshold; a convex solver agrees to 6e-09.
 # - **Up to a threshold radius it equals mean plus $\sqrt{2 \rho}$ standard deviations**: up to 0.09 if a few people
-#   are easy, up to 0.57 if a few are hard. Beyond it the formula's weights become negative: in training it left 11
-#   of 40 people with a negative weight, and 35 were better off with the ball.
+#   are easy, up to 0.57 if a few are hard. Beyond it the formula's weights become negative: in training it left 11 of
+#   40 people with a negative weight, and 35 were better off with the ball.
 # - **The ball limits the weights, exponentiated weights do not**: the largest of four weights ended at 0.32 in the
 #   ball, and at 0.76 with exponentiated weights. GIRL uses the ball with radius 0.05.
 
@@ -769,15 +724,9 @@ check.radius_for(radius_for)
 #
 # ## References
 #
-# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition
-#    via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261),
-#    2025. The abstract that the ledger quotes.
-# 2. H. Namkoong, J. C. Duchi. *Variance-based Regularization with Convex Objectives.*
-#    [arXiv 1610.02581](https://arxiv.org/abs/1610.02581), 2017. The chi-square ball and the variance.
-# 3. S. Sagawa, P. W. Koh, T. B. Hashimoto, P. Liang. *Distributionally Robust Neural Networks for Group
-#    Shifts.* [arXiv 1911.08731](https://arxiv.org/abs/1911.08731), 2020.
-# 4. D. Krueger et al. *Out-of-Distribution Generalization via Risk Extrapolation.*
-#    [arXiv 2003.00688](https://arxiv.org/abs/2003.00688), 2021.
-# 5. P. Artzner, F. Delbaen, J.-M. Eber, D. Heath. *Coherent Measures of Risk.* Mathematical Finance 9(3),
-#    1999. Why a risk measure should be monotone.
+# 1. F.-Q. Cui et al. *Every Subtlety Counts: Fine-grained Person Independence Micro-Action Recognition via Distributionally Robust Optimization.* [arXiv 2509.21261](https://arxiv.org/abs/2509.21261), 2025. The abstract that the ledger quotes.
+# 2. H. Namkoong, J. C. Duchi. *Variance-based Regularization with Convex Objectives.* [arXiv 1610.02581](https://arxiv.org/abs/1610.02581), 2017. The chi-square ball and the variance.
+# 3. S. Sagawa, P. W. Koh, T. B. Hashimoto, P. Liang. *Distributionally Robust Neural Networks for Group Shifts.* [arXiv 1911.08731](https://arxiv.org/abs/1911.08731), 2020.
+# 4. D. Krueger et al. *Out-of-Distribution Generalization via Risk Extrapolation.* [arXiv 2003.00688](https://arxiv.org/abs/2003.00688), 2021.
+# 5. P. Artzner, F. Delbaen, J.-M. Eber, D. Heath. *Coherent Measures of Risk.* Mathematical Finance 9(3), 1999. Why a risk measure should be monotone.
 # 6. J. M. Danskin. *The Theory of Max-Min.* Springer, 1967.

@@ -24,8 +24,8 @@
 # | device | any laptop |
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# PIUmr uses plans in one dimension and diagonal Gaussians. This appendix has two distances between point
-# clouds that it does not use. After it you can
+# PIUmr uses plans in one dimension and diagonal Gaussians. This appendix presents two distances between point clouds
+# that PIUmr does not use. After it you can
 #
 # - interpolate two Gaussians along the optimal transport map, and say why averaging covariances differs,
 # - compute a distance between any two clouds by sorting their projections,
@@ -44,28 +44,26 @@ from piumar_lib import transport
 from piumar_lib.notebook import assert_same, show, start
 
 start(profile)
-torch.manual_seed(seed)
+torch.manual_seed(seed);
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# An ellipse shows a Gaussian with mean zero: the points at one standard deviation. The first one leans to the
-# right, the last one to the left. What lies between them?
+# An ellipse shows a Gaussian with mean zero: the points at one standard deviation. What lies between two of them?
 
 # %% [markdown]
-# > **Predict.** Half way between the two: is it as narrow as they are, or round? Which is rounder, the
-# > optimal transport of the points, or the average of the two covariances?
+# > **Predict.** Two narrow ellipses, one leaning right, one leaning left. Half-way between them along optimal
+# > transport: narrow or round? Which is rounder, transport's half-way ellipse or the average of the two covariances?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two functions draw the answer; the next section derives `mccann`. The square root of a symmetric matrix
-# takes the roots of its eigenvalues.
+# Two functions draw the answer; the next section derives `mccann`. The square root of a symmetric matrix takes the
+# roots of its eigenvalues.
 
 # %% slideshow={"slide_type": "skip"}
 def root(matrix):
     values, vectors = torch.linalg.eigh(matrix)
     return vectors @ torch.diag(values.clamp_min(0).sqrt()) @ vectors.T
-
 
 def mccann(A, B, alpha):
     """Covariance (C, C) a fraction alpha of the way from A to B."""
@@ -87,35 +85,36 @@ size = {name: [torch.linalg.det(m).sqrt().item() for m in found] for name, found
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 angle = torch.linspace(0, 2 * np.pi, 100, dtype=torch.float64)
 circle = torch.stack([angle.cos(), angle.sin()])  # (2, 100)
-fig, ax = plt.subplots(figsize=(7, 2.2))
+fig, ax = plt.subplots(figsize=(7, 2.5))
 for (name, found), style in zip(between_them.items(), ("C0-", "C1--"), strict=True):
     for k, matrix in enumerate(found):
         x, y = root(matrix) @ circle
-        ax.plot(x + 2.6 * k, y, style, label=None if k else name)
-ax.set(xticks=[2.6 * k for k in range(5)], xticklabels=[f"$\\alpha$ = {a:g}" for a in ALPHAS], yticks=[])
+        ax.plot(x + 2.15 * k, y, style, label=None if k else name)
+ax.set(xticks=[2.15 * k for k in range(5)], yticks=[],
+       xticklabels=[f"$\\alpha$ = {a:g}" for a in ALPHAS])
 ax.set_aspect("equal")
 ax.spines["left"].set_visible(False)
 ax.legend(ncols=2, loc="upper center", bbox_to_anchor=(0.5, -0.2))
-show(fig, alt="Ellipses from one leaning right to one leaning left. Half way, McCann's has the area "
+show(fig, alt="Ellipses from one leaning right to one leaning left. Half-way, McCann's has the area "
      f"{size['McCann'][2]:.2f} pi and the averaged covariance {size['averaged covariance'][2]:.2f} pi; "
      f"the ends have {size['McCann'][0]:.2f} pi and {size['McCann'][-1]:.2f} pi.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Both midpoints are rounder than the ends, whose areas are 0.53 π and 0.37 π. McCann's
-# interpolation reaches 0.64 π, the averaged covariance 0.86 π. Averaging covariances puts one cloud on top of
-# the other; transport moves the points.
+# **Compare.** Both midpoints are rounder than the ends, whose areas are 0.53 π and 0.37 π. McCann's interpolation
+# reaches 0.64 π, the averaged covariance 0.86 π. Averaging covariances puts one cloud on top of the other; transport
+# moves the points.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Gaussians: a closed form
 #
-# In one dimension, $\mathcal{N}(0, 1)$ and $\mathcal{N}(3, 2^2)$ have $W_2^2 = (0 - 3)^2 + (1 - 2)^2 = 10$
-# (chapter 02). For means $m, n$ and full covariances $A, B$ [[1](#references)]:
+# In one dimension, $\mathcal{N}(0, 1)$ and $\mathcal{N}(3, 2^2)$ have $W_2^2 = (0 - 3)^2 + (1 - 2)^2 = 10$ (chapter
+# 02). For means $m, n$ and full covariances $A, B$ [[1](#references)]:
 #
 # $$ W_2^2 = {\lVert m - n \rVert}^2 + \mathrm{tr}\left( A + B - 2 (A^{1/2} B A^{1/2})^{1/2} \right) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The trace is the squared **Bures distance** of the covariances. In code we take another route than the
-# library: the trace of the root is the sum of the square roots of the eigenvalues of $A B$.
+# The trace is the squared **Bures distance** of the covariances. Our code computes it differently from the library:
+# the trace of the root is the sum of the square roots of the eigenvalues of $A B$.
 
 # %%
 def w2_by_hand(m, root_a, n, root_b):
@@ -127,13 +126,14 @@ def w2_by_hand(m, root_a, n, root_b):
 def w2_library(m, root_a, n, root_b):
     return transport.gaussian_w2(m, root_a @ root_a.T, n, root_b @ root_b.T)
 
-
 gaussians = [torch.randn(*shape, dtype=torch.float64) for shape in ((3,), (3, 3), (3,), (3, 3))]
 assert_same(w2_by_hand, w2_library, *gaussians)
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
-# The optimal plan is a linear map, and **McCann's interpolation** [[2](#references)] moves each point a
-# fraction $\alpha$ of the way to its image. Its covariance is
+# ### McCann's interpolation
+#
+# The optimal plan is a linear map, and **McCann's interpolation** [[2](#references)] moves each point a fraction
+# $\alpha$ of the way to its image. Its covariance is
 #
 # $$ A_\alpha = S A S, \qquad S = (1 - \alpha) I + \alpha M, \qquad
 # M = A^{-1/2} (A^{1/2} B A^{1/2})^{1/2} A^{-1/2} $$
@@ -141,7 +141,7 @@ assert_same(w2_by_hand, w2_library, *gaussians)
 # %% [markdown] slideshow={"slide_type": "notes"}
 # It is a geodesic: a quarter of the way along, the distance from the start is a quarter of the whole.
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 zero = torch.zeros(2, dtype=torch.float64)
 whole, part = (transport.gaussian_w2(zero, A, zero, end).sqrt() for end in (B, mccann(A, B, 0.25)))
 torch.testing.assert_close(part, 0.25 * whole)
@@ -151,13 +151,12 @@ print(f"distance {whole:.3f}; a quarter of the way along: {part:.3f}")
 # ## The sliced Wasserstein distance
 #
 # Shift a cloud in the plane by $(3, 4)$. Along the direction at angle $\varphi$ the shift is
-# $3 \cos\varphi + 4 \sin\varphi$, with mean square $(9 + 16) / 2 = 12.5$. In general, project both clouds
-# onto a random unit vector $\theta$, where sorting solves the problem, and average over directions
-# [[3](#references)]:
+# $3 \cos\varphi + 4 \sin\varphi$, with mean square $(9 + 16) / 2 = 12.5$. In general, project both clouds onto a
+# random unit vector $\theta$, where sorting solves the problem, and average over directions [[3](#references)]:
 #
 # $$ SW_2^2(x, y) = \mathbb{E}_\theta \, W_2^2(\langle x, \theta \rangle, \langle y, \theta \rangle) $$
 
-# %% slideshow={"slide_type": "subslide"}
+# %%
 def sliced_by_hand(x, y, directions=500):
     theta = torch.randn(x.shape[1], directions, dtype=x.dtype, generator=torch.manual_seed(7))
     theta = theta / theta.norm(dim=0)  # (C, directions)
@@ -167,7 +166,6 @@ def sliced_by_hand(x, y, directions=500):
 # %% slideshow={"slide_type": "skip"}
 def sliced_library(x, y):
     return transport.sliced_w2(x, y, 500, torch.manual_seed(7))
-
 
 cloud = torch.randn(30, 2, dtype=torch.float64)
 print(f"500 directions: {sliced_by_hand(cloud, cloud + torch.tensor([3.0, 4.0])):.2f}")
@@ -182,9 +180,8 @@ assert_same(sliced_by_hand, sliced_library, cloud, torch.randn_like(cloud))
 #
 # Three pairs of clouds: a shift; a ring and a Gaussian cloud with the *same mean and covariance*; and a wrist
 # trajectory (scaled by ten) with its reversal.
-
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# > **Predict.** Which of the two distances is zero for which pair?
+#
+# > **Predict.** Which of the two distances, Gaussian $W_2$ or sliced, is zero for which pair?
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data import synthetic
@@ -194,20 +191,18 @@ def whiten(x):
     x = x - x.mean(0)
     return x @ torch.linalg.inv(root(x.T @ x / len(x)))
 
-
 turn = torch.rand(300, dtype=torch.float64) * 2 * np.pi
 ring = whiten(torch.stack([turn.cos(), turn.sin()], 1))  # (300, 2)
 blob = whiten(torch.randn(300, 2, dtype=torch.float64))
 people = synthetic.make_people(8, seed=3)
 wrists = 10 * synthetic.make_clips(people, 1, seed=1).x.reshape(8, 32, 17, 2)[:, :, 10]  # (8, 32, 2)
 wrist = torch.as_tensor(wrists[wrists.std(1).min(-1).argmax()], dtype=torch.float64)  # (32, 2)
-PAIRS = {"shift": (blob, blob + 0.5), "ring, Gaussian": (ring, blob), "reversal": (wrist, wrist.flip(0))}
+PAIRS = {"shift": (blob, blob + 0.5), "ring and cloud": (ring, blob), "reversal": (wrist, wrist.flip(0))}
 
 # %% slideshow={"slide_type": "skip"}
 def gaussian(x, y):
     (m, A), (n, B) = ((z.mean(0), torch.cov(z.T, correction=0)) for z in (x, y))
     return transport.gaussian_w2(m, A, n, B).item()
-
 
 seen = {name: (abs(gaussian(*pair)), sliced_library(*pair).item()) for name, pair in PAIRS.items()}
 
@@ -223,18 +218,18 @@ show(fig, alt="Three pairs of clouds. Squared distances, Gaussian and sliced: "
      + ". A ring equals a Gaussian cloud for the Gaussian distance; a reversed clip is the same cloud.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The Gaussian distance sees means and covariances alone: it is 0.00 between the ring and the
-# cloud, where the sliced distance is 0.10. Neither sees *time*: both are 0.00 for the reversal, as a set of
-# frames has no order. As a regulariser of features this is welcome, since people differ in tempo. For
-# alignment it is not, and PIUmr uses plans.
+# **Compare.** The Gaussian distance sees only means and covariances: it is 0.00 between the ring and the cloud, where
+# the sliced distance is 0.10. Neither sees *time*: both are 0.00 for the reversal, as a set of frames has no order.
+# As a regulariser of features this is welcome, since people differ in tempo. For alignment it is not, and PIUmr uses
+# plans.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: McCann's interpolation of two samples
 #
 # *10 minutes, easy.*
 #
-# Write `between(x, y, alpha)` for two samples of equal size in one dimension (NumPy arrays): the sample a
-# fraction `alpha` of the way from `x` to `y`.
+# Write `between(x, y, alpha)` for two samples of equal size in one dimension (NumPy arrays): the sample a fraction
+# `alpha` of the way from `x` to `y`.
 
 # %% tags=["exercise"]
 def between(x, y, alpha):
@@ -259,12 +254,11 @@ check.between(between)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **Transport interpolates by moving points**: half way its ellipse has the area 0.64 π, the averaged
-#   covariance 0.86 π.
-# - **Sliced distances need sorting only**: 500 random directions give 12.71 for a shift whose exact value is
-#   12.5.
-# - **Each distance misses something**: the Gaussian one gives 0.00 for a ring and a cloud, the sliced one
-#   0.10, and both give 0.00 for a clip and its reversal.
+# - **Transport interpolates by moving points**: half-way its ellipse has the area 0.64 π, the averaged covariance
+#   0.86 π.
+# - **Sliced distances need only sorting**: 500 random directions give 12.71 for a shift whose exact value is 12.5.
+# - **Each distance misses something**: the Gaussian one gives 0.00 for a ring and a cloud, the sliced one 0.10, and
+#   both give 0.00 for a clip and its reversal.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
@@ -272,12 +266,9 @@ check.between(between)
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
 # | (silent) which distance | Gaussian and sliced | `transport.gaussian_w2`, `transport.sliced_w2` | `test_transport.py` | taught beside the diagonal form that PIUmr uses |
-
-# %% [markdown] slideshow={"slide_type": "skip"}
+#
 # ## References
 #
-# 1. G. Peyré, M. Cuturi. *Computational Optimal Transport.* Foundations and Trends in Machine Learning, 2019.
-#    [arXiv 1803.00567](https://arxiv.org/abs/1803.00567). Section 2.6.
+# 1. G. Peyré, M. Cuturi. *Computational Optimal Transport.* Foundations and Trends in Machine Learning, 2019. [arXiv 1803.00567](https://arxiv.org/abs/1803.00567). Section 2.6.
 # 2. R. J. McCann. *A Convexity Principle for Interacting Gases.* Advances in Mathematics 128, 1997.
-# 3. N. Bonneel, J. Rabin, G. Peyré, H. Pfister. *Sliced and Radon Wasserstein barycenters of measures.*
-#    Journal of Mathematical Imaging and Vision 51, 2015.
+# 3. N. Bonneel, J. Rabin, G. Peyré, H. Pfister. *Sliced and Radon Wasserstein barycenters of measures.* Journal of Mathematical Imaging and Vision 51, 2015.

@@ -22,16 +22,15 @@
 # | prerequisites | [06 robust optimisation](06_robust_optimisation.ipynb); Jensen's inequality |
 # | you will build | CVaR and two Kullback-Leibler robust risks, each checked against a convex solver |
 # | device | any laptop |
-# | numbers in the text | of the committed run, profile `full`; `quick` differs a little where it draws or trains |
+# | numbers in the text | of the committed run, profile `full`; `quick` draws and trains less, so digits differ |
 #
-# PIUmr uses none of this. CVaR is one of the baselines of chapter 09, and the sections on minibatches and on who
-# gets the weight apply to any robust risk.
+# PIUmr uses none of this. CVaR can be trained as a method of its own (`piumar_lib.evidence.methods`), and the
+# sections on minibatches and on who gets the weight apply to any robust risk.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # After this chapter you can
 #
-# - compute the worst case under CVaR's cap and in a Kullback-Leibler ball, and put both on one scale with the
-#   chi-square ball,
+# - compute the worst case under CVaR's cap and in a Kullback-Leibler ball, on one scale with the chi-square ball,
 # - say in which direction a robust risk errs on a minibatch, and by how much,
 # - tell from the three shapes who gets the weight.
 
@@ -52,10 +51,10 @@ draws = run.pick(quick=10_000, full=50_000)
 # ## The idea in one figure
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# As in chapter 06, three people have risks 0.2, 0.4 and 0.9, and each point of the triangle is a weighted average.
-# An adversary makes the average as large as possible, within a set of allowed weights. Three sets are common:
-# a hexagon (CVaR), a disc (chi-square) and a rounded triangle (Kullback-Leibler). As the set grows from the
-# centre, the worst-case weights follow the thick line to corner C.
+# As in chapter 06, three people have risks 0.2, 0.4 and 0.9, and each point of the triangle is a choice of weights.
+# An adversary makes the average as large as possible, within a set of allowed weights. Three sets are common: a
+# hexagon (CVaR), a disc (chi-square) and a rounded triangle (Kullback-Leibler). As the set grows from the centre, the
+# worst-case weights follow the thick line to corner C.
 
 # %% slideshow={"slide_type": "skip"}
 import numpy as np
@@ -70,10 +69,8 @@ RADIUS = {  # of sets that all contain CVaR's for this fraction of people; deriv
 }
 FUNCTION = {"CVaR": dro.cvar, "chi-square": dro.chi_square, "KL": dro.kl_ball}
 
-# %% slideshow={"slide_type": "skip"}
 def robust(name, risks, fraction):
     return FUNCTION[name](risks, RADIUS[name](fraction))
-
 
 abc = torch.tensor([0.2, 0.4, 0.9]).double()
 print("worst case for fraction 0.6:", ", ".join(f"{n} {robust(n, abc, 0.6).value:.2f}" for n in RADIUS))
@@ -94,9 +91,11 @@ for ax, name in zip(axes, EDGE, strict=True):
     triangle.shade(ax, abc)
     triangle.outline(ax, *EDGE[name], linewidths=1.5)
     path = torch.stack([robust(name, abc, f).weights for f in np.linspace(1, 1 / 3, 61)])
-    ax.plot(*triangle.place(path).T, color="C4", lw=3)
-    ax.plot(*triangle.place(robust(name, abc, 0.6).weights), "*", color="C4", ms=15, mec="w")
+    ax.plot(*triangle.place(path).T, color="C4", lw=3, label="as the set grows")
+    ax.plot(*triangle.place(robust(name, abc, 0.6).weights), "*", color="C4", ms=15, mec="w",
+            label="worst case at fraction 0.6")
     ax.set_title(name, pad=22)
+fig.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=2)
 show(fig, alt="Three triangles of weights with the allowed set for fraction 0.6, its worst point as a "
      "star, and the line of worst points from the centre to corner C as the set grows. CVaR: a hexagon, "
      "and a line with a bend. Chi-square: a disc, and a straight line that meets the edge BC and "
@@ -104,8 +103,7 @@ show(fig, alt="Three triangles of weights with the allowed set for fraction 0.6,
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Chi-square goes *straight* until A's weight is 0 and then follows the edge. KL curves and never quite reaches the
-# edge, because its weights are a softmax. CVaR ignores *how much* worse C is: it first takes weight from A and
-# gives it to B and C in equal parts.
+# edge, because its weights are a softmax. CVaR ignores *how much* worse C is: it first moves weight from A to B and C in equal parts.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## CVaR: a cap on every weight
@@ -117,6 +115,8 @@ show(fig, alt="Three triangles of weights with the allowed set for fraction 0.6,
 # [[1](#references)], is the mean of the worst fraction $\alpha$ of the groups:
 
 # %% [markdown]
+# No group may get more than $1 / (\alpha G)$, so the worst fraction $\alpha$ of the groups shares all the weight:
+#
 # $$ \mathrm{CVaR}_\alpha(R) = \max_p \; \sum_g p_g R_g \quad \text{with} \quad 0 \le p_g \le \frac{1}{\alpha G}, \quad \sum_g p_g = 1 $$
 
 # %%
@@ -144,6 +144,8 @@ assert_same(lambda r: cvar_by_hand(r, 0.3), lambda r: dro.cvar(r, 0.3).value, so
 # $6.05$ with mean $3.26$. The value is $0.5 \log 3.26 = 0.59$, and the weights are $0.15$, $0.23$ and $0.62$:
 
 # %% [markdown]
+# Subtract a price $T$ for moving away from uniform weights: the maximum is a softmax.
+#
 # $$ \max_p \; \sum_g p_g R_g - T \, \mathrm{KL}(p) \;=\; T \log \Bigl( \frac1G \sum_g e^{R_g / T} \Bigr), \qquad p^*_g = \frac{e^{R_g / T}}{\sum_h e^{R_h / T}} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
@@ -151,20 +153,21 @@ assert_same(lambda r: cvar_by_hand(r, 0.3), lambda r: dro.cvar(r, 0.3).value, so
 # for all groups. Solving for $p_g$ gives a softmax, and inserting it shows that the number is the value. A low
 # temperature $T$ is close to the maximum, a high one close to the mean.
 #
-# With a *ball* $\mathrm{KL}(p) \le \rho$ instead of a price, the weights are again a softmax, at the temperature where
-# the edge is reached. In the ball the price is at most $T \rho$, so for *every* $T$ there is a bound (the Lagrangian
-# dual), with equality at the right $T$:
+# With a *ball* $\mathrm{KL}(p) \le \rho$ instead of a price, the weights are again a softmax, at the temperature
+# where the edge is reached. In the ball the price is at most $T \rho$, so for *every* $T$ there is a bound (the
+# Lagrangian dual), with equality at the right $T$:
 
 # %% [markdown]
+# With a ball in place of the price, each $T$ gives a bound, and the best $T$ the maximum:
+#
 # $$ \max_{\mathrm{KL}(p) \le \rho} \; \sum_g p_g R_g \;\le\; T \rho + T \log \Bigl( \frac1G \sum_g e^{R_g / T} \Bigr) $$
 
-# %% slideshow={"slide_type": "subslide"}
+# %% slideshow={"slide_type": "skip"}
 from scipy.optimize import minimize_scalar
 
 
 def kl_penalty_by_hand(risks, temperature):
     return temperature * (risks / temperature).exp().mean().log()
-
 
 def kl_ball_by_hand(risks, rho):
     def dual(log_t):
@@ -173,28 +176,25 @@ def kl_ball_by_hand(risks, rho):
     t = np.exp(minimize_scalar(dual, bounds=(-3, 8), method="bounded", options={"xatol": 1e-10}).x)
     return t * rho + kl_penalty_by_hand(risks, t)
 
-# %%
 print(f"{kl_penalty_by_hand(abc, 0.5):.2f}", dro.kl_penalty(abc, 0.5).weights.numpy().round(2))
 assert_same(lambda r: kl_penalty_by_hand(r, 0.5), lambda r: dro.kl_penalty(r, 0.5).value, some)
 assert_same(lambda r: kl_ball_by_hand(r, 0.3), lambda r: dro.kl_ball(r, 0.3).value, some)
-
-# %% [markdown] slideshow={"slide_type": "notes"}
-# We minimise the dual over $T$; the library bisects for the temperature and averages with constant weights. By
-# Danskin's theorem the gradients agree.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Three nested sets, and an independent check
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # To compare the three, give all of them CVaR's fraction $\alpha$. The cap $p_g \le 1 / (\alpha G)$ implies
-# $G \sum_g p_g^2 \le 1 / \alpha$, and by Jensen's inequality $\mathrm{KL}(p) \le \log (G \sum_g p_g^2)$. So with
+# $G \sum_g p_g^2 \le 1 / \alpha$, and by Jensen's inequality $\mathrm{KL}(p) \le \log (G \sum_g p_g^2)$.
 
 # %% [markdown]
+# With these radii CVaR's set lies in the chi-square ball, and that in the Kullback-Leibler ball:
+#
 # $$ \rho_{\chi^2} = \frac12 \Bigl( \frac1\alpha - 1 \Bigr), \qquad \rho_{\mathrm{KL}} = \log \frac1\alpha $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# CVaR's set lies in the chi-square ball, and that in the KL ball. For A, B, C and fraction 0.6 the values are 0.68
-# (CVaR), 0.74 (chi-square) and 0.80 (KL). A convex solver, given the definitions alone, confirms them.
+# For A, B, C and fraction 0.6 the values are 0.68 (CVaR), 0.74 (chi-square) and 0.80 (KL). A convex solver, given the
+# definitions alone, agrees on nine random problems.
 
 # %% slideshow={"slide_type": "skip"}
 import cvxpy as cp
@@ -205,15 +205,13 @@ SETS = {
     "KL": lambda p, n, rho: cp.sum(cp.rel_entr(p, np.full(n, 1 / n))) <= rho,
 }
 
-
-# %%
 def difference(name, risks, fraction):
     p = cp.Variable(len(risks), nonneg=True)
     within = [cp.sum(p) == 1, SETS[name](p, len(risks), RADIUS[name](fraction))]
     value = cp.Problem(cp.Maximize(risks @ p), within).solve(solver=cp.CLARABEL)
     return abs(robust(name, torch.as_tensor(risks), fraction).value.item() - value)
 
-# %%
+# %% slideshow={"slide_type": "skip"}
 rng = np.random.default_rng(seed)
 trials = [(rng.normal(size=n), fraction) for n in (3, 5, 8) for fraction in (0.35, 0.6, 0.9)]
 error = {name: max(difference(name, *trial) for trial in trials) for name in RADIUS}
@@ -224,22 +222,21 @@ assert max(error.values()) < 2e-5
 # ## Minibatches: bias of a worst case
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The mean over a batch is an unbiased estimate. A worst case over a batch is not [[2](#references)], and there are
-# two opposite biases.
+# The mean over a batch is an unbiased estimate. A worst case is not [[2](#references)]: there are two opposite biases.
 #
 # **Few samples: too low.** Take the robust risk of $m$ losses as an estimate of that of the population. By the dual
-# it is a minimum over thresholds, chosen to suit *the batch*, and the expectation of a minimum is at most the
-# minimum of the expectation.
+# it is a minimum over thresholds, chosen to suit *the batch*, and the expectation of a minimum is at most the minimum
+# of the expectation.
 #
 # **Noisy group risks: too high.** Let all people be present, but estimate each person's risk from $n$ clips. The
 # maximum over weights is convex in the risks, so by Jensen's inequality it is too high on average: the adversary
-# overfits the estimation noise. GIRL therefore uses an exponential moving average (EMA) with momentum
-# $\mu = 0.9$, which averages about 19 batches.
+# overfits the estimation noise. GIRL therefore uses an exponential moving average (EMA) with momentum $\mu = 0.9$,
+# over about 19 batches.
 
 # %% [markdown]
 # > **Predict.** Losses are distributed like $\vert N(0, 1) \vert$, and the fraction is 0.3. By how many percent is
-# > CVaR of a batch of 16 too low: 0.3, 3 or 30? And with two clips of each person, does GIRL's adversary
-# > ($\rho = 0.05$) push in about the right direction? We measure the cosine with the true direction.
+# > CVaR of a batch of 16 too low: 0.3, 3 or 30? And with two clips of each person, how close to the true direction
+# > does GIRL's adversary with $\rho = 0.05$ push: is the cosine 0.3, 0.6 or 0.9?
 
 # %% slideshow={"slide_type": "skip"}
 fraction, sizes = 0.3, np.array([4, 8, 16, 32, 64, 128])
@@ -250,11 +247,9 @@ batches = {m: torch.randn(draws, m, dtype=torch.float64).abs() for m in sizes.to
 low = {n: np.array([truth[n] - robust(n, b, fraction).value.mean().item() for b in batches.values()])
        for n in RADIUS}
 
-# %% slideshow={"slide_type": "skip"}
 z = torch.linspace(-1.5, 1.5, 20, dtype=torch.float64)
 people = 0.7 + 0.15 * (z.exp() - z.exp().mean()) / z.exp().std()  # true risks; a few hard people
 each, exact = np.array([1, 2, 4, 8, 16, 32]), dro.chi_square(people, 0.05)
-
 
 def estimates(n, momentum, steps=60, trials=300):
     """EMA of the risks of all people, from ``n`` exponential losses each; shape ``(trials, people)``."""
@@ -291,31 +286,30 @@ for ax in (left, right):
     ax.legend(fontsize=9)
 show(fig, alt="Left: robust risks of small batches are too low; CVaR by "
      f"{low['CVaR'][0]:.3f} at 4 losses, {low['CVaR'][-1]:.3f} at 128, KL by more. Right: the cosine "
-     f"of the adversary's direction with the true one rises from {cosine[0.0][0]:.2f} with one clip a "
+     f"of the adversary's direction with the true one rises from {cosine[0.0][0]:.2f} with one clip per "
      f"person to {cosine[0.0][-1]:.2f} with 32; with EMA from {cosine[0.9][0]:.2f} to "
      f"{cosine[0.9][-1]:.2f}.")
 
-# %% tags=["hide-input"]
+# %% slideshow={"slide_type": "skip"}
 at16 = sizes.tolist().index(16)
 slope = {n: np.polyfit(np.log(sizes), np.log(v), 1)[0] for n, v in low.items()}
 print(f"16 losses, CVaR: too low by {100 * low['CVaR'][at16] / truth['CVaR']:.1f} %")
 print("exponent of m:", ", ".join(f"{n} {s:.2f}" for n, s in slope.items()))
-print(f"2 clips a person: value too high by {high[0.0][1]:.0f} %, with EMA by {high[0.9][1]:.0f} %; "
+print(f"2 clips per person: value too high by {high[0.0][1]:.0f} %, with EMA by {high[0.9][1]:.0f} %; "
       f"cosine {cosine[0.0][1]:.2f}, with EMA {cosine[0.9][1]:.2f}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** CVaR of 16 losses is too low by 3.0 %, and the bias of CVaR and chi-square falls like $1/m$: twice the
-# batch, half the error. KL's bias is largest and falls more slowly, with exponent -0.72, because its weights depend
-# on the very largest losses, which a small batch lacks. With two clips a person the cosine is 0.29: most
-# of the push goes to people who only look badly off. With EMA it is 0.80. The price: while the model learns,
-# old risks are out of date.
+# batch, half the bias. KL's bias is largest and falls more slowly, with exponent -0.72, because its weights depend on
+# the very largest losses, which a small batch lacks. With two clips per person the cosine is 0.29: most of the added
+# weight goes to people whose risk is overestimated by chance. With EMA it is 0.80. The price: old risks lag behind.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Who gets the weight?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Train chapter 01's recogniser with ERM, and give each person's risk to the three adversaries, with fraction 0.25:
-# once the risks of training people, once those of unseen people.
+# first for the training people, then for the unseen people.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.backbones import tiny_cnn
@@ -331,19 +325,16 @@ else:
     others = synthetic.make_people(20, seed=1090 + seed)
     unseen = synthetic.make_clips(others, 40, seed=1090 + seed, person_offset=1000)
 
-# %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
 model = Recognizer(tiny_cnn(known.x.shape[-1]), 32, known.classes)
 fit(model, known, Settings(epochs=epochs, seed=seed), device=run.device)
-model.cpu();
+model.cpu()
 
-# %% slideshow={"slide_type": "skip"}
 def risks_by_person(clips):
     """Mean cross-entropy of each person, sorted; shape ``(people,)``."""
     probability = predict(model, clips)[np.arange(len(clips)), clips.y]
     loss = -np.log(probability.clip(1e-7))
     return torch.tensor([loss[clips.person == p].mean() for p in clips.people]).double().sort().values
-
 
 sides = {"training people": risks_by_person(known), "unseen people": risks_by_person(unseen)}
 
@@ -368,13 +359,13 @@ print("weight of the worst unseen person: " + ", ".join(
     f"{100 * robust(n, sides['unseen people'], 0.25).weights.max():.0f} % ({n})" for n in RADIUS))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** The worst unseen person gets 20 % from CVaR, 36 % from chi-square and 63 % from KL. The shapes are those of
-# the derivations: a step at a rank, zero and then a line above a threshold, an exponential. KL can give most of the
-# weight to *one* person, who may simply have few or odd clips.
+# **Compare.** The worst unseen person gets 20 % from CVaR, 36 % from chi-square and 63 % from KL. The shapes are
+# those of the derivations: a step at a rank, zero and then a line above a threshold, an exponential. KL can give most
+# of the weight to *one* person, who may simply have few or odd clips.
 #
 # Now compare the two horizontal axes. The risks of training people go from 0.01 to 0.16 nats, those of unseen people
-# from 0.04 to 7.25. A robust loss sees the left axis only, and a network that fits all training people
-# leaves it nothing to reweight.
+# from 0.04 to 7.25. A robust loss sees only the left axis, and a network that fits all training people leaves it
+# nothing to reweight.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: CVaR by a threshold
@@ -388,7 +379,6 @@ print("weight of the worst unseen person: " + ", ".join(
 # %% tags=["exercise"]
 def cvar_bound(risks, eta, alpha):
     ...
-
 
 # %% slideshow={"slide_type": "skip"} tags=["check"]
 from piumar_lib import check
@@ -410,10 +400,10 @@ check.cvar_bound(cvar_bound)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What we saw
 #
-# - **CVaR, chi-square and KL are worst cases over nested sets**: a convex solver agrees with all three to 2e-08.
-#   Their weights over risk are a step, zero and then a line, and an exponential.
-# - **A worst case is biased on a minibatch**: too low with few samples (CVaR of 16 losses by 3.0 %), and with noisy
-#   group risks it pushes in a wrong direction (cosine 0.29 with two clips a person, 0.80 with EMA).
+# - **CVaR, chi-square and KL are worst cases over nested sets**: a convex solver agrees with all three to 2e-08. As
+#   functions of risk, their weights are a step (CVaR), zero and then a line (chi-square), and an exponential (KL).
+# - **A worst case is biased on a minibatch**: too low with few samples (CVaR of 16 losses by 3.0 %), and with noisy group
+#   risks it pushes in a wrong direction (cosine 0.29 with two clips per person, 0.80 with EMA).
 # - **KL concentrates the weight**: the worst of 20 unseen people gets 63 % of it, 36 % from chi-square, 20 % from CVaR.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
@@ -425,7 +415,5 @@ check.cvar_bound(cvar_bound)
 #
 # ## References
 #
-# 1. R. T. Rockafellar, S. Uryasev. *Optimization of Conditional Value-at-Risk.* Journal of Risk 2(3),
-#    2000.
-# 2. D. Levy, Y. Carmon, J. C. Duchi, A. Sidford. *Large-Scale Methods for Distributionally Robust
-#    Optimization.* [arXiv 2010.05893](https://arxiv.org/abs/2010.05893), 2020. The bias of batches.
+# 1. R. T. Rockafellar, S. Uryasev. *Optimization of Conditional Value-at-Risk.* Journal of Risk 2(3), 2000.
+# 2. D. Levy, Y. Carmon, J. C. Duchi, A. Sidford. *Large-Scale Methods for Distributionally Robust Optimization.* [arXiv 2010.05893](https://arxiv.org/abs/2010.05893), 2020. The bias of batches.

@@ -30,7 +30,7 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
 
     The optimal weights are ``(R_g - eta)_+``, normalised. With the k largest risks active, of mean m
     and variance v, ``eta = m - sqrt(v / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
-    lies between the k-th and the next risk. No iterations.
+    lies between the k-th and the next risk. No iterations. Source: Namkoong and Duchi (2017).
 
     For groups of unequal size the ball is about their shares ``s`` of the clips:
     ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
@@ -39,6 +39,9 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
         risks: Shape ``(..., groups)``.
         rho: Radius, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the largest risk.
         sizes: Sizes of the groups, all positive, in any unit, same shape; equal by default.
+
+    Returns:
+        Value ``(...,)`` and weights ``(..., groups)``.
 
     Raises:
         ValueError: If ``rho`` is negative.
@@ -77,6 +80,9 @@ def kl_penalty(risks: Tensor, temperature: float) -> Robust:
         risks: Shape ``(..., groups)``.
         temperature: Positive, in units of the risks; small is close to the maximum.
 
+    Returns:
+        Value ``(...,)`` and weights ``(..., groups)``.
+
     Raises:
         ValueError: If ``temperature`` is not positive.
     """
@@ -95,6 +101,9 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
         risks: Shape ``(..., groups)``.
         rho: Radius in nats, at least 0; from ``log(groups)`` on, all weight goes to the largest risk.
         iterations: Halvings of the interval of log temperatures.
+
+    Returns:
+        Value ``(...,)`` and weights ``(..., groups)``.
 
     Raises:
         ValueError: If ``rho`` is negative.
@@ -119,11 +128,14 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
 def cvar(risks: Tensor, alpha: float) -> Robust:
     """Conditional value at risk: the mean of the worst fraction ``alpha`` of groups.
 
-    It is the worst case over weights of at most ``1 / (alpha G)``.
+    It is the worst case over weights of at most ``1 / (alpha G)`` (Rockafellar and Uryasev, 2000).
 
     Args:
         risks: Shape ``(..., groups)``.
         alpha: Fraction in (0, 1]; a group at its border counts in part.
+
+    Returns:
+        Value ``(...,)`` and weights ``(..., groups)``.
 
     Raises:
         ValueError: If ``alpha`` is not in (0, 1].
@@ -138,7 +150,7 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
 
 
 def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tensor:
-    """GroupDRO's weights: each ``q_g`` is multiplied by ``exp(step R_g)``, then all are normalised.
+    """GroupDRO's weights (Sagawa et al., 2020): each times ``exp(step R_g)``, then normalised.
 
     Args:
         weights: Positive, sum one, shape ``(..., groups)``.

@@ -50,10 +50,10 @@ class Summary:
 
 
 def summarize(scores: ArrayLike, level: float = 0.95, draws: int = 10_000, seed: int = 0) -> Summary:
-    """Summarise one score for each person.
+    """Summarise one score for each person; see `bootstrap_interval` for the interval's coverage.
 
     Args:
-        scores: Shape ``(people,)``.
+        scores: Shares in [0, 1], shape ``(people,)``.
         level: Coverage of the interval.
         draws: Bootstrap draws.
         seed: Of the bootstrap.
@@ -69,6 +69,9 @@ def bootstrap_interval(
     scores: np.ndarray, level: float = 0.95, draws: int = 10_000, seed: int = 0
 ) -> tuple[float, float]:
     """Percentile interval of the mean over people; whole people are drawn with replacement.
+
+    With few people it is too narrow: at level 0.95 it covers the mean of Gaussian scores about 90 % of
+    the time with 10 people, 85 % with 6, 74 % with 3. `evidence.statistics.paired` has a t interval.
 
     Args:
         scores: One score (or paired difference) for each person, shape ``(people,)``.
@@ -153,16 +156,15 @@ def compare(scores: ArrayLike, baseline: ArrayLike, seed: int = 0) -> Comparison
     return Comparison(float(difference.mean()), low, high, p)
 
 
-def verdict(comparison: Comparison, p: float) -> str:
-    """Say what a comparison with (corrected) p value ``p`` establishes, at the 5 % level."""
-    clear = comparison.low > 0 or comparison.high < 0  # never without an interval
-    if not (clear and p <= 0.05):
-        return "not established in this run"
-    return "a gain" if comparison.difference > 0 else "a loss"
-
-
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """Correct p values for multiple comparisons (Holm, 1979), shape ``(tests,)``."""
+    """Correct p values for multiple comparisons (Holm, 1979).
+
+    Args:
+        p_values: Shape ``(tests,)``; a nan counts as a test, and stays nan.
+
+    Returns:
+        Corrected p values, at most 1, shape ``(tests,)``.
+    """
     p_values = np.asarray(p_values, float)
     order = np.argsort(p_values)
     steps = p_values[order] * np.arange(len(p_values), 0, -1)

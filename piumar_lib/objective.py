@@ -40,7 +40,7 @@ class ViewWeights:
 
 
 class Trainer(Protocol):
-    """What an objective may ask of whoever trains it.
+    """What an objective may ask of the loop that trains it.
 
     Attributes:
         epochs: Passes over the training clips.

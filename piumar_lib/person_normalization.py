@@ -1,7 +1,7 @@
 """Normalize a person, not a clip: bring somebody new to where the training people's features lie.
 
-A handful of *unlabelled* clips of the new person say where this person's features lie. Two roads lead
-back to the training people:
+A handful of *unlabelled* clips of the new person say where this person's features lie. There are two
+ways to map them to those of the training people:
 
 - *Gaussian optimal transport*: the features behind the average over time are Gaussians, one a person.
   The person's is mapped to the barycentre of the training people's (Agueh and Carlier, 2011): mean and

@@ -57,7 +57,7 @@ class Model(Protocol):
 
     @property
     def plug_in(self) -> PlugIn | None:
-        """What makes it robust to people."""
+        """The module in front of one of its layers, such as TFAM."""
 
     @property
     def scale(self) -> Tensor:
@@ -77,7 +77,7 @@ class Model(Protocol):
 
 
 class Recognizer(nn.Module):
-    """Recognise actions in clips; `plug_in` makes it robust to people.
+    """Recognise actions in clips, with or without a plug-in such as TFAM.
 
         model = Recognizer(tiny_cnn(34), width=32, classes=12)  # ERM
         tfam = TemporalFrequencyModule.make(channels=34, width=32)

@@ -43,7 +43,7 @@ class RunningMean(nn.Module):
         value = torch.where(value.isfinite(), value, self.mean).to(self.mean)
         value = average_over_processes(value)
         weight = (1 / (self.updates + 1)).clamp_min(self.momentum)
-        # New tensors, as a loss of two batches still needs the old ones on its way back.
+        # New tensors, as a loss of two batches still needs the old ones in its backward pass.
         self.mean, self.updates = self.mean.lerp(value, weight), self.updates + 1
 
 

@@ -13,10 +13,10 @@ def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor
     Args:
         person: Who made each clip, shape ``(n,)``.
         size: Clips in a batch, about.
-        people: Draw each batch from so many people, evenly; None deals regardless of people.
+        people: Draw each batch from so many people, evenly; None draws regardless of people.
 
     Returns:
-        Places of the clips of each batch. With ``people``, whoever has many clips comes more often.
+        Places of the clips of each batch. With ``people``, clips of people who have few come more often.
     """
     order = torch.randperm(len(person), device=person.device)
     if people is None:

@@ -331,7 +331,8 @@ def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) ->
 
     Args:
         mean_x, mean_y: Shape ``(..., channels)``.
-        cov_x, cov_y: Positive semi-definite, shape ``(..., channels, channels)``.
+        cov_x, cov_y: Positive semi-definite, shape ``(..., channels, channels)``. The gradient is
+            finite also where eigenvalues are equal.
 
     Returns:
         Squared distances, shape ``(...,)``.
@@ -359,6 +360,8 @@ def sliced_w2(
 ) -> Tensor:
     """Squared sliced 2-Wasserstein distance: the 1-D one, averaged over random directions.
 
+    Source: Bonneel et al. (2015).
+
     Args:
         x, y: Clouds of equally many points, shape ``(..., n, channels)``.
         directions: Number of random directions.
@@ -375,9 +378,9 @@ def sliced_w2(
 
 
 def frame_law_spread(x: Tensor, y: Tensor | None = None) -> Tensor:
-    """Wasserstein regulariser: how far clips' laws of frames lie from their barycentre.
+    """Wasserstein regulariser: how far clips' distributions of frames lie from their barycentre.
 
-    Each clip's frames are summarised as a diagonal Gaussian. The barycentre of such laws has the
+    Each clip's frames are summarised as a diagonal Gaussian. The barycentre of such Gaussians has the
     average mean and the average standard deviation; the result is the mean squared distance to it.
 
     Args:

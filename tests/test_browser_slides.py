@@ -21,6 +21,8 @@ LOOK = """() => {
     const shown = all.filter((part) => !part.closest("aside"));
     const size = (part) => parseFloat(getComputedStyle(part).fontSize);
     const of = (name) => shown.filter((part) => part.matches(name));
+    const signs = [...slide.querySelectorAll("math :is(mi, mo, mn, mtext)")];
+    const wide = shown.concat(signs.filter((part) => !part.closest("aside")));
     return {
         name: slide.querySelector(":is(h1, h2, h3):not(aside *)").textContent,
         empty: shown.length === 0,
@@ -28,7 +30,7 @@ LOOK = """() => {
         code: of("pre").map((pre) => size(pre) / size(slide)),
         tables: of("table").map((table) => size(table) / size(slide)),
         below: slide.scrollHeight - height,
-        beside: Math.max(0, ...shown.map((p) => p.getBoundingClientRect().right / scale)) - width,
+        beside: Math.max(0, ...wide.map((p) => p.getBoundingClientRect().right / scale)) - width,
         last: Reveal.isLastSlide(),
     };
 }"""

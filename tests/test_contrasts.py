@@ -21,7 +21,7 @@ from piumar_lib.evidence.contrasts import (
     POOLS,
     Contrast,
     Result,
-    best_rival,
+    best_baseline,
     compute,
     differences,
     in_form,
@@ -34,7 +34,7 @@ from piumar_lib.evidence.contrasts import (
 )
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.person_gain import CLIPS, DEFAULT, FILE
-from piumar_lib.evidence.protocol import FORMS, PLANNED, RIVALS, SEARCHED_ON, data_of, records_path
+from piumar_lib.evidence.protocol import BASELINES, FORMS, PLANNED, SEARCHED_ON, data_of, records_path
 from piumar_lib.evidence.records import read_records
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
@@ -85,9 +85,11 @@ def folder(tmp_path):
             add(records_path(data, folder), r)
             if r["method"] == "augmentation":
                 add(folder / FILE, normalized(r, rng))
-    for form, rival in product(FORMS, RIVALS):
-        right = 9 if rival.startswith("DSU") else 5
-        best = record(rival, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": 1})
+    for form, baseline in product(FORMS, BASELINES):
+        right = 9 if baseline.startswith("DSU") else 5
+        best = record(
+            baseline, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": 1}
+        )
         add(folder / "search.jsonl", best)
     return folder
 
@@ -159,11 +161,11 @@ def test_a_training_that_is_there_twice_is_named():
         differences(records, "TFAM", "ERM")
 
 
-# The best rival
+# The best baseline
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_best_rival_is_the_one_that_did_best_on_the_searchs_people_in_that_form(form):
+def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_that_form(form):
     (other,) = (f for f in FORMS if f != form)
     shares = {"A": (3, 8), "B": (6, 6), "C": (5, 4)}  # of two sets of hyperparameters, ten clips
     search = [
@@ -174,10 +176,10 @@ def test_the_best_rival_is_the_one_that_did_best_on_the_searchs_people_in_that_f
     ]
     search += [record("C", {"1": [10, 10]}, data=data_of("utkinect", other), k={"learning_rate": 1})]
     search += [record("B", {"1": [10, 10]}, data=data_of("shrec17", form), k={"learning_rate": 0})]
-    assert best_rival(("A", "B", "C"), form, search) == "A"  # by its better set
-    assert best_rival(("B", "C"), form, search) == "B"
-    assert best_rival(("C",), form, []) == "C"
-    assert best_rival(("D", "C"), form, search) == "C"  # D was not searched
+    assert best_baseline(("A", "B", "C"), form, search) == "A"  # by its better set
+    assert best_baseline(("B", "C"), form, search) == "B"
+    assert best_baseline(("C",), form, []) == "C"
+    assert best_baseline(("D", "C"), form, search) == "C"  # D was not searched
 
 
 # All together
@@ -209,7 +211,7 @@ def by_hand(folder, form, tried, against):
 def test_contrasts_are_those_of_an_independent_meta_analysis(folder):
     results = compute(SETS, FORMS, folder)
     assert [(r.form, r.contrast) for r in results] == [*product(FORMS, CONTRASTS)]
-    raw = []
+    raw, equivalence = [], []
     for r in results:
         against = r.contrast.against[0] if len(r.contrast.against) == 1 else "DSU + augmentation"
         assert r.against == against
@@ -227,6 +229,9 @@ def test_contrasts_are_those_of_an_independent_meta_analysis(folder):
         assert (r.pooled.low, r.pooled.high) == pytest.approx(interval)
         raw.append(2 * stats.t.sf(abs(mean) / error, len(means) - 1))
         assert r.pooled.p == pytest.approx(raw[-1])
+        distances = (mean + 0.01) / error, (0.01 - mean) / error
+        equivalence.append(stats.t.sf(min(distances), len(means) - 1))
+        assert r.pooled.equivalence_p == pytest.approx(equivalence[-1])
         assert (r.pooled.people, r.pooled.sets) == (people, 3) == (sum(SIZES.values()), 3)
         assert [*r.pooled.by_set] == SETS
     # Holm's method, over all results of both forms:
@@ -234,7 +239,28 @@ def test_contrasts_are_those_of_an_independent_meta_analysis(folder):
     corrected = multipletests(raw, method="holm")[1]
     assert [r.p_holm for r in results] == pytest.approx([*corrected])
     assert any(r.p_holm > r.pooled.p for r in results)
-    assert [r.verdict for r in results] == [statistics.verdict(r.pooled, r.p_holm) for r in results]
+    corrected = multipletests(equivalence, method="holm")[1]
+    assert [r.equivalence_p_holm for r in results] == pytest.approx([*corrected])
+    for r in results:
+        assert r.verdict == statistics.verdict(r.pooled, r.p_holm, r.equivalence_p_holm)
+
+
+def test_equivalence_that_holds_only_uncorrected_is_not_decided(tmp_path):
+    """The same comparison alone, and among four of which only its own p value is small."""
+    (tmp_path / "search.jsonl").touch()
+    for r in made("mmg", 40, ("ERM", "augmentation"), gain=0.0):
+        for person in r["people"].values():  # 400 clips each, of which 14 change in two folds
+            person[:] = [200 + (r["method"] != "ERM") * (r["fold"] - 1) * 14, 400]
+        add(tmp_path / "mmg.jsonl", r)
+        if r["method"] == "ERM":
+            worse = {p: [right - 40 + 35 * (int(p) % 2), n] for p, (right, n) in r["people"].items()}
+            add(tmp_path / "mmg.jsonl", r | {"method": "TFAM", "people": worse})
+    far = [Contrast(str(k), "TFAM", ("ERM",)) for k in range(9)]
+    (alone,) = compute(["mmg"], ["one length"], tmp_path, [AUGMENTATION])
+    among, *_ = compute(["mmg"], ["one length"], tmp_path, [AUGMENTATION, *far])
+    assert (alone.verdict, among.verdict) == ("equivalent within 1 point", "not decided")
+    assert among.pooled.equivalence_p == alone.equivalence_p_holm == alone.pooled.equivalence_p
+    assert among.equivalence_p_holm == pytest.approx(10 * alone.equivalence_p_holm)
 
 
 def test_one_set_alone_is_a_paired_t_test_over_its_people(folder):
@@ -271,7 +297,7 @@ def test_a_clear_gain_is_one_and_no_difference_is_not_decided(tmp_path):
     assert gain.p_holm < 0.05 and loss.p_holm < 0.05
 
 
-NEEDED = [name for name in PLANNED if name not in RIVALS or name.startswith("DSU")]
+NEEDED = [name for name in PLANNED if name not in BASELINES or name.startswith("DSU")]
 
 
 @pytest.mark.parametrize("method", NEEDED)
@@ -285,9 +311,15 @@ def test_a_method_that_is_missing_is_named_with_the_remedy(folder, method):
 
 
 def test_person_normalization_that_is_missing_is_named(folder):
-    (folder / FILE).unlink()
-    with pytest.raises(ValueError, match="person normalization .* no training in common"):
+    path = folder / FILE
+    kept = [r for r in read_records(path) if r["data"] != "mmg-own-tempo"]
+    path.write_text("".join(json.dumps(r) + "\n" for r in kept))
+    with pytest.raises(FileNotFoundError) as error:
         compute(SETS, FORMS, folder)
+    assert str(error.value) == (
+        f"{path}: no records of mmg-own-tempo. Make them: python -m piumar_lib.evidence.person_study "
+        f"--data mmg-own-tempo --out {path}"
+    )
 
 
 def test_data_that_are_missing_are_named_with_the_command(folder):
@@ -358,6 +390,7 @@ def test_the_command_writes_all_numbers_without_nan(folder, two, tmp_path, capsy
     for n, r in zip(numbers, results, strict=True):
         assert n["prediction_low"] is None  # of two sets
         assert n["difference"] == r.pooled.difference and n["p_holm"] == r.p_holm
+        assert n["equivalence_p_holm"] == r.equivalence_p_holm
         assert (n["verdict"], n["against"], n["form"]) == (r.verdict, r.against, "own tempo")
         assert [n["by_set"][name]["people"] for name in two] == [6, 7]
 
@@ -368,11 +401,12 @@ def test_the_table_has_points_and_a_dash_for_what_is_not_known(folder, two):
         assert row["difference"] == f"{100 * r.pooled.difference:+.1f}"
         assert row["95 % interval"] == f"[{100 * r.pooled.low:+.1f}, {100 * r.pooled.high:+.1f}]"
         assert row["people"] == "28" and row["sets"] == "3" and row["verdict"] == r.verdict
+        assert row["p of equivalence (Holm)"] == f"{r.equivalence_p_holm:.2g}"
         assert row["I²"] == f"{100 * r.pooled.i_squared:.0f} %"
     (result,) = compute(two[:1], FORMS, folder, [AUGMENTATION])
     lost = replace(result.pooled, low=math.nan, p=math.nan, equivalence_p=math.nan)
-    (row,) = table([Result(AUGMENTATION, "own tempo", "ERM", lost, math.nan, "not decided")])
-    unknown = ("95 % interval", "p (Holm)", "p of equivalence", "I²", "a new set")
+    (row,) = table([Result(AUGMENTATION, "own tempo", "ERM", lost, math.nan, math.nan, "not decided")])
+    unknown = ("95 % interval", "p (Holm)", "p of equivalence (Holm)", "I²", "a new set")
     assert {row[name] for name in unknown} == {"-"} and "nan" not in str(row)
 
 

@@ -115,6 +115,26 @@ def test_a_core_function_is_left_to_students_alone(root):
     assert "return 2 * a" in text_of(read(solved))
 
 
+AGAIN = """ tags=["core"]
+def fuse(a, b, g):
+    \"\"\"Mix two views.\"\"\"
+    return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+
+def other(a):
+    return a
+"""
+
+
+def test_a_core_function_of_an_earlier_chapter_gets_its_check_in_the_student_edition(root):
+    write_chapter(root, "01_first", AGAIN)
+    (student,) = write_edition(root, "student", ["01"])
+    hollow, check = [cell for cell in read(student).cells if cell.cell_type == "code"][-2:]
+    assert "torch" not in hollow.source and "return a" in hollow.source
+    assert check.source.endswith("fuse = check.fuse(fuse, otherwise=core.fuse)")
+    (solved,) = write_edition(root, "solutions", ["01"])
+    assert "otherwise" not in text_of(read(solved))
+
+
 def test_a_solution_may_go_without_a_remark(root):
     write_chapter(root, "01_first", EXERCISE.replace("#\n# Twice is a sum, too.\n", ""))
     (path,) = write_edition(root, "solutions", ["01"])
@@ -226,11 +246,12 @@ def test_whatever_looks_like_an_exercise_has_its_tags(stem):
 
 @pytest.mark.parametrize("stem", CHAPTERS)
 def test_students_exercises_run_with_a_kind_line(editions, stem, capsys):
-    notebook = editions["student"][stem]
-    for exercise in find_exercises(SOURCES[stem]):
+    cells = editions["student"][stem].cells
+    gaps, asked = ([c.source for c in cells if tag in c.metadata.get("tags", [])] for tag in TAGS[:2])
+    for exercise, gap, ask in zip(find_exercises(SOURCES[stem]), gaps, asked, strict=True):
         space = {"check": checks}
-        exec(notebook.cells[exercise.gap].source, space)
-        exec(notebook.cells[exercise.check].source, space)
+        exec(gap, space)
+        exec(ask, space)
         assert f"{exercise.name} has no answer yet" in capsys.readouterr().out
 
 

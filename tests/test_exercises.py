@@ -16,6 +16,7 @@ from exercises import Answers
 from nbformat.v4 import new_code_cell, new_notebook
 
 from piumar_lib import check as checks
+from piumar_lib.check import core as library
 from piumar_lib.check.base import check, judge, require
 from tools.chapters import list_chapters, to_notebook
 from tools.exercises import Core, find_cores, find_exercises, hollow
@@ -49,7 +50,19 @@ def solve(stem, exercise):
 
 
 def test_every_exercise_has_a_check_and_answers_and_the_other_way_round():
-    assert sorted(NAMES + CORE_NAMES) == sorted(checks.__all__) == sorted(ANSWERS)
+    assert sorted([*NAMES, *set(CORE_NAMES)]) == sorted(checks.__all__) == sorted(ANSWERS)
+
+
+def test_the_method_from_scratch_asks_again_for_what_earlier_chapters_asked():
+    from_scratch = {core.answer for stem, core in CORES if "from_scratch" in stem}
+    earlier = {core.answer for stem, core in CORES if "from_scratch" not in stem}
+    assert from_scratch == set(library.__all__) == earlier - {"log_sinkhorn", "exponentiated_weights"}
+
+
+@pytest.mark.parametrize("name", library.__all__)
+def test_the_librarys_core_functions_are_right_answers(name):
+    verdict, line = judge(getattr(checks, name), getattr(library, name), np.random.default_rng(0))
+    assert verdict == "right", line
 
 
 @pytest.mark.parametrize("stem", CHAPTERS)
@@ -142,8 +155,8 @@ NO_REPLACEMENT = new_code_cell("check.double(double)", metadata={"tags": ["core-
 @pytest.mark.parametrize(
     "cells, said",
     [
-        ([CORE, new_code_cell("1")], "cell 1: a cell tagged core is followed by"),
-        ([new_code_cell("1"), CORE_CHECK], "cell 1: a cell tagged core is followed by"),
+        ([CORE, new_code_cell("1")], "cell 0: the functions with a docstring .* must be of"),
+        ([new_code_cell("1"), CORE_CHECK], "cell 1: before a cell tagged core-check is one tagged core"),
         ([CORE, NO_REPLACEMENT], "cell 1: must end with NAME = check"),
     ],
 )
@@ -207,7 +220,7 @@ def test_an_answer_that_ends_python_is_not_right_yet(leaves):
 @pytest.mark.parametrize("error", [Cancelled("away\nand gone"), GeneratorExit("away\nand gone")])
 def test_whatever_an_answer_raises_becomes_one_line(error):
     verdict, line = judge(constant, lambda a: leave(error))
-    assert verdict == "not yet" and line.endswith(f"raised {type(error).__name__}: away and gone")
+    assert verdict == "not yet" and line.endswith(f"raised {type(error).__name__}: away and gone.")
 
 
 def test_a_reader_may_interrupt_a_check():

@@ -638,7 +638,7 @@ def test_the_official_split_and_what_it_leaks(clips):
     ("train", "val", "said"),
     [
         ("ab", "ab", "2 of 2 val people are in train, too, and 2 of 2 val sessions. Official validation "
-         "tells nothing about unseen people."),
+         "says nothing about unseen people."),
         ("abc", "abde", "2 of 4 val people are in train, too, and 2 of 4 val sessions. Official "
          "validation mixes known people with 2 unseen."),
         ("abc", "d", "0 of 1 val people are in train, too, and 0 of 1 val sessions. No leak: everybody "

@@ -281,7 +281,7 @@ def test_a_run_that_was_stopped_anywhere_ends_the_same(prepared, tmp_path, setti
         try:
             train.train(parts, progress=False)
         except KeyboardInterrupt as error:
-            assert "all is saved in" in str(error) and "The same command goes on" in str(error)
+            assert "all is saved in" in str(error) and "The same command resumes it" in str(error)
             stops += 1
     assert stops >= 2
     assert what_counts(tmp_path / "a") == what_counts(tmp_path / "b")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from itertools import product
 
 import numpy as np
@@ -9,6 +10,8 @@ import pytest
 from scipy import stats
 
 from piumar_lib.evidence import folds, person_gain, person_study
+from piumar_lib.evidence.__main__ import main as evidence
+from piumar_lib.evidence.contrasts import CONTRASTS
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.folds import DEVELOPMENT, load_fold
 from piumar_lib.evidence.methods import METHODS, build, resolve, settings
@@ -114,7 +117,7 @@ def cell(right, clips=10, few=None):
 
 
 def of(data, people, fold=0):
-    return {"data": data, "fold": fold, "people": people}
+    return {"data": data, "method": "augmentation", "fold": fold, "people": people}
 
 
 def test_differences_are_paired_by_person_and_averaged_over_seeds():
@@ -137,6 +140,16 @@ def test_people_of_one_number_in_two_data_sets_are_two_people():
     assert (found.people, found.sets) == (6, 3)
     assert found.difference == pytest.approx(np.mean([0.2, 0.3, 0.1]))
     assert gain(records[:1], "AdaBN").people == 2
+
+
+def test_records_of_two_forms_or_of_two_methods_are_not_pooled():
+    """Both forms hold the same people, who would count twice."""
+    own, one = (of(data, {"1": cell((5, 9)), "2": cell((5, 8))}) for data in ("mmg-own-tempo", "mmg"))
+    assert gain([own], DEFAULT).people == gain([one], DEFAULT).people == 2
+    with pytest.raises(ValueError, match=r"records: of 2 forms \(one length; own tempo\)\. Give one"):
+        gain([own, one], DEFAULT)
+    with pytest.raises(ValueError, match=r"records: of 2 methods \(ERM; augmentation\)\. Give one"):
+        gain([own, own | {"method": "ERM"}], DEFAULT)
 
 
 def test_synthetic_people_count_by_population():
@@ -190,6 +203,20 @@ def test_the_command_line_resumes_and_prints_a_line_for_each_way(own, short, tmp
     path.write_text("\n".join(lines[:-2]))
     assert main(arguments) == 0
     assert len(read_records(path)) == 5 and capsys.readouterr().out.splitlines() == printed
+
+
+def test_a_readers_data_reach_all_contrasts_by_the_commands_that_are_named(own, short, tmp_path, capsys):
+    where = ["--data", own, "--out", str(tmp_path / "mine")]
+    few = ["--seeds", "1", "--workers", "1"]
+    assert evidence(["train", *where, *few]) == 0
+    assert evidence(["contrasts", *where]) == 1
+    named = shlex.split(capsys.readouterr().err.partition("Make them: ")[2])
+    assert named[:3] == ["python", "-m", "piumar_lib.evidence.person_study"]
+    assert main([*named[3:], *few]) == 0
+    capsys.readouterr()
+    assert evidence(["contrasts", *where]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(";")[0] for line in lines] == [f"contrast: {c}" for c in CONTRASTS]
 
 
 def test_the_scheduler_reaches_the_runner(own, tmp_path, monkeypatch):

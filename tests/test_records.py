@@ -254,7 +254,7 @@ def test_planned_contrasts_have_a_table_where_every_method_was_trained(monkeypat
     monkeypatch.setattr(contrasts, "compute", lambda sets, folder: results)
     for table in records.planned_contrasts(tmp_path):
         for r in results:
-            assert re.search(rf"^\| {r.contrast.name} \|.*\| {r.verdict} \|$", table, re.M)
+            assert re.search(rf"^\| {r.contrast} \|.*\| {r.verdict} \|$", table, re.M)
 
 
 def test_published_figures_stand_beside_ours(tmp_path):

@@ -21,6 +21,12 @@ TYPES = ("slide", "subslide", "fragment", "notes", "skip", "-")
 ALT = "A line that rises from zero to one, as an example."
 DOT = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
+# Sections that a reader runs, and a lecture has no use for.
+OF_ONES_OWN = (
+    "## What the course found", "## Check the set-up", "### Profiles", "## Try it: ",
+    "## Retraining recorded models", "## On people of your own", "## Any two methods (interactive)",
+)  # fmt: skip
+
 each_chapter = pytest.mark.parametrize("stem", SOURCES)
 
 
@@ -44,6 +50,19 @@ def slides_of(notebook):
 
 
 # The chapters
+
+
+def test_the_lecture_plans_name_slides_that_say_something():
+    (plan,) = [c.source for c in SOURCES["00_start_here"].cells if "### For lecturers" in c.source]
+    decks, shown = {stem[:2]: slides_of(notebook) for stem, notebook in SOURCES.items()}, 0
+    for promised, named in re.findall(r"\*\*\d+ minutes, (\d+) slides:\*\*(.*?)\n- ", plan, re.S):
+        for deck, places in re.findall(r"(\d\d)/(\d+(?:,\s+\d+)*)", named):
+            for place in map(int, places.split(",")):
+                cells = decks[deck][place - 1]
+                assert any(c.cell_type == "markdown" or "hide-input" in tags_of(c) for c in cells)
+                shown += 1
+        assert shown == int(promised)
+    assert shown > 30
 
 
 @each_chapter
@@ -80,13 +99,13 @@ def test_an_exercise_is_on_a_slide_and_its_solution_in_the_notes(stem):
 
 @each_chapter
 def test_prose_is_shown_or_said(stem):
-    """Left out are only the table of a chapter's running time, its ledger and its references."""
+    """Left out are a chapter's facts, ledger and references, and sections for a reader alone."""
     prose = [cell for cell in SOURCES[stem].cells if cell.cell_type == "markdown"]
     skipped = [cell.source for cell in prose if type_of(cell) == "skip"]
     text = "\n".join(skipped)
     assert "## References" in text and "## Paper ledger" in text
-    kept = [s for s in skipped if not s.startswith(("| | |", "## Paper ledger", "## References"))]
-    assert not kept
+    allowed = ("| | |", "## Paper ledger", "## References", *OF_ONES_OWN)
+    assert [s for s in skipped if not s.startswith(allowed)] == []
 
 
 @each_chapter
@@ -192,7 +211,7 @@ def test_a_deck_holds_all_it_needs(root, first, capsys):
     assert "build/slides/index.html" in capsys.readouterr().out
     assert not (folder / "01_first.html").exists()
     index = (folder / "index.html").read_text()
-    assert '<li value="2"><a href="02_second.html">Second</a><br>What does it answer?</li>' in index
+    assert '<li><a href="02_second.html">02 · Second</a><br>What does it answer?</li>' in index
 
 
 def test_cells_go_where_their_types_say(first):

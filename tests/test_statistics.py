@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.meta_analysis import combine_effects
+from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
 from statsmodels.stats.weightstats import ttost_paired
 
 from piumar_lib.evidence import statistics
 from piumar_lib.evidence.contrasts import CONTRASTS, Result
 from piumar_lib.evidence.forest import draw_contrasts, draw_forest, draw_side_by_side
-from piumar_lib.metrics import holm
 
 seeds = st.integers(0, 2**32 - 1)
 
@@ -118,7 +118,7 @@ def test_rounding_is_no_spread():
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_score_that_is_not_finite_is_named(bad):
-    with pytest.raises(ValueError, match=r"scores: (nan|inf) at position 1, 3 .* score of 0"):
+    with pytest.raises(ValueError, match=r"scores: (nan|inf) at position 1, 3 .* the score 0"):
         statistics.paired([0.1, bad, 0.2, bad], np.zeros(4))
     with pytest.raises(ValueError, match="reference: .* position 2"):
         statistics.paired(np.zeros(3), [0, 0, bad])
@@ -426,12 +426,27 @@ def test_verdict(found, p, words):
     assert statistics.verdict(found, p) == words
 
 
+def test_equivalence_counts_after_its_own_correction():
+    close = made(0.003, 0.4, 0.03)
+    assert statistics.verdict(close) == "equivalent within 1 point"
+    assert statistics.verdict(close, 0.4, 0.05) == "equivalent within 1 point"
+    assert statistics.verdict(close, 0.4, 0.06) == statistics.verdict(close, 0.4, math.nan)
+    assert statistics.verdict(close, 0.4, 0.06) == "not decided"
+    family = [close, made(0.003, 0.01, 0.001), made(0.02, 0.02, 0.9)]
+    p = multipletests([f.p for f in family], method="holm")[1]
+    equivalence = multipletests([f.equivalence_p for f in family], method="holm")[1]
+    np.testing.assert_allclose(statistics.correct(family), np.transpose([p, equivalence]))
+    assert statistics.correct([]) == []
+
+
 def test_holm_and_verdicts_of_pooled_contrasts_go_together():
     found = [statistics.pool(study(seed)) for seed in range(3)]
     found.append(statistics.pool({"a": [0.1]}))
-    corrected = holm([f.p for f in found])
-    assert math.isnan(corrected[3]) and (corrected[:3] >= [f.p for f in found[:3]]).all()
-    assert statistics.verdict(found[3], corrected[3]) == "not decided"
+    corrected = statistics.correct(found)
+    assert np.isnan(corrected[3]).all()
+    for (p, equivalence_p), f in zip(corrected[:3], found, strict=False):
+        assert p >= f.p and equivalence_p >= f.equivalence_p
+    assert statistics.verdict(found[3], *corrected[3]) == "not decided"
 
 
 # Forest plot
@@ -476,6 +491,7 @@ def test_forests_side_by_side_share_scale_and_name_each_set_once():
     assert left.get_xlim() == right.get_xlim() and left.get_title(loc="left") == "own tempo"
     assert left.get_yticklabels()[0].get_text().startswith("set 0 (")
     assert not any(label.get_text() for label in right.get_yticklabels())
+    assert "±1 point" in left.get_xlabel() and "new data set" in right.get_xlabel()
     assert words.startswith("own tempo: set 0") and " one length: set 0" in words
     plt.close(fig)
 
@@ -483,7 +499,7 @@ def test_forests_side_by_side_share_scale_and_name_each_set_once():
 def test_contrasts_have_a_panel_for_each_form_and_filled_diamonds_where_decided():
     verdicts = {"own tempo": "not decided", "one length": "equivalent within 1 point"}
     results = [
-        Result(contrast, form, "ERM", statistics.pool(study(k)), 0.5, verdict)
+        Result(contrast, form, "ERM", statistics.pool(study(k)), 0.5, 0.25, verdict)
         for form, verdict in verdicts.items()
         for k, contrast in enumerate(CONTRASTS[:2])
     ]
@@ -493,5 +509,9 @@ def test_contrasts_have_a_panel_for_each_form_and_filled_diamonds_where_decided(
         assert [text.get_text() for text in ax.texts] == [verdict.split(" within")[0]] * 2
         diamonds = [line for line in ax.lines if line.get_marker() == "D"]
         assert [d.get_markerfacecolor() == "w" for d in diamonds] == [form == "own tempo"] * 2
-    assert words.count("p 0.500") == 4 and words.startswith(f"{CONTRASTS[0].name}, own tempo: ")
+    names = [label.get_text() for label in fig.axes[0].get_yticklabels()]
+    assert names == ["augmentation\nover ERM", "TFAM\nover augmentation"]
+    assert "correction for 4 tests" in fig.get_supxlabel()
+    assert words.count("p 0.500") == words.count("p of equivalence 0.250") == 4
+    assert words.startswith("augmentation over ERM, own tempo: ")
     plt.close(fig)

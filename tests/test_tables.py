@@ -1,4 +1,4 @@
-"""Tables of evidence: families, words, what is shown of the study; and figures of differences."""
+"""Tables of evidence: words, what is shown of the study; and figures of differences."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from piumar_lib.evidence.methods import METHODS
 from piumar_lib.metrics import Comparison
 from piumar_lib.notebook import plots
 
-OPEN = "not established in this run"
-
 
 @pytest.fixture
 def shown(monkeypatch):
@@ -33,10 +31,6 @@ def ax():
     fig, ax = plt.subplots()
     yield ax
     plt.close(fig)
-
-
-def judged(difference, low, high, p):
-    return tables.Judged(Comparison(difference, low, high, p), p)
 
 
 # Words
@@ -55,27 +49,6 @@ def test_points_have_signs_and_zero_is_never_negative():
 def test_names_with_a_comma_are_quoted():
     assert wording.listed(["TFAM", "PIUmr, random groups"]) == 'TFAM, "PIUmr, random groups"'
     assert wording.listed([]) == "nothing"
-
-
-# Families
-
-
-def test_correction_is_within_a_family():
-    family = {name: Comparison(0.1, 0.05, 0.2, p) for name, p in (("a", 0.01), ("b", 0.04))}
-    assert {name: j.p for name, j in tables.correct(family).items()} == {"a": 0.02, "b": 0.04}
-    assert tables.correct({}) == {}
-
-
-def test_a_small_p_with_an_interval_over_zero_establishes_nothing():
-    assert judged(0.1, 0.05, 0.2, 0.2).verdict == judged(0.1, -0.05, 0.2, 0.01).verdict == OPEN
-    assert judged(0.1, 0.05, 0.2, 0.01).verdict == "a gain"
-    assert judged(-0.1, -0.2, -0.05, 0.01).verdict == "a loss"
-
-
-def test_pairs_must_be_of_the_same_people():
-    assert tables.paired({"1": 0.5, "2": 0.7}, {"2": 0.6, "1": 0.5}).difference == pytest.approx(0.05)
-    with pytest.raises(ValueError, match="2 and 1 people"):
-        tables.paired({"1": 0.5, "2": 0.7}, {"1": 0.5})
 
 
 # The study's tables
@@ -101,10 +74,8 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
     monkeypatch.setattr(tables, "NAMES", ("spar",))
     tables.show_methods("own tempo", "augmentation", folder=study)
     ((header, lines),) = shown
-    assert header == [
-        "over augmentation, own tempo", "uses person labels", "synthetic", "SPAR", "the eight sets",
-    ]  # fmt: skip
-    rows = {line[0]: line[2:] for line in lines}
+    assert header == ["over augmentation, own tempo [points]", "synthetic", "SPAR", "eight other sets"]
+    rows = {line[0]: line[1:] for line in lines}
     assert rows.keys() == {"ERM", "TFAM + augmentation"}
     for name, (synthetic, spar, pooled) in rows.items():
         own = contrasts.compare(contrasts.read(["spar"], "own tempo", study), name, "augmentation")
@@ -119,7 +90,7 @@ def test_a_method_trained_for_some_of_the_people_has_an_empty_cell(study, shown,
     kept = [r for r in lines if r["method"] != "ERM" or r["fold"] < 5]
     path.write_text("\n".join(map(json.dumps, kept)) + "\n")
     tables.show_methods("own tempo", "augmentation", folder=study)
-    rows = {line[0]: line[2:] for line in shown[0][1]}
+    rows = {line[0]: line[1:] for line in shown[0][1]}
     assert rows["ERM"][0] and rows["ERM"][1:] == ["", ""] and all(rows["TFAM + augmentation"])
 
 
@@ -148,7 +119,7 @@ def test_contrasts_have_a_line_each(study, shown):
     planned = contrasts.CONTRASTS[:2]
     tables.show_contrasts(contrasts.compute(["spar"], ["own tempo"], study, planned))
     ((header, lines),) = shown
-    assert [line[:2] for line in lines] == [[c.name, "own tempo"] for c in planned]
+    assert [line[:2] for line in lines] == [[c.label, "own tempo"] for c in planned]
     assert all(len(line) == len(header) for line in lines)
     gain = dict(zip(header, lines[1], strict=True))
     assert gain["people"] == 10 and gain["sets"] == 1 and gain["verdict"] == "a gain"

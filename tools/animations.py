@@ -163,16 +163,16 @@ def spectrum() -> Iterator[Figure]:
 
 
 def robust_weights() -> Iterator[Figure]:
-    """Worst-case weights of three groups over the triangle, as the radius of the ball grows."""
-    risks = torch.tensor([0.2, 0.6, 1.0], dtype=torch.float64)
+    """Worst-case weights of three people over the triangle, as the radius of the ball grows."""
+    risks = torch.tensor([0.2, 0.4, 0.9], dtype=torch.float64)
     fig, (left, right) = plt.subplots(1, 2, figsize=(6.4, 3), width_ratios=(1.3, 1))
     triangle.shade(left, risks)
-    left.set(title="weights of the groups, and their risks", xlim=(-0.1, 1.1), ylim=(-0.1, 1))
+    left.set(title="disc: weights to choose from", xlim=(-0.1, 1.1), ylim=(-0.1, 1))
     path = left.plot([], [], color="C4", linewidth=3)[0]
     here = left.plot([], [], "o", color="C4", markersize=9)[0]
     bars = right.bar(["A", "B", "C"], [1 / 3] * 3, color="C0")
     right.axhline(1 / 3, color="0.3", linestyle=":")
-    right.set(ylim=(0, 1), xlabel="group", ylabel="weight")
+    right.set(ylim=(0, 1), xlabel="person", ylabel="weight")
     walked: list[np.ndarray] = []
     for radius in np.linspace(0, 1, FRAMES) ** 2:
         robust = dro.chi_square(risks, float(radius))
@@ -238,7 +238,7 @@ ANIMATIONS = {
     ),
     "robust_weights": Animation(
         robust_weights,
-        "A triangle whose corners are three groups with risks 1.0, 0.6 and 0.2. As the radius grows, "
+        "A triangle whose corners are three people with risks 0.2, 0.4 and 0.9. As the radius grows, "
         "the worst-case weights leave the centre, turn at an edge, and end in the corner of the largest "
         "risk.",
         still=24,

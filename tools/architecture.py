@@ -12,7 +12,7 @@ from pathlib import Path
 
 from piumar_lib.support.files import write_text
 
-WIDTH, HEIGHT = 980, 330
+WIDTH, HEIGHT = 856, 390
 TFAM, GIRL, USUAL, HERE = "#dbe9f6", "#fde6cf", "#ffffff", "#1f77b4"
 CHAPTERS = ("03", "04", "05", "06", "07")  # those that build a part
 
@@ -41,45 +41,40 @@ class Box:
 
 TRAINING = {"training_only": True}
 BOXES = (
-    Box(10, 115, 92, 70, ("clip x", "T frames,", "C channels")),
+    Box(10, 78, 92, 80, ("clip",)),
+    Box(132, 20, 202, 88, ("temporal branch", "optimal transport", "chapters 02, 03"), TFAM, ("03",)),
     Box(
-        140, 40, 190, 84, ("temporal branch", "motion clock,", "optimal transport", "chapters 02, 03"),
-        TFAM, ("03",),
-    ),
-    Box(
-        140, 176, 190, 84, ("frequency branch", "spectrum, perturbed", "by its variance", "chapter 04"),
+        132, 128, 202, 88, ("frequency branch", "perturbs spectra", "chapter 04"),
         TFAM, ("04",), **TRAINING,
     ),
-    Box(368, 40, 96, 220, ("backbone", "shared by", "both views")),
+    Box(364, 20, 112, 196, ("backbone", "shared by", "both views")),
+    Box(506, 20, 194, 88, ("fusion", "gate on agreement", "chapter 05"), TFAM, ("05",)),
     Box(
-        502, 88, 150, 84, ("fusion", "gate on agreement", "of the two views", "chapter 05"),
-        TFAM, ("05",),
+        506, 128, 194, 88, ("consistency loss", "of the two views", "chapter 05"),
+        TFAM, ("05",), **TRAINING,
     ),
-    Box(690, 100, 90, 60, ("head", "52 actions")),
+    Box(730, 30, 116, 68, ("head", "52 actions")),
     Box(
-        818, 40, 152, 90, ("pseudo-groups", "style of movement,", "boundary cases", "chapter 07"),
+        290, 246, 186, 88, ("pseudo-groups", "of similar style", "chapter 07"),
         GIRL, ("07",), **TRAINING,
     ),
     Box(
-        818, 176, 152, 84, ("robust weights", "of the groups' risks", "chapter 06"),
+        506, 246, 194, 88, ("robust weights", "of group risks", "chapter 06"),
         GIRL, ("06",), **TRAINING,
-    ),
-    Box(
-        502, 210, 150, 62, ("consistency loss", "between the views", "chapter 05"),
-        TFAM, ("05",), **TRAINING,
     ),
 )  # fmt: skip
 # Corners of each arrow.
 ARROWS = (
-    ((102, 135), (120, 135), (120, 82), (140, 82)),
-    ((102, 165), (120, 165), (120, 218), (140, 218)),
-    ((330, 82), (368, 82)),
-    ((330, 218), (368, 218)),
-    ((464, 130), (502, 130)),
-    ((464, 240), (502, 240)),
-    ((652, 130), (690, 130)),
-    ((780, 130), (799, 130), (799, 85), (818, 85)),
-    ((894, 130), (894, 176)),
+    ((102, 105), (117, 105), (117, 64), (132, 64)),
+    ((102, 131), (117, 131), (117, 172), (132, 172)),
+    ((334, 64), (364, 64)),
+    ((334, 172), (364, 172)),
+    ((476, 64), (506, 64)),
+    ((476, 172), (506, 172)),
+    ((700, 64), (730, 64)),
+    ((420, 216), (420, 246)),
+    ((476, 290), (506, 290)),
+    ((788, 98), (788, 290), (700, 290)),  # the losses of clips
 )
 ALT = (
     "Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on "
@@ -93,7 +88,7 @@ def draw(chapter: str = "") -> str:
     """The drawing as SVG; the parts that ``chapter`` builds are marked."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="14">'
+        f'height="{HEIGHT}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="18">'
         f"<title>{escape(ALT)}</title>"
         f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>'
     )
@@ -107,11 +102,11 @@ def draw(chapter: str = "") -> str:
 def _box(box: Box, here: bool) -> str:
     fill, ink = (HERE, "#ffffff") if here else (box.fill, "#111111")
     dashes = ' stroke-dasharray="6 4"' if box.training_only else ""
-    middle, first = box.x + box.width / 2, box.y + box.height / 2 - 9 * (len(box.lines) - 1) + 5
+    middle, first = box.x + box.width / 2, box.y + box.height / 2 - 12 * (len(box.lines) - 1) + 6
     style = f'x="{middle:g}" text-anchor="middle" fill="{ink}"'
     weights = [' font-weight="bold"', *[""] * (len(box.lines) - 1)]
     text = "".join(
-        f'<text {style} y="{first + 18 * row:g}"{weight}>{escape(line)}</text>'
+        f'<text {style} y="{first + 24 * row:g}"{weight}>{escape(line)}</text>'
         for row, (line, weight) in enumerate(zip(box.lines, weights, strict=True))
     )
     return (
@@ -123,7 +118,8 @@ def _box(box: Box, here: bool) -> str:
 def _arrow(corners: tuple[tuple[float, float], ...]) -> str:
     path = " ".join(f"{x:g},{y:g}" for x, y in corners)
     (before_x, before_y), (x, y) = corners[-2:]
-    across = (-8, -4, -8, 4) if y == before_y else (-4, -8, 4, -8)
+    back = -8 if (x, y) > (before_x, before_y) else 8
+    across = (back, -4, back, 4) if y == before_y else (-4, back, 4, back)
     assert x == before_x or y == before_y  # arrows run along the page
     head = f"{x:g},{y:g} {x + across[0]:g},{y + across[1]:g} {x + across[2]:g},{y + across[3]:g}"
     return (
@@ -133,14 +129,14 @@ def _arrow(corners: tuple[tuple[float, float], ...]) -> str:
 
 
 def _legend(here: bool) -> str:
-    entries = [(TFAM, "TFAM"), (GIRL, "GIRL"), (USUAL, "any recogniser")]
-    entries += [(HERE, "you are here")] if here else []
+    entries = [(TFAM, "TFAM", 10), (GIRL, "GIRL", 108), (USUAL, "any recogniser", 206)]
+    entries += [(HERE, "you are here", 400)] if here else []
     drawn = [
-        f'<rect x="{10 + 170 * row}" y="296" width="18" height="18" rx="3" fill="{fill}" stroke="#333"/>'
-        f'<text x="{36 + 170 * row}" y="310">{words}</text>'
-        for row, (fill, words) in enumerate(entries)
+        f'<rect x="{x}" y="358" width="18" height="18" rx="3" fill="{fill}" stroke="#333"/>'
+        f'<text x="{x + 26}" y="373">{words}</text>'
+        for fill, words, x in entries
     ]
-    dashed = f'<text x="{36 + 170 * len(entries)}" y="310">dashed: in training only</text>'
+    dashed = f'<text x="{WIDTH - 10}" y="373" text-anchor="end">dashed: in training only</text>'
     return "".join([*drawn, dashed])
 
 

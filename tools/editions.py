@@ -11,7 +11,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from tools.chapters import list_chapters, read_notebook, to_notebook, write_notebook
-from tools.exercises import find_cores, find_exercises, hollow
+from tools.exercises import check_cell, find_cores, find_exercises, hollow
 
 REMOVED = "*Here was a solution. It is in the solutions edition, which `make solutions` writes.*"
 # The relative target of a link or an image, but not what stands in code, such as `x[0](1)`.
@@ -23,16 +23,19 @@ def edit(notebook: NotebookNode, solved: bool) -> None:
 
     What the core functions do is taken out, too, for students.
     """
-    for core in find_cores(notebook):
-        if not solved:
-            cell = notebook.cells[core.gap]
-            cell.source = hollow(cell.source, core.answer)
+    cores = [] if solved else find_cores(notebook)
+    for core in cores:
+        cell = notebook.cells[core.gap]
+        cell.source = hollow(cell.source, core.answer)
     for exercise in find_exercises(notebook):
         gap, folded = notebook.cells[exercise.gap], notebook.cells[exercise.folded]
         if solved:
             gap.source, folded.source = exercise.solution, exercise.remark
         else:
             folded.source = REMOVED
+    for gap in sorted({core.gap for core in cores if core.check is None}, reverse=True):
+        added = check_cell([core for core in cores if core.gap == gap])
+        notebook.cells.insert(gap + 1, added)
     notebook.cells = [cell for cell in notebook.cells if cell.source]
 
 

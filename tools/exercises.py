@@ -6,6 +6,8 @@ An exercise is a code cell with a gap, tagged ``exercise``; one that calls ``che
 A core function is one that the chapter builds and goes on with. Its cell is tagged ``core``; the next
 one, tagged ``core-check``, ends with ``NAME = check.CHECK(NAME, otherwise=LIBRARY)``. The student
 edition leaves the body to the reader, and goes on with the library's function until it is filled in.
+Where a cell tagged ``core`` has no such check behind it, its functions with a docstring are those of
+`piumar_lib.check.core`, and the student edition adds the check.
 """
 
 from __future__ import annotations
@@ -14,6 +16,9 @@ import ast
 from dataclasses import dataclass
 
 from nbformat import NotebookNode
+from nbformat.v4 import new_code_cell
+
+from piumar_lib.check import core as library
 
 TAGS = ["exercise", "check", "solution"]
 CORE, CORE_CHECK = "core", "core-check"
@@ -71,38 +76,62 @@ class Core:
     Attributes:
         name: Of the check, ``check.NAME``.
         answer: Name of the function.
-        gap, check: Numbers of the cells with the function and the check.
+        gap: Number of the cell with the function.
+        check: Number of the cell with the check; None if the student edition adds it.
     """
 
     name: str
     answer: str
     gap: int
-    check: int
+    check: int | None
 
 
 def find_cores(notebook: NotebookNode) -> list[Core]:
     """Read the core functions of a chapter.
 
     Raises:
-        ValueError: If one lacks its check or its docstring; it names the cell.
+        ValueError: If a check has no function before it, if a function has no docstring, or if the
+            library has no such core function; it names the cell.
     """
     tags = [cell.metadata.get("tags", []) for cell in notebook.cells]
     gaps = [index for index, tag in enumerate(tags) if CORE in tag]
     checks = [index for index, tag in enumerate(tags) if CORE_CHECK in tag]
-    if [gap + 1 for gap in gaps] != checks:
-        wrong = min({gap + 1 for gap in gaps} ^ set(checks))
-        raise ValueError(f"cell {wrong}: a cell tagged {CORE} is followed by one tagged {CORE_CHECK}.")
+    if wrong := sorted(set(checks) - {gap + 1 for gap in gaps}):
+        raise ValueError(f"cell {wrong[0]}: before a cell tagged {CORE_CHECK} is one tagged {CORE}.")
     cores = []
     for gap in gaps:
-        called = _replaced(notebook.cells[gap + 1].source)
-        if not called:
-            raise ValueError(
-                f"cell {gap + 1}: must end with NAME = check.CHECK(NAME, otherwise=LIBRARY), so that "
-                "the chapter goes on with the library's function where the reader's is not right yet."
-            )
-        hollow(notebook.cells[gap].source, called[1])  # raises if it cannot
-        cores.append(Core(*called, gap, gap + 1))
+        source = notebook.cells[gap].source
+        if gap + 1 in checks:
+            called = _replaced(notebook.cells[gap + 1].source)
+            if not called:
+                raise ValueError(
+                    f"cell {gap + 1}: must end with NAME = check.CHECK(NAME, otherwise=LIBRARY), so "
+                    "that the chapter goes on with the library's function until the reader's is right."
+                )
+            found = [Core(*called, gap, gap + 1)]
+        else:
+            found = [Core(name, name, gap, None) for name in _with_docstring(source)]
+            if not found or any(core.answer not in library.__all__ for core in found):
+                raise ValueError(
+                    f"cell {gap}: the functions with a docstring in a cell tagged {CORE} must be of "
+                    f"piumar_lib.check.core ({', '.join(library.__all__)}), or {CORE_CHECK} must follow."
+                )
+        for core in found:
+            hollow(source, core.answer)  # raises if it cannot
+        cores += found
     return cores
+
+
+def check_cell(cores: list[Core]) -> NotebookNode:
+    """The check of core functions of one cell, as the student edition adds it."""
+    lines = [f"{c.answer} = check.{c.name}({c.answer}, otherwise=core.{c.answer})" for c in cores]
+    source = "\n".join(["from piumar_lib.check import core", "", *lines])
+    return new_code_cell(source, metadata={"tags": [CORE_CHECK]})
+
+
+def _with_docstring(source: str) -> list[str]:
+    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
+    return [node.name for node in functions if ast.get_docstring(node)]
 
 
 def hollow(source: str, name: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
-from pybtex.database import parse_file
+from pybtex.database import Entry, parse_file
 
 BIBLIOGRAPHY = Path(__file__).parents[1] / "book" / "references.bib"
 WORDS, LINES = 200, 15  # a minute's worth of prose, and of code: a guess for technical text
@@ -90,15 +90,45 @@ def cite(prose: Iterable[NotebookNode], stem: str) -> dict[str, str]:
 
 
 @cache
+def _entries() -> Mapping[str, Entry]:
+    return parse_file(str(BIBLIOGRAPHY)).entries
+
+
+@cache
 def bibliography() -> dict[str, str]:
     """Return the keys of the bibliography by full and by short title, in letters and digits only."""
-    entries = parse_file(str(BIBLIOGRAPHY)).entries
     return {
         _plain(entry.fields[name]): key
-        for key, entry in entries.items()
+        for key, entry in _entries().items()
         for name in ("title", "shorttitle")
         if name in entry.fields
     }
+
+
+def cite_on_slides(notebook: NotebookNode, stem: str) -> NotebookNode:
+    """Write authors and year in place of a chapter's numbered citations, in place.
+
+    Raises:
+        ValueError: As `cite`.
+    """
+    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    keys = cite(prose, stem)
+
+    def names(citation: re.Match) -> str:
+        return f"[{'; '.join(map(authors_and_year, _look_up(keys, citation[1], stem)))}]"
+
+    for cell in prose:
+        cell.source = CITATION.sub(names, cell.source)
+    return notebook
+
+
+def authors_and_year(key: str) -> str:
+    """Return how an entry of the bibliography is cited, such as "Cui et al., 2025"."""
+    entry = _entries()[key]
+    people = [" ".join(person.last_names) for person in entry.persons["author"]]
+    many = len(people) > 2 or people[-1] == "others"
+    names = f"{people[0]} et al." if many else " and ".join(people)
+    return f"{names}, {entry.fields['year']}"
 
 
 def _plain(title: str) -> str:

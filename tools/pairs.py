@@ -65,26 +65,36 @@ def sync_pair(chapter: Chapter) -> None:
 
 
 def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
-    """Return the notebook in ``build/notebooks/`` if it matches its source and has run; else the pair.
+    """Return an executed notebook that matches the chapter's source.
+
+    A run of your own in ``build/notebooks/`` comes first, unless it is of profile quick, whose figures
+    differ from the numbers in the text; then the committed pair; then any run.
 
     Raises:
-        ValueError: If neither does; it names the remedy.
+        ValueError: If there is none; it names the remedy.
     """
-    source = to_notebook(chapter.path)
+    source, quick = to_notebook(chapter.path), []
     for path in (build_path(root, chapter), chapter.pair):
-        if not path.is_file():
+        notebook = read_notebook(path) if path.is_file() else source
+        if not _has_run(notebook, source):
             continue
-        notebook = read_notebook(path)
-        code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
-        failed = any(o.output_type == "error" for c in code for o in c.outputs)
-        same = [c.source for c in notebook.cells] == [c.source for c in source.cells]
-        if same and not failed and all(c.execution_count for c in code):
-            for cell, original in zip(notebook.cells, source.cells, strict=True):
-                cell.metadata = original.metadata  # it may have been tagged anew since it ran
+        for cell, original in zip(notebook.cells, source.cells, strict=True):
+            cell.metadata = original.metadata  # it may have been tagged anew since it ran
+        if path == chapter.pair or notebook.metadata.get("run", {}).get("profile", "quick") != "quick":
             return notebook
+        quick.append(notebook)
+    if quick:
+        return quick[0]
     raise ValueError(
         f"no executed notebook matches the source. Run: python -m tools run --only {chapter.number}"
     )
+
+
+def _has_run(notebook: NotebookNode, source: NotebookNode) -> bool:
+    code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    failed = any(o.output_type == "error" for c in code for o in c.outputs)
+    same = [c.source for c in notebook.cells] == [c.source for c in source.cells]
+    return same and not failed and all(c.execution_count for c in code)
 
 
 def clean(notebook: NotebookNode) -> NotebookNode:

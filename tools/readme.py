@@ -73,9 +73,9 @@ def cost_paragraph(root: Path) -> str:
         return ""
     parts = [f"Measured on {device}: {' '.join(said)}" for device, said in sentences.items()]
     parts.append(
-        "`python tests/benchmarks/run.py` repeats the measurements. "
-        "[Chapter 10](notebooks/10_costs.ipynb) shows them all, including those that missed their goal, "
-        "and explains why."
+        "`python tests/benchmarks/run.py` repeats the measurements (`--device cuda` those on a GPU). "
+        "[Chapter 10](notebooks/10_costs.ipynb) explains the most important ones, also where a goal was "
+        "missed; the book's page of records lists all."
     )
     return textwrap.fill(" ".join(parts), 105, break_on_hyphens=False)
 

@@ -23,8 +23,9 @@ from piumar_lib.data.actions import teaching_actions
 from piumar_lib.data.people.catalog import CATALOG, LABELS
 from piumar_lib.data.spar import EXERCISES
 from piumar_lib.evidence import contrasts, development, person_gain, person_probe, statistics
+from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.methods import FIXED
-from piumar_lib.evidence.protocol import FORMS, OTHERS, PLANNED, SETS, data_of, form_of, records_path
+from piumar_lib.evidence.protocol import FORMS, OTHERS, PLANNED, SETS, data_of, records_path
 from piumar_lib.evidence.published import PUBLISHED
 from piumar_lib.evidence.records import ROOT, STUDY, read_records
 from piumar_lib.evidence.wording import listed, signed

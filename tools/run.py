@@ -211,7 +211,7 @@ def _run_one(chapter: Chapter, target: Path, profile: str, timeout: int | None, 
     begin = time.perf_counter()
     peak, error = execute(notebook, chapter.path.parent, profile, timeout)
     if not error:
-        notebook.metadata["run"] = {"state": state, "peak_mb": peak}
+        notebook.metadata["run"] = {"state": state, "peak_mb": peak, "profile": profile}
     write_notebook(notebook, target)
     return Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target)
 

@@ -6,25 +6,27 @@ from html import escape
 from importlib import resources
 from pathlib import Path
 
-from bs4 import BeautifulSoup
+from bs4 import BeautifulSoup, Tag
 from nbconvert import SlidesExporter
 from nbconvert.preprocessors import TagRemovePreprocessor
 
 from piumar_lib.support.files import fresh_folder, write_text
 from tools.chapters import Chapter, list_chapters
+from tools.pages import cite_on_slides
 from tools.pairs import clean, find_executed
 from tools.pictures import copy_pictures
 from tools.rendering import FORMULA_STYLE, render_markdown, token_colors
 
 HERE = Path(__file__).parent
+SHORT, NARROW = 12, 80  # lines of code and output, and characters in each, that fit in large type
 NEEDED = ("LICENSE", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")  # of reveal.js
 INDEX = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1"><title>Slides - PIUmr-course</title>
 <link rel="stylesheet" href="slides.css"><main class="start"><h1>PIUmr-course: slides</h1>
-<p>Space goes on, S opens the speaker's notes, F fills the screen, O shows all slides, Esc leads back.
-With <code>?print-pdf</code> behind the address, before the <code>#</code>, a browser prints to PDF.</p>
-<ol>{}</ol></main></html>
+<p>Press Space for the next slide, S for the speaker notes, F for full screen, O for an overview, and Esc
+to leave it. To print a deck, add <code>?print-pdf</code> to its address, before the <code>#</code>.</p>
+<ul>{}</ul></main></html>
 """
 
 
@@ -48,8 +50,8 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
             problems.append(f"{chapter.stem}: {error}")
     if problems:
         raise ValueError("the slides cannot be built:\n" + "\n".join(problems))
-    entry = '<li value="{}"><a href="{}.html">{}</a><br>{}</li>'
-    items = [entry.format(int(c.number), c.stem, escape(c.title), escape(c.question)) for c in chapters]
+    entry = '<li><a href="{}.html">{} · {}</a><br>{}</li>'
+    items = [entry.format(c.stem, c.number, escape(c.title), escape(c.question)) for c in chapters]
     write_text(folder / "index.html", INDEX.format("\n".join(items)))
     own = (HERE / "slides.css").read_text(encoding="utf-8")
     write_text(folder / "slides.css", token_colors("friendly") + FORMULA_STYLE + own)
@@ -62,7 +64,7 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
 
 def _render(root: Path, chapter: Chapter, stems: set[str]) -> BeautifulSoup:
     """Return a deck with links to those of ``stems``; no slide is without a title."""
-    notebook = clean(find_executed(root, chapter))
+    notebook = cite_on_slides(clean(find_executed(root, chapter)), chapter.stem)
     notebook.metadata["title"] = f"{chapter.number} {chapter.title}"
     exporter = SlidesExporter(template_file=str(HERE / "slides.html.j2"), exclude_anchor_links=True)
     exporter.exclude_input_prompt = exporter.exclude_output_prompt = True
@@ -75,6 +77,10 @@ def _render(root: Path, chapter: Chapter, stems: set[str]) -> BeautifulSoup:
             title = own.decode_contents()
         else:
             slide.insert(0, BeautifulSoup(f"<h2>{title}</h2>", "html.parser"))
+        lines = [line for part in slide.select("pre:not(aside *)") for line in _lines(part)]
+        alone = not slide.select("img:not(aside *), table:not(aside *)")
+        if alone and len(lines) <= SHORT and max(map(len, lines), default=0) <= NARROW:
+            slide["class"] = "short"
     if not all(image.get("alt") for image in page("img")):
         raise ValueError("a figure has no alt text. Use show(fig, alt)")
     for link in page("a", href=True):
@@ -84,3 +90,7 @@ def _render(root: Path, chapter: Chapter, stems: set[str]) -> BeautifulSoup:
         elif ":" not in stem:
             link.unwrap()  # a file of the repository is not on a lecturer's stick
     return page
+
+
+def _lines(part: Tag) -> list[str]:
+    return part.get_text().strip("\n").split("\n")

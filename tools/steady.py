@@ -3,7 +3,7 @@
 A widget can make nbclient send to the kernel while it awaits the kernel's reply. jupyter_client sends
 through a second handle of the same socket, and this handle can swallow the signal that the reply has
 come: both sides are idle then, for ever. Polling the socket once more looks at what has come, not at the
-signal, and wakes whoever waits.
+signal, and wakes the waiting side.
 """
 
 from __future__ import annotations

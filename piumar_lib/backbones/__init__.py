@@ -5,9 +5,9 @@ length; `width_behind` says how wide the features are where a plug-in or a head 
 
 - `piumar_lib.backbones.cnn`: the course's own, which trains in seconds.
 - `piumar_lib.backbones.resnet`, `piumar_lib.backbones.inception_time`: the field's usual networks.
-- `piumar_lib.backbones.skeleton_graph`: for skeletons; it knows which joint hangs on which.
-- `piumar_lib.backbones.minirocket`: no network, but the strong classical rival: fixed convolutions and
-  a linear classifier.
+- `piumar_lib.backbones.skeleton_graph`: for skeletons; it knows which joints are connected.
+- `piumar_lib.backbones.minirocket`: no network, but a strong classical baseline: fixed convolutions
+  and a linear classifier.
 """
 
 from piumar_lib.backbones.cnn import TemporalConv, tiny_cnn

@@ -6,12 +6,13 @@ normalisation for each person, calibrated by the instance and standardised over 
 instance normalisation whose removed part is given back through a gate (CIN).
 
 It is the nearest relative of `piumar_lib.person_normalization`, which estimates a new person from
-several unlabelled clips. CFD knows people in training only: of somebody new it sees the one clip.
+several unlabelled clips. CFD uses person labels in training only: of a
+new person it sees one clip.
 
 Ledger. The paper's: both parts, their order and what each is for. Ours, as the repository announced for
 the code (zkcys001/CFD) held none when we looked and we work from the abstract: calibration mixes the
-person's moments with the clip's, in a learned share of each channel; of somebody new, the training
-people's average stands where the person's moments stood; the gate reads the mean and the deviation that
+person's moments with the clip's, in a learned share of each channel; for a new person, the training
+people's average replaces the person's moments; the gate reads the mean and the deviation that
 instance normalisation removed. The losses on the removed parts are left out: the one loss is that of
 the decision.
 """

@@ -85,11 +85,11 @@ class GroupDRO(Objective):
         self.step = step
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Even weights of people."""
+        """Uniform weights of people."""
         self._follow(clips.person)
 
     def _follow(self, group: Tensor) -> None:
-        """Begin with even weights of groups, of which ``group`` holds each training clip's."""
+        """Begin with uniform weights of groups, of which ``group`` holds each training clip's."""
         count = int(group.max()) + 1
         self.group, self.q = group, torch.full((count,), 1 / count, device=group.device)
 

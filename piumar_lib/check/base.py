@@ -66,7 +66,7 @@ def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[..., A
         if otherwise is None or verdict == "right":
             print(line)
             return None if otherwise is None else answer
-        print(f"{line} Until then the chapter uses the library's function.")
+        print(f"{line.rstrip('.')}. Until then the chapter uses the library's function.")
         return otherwise
 
     vars(checked)["examine"] = examine
@@ -94,7 +94,7 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
         return "not yet", f"Not yet: {where} ends Python, as exit() does. Return a value instead."
     except BaseException as error:  # some exceptions, such as asyncio's, are no Exception
         where, said = _line_of(error, answer), " ".join(str(error).split())
-        return "not yet", f"Not yet: {where} raised {type(error).__name__}: {said}"
+        return "not yet", f"Not yet: {where} raised {type(error).__name__}: {said.rstrip('.')}."
     return "right", f"Right: {praise}"
 
 

@@ -35,13 +35,13 @@ def motion_clock(block: type[nn.Module]) -> None:
     _same("motion clock", block(), MotionClock(), [(x,) for x, _ in _clips()])
 
 
-def monotone_plan(block: Callable[[Tensor, int], Tensor]) -> None:
-    """Compare a function of masses ``(B, T)`` and a number of steps that gives plans ``(B, T, K)``."""
+def overlap_plan(block: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Compare a function of masses ``(B, T)`` and ``(B, K)`` that gives plans ``(B, T, K)``."""
     levels = [x[:, :, 0] for x, _ in _clips()]
     for steps in (7, 16):  # of the softmax, as masses sum to one
         _same(
             f"monotone plan, {steps} steps",
-            lambda level, k=steps: block(level.softmax(1), k),
+            lambda level, k=steps: block(level.softmax(1), level.new_full((BATCH, k), 1 / k)),
             lambda level, k=steps: monotone_coupling(level.softmax(1), k),
             [(level,) for level in levels],
         )
@@ -84,7 +84,7 @@ def recognizer(block: Callable[..., Any], tfam: Callable, backbone: Callable, ch
     )
 
 
-def js_divergence(block: Callable[[Tensor, Tensor], Tensor]) -> None:
+def consistency(block: Callable[[Tensor, Tensor], Tensor]) -> None:
     """Compare a function of two views' logits ``(B, classes)`` that gives a scalar."""
     _same("Jensen-Shannon divergence", block, library_js_divergence, [_logit_pairs()])
 
@@ -111,7 +111,7 @@ def find_groups(block: Callable[..., Tensor]) -> None:
     print(f"pseudo-groups: equal, {len(library.unique())} groups of {len(y)} clips")
 
 
-def worst_case_weights(block: Callable[[Tensor, Tensor, float], Tensor]) -> None:
+def worst_weights(block: Callable[[Tensor, Tensor, float], Tensor]) -> None:
     """Compare a function of risks ``(G,)``, shares ``(G,)`` and a radius that gives weights ``(G,)``."""
     generator = _generator()
     for groups in range(2, 40):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -37,6 +38,7 @@ def gate(answer: Callable, rng: np.random.Generator) -> str:
             "the cosine is not standardised: what counts is how far it is from the usual one.": (
                 squash(cosine + v), squash(cosine - mean + v), squash(cosine / sd + v),
             ),
+            "sd divides the cosine alone; add the bias after that.": squash((cosine - mean + v) / sd),
             "sd is a standard deviation already; this divides by its square, or by its root.": (
                 squash((cosine - mean) / sd**2 + v), squash((cosine - mean) / sd**0.5 + v),
             ),
@@ -47,7 +49,7 @@ def gate(answer: Callable, rng: np.random.Generator) -> str:
             "the bias is missing, or has the wrong sign.": (squash(z), squash(z - v)),
         }  # fmt: skip
         shape = tuple(given.shape)
-        require(shape[:1] == (batch,), f"asked is one gate for each clip; this has the shape {shape}.")
+        require(shape[:1] == (batch,), f"we want one gate for each clip; this has the shape {shape}.")
         require(
             shape == (batch, 1),
             f"the shape {shape} does not multiply features (batch, width); add a last axis of size 1.",
@@ -106,13 +108,13 @@ def bias_for(answer: Callable, rng: np.random.Generator) -> str:
     for _ in range(5):
         kept = float(rng.uniform(0.05, 0.45))
         given = torch.as_tensor(answer(kept)).double()
-        require(given.numel() == 1, f"asked is one number; these are {given.numel()}.")
+        require(given.numel() == 1, f"we want one number; these are {given.numel()}.")
         odds, odds_of_share = 2 * kept / (1 - 2 * kept), kept / (1 - kept)
         right = np.log(odds)
         misconceptions = {
             "this is the gate itself; the bias is what the logistic function makes it from.": 2 * kept,
-            "with this bias the gate is as large as the fraction; but an open gate lets only the mean "
-            "through.": np.log(odds_of_share),
+            "this makes the gate equal to `kept`; but even a gate of 1 keeps only half of what one view "
+            "found.": np.log(odds_of_share),
             "the sign is wrong: a larger bias keeps more.": -right,
             "these are the odds of the gate, which are never negative; a bias may be.": odds,
             "the logistic function is taken once more; go back from the gate to what is inside it.": (
@@ -150,26 +152,27 @@ def consistency(answer: Callable, rng: np.random.Generator) -> str:
         p, q, between = softmax(a, 1), softmax(b, 1), softmax((a + b) / 2, 1)
         by_clip = jensenshannon(p, q, axis=1) ** 2
         right, to_q, to_p = by_clip.mean(), rel_entr(p, q).sum(1).mean(), rel_entr(q, p).sum(1).mean()
-        require(given.shape != (8,), "this is one number for each clip; asked is their mean.")
-        require(given.numel() == 1, f"asked is one number; these are {given.numel()}.")
+        require(given.shape != (8,), "this is one number for each clip; take their mean.")
+        require(given.numel() == 1, f"we want one number; these are {given.numel()}.")
         misconceptions = {
-            "these are bits; nats are asked for, the natural logarithm.": right / np.log(2),
-            "this is the root, Jensen-Shannon's distance; asked is the divergence.": (
+            "these are bits; nats need the natural logarithm.": right / np.log(2),
+            "this is the root, Jensen-Shannon's distance; the divergence is its square.": (
                 np.sqrt(by_clip).mean(), right**0.5,
             ),
             "this compares one prediction with the other; compare both with their average.": (
                 to_q, to_p, 8 * to_q, to_q / 6,
             ),
-            "this adds the two divergences; asked is their mean.": 2 * right,
+            "this adds the two divergences; take their mean.": 2 * right,
             "a divergence is never negative; the sign is wrong.": -right,
             "both directions to each other is Jeffreys' divergence; compare with the average instead.": (
                 (to_q + to_p) / 2, to_q + to_p,
             ),
+            "the mixture is the mean of probabilities, not of their logarithms.": (to_q + to_p) / 4,
             "this averages the logits; average the predictions.": (
                 rel_entr(p, between).sum(1).mean() + rel_entr(q, between).sum(1).mean()
             )
             / 2,
-            "this is the sum over the batch, or a mean over classes, too; asked is the mean over "
+            "this is the sum over the batch, or a mean over classes, too; take the mean over "
             "clips.": (8 * right, right / 6),
         }  # fmt: skip
         rule_out(given.detach(), misconceptions)
@@ -201,8 +204,18 @@ def regularizer_weight(answer: Callable, rng: np.random.Generator) -> str:
         pairs = [torch.autograd.grad(t, frames, retain_graph=True)[0] for t in (entropy, distance)]
         theirs, ours = (g.norm().item() for g in pairs)
         right, (e, d) = fraction * theirs / ours, (entropy.item(), distance.item())
-        given = torch.as_tensor(answer(entropy, distance, frames, fraction))
-        require(given.numel() == 1, f"asked is one number; these are {given.numel()}.")
+        try:
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "The .grad attribute of a Tensor that is not a leaf")
+                given = torch.as_tensor(answer(entropy, distance, frames, fraction))
+        except (AttributeError, TypeError):
+            require(
+                scale.grad is None,
+                "frames is no leaf of the graph, so it has no .grad; torch.autograd.grad returns "
+                "gradients.",
+            )
+            raise
+        require(given.numel() == 1, f"we want one number; these are {given.numel()}.")
         most, sums = ([f(g).item() for g in pairs] for f in (lambda g: g.abs().max(), torch.sum))
         misconceptions = {
             "this is upside down: a regulariser with a small gradient needs a large weight.": (
@@ -217,7 +230,7 @@ def regularizer_weight(answer: Callable, rng: np.random.Generator) -> str:
             "the size of a gradient is its Euclidean norm.": (
                 fraction * most[0] / most[1], fraction * sums[0] / sums[1],
             ),
-            "this is the gradient's size after weighting; asked is the weight.": fraction * theirs,
+            "this is the gradient's size after weighting; return the weight.": fraction * theirs,
         }  # fmt: skip
         rule_out(given.detach(), misconceptions)
         require(np.allclose(given.detach(), right), "with this weight the gradient has another size.")

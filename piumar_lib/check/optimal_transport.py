@@ -55,7 +55,7 @@ def _fill_in_order(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def log_sinkhorn(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(cost, a, b, epsilon, iterations)``: entropic plans of a batch, in the log domain.
 
-    A plan is judged by what determines it: its marginals, and that ``log P + C / epsilon`` is a sum of
+    A plan is judged by what determines it: its marginals, and that ``log P + M / epsilon`` is a sum of
     one number for each row and one for each column.
     """
     import torch
@@ -105,7 +105,7 @@ def _require_entropic(
         require(not _is_sum(logarithm + scale * cost), hint)
     require(
         _is_sum(logarithm + cost / epsilon),
-        "the marginals are right, but the plan is not of the form a u exp(-C / epsilon) v b.",
+        "the marginals are right, but the plan is not of the form exp(f + g - M / epsilon).",
     )
 
 
@@ -127,7 +127,7 @@ def project(answer: Callable, rng: np.random.Generator) -> str:
         z = torch.as_tensor(answer(plan.clone(), x.clone()))
         require(
             z.shape != (batch, frames, channels),
-            "this has a row for each frame; asked is one for each step.",
+            "this has a row for each frame; we want one for each step.",
         )
         require(
             z.shape == (batch, steps, channels),
@@ -239,13 +239,32 @@ def soft_dtw(answer: Callable, rng: np.random.Generator) -> str:
             "a path may also go diagonally, one frame and one step at once.": _soft_minimum(
                 np.array(_path_costs(cost, ((0, 1), (1, 0)))), gamma
             ),
+            "the soft minimum of equal costs is a little below them: mind the sign of its logarithm.": (
+                _with_wrong_sign(cost, gamma)
+            ),
         }  # fmt: skip
         rule_out(given, misconceptions, right=right, rtol=1e-9)
         require(
             np.isclose(given, right, rtol=1e-9),
             f"{given:.4f}, but all {len(paths)} paths of a small table, one by one, give {right:.4f}.",
         )
+        small = float(answer(cost.copy(), 1e-4))
+        require(
+            np.isclose(small, paths.min(), atol=1e-2),
+            f"with gamma 0.0001 this is {small:.4g}, but it should come close to the hard minimum: "
+            "exponentials of large numbers vanish, so stay in the log domain.",
+        )
     return "it is the sum over all paths, without listing them."
+
+
+def _with_wrong_sign(cost: np.ndarray, gamma: float) -> float:
+    """What the recursion gives if each soft minimum has lost its minus."""
+    total = np.full(np.add(cost.shape, 1), np.inf)
+    total[0, 0] = 0
+    for t, k in np.ndindex(*cost.shape):
+        before = np.array([total[t, k], total[t, k + 1], total[t + 1, k]])
+        total[t + 1, k + 1] = cost[t, k] + gamma * np.logaddexp.reduce(-before / gamma)
+    return float(total[-1, -1])
 
 
 def _soft_minimum(values: np.ndarray, gamma: float) -> float:

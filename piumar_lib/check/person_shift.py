@@ -13,9 +13,10 @@ from piumar_lib.check.base import check, require, rule_out
 def split_people(split: Callable, rng: np.random.Generator) -> str:
     """``split(person, share, seed)``: a boolean array, True for the clips of the people to test."""
     for seed in range(20):
-        ids = rng.choice(10_000, rng.integers(5, 40), replace=False)
+        some = rng.integers(5, 40), rng.uniform(0.1, 0.6)
+        count, share = {0: (30, 0.2), 1: (4, 0.1)}.get(seed, some)  # 0.1 of 4 people is less than one
+        ids = rng.choice(10_000, count, replace=False)
         person = rng.permutation(np.repeat(ids, rng.integers(1, 30, len(ids))))
-        share = rng.uniform(0.1, 0.6)
         test = np.asarray(split(person.copy(), share, seed))
         require(
             test.shape == person.shape and test.dtype == bool,
@@ -29,6 +30,13 @@ def split_people(split: Callable, rng: np.random.Generator) -> str:
             f"somebody is on both sides: {len(both)} people have clips in training and in testing.",
         )
         wanted = max(1, round(share * len(ids)))
+        require(
+            tested, f"of {len(ids)} people nobody is tested; however small the share, test at least one."
+        )
+        require(
+            seed or len(tested) != len(ids) - wanted,
+            f"{len(tested)} of {len(ids)} people are tested: that is 1 - share. True means test.",
+        )
         require(
             len(tested) == wanted,
             f"{len(tested)} of {len(ids)} people are tested instead of {wanted}; the share of "
@@ -62,7 +70,7 @@ def standard_error(error: Callable, rng: np.random.Generator) -> str:
             ),
             "a person's accuracy is not known: it is measured on few clips, too.": between
             / np.sqrt(people),
-            "this is how much one person's score varies; asked is the mean over all of them.": right
+            "this is how much one person's score varies; we want that of the mean over all.": right
             * np.sqrt(people),
             "the spread between people is counted twice: mean (1 - mean) holds it already.": np.sqrt(
                 (between**2 + mean * (1 - mean) / clips) / people

@@ -24,22 +24,22 @@ def shared_people(answer: Callable, rng: np.random.Generator) -> str:
         sessions = {name[:7] for name in train}
         numbers = {name[8:12] for name in train}
         misconceptions = {
-            "this is a share of people; asked is one of clips, as in an accuracy.": np.isin(
+            "this is a share of people; we want one of clips, as in an accuracy.": np.isin(
                 np.unique(who[200:]), who[:200]
             ).mean(),
-            "this looks from train to val; asked is the share of val clips.": np.isin(
+            "this looks from train to val; we want the share of val clips.": np.isin(
                 who[:200], who[200:]
             ).mean(),
             "this compares whole sessions; a person has several.": np.mean(
                 [name[:7] in sessions for name in val]
             ),
-            "this compares file names; none stands in both lists, people do.": np.mean(
+            "this compares file names; no name is in both lists, but people are.": np.mean(
                 [name in set(train) for name in val]
             ),
             "this compares the numbers of clips; the person comes first in a name.": np.mean(
                 [name[8:12] in numbers for name in val]
             ),
-            "this is the number of clips; asked is a share.": right * len(val),
+            "this is the number of clips; divide by that of all val clips.": right * len(val),
             "this is the share of clips of people who are *not* in train.": 1 - right,
         }
         rule_out(given, misconceptions, right)

@@ -87,12 +87,14 @@ def hard_weights(answer: Callable, rng: np.random.Generator) -> str:
     for beta, tau in ((1.0, 1.0), (3.0, 0.5), (0.5, 2.0)):
         logits = torch.as_tensor(rng.normal(size=(12, 4)) * 2).requires_grad_()
         y = torch.as_tensor(rng.permutation(np.arange(12) % 4))
+        z = logits.detach().numpy().copy()
         given = answer(logits, y.clone(), beta, tau)
+        changed = not np.array_equal(logits.detach(), z)
+        require(not changed, "the logits that were given have changed: work on a copy.")
         require(
             not getattr(given, "requires_grad", False),
             "weights are constants for backpropagation: detach the logits.",
         )
-        z = logits.detach().numpy()
         own = z[np.arange(12), y]
         others = np.where(np.eye(4, dtype=bool)[y], -np.inf, z)
         margin = own - others.max(1)
@@ -124,8 +126,8 @@ def hard_weights(answer: Callable, rng: np.random.Generator) -> str:
                 weights(margin / tau, beta=1.0) if beta != 1 else np.nan
             ),
         }  # fmt: skip
-        rule_out(given, misconceptions)
         right = plain / plain.mean()
+        rule_out(given, misconceptions, right)  # without a correct clip, z.max() is the largest other
         require(np.allclose(given, right), "these are not the weights of the formula.")
     return "hard clips count up to 1 + beta times as much, and the weights average 1."
 
@@ -166,6 +168,9 @@ def update_risks(answer: Callable, rng: np.random.Generator) -> str:
             ),
             "each group has clips of its own: this is the mean of all of them.": (
                 average(costs.mean().numpy()), np.where(there, average(costs.mean().numpy()), old),
+            ),
+            "does `momentum` have an effect?": (
+                np.where(there, average(now, 0.9), old) if momentum != 0.9 else np.nan
             ),
             "this forgets the past: the batch is one part of the average.": np.where(there, now, old),
             "divide by the number of the group's own clips, not by that of the batch.": (

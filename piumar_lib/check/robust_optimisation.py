@@ -16,7 +16,15 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
 
     from piumar_lib import dro
 
-    for groups, rho in ((2, 0.02), (3, 2.0), (6, 0.3), (12, 0.05), (12, 1.5)):
+    shares = torch.tensor([0.3, 0.4, 0.3], dtype=torch.float64)
+    many = torch.as_tensor(rng.normal(size=(12, 3)))
+    at_corner = np.stack([np.asarray(answer(risks, shares.clone(), 2.0)) for risks in many.clone()])
+    require(  # of many, as rounding decides whether bisection ends on the largest risk or beside it
+        np.isfinite(at_corner).all(),
+        "the weights are not finite. With a large radius the bisection reaches the largest risk, where "
+        "all excesses are 0.",
+    )
+    for groups, rho in ((6, 0.3), (2, 0.02), (3, 2.0), (12, 0.05), (12, 1.5)):
         risks = torch.as_tensor(rng.normal(size=groups))
         shares = torch.as_tensor(rng.dirichlet(np.full(groups, 5.0)))
         right = dro.chi_square(risks, rho, shares).weights
@@ -38,18 +46,30 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
                 dro.chi_square(risks, rho / 2, shares).weights,
                 dro.chi_square(risks, 2 * rho, shares).weights,
             ),
-            "all weight goes to the largest risk: what does the radius do?": worst,
+            "all weight goes to the largest risk: what does the radius do? (Which end of the "
+            "interval has to move?)": worst,
             "clipping at 0 and normalising moves the weights off the edge: the threshold has to move.": (
                 clipped / clipped.sum()
             ),
         }
         rule_out(given, misconceptions, right)
+        require(np.isfinite(np.asarray(given)).all(), "the weights are not finite.")
         require(given.min() > -1e-9, "a weight is negative. Below the threshold the weight is 0.")
         require(abs(given.sum() - 1) < 1e-6, "the weights must sum to one.")
+        active = given > 1e-9
+        line = np.corrcoef(risks[active], given[active])[0, 1] if active.sum() > 2 else 0.0
+        require(
+            np.allclose(given, right, atol=1e-6) or line < 1 - 1e-9,
+            "these weights suit groups of equal size: multiply each excess by the group's share.",
+        )
         require(
             np.allclose(given, right, atol=1e-6),
             f"with {groups} groups and radius {rho} another weighting of the ball has a larger average.",
         )
+    require(
+        np.allclose(at_corner, many == many.amax(1, keepdim=True), atol=1e-6),
+        "with this radius even all weight on the largest risk lies in the ball, and nothing is better.",
+    )
     for risks, rho, said in (
         (torch.arange(3.0), 0.0, "at radius 0 the shares are the only weights in the ball."),
         (
@@ -108,7 +128,7 @@ def largest_weight(answer: Callable, rng: np.random.Generator) -> str:
             deviation, mean = risks.var(unbiased=False).sqrt(), risks.mean()
             given = float(answer(risks.clone()))
             misconceptions = {
-                "this uses the unbiased variance; asked is the biased one.": risks.var().sqrt()
+                "this uses the unbiased variance; use the biased one (divide by G).": risks.var().sqrt()
                 / (mean - risks.min()),
                 "the first slope below zero is the easiest group's, not that of the hardest.": deviation
                 / (risks.max() - mean),
@@ -126,9 +146,12 @@ def largest_weight(answer: Callable, rng: np.random.Generator) -> str:
                 value = r.mean() + weight * r.var(unbiased=False).sqrt()
                 return torch.autograd.grad(value, r)[0].min().item()
 
-            require(lowest(0.999 * given) > 0, "with this weight somebody has a negative slope already.")
+            require(
+                lowest(0.999 * given) > 0,
+                "with this weight the easiest group already has a negative slope.",
+            )
             require(lowest(1.001 * given) < 0, "it is safe, but it could be larger.")
-    return "at this weight the easiest group just counts for nothing."
+    return "with this weight the slope of the easiest group is exactly 0."
 
 
 @check
@@ -157,4 +180,4 @@ def radius_for(answer: Callable, rng: np.random.Generator) -> str:
         left = 1 / weights.square().sum(-1)
         require(left.min() > effective - 1e-6, "the worst weights use fewer groups than was asked.")
         require(left.min() < effective + 1e-6, "the radius could be larger.")
-    return "the worst weights use just so many groups."
+    return "the effective sample size of the worst-case weights is then exactly `effective`."

@@ -19,7 +19,7 @@ def fastest_people(fastest: Callable, rng: np.random.Generator) -> str:
         given = np.asarray(fastest(seconds.copy()))
         require(
             given.shape != (people,),
-            f"there are {people} numbers, one for each person; asked is one "
+            f"on a test table with {people} people this returns {people} numbers; we want one number "
             "for each of the seven exercises.",
         )
         require(
@@ -28,11 +28,11 @@ def fastest_people(fastest: Callable, rng: np.random.Generator) -> str:
         )
         require(
             not np.allclose(given, seconds.min(0)),
-            "these are the times themselves; asked is who needed them.",
+            "these are the times themselves; return the row of who needed them.",
         )
         require(
             not (given == seconds.argmax(0)).all(), "these are the slowest: they need the most seconds."
         )
         require(not (given == np.add(expected, 1)).all(), "rows are counted from 0.")
         require((given == expected).all(), "for some exercise somebody else is faster.")
-    return "one row for each exercise. On the real table it is always the same person's."
+    return "one row for each exercise. On the real table it is always that of person 4."

@@ -16,12 +16,12 @@ def optimism(answer: Callable, rng: np.random.Generator) -> str:
         curves = rng.uniform(0, 1, (int(rng.integers(3, 9)), int(rng.integers(10, 30))))
         given = np.asarray(answer(curves.copy()), float)
         require(
-            given.shape == (), f"asked is one number, the mean over runs; this has shape {given.shape}."
+            given.shape == (), f"return one number, the mean over runs; this has shape {given.shape}."
         )
         best, last = curves.max(1), curves[:, -1]
         misconceptions = {
-            "this is the best epoch itself; asked is how much better it is than the last.": best.mean(),
-            "this compares with the first epoch; asked is the last.": (best - curves[:, 0]).mean(),
+            "this is the best epoch itself; we want how much better it is than the last.": best.mean(),
+            "this compares with the first epoch; compare with the last.": (best - curves[:, 0]).mean(),
             "this is the best over runs, for each epoch; a run has a best epoch of its own.": (
                 curves.max(0) - curves[-1]
             ).mean(),
@@ -36,9 +36,9 @@ def optimism(answer: Callable, rng: np.random.Generator) -> str:
                 0
             ).max()
             - last.mean(),
-            "this is a sum over runs; asked is their mean.": (best - last).sum(),
+            "this is a sum over runs; take their mean.": (best - last).sum(),
         }
         rule_out(given, misconceptions)
         expected = sum(max(run) - run[-1] for run in curves.tolist()) / len(curves)
         require(np.isclose(given, expected), f"{given:.3f}, but {expected:.3f} is expected.")
-    return "thirty looks at nothing gain two standard deviations."
+    return "the best of thirty evaluations of noise is two standard deviations too high."

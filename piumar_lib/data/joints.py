@@ -13,7 +13,7 @@ Sources. OpenPose body in the order of COCO with the neck at 1; 18 to 22 hang on
 joint 4 in PCAN's configuration (`kunli-cs/PCAN`), which does not say which finger is which: thumb to
 little finger is OpenPose's own order. Halpe-136 after Fang et al., "AlphaPose", PAMI 2023, with the 68
 points of the face in the order of 300-W. The 44 of MMN (`momiji-bit/MMN`, ``feeders/feeder_ma52.py``)
-are 26 of the body, 6 of the face and 6 of each hand in the order of Halpe: its bones agree with the
+are 26 of the body, 6 of the face and 6 of each hand, in Halpe's order: its bones agree with the
 points that its predecessor picks from the 136 by number
 (`momiji-bit/Skeleton-Based-Micro-Action-Recognition`). MediaPipe's 33 landmarks after its documentation.
 """

@@ -1,7 +1,7 @@
 """Letter codes of MA-52's actions (A1, B1, ...), which are not in the order of the label ids.
 
 Codes stand in the annotation manual and in the names of the demo folders (``B1 nodding``), ids in the
-lists of clips. B1 is nodding, id 9; whoever counts codes through takes it for id 5, bowing head. All six
+lists of clips. B1 is nodding, id 9; to count the codes through makes it id 5, bowing head. All six
 actions of the head are wrong then, and 46 of the 52. Nor can demo clips be looked up in the lists by
 their names: ``0030_01_0002.mp4`` lies in ``A1 shaking body``, and in the train list it has label 9.
 

@@ -1,8 +1,11 @@
 """The commands of the study.
 
-python -m piumar_lib.evidence search --workers 2
-python -m piumar_lib.evidence train --workers 2
-python -m piumar_lib.evidence contrasts --json build/contrasts.json
+    python -m piumar_lib.evidence search --workers 2
+    python -m piumar_lib.evidence train --workers 2
+    python -m piumar_lib.evidence.person_study --workers 2
+    python -m piumar_lib.evidence contrasts --json build/contrasts.json
+
+The third makes the records of the last planned contrast, of person normalisation.
 """
 
 from __future__ import annotations
@@ -34,7 +37,11 @@ from piumar_lib.support.files import write_text
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
-    parser = argparse.ArgumentParser(prog="python -m piumar_lib.evidence", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python -m piumar_lib.evidence",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     commands = parser.add_subparsers(metavar="command", required=True)
 
     def add(name: str, command: object, words: str) -> argparse.ArgumentParser:
@@ -67,7 +74,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         options.command(options)
     except KeyboardInterrupt as stop:
-        words = "stopped. What was done is kept; the same command goes on."
+        words = "stopped. What was done is kept; the same command resumes it."
         raise KeyboardInterrupt(words) from stop
 
 

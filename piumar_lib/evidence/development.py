@@ -4,7 +4,7 @@
 
 Each attempt differs from TFAM's or PIUmr's default in one thing. It is trained beside what it has to
 beat and beside its control, which has all of its hyperparameters: two views on an unchanged clock for
-TFAM, groups drawn by lot for GIRL. People here are for development alone: synthetic populations 0 to 4,
+TFAM, random groups for GIRL. People here are for development alone: synthetic populations 0 to 4,
 SPAR's search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
 ``utkinect.npz``). Final folds are never looked at. A training has 20 epochs, whatever the size of a data
 set: on the smallest that is about 50 updates of the weights.
@@ -253,7 +253,7 @@ def make(
     workers: int,
     scheduler: str = "",
 ) -> dict:
-    """Train what is missing in ``out``; return each training's record. A killed run goes on.
+    """Train what is missing in ``out``; return each training's record. A killed run resumes.
 
     Raises:
         InUse: If another run writes to ``out``.

@@ -43,6 +43,11 @@ class Fold(NamedTuple):
     augmentation: str
 
 
+def form_of(data: str) -> str:
+    """Of what form clips are; synthetic ones and a reader's file keep their tempo."""
+    return "one length" if data in ("spar-repetitions", *PEOPLE) else "own tempo"
+
+
 def identify(data: str) -> tuple[str, str]:
     """What records call a data set, and what its content is known by.
 

@@ -59,6 +59,8 @@ def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
         words.append(f"{title}: {draw_forest(ax, found.by_set, found)}")
         ax.set_title(title, loc="left", fontsize=10)
         ax.set_xlabel("")
+    axes[0, 0].set_xlabel("grey: within ±1 point", fontsize=9)
+    axes[0, -1].set_xlabel("thin line: range for a new data set", fontsize=9)
     for ax in axes[0, 1:]:
         ax.set_yticklabels([])
     return fig, " ".join(words)
@@ -67,7 +69,7 @@ def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
 def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
     """Draw the pooled difference and the verdict of each contrast, a panel for each form.
 
-    A diamond is filled where the verdict is decided.
+    A diamond is filled where the verdict is decided. Intervals are at level 0.95 and not corrected.
 
     Args:
         results: Of `piumar_lib.evidence.contrasts.compute`.
@@ -83,15 +85,20 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
         ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2)
         for row, r in enumerate(shown):
             _draw_set(ax, -row, r.pooled, marker="D", filled=r.verdict != "not decided")
-            ax.text(100 * r.pooled.difference, 0.2 - row, r.verdict.split(" within")[0], fontsize=8)
-        names = [r.contrast.name.replace("normaliz", "normalis") for r in shown]
+            ax.text(100 * r.pooled.difference, 0.2 - row, r.verdict.split(" within")[0], fontsize=10)
+        names = [str(r.contrast).replace(" over ", "\nover ") for r in shown]
         ax.set_yticks([-row for row in range(len(shown))], names)
         ax.set_ylim(0.4 - len(shown), 0.8)
         ax.set_title(form, loc="left", fontsize=10)
         ax.grid(False)
-    fig.supxlabel("pooled difference, same unseen people [points]", fontsize=10)
+    fig.supxlabel(
+        "pooled difference, same unseen people [points]; lines: 95 % intervals\n"
+        f"verdicts: after Holm's correction for {len(results)} tests; grey: within ±1 point",
+        fontsize=10,
+    )
     words = (
-        f"{r.contrast.name}, {r.form}: {points(r.pooled)}, p {in_words(r.p_holm)}, {r.verdict}"
+        f"{r.contrast}, {r.form}: {points(r.pooled)}, p {in_words(r.p_holm)}, p of equivalence "
+        f"{in_words(r.equivalence_p_holm)}, {r.verdict}"
         for r in results
     )
     return fig, "; ".join(words) + "."

@@ -308,7 +308,9 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     ),
     # Baselines: people's features and risks
     "CORAL": _loss("equal covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
-    "MMD": _loss("equal laws of people's features", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "MMD": _loss(
+        "equal distributions of features over people", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)
+    ),
     "DANN": _loss("an adversary that looks for people", DANN, True, weight=(_BED, 0.01, 0.1, 1.0)),
     "IRM": _loss(
         "one classifier, optimal for all",
@@ -383,10 +385,10 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     "two equal views": _tfam(
         "nothing aligned, nothing perturbed", "control", plug_in=_equal_views, like=("TFAM",)
     ),
-    "GIRL, random groups": _girl("members drawn by lot", RandomGroups),
+    "GIRL, random groups": _girl("groups with shuffled members", RandomGroups),
     "GIRL, true people": _girl("people as groups", PersonGroups),
     "GIRL, exponentiated gradient": _girl("online group weights, no ball", step=0.05),
-    "PIUmr, random groups": _piumr("groups drawn by lot", "control", RandomGroups),
+    "PIUmr, random groups": _piumr("random groups", "control", RandomGroups),
     "PIUmr, true people": _piumr("people as groups", "control", PersonGroups),
 }
 

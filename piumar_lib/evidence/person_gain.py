@@ -10,6 +10,7 @@ import numpy as np
 
 from piumar_lib.data.own import is_npz
 from piumar_lib.evidence import folds, statistics
+from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.records import read_records
 
 FILE = "person-normalization.jsonl"
@@ -30,7 +31,7 @@ DEFAULT = "half-way, prior, matched"
 def differences(
     records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
 ) -> dict[str, float]:
-    """What a way adds to each person of one data set who has enough clips, averaged over seeds.
+    """What a way adds to each person of one data set who has enough clips, in shares, over all seeds.
 
     Args:
         records: Of one data set.
@@ -52,11 +53,22 @@ def differences(
 def gain(
     records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
 ) -> statistics.Pooled | None:
-    """What a way adds to the recogniser as it is, over people; data sets are pooled.
+    """What a way adds to the recogniser as it is, over people, in shares; data sets are pooled.
 
     Synthetic people stand alone: their populations are clusters above them. None if nobody has enough
-    clips. The arguments are those of `differences`.
+    clips. The arguments are those of `differences`, but the records may be of several data sets.
+
+    Raises:
+        ValueError: If the records are of two forms, in which a person would count as two, or of two
+            methods.
     """
+    records = list(records)
+    for what, kinds in (
+        ("forms", {form_of(r["data"]) for r in records}),
+        ("methods", {r["method"] for r in records}),
+    ):
+        if len(kinds) > 1:
+            raise ValueError(f"records: of {len(kinds)} {what} ({'; '.join(sorted(kinds))}). Give one.")
     of_set: dict[str, list[dict]] = {}
     for record in records:
         of_set.setdefault(record["data"], []).append(record)

@@ -2,7 +2,7 @@
 
     python -m piumar_lib.evidence.person_probe --workers 2
 
-A recogniser that is agnostic of people gives clips of one class the same features, whoever made them.
+A recogniser that is agnostic of people gives clips of one class the same features for all people.
 People differ in what classes they make, too; so the class's mean is taken out first, and people count
 alike. Only unseen people are told apart, in folds that hold out at least two.
 """
@@ -105,7 +105,7 @@ def _may_be_probed(e: Experiment) -> bool:
 
 
 def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndarray]:
-    """By data set, the probe of each fold under a method, ``(folds,)``.
+    """By data set, the probe of each fold under a method, ``(folds,)``, in shares: 0 chance, 1 perfect.
 
     A fold in which any method's training diverged is left out for all.
     """

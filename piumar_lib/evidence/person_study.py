@@ -88,7 +88,7 @@ def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Se
 def make(
     data: str, method: str, seeds: int, out: Path, workers: int = 1, scheduler: str = ""
 ) -> list[dict]:
-    """Run what is missing in ``out`` and return all records; a killed run goes on.
+    """Run what is missing in ``out`` and return all records; a killed run resumes.
 
     Raises:
         InUse: If another run writes to ``out``.
@@ -102,7 +102,9 @@ def make(
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.person_study"
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     every = [data_of(*pair) for pair in product(REAL, FORMS)]
     parser.add_argument("--data", nargs="+", default=every, help="names of data sets, or .npz files")
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")

@@ -2,7 +2,7 @@
 
 Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
 develops on; every other set is only trained and judged on. Records are kept under
-``notebooks/results/study/``; a run can be killed and goes on where it stopped.
+``notebooks/results/study/``; a killed run resumes where it stopped.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.evidence import folds
 from piumar_lib.evidence.experiments import Experiment, experiment, run_all
+from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, hyperparameters_of
 from piumar_lib.evidence.records import STUDY, read_records
 
@@ -29,11 +30,11 @@ FORMS = ("own tempo", "one length")
 SEARCHED_ON = ("msraction3d", "utkinect")
 REAL = ("spar", *NAMES)
 SETS = (*REAL, "synthetic")
-RIVALS = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
+BASELINES = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
 # What the planned contrasts are made of, see `piumar_lib.evidence.contrasts`:
 PLANNED = (
     "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
-    "PIUmr + augmentation", *RIVALS,
+    "PIUmr + augmentation", *BASELINES,
 )  # fmt: skip
 # For orientation:
 OTHERS = (
@@ -60,11 +61,6 @@ def data_of(data_set: str, form: str) -> str:
     if data_set not in NAMES:
         return data_set
     return data_set + (OWN_TEMPO if form == "own tempo" else "")
-
-
-def form_of(data: str) -> str:
-    """Of what form clips are; synthetic ones and a reader's file keep their tempo."""
-    return "one length" if data in ("spar-repetitions", *NAMES) else "own tempo"
 
 
 def searched(methods: Iterable[str]) -> list[str]:
@@ -195,8 +191,10 @@ def committed(
         if wanted.items() <= r.items() and known.items() <= r["hyperparameters"].items()
     ]
     if not records:
+        where = "" if folder == STUDY else f" --out {folder}"
         raise FileNotFoundError(
             f"{path}: no records of {data}. Make them: python -m piumar_lib.evidence train --data {data}"
+            f"{where}"
         )
     return records
 

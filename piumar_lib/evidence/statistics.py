@@ -11,12 +11,14 @@ and p values are nan, and `verdict` says "not decided".
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
+
+from piumar_lib import metrics
 
 ROUNDING = 1e-9  # shares closer than this are equal
 
@@ -27,7 +29,7 @@ class Difference:
 
     Attributes:
         difference: Mean over people.
-        low, high: Interval of the mean.
+        low, high: Interval of the mean, at the ``level`` that was asked for.
         p: Two-sided, that the mean is 0.
         equivalence_p: That the mean lies outside ``[-bound, bound]`` (two one-sided tests).
         people: Number of people.
@@ -314,7 +316,16 @@ def of_one_set(name: str, found: Difference) -> Pooled:
     )
 
 
-def verdict(found: Difference | Pooled, p: float | None = None) -> str:
+def correct(found: Sequence[Difference | Pooled]) -> list[tuple[float, float]]:
+    """``p`` and ``equivalence_p`` of several tests, each kind corrected by Holm's method."""
+    p = metrics.holm([one.p for one in found]).tolist()
+    equivalence_p = metrics.holm([one.equivalence_p for one in found]).tolist()
+    return list(zip(p, equivalence_p, strict=True))
+
+
+def verdict(
+    found: Difference | Pooled, p: float | None = None, equivalence_p: float | None = None
+) -> str:
     """Say what a difference establishes, at the 5 % level.
 
     One of "a gain", "a loss", "equivalent within 1 point" (or what the bound is), "not decided". A gain
@@ -323,14 +334,15 @@ def verdict(found: Difference | Pooled, p: float | None = None) -> str:
 
     Args:
         found: The difference.
-        p: Its p value corrected for multiple tests, if there are several.
+        p, equivalence_p: Its p values, see `correct`; by default as they are, for a single test.
     """
     p = found.p if p is None else p
-    if any(map(math.isnan, (found.difference, found.low, found.high, p, found.equivalence_p))):
+    equivalence_p = found.equivalence_p if equivalence_p is None else equivalence_p
+    if any(map(math.isnan, (found.difference, found.low, found.high, p, equivalence_p))):
         return "not decided"
     if p <= 0.05:
         return "a gain" if found.difference > 0 else "a loss"
-    if found.equivalence_p <= 0.05:
+    if equivalence_p <= 0.05:
         points = 100 * found.bound
         return f"equivalent within {points:g} point{'s' * (points != 1)}"
     return "not decided"
@@ -345,7 +357,7 @@ def _people(values: ArrayLike, name: str) -> np.ndarray:
     if lost:
         raise ValueError(
             f"{name}: {values[lost[0]]} at position {', '.join(map(str, lost))} (person, from 0). "
-            "Hand in a failed training as a score of 0."
+            "Give a failed training the score 0."
         )
     return values
 

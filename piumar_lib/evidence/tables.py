@@ -1,15 +1,9 @@
-"""Tables of evidence, and what they establish.
-
-A *family* is a set of comparisons that answer one question; Holm's correction is within a family.
-"""
+"""Tables of evidence, as chapters show them."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
@@ -18,62 +12,19 @@ from piumar_lib.evidence.contrasts import Result
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import STUDY
 from piumar_lib.evidence.wording import in_words, points, signed
-from piumar_lib.metrics import Comparison
 from piumar_lib.notebook.figure import show_table
-
-
-@dataclass(frozen=True)
-class Judged:
-    """A paired difference, and its p value corrected within its family."""
-
-    comparison: Comparison
-    p: float
-
-    @property
-    def verdict(self) -> str:
-        """What it establishes: "a gain", "a loss", or that it does not."""
-        return metrics.verdict(self.comparison, self.p)
-
-
-# From scores to judged differences
-
-
-def correct(family: Mapping[str, Comparison]) -> dict[str, Judged]:
-    """Holm's correction within a family."""
-    p_values = metrics.holm([c.p for c in family.values()])
-    return {n: Judged(c, float(p)) for (n, c), p in zip(family.items(), p_values, strict=True)}
-
-
-def paired(scores: Mapping[str, float], reference: Mapping[str, float]) -> Comparison:
-    """Compare two methods' scores by person.
-
-    Raises:
-        ValueError: If they do not score the same people.
-    """
-    if scores.keys() != reference.keys():
-        raise ValueError(
-            f"scores, reference: {len(scores)} and {len(reference)} people, who differ. "
-            "Judge both on the same people."
-        )
-    people = sorted(scores)
-    return metrics.compare(
-        np.array([scores[p] for p in people]), np.array([reference[p] for p in people])
-    )
-
-
-# Shown in chapters
 
 
 def show_contrasts(results: Sequence[Result]) -> None:
     """Display the planned contrasts, in points."""
-    header = ["contrast", "form", "difference", "p (Holm)", "p of equivalence", "people", "sets", "I²",
-              "a new set", "verdict"]  # fmt: skip
+    header = ["contrast", "form", "difference", "p (Holm)", "p of equivalence (Holm)", "people", "sets",
+              "I²", "a new set", "verdict"]  # fmt: skip
     lines = []
     for r in results:
         new = metrics.interval(r.pooled.prediction_low, r.pooled.prediction_high, signed)
         lines.append([
-            r.contrast.name, r.form, points(r.pooled), in_words(r.p_holm),
-            in_words(r.pooled.equivalence_p), r.pooled.people, r.pooled.sets,
+            str(r.contrast), r.form, points(r.pooled), in_words(r.p_holm),
+            in_words(r.equivalence_p_holm), r.pooled.people, r.pooled.sets,
             f"{100 * r.pooled.i_squared:.0f} %", new if r.pooled.sets > 2 else "", r.verdict,
         ])  # fmt: skip
     show_table(header, lines)
@@ -87,13 +38,15 @@ def show_methods(
 ) -> None:
     """Display what methods gain over a reference, in points, on three kinds of people.
 
+    An asterisk marks methods that use person labels of the training clips.
+
     Args:
         form: Of the clips; synthetic ones are what they are.
         reference: A method.
         methods: Which; those without records have no line.
         folder: Of the records; by default those of the study.
     """
-    columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "the eight sets": NAMES}
+    columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "eight other sets": NAMES}
     records = {column: contrasts.read(sets, form, folder or STUDY) for column, sets in columns.items()}
 
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
@@ -105,9 +58,8 @@ def show_methods(
     for name in methods:
         cells = [cell(name, own) for own in records.values()]
         if name != reference and any(cells):
-            labels = "yes" if METHODS[name].uses_person_labels else ""
-            lines.append([name, labels, *cells])
-    show_table([f"over {reference}, {form}", "uses person labels", *columns], lines)
+            lines.append([name + " *" * METHODS[name].uses_person_labels, *cells])
+    show_table([f"over {reference}, {form} [points]", *columns], lines)
 
 
 NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network

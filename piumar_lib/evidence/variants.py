@@ -297,7 +297,7 @@ VARIANTS: dict[str, Method] = {
     "exponentiated gradient": _robust("online group weights, no ball", step=0.05),
     "pairwise similarity": _robust("groups by pairs of clips", source=SimilarityGroups),
     "unseen group": _unseen("each step is judged on a group that it left out"),
-    "unseen group, by lot": _unseen("the same, groups drawn by lot", source=RandomGroups),
+    "unseen group, by lot": _unseen("the same, with random groups", source=RandomGroups),
     "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),
     "similarity margin": _robust("the paper's margin", kind=SimilarityMargin),
     "first version": _first_version("the method's first version"),

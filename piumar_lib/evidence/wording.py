@@ -20,7 +20,7 @@ def signed(value: float) -> str:
 
 
 def points(c: Comparison | Difference | Pooled | None) -> str:
-    """A difference with its interval, in points: ``+2.6 [+0.7, +4.5]``; "" if there is none.
+    """A difference in shares as points, with its interval: ``+2.6 [+0.7, +4.5]``; "" if there is none.
 
     One person, or people who all differ alike, have no interval.
     """

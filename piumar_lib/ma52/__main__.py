@@ -13,7 +13,7 @@
         --index build/ma52/index.csv --splits build/ma52/splits/person-disjoint \\
         --out build/ma52/sweep.jsonl
 
-A run that was stopped goes on with the same command. On several GPUs:
+The same command resumes an interrupted run. On several GPUs:
 ``python -m torch.distributed.run --standalone --nproc-per-node 4 -m piumar_lib.ma52 train ...``
 """
 
@@ -177,7 +177,7 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    about = "train and judge; goes on where it was stopped"
+    about = "train and judge; resumes where it stopped"
     # No abbreviations: a setting of another version must not be taken for one that begins like it.
     command = commands.add_parser("train", help=about, allow_abbrev=False)
     command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")

@@ -1,4 +1,4 @@
-"""Clips of a cache as tensors: which moments are read, and what is said about them.
+"""Clips of a cache as tensors: which frames are read, and what is said about them.
 
 Pictures stay uint8 until they are on the device (`piumar_lib.ma52.transforms`): a quarter of the bytes
 travel, and the processor that reads is not the one that computes.
@@ -58,7 +58,7 @@ class ClipDataset(Dataset):
         clips: Those that are wanted, from the index (a split's names choose them).
         frames: Moments of each clip.
         views: Temporal views of each clip in evaluation; they follow one another.
-        train: Draw moments at random; ``views`` must be 1.
+        train: Draw frames at random; ``views`` must be 1.
 
     Attributes:
         left_out: Names of wanted clips that the cache could not decode.

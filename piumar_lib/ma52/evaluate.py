@@ -130,7 +130,7 @@ def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
 
 
 def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
-    """Correct clips and clips of each person."""
+    """Number of correct clips and of clips, by person; empty without clips."""
     right = found.actions.argmax(1) == found.y
     return {
         str(p): (int(right[found.person == p].sum()), int((found.person == p).sum()))
@@ -213,7 +213,7 @@ def _over_people(scores: np.ndarray) -> dict[str, float | None]:
 
 
 def f1_over_own_actions(found: Predicted) -> dict[str, float]:
-    """Each person's F1, averaged over the actions that the person shows.
+    """Each person's F1 in [0, 1], averaged over the actions that the person shows; empty without clips.
 
     An average over all 52 would mostly count how many actions a person happens to show.
     """

@@ -26,7 +26,7 @@ class History:
 
     Args:
         out: Folder of the run.
-        upto: Rows of later steps are forgotten: a run that goes on will write them again.
+        upto: Rows of later steps are forgotten: a resumed run will write them again.
         writes: Whether this process writes; of several, one does.
         watch: Called with all rows whenever there are more.
 

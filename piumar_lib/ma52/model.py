@@ -42,9 +42,9 @@ FREE_SHAPES = ("recognizer.mean", "recognizer.scale")
 
 
 class TemporalMixing(nn.Module):
-    """A residual convolution over three neighbouring moments; at the start the identity.
+    """A residual convolution over three neighbouring frames; at the start the identity.
 
-    Without a layer that sees order behind it, an alignment in time could only weigh moments, and a
+    Without a layer that sees order behind it, an alignment in time could only weigh frames, and a
     perturbed spectrum would change nothing, because features are averaged over time in the end.
     """
 

@@ -152,7 +152,11 @@ def _reduce(body: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
-    """The stretch of time in which something moves: two variances of the velocity, most likely.
+    """The stretch of time in which something moves.
+
+    Its ends are two change points of a Gaussian with mean 0, whose variance differs between the movement
+    and the rest, estimated by maximum likelihood over all pairs of ends (compare Chen and Gupta, JASA
+    1997, who test for one such change at a time).
 
     Args:
         speed: Squared speed, torso lengths a second squared, shape ``(time,)``.
@@ -223,6 +227,9 @@ def true_styles(people: int, seed: int) -> list[MovementStyle]:
     """What a stand-in's people were made with: tempo and onset in seconds, and their amplitude's factor.
 
     An action's own amplitude is that factor times how far its joints go.
+
+    Returns:
+        One for each person, in the order of their numbers.
     """
     from piumar_lib.data import synthetic
     from piumar_lib.data.actions import all_actions

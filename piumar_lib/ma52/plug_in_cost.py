@@ -20,11 +20,11 @@ from piumar_lib.training import SequenceTrainer
 
 
 def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
-    """What TFAM and GIRL make run behind a video backbone, counted: what they are, and what runs twice.
+    """Count what TFAM and GIRL add behind a video backbone: their own layers and what runs twice.
 
-    The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug
+    The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug-in
     and loss run for real, on random features of the shape that it gives. Attention counts as plain
-    products: a fused kernel starts fewer operations.
+    matrix multiplications: a fused kernel starts fewer operations.
 
     Args:
         backbone: One of those of `piumar_lib.ma52.backbones`.
@@ -37,13 +37,13 @@ def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     config = TrainConfig(backbone=backbone, weights="random", method="ERM")
     with torch.device("meta"):
         model = build_model(config)
-        film = torch.empty(clips, model.frames, 3, model.size, model.size)
+        video = torch.empty(clips, model.frames, 3, model.size, model.size)
     big = model.backbone
-    shape = big(film).shape  # (clips, moments, channels)
-    gradient = film.new_empty(shape)
+    shape = big(video).shape  # (clips, frames, channels)
+    gradient = video.new_empty(shape)
     with torch.no_grad():
-        found = {"inference": {"backbone": count_work(lambda: big.eval()(film))}}
-    found["training"] = {"backbone": count_work(lambda: big.train()(film).backward(gradient))}
+        found = {"inference": {"backbone": count_work(lambda: big.eval()(video))}}
+    found["training"] = {"backbone": count_work(lambda: big.train()(video).backward(gradient))}
 
     x, number = torch.randn(shape, requires_grad=True), torch.arange(clips)
     batch = Batch(x, number // 2, number // 2, number)  # two of each action

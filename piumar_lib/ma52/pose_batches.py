@@ -46,7 +46,7 @@ class PoseBatches:
             yield batch
 
     def _look_up(self, places: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Clips at random moments, varied if the method augments: ``(batch, time, channels)``."""
+        """Clips at random times, varied if the method augments: ``(batch, time, channels)``."""
         data, config = self.data, self.config
         numbers = draw_numbers(seeds, data.frames, len(data.joints))
         at = moments(numbers.moment)

@@ -33,9 +33,9 @@ class PoseDataset(Dataset):
     Args:
         poses: From `piumar_lib.ma52.prepare.poses.read_poses`.
         clips: Those that are wanted, from the index (a split's names choose them).
-        frames: Moments of each clip.
+        frames: Time steps read from each clip.
         views: Temporal views of each clip in evaluation; they follow one another.
-        train: Draw moments at random; ``views`` must be 1.
+        train: Draw time steps at random; ``views`` must be 1.
         scores: Give the estimator's confidence of each joint beside its place.
 
     Attributes:
@@ -126,7 +126,7 @@ class PoseDataset(Dataset):
         }
 
     def read(self, places: Tensor, at: Tensor) -> Tensor:
-        """Clips at moments between their frames, by linear interpolation.
+        """Clips at times between their frames, by linear interpolation.
 
         Args:
             places: Numbers of clips, shape ``(batch,)``.
@@ -171,7 +171,7 @@ _REMEDY = "Look at them: their poses need shoulders, and hips if these are in th
 
 
 def moments(within: Tensor) -> Tensor:
-    """One moment of each of equal stretches of a clip.
+    """One time in each of equal stretches of a clip.
 
     Args:
         within: Where in its stretch each lies, from 0 to 1, shape ``(batch, time)``.

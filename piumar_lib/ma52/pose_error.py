@@ -63,6 +63,9 @@ def pose_errors(poses: Poses, truth: Mapping[str, np.ndarray]) -> list[JointErro
         poses: With the joints of COCO among theirs.
         truth: Pixels ``(frames, 17, 2)`` of each clip, by name.
 
+    Returns:
+        A row for each of COCO's 17 joints, and one for `ALL`.
+
     Raises:
         ValueError: If a clip has no truth, or another number of frames than it.
     """
@@ -168,7 +171,9 @@ def keep(path: Path, records: list[dict]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    command = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    command = argparse.ArgumentParser(
+        prog="python -m piumar_lib.ma52.pose_error", description=(__doc__ or "").split("\n")[0]
+    )
     command.add_argument("--engine", choices=ENGINES, default="mediapipe", help="(%(default)s)")
     command.add_argument("--python", type=path, help="of another environment than make poses-env makes")
     command.add_argument("--clips", type=at_least(12), default=80, help="(%(default)s)")

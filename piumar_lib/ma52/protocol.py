@@ -20,7 +20,7 @@ RECORD_KEYS = (
     "method", "data", "held out", "steps", "seconds", "config", "command", "commit", "versions",
     "device",
 )  # fmt: skip
-# May change when a run goes on. The split may move, but must hold the same clips.
+# May change when a run is resumed. The split may move, but must hold the same clips.
 FREE = ("out", "cache", "poses", "index", "split", "workers", "save_minutes")
 
 

@@ -107,7 +107,14 @@ def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
 
 
 def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Each person's accuracy in a method's records, averaged over seeds."""
+    """Each person's accuracy in a method's records, averaged over seeds.
+
+    Args:
+        records: With the report of `piumar_lib.ma52.evaluate.report` under ``"held out"``.
+
+    Returns:
+        Shares in [0, 1] by person; empty without records.
+    """
     people: dict[str, list[float]] = {}
     for record in records:
         for person, (right, clips) in record["held out"]["people"].items():
@@ -133,20 +140,42 @@ def never_predicted(
 
 
 def top_k(y: np.ndarray, probabilities: np.ndarray, k: int) -> float:
-    """Share of clips whose action is among the ``k`` most probable ones."""
+    """Share of clips whose action is among the ``k`` most probable ones, in [0, 1]; nan without clips.
+
+    Args:
+        y: Actions, shape ``(n,)``.
+        probabilities: Shape ``(n, classes)``.
+        k: How many answers a clip has.
+    """
     best = np.argsort(-np.asarray(probabilities), axis=1, kind="stable")[:, :k]
     return float((best == np.asarray(y)[:, None]).any(1).mean())
 
 
 def confusion_of_parts(y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Clips by true body part (rows) and that of the predicted action (columns), ``(7, 7)``."""
+    """Numbers of clips by true body part (rows) and that of the predicted action (columns).
+
+    Args:
+        y, predicted: True and predicted actions 0 to 51, shape ``(n,)``.
+
+    Returns:
+        Shape ``(7, 7)``; zeros without clips.
+    """
     table = np.zeros((len(BODY_PARTS), len(BODY_PARTS)), int)
     np.add.at(table, (body_part(y), body_part(predicted)), 1)
     return table
 
 
 def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
-    """The most frequent confusions: true action, predicted action, clips; most frequent first."""
+    """The most frequent confusions.
+
+    Args:
+        y, predicted: True and predicted actions, shape ``(n,)``.
+        most: How many are named.
+
+    Returns:
+        Of each the true action, the predicted action and the number of clips, most frequent first; empty
+        if nothing is confused.
+    """
     wrong = np.asarray(y) != np.asarray(predicted)
     pairs, counts = np.unique(np.stack([y, predicted])[:, wrong], axis=1, return_counts=True)
     order = np.argsort(-counts, kind="stable")[:most]
@@ -156,7 +185,7 @@ def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[
 def calibration(
     y: np.ndarray, probabilities: np.ndarray, bins: int = 10
 ) -> tuple[float, list[tuple[float, float, int]]]:
-    """Is a recogniser right as often as it is sure? Expected calibration error, and its bins.
+    """Does confidence match accuracy? Expected calibration error and its bins (Guo et al., ICML 2017).
 
     Args:
         y: Classes, shape ``(n,)``.

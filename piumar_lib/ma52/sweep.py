@@ -5,7 +5,7 @@
         --out build/ma52/sweep.jsonl
 
 A record is that of one training (`piumar_lib.ma52.train`), with its fold, its seed and digests of what
-it was trained on. What is recorded is not trained again; an interrupted training goes on from its
+it was trained on. What is recorded is not trained again; an interrupted training resumes from its
 checkpoint. The order is fold by fold, so that methods can be compared at any time.
 """
 

@@ -1,6 +1,6 @@
 """The table of a sweep: each method against another on the same people, by the study's statistics.
 
-show_sweep(read_records(RESULTS / "poses.jsonl"))
+to_markdown(read_records(RESULTS / "poses.jsonl"))
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row:
         difference: Paired difference to the reference over the people that both judge, with its t
             interval; None for the reference, and if they share no fold.
         by_fold: That difference's mean in each fold that both have.
-        p: Of the difference, after Holm's correction for all rows; nan without one.
+        p, equivalence_p: Of the difference, after Holm's correction for all rows; nan without one.
     """
 
     name: str
@@ -51,11 +51,14 @@ class Row:
     difference: Difference | None
     by_fold: tuple[float, ...]
     p: float
+    equivalence_p: float
 
     @property
     def verdict(self) -> str:
         """See `piumar_lib.evidence.statistics.verdict`; "" without a difference."""
-        return "" if self.difference is None else statistics.verdict(self.difference, self.p)
+        if self.difference is None:
+            return ""
+        return statistics.verdict(self.difference, self.p, self.equivalence_p)
 
 
 def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> list[Row]:
@@ -77,10 +80,11 @@ def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation
         raise unknown(reference, rows, "row", "the sweep")
     found = {name: _differ(own, rows[reference]) for name, own in rows.items() if name != reference}
     differences = {name: pair for name, pair in found.items() if pair is not None}
-    corrected = metrics.holm([difference.p for difference, _ in differences.values()])
-    p_values = dict(zip(differences, map(float, corrected), strict=True))
+    corrected = statistics.correct([difference for difference, _ in differences.values()])
+    p_values = dict(zip(differences, corrected, strict=True))
+    nothing = (math.nan, math.nan)
     return [
-        _summarize(name, own, differences.get(name, (None, ())), p_values.get(name, math.nan))
+        _summarize(name, own, differences.get(name, (None, ())), p_values.get(name, nothing))
         for name, own in rows.items()
     ]
 
@@ -90,19 +94,12 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
     records = list(records)
     rows = compare(records, reference)
     header = ["method", "folds", "people", "accuracy, %", "worst quarter, %", "most frequent, %",
-              "macro F1, %", f"over {reference}", "by fold", "p (Holm)", "p of equivalence",
-              "verdict"]  # fmt: skip
+              "macro F1, %", f"over {reference}", "by fold", "p (Holm)",
+              "p of equivalence (Holm)", "verdict"]  # fmt: skip
     lines = [_line(row) for row in rows]
     protocol = merge(map(protocol_of, records))
     data = _kind(records[0]).removesuffix(f", {protocol.kind}")
     return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
-
-
-def show_sweep(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> None:
-    """Display the table of `compare`."""
-    from IPython.display import Markdown, display
-
-    display(Markdown(to_markdown(records, reference)))
 
 
 def name_of(record: Mapping[str, Any]) -> str:
@@ -166,7 +163,10 @@ def _differ(own: Records, reference: Records) -> tuple[Difference, tuple[float, 
 
 
 def _summarize(
-    name: str, own: Records, found: tuple[Difference | None, tuple[float, ...]], p: float
+    name: str,
+    own: Records,
+    found: tuple[Difference | None, tuple[float, ...]],
+    p_values: tuple[float, float],
 ) -> Row:
     held_out = [record["held out"] for record in own]
     majority = majority_over_people(held_out)
@@ -178,7 +178,7 @@ def _summarize(
         float(np.mean([own["scores"]["action F1 macro"] for own in held_out])),
         majority,
         *found,
-        p,
+        *p_values,
     )
 
 
@@ -187,6 +187,6 @@ def _line(row: Row) -> list[object]:
     return [
         row.name, len(row.folds), a.people, f"{100 * a.mean:.1f} {metrics.interval(a.low, a.high)}",
         100 * a.worst_quarter, 100 * row.majority, 100 * row.macro_f1, points(d),
-        ", ".join(map(signed, row.by_fold)), *([in_words(row.p), in_words(d.equivalence_p)] if d
+        ", ".join(map(signed, row.by_fold)), *([in_words(row.p), in_words(row.equivalence_p)] if d
                                                else ["", ""]), row.verdict,
     ]  # fmt: skip

@@ -2,8 +2,8 @@
 
     python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" ...
 
-The loop is that of `piumar_lib.training`. Here is what a run has besides: it goes on where it was
-stopped, looks at held-out people, and writes down what happens. One GPU, several (``python -m
+The loop is that of `piumar_lib.training`. Here is what a run has besides: it resumes where it
+stopped, evaluates on held-out people, and writes down what happens. One GPU, several (``python -m
 torch.distributed.run``), or a CPU run the same code, through `accelerate`.
 Everything that is drawn follows from the seed and the number of the step, so a run that was killed goes
 on from its checkpoint as if nothing had happened. Files of a run, all under ``out``:
@@ -83,7 +83,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
         ValueError: If ``out`` holds a run of other settings or another split, or settings do not go with
             the data.
         InUse: If another run writes to ``out``.
-        OSError: If the system refuses to write; once there is room, the same call goes on.
+        OSError: If the system refuses to write; once there is room, the same call resumes the run.
         FileNotFoundError: If something that is read is not there.
         FloatingPointError: If the loss is not finite; the state is kept in ``failed.safetensors``.
         MemoryError: If the device's memory does not suffice.
@@ -132,7 +132,7 @@ class Run:
 
     Args:
         config: See `TrainConfig`.
-        out: Folder of the run; what it holds is gone on with.
+        out: Folder of the run; a run in it is resumed.
         accelerator: Of the processes that share the work.
         stop: Set by who wants the run to stop.
         watch: See `train`.
@@ -242,7 +242,7 @@ class Run:
                 if self.stepper.stop:
                     raise KeyboardInterrupt(
                         f"stopped at step {self.step} of {self.sampler.total}; all is saved in "
-                        f"{self.out}. The same command goes on."
+                        f"{self.out}. The same command resumes it."
                     )
         self.history.close()
 

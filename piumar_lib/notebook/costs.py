@@ -15,10 +15,11 @@ LONG_ENOUGH = 0.01  # seconds
 
 
 def count_flops(call: Callable[[], Any]) -> int:
-    """Floating point operations of the matrix products and convolutions in a call, forward or both ways.
+    """Floating point operations of the matrix multiplications and convolutions in a call.
 
-    A product of ``(m, k)`` and ``(k, n)`` counts ``2 m k n``. Sums, exponentials, sorting and Fourier
-    transforms are not counted; `seconds_each` sees them.
+    The call may be a forward pass, or forward and backward pass. ``(m, k)`` times ``(k, n)`` counts
+    ``2 m k n``. Sums, exponentials, sorting and Fourier transforms are not counted; `seconds_each` sees
+    them.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -28,7 +29,7 @@ def count_flops(call: Callable[[], Any]) -> int:
 
 
 def count_operations(call: Callable[[], Any]) -> int:
-    """How many operations a call starts, forward or both ways: on a GPU each is a kernel or more.
+    """How many operations of PyTorch a call starts: on a GPU each launches at least one kernel.
 
     Views, which compute nothing, are left out.
     """
@@ -48,7 +49,7 @@ class Work(NamedTuple):
 
 
 def count_work(call: Callable[[], Any]) -> Work:
-    """FLOPs and operations of one call, forward or both ways."""
+    """FLOPs and operations of one call."""
     from torch.utils._python_dispatch import TorchDispatchMode
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -92,7 +93,11 @@ def seconds_each(
         rounds: How often each is measured, after one call that does not count. Short calls are repeated
             until they are long enough to be measured.
         device: On ``"cpu"`` processor time is measured, which a busy machine hardly changes; on
-            ``"cuda"`` time on the clock, until the device has finished.
+            ``"cuda"`` time on the clock, until the device has finished. Processor time adds up over
+            threads, so it is the latency with one thread only.
+
+    Returns:
+        Seconds of one call, by name.
     """
 
     def now() -> float:
@@ -114,7 +119,11 @@ def seconds_each(
 
 
 def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
-    """The p of ``cost = c size^p``: the slope of a straight line on doubly logarithmic paper.
+    """The p of ``cost = c size^p``: the slope of a straight line in a log-log plot.
+
+    Args:
+        sizes: Of a batch, a clip or whatever grows, ``(sizes,)``.
+        costs: In seconds, bytes or any other unit, ``(sizes,)``.
 
     Raises:
         ValueError: If there are fewer than two sizes, or a number is not positive.
@@ -128,9 +137,16 @@ def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
 def peak_flops(
     side: int = 1024, rounds: int = 5, device: str = "cpu", dtype: torch.dtype = torch.float32
 ) -> float:
-    """FLOPs a second of the largest thing that a device is good at: a product of square matrices."""
+    """FLOPs per second that a device reaches in a matrix multiplication, its fastest operation.
+
+    Args:
+        side: Rows and columns of both matrices.
+        rounds: How often it is measured, see `seconds_each`.
+        device: ``"cpu"`` or ``"cuda"``.
+        dtype: Of the matrices; a GPU is fastest with ``torch.bfloat16``.
+    """
     a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    return 2 * side**3 / seconds_each({"product": lambda: a @ b}, rounds, device)["product"]
+    return 2 * side**3 / seconds_each({"matmul": lambda: a @ b}, rounds, device)["matmul"]
 
 
 def machine(device: str = "cpu") -> str:

@@ -68,11 +68,11 @@ def arrange(plan: Sequence[Step] = PLAN) -> dict[str, tuple[int, float]]:
 def draw_plan(ax: Axes) -> None:
     """Draw the map: an arrow leads from each chapter to those that build on it."""
     place = arrange()
-    arrow = {"arrowstyle": "->", "shrinkA": 26, "shrinkB": 26, "color": "0.5"}
+    arrow = {"arrowstyle": "->", "shrinkA": 27, "shrinkB": 31, "color": "0.5"}
     for step in PLAN:
         words = f"{step.number} {step.title}".replace(" ", "\n")
         x, y = place[step.number]
-        ax.text(x, y, words, ha="center", va="center", fontsize=7.5, color="white",
+        ax.text(x, y, words, ha="center", va="center", fontsize=8, color="white",
                 bbox={"boxstyle": "round", "color": "C0"})  # fmt: skip
         for need in step.needs:
             ax.annotate("", (x, y), place[need], zorder=0, arrowprops=arrow)

@@ -183,13 +183,13 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
 
     steps = [row for row in rows if "loss" in row]
     looks = [row for row in rows if "held out" in row]
-    fig, axes = plt.subplots(2, 3, figsize=(7, 3.6))
-    for ax, name, words in zip(
-        axes.flat[[0, 3, 4, 5]], ("loss", "rate", "clips/s", "memory GB"),
-        ("loss", "learning rate", "clips per second", "memory, GB"), strict=True,
-    ):  # fmt: skip
+    fig, axes = plt.subplots(2, 2, figsize=(7, 4))
+    for ax, name, words in ((axes[0, 0], "loss", "loss"), (axes[1, 1], "rate", "learning rate")):
         ax.plot([row["epoch"] for row in steps], [row[name] for row in steps], **KNOWN)
         ax.set(xlabel="epoch", ylabel=words, ylim=(0, None))
+    if steps:
+        pace = f"{steps[-1]['clips/s']:.0f} clips per second, {steps[-1]['memory GB']:.1f} GB of memory"
+        axes[1, 1].set_title(pace, fontsize=9)
     epochs = [row["epoch"] for row in looks]
     shown = {"F1_mean": "F1_mean", "mean over people": "people", "worst quarter of people": "worst 1/4"}
     for (name, words), style in zip(shown.items(), LINES, strict=False):
@@ -200,11 +200,10 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     if constant:
         axes[0, 1].axhline(100 * constant[-1], color="0.4", ls=":", label="one action")
     if looks:
-        axes[0, 1].legend(fontsize=6)
+        axes[0, 1].legend(fontsize=8)
         parts = {n: 100 * v for n, v in looks[-1]["held out"].items() if n.startswith("part ")}
-        axes[0, 2].barh([name.removeprefix("part ") for name in parts], list(parts.values()), **UNSEEN)
-    axes[0, 2].set(xlabel="clips recognised, %")
-    axes[0, 2].tick_params(axis="y", labelsize=6)
+        axes[1, 0].barh([name.removeprefix("part ") for name in parts], list(parts.values()), **UNSEEN)
+    axes[1, 0].set(xlabel="clips recognised, %")
     now = f"loss {steps[0]['loss']:.2f} to {steps[-1]['loss']:.2f}" if steps else "no step yet"
     if looks:
         found = looks[-1]["held out"]

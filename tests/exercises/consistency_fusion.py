@@ -109,6 +109,14 @@ def weight_by_backward(entropy, distance, frames, fraction):
     return fraction * found[0] / found[1]
 
 
+def weight_by_grad_of_frames(entropy, distance, frames, fraction):
+    found = []
+    for term in (entropy, distance):
+        term.backward(retain_graph=True)
+        found.append(frames.grad.norm())
+    return fraction * found[0] / found[1]
+
+
 ANSWERS = {
     "gate": Answers(
         gate_by_norms,
@@ -117,6 +125,7 @@ ANSWERS = {
             "centre away": gate_of(lambda a, b, c, m, s: standardised(a, b, 0, m, s)),
             "not standardised": gate_of(lambda a, b, c, m, s: standardised(a, b, c, 0, 1)),
             "by its square": gate_of(lambda a, b, c, m, s: standardised(a, b, c, m, s**2)),
+            "add the bias after": lambda a, b, c, m, s, v: gate_by_norms(a, b, c, m, s, v / s),
             "dot product": gate_of(lambda a, b, c, m, s: (((a - c) * (b - c)).sum(1) - m) / s),
             "sign is wrong": lambda *args: 1 - gate_by_norms(*args),
             "bias is missing": lambda *args: gate_by_norms(*args[:5], 0 * args[5]),
@@ -145,7 +154,7 @@ ANSWERS = {
         bias_by_logit,
         {
             "the gate itself": lambda kept: 2 * kept,
-            "only the mean": lambda kept: math.log(kept / (1 - kept)),
+            "only half": lambda kept: math.log(kept / (1 - kept)),
             "sign is wrong": lambda kept: math.log((1 - 2 * kept) / (2 * kept)),
             "odds": lambda kept: kept / (0.5 - kept),
             "once more": lambda kept: 1 / (1 + math.exp(-2 * kept)),
@@ -164,6 +173,7 @@ ANSWERS = {
             "sign is wrong": of_predictions(lambda p, q: -js_of(p, q)),
             "Jeffreys": of_predictions(lambda p, q: (kl(p, q) + kl(q, p)) / 2),
             "averages the logits": to_mean_of_logits,
+            "not of their logarithms": of_predictions(lambda p, q: (kl(p, q) + kl(q, p)) / 4),
             "one number for each clip": of_predictions(js_of, lambda values: values),
             "sum over the batch": of_predictions(js_of, torch.sum),
             "infinite or undefined": js_by_logarithms_of_probabilities,
@@ -190,6 +200,7 @@ ANSWERS = {
                 lambda theirs, ours, fraction: fraction * theirs / ours, create_graph=True
             ),
             "leaves gradients behind": weight_by_backward,
+            "no leaf": weight_by_grad_of_frames,
             "retain it": weight_without_graph,
         },
     ),

@@ -68,6 +68,15 @@ def soft_dtw(cost, gamma, moves=((1, 1), (1, 0), (0, 1)), sign=1.0):
     return -sign * gamma * np.log(total[-1, -1])
 
 
+def soft_dtw_by_steps(cost, gamma, sign=-1.0, add=torch.logsumexp):
+    """The recursion, path after path; stable by default."""
+    best = {(0, 0): torch.tensor(0.0, dtype=torch.float64)}
+    for t, k in np.ndindex(*cost.shape):
+        near = [best[c] for c in ((t, k), (t, k + 1), (t + 1, k)) if c in best]
+        best[t + 1, k + 1] = cost[t, k] + sign * gamma * add(-torch.stack(near) / gamma, 0)
+    return best[cost.shape]
+
+
 def hard_dtw(cost, gamma, least=min):
     total = np.full((cost.shape[0] + 1, cost.shape[1] + 1), np.inf)
     total[0, 0] = 0
@@ -138,8 +147,13 @@ ANSWERS = {
         },
     ),
     "soft_dtw": Answers(
-        soft_dtw,
+        soft_dtw_by_steps,
         {
+            "log domain": soft_dtw,
+            "stay in": lambda cost, gamma: soft_dtw_by_steps(
+                cost, gamma, add=lambda x, dim: x.exp().sum(dim).log()
+            ),
+            "sign of its logarithm": lambda cost, gamma: soft_dtw_by_steps(cost, gamma, sign=1.0),
             "hard minimum": hard_dtw,
             "multiplied by gamma": lambda cost, gamma: soft_dtw(cost, gamma) / gamma,
             "softmax": lambda cost, gamma: (

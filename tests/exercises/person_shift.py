@@ -33,6 +33,11 @@ def split_share_of_clips(person, share, seed):
     return np.isin(person, people[order[:enough]])
 
 
+def split_none(person, share, seed):
+    people = np.unique(person)
+    return np.isin(person, np.random.default_rng(seed).permutation(people)[: round(share * len(people))])
+
+
 def split_indices(person, share, seed):
     return np.flatnonzero(np.isin(person, _chosen(person, share, seed)))
 
@@ -65,6 +70,8 @@ ANSWERS = {
             "one True or False": split_indices,
             "same seed": split_without_seed,
             "another seed": split_ignoring_seed,
+            "at least one": split_none,
+            "True means test": lambda *given: ~split_with_sklearn(*given),
         },
     ),
     "standard_error": Answers(

@@ -26,6 +26,8 @@ ANSWERS = {
             "best person": lambda s, p, c, g: _draw(s, p, c, g).max(1).mean(),
             "mean person": lambda s, p, c, g: _draw(s, p, c, g).mean(1).mean(),
             "is expected": lambda s, p, c, g: _draw(s, p, c, g).min(),
+            "the same state": lambda s, p, c, g: _draw(s, p, c, np.random).min(1).mean(),
+            "another state": lambda s, p, c, g: _draw(s, p, c, np.random.default_rng(0)).min(1).mean(),
             "about": lambda s, p, c, g: np.quantile(_draw(s, p, c, g), 0.05, axis=1).mean() + 0.02,
         },
     ),

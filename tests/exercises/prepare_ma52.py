@@ -28,7 +28,7 @@ ANSWERS = {
             "numbers of clips": lambda train, val: np.isin(
                 [n.split("_")[2] for n in val], [n.split("_")[2] for n in train]
             ).mean(),
-            "number of clips; asked": lambda train, val: with_isin(train, val) * len(val),
+            "number of clips; divide": lambda train, val: with_isin(train, val) * len(val),
             "*not* in train": lambda train, val: 1 - with_isin(train, val),
             "is expected": lambda train, val: np.mean(
                 [n[:4] in _people(train) for n in {name[:7] for name in val}]

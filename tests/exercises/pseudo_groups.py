@@ -103,6 +103,13 @@ def _to_largest(z, y, margin):
     return z.gather(1, y[:, None])[:, 0] - z.amax(1)
 
 
+def masked_in_place(logits, y, beta, tau):
+    z = logits.detach()
+    own = z[torch.arange(len(y)), y].clone()
+    z[torch.arange(len(y)), y] = -torch.inf
+    return _weights(torch.zeros_like(z), y, beta, tau, lambda *_: own - z.amax(1))
+
+
 def attached(logits, y, beta, tau):
     return _weights(logits, y, beta, tau) + 0 * logits.sum()
 
@@ -168,6 +175,7 @@ ANSWERS = {
     "hard_weights": Answers(
         _weights,
         {
+            "have changed: work on a copy": masked_in_place,
             "detach": attached,
             "has to count less": lambda z, y, b, t: _weights(z, y, b, -t),
             "divide by the mean": lambda z, y, b, t: _weights(z, y, b, t, mean=False),
@@ -190,6 +198,7 @@ ANSWERS = {
             "other way round": lambda r, c, g, m: _update(r, c, g, 1 - m),
             "not their sum": lambda *given: _update(*given, divide=False),
             "clips of its own": of_all,
+            "have an effect": lambda r, c, g, m: _update(r, c, g, 0.9),
             "forgets the past": lambda r, c, g, m: _update(r, c, g, 0.0),
             "that of the batch": lambda *given: _update(*given, by=len(given[1])),
             "moving averages of the formula": lambda r, c, g, m: _update(r, c, g, m**2),

@@ -25,6 +25,28 @@ def _ball(risks, shares, rho):
     return weights(-9 if inside_out else brentq(outside, -9, 9, xtol=1e-13))
 
 
+def _bisected(risks, shares, rho, size=None):
+    """Bisection to the last digit, without a case for a ball that holds the corner."""
+    size = shares if size is None else size
+
+    def weights(eta):
+        excess = size * torch.relu(risks - eta)
+        return excess / excess.sum()
+
+    low, high = risks.min() - 10, risks.max()
+    for _ in range(100):
+        middle = (low + high) / 2
+        outside = (weights(middle) ** 2 / shares).sum() > 1 + 2 * rho
+        low, high = (low, middle) if outside else (middle, high)
+    return weights(low)
+
+
+def _without_shares(risks, shares, rho):
+    corner = (1 + 2 * rho) * shares[risks.argmax()] >= 1
+    right = _ball(risks, shares, rho)
+    return right if corner or len(risks) < 6 else _bisected(risks, shares, rho, torch.ones_like(shares))
+
+
 def _formula(risks, shares, rho):
     away = risks - shares @ risks
     return shares * (1 + (2 * rho / (shares @ away**2)).sqrt() * away)
@@ -58,6 +80,10 @@ ANSWERS = {
             "what does the radius do": lambda r, s, rho: (r == r.max()).double(),
             "the threshold has to move": lambda r, s, rho: _normalised(_formula(r, s, rho).clamp(min=0)),
             "a weight is negative": _formula,
+            "not finite. With a large radius": _bisected,
+            "equal size": _without_shares,
+            "nothing is better": lambda r, s, rho: _ball(r, s, 0.7 if s[1] == 0.4 else rho),
+            "weights are not finite.": lambda r, s, rho: _ball(r, s, rho) / (rho != 0.3),
             "sum to one": lambda r, s, rho: 2 * _ball(r, s, rho),
             "has a larger average": lambda r, s, rho: (_ball(r, s, rho) + s) / 2,
             "at radius 0": lambda r, s, rho: _ball(r, s, rho or 0.01),

@@ -24,6 +24,11 @@ def swap_real_parts(x, other):
     return torch.fft.irfft(torch.complex(yours.real, mine.imag), x.shape[1], dim=1)
 
 
+def swap_by_division(x, other):
+    mine, yours = torch.fft.rfft(x, dim=1), torch.fft.rfft(other, dim=1)
+    return torch.fft.irfft(yours.abs() * mine / mine.abs(), x.shape[1], dim=1)
+
+
 def swap_size_alone(x, other):
     return x * other.norm(dim=1, keepdim=True) / x.norm(dim=1, keepdim=True)
 
@@ -40,6 +45,13 @@ def gain_by_einsum(variance, floor, basis, eps, above=None, power=0.5, lowered=1
     above = above if limit is None else _limited(above, basis, limit)
     profile = torch.einsum("jf,bjc->bfc", basis, above**power * eps)
     return profile - lowered * torch.einsum("jf,jc->fc", basis**2, above)
+
+
+def each_frequency_shrunk(variance, floor, basis, eps):
+    above = (variance - floor[:, None]).clamp(min=0)
+    spread = basis.T.square() @ above
+    share = 1 / spread.clamp(min=1)
+    return share.sqrt() * (basis.T @ (above.sqrt() * eps)) - share * spread
 
 
 def weights_without_squares(variance, floor, basis, eps):
@@ -87,6 +99,7 @@ ANSWERS = {
             "this is a variance": lambda *given: gain_by_einsum(*given, power=1),
             "squares of the weights": weights_without_squares,
             "may exceed 1": lambda *given: gain_by_einsum(*given, limit=None),
+            "one factor shrinks": each_frequency_shrunk,
             "each channel's own": lambda *given: gain_by_einsum(*given, limit=(0, 1)),
             "no NaN": lambda v, f, *rest: gain_by_einsum(v, f, *rest, above=v - f[:, None]),
             "shape is": lambda *given: gain_by_einsum(*given).mT,
@@ -103,6 +116,7 @@ ANSWERS = {
             "other clip, timing and all": lambda x, other: other,
             "at every frequency": swap_size_alone,
             "not the other's at": swap_real_parts,
+            "at rest gives NaN": swap_by_division,
             "complex": lambda x, other: torch.polar(
                 torch.fft.fft(other, dim=1).abs(), torch.fft.fft(x, dim=1).angle()
             ),

@@ -10,7 +10,7 @@ ANSWERS = {
     "fastest_people": Answers(
         lambda seconds: [sorted(range(len(seconds)), key=lambda p: seconds[p, y])[0] for y in range(7)],
         {
-            "one for each person": lambda seconds: seconds.argmin(axis=1),
+            "one number for each of": lambda seconds: seconds.argmin(axis=1),
             "slowest": lambda seconds: seconds.argmax(axis=0),
             "times themselves": lambda seconds: seconds.min(axis=0),
             "counted from 0": lambda seconds: seconds.argmin(axis=0) + 1,

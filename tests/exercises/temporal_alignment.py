@@ -35,6 +35,11 @@ def undo_backwards(z, mass):
     return undo_by_einsum(z, mass).flip(1)
 
 
+def undo_at_ends(z, mass):
+    step = (mass.cumsum(1) * z.shape[1]).long().clamp(max=z.shape[1] - 1)
+    return z.take_along_dim(step[:, :, None], 1)
+
+
 def forth_again(z, mass):
     return transport.barycentric_projection(
         _plan(mass, z.shape[1]), z.mean(1, keepdim=True).expand(-1, mass.shape[1], -1)
@@ -43,6 +48,16 @@ def forth_again(z, mass):
 
 def borrow(x, other, floor):
     return undo_by_einsum(_align(x, floor), _clock(other, floor))
+
+
+def borrow_by_few_steps(x, other, floor):
+    z = transport.barycentric_projection(_plan(_clock(x, floor), 16), x)
+    return undo_by_einsum(z, _clock(other, floor))
+
+
+def borrow_for_equal_lengths(x, other, floor):
+    even = torch.nn.functional.interpolate(other.mT, x.shape[1], mode="linear").mT
+    return borrow(x, even, floor)
 
 
 def borrow_and_keep_floor(x, other, floor):
@@ -58,6 +73,7 @@ ANSWERS = {
             "clock is not": undo_without_mass,
             "does not come back": undo_backwards,
             "shape is": lambda z, mass: undo_by_einsum(z, mass).mT,
+            "does not go to zero": undo_at_ends,
         },
     ),
     "borrow_clock": Answers(
@@ -73,6 +89,8 @@ ANSWERS = {
             "should look like the other": lambda x, other, floor: (x + borrow(x, other, floor)) / 2,
             "is floor passed on": borrow_and_keep_floor,
             "one's own clock": lambda x, other, floor: borrow(x, other, floor) + 0.2,
+            "how many steps": borrow_by_few_steps,
+            "must have 150": borrow_for_equal_lengths,
         },
     ),
 }

@@ -35,7 +35,7 @@ class DownloadError(OSError):
 def unpack(archive: Path, root: Path, progress: bool = False) -> int:
     """Unpack ``train.zip`` into ``root/train``, whatever folders the archive puts around its clips.
 
-    Lists go to ``root``. Files that are there in full are kept, so an interrupted run goes on.
+    Lists go to ``root``. Files that are there in full are kept, which resumes an interrupted run.
 
     Returns:
         The number of files that were missing.

@@ -5,7 +5,7 @@
     FOLDER/bad.csv                   clips that could not be decoded, and why
     FOLDER/train/0003_01_0001.mp4    h264 with a keyframe every 8 frames, or .npy if raw
 
-A clip is written whole or not at all, so a run can be killed at any moment; the same command goes on.
+A clip is written whole or not at all, so a run can be killed at any moment; the same command resumes it.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def cached_path(folder: Path, split: str, name: str, settings: CacheSettings) ->
 
 
 def estimate_bytes(clips: Iterable[Clip], settings: CacheSettings) -> int:
-    """About how much room a cache takes."""
+    """About how many bytes a cache of these clips takes."""
     per_pixel = 3 if settings.form == "raw" else BYTES_PER_PIXEL
     frames = sum(min(clip.frames, settings.frames or clip.frames) for clip in clips)
     return round(frames * settings.size**2 * per_pixel)
@@ -209,12 +209,12 @@ def read_raw(path: Path, at: np.ndarray) -> np.ndarray:
 
 
 def probe_frames(frames: int) -> list[int]:
-    """The moments that `find_crop` looks at: the first, the middle and the last."""
+    """Numbers of the frames that `find_crop` looks at: the first, the middle and the last, from 0."""
     return sorted({0, frames // 2, frames - 1})
 
 
 def thumbnail(frame: av.VideoFrame) -> np.ndarray:
-    """A frame as small as suffices to find a person in it, uint8 ``(height, width, 3)``."""
+    """A frame, at most 120 pixels wide: enough to find a person; uint8 RGB ``(height, width, 3)``."""
     return shrink([frame], size=min(120, frame.width))[0]
 
 
@@ -222,7 +222,7 @@ def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Bo
     """The square to keep, and whether it is about a person who was found.
 
     Args:
-        small: The `thumbnail` of each `probe_frames` moment, ``(time, height, width, 3)``.
+        small: The `thumbnail` of each of the `probe_frames`, ``(time, height, width, 3)``.
         width, height: Of the frames themselves, in pixels.
         crop: One of `CROPS`.
     """

@@ -37,10 +37,10 @@ def foreground(frames: np.ndarray) -> np.ndarray:
     background, linear from the left side to the right.
 
     Args:
-        frames: A few moments of a clip, uint8 ``(time, height, width, 3)``.
+        frames: A few of a clip, uint8 ``(time, height, width, 3)``.
 
     Returns:
-        Whether somebody is there at any of the moments, ``(height, width)``.
+        Whether somebody is there in any of them, ``(height, width)``.
     """
     film = frames.astype(np.float32)
     strip = max(2, film.shape[2] // 20)
@@ -55,7 +55,7 @@ def find_people(frames: np.ndarray) -> list[Box]:
     """Find what before the wall can be a person, the largest first.
 
     Args:
-        frames: A few moments of a clip, uint8 ``(time, height, width, 3)``; small ones will do.
+        frames: A few of a clip, uint8 ``(time, height, width, 3)``; small ones will do.
 
     Returns:
         Boxes; none if the largest thing there is too large, too small or too wide for a person.

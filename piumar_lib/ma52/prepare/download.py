@@ -2,7 +2,7 @@
 
 The data set is gated: sign its licence on the hub first (non-commercial research only). Poses are
 made from those videos and fall under the same licence, whether their page asks for it or not. An
-interrupted download goes on where it stopped.
+interrupted download resumes where it stopped.
 """
 
 from __future__ import annotations

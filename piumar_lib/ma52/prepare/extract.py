@@ -1,8 +1,8 @@
 """Poses from video: every clip through a pose estimator, into one file of poses.
 
 Clips are looked at by several processes at a time. A run can be killed at any moment, and the same
-command goes on (see `piumar_lib.ma52.prepare.pose_parts`); clips whose video is newer than their poses
-are done again, and so are those without poses.
+command resumes it (see `piumar_lib.ma52.prepare.pose_parts`); clips whose video is newer than their
+poses are done again, and so are those without poses.
 """
 
 from __future__ import annotations

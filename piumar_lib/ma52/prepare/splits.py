@@ -34,7 +34,12 @@ class Split:
 
 
 def official(clips: Sequence[Clip], seed: int = 0) -> list[Split]:
-    """Train against val as published: val's people are *not* unseen, see `leak`."""
+    """Train against val as published: val's people are *not* unseen, see `leak`.
+
+    Args:
+        clips: Of the index; those of test are left out.
+        seed: Not used; the other protocols have one.
+    """
     return [_split("official", clips, lambda clip: clip.split == "train")]
 
 
@@ -42,8 +47,16 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
     """Cut train and val into folds of people, with classes as even as people allow.
 
     The seed orders only people whose classes are spread alike (scikit-learn's
-    `StratifiedGroupKFold`), so other seeds give nearly the same folds; `leave_people_out` deals
+    `StratifiedGroupKFold`), so other seeds give nearly the same folds; `leave_people_out` assigns
     people at random.
+
+    Args:
+        clips: Of the index; those of test, whose people are not known, are left out.
+        seed: See above.
+        folds: How many.
+
+    Returns:
+        A `Split` for each fold; every clip of train and val is held out once.
 
     Raises:
         ValueError: If there are fewer people than folds, or fewer than two folds.
@@ -72,6 +85,14 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
 
 def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> list[Split]:
     """Hold out ``people`` people at a time, each once.
+
+    Args:
+        clips: Of the index; those of test, whose people are not known, are left out.
+        seed: Of the order of people.
+        people: How many at a time; in the last fold there may be fewer.
+
+    Returns:
+        A `Split` for each fold; every clip of train and val is held out once.
 
     Raises:
         ValueError: If there are not enough people to train on the others.
@@ -120,7 +141,7 @@ def _what_follows(shared: int, train: int, val: int) -> str:
         return "No leak: everybody in official validation is unseen."
     if shared < val:
         return f"Official validation mixes known people with {val - shared} unseen."
-    return "Official validation tells nothing about unseen people."
+    return "Official validation says nothing about unseen people."
 
 
 def people_per_action(clips: Iterable[Clip]) -> np.ndarray:

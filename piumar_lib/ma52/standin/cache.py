@@ -1,4 +1,4 @@
-"""A stand-in filmed straight into a cache, for training at full scale without coding any video."""
+"""A stand-in rendered straight into a cache, for training at full scale without coding any video."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def write_cache(
     workers: int = 1,
     progress: bool = True,
 ) -> int:
-    """Film a stand-in straight into a raw cache, with its ``index.csv``: no video is coded or decoded.
+    """Render a stand-in straight into a raw cache, with its ``index.csv``: no video is coded or decoded.
 
     For training at full scale, where coding 22,422 clips would take hours. Clips that are there already
-    are kept, so a killed run goes on.
+    are kept, so the same call resumes a killed run.
 
     Args:
         folder: The cache; created if need be.
@@ -81,7 +81,7 @@ def film_person(
     settings: cache.CacheSettings,
     device: str,
 ) -> list[cache.CacheEntry]:
-    """Film a person's missing clips into a cache."""
+    """Render a person's missing clips into a cache."""
     mine = np.flatnonzero(plan.person == person)
     people = int(plan.person.max()) + 1
     clips = acted(person, len(mine), people, plan.seed)

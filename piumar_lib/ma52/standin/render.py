@@ -48,7 +48,7 @@ def render(
     chunk: int = 64,
     device: torch.device | str | None = None,
 ) -> Tensor:
-    """Film people. Neither ``chunk`` nor the device changes the picture, but for rounding.
+    """Render people. Neither ``chunk`` nor the device changes the picture, but for rounding.
 
     Args:
         joints: Absolute positions in torso lengths, ``(batch, time, 17, 2)``, for example the clips
@@ -58,7 +58,7 @@ def render(
         width: Pixels across.
         height: Pixels down; by default 6/5 of the width. Square frames show less wall.
         view: Torso lengths across the frame; smaller ones bring the person nearer.
-        seed: Of the sensor's noise; one number, or one for each clip, which is then as if filmed alone.
+        seed: Of the sensor's noise; one number, or one for each clip, then as if rendered alone.
         chunk: Frames painted at a time; bounds memory (20 to 30 bytes for each pixel of each frame).
         device: Where to compute; by default where ``joints`` are.
 

@@ -103,7 +103,7 @@ def plan(
 
 
 def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> int:
-    """Write a stand-in; clips that are there already are kept, so a killed run goes on.
+    """Write a stand-in; clips that are already there are kept, which resumes a killed run.
 
     Args:
         root: Folder; created if need be.
@@ -133,7 +133,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
 
 
 def write_person(root: Path, plan: Plan, person: int) -> int:
-    """Film and write a person's missing clips; returns how many were missing."""
+    """Render and write a person's missing clips; returns how many were missing."""
     from piumar_lib.ma52.prepare.video import write_mp4  # poses need no video
 
     torch.set_num_threads(1)

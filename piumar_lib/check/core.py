@@ -1,0 +1,56 @@
+"""The library's core functions, with the signatures of the chapters that derive them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from piumar_lib import dro
+from piumar_lib.fusion import AdaptiveFusion
+from piumar_lib.fusion import mix as fuse
+from piumar_lib.group_robust import hard_weights, update_risks
+from piumar_lib.objective import js_divergence as consistency
+from piumar_lib.perturbation import energy_preserving_gain
+from piumar_lib.transport import barycentric_projection as project
+from piumar_lib.transport import overlap_plan
+
+__all__ = [
+    "consistency", "fuse", "gate", "hard_weights", "log_gain", "overlap_plan", "project",
+    "update_risks", "worst_weights",
+]  # fmt: skip
+
+
+def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, eps: Tensor) -> Tensor:
+    """Log gain of chapter 04, shape ``(batch, frequencies, channels)``.
+
+    Args:
+        variance: Of coefficients within classes, shape ``(coefficients, channels)``.
+        floor: Variance that noise alone has, shape ``(coefficients,)``.
+        basis: A row for each coefficient, shape ``(coefficients, frequencies)``.
+        eps: Standard Gaussian draws, shape ``(batch, coefficients, channels)``.
+    """
+    return energy_preserving_gain((variance - floor[:, None]).clamp(min=0).sqrt(), basis, eps)
+
+
+def gate(a: Tensor, b: Tensor, center: Tensor, mean: Tensor, sd: Tensor, bias: Tensor) -> Tensor:
+    """Gate of chapter 05, shape ``(batch, 1)``.
+
+    Args:
+        a, b: Features of both views, shape ``(batch, width)``.
+        center: Mean of the features, shape ``(width,)``.
+        mean, sd: Of the cosine of the centred features.
+        bias: Added to the standardised cosine.
+    """
+    fusion = AdaptiveFusion(a.shape[1]).to(a).eval()
+    fusion.center.mean, fusion.mean.mean, fusion.variance.mean = center, mean, sd**2 - 1e-6
+    return torch.sigmoid(fusion.agreement(a, b) + bias)[:, None]
+
+
+def worst_weights(risks: Tensor, shares: Tensor, rho: float) -> Tensor:
+    """Worst-case weights of chapter 06, shape ``(groups,)``.
+
+    Args:
+        risks, shares: Of the groups, shape ``(groups,)``.
+        rho: Radius of the chi-square ball about the shares.
+    """
+    return dro.chi_square(risks, rho, shares).weights
