@@ -259,9 +259,8 @@ print(eta_squared(np.array([1.0, 3, 3, 5]), np.array([0, 0, 1, 1]), np.zeros(4))
 # > **Predict.** Which of seven traits of movement do the clusters of the first layer capture?
 
 # %% slideshow={"slide_type": "skip"}
-TRAITS = {"amplitude": people.amplitude, "tempo": people.tempo, "onset": people.onset,
-          "asymmetry": people.asymmetry, "tremor amplitude": people.tremor_amplitude,
-          "tremor rate": people.tremor_rate, "sway amplitude": people.sway_amplitude}
+TRAITS = {name.replace("_", " "): getattr(people, name) for name in (
+    "amplitude", "tempo", "onset", "asymmetry", "tremor_amplitude", "tremor_rate", "sway_amplitude")}
 rng = np.random.default_rng(seed)  # people as they are, then in 1000 random orders
 order = np.stack([np.arange(crowd), *(rng.permutation(crowd) for _ in range(1000))], 1)  # (people, 1001)
 y, person = CROWDS["synthetic"].y, CROWDS["synthetic"].person
@@ -419,7 +418,23 @@ show(fig, alt="Running risks of the groups of each action after training, with t
 # is the *frequency* of two noisy channels. Two more channels hold an *offset*, as of a sensor worn the other way round: a
 # spurious attribute that agrees with the class in 95 % of the training clips, and is far easier to learn. A network that
 # relies on it fails for the **minority**, whose offset disagrees.
-#
+
+# %% tags=["hide-input"]
+from piumar_lib.data import spurious
+
+control = spurious.make_clips(200, seed)
+fig, axes = plt.subplots(1, 4, figsize=(7, 1.9), sharex=True, sharey=True)
+for ax, group in zip(axes, (1, 3, 0, 2), strict=True):  # first the majority of both classes
+    motion, offset = control.x[control.person == group][0, :, [0, 2]]  # (T,) each
+    ax.plot(motion, "C0-", label="motion channel")
+    ax.plot(offset, "C4:", lw=1)
+    ax.axhline(offset.mean(), color="C4", ls="--", label="offset channel and its mean")
+    ax.set(title=control.class_names[group // 2] + ("" if group % 2 else ", minority"), xlabel="frame")
+fig.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
+show(fig, alt="A clip of each group. Slow and fast differ in the frequency of a noisy curve. Another "
+     "has its mean below zero for slow and above for fast clips; in the minority it is the reverse.")
+
+# %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over ERM? Which fraction of that gain
 # > do groups of style recover, and which do random groups?
 

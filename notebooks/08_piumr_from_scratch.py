@@ -53,29 +53,8 @@ seeds = [seed + k for k in range(run.pick(quick=1, full=5))]
 # [GIRL](glossary.md#girl), the group-invariant regularised loss (7), gives more weight to groups with high risk and to
 # hard clips. Dashed parts exist in training only: an unseen person needs one clip, no label [[1](#references)].
 
-# %% tags=["hide-input"]
-import matplotlib.pyplot as plt
-
-BOXES = {  # text: left, bottom, width, training only
-    "clip": (0, 21, 12, 0), "1 temporal\nbranch": (19, 32, 20, 0),
-    "2 frequency\nbranch": (19, 10, 20, 1), "5 backbone": (47, 21, 18, 0),
-    "3 fusion": (72, 21, 16, 0), "prediction": (95, 21, 20, 0),
-    "7 GIRL: pseudo-groups,\nrobust weights": (42, -10, 32, 1),
-    "6 loss: cross-entropy,\nconsistency, regulariser": (82, -10, 33, 1)}
-ARROWS = [((12, 28), (19, 36)), ((12, 25), (19, 17)), ((39, 36), (47, 28)), ((39, 17), (47, 25)),
-          ((65, 26.5), (72, 26.5)), ((88, 26.5), (95, 26.5)), ((56, 21), (56, 1)),
-          ((74, -4.5), (82, -4.5)), ((104, 21), (104, 1))]
-LOOK = ({"color": "C0", "ls": "-"}, {"color": "C1", "ls": "--"})
-fig, ax = plt.subplots(figsize=(7.5, 3.4))
-for text, (left, bottom, width, once) in BOXES.items():
-    ax.add_patch(plt.Rectangle((left, bottom), width, 11, fill=False, lw=1.5, **LOOK[once]))
-    ax.text(left + width / 2, bottom + 5.5, text, ha="center", va="center", fontsize=9)
-for begin, end in ARROWS:
-    ax.annotate("", end, begin, arrowprops={"arrowstyle": "->", **LOOK[end[1] < 5]})
-ax.set(xlim=(-1, 116), ylim=(-11, 44))
-ax.axis("off")
-show(fig, alt="A clip goes through the temporal and the frequency branch. Both views pass one backbone; "
-     "fusion and prediction follow. In training only: perturbation, GIRL's pseudo-groups, the loss.")
+# %% [markdown]
+# ![Architecture of PIUmr. A clip goes into a temporal branch, which aligns it by optimal transport on a motion clock, and in training into a frequency branch, which perturbs its spectrum. Both views pass a shared backbone; a gate on their agreement fuses them, and a head predicts one of 52 actions. In training a consistency loss compares the views, and GIRL weights pseudo-groups by risk.](pictures/architecture-08.svg)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The data
@@ -102,6 +81,7 @@ import math
 from dataclasses import replace
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from scipy import stats

@@ -153,9 +153,8 @@ for name, shape in SHAPES.items():
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Run time is bounded by arithmetic or by memory traffic, whichever takes longer (the *roofline* model). The *arithmetic
-# intensity* of an operation is its number of FLOPs per byte read or written. A matmul of two $n \times n$ matrices in
-# single precision does $2 n^3$ FLOPs on $12 n^2$ bytes, an intensity of $n / 6$. Adding the same two matrices does
-# $n^2$ FLOPs on the same bytes: 1/12 FLOP per byte, whatever $n$ is. Counters ignore it, and sorting, too.
+# intensity* of an operation is its number of FLOPs per byte read or written: for this matmul in single precision
+# $2 n^3$ on $12 n^2$ bytes, for the addition $n^2$ on the same bytes. Counters ignore it, and sorting, too.
 
 # %% slideshow={"slide_type": "skip"}
 side = run.pick(quick=512, full=1024, gpu=4096)

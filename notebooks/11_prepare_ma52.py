@@ -293,10 +293,7 @@ show(fig, alt="A person, and two mirror images. Where only body joints are excha
 # > **Predict.** MMN scales each clip so that its smallest and largest coordinates become -1 and 1 [[4](#references)]. In one clip
 # > somebody nods with clasped hands, in the next with hands on the hips. What does this do to the width of the shoulders?
 
-# %% [markdown] slideshow={"slide_type": "subslide"}
-# The reach of the hands decides the scale, and the size of the body is lost.
-
-# %%
+# %% slideshow={"slide_type": "subslide"}
 def min_max(xy):
     low, high = np.nanmin(xy, (0, 1)), np.nanmax(xy, (0, 1))  # of x and of y
     return 2 * (xy - low) / (high - low) - 1
@@ -311,10 +308,10 @@ for name, scale in (("pixels", np.array), ("min-max", min_max)):
     print(f"{name}: a person's shoulders vary from clip to clip by {variation:.1f} %")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** In pixels it varies by 1.1 % from clip to clip, an estimator's error; after min-max by 6.3 %. So chapter 12 measures
-# each clip in its own torso lengths, from the middle of the hips (`pose_dataset.measure`). Two more traps: MMN's rotation, jitter
-# and time reversal change a variable that is not used afterwards (momiji-bit/MMN@80fd4fc, `feeders/feeder_ma52.py`), and its
-# `test.py` names test clips by their order, which fails if one is missing.
+# **Compare.** In pixels it varies by 1.1 % from clip to clip, an estimator's error; after min-max by 6.3 %, as the reach of the
+# hands decides the scale. So chapter 12 measures each clip in its own torso lengths, from the middle of the hips
+# (`pose_dataset.measure`). Two more traps: MMN's rotation, jitter and time reversal change a variable that is not used afterwards
+# (momiji-bit/MMN@80fd4fc, `feeders/feeder_ma52.py`), and its `test.py` names test clips by their order, which fails if one is missing.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Poses from video

@@ -22,7 +22,6 @@
 # | prerequisites | [06 robust optimisation](06_robust_optimisation.ipynb); Jensen's inequality |
 # | you will build | CVaR and two Kullback-Leibler robust risks, each checked against a convex solver |
 # | device | any laptop |
-# | numbers in the text | of the committed run, profile `full`; `quick` draws and trains less, so digits differ |
 #
 # PIUmr uses none of this. CVaR can be trained as a method of its own (`piumar_lib.evidence.methods`), and the
 # sections on minibatches and on who gets the weight apply to any robust risk.

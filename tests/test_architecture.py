@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
-from tools.architecture import ALT, BOXES, CHAPTERS, HEIGHT, HERE, WIDTH, draw
+from tools.architecture import ALT, BOXES, CHAPTERS, HEIGHT, HERE, WHOLE, WIDTH, draw
 from tools.chapters import list_chapters
 
 ROOT = Path(__file__).parents[1]
@@ -20,7 +21,7 @@ def marked(text):
     return [box.lines[0] for box, rect in zip(BOXES, boxes, strict=True) if rect.get("fill") == HERE]
 
 
-@pytest.mark.parametrize("chapter", ["", *CHAPTERS])
+@pytest.mark.parametrize("chapter", ["", *CHAPTERS, WHOLE])
 def test_the_committed_drawing_is_current(chapter):
     name = f"architecture-{chapter}".removesuffix("-")
     assert (ROOT / "notebooks" / "pictures" / f"{name}.svg").read_text() == draw(chapter)
@@ -34,6 +35,15 @@ def test_each_part_is_marked_in_its_chapter_alone():
     assert {chapter for box in BOXES for chapter in box.chapters} == {*CHAPTERS}
 
 
+def test_the_whole_method_has_numbered_blocks():
+    text = draw(WHOLE)
+    headings = (ROOT / "notebooks" / "08_piumr_from_scratch.py").read_text()
+    numbers = {int(number) for number in re.findall(r">block (\d)<", text)}
+    drawn_in_others = {4, 8}  # TFAM, which holds 1 to 3, and the training loop
+    assert numbers == {int(n) for n in re.findall(r"^# ## (\d) ", headings, re.M)} - drawn_in_others
+    assert marked(text) == [] and "chapter" not in text and "you are here" not in text
+
+
 def test_boxes_lie_in_the_drawing_and_apart():
     for box in BOXES:
         assert box.x > 0 and box.x + box.width < WIDTH and box.y + box.height < HEIGHT - 40
@@ -43,7 +53,7 @@ def test_boxes_lie_in_the_drawing_and_apart():
             assert box is other or apart_across or apart_down
 
 
-@pytest.mark.parametrize("chapter", ["00", *CHAPTERS])
+@pytest.mark.parametrize("chapter", ["00", *CHAPTERS, WHOLE])
 def test_the_chapter_shows_it_with_its_words(chapter):
     (found,) = list_chapters(ROOT, [chapter])
     name = "architecture" if chapter == "00" else f"architecture-{chapter}"

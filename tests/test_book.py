@@ -381,6 +381,22 @@ def test_book_is_complete(root, capsys):
     assert "A slider, to be moved" in (root / "build/book/notebooks/02_second.html").read_text()
 
 
+def test_a_book_stays_while_nothing_has_changed(root, monkeypatch):
+    put_executed(root, write_chapter(root, "01_first"))
+    build_book(root)
+    calls = []
+    monkeypatch.setattr(tools_book, "build_main", lambda options: calls.append(options) or 0)
+    build_book(root)
+    assert not calls
+    (root / "notebooks/glossary.md").write_text(
+        GLOSSARY + "\n## two\n\nThe next.\n\n[01](01_first.ipynb)\n"
+    )
+    tools_book.call_sphinx(lay_out(root), root / "build" / "book", "html")
+    assert len(calls) == 1
+    tools_book.call_sphinx(lay_out(root), root / "build" / "book", "html")
+    assert len(calls) == 2  # there is no first page, as no Sphinx has written it
+
+
 @pytest.mark.parametrize(
     ("cell", "outputs", "message"),
     [

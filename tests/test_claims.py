@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from xml.etree import ElementTree
 
 import jupytext
+import matplotlib.pyplot as plt
 import pytest
 
-from piumar_lib.evidence import contrasts, experiments, protocol
+from piumar_lib.evidence import contrasts, experiments, forest, protocol
 from tools import claims
 from tools.__main__ import main
 from tools.claims import NUMBER, SENTENCES, update
@@ -45,6 +47,15 @@ def problems(text: str, folder: Path = protocol.STUDY, strict: bool = False) -> 
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_every_claim_is_what_the_records_say(path):
     assert not problems(prose(path), strict=path.stem == STRICT)
+
+
+def test_the_figure_on_the_front_page_is_drawn_from_these_records():
+    drawn = ElementTree.parse(ROOT / "notebooks" / "pictures" / "contrasts.svg").getroot()
+    figure, words = forest.draw_contrasts(contrasts.compute())
+    plt.close(figure)
+    assert words in [element.text for element in drawn.iter() if element.text], (
+        "contrasts.svg is outdated. Run: python -m tools pictures --only contrasts"
+    )
 
 
 @pytest.mark.parametrize("name", CONCLUDING)
@@ -129,6 +140,20 @@ def test_other_numbers_are_found_where_it_is_strict(folder, other):
     text = f"{RIGHT}, which is {other}."
     assert problems(text, folder) == []
     assert len(problems(text, folder, strict=True)) == 1
+
+
+def test_a_claim_may_be_about_another_network(folder):
+    path = folder / "spar.jsonl"
+    records = [json.loads(line) for line in path.read_text().splitlines()]
+    wide = [r | {"hyperparameters": r["hyperparameters"] | {"width": 64}} for r in records]
+    for r in wide:  # the same gain, halved
+        r["people"] = {p: [right, 2 * clips] for p, (right, clips) in r["people"].items()}
+    path.write_text("".join(json.dumps(r) + "\n" for r in records + wide))
+    said = RIGHT.replace("own-tempo`", "own-tempo, CNN, 64 channels`").replace("+3.0", "+1.5")
+    (found,) = problems(said.replace("+0.1, +5.9", "-9.9, +9.9"), folder)
+    assert "the records say +1.5 points [+0.0, +3.0]" in found and not problems(RIGHT, folder)
+    (found,) = problems(RIGHT.replace("own-tempo`", "own-tempo, ResNet-1D`"), folder)
+    assert "no records" in found
 
 
 def test_numbers_of_other_things_may_stand(folder):

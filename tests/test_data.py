@@ -646,33 +646,6 @@ def test_actions_outside_ma52_are_refused(action):
         labels.body_part(action)
 
 
-@pytest.mark.parametrize("start", [b"", b"\xef\xbb\xbf"])
-@pytest.mark.parametrize("newline", [b"\n", b"\r\n"])
-@pytest.mark.parametrize("end", [True, False])
-def test_list_file_is_read_however_it_is_written(tmp_path, start, newline, end):
-    lines = [b"0003_01_0001.mp4 9", b"0003_02_0001.mp4 51", b"", b"train/0110_01_0007.mp4 0"]
-    path = tmp_path / "train_list_videos.txt"
-    path.write_bytes(start + newline.join(lines) + newline * end)
-    assert labels.people_in_list(path) == {"0003": 2, "0110": 1}
-
-
-@pytest.mark.parametrize(
-    "line",
-    ["0003_01_0001.mp4", "0003_01_0001.mp4 nine", "test0001.mp4 0", "0003_01.mp4 3", "a_b_c.mp4 1 2"],
-)
-def test_bad_line_is_named_with_its_number(tmp_path, line):
-    path = tmp_path / "list.txt"
-    path.write_text(f"0003_01_0001.mp4 9\n{line}\n")
-    with pytest.raises(ValueError, match=r"list.txt, line 2: .*Use the list file") as error:
-        labels.people_in_list(path)
-    assert repr(line) in str(error.value)
-
-
-def test_absent_list_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no such list file. Give the path"):
-        labels.people_in_list(tmp_path / "train_list_videos.txt")
-
-
 def test_trap_is_a_trap(tmp_path):
     pickle.loads(pickle.dumps(Trap(tmp_path / "ran")))
     assert (tmp_path / "ran").exists()

@@ -203,7 +203,7 @@ def test_a_full_disk_is_noticed_beforehand_and_on_the_way(hub, tmp_path, monkeyp
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(shutil, "copyfileobj", full)
-    with pytest.raises(DownloadError, match="the disk is full. Make room; then run this again"):
+    with pytest.raises(DownloadError, match="the disk is full. Make room; the same command"):
         unpack(tmp_path / "download" / "train.zip", tmp_path / "other")
 
 

@@ -185,7 +185,7 @@ QUOTES: dict[str, Quotes] = {
         ("91 of 91 val people are in train, in", r"(\d+) of (\d+) val people are in train\n"),
         ("hand, here 4.2 hand lengths", r"the other hand: (\S+) times"),
         (
-            "it varies by 1.1 % from clip to clip, an estimator's error; after min-max by 6.3 %.",
+            "it varies by 1.1 % from clip to clip, an estimator's error; after min-max by 6.3 %,",
             r"pixels: .* by (\S+) %\nmin-max: .* by (\S+) %",
         ),
         ("makes shoulders vary by 6.3 %", r"min-max: .* by (\S+) %"),

@@ -66,7 +66,9 @@ def test_the_command_draws_what_is_asked_for(tmp_path, monkeypatch, capsys):
         assert gif.n_frames == 2
     assert "short.png" in capsys.readouterr().out
     assert main(["--root", str(tmp_path), "pictures", "--only", "long"]) == 1
-    assert "only: 'long' is unknown. Choose from short." in capsys.readouterr().err
+    assert (
+        "only: 'long' is unknown. Choose from short, architecture, contrasts." in capsys.readouterr().err
+    )
     monkeypatch.setattr(pictures, "MOST_BYTES", 10)
     with pytest.raises(ValueError, match=r"short: \d+ bytes, at most 10\. Draw less"):
         write_pictures(tmp_path)

@@ -60,6 +60,7 @@ def test_the_lecture_plans_name_slides_that_say_something():
             for place in map(int, places.split(",")):
                 cells = decks[deck][place - 1]
                 assert any(c.cell_type == "markdown" or "hide-input" in tags_of(c) for c in cells)
+                assert not any(c.source.startswith("## Exercise") for c in cells)
                 shown += 1
         assert shown == int(promised)
     assert shown > 30

@@ -107,11 +107,17 @@ def test_a_network_counts_on_data_sets_with_every_method(study, shown, monkeypat
     path.write_text("\n".join(map(json.dumps, usual + wide + deep)) + "\n")
     tables.show_networks("own tempo", study)
     ((header, lines),) = shown
-    assert header[2:] == ["augmentation", "TFAM on top of it"]
+    assert header[2:4] == ["ERM, mean [%]", "TFAM + augmentation, mean [%]"]
+    assert header[4:] == ["augmentation", "TFAM on top of it"]
     assert [line[:2] for line in lines] == [["CNN, 32 channels", 1], ["CNN, 64 channels", 1]]
     first = {"spar": [r for r in usual if r["seed"] == 0]}
-    assert lines[1][2:] == [
-        wording.points(contrasts.compare(first, *tables.PARTS[name])) for name in header[2:]
+    means = [
+        100 * np.mean([*contrasts.scores(first["spar"], method).values()])
+        for method in ("ERM", "TFAM + augmentation")
+    ]
+    assert lines[1][2:4] == pytest.approx(means)
+    assert lines[1][4:] == [
+        wording.points(contrasts.compare(first, *tables.PARTS[name])) for name in header[4:]
     ]
 
 

@@ -58,8 +58,10 @@ def _parser() -> ArgumentParser:
     made.add_argument("--repository", metavar="NAME", help="owner/name on GitHub, or a clone's folder")
     made.add_argument("--tag", help="of the repository; default: v and the version")
     add(slides, "build lecture slides in build/slides/ from executed notebooks", only=True)
-    made = add(pictures, "draw animations, still twins and architecture into notebooks/pictures/")
-    made.add_argument("--only", nargs="+", metavar="NAME", help="of animations")
+    made = add(
+        pictures, "draw animations with still twins, architecture and contrasts into notebooks/pictures/"
+    )
+    made.add_argument("--only", nargs="+", metavar="NAME", help="of animations, architecture, contrasts")
     made = add(claims, "put the records' numbers into the sentences of README and the chapters")
     made.add_argument("--check", action="store_true", help="only say what is outdated")
     made = add(counts, "count what chapters hold, and say what is too much", only=True)

@@ -1,12 +1,12 @@
 """PIUmr as a drawing, and for the chapter of each part the same drawing with that part marked.
 
 ``python -m tools pictures`` writes ``notebooks/pictures/architecture.svg`` and, for chapter 03,
-``architecture-03.svg``, and so on.
+``architecture-03.svg``, and so on; that of chapter 08, which builds all, has the numbers of its blocks.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from piumar_lib.support.files import write_text
 WIDTH, HEIGHT = 856, 390
 TFAM, GIRL, USUAL, HERE = "#dbe9f6", "#fde6cf", "#ffffff", "#1f77b4"
 CHAPTERS = ("03", "04", "05", "06", "07")  # those that build a part
+WHOLE = "08"  # the one that builds all of it, in numbered blocks
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Box:
         lines: What it says; the first line is its name.
         fill: Colour.
         chapters: Chapters that build it.
+        block: Its number in `WHOLE`.
         training_only: Whether it is absent when an unseen person is recognised; drawn with dashes.
     """
 
@@ -36,31 +38,32 @@ class Box:
     lines: tuple[str, ...]
     fill: str = USUAL
     chapters: tuple[str, ...] = ()
+    block: int | None = None
     training_only: bool = False
 
 
 TRAINING = {"training_only": True}
 BOXES = (
     Box(10, 78, 92, 80, ("clip",)),
-    Box(132, 20, 202, 88, ("temporal branch", "optimal transport", "chapters 02, 03"), TFAM, ("03",)),
+    Box(132, 20, 202, 88, ("temporal branch", "optimal transport", "chapters 02, 03"), TFAM, ("03",), 1),
     Box(
         132, 128, 202, 88, ("frequency branch", "perturbs spectra", "chapter 04"),
-        TFAM, ("04",), **TRAINING,
+        TFAM, ("04",), 2, **TRAINING,
     ),
-    Box(364, 20, 112, 196, ("backbone", "shared by", "both views")),
-    Box(506, 20, 194, 88, ("fusion", "gate on agreement", "chapter 05"), TFAM, ("05",)),
+    Box(364, 20, 112, 196, ("backbone", "shared by", "both views"), block=5),
+    Box(506, 20, 194, 88, ("fusion", "gate on agreement", "chapter 05"), TFAM, ("05",), 3),
     Box(
         506, 128, 194, 88, ("consistency loss", "of the two views", "chapter 05"),
-        TFAM, ("05",), **TRAINING,
+        TFAM, ("05",), 6, **TRAINING,
     ),
     Box(730, 30, 116, 68, ("head", "52 actions")),
     Box(
         290, 246, 186, 88, ("pseudo-groups", "of similar style", "chapter 07"),
-        GIRL, ("07",), **TRAINING,
+        GIRL, ("07",), 7, **TRAINING,
     ),
     Box(
         506, 246, 194, 88, ("robust weights", "of group risks", "chapter 06"),
-        GIRL, ("06",), **TRAINING,
+        GIRL, ("06",), 7, **TRAINING,
     ),
 )  # fmt: skip
 # Corners of each arrow.
@@ -85,18 +88,23 @@ ALT = (
 
 
 def draw(chapter: str = "") -> str:
-    """The drawing as SVG; the parts that ``chapter`` builds are marked."""
+    """The drawing as SVG; the parts that ``chapter`` builds are marked, in `WHOLE` numbered."""
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
         f'height="{HEIGHT}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="18">'
         f"<title>{escape(ALT)}</title>"
         f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>'
     )
-    parts = [
-        *map(_arrow, ARROWS),
-        *(_box(box, bool(chapter) and chapter in box.chapters) for box in BOXES),
-    ]
-    return "\n".join([head, *parts, _legend(bool(chapter)), "</svg>"]) + "\n"
+    boxes = [_numbered(box) for box in BOXES] if chapter == WHOLE else BOXES
+    parts = [*map(_arrow, ARROWS), *(_box(box, chapter in box.chapters) for box in boxes)]
+    return "\n".join([head, *parts, _legend(chapter in CHAPTERS), "</svg>"]) + "\n"
+
+
+def _numbered(box: Box) -> Box:
+    if box.block is None:
+        return box
+    kept = (line for line in box.lines if not line.startswith("chapter"))
+    return replace(box, lines=(*kept, f"block {box.block}"))
 
 
 def _box(box: Box, here: bool) -> str:
@@ -141,8 +149,9 @@ def _legend(here: bool) -> str:
 
 
 def write_architecture(folder: Path) -> list[Path]:
-    """Write the drawing, and one for each of `CHAPTERS`, and return their paths."""
-    written = {f"architecture-{chapter}": chapter for chapter in CHAPTERS} | {"architecture": ""}
+    """Write the drawing, and one for each of `CHAPTERS` and `WHOLE`, and return their paths."""
+    marked = {f"architecture-{chapter}": chapter for chapter in (*CHAPTERS, WHOLE)}
+    written = marked | {"architecture": ""}
     for name, chapter in written.items():
         write_text(folder / f"{name}.svg", draw(chapter))
     return [folder / f"{name}.svg" for name in written]

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from sphinx.cmd.build import build_main
 
-from piumar_lib.support.files import fresh_folder, write_text
+from piumar_lib.support.files import fresh_folder, sha256_of, write_text
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.hosted import PICTURE
@@ -75,8 +75,13 @@ def build_pdf(root: Path) -> Path:
 def call_sphinx(source: Path, out: Path, builder: str) -> Path:
     """Build the pages of a folder and return the first; builders are ``html`` and ``singlehtml``.
 
-    What Sphinx has read without a fault is kept, so that it reads again what has changed alone.
+    Pages stay while nothing has changed that they are made of. What Sphinx has read without a fault is
+    kept, so that it reads again what has changed alone.
     """
+    first, done = out / "index.html", out.with_name(f"{out.name}.made-of")
+    if first.is_file() and done.is_file() and done.read_text(encoding="utf-8") == _made_of(source):
+        return first
+    done.unlink(missing_ok=True)
     fresh_folder(out)
     doctrees = source.with_name("book-doctrees")
     options = ["-q", "-W", "--keep-going", "-j", "2", "-c", str(SETTINGS), "-b", builder]
@@ -86,7 +91,15 @@ def call_sphinx(source: Path, out: Path, builder: str) -> Path:
     except BaseException:  # the fault would not be seen a second time
         shutil.rmtree(doctrees, ignore_errors=True)
         raise
-    return out / "index.html"
+    write_text(done, _made_of(source))
+    return first
+
+
+def _made_of(source: Path) -> str:
+    """A digest of each source, of the settings, and of the library, which the pages describe."""
+    folders = (source, SETTINGS, SETTINGS.parent / "piumar_lib")
+    paths = (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file())
+    return "\n".join(f"{path} {sha256_of(path)}" for path in paths if path.suffix != ".pyc")
 
 
 def lay_out(root: Path) -> Path:

@@ -30,7 +30,10 @@ def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
             raise ValueError(f"{said['name']!r} must be the name of a planned contrast")
         values = {r.form[:3]: _points(r.pooled) for r in found}
         return values | {f"verdict_{r.form[:3]}": r.verdict for r in found}
-    own = contrasts.read(*contrasts.meant_by(said["data"]), folder)
+    data = said["data"]
+    network = next((name for name in protocol.NETWORKS if data.endswith(f", {name}")), "")
+    where = contrasts.meant_by(data.removesuffix(f", {network}"))
+    own = contrasts.read(*where, folder, protocol.NETWORKS.get(network))
     return {"value": _points(contrasts.compare(own, said["method"], said["reference"]))}
 
 

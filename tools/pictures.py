@@ -1,4 +1,4 @@
-"""Writes animations as GIFs, each with a still twin: ``python -m tools pictures``.
+"""Writes animations as GIFs, each with a still twin, and drawings: ``python -m tools pictures``.
 
 The repository's page, the book and slides show a GIF without a script; readers who prefer no motion see
 the twin, see `picture`.
@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from PIL import Image
 
+from piumar_lib.evidence import contrasts, forest
 from piumar_lib.notebook.profile import STYLE
 from piumar_lib.support.files import whole
 from tools.animations import ANIMATIONS, Animation
@@ -29,7 +30,7 @@ FOLDER = "pictures"  # below notebooks/
 
 
 def write_pictures(root: Path, only: list[str] | None = None) -> list[Path]:
-    """Draw animations and their still twins, and the architecture, into ``notebooks/pictures/``.
+    """Draw animations with their still twins, and drawings, into ``notebooks/pictures/``.
 
     Args:
         root: Repository root.
@@ -38,11 +39,15 @@ def write_pictures(root: Path, only: list[str] | None = None) -> list[Path]:
     Raises:
         ValueError: If a name is unknown, or an animation becomes larger than `MOST_BYTES`.
     """
-    if unknown := sorted({*(only or ())} - {*ANIMATIONS}):
-        raise ValueError(f"only: {unknown[0]!r} is unknown. Choose from {', '.join(ANIMATIONS)}.")
+    known = (*ANIMATIONS, *DRAWINGS)
+    if unknown := sorted({*(only or ())} - {*known}):
+        raise ValueError(f"only: {unknown[0]!r} is unknown. Choose from {', '.join(known)}.")
     folder, written = root / "notebooks" / FOLDER, []
     folder.mkdir(exist_ok=True)
-    for name in only or ANIMATIONS:
+    for name in only or known:
+        if name in DRAWINGS:
+            written += DRAWINGS[name](folder)
+            continue
         images = [*_images(ANIMATIONS[name])]
         gif = _encode(images)
         if len(gif) > MOST_BYTES:
@@ -53,7 +58,20 @@ def write_pictures(root: Path, only: list[str] | None = None) -> list[Path]:
             with whole(folder / f"{name}.{ending}") as part:
                 part.write_bytes(content)
             written.append(folder / f"{name}.{ending}")
-    return written if only else [*written, *write_architecture(folder)]
+    return written
+
+
+def write_contrasts(folder: Path) -> list[Path]:
+    """Draw the planned contrasts of the committed records; the file has them in words, too."""
+    path = folder / "contrasts.svg"
+    with plt.style.context(["default", STYLE, {"svg.hashsalt": path.stem}]), whole(path) as part:
+        figure, words = forest.draw_contrasts(contrasts.compute())
+        figure.savefig(part, format="svg", metadata={"Date": None, "Description": words})
+        plt.close(figure)
+    return [path]
+
+
+DRAWINGS = {"architecture": write_architecture, "contrasts": write_contrasts}
 
 
 def _images(animation: Animation) -> Iterator[Image.Image]:

@@ -1,26 +1,16 @@
-"""Facts about the MA-52 benchmark: action names, body parts, and its official list files.
+"""Facts about the MA-52 benchmark: sizes, action names, and body parts.
 
 Source: Guo et al., "Benchmarking Micro-action Recognition" (MA-52), repository VUT-HFUT/Micro-Action.
 """
 
 from __future__ import annotations
 
-import codecs
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import ArrayLike
-
-from piumar_lib.support.files import as_path
 
 CLIPS = {"train": 11250, "val": 5586, "test": 5586}  # of the official lists
 CHALLENGE = 1138  # of the test list of the Micro-Action Analysis Grand Challenge, a sample of 5586
 PEOPLE, VISIBLE = 205, 186  # participants, and those whose identity train and val show
-
-MARKS = {  # that a text begins with; UTF-32's begins with UTF-16's
-    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
-    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
-}  # fmt: skip
 
 BODY_PARTS = ("body", "head", "upper limb", "lower limb", "body-hand", "head-hand", "leg-hand")
 FIRST_ACTION = (0, 5, 11, 24, 32, 38, 48)  # of each body part
@@ -52,50 +42,3 @@ def body_part(action: ArrayLike) -> np.ndarray:
     if action.size and (action.min() < 0 or action.max() >= len(ACTIONS)):
         raise ValueError(f"action: values {action.min()}..{action.max()} leave MA-52's range 0..51.")
     return np.searchsorted(FIRST_ACTION, action, side="right") - 1
-
-
-def decode(content: bytes) -> tuple[str, str]:
-    """Text of a list file, and its encoding.
-
-    Names and labels are ASCII, so Latin-1 reads them in whatever is neither UTF-8, UTF-16, nor UTF-32.
-    """
-    for mark, codec in MARKS.items():
-        if content.startswith(mark):
-            return content.decode(codec, errors="replace"), codec.upper()
-    if 0 in content[:2]:  # UTF-16 without its mark: a zero byte before or behind each letter
-        codec = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
-        return content.decode(codec, errors="replace"), codec.upper()
-    try:
-        return content.decode("utf-8-sig"), "UTF-8"
-    except UnicodeDecodeError:
-        return content.decode("latin-1"), "an unknown encoding"
-
-
-def people_in_list(path: str | Path) -> dict[str, int]:
-    """Count the clips of each person in an official list file (``train_list_videos.txt`` ...).
-
-    Each line reads ``PERSON_SESSION_CLIP.mp4 LABEL``, for example ``0003_01_0001.mp4 9``.
-
-    Returns:
-        Clips of each person, keyed by the person's identity as written.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If a line does not have this form; the message names file, line and text.
-    """
-    path = as_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such list file. Give the path of train_list_videos.txt.")
-    counts: dict[str, int] = {}
-    for number, line in enumerate(decode(path.read_bytes())[0].splitlines(), start=1):
-        fields = line.split()
-        if not fields:
-            continue
-        person, *rest = Path(fields[0]).stem.split("_")
-        if len(fields) != 2 or len(rest) != 2 or not fields[1].isdigit():
-            raise ValueError(
-                f"{path}, line {number}: {line!r} is not 'PERSON_SESSION_CLIP.mp4 LABEL'. "
-                "Use the list file as it was published (test lists name no people)."
-            )
-        counts[person] = counts.get(person, 0) + 1
-    return counts

@@ -174,13 +174,19 @@ def scores(records: Iterable[dict], method: str) -> dict[str, float]:
     return {person: float(np.mean(values)) for person, values in sorted(of.items())}
 
 
-def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list[dict]]:
-    """The records of several data sets, those of the normalised person among them.
+def read(
+    sets: Iterable[str],
+    form: str,
+    folder: Path = STUDY,
+    model: Mapping[str, str | int] | None = None,
+) -> dict[str, list[dict]]:
+    """The records of several data sets; those of the study's network have the normalised person's, too.
 
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
         form: Of the clips.
         folder: Where the records are.
+        model: Another backbone or width, see `piumar_lib.evidence.protocol.NETWORKS`.
 
     Raises:
         FileNotFoundError: If a data set has no records.
@@ -188,7 +194,8 @@ def read(sets: Iterable[str], form: str, folder: Path = STUDY) -> dict[str, list
     found = {}
     for name in sets:
         data = data_of(name, form)
-        found[name] = committed(data, folder) + person_gain.as_method(NORMALIZED, data, folder)
+        normalized = [] if model else person_gain.as_method(NORMALIZED, data, folder)
+        found[name] = committed(data, folder, model) + normalized
     return found
 
 

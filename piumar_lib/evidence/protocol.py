@@ -50,6 +50,14 @@ OTHERS = (
     "MiniRocket",
 )  # fmt: skip
 
+NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network
+    "CNN, 32 channels": {},
+    "CNN, 64 channels": {"width": 64},
+    "ResNet-1D": {"backbone": "resnet"},
+    "InceptionTime": {"backbone": "inception_time"},
+    "skeleton graph": {"backbone": "skeleton_graph"},
+}
+
 
 def data_of(data_set: str, form: str) -> str:
     """What `folds.load_fold` calls a set of `SETS`, or a reader's file, in one of `FORMS`.

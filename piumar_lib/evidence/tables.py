@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import contrasts, protocol
@@ -62,23 +64,15 @@ def show_methods(
     show_table([f"over {reference}, {form} [points]", *columns], lines)
 
 
-NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network
-    "CNN, 32 channels": {},
-    "CNN, 64 channels": {"width": 64},
-    "ResNet-1D": {"backbone": "resnet"},
-    "InceptionTime": {"backbone": "inception_time"},
-    "skeleton graph": {"backbone": "skeleton_graph"},
-}
 PARTS = {  # what each part of the method is compared with
     "augmentation": ("augmentation", "ERM"),
     "TFAM on top of it": ("TFAM + augmentation", "augmentation"),
-    "its alignment": ("TFAM + augmentation", "TFAM, uniform clock + augmentation"),
     "GIRL on top of TFAM": ("PIUmr + augmentation", "TFAM + augmentation"),
 }
 
 
 def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
-    """Display what each part of the method adds with other networks, in points, pooled over data sets.
+    """Display how other networks recognise, and what each part of the method adds to them, in points.
 
     Only the first seed counts, and only data sets on which every method was evaluated on all people.
 
@@ -86,12 +80,18 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
         form: Of the clips.
         folder: Of the records.
     """
-    lines = []
-    for network, model in NETWORKS.items():
-        own = _first_seed(form, folder, model)
-        cells = [points(contrasts.compare(own, *pair)) if own else "" for pair in PARTS.values()]
-        lines.append([network, len(own), *cells])
-    show_table(["network", "data sets", *PARTS], [line for line in lines if line[1]])
+    lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any part, with all of them
+    for network, model in protocol.NETWORKS.items():
+        if own := _first_seed(form, folder, model):
+            means = (np.mean([_mean(records, method) for records in own.values()]) for method in ends)
+            cells = [points(contrasts.compare(own, *pair)) for pair in PARTS.values()]
+            lines.append([network, len(own), *(100 * mean for mean in means), *cells])
+    show_table(["network", "data sets", *(f"{method}, mean [%]" for method in ends), *PARTS], lines)
+
+
+def _mean(records: Sequence[dict], method: str) -> float:
+    """Mean accuracy over people."""
+    return float(np.mean([*contrasts.scores(records, method).values()]))
 
 
 def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict[str, list[dict]]:

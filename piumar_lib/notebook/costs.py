@@ -134,21 +134,6 @@ def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
     return float(np.polyfit(np.log(sizes), np.log(costs), 1)[0])
 
 
-def peak_flops(
-    side: int = 1024, rounds: int = 5, device: str = "cpu", dtype: torch.dtype = torch.float32
-) -> float:
-    """FLOPs per second that a device reaches in a matrix multiplication, its fastest operation.
-
-    Args:
-        side: Rows and columns of both matrices.
-        rounds: How often it is measured, see `seconds_each`.
-        device: ``"cpu"`` or ``"cuda"``.
-        dtype: Of the matrices; a GPU is fastest with ``torch.bfloat16``.
-    """
-    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
-    return 2 * side**3 / seconds_each({"matmul": lambda: a @ b}, rounds, device)["matmul"]
-
-
 def machine(device: str = "cpu") -> str:
     """The device in words, as records name it."""
     if device != "cpu":

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 Check = Callable[[], dict[str, str]]
 
 PATIENCE = 60.0  # seconds to wait for a worker once none is left
-LOST = "scheduler: the connection was lost. Start it again; the same command goes on."
+LOST = "scheduler: the connection was lost. Start it again; the same command resumes the run."
 
 
 class Admission:

@@ -88,7 +88,7 @@ def _hand_out(
             if lost[job] > RETRIES:
                 raise RuntimeError(
                     f"workers: {lost[job]} processes were killed by the same job, most likely for want "
-                    "of memory. Use fewer; the same command goes on."
+                    "of memory. Use fewer; the same command resumes the run."
                 )
             waiting.appendleft(job)
         for worker in there:

@@ -21,7 +21,7 @@ class CannotWrite(OSError):
     """Something could not be written; the message says what, why, and what to do."""
 
 
-_MAKE_ROOM = "Make room; then run this again: the same command goes on."
+_MAKE_ROOM = "Make room; the same command then resumes the run."
 _ELSEWHERE = "Choose another place to write to, or copy the course into a folder of your own."
 # What the system says by a number: the cause in words, and the remedy.
 CAUSES = {

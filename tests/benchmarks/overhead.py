@@ -57,6 +57,12 @@ def recognizer(
     return step, predict
 
 
+def peak_flops(side: int, device: str, dtype: torch.dtype) -> float:
+    """FLOPs per second that a device reaches in a product of two ``(side, side)`` matrices."""
+    a, b = (torch.randn(side, side, device=device).to(dtype) for _ in range(2))
+    return 2 * side**3 / costs.seconds_each({"product": lambda: a @ b}, 2, device)["product"]
+
+
 def channels(backbone: str) -> int:
     return build_model(TrainConfig(backbone=backbone, weights="random")).recognizer.backbone[0].channels
 
@@ -93,7 +99,7 @@ def measure(quick: bool, device: str) -> Iterator[Row]:
     note = f"{clips} clips in {seconds:.1f} s; of an epoch that costs nothing but its steps"
     yield Row(f"GIRL's groups add to the first epoch of {backbone}", share, None, True, "%", note)
     kind = torch.bfloat16 if gpu else torch.float32
-    peak = costs.peak_flops(512 if quick else 8192 if gpu else 2048, 2, device, kind)
+    peak = peak_flops(512 if quick else 8192 if gpu else 2048, device, kind)
     note = f"of {peak / 1e9:.0f} GFLOP/s that a product of matrices reaches in {kind}"
     used = 100 * flops / full["a training step"] / peak
     yield Row(f"FLOPs utilisation, {backbone}", used, None, unit="%", note=note)

@@ -157,7 +157,7 @@ class _explained:
         elif isinstance(error, (errors.RepositoryNotFoundError, errors.LocalTokenNotFoundError)):
             said = "no token, or one that opens nothing. Run 'hf auth login', or give --token."
         elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
-            said = "the disk is full. Make room; a begun download goes on."
+            said = "the disk is full. Make room; the same command resumes the download."
         elif isinstance(error, errors.HfHubHTTPError):
             said = f"the hub refused: {str(error).splitlines()[0]} Try again later."
         else:

@@ -5,13 +5,19 @@ A line reads ``PERSON_SESSION_CLIP.mp4 LABEL``; test lists have ``test0000.mp4 0
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from piumar_lib.data.labels import ACTIONS, decode
+from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.prepare.layout import find_list, list_path
+
+MARKS = {  # that a text begins with; UTF-32's begins with UTF-16's
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16",
+}  # fmt: skip
 
 NAMED = re.compile(r"(?P<person>\d+)_(?P<session>\d+)_(?P<clip>\d+)\.mp4", re.ASCII)
 ANONYMOUS = re.compile(r"test\d+\.mp4", re.ASCII)
@@ -71,6 +77,23 @@ class Entry:
         """In which session, as written; "" for test clips."""
         found = NAMED.fullmatch(self.name)
         return found["session"] if found else ""
+
+
+def decode(content: bytes) -> tuple[str, str]:
+    """Text of a list file, and its encoding.
+
+    Names and labels are ASCII, so Latin-1 reads them in whatever is neither UTF-8, UTF-16, nor UTF-32.
+    """
+    for mark, codec in MARKS.items():
+        if content.startswith(mark):
+            return content.decode(codec, errors="replace"), codec.upper()
+    if 0 in content[:2]:  # UTF-16 without its mark: a zero byte before or behind each letter
+        codec = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
+        return content.decode(codec, errors="replace"), codec.upper()
+    try:
+        return content.decode("utf-8-sig"), "UTF-8"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "an unknown encoding"
 
 
 def read_list(root: Path, split: str) -> tuple[list[Entry], list[Fault]]:

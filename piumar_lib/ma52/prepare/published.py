@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from piumar_lib.data.labels import ACTIONS, CHALLENGE, CLIPS, decode
+from piumar_lib.data.labels import ACTIONS, CHALLENGE, CLIPS
 from piumar_lib.ma52.prepare.layout import STANDIN, list_path
-from piumar_lib.ma52.prepare.lists import Fault
+from piumar_lib.ma52.prepare.lists import Fault, decode
 
 LABEL_NAMES = "label_name.txt"
 OTHER_LABELS = "The ids of the lists would mean other actions. Use the file as it was published."
