@@ -8,7 +8,7 @@ PROFILE ?= quick
 # Two threads on a busy machine are slower than one; a free machine may raise this.
 OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
-# Tests run in so many processes; each may take 1.5 GB.
+# Chapters and tests run in so many processes; each may take 1.5 GB.
 WORKERS ?= 2
 # What `make poses-env` installs: mediapipe, or rtmlib; and with which Python if uv is not at hand.
 ENGINE ?= mediapipe
@@ -53,7 +53,7 @@ $(STAMP): requirements.txt pyproject.toml $(LOCK)
 	@touch $@
 
 course: $(STAMP) ## run every chapter and build the HTML book (PROFILE=full for the long version)
-	@$(COURSE) run --profile $(PROFILE)
+	@$(COURSE) run --profile $(PROFILE) --workers $(WORKERS)
 	@$(COURSE) book
 	@echo "The planned contrasts on real people (chapter 09, from its records):"
 	@$(PY) -m piumar_lib.evidence contrasts

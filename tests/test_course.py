@@ -333,6 +333,34 @@ def test_a_chapter_runs_again_only_if_something_it_depends_on_has_changed(root, 
     assert not ran() and ran(profile="full")
 
 
+MEET = """
+import time
+from pathlib import Path
+Path("../{own}").touch()
+begin = time.monotonic()
+while not Path("../{other}").exists():
+    time.sleep(0.1)
+    assert time.monotonic() < begin + 100, "the other chapter does not run"
+"""
+
+
+def test_chapters_run_side_by_side_but_for_those_that_must_not(root, capsys):
+    write_chapter(root, "01_first", MEET.format(own="first", other="made"))
+    write_chapter(root, "02_bad", "\nraise KeyError('lost')")
+    after = "\nfrom pathlib import Path\nassert Path('../{}').exists()\nPath('../{}').touch()"
+    write_chapter(root, "10_alone", after.format("taken", "measured"))
+    making = "\ntime.sleep(1)\nPath('../whole').touch()"
+    write_chapter(root, "11_makes", MEET.format(own="made", other="first"), making)
+    write_chapter(root, "12_takes", after.format("whole", "taken"))
+    outcomes = run_chapters(root, workers=2)
+    assert [o.name for o in outcomes] == ["01_first", "02_bad", "10_alone", "11_makes", "12_takes"]
+    assert [o.name for o in outcomes if o.error] == ["02_bad"] and "lost" in outcomes[1].error
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[4].startswith("10_alone") and "02_bad failed: cell" in "\n".join(lines[5:])
+    (again, *kept) = sorted(run_chapters(root, workers=2), key=lambda outcome: outcome.kept)
+    assert again.name == "02_bad" and all(outcome.kept for outcome in kept)
+
+
 def test_a_failed_chapter_runs_again(root):
     write_chapter(root, "01_bad", "\nraise KeyError('lost')")
     for _ in range(2):

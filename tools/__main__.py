@@ -43,6 +43,7 @@ def _parser() -> ArgumentParser:
     made.add_argument("--record", action="store_true", help="keep the measurements for README.md")
     made.add_argument("--timeout", type=at_least(1), help="limit for one cell, in seconds")
     made.add_argument("--again", action="store_true", help="run unchanged chapters, too")
+    made.add_argument("--workers", type=at_least(1), default=1, help="chapters that run at a time")
     add(notebooks, "convert chapters, unexecuted, to build/notebooks/")
     made = add(pairs, "execute chapters into the committed notebooks/*.ipynb", only=True)
     made.add_argument("--check", action="store_true", help="only check the pairs that are there")
@@ -80,7 +81,8 @@ def _parser() -> ArgumentParser:
 def run(root: Path, given: Namespace) -> int:
     from tools.run import run_chapters
 
-    outcomes = run_chapters(root, given.profile, given.only, given.record, given.timeout, given.again)
+    how = (given.only, given.record, given.timeout, given.again, given.workers)
+    outcomes = run_chapters(root, given.profile, *how)
     return int(any(outcome.error for outcome in outcomes))
 
 

@@ -9,7 +9,9 @@ import os
 import platform
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,6 +24,7 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
 
 from piumar_lib.notebook.profile import PROFILES, VARIABLE
+from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import as_path, read_json, require_writable, write_text
 from tools.chapters import (
     Chapter,
@@ -37,6 +40,8 @@ from tools.steady import keep_looking
 keep_looking()
 
 RECORD = Path("notebooks/results/chapters.json")
+CHAIN = ("11", "12")  # the second takes what the first has made
+ALONE = ("10",)  # measures time
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -153,6 +158,7 @@ def run_chapters(
     record: bool = False,
     timeout: int | None = None,
     again: bool = False,
+    workers: int = 1,
 ) -> list[Outcome]:
     """Execute chapters into ``build/notebooks/``; a failing one does not stop the others.
 
@@ -164,26 +170,55 @@ def run_chapters(
         profile: Profile to run in.
         only: Numbers or stems of the chapters to run; all by default.
         record: Whether to write seconds and memory to ``notebooks/results/chapters.json``. Only a
-            chapter that runs is measured, so all run.
+            chapter that runs is measured, so all run, one after the other.
         timeout: Limit for one cell, in seconds.
         again: Whether to run chapters of which nothing has changed, too.
+        workers: How many chapters run at a time.
+
+    Raises:
+        ValueError: If the profile is unknown.
+        RuntimeError: If processes are killed again and again.
     """
     if profile not in PROFILES:
         raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
-    chapters, outcomes = list_chapters(root, only), []
+    chapters = list_chapters(root, only)
     require_writable(root / "build" / "notebooks")
-    for chapter in chapters:
-        print(f"{chapter.stem:<26}", end=" ", flush=True)
-        state = fingerprint(root, chapter, profile)
-        target = build_path(root, chapter)
-        if again or record or (outcome := _as_it_ran(target, chapter.stem, state)) is None:
-            outcome = _run_one(chapter, target, profile, timeout, state)
+    outcomes = []
+    for outcome in _outcomes(
+        root, profile, chapters, timeout, again or record, 1 if record else workers
+    ):
         outcomes.append(outcome)
         print(_line(outcome), flush=True)
+    outcomes.sort(key=lambda outcome: outcome.name)
     _summarize(outcomes)
     if record:
         _record([o for o in outcomes if not o.error], root, profile)
     return outcomes
+
+
+def _outcomes(
+    root: Path, profile: str, chapters: list[Chapter], timeout: int | None, again: bool, workers: int
+) -> Iterator[Outcome]:
+    """What became of each chapter: first of those that are kept, then of the others as they end."""
+    left = []
+    for chapter in chapters:
+        if again or (kept := _as_it_ran(root, chapter, profile)) is None:
+            left.append(chapter)
+        else:
+            yield kept
+    run = partial(_run_all, root, profile, timeout)
+    if workers == 1 or len(left) == 1:
+        yield from (outcome for chapter in left for outcome in run([chapter]))
+        return
+    chain, alone = ([c for c in left if c.number in numbers] for numbers in (CHAIN, ALONE))
+    parts = [chain, *([c] for c in left if c.number not in (*CHAIN, *ALONE))]
+    for together in in_parallel(run, [(part,) for part in parts if part], min(workers, len(parts))):
+        yield from together
+    yield from run(alone)
+
+
+def _run_all(root: Path, profile: str, timeout: int | None, chapters: list[Chapter]) -> list[Outcome]:
+    return [_run_one(root, profile, timeout, chapter) for chapter in chapters]
 
 
 def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
@@ -197,16 +232,20 @@ def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def _as_it_ran(target: Path, name: str, state: str) -> Outcome | None:
+def _as_it_ran(root: Path, chapter: Chapter, profile: str) -> Outcome | None:
     """What became of a chapter that ran in this state before, without errors; None if none did."""
+    target = build_path(root, chapter)
     try:
         ran = read_notebook(target).metadata.get("run", {})
     except (OSError, ValueError):
         return None
-    return Outcome(name, 0.0, ran["peak_mb"], "", target, True) if ran.get("state") == state else None
+    if ran.get("state") != fingerprint(root, chapter, profile):
+        return None
+    return Outcome(chapter.stem, 0.0, ran["peak_mb"], "", target, True)
 
 
-def _run_one(chapter: Chapter, target: Path, profile: str, timeout: int | None, state: str) -> Outcome:
+def _run_one(root: Path, profile: str, timeout: int | None, chapter: Chapter) -> Outcome:
+    state, target = fingerprint(root, chapter, profile), build_path(root, chapter)
     notebook = to_notebook(chapter.path)
     begin = time.perf_counter()
     peak, error = execute(notebook, chapter.path.parent, profile, timeout)
@@ -238,7 +277,7 @@ def write_notebooks(root: Path) -> list[Path]:
 
 def _line(outcome: Outcome) -> str:
     status = "FAILED" if outcome.error else "unchanged" if outcome.kept else "ok"
-    return f"{outcome.seconds:7.1f} s {outcome.peak_mb:7.0f} MB  {status}"
+    return f"{outcome.name:<26} {outcome.seconds:7.1f} s {outcome.peak_mb:7.0f} MB  {status}"
 
 
 def _summarize(outcomes: list[Outcome]) -> None:
