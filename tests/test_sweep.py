@@ -336,6 +336,7 @@ def test_readme_and_chapter_12_say_what_the_committed_sweep_found():
     assert piumr.verdict == "a loss" and "a gain" not in {row.verdict for row in rows.values()}
     found = points(piumr.difference)
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    assert f"nothing adds to augmentation, and PIUmr costs accuracy: {found.replace(' [', ' points [')}" in readme
+    said = f"nothing adds to augmentation, and PIUmr costs accuracy: {found.replace(' [', ' points [')}"
+    assert said in readme
     chapter = (ROOT / "notebooks" / "12_train_ma52.py").read_text(encoding="utf-8")
     assert f"Five folds with 186 people decide more: PIUmr has {found}, a loss." in chapter
