@@ -77,7 +77,7 @@ chapters: $(STAMP) ## execute every chapter and test what came out
 unit: $(STAMP) ## run all tests of the library
 	$(UNIT)
 
-coverage: $(STAMP) ## run them and see which lines they reach, of which 95 % are asked (takes longer)
+coverage: $(STAMP) ## run all tests of the library with coverage of at least 95 % of lines (takes longer)
 	$(UNIT) --cov=piumar_lib --cov=tools --cov=book --cov-report=term --cov-fail-under=95
 
 quick: $(STAMP) ## run the quick tests, in about a minute

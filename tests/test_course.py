@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import torch
 from jupyter_client.kernelspec import KernelSpecManager
+from nbclient import NotebookClient
 from PIL import Image
 
 from piumar_lib.notebook import PLAN, Profile, assert_same, fixed_figure, show, show_table, start
@@ -366,6 +367,23 @@ def test_a_failed_chapter_runs_again(root):
     for _ in range(2):
         (outcome,) = run_chapters(root)
         assert outcome.error and not outcome.kept
+
+
+def test_a_kernel_whose_ports_are_taken_starts_again(root, monkeypatch):
+    notebook, started = to_notebook(write_chapter(root, "01_first", "\nprint(profile)")), []
+    start = NotebookClient.start_new_kernel
+
+    def unlucky(client, **settings):
+        started.append(client)
+        if len(started) != 3:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+        return start(client, **settings)
+
+    monkeypatch.setattr(NotebookClient, "start_new_kernel", unlucky)
+    assert execute(notebook, root)[1] == "" and len(started) == 3
+    with pytest.raises(RuntimeError, match="died"):
+        execute(notebook, root)
+    assert len(started) == 6
 
 
 def test_a_dead_kernel_and_a_slow_cell_are_failures(root):

@@ -81,8 +81,9 @@ def _parser() -> ArgumentParser:
 def run(root: Path, given: Namespace) -> int:
     from tools.run import run_chapters
 
-    how = (given.only, given.record, given.timeout, given.again, given.workers)
-    outcomes = run_chapters(root, given.profile, *how)
+    outcomes = run_chapters(
+        root, given.profile, given.only, given.record, given.timeout, given.again, given.workers
+    )
     return int(any(outcome.error for outcome in outcomes))
 
 

@@ -9,10 +9,12 @@ import os
 import platform
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
+from tqdm import tqdm
 
 from piumar_lib.notebook.profile import PROFILES, VARIABLE
 from piumar_lib.support.cluster import in_parallel
@@ -84,6 +87,9 @@ class Outcome:
     kept: bool = False
 
 
+Run = Callable[[list[Chapter]], list[Outcome]]
+
+
 def widget_errors(notebook: NotebookNode) -> list[str]:
     """Return the tracebacks that ``interact`` and ``Output`` widgets swallowed."""
     state = notebook.metadata.get("widgets", {}).get(WIDGETS, {}).get("state", {})
@@ -95,6 +101,33 @@ def last_lines(traceback: list[str] | str, count: int = 6) -> str:
     """Return the end of a traceback without colour codes."""
     text = traceback if isinstance(traceback, str) else "\n".join(traceback)
     return "\n".join(ANSI.sub("", text).strip().splitlines()[-count:])
+
+
+def _start(
+    notebook: NotebookNode,
+    folder: Path,
+    timeout: int | None,
+    environment: dict[str, str],
+    until_done: ExitStack,
+    tries: int = 3,
+) -> NotebookClient:
+    """Start a kernel, again if it dies at once: another program may take its ports before it does."""
+    client = NotebookClient(
+        notebook,
+        timeout=timeout,
+        kernel_manager_class=OwnKernel,
+        coalesce_streams=True,
+        record_timing=False,
+        extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
+        resources={"metadata": {"path": str(folder)}},
+    )
+    try:
+        until_done.enter_context(client.setup_kernel(env=environment))
+    except RuntimeError:
+        if tries == 1:
+            raise
+        return _start(notebook, folder, timeout, environment, until_done, tries - 1)
+    return client
 
 
 def execute(
@@ -115,16 +148,8 @@ def execute(
     environment.setdefault("OMP_NUM_THREADS", "1")  # small tensors: two threads wait for each other
     if profile is not None:
         environment[VARIABLE] = profile
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_manager_class=OwnKernel,
-        coalesce_streams=True,
-        record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
-        resources={"metadata": {"path": str(folder)}},
-    )
-    with client.setup_kernel(env=environment):
+    with ExitStack() as until_done:
+        client = _start(notebook, folder, timeout, environment, until_done)
         try:
             for index, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, index)
@@ -183,12 +208,15 @@ def run_chapters(
         raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
     chapters = list_chapters(root, only)
     require_writable(root / "build" / "notebooks")
+    run = partial(_run_all, root, profile, timeout)
+    found = () if again or record else (_as_it_ran(root, chapter, profile) for chapter in chapters)
+    kept = {outcome.name: outcome for outcome in found if outcome}
+    left = [chapter for chapter in chapters if chapter.stem not in kept]
+    ended = _side_by_side(run, left, workers) if workers > 1 and not record else _in_order(run, left)
     outcomes = []
-    for outcome in _outcomes(
-        root, profile, chapters, timeout, again or record, 1 if record else workers
-    ):
+    for outcome in tqdm(chain(kept.values(), ended), total=len(chapters), desc="chapters", disable=None):
         outcomes.append(outcome)
-        print(_line(outcome), flush=True)
+        tqdm.write(_line(outcome))
     outcomes.sort(key=lambda outcome: outcome.name)
     _summarize(outcomes)
     if record:
@@ -196,25 +224,19 @@ def run_chapters(
     return outcomes
 
 
-def _outcomes(
-    root: Path, profile: str, chapters: list[Chapter], timeout: int | None, again: bool, workers: int
-) -> Iterator[Outcome]:
-    """What became of each chapter: first of those that are kept, then of the others as they end."""
-    left = []
+def _in_order(run: Run, chapters: list[Chapter]) -> Iterator[Outcome]:
     for chapter in chapters:
-        if again or (kept := _as_it_ran(root, chapter, profile)) is None:
-            left.append(chapter)
-        else:
-            yield kept
-    run = partial(_run_all, root, profile, timeout)
-    if workers == 1 or len(left) == 1:
-        yield from (outcome for chapter in left for outcome in run([chapter]))
-        return
-    chain, alone = ([c for c in left if c.number in numbers] for numbers in (CHAIN, ALONE))
-    parts = [chain, *([c] for c in left if c.number not in (*CHAIN, *ALONE))]
-    for together in in_parallel(run, [(part,) for part in parts if part], min(workers, len(parts))):
-        yield from together
-    yield from run(alone)
+        yield from run([chapter])
+
+
+def _side_by_side(run: Run, chapters: list[Chapter], workers: int) -> Iterator[Outcome]:
+    """What became of each chapter, as they end; those of `CHAIN` in order, those of `ALONE` last."""
+    together, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
+    others = [[c] for c in chapters if c.number not in (*CHAIN, *ALONE)]
+    jobs = [(part,) for part in (together, *others) if part]
+    for done in in_parallel(run, jobs, max(1, min(workers, len(jobs)))):
+        yield from done
+    yield from _in_order(run, alone)
 
 
 def _run_all(root: Path, profile: str, timeout: int | None, chapters: list[Chapter]) -> list[Outcome]:
