@@ -367,8 +367,7 @@ show(fig, alt="Noisy nods on a common clock. If all motion counts, the fast nod 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Amplitude normalisation
 #
-# A clip's size $s$ goes half-way ($\alpha = 1/2$, on a logarithmic scale) to the typical size $\tilde s$, about its mean
-# $\bar x$:
+# A clip's size $s$ goes half-way ($\alpha = 1/2$, on a logarithmic scale) to the typical size $\tilde s$, about its mean $\bar x$:
 #
 # $$ x_t \mapsto \bar x + (x_t - \bar x) \, r^{-\alpha}, \qquad r = \min(\max(s / \tilde s, \, 1/20), \, 20) $$
 
