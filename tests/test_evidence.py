@@ -117,6 +117,10 @@ def test_every_method_is_searched_with_the_same_effort(both):
         at = [(e.data, e.fold) for e in mine[: len(mine) // 3]]
         assert {*at} == once and len(at) == len(once) and [(e.data, e.fold) for e in mine] == 3 * at
     assert len(search_plan(["ERM"])) == BUDGET * 4 * 4
+    for form in FORMS:
+        assert search_plan(["ERM"], 3, [form]) == [
+            e for e in planned if e.method == "ERM" and form_of(e.data) == form
+        ]
 
 
 def test_variants_are_not_searched_but_what_they_are_like():
@@ -233,10 +237,12 @@ def test_nothing_searched_means_defaults(own):
 
 def test_the_rule_says_how_many_sets_were_tried_where_and_for_whom():
     where = "best of 6 on people of msraction3d and utkinect"
-    search = [{"method": method} for method in ("ERM", "TFAM", "GIRL")]
+    search = [{"method": m, "data": data} for data in SOURCES for m in ("ERM", "TFAM", "GIRL")]
     assert rule("ERM", search, "shrec17") == f"{where}, one length, for ERM"
     assert rule("PIUmr", search, "shrec17-own-tempo") == f"{where}, own tempo, for TFAM and GIRL"
-    assert rule("PIUmr", search[:2], "shrec17") == f"{where}, one length, for TFAM"
+    assert rule("PIUmr", search[:2], data_of("shrec17", FORMS[0])) == f"{where}, own tempo, for TFAM"
+    one_form = [r for r in search if form_of(r["data"]) == "own tempo"]
+    assert rule("PIUmr", one_form, "shrec17") == "defaults"
 
 
 def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
@@ -295,7 +301,7 @@ def test_making_uses_what_was_chosen_and_says_how(both, own, stand_in, tmp_path)
     make_search(["ERM"], folder=tmp_path)
     for record in make_in(tmp_path, own):
         assert {name: record["hyperparameters"][name] for name in best} == best
-        assert record["selection"] == rule("ERM", [{"method": "ERM"}], own)
+        assert record["selection"] == rule("ERM", read_search(tmp_path), own)
 
 
 def test_a_folder_without_a_search_takes_over_the_studys(tmp_path, monkeypatch):

@@ -60,9 +60,9 @@ def main(arguments: list[str] | None = None) -> None:
         )
         sub.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
         sub.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+        sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
         if name == "train":
             sub.add_argument("--data", nargs="+", default=SETS, help="sets, or .npz files")
-            sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
             sub.add_argument("--seeds", type=at_least(1), default=SEEDS, help="of each fold")
             sub.add_argument("--backbone", choices=list(BACKBONES), default=FIXED["backbone"])
             sub.add_argument("--width", type=at_least(1), default=FIXED["width"])
@@ -79,7 +79,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    make_search(options.methods, options.workers, options.out, options.scheduler)
+    make_search(options.methods, options.workers, options.out, options.scheduler, options.forms)
     print(f"records: {options.out / 'search.jsonl'}")
 
 

@@ -77,9 +77,11 @@ def searched(methods: Iterable[str]) -> list[str]:
     return [name for name in dict.fromkeys(names) if METHODS[name].classify is None]
 
 
-def search_plan(methods: Iterable[str], budget: int = BUDGET) -> list[Experiment]:
-    """The experiments that hyperparameters are chosen from, one seed each."""
-    where = [data_of(name, form) for form, name in product(FORMS, SEARCHED_ON)]
+def search_plan(
+    methods: Iterable[str], budget: int = BUDGET, forms: Iterable[str] = FORMS
+) -> list[Experiment]:
+    """The experiments that hyperparameters are chosen from, one seed each; each form has its own."""
+    where = [data_of(name, form) for form, name in product(forms, SEARCHED_ON)]
     return [
         experiment(data, method, fold, 0, draw(method, number) | {"updates": UPDATES}, search=True)
         for method in searched(methods)
@@ -87,6 +89,11 @@ def search_plan(methods: Iterable[str], budget: int = BUDGET) -> list[Experiment
         for data in where
         for fold in folds.search_folds(data)
     ]
+
+
+def sources_of(data: str) -> set[str]:
+    """The sets on which hyperparameters for ``data`` are searched: those of its own form."""
+    return {data_of(name, form_of(data)) for name in SEARCHED_ON}
 
 
 def search_scores(records: Iterable[dict], data: str, method: str, fold: int) -> dict[tuple, float]:
@@ -98,7 +105,7 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
         method: A searched one.
         fold: If ``data`` was searched on itself, only people who are not held out in this fold speak.
     """
-    sources = {data_of(name, form_of(data)) for name in SEARCHED_ON}
+    sources = sources_of(data)
     allowed = folds.search_people(data, fold) if data in sources else {}
     scores: dict[tuple, list[float]] = {}
     for r in records:
@@ -134,7 +141,8 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
 
 def rule(method: str, search: list[dict], data: str) -> str:
     """How hyperparameters were chosen, in words, as a record has it."""
-    found = {r["method"] for r in search}
+    sources = sources_of(data)
+    found = {r["method"] for r in search if r["data"] in sources}
     of = " and ".join(name for name in METHODS[method].like or (method,) if name in found)
     if not of:
         return "defaults"
@@ -208,10 +216,15 @@ def committed(
 
 
 def make_search(
-    methods: Iterable[str], workers: int = 1, folder: Path = STUDY, scheduler: str = ""
+    methods: Iterable[str],
+    workers: int = 1,
+    folder: Path = STUDY,
+    scheduler: str = "",
+    forms: Iterable[str] = FORMS,
 ) -> list[dict]:
     """Make what is missing of `search_plan`; return its records."""
-    return run_all(search_plan(methods), folder / "search.jsonl", workers, scheduler=scheduler)
+    wanted = search_plan(methods, forms=forms)
+    return run_all(wanted, folder / "search.jsonl", workers, scheduler=scheduler)
 
 
 def make(
