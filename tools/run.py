@@ -30,6 +30,8 @@ from piumar_lib.notebook.profile import PROFILES, VARIABLE
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import as_path, read_json, require_writable, write_text
 from tools.chapters import (
+    ALONE,
+    CHAIN,
     Chapter,
     check_parameters,
     list_chapters,
@@ -43,8 +45,6 @@ from tools.steady import keep_looking
 keep_looking()
 
 RECORD = Path("notebooks/results/chapters.json")
-CHAIN = ("11", "12")  # the second takes what the first has made
-ALONE = ("10",)  # measures time
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
