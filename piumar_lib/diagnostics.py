@@ -48,7 +48,8 @@ def spectral_entropy(x: Tensor) -> Tensor:
         x: Clips or features, shape ``(batch, time, channels)``.
 
     Returns:
-        In [0, 1], shape ``(batch,)``: 0 for one pure frequency (or no motion), 1 for white noise.
+        In [0, 1], shape ``(batch,)``: 0 for one pure frequency (or no motion), close to 1 for white
+        noise in many channels (0.85 in one channel of 32 frames).
 
     Raises:
         ValueError: If there are fewer than 4 frames, hence fewer than 2 frequencies.

@@ -1,8 +1,8 @@
 """What training minimises, step by step: the interface of every method at loss level.
 
 `Objective` itself is empirical risk minimisation (ERM): the mean cross-entropy of a batch. A method
-overrides as little as its idea needs: `risk`, to average the clips' losses otherwise; `loss`, to see
-model and batch; `update`, to make a step otherwise; `start` and `before_epoch`, to look at the
+overrides as little as its idea needs: `risk`, to average the clips' losses differently; `loss`, to see
+model and batch; `update`, to make a step differently; `start` and `before_epoch`, to look at the
 training clips as a whole; `finish`, to leave another model than that of the last step.
 """
 
@@ -31,7 +31,7 @@ class ViewWeights:
     Attributes:
         supervision: Of each view's own cross-entropy.
         consistency: Of the Jensen-Shannon divergence between the views' predictions.
-        regulariser: Of the Wasserstein regulariser on the first view's features.
+        regularizer: Of the Wasserstein regulariser on the first view's features.
     """
 
     supervision: float = 0.5

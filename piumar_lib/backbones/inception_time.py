@@ -1,4 +1,4 @@
-"""InceptionTime: convolutions of several lengths side by side (Fawaz et al., 2020)."""
+"""InceptionTime: convolutions of several lengths side by side (Ismail Fawaz et al., 2020)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class InceptionBlock(nn.Module):
 def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int = 32) -> nn.Sequential:
     """One network of InceptionTime; published results average the predictions of five.
 
-    Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and
+    Ismail Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and
     Knowledge Discovery 34, 2020). Its filters see 40, 20 and 10 frames. A filter that is longer than the
     clip would meet nothing but padding there, so here none is longer than ``frames``.
 

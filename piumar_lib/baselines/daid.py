@@ -58,7 +58,7 @@ def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
     Args:
         y: Classes, shape ``(n,)``.
         group: Groups, whole numbers from 0, shape ``(n,)``.
-        cap: No clip weighs more than so many times as much as in a plain mean.
+        cap: Largest weight, before the weighted mean of a batch divides by the weights' sum.
 
     Returns:
         ``min(cap, n / (cells * clips in the cell))``, shape ``(n,)``; of mean 1 unless capped.

@@ -159,7 +159,7 @@ class VREx(Objective):
         self.now = torch.tensor(epoch)
 
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
-        """``mean R + weight V(R)``."""
+        """Mean loss over clips plus ``weight`` times the penalty."""
         weight = self.weight if self.now >= self.switch else 1.0
         return losses.mean() + weight * self.penalty(losses, prediction, batch)
 

@@ -95,7 +95,7 @@ class PlaceGate(nn.Module):
         return F.conv2d(frame, self.filters, padding=SIDE // 2)
 
     def perturbed(self, spectrum: Tensor) -> Tensor:
-        """``spectrum`` moved away from zero by learned amounts, a number for each frequency."""
+        """``spectrum`` moved along its sign by learned amounts, a number for each frequency."""
         centered = spectrum - spectrum.mean((2, 3), keepdim=True)
         deviation = torch.linalg.vector_norm(centered, dim=(2, 3), keepdim=True)
         noise, spread = (v[:, None, None] for v in (self.noise * self.size, self.spread))

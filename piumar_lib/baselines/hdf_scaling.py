@@ -70,6 +70,6 @@ class DistributionAwareScaling(HDFObjective):
 
 
 def spread(features: Tensor) -> Tensor:
-    """Trace of the covariance of features ``(batch, width)`` on the unit sphere; 0 of a single clip."""
+    """Trace of the covariance of features ``(batch, width)`` on the unit sphere; 0 for a single clip."""
     unit = F.normalize(features, dim=1)
     return unit.var(0, correction=min(1, len(unit) - 1)).sum()
