@@ -94,7 +94,7 @@ class MotionClock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Masses ``(batch, time)``, sum one, of clips ``(batch, time, channels)``."""
         if self.training:
-            self.noise.update(noise_energy(x))
+            self.noise.update(noise_energy(x.detach()))
         motion = (centered_motion_energy(x) - self.noise.mean).clamp_min(0)
         return transport.time_mass(motion, self.floor)
 
@@ -111,7 +111,7 @@ class AmplitudeNormalization(nn.Module):
     """Make movements alike in size: ``mean + (x - mean) (size / typical size) ^ -step``.
 
     The size of a clip is the root of its variance over time, averaged over channels; the typical one is
-    the running median of training. The clip's mean over time, its posture, stays.
+    the running mean of the batches' medians. The clip's mean over time, its posture, stays.
 
     Args:
         step: Share of the way to the typical size, on a logarithmic scale; 0 changes nothing.
@@ -207,9 +207,9 @@ class MonotoneAlignment(_Alignment):
 class SinkhornAlignment(_Alignment):
     """Entropic transport of the clock's mass to learned anchors, which a temporal prior keeps in order.
 
-    The cost is ``1 - cos(LN(x_t), anchor_k) + prior (t/T - k/K)^2``. Iterations run until no clip has
-    more than ``tolerance`` of its mass in the wrong frame, so that the gradient, by the implicit
-    function theorem, is that of the plan which is returned.
+    The cost is ``1 - cos(LN(x_t), anchor_k) + prior ((t + 1/2)/T - (k + 1/2)/K)^2``, t and k from 0.
+    Iterations run until no clip has more than ``tolerance`` of its mass in the wrong frame, so that the
+    gradient, by the implicit function theorem, is that of the plan which is returned.
 
     Args:
         channels: Channels of the clips.

@@ -1,8 +1,8 @@
 """Distributionally robust risks: the largest weighted average of risks over weights near uniform ones.
 
 Given risks of G groups (or samples), an adversary moves their weights p away from 1/G, within a
-ball or at a price, to maximise the average ``<p, R>``. Each function returns the
-value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
+ball or at a price, to maximise the average ``<p, R>``. `chi_square`, `kl_penalty`, `kl_ball` and `cvar`
+return the value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
 gradient with respect to the risks is exactly p, and that is what back-propagation finds.
 
 Sources: Namkoong and Duchi (2017) for the chi-square ball, Hu and Hong (2013) for Kullback-Leibler,
@@ -48,15 +48,13 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     """
     _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
     given = risks.detach()
+    given = given - given.amax(-1, keepdim=True)  # only differences count, and large risks cancel
     sizes = torch.ones_like(given) if sizes is None else sizes.to(given)
     ordered, order = given.sort(-1, descending=True)
     size = sizes.gather(-1, order)
     k = size.cumsum(-1)
     mean = (size * ordered).cumsum(-1) / k
-    # Variance of the k largest, from differences to the largest: no cancellation for large risks.
-    offset = ordered - ordered[..., :1]
-    variance = (size * offset.square()).cumsum(-1) / k - ((size * offset).cumsum(-1) / k).square()
-    variance = variance.clamp_min(0)
+    variance = ((size * ordered.square()).cumsum(-1) / k - mean.square()).clamp_min(0)
     room = (1 + 2 * rho) * k / k[..., -1:] - 1
     eta = mean - (variance / room.clamp_min(torch.finfo(given.dtype).tiny)).sqrt()
     following = torch.cat([ordered[..., 1:], torch.full_like(ordered[..., :1], -math.inf)], -1)
@@ -109,7 +107,7 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
         ValueError: If ``rho`` is negative.
     """
     _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
-    given = risks.detach().double()
+    given = risks.detach().cpu().double()  # a Mac's GPU has no double precision
     if rho == 0:
         return _value(risks, torch.full_like(risks, 1 / risks.shape[-1]).detach())
     # In units of their spread, temperatures from 1e-6 to 1e6 cover all radii that can be told apart.
@@ -122,7 +120,7 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
         divergence = torch.special.xlogy(weights, weights * risks.shape[-1]).sum(-1, keepdim=True)
         outside = divergence > rho
         low, high = torch.where(outside, middle, low), torch.where(outside, high, middle)
-    return _value(risks, (scaled / high.exp()).softmax(-1).to(risks.dtype))
+    return _value(risks, (scaled / high.exp()).softmax(-1).to(risks))
 
 
 def cvar(risks: Tensor, alpha: float) -> Robust:
@@ -179,7 +177,8 @@ def variance_threshold(risks: Tensor) -> Tensor:
     """
     gap = risks.mean(-1) - risks.amin(-1)
     variance = risks.var(-1, unbiased=False)
-    return torch.where(gap > 0, variance / (2 * gap.square()), math.inf)
+    # Rounding may move the mean of equal risks away from them.
+    return torch.where(risks.amax(-1) > risks.amin(-1), variance / (2 * gap.square()), math.inf)
 
 
 def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:

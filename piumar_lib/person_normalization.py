@@ -92,7 +92,7 @@ class GaussianBarycenter:
         """
         if kind not in KINDS[1:]:
             raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(KINDS[1:])}.")
-        weights = torch.ones(len(features)) if weights is None else weights
+        weights = features.new_ones(len(features)) if weights is None else weights
         seen = person[weights > 0].unique()
         if len(seen) == 0:
             raise ValueError("weights: no clip has a positive one. Give at least one clip weight.")
@@ -178,6 +178,9 @@ class TrainingPeople:
         y, person: Of each clip, shape ``(n,)``.
         moments: For each batch normalisation, by name, the mean and the mean square of its inputs in
             each class, shape ``(2, classes, channels)``.
+
+    Raises:
+        ValueError: If a norm gets frames of all clips in one row, as CFD's does.
     """
 
     def __init__(self, model: Recognizer, data: Sequences) -> None:
@@ -189,8 +192,11 @@ class TrainingPeople:
         average = (member / self.counts.clamp_min(1)).T
 
         def note(name: str, norm: _BatchNorm, x: Tensor) -> None:
+            if x.ndim == 2 and len(x) > 2 * len(data):
+                raise ValueError(f"{name}: normalises single frames. Take a method that keeps clips.")
+            x = x.cpu().double()  # a mean square less a squared mean
             clips = torch.stack([_per_clip(x), _per_clip(x.square())])  # (2, views * n, channels)
-            clips = clips.unflatten(1, (-1, len(data))).mean(1).cpu().double()
+            clips = clips.unflatten(1, (-1, len(data))).mean(1)
             self.moments[name] = average @ clips
 
         with _watched(model, note) as watched, torch.no_grad():

@@ -45,7 +45,7 @@ def channel_scale(x: Tensor) -> Tensor:
     A channel that is constant here, but for rounding, may move in unseen people: its scale is 1.
     """
     spread = x.std((0, 1))
-    return torch.where(spread > 1e-6 * spread.max(), spread, 1.0)
+    return torch.where(spread > 1e-6 * x.abs().amax((0, 1)), spread, 1.0)
 
 
 class Model(Protocol):

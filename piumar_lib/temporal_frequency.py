@@ -44,7 +44,7 @@ class TemporalFrequencyModule(PlugIn):
 
     @classmethod
     def make(cls, channels: int, width: int) -> TemporalFrequencyModule:
-        """All defaults, for clips or features of so many channels and a backbone of such a width."""
+        """All defaults, for inputs with ``channels`` channels and a backbone of width ``width``."""
         return cls(MonotoneAlignment(), SpectralPerturbation(channels), AdaptiveFusion(width))
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
@@ -73,6 +73,8 @@ class TwoViews(Objective):
         regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
             `WassersteinRegularizer`.
         over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
+            Its `start`, `before_epoch`, `risk` and `people` count, its `loss`, `update` and `finish` do
+            not.
     """
 
     @checked
@@ -85,6 +87,7 @@ class TwoViews(Objective):
     ) -> None:
         super().__init__(ViewWeights(supervision, consistency, 0.0))
         self.regularizer_share, self.over = regularizer_share, over or Objective()
+        self.people = self.over.people
         self.regularizer: WassersteinRegularizer | None = None
 
     def start(self, model: Model, clips: Labels, trainer: Trainer | None = None) -> None:

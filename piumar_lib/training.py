@@ -114,7 +114,9 @@ def fit_clips(
         )
         steps = len(batches(clips.person, settings.batch_size, objective.people))  # of an epoch
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=settings.epochs * steps
+            optimizer,
+            settings.learning_rate,
+            total_steps=max(2, settings.epochs * steps),  # a single step would have its last, tiny rate
         )
         drawn, stepper = trainer.draw(objective.people), Stepper(optimizer, schedule)
         losses = train_steps(model, objective, trainer.labels, drawn, stepper, steps)
@@ -172,12 +174,13 @@ class SequenceTrainer:
         fit_clips(reference, self.clips, short, Objective())
         reference.eval()
         with torch.no_grad():
-            return torch.cat([reference(x).logits for x in self.clips.x.split(512)])
+            parts = self.clips.x.split(clips_at_once(self.clips.x.shape[1]))
+            return torch.cat([reference(x).logits for x in parts])
 
     def one_more_epoch(self) -> list[Batch]:
         """See `Trainer.one_more_epoch`."""
-        dealt = batches(self.clips.person, self.settings.batch_size)
-        return [self._augmented(batch) for batch in [self.clips.take(index) for index in dealt]]
+        drawn = batches(self.clips.person, self.settings.batch_size)
+        return [self._augmented(batch) for batch in [self.clips.take(index) for index in drawn]]
 
     def _augmented(self, batch: Batch) -> Batch:
         kind = self.settings.augmentation
@@ -187,7 +190,7 @@ class SequenceTrainer:
 
 
 def clips_at_once(frames: int, most: int = 512) -> int:
-    """How many clips to judge at once: a clip's plan has frames by frames entries, and two copies."""
+    """How many clips to evaluate at once: plans have up to frames by frames entries, and two copies."""
     return max(1, min(most, 2**27 // frames**2))  # so that plans take about 1 GB
 
 

@@ -124,7 +124,7 @@ def sinkhorn_plan(
     Args:
         cost: Shape ``(batch, time, steps)``.
         source: Positive masses, sum one, shape ``(batch, time)``.
-        target: Positive masses, sum one, shape ``(batch, steps)`` or ``(steps,)``.
+        target: Masses, sum one, shape ``(batch, steps)`` or ``(steps,)``; a step without mass gets none.
         epsilon: Regularisation strength in units of ``cost``. Towards 0 the plan becomes exact,
             towards infinity it becomes the independent coupling, the product of its marginals.
         iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
@@ -233,7 +233,8 @@ def scale_to_marginals(
         exponent = exponent + u.log() + v.log()
         if tolerance and _misplaced((u * kernel * v).sum(1), rows[:, 0]).amax() <= tolerance:
             break
-    return columns * exponent.softmax(0)
+    # Without mass in a column all of its exponents are -inf.
+    return columns * exponent.softmax(0).nan_to_num(0.0)
 
 
 def barycentric_projection(plan: Tensor, x: Tensor) -> Tensor:
@@ -293,10 +294,11 @@ def interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def frames_at(x: Tensor, position: Tensor) -> Tensor:
     """Read clips ``(batch, time, channels)`` at fractional frames ``(batch, m)``, linearly."""
     position = position.clamp(0, x.shape[1] - 1)
-    left = position.long().clamp_max(x.shape[1] - 2)
+    left = position.long().clamp_max(max(0, x.shape[1] - 2))
     weight = (position - left)[..., None].to(x.dtype)
     index = left[..., None].expand(-1, -1, x.shape[2])
-    return torch.lerp(x.gather(1, index), x.gather(1, index + 1), weight)
+    following = (index + 1).clamp_max(x.shape[1] - 1)
+    return torch.lerp(x.gather(1, index), x.gather(1, following), weight)
 
 
 def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:

@@ -317,6 +317,15 @@ def test_what_never_moves_is_refused():
         require(replace(enough(), x=np.full((6, 4, 2), 7.0)))
 
 
+@pytest.mark.parametrize("people", [None, 8])
+def test_every_clip_is_in_one_batch_however_few_a_person_has(people):
+    person = torch.repeat_interleave(
+        torch.arange(10), torch.tensor([1, 3, 100, 200, 7, 9, 20, 50, 64, 2])
+    )
+    drawn = batches(person, 64, people)
+    assert torch.cat(drawn).sort().values.tolist() == list(range(len(person)))
+
+
 def test_more_frames_are_allowed_where_a_batch_is_smaller():
     assert most_frames(6) == pytest.approx(most_frames(95) * (95 / 6) ** 0.5, abs=4)
     assert most_frames(95) == most_frames(10_000)

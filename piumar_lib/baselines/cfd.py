@@ -109,9 +109,10 @@ class CFD(Objective):
                 f"plug_in: {type(model.plug_in).__name__} takes no people. Build it with CFDPlugIn."
             )
         model.plug_in.person = batch.person
-        loss = super().loss(model, batch)
-        model.plug_in.person = None
-        return loss
+        try:
+            return super().loss(model, batch)
+        finally:
+            model.plug_in.person = None
 
 
 def moments(x: Tensor) -> Tensor:
