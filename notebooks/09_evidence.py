@@ -275,7 +275,7 @@ print(words)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Not reliably: the two gains are weakly correlated. Many people lie on one of the two lines or on both,
-# which means that nothing changes for them. With one seed and few clips per person, noise alone lowers this
+# which means that nothing changes for them. With few seeds and few clips per person, noise alone lowers this
 # correlation; it does not show that the true gains are unrelated.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -316,7 +316,7 @@ tables.show_networks()
 # clips. This comparison was not planned, it has one seed, and the hyperparameters were chosen for the CNN.
 #
 # **What is not there yet.** The plan has three seeds; further methods on every data set, among them GroupDRO
-# [[11](#references)], weight averaging [[12](#references)], MiniRocket [[13](#references)] and relatives of PIUmr: HDF
+# [[11](#references)], weight averaging [[12](#references)], MiniRocket [[13](#references)] and [relatives of PIUmr](related_work.md): HDF
 # [[18](#references)] and ReMA [[19](#references)] by its first author, ERIS [[20](#references)], CFD [[21](#references)],
 # MGSC [[22](#references)] and DAID [[23](#references)]; and more networks (InceptionTime, a skeleton graph, the CNN with
 # 64 channels). The next cell counts what the records hold of it.

@@ -234,6 +234,7 @@ def test_book_holds_the_page_and_its_links_lead_somewhere(root):
     put_executed(root, write_chapter(root, "09_evidence", "\n1 + 1"))
     glossary = "# Glossary\n\nWords.\n\n## a\n\nThe first.\n\n[all tables](records.md#spar-own-tempo)\n"
     (root / "notebooks" / "glossary.md").write_text(glossary)
+    (root / "notebooks" / "related_work.md").write_text("# Related work\n\nNone.\n")
     (root / "piumar_lib").mkdir()
     (root / "piumar_lib" / "__init__.py").touch()
     folder = build_book(root).parent / "notebooks"

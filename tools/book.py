@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbformat.v4 import new_markdown_cell
 from sphinx.cmd.build import build_main
 
 from piumar_lib.support.files import fresh_folder, sha256_of, write_text
@@ -20,7 +21,7 @@ from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.hosted import PICTURE
 from tools.hyperparameters import hyperparameters_page
 from tools.ledger import write_pages
-from tools.pages import prepare
+from tools.pages import link_prose, prepare
 from tools.pairs import clean, find_executed
 from tools.pictures import copy_pictures
 from tools.readme import END, chapter_table, describe
@@ -135,11 +136,17 @@ def _write_sources(root: Path, source: Path) -> None:
             write_notebook(notebook, pages / chapter.pair.name)
         except ValueError as error:
             problems.append(f"{chapter.stem}: {error}")
+    related = new_markdown_cell((root / "notebooks" / "related_work.md").read_text(encoding="utf-8"))
+    try:
+        link_prose([related], "related_work", terms)
+    except ValueError as error:
+        problems.append(str(error))
     if problems:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
     write_pages(notebooks, SETTINGS, pages)
     write_text(pages / "records.md", records_page(root))
     write_text(pages / "hyperparameters.md", hyperparameters_page())
+    write_text(pages / "related_work.md", related.source)
     write_text(pages / "glossary.md", ENTRY.sub(_define, glossary.replace("\n## ", "\n\n## ", 1)))
     shutil.copyfile(SETTINGS / "bibliography.md", pages / "bibliography.md")
     for name, text in api_pages(root / "piumar_lib"):

@@ -29,7 +29,11 @@ TABLE = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*")
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.+?\$\$|\$[^$]+\$|\]\([^)]*\)", re.S)
 LEDGER = "## Paper ledger"
-PAGES = ("README.md", "notebooks/glossary.md")  # beside the chapters; they use the same words
+PAGES = (
+    "README.md",
+    "notebooks/glossary.md",
+    "notebooks/related_work.md",
+)  # beside the chapters; they use the same words
 
 BANNED = {
     r"dearer": "more expensive",
