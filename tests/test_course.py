@@ -117,6 +117,9 @@ def test_start_prints_one_line_and_sets_the_style(capsys, monkeypatch):
     line = capsys.readouterr().out
     assert line.count("\n") == 1
     assert "profile full" in line and "cpu" in line and torch.__version__ in line
+    with plt.rc_context():
+        start("quick")
+    assert "of profile full: yours will differ" in capsys.readouterr().out
 
 
 def test_environment_overrides_the_profile_and_says_so(capsys, monkeypatch):
