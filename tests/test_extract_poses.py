@@ -32,6 +32,7 @@ from piumar_lib.ma52.prepare.index import make_index, write_index
 from piumar_lib.ma52.prepare.one_person import PATIENCE, OnePerson
 from piumar_lib.ma52.prepare.poses import join, read_poses
 from piumar_lib.ma52.prepare.verify import verify
+from piumar_lib.ma52.prepare.video import VideoError
 from piumar_lib.ma52.standin.joints import true_joints
 from piumar_lib.ma52.standin.render import make_looks, render, to_pixels
 
@@ -216,6 +217,20 @@ def test_a_clip_that_changed_is_done_again(folder, tmp_path):
     poses = run(folder, tmp_path).poses
     assert looked_at(tmp_path) - before == 1
     np.testing.assert_allclose(poses.clip("a.mp4")[0][:, 1], moving(8, (30, 16)) + 8, atol=0.6)
+
+
+@pytest.mark.parametrize("whole", [0, 1, 3])
+def test_a_clip_that_breaks_off_leaves_nothing_to_the_next_one(tmp_path, whole):
+    def breaks_off():
+        yield from squares(moving(whole), GREEN)
+        raise VideoError("a.mp4", "damaged clip", f"it breaks off after {whole} frames")
+
+    with Estimator(FAKE, fake(tmp_path)) as estimator:
+        with pytest.raises(VideoError, match="breaks off"):
+            estimator.estimate(breaks_off())
+        xy, score = estimator.estimate(squares(moving(5, (40, 60))))
+    np.testing.assert_allclose(xy[:, 1], moving(5, (40, 60)) + 8)
+    assert (score > 0).all()
 
 
 def test_no_clip_with_a_person_writes_no_file(tmp_path):

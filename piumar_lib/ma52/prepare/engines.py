@@ -168,12 +168,19 @@ class Estimator:
         """
         self._send(NEW_CLIP)
         waiting = False
-        for frame in frames:
-            height, width = frame.shape[:2]
-            self._send(SIZE.pack(width, height), np.ascontiguousarray(frame).data)
+        try:
+            for frame in frames:
+                height, width = frame.shape[:2]
+                self._send(SIZE.pack(width, height), np.ascontiguousarray(frame).data)
+                if waiting:
+                    yield self._receive()
+                waiting = True
+        except EstimatorError:
+            raise
+        except Exception:  # a clip that breaks off: the answer that is due must not go to the next one
             if waiting:
-                yield self._receive()
-            waiting = True
+                self._receive()
+            raise
         if waiting:
             yield self._receive()
 
