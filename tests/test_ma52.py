@@ -691,6 +691,16 @@ def test_split_files_are_read_back_and_refused_once_changed(clips, tmp_path):
         splits.read_split(tmp_path / "none.txt")
 
 
+def test_fewer_folds_take_the_place_of_more(clips, tmp_path):
+    """A sweep takes all folds of a folder: those of two partitions would hold people out twice."""
+    (tmp_path / "fold notes.txt").write_text("mine")
+    for folds in (5, 3):
+        splits.write_splits(tmp_path, splits.person_disjoint(clips, folds=folds), seed=0)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "fold notes.txt", "fold1.txt", "fold2.txt", "fold3.txt"
+    }  # fmt: skip
+
+
 # The commands
 
 

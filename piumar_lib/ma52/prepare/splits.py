@@ -151,7 +151,7 @@ def people_per_action(clips: Iterable[Clip]) -> np.ndarray:
 
 
 def write_splits(folder: Path, splits: Iterable[Split], seed: int) -> list[Path]:
-    """Write a file for each split; returns their paths."""
+    """Write a file for each split; returns their paths. Files of further folds are removed."""
     written = []
     for number, split in enumerate(splits, start=1):
         lines = [f"train {name}" for name in split.train]
@@ -161,6 +161,9 @@ def write_splits(folder: Path, splits: Iterable[Split], seed: int) -> list[Path]
         head = f"# {split.title}, seed {seed}, sha256 {_hash(body)}\n"
         write_text(path, head + body)
         written.append(path)
+    for path in {*folder.glob("fold*.txt")} - {*written}:
+        if path.stem.removeprefix("fold").isdecimal():
+            path.unlink()
     return written
 
 
