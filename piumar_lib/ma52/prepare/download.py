@@ -12,7 +12,7 @@ import shutil
 from pathlib import Path
 
 from piumar_lib.ma52.prepare.archive import DownloadError, unpack
-from piumar_lib.ma52.prepare.layout import list_path, split_of_list
+from piumar_lib.ma52.prepare.layout import SPLITS, list_path, split_of_list
 from piumar_lib.support.files import as_path, require_room, whole
 
 REPOSITORY = "kunli-cs/MA-52"
@@ -130,9 +130,10 @@ def download(
 
 
 def bytes_needed(root: Path, files: dict[str, int]) -> int:
-    """Of archives that are missing, and of what all of them hold: videos do not shrink in one."""
+    """Of archives that are missing, and of clips to unpack: videos do not shrink in an archive."""
     missing = sum(s for n, s in files.items() if not (root / "download" / n).is_file())
-    return missing + sum(files.values())
+    unpacked = sum(path.stat().st_size for split in SPLITS for path in (root / split).glob("*.mp4"))
+    return missing + max(0, sum(files.values()) - unpacked)
 
 
 class _explained:
