@@ -25,6 +25,7 @@ import torch
 from piumar_lib.data.joints import LAYOUTS
 from piumar_lib.data.labels import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
+from piumar_lib.ma52.prepare.cache import CacheSettings
 from piumar_lib.ma52.standin.cache import write_cache
 from piumar_lib.ma52.standin.poses import FORMS, write_pose_files, write_standin_poses
 from piumar_lib.support.command import at_least, command_line, path
@@ -73,11 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.poses and (options.cache or (options.format and options.joints)):
         parser.error("--poses goes without --cache, and --format without --joints. Leave one out.")
     plan = standin.plan(options.clips, options.people, options.width, options.seed)
-    if options.cache and not options.dry_run:
-        missing = write_cache(
-            options.out, plan, options.size, options.frames, options.device, options.workers
-        )
-        print(f"{options.out}: {missing} clips rendered, {len(plan) - missing} were already there")
+    if options.cache:
+        render_cache(plan, options)
         return
     if options.poses:
         write_all_poses(plan, options)
@@ -86,6 +84,20 @@ def main(argv: list[str] | None = None) -> None:
     if not options.dry_run:
         missing = standin.write(options.out, plan, options.workers)
         print(f"{options.out}: {missing} clips written, {len(plan) - missing} were already there")
+
+
+def render_cache(plan: standin.Plan, options: argparse.Namespace) -> None:
+    """Render every clip into a cache, or only say how much room that takes."""
+    if options.dry_run:
+        settings = CacheSettings(options.size, form="raw", frames=options.frames)
+        needed = len(plan) * settings.frames * settings.size**2 * 3
+        print(f"{len(plan)} clips of {plan.person.max() + 1} people, {settings.frames} frames of "
+              f"{settings.size} pixels: about {needed / 2**30:.1f} GB")  # fmt: skip
+        return
+    missing = write_cache(
+        options.out, plan, options.size, options.frames, options.device, options.workers
+    )
+    print(f"{options.out}: {missing} clips rendered, {len(plan) - missing} were already there")
 
 
 def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
