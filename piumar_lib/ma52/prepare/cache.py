@@ -2,7 +2,7 @@
 
     FOLDER/settings.json             what the cache was made with
     FOLDER/cache.csv                 a line for each clip: frames, crop, whether a person was found
-    FOLDER/bad.csv                   clips that could not be decoded, and why
+    FOLDER/bad.csv                   clips that could not be decoded, and why; only if there are any
     FOLDER/train/0003_01_0001.mp4    h264 with a keyframe every 8 frames, or .npy if raw
 
 A clip is written whole or not at all, so a run can be killed at any moment; the same command resumes it.
@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.ma52.prepare.crop import Box, find_person, square_about, square_in_the_middle
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, write_bad
 from piumar_lib.ma52.prepare.video import VideoError, evenly, open_video, shrink, write_mp4
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import (
@@ -156,7 +156,7 @@ def make_cache(
                 record_entry(folder, kept)
                 bar.update()
         found = [done[clip.name] for clip in clips]
-        _write_bad(folder, found)
+        write_bad(folder / "bad.csv", {f"{k.split}/{k.name}": k.fault for k in found if k.fault})
     return found
 
 
@@ -303,8 +303,3 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
     write_text(path, json.dumps(asdict(settings)) + "\n")
-
-
-def _write_bad(folder: Path, kept: Iterable[CacheEntry]) -> None:
-    lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
-    write_text(folder / "bad.csv", "".join(lines))

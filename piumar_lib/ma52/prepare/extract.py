@@ -7,7 +7,6 @@ poses are done again, and so are those without poses.
 
 from __future__ import annotations
 
-import csv
 import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,12 +20,12 @@ from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
 from piumar_lib.ma52.prepare.engines import Engine, Estimator, EstimatorError
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, write_bad
 from piumar_lib.ma52.prepare.layout import SPLITS, is_clutter, list_path
 from piumar_lib.ma52.prepare.pose_parts import Part, PoseParts
 from piumar_lib.ma52.prepare.poses import Poses
 from piumar_lib.ma52.prepare.video import Survey, VideoError, evenly, open_video
-from piumar_lib.support.files import require_room, whole
+from piumar_lib.support.files import require_room
 from piumar_lib.support.locks import only_run
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
@@ -147,7 +146,7 @@ def extract(
                 bar.set_postfix_str(f"{result.frames / (time.perf_counter() - began):.0f} frames/s")
                 bar.update()
         kept = [parts.read(name) for name in names if name not in result.bad]
-        _write_bad(out.with_suffix(".bad.csv"), result.bad)
+        write_bad(out.with_suffix(".bad.csv"), result.bad)
         result.poses = parts.finish(kept)
     result.found = {part.name: part.found for part in kept}
     result.seconds = time.perf_counter() - began
@@ -253,12 +252,3 @@ def _small(frames: Iterable[av.VideoFrame], at_most: int) -> Iterator[np.ndarray
     for frame in frames:
         width, height = shrunk_size(frame.width, frame.height, at_most)
         yield convert(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
-
-
-def _write_bad(path: Path, bad: dict[str, str]) -> None:
-    """The list of bad clips, or none where there are none."""
-    if not bad:
-        path.unlink(missing_ok=True)
-        return
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("clip", "fault"), *sorted(bad.items())])

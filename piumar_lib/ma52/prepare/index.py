@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -81,6 +81,15 @@ def write_index(path: Path, clips: Iterable[Clip]) -> None:
         table = csv.DictWriter(file, [field.name for field in fields(Clip)])
         table.writeheader()
         table.writerows(asdict(clip) for clip in clips)
+
+
+def write_bad(path: Path, bad: Mapping[str, str]) -> None:
+    """Write the table of clips that were left out, by name, and why; no file where there are none."""
+    if not bad:
+        path.unlink(missing_ok=True)
+        return
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("clip", "fault"), *sorted(bad.items())])
 
 
 def read_index(path: str | Path) -> list[Clip]:
