@@ -711,15 +711,35 @@ def test_the_commands_go_from_a_download_to_folds(whole, tmp_path, capsys):
     assert prepare_ma52.main(["index", str(whole), "--out", str(index), "--dry-run"]) == 0
     assert not index.exists()
     assert prepare_ma52.main(["index", str(whole), "--out", str(index)]) == 0
-    arguments = ["split", str(index), "--out", str(folder), "--folds", "3"]
+    arguments = ["split", str(index), "--out", str(folder)]
     assert prepare_ma52.main([*arguments, "--dry-run"]) == 0 and not folder.exists()
-    assert prepare_ma52.main(arguments) == 0
-    assert len(list((folder / "person-disjoint").iterdir())) == 3
-    for protocol, files in (("official", 1), ("leave-people-out", 4)):
-        assert prepare_ma52.main([*arguments, "--protocol", protocol, "--people", "2"]) == 0
+    for protocol, own, files in (
+        ("person-disjoint", [], 5),
+        ("person-disjoint", ["--folds", "3"], 3),
+        ("official", [], 1),
+        ("leave-people-out", ["--people", "2", "--seed", "4"], 4),
+    ):
+        assert prepare_ma52.main([*arguments, "--protocol", protocol, *own]) == 0
         assert len(list((folder / protocol).iterdir())) == files
     said = capsys.readouterr().out
     assert "60 clips" in said and "val people are in train" in said and "by nobody: " in said
+
+
+@pytest.mark.parametrize(
+    ("protocol", "setting", "whose"),
+    [
+        ("official", "seed", "person-disjoint and leave-people-out"),
+        ("official", "folds", "person-disjoint"),
+        ("leave-people-out", "folds", "person-disjoint"),
+        ("person-disjoint", "people", "leave-people-out"),
+    ],
+)
+def test_a_setting_that_a_protocol_lacks_is_refused(clips, tmp_path, capsys, protocol, setting, whose):
+    write_index(tmp_path / "index.csv", clips)
+    arguments = ["split", str(tmp_path / "index.csv"), "--out", str(tmp_path / "s")]
+    assert prepare_ma52.main([*arguments, "--protocol", protocol, f"--{setting}", "2"]) == 1
+    said = f"error: --{setting}: {protocol} has none, only {whose}. Leave it out.\n"
+    assert capsys.readouterr().err == said and not (tmp_path / "s").exists()
 
 
 def test_the_commands_say_what_is_wrong(root, tmp_path, capsys):

@@ -33,12 +33,11 @@ class Split:
     held_out: tuple[str, ...]
 
 
-def official(clips: Sequence[Clip], seed: int = 0) -> list[Split]:
+def official(clips: Sequence[Clip]) -> list[Split]:
     """Train against val as published: val's people are *not* unseen, see `leak`.
 
     Args:
         clips: Of the index; those of test are left out.
-        seed: Not used; the other protocols have one.
     """
     return [_split("official", clips, lambda clip: clip.split == "train")]
 
@@ -108,7 +107,7 @@ def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> 
     return [_split(title.format(k), known, _is_of_others(out)) for k, out in enumerate(groups, start=1)]
 
 
-PROTOCOLS = {
+PROTOCOLS: dict[str, Callable[..., list[Split]]] = {
     "official": official,
     "person-disjoint": person_disjoint,
     "leave-people-out": leave_people_out,
