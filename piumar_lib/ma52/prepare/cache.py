@@ -56,7 +56,7 @@ class CacheSettings:
         size: Pixels of the square's side, 32 to 1024, even.
         crop: ``"person"``: a square about the person, the middle one where nobody is found;
             ``"middle"``: the largest square about the middle.
-        form: ``"mp4"``, or ``"raw"`` (uint8 arrays, a hundred times the space, read at once).
+        form: ``"mp4"``, or ``"raw"`` (uint8 arrays, sixty times the space, read at once).
         frames: Keep so many frames, evenly spread over the clip's time; 0 keeps as many as it has.
         version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
             them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
