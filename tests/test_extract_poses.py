@@ -408,7 +408,7 @@ def test_rtmlibs_answers_are_read(monkeypatch):
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=[*ENGINES])
 def test_the_environment_holds_what_is_asked_for(engine):
     package, version = engine.version.split()
-    lines = engine.requirements.read_text().splitlines()
+    lines = (ROOT / "data_scripts" / f"poses-{engine.name}.txt").read_text().splitlines()
     assert lines[0] == f"{package}=={version}" and all("==" in line for line in lines)
     made = estimator_program.ENGINES[engine.name]
     assert (made.package, made.joints) == (package, len(engine.joints))
