@@ -7,12 +7,12 @@ poses are done again, and so are those without poses.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 import av
 import numpy as np
@@ -154,7 +154,7 @@ def extract(
 
 
 class Estimators:
-    """Several estimators, each with a thread that decodes for it.
+    """Several estimators, and as many threads that decode for them.
 
     Args:
         engine, command: See `extract`.
@@ -167,15 +167,15 @@ class Estimators:
     def __init__(self, engine: Engine, command: Sequence[str], count: int) -> None:
         self.engine, self.command = engine, command
         self.pool = ThreadPoolExecutor(max(count, 1))
-        self.lock, self.mine = threading.Lock(), threading.local()
         self.running: list[Estimator] = []
-        # One starts here: what is wrong with it is no fault of a clip.
-        self.free = [self._start()] if count else []
+        self.free: SimpleQueue[Estimator | None] = SimpleQueue()  # None: one that is to be started
+        for number in range(count):
+            # The first starts here: what is wrong with it is no fault of a clip.
+            self.free.put(None if number else self._start())
 
     def _start(self) -> Estimator:
         estimator = Estimator(self.engine, self.command)
-        with self.lock:
-            self.running.append(estimator)
+        self.running.append(estimator)
         return estimator
 
     def look_at(self, videos: Iterable[Video], at_most: int) -> Iterator[tuple[str, Part | str]]:
@@ -185,20 +185,20 @@ class Estimators:
             yield jobs[job], job.result()
 
     def _try(self, video: Video, at_most: int) -> Part | str:
-        """In a thread, whose estimator is started when it is first needed, and again after it ended."""
+        """In a thread, by an estimator that is started when it is first needed, and after it ended."""
+        estimator = self.free.get()
         try:
-            if getattr(self.mine, "estimator", None) is None:
-                with self.lock:
-                    self.mine.estimator = self.free.pop() if self.free else None
-                self.mine.estimator = self.mine.estimator or self._start()
-            return look_at(video, self.mine.estimator, at_most)
+            estimator = estimator or self._start()
+            return look_at(video, estimator, at_most)
         except VideoError as error:
             return error.what
         except (NoPerson, FileNotFoundError) as error:
             return str(error)
         except EstimatorError as error:
-            self.mine.estimator = None
+            estimator = None
             return str(error)
+        finally:
+            self.free.put(estimator)
 
     def __enter__(self) -> Estimators:
         return self
@@ -206,9 +206,8 @@ class Estimators:
     def __exit__(self, *_: object) -> None:
         """End all processes at once; a thread that still waits for one ends with it."""
         self.pool.shutdown(wait=False, cancel_futures=True)
-        with self.lock:
-            for estimator in self.running:
-                estimator.close()
+        for estimator in self.running:
+            estimator.close()
         self.pool.shutdown()
 
 
