@@ -39,7 +39,7 @@ def official(clips: Sequence[Clip]) -> list[Split]:
     Args:
         clips: Of the index; those of test are left out.
     """
-    return [_split("official", clips, lambda clip: clip.split == "train")]
+    return [_split("official", clips, {clip.name for clip in clips if clip.split == "val"})]
 
 
 def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> list[Split]:
@@ -76,9 +76,8 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
         except ValueError as error:
             raise ValueError(f"folds, seed: {folds}, {seed} cannot be had ({error}).") from error
     for k, (_, out) in enumerate(cuts, start=1):
-        held_out = {person[row] for row in out}
         title = f"person-disjoint, fold {k} of {folds}"
-        found.append(_split(title, known, _is_of_others(held_out)))
+        found.append(_split(title, known, {known[row].name for row in out}))
     return found
 
 
@@ -104,7 +103,8 @@ def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> 
     order = np.random.default_rng(seed).permutation(everyone)
     groups = [set(order[k : k + people].tolist()) for k in range(0, len(order), people)]
     title = f"leave {people} people out, fold {{}} of {len(groups)}"
-    return [_split(title.format(k), known, _is_of_others(out)) for k, out in enumerate(groups, start=1)]
+    held_out = [{clip.name for clip in known if clip.person in group} for group in groups]
+    return [_split(title.format(k), known, names) for k, names in enumerate(held_out, start=1)]
 
 
 PROTOCOLS: dict[str, Callable[..., list[Split]]] = {
@@ -192,16 +192,10 @@ def read_split(path: str | Path) -> Split:
     return Split(title, tuple(sides["train"]), tuple(sides["held-out"]))
 
 
-def _split(title: str, clips: Iterable[Clip], trains: Callable[[Clip], bool]) -> Split:
-    sides: tuple[list[str], list[str]] = ([], [])
-    for clip in visible(clips):
-        sides[0 if trains(clip) else 1].append(clip.name)
-    return Split(title, *(tuple(sorted(side)) for side in sides))
-
-
-def _is_of_others(people: set[str]) -> Callable[[Clip], bool]:
-    """Whether a clip is of none of these people."""
-    return lambda clip: clip.person not in people
+def _split(title: str, clips: Iterable[Clip], held_out: set[str]) -> Split:
+    names = [clip.name for clip in visible(clips)]
+    train = tuple(name for name in names if name not in held_out)
+    return Split(title, train, tuple(name for name in names if name in held_out))
 
 
 def _hash(text: str) -> str:
