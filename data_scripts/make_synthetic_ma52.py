@@ -91,7 +91,7 @@ def render_cache(plan: standin.Plan, options: argparse.Namespace) -> None:
     if options.dry_run:
         settings = CacheSettings(options.size, form="raw", frames=options.frames)
         needed = len(plan) * settings.frames * settings.size**2 * 3
-        print(f"{len(plan)} clips of {plan.person.max() + 1} people, {settings.frames} frames of "
+        print(f"{len(plan)} clips of {plan.people} people, {settings.frames} frames of "
               f"{settings.size} pixels: about {needed / 2**30:.1f} GB")  # fmt: skip
         return
     missing = write_cache(
@@ -104,8 +104,7 @@ def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
     """Write poses of every clip, in one file or in files of a published form; see `--dry-run`, too."""
     joints = len(FORMS[options.format][0]) if options.format else options.joints or 17
     needed = int(plan.frames.sum()) * joints * BYTES_OF_A_JOINT.get(options.format, 12)
-    people = plan.person.max() + 1
-    print(f"{len(plan)} clips of {people} people, {joints} joints: about {needed / 2**30:.2f} GB")
+    print(f"{len(plan)} clips of {plan.people} people, {joints} joints: about {needed / 2**30:.2f} GB")
     require_room(options.out, needed, "Ask for fewer clips, or choose another disk.")
     if options.dry_run:
         return
@@ -132,7 +131,7 @@ def say(plan: standin.Plan, out: Path) -> None:
     counts = ", ".join(f"{np.sum(plan.split == split)} {split}" for split in CLIPS)
     needed = 1024 * len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 1.5
     print(
-        f"{len(plan)} clips ({counts}) of {plan.person.max() + 1} people, {plan.width} x {plan.height} "
+        f"{len(plan)} clips ({counts}) of {plan.people} people, {plan.width} x {plan.height} "
         f"pixels; about {needed / 2**30:.1f} GB"
     )
     require_room(out, needed, "Make it smaller (--width, --clips) or choose another disk.")

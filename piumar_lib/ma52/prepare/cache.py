@@ -144,7 +144,7 @@ def make_cache(
     settings, clips = settings or CacheSettings(), list(clips)
     open_cache(folder, settings)
     with only_run(folder):
-        done = {kept.name: kept for kept in read_entries(folder)}
+        done = take_up(folder)
         missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
         require_room(folder, estimate_bytes(missing, settings), SAVE_SPACE)
         for split in {clip.split for clip in missing}:
@@ -279,13 +279,18 @@ def _is_done(folder: Path, clip: Clip, kept: CacheEntry | None, settings: CacheS
     return kept is not None and not kept.fault and there
 
 
-def record_entry(folder: Path, kept: CacheEntry) -> None:
-    """Add a clip's line; what a killed run left unfinished is removed first."""
+def take_up(folder: Path) -> dict[str, CacheEntry]:
+    """The clips of a cache that is to be gone on with, by name; an unfinished last line is removed."""
     path = folder / "cache.csv"
     if path.is_file():
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            os.truncate(path, content.rfind(b"\n") + 1)
+        with writing(path):
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    return {kept.name: kept for kept in read_entries(folder)}
+
+
+def record_entry(folder: Path, kept: CacheEntry) -> None:
+    """Add a clip's line to a cache that was taken up."""
+    path = folder / "cache.csv"
     with writing(path), path.open("a", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerow(asdict(kept).values())
 
