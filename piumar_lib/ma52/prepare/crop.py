@@ -88,13 +88,8 @@ def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:
     Args:
         box: From `find_person`.
         width, height: Of the frame, in pixels.
-        margin: In shares of the box's longer side.
-
-    Raises:
-        ValueError: If ``margin`` is negative.
+        margin: In shares of the box's longer side, 0 or more.
     """
-    if margin < 0:
-        raise ValueError(f"margin: {margin} would cut into the person. Choose 0 or more.")
     across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
     side = min(max(across, down) * (1 + 2 * margin), width, height)
     left = np.clip((box.left + box.right) / 2 * width - side / 2, 0, width - side)

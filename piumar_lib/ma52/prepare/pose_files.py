@@ -192,20 +192,13 @@ def _match(pose: PoseClip, clip: Clip | None) -> tuple[Clip | None, PoseClip, Fa
         return None, pose, Fault("not in the index", pose.where, what, remedy, serious=False)
     if -1 not in (pose.action, clip.action) and pose.action != clip.action:
         what = f"label {pose.action}, the index says {clip.action}"
-        return (
-            None,
-            pose,
-            Fault("other label", pose.where, what, "See which list the file was made with."),
-        )
+        remedy = "See which list the file was made with."
+        return None, pose, Fault("other label", pose.where, what, remedy)
     have, frames = len(pose.xy), clip.frames
     too_short = frames - have > max(FRAMES, SHARE * frames) and not pose.open_end
     if too_short or have - frames > max(FRAMES, SHARE * frames):
-        what = f"{have} frames, the video has {frames}"
-        return (
-            None,
-            pose,
-            Fault("other length", pose.where, what, "Extract poses from every frame of it."),
-        )
+        what, remedy = f"{have} frames, the video has {frames}", "Extract poses from every frame of it."
+        return None, pose, Fault("other length", pose.where, what, remedy)
     fault = None
     if have != frames:
         done = "cut off" if have > frames else "not found"

@@ -10,6 +10,7 @@ them end up here, with one set of names for joints. The frames of all clips foll
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -72,7 +73,8 @@ class Poses:
         if self.start[0] != 0 or self.start[-1] != rows or (self.start.diff() < 1).any():
             raise ValueError(f"start: must rise from 0 to {rows}, a frame or more a clip.")
         if len(set(self.names)) != clips:
-            raise ValueError("names: one stands there more than once.")
+            twice, _ = Counter(self.names).most_common(1)[0]
+            raise ValueError(f"names: {twice} stands there more than once. Keep one of its clips.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -134,7 +136,7 @@ def write_poses(path: str | Path, poses: Poses) -> None:
     """
     path = as_path(path)
     if path.suffix != ".safetensors":
-        raise ValueError(f"path: must end in .safetensors, got {path.name}.")
+        raise ValueError(f"path: must end in .safetensors, got {path.name}. Give it that ending.")
     about = {"names": list(poses.names), "joints": list(poses.joints), "source": poses.source}
     tensors = {name: getattr(poses, name).contiguous() for name in _TENSORS}
     write_tensors(path, tensors, {"poses": json.dumps(about)})

@@ -18,7 +18,7 @@ from piumar_lib.data.joints import COCO
 from piumar_lib.data.synthetic import make_people
 from piumar_lib.ma52.standin.points import derive
 from piumar_lib.ma52.standin.render import Looks, make_looks, to_pixels
-from piumar_lib.ma52.standin.videos import Plan, acted
+from piumar_lib.ma52.standin.videos import Plan, joints_of
 
 PIXELS, SCORES = 16, 256  # coordinates end in sixteenths of a pixel, scores in 256ths
 # How much larger the error is than at shoulders, hips and head, by the first of these in a joint's name.
@@ -83,19 +83,17 @@ def estimate(
         joints: Names of a layout.
         detector: How it errs; by default as `Detector` does.
     """
-    people = int(plan.person.max()) + 1
-    crowd = make_people(people, plan.seed, all_actions()).pose
-    looks = make_looks(people, plan.seed)
-    for person in range(people):
+    crowd = make_people(plan.people, plan.seed, all_actions()).pose
+    looks = make_looks(plan.people, plan.seed)
+    for person in range(plan.people):
         yield from _estimate_person(plan, person, crowd, looks, joints, detector or Detector())
 
 
 def _estimate_person(
     plan: Plan, person: int, crowd: np.ndarray, looks: Looks, joints: Sequence[str], detector: Detector
 ) -> Iterator[Estimate]:
-    mine = np.flatnonzero(plan.person == person)
+    mine, moves = joints_of(plan, person)
     rng = np.random.default_rng([plan.seed, 8, person])
-    moves = acted(person, len(mine), len(crowd), plan.seed).x.reshape(len(mine), -1, len(COCO), 2)
     seen, score = blur(derive(moves, joints), joints, detector, rng)
     keypoint = to_pixels(seen, looks, np.full(len(mine), person), plan.width, plan.height)
     keypoint, score = _rounded(keypoint, score)
