@@ -38,7 +38,7 @@ from piumar_lib.alignment import MotionClock
 from piumar_lib.batch import Batch, Labels
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52 import evaluate
-from piumar_lib.ma52.backbones import compile_layers
+from piumar_lib.ma52.backbones import ShiftedResNet, compile_layers
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.batches import VideoBatches
 from piumar_lib.ma52.clips import Clips, open_clips
@@ -180,7 +180,10 @@ class Run:
         model = build_model(self.config)
         if self.device.type == "cuda":
             # Convolutions of half precision want channels last, and time to find their fastest form.
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
+            if isinstance(
+                model.backbone, ShiftedResNet
+            ):  # VideoMAE's, over patches of video, have five axes
+                model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
             torch.backends.cudnn.benchmark = True
         if self.config.compiled:
             compile_layers(model.backbone)
