@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 ROWS_PER_EPOCH = 20
+Tensors = tuple[Tensor, ...] | list[Tensor]
 STATE = ("step", "sums", "seconds", "model", "optimizer", "objective", "average", "scaler")
 
 
@@ -435,8 +436,15 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
 def _average(model: torch.nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    return average.requires_grad_(False)
+    of_numbers = get_ema_multi_avg_fn(decay)
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        if averaged[0].is_floating_point():  # all are of one type
+            of_numbers(averaged, current, count)
+        else:  # a table or a counter, whose average would be rounded down
+            torch._foreach_copy_(averaged, current)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
 
 
 def _accelerate(config: TrainConfig) -> Accelerator:
