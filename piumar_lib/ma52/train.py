@@ -385,10 +385,10 @@ class Run:
     def _give_up(self, error: Diverged) -> None:
         """The loss is not finite: keep the state, name the clips, stop."""
         self.save("failed.safetensors")
-        losses = []
-        for part in error.batch.split(self.config.grad_accum_steps):
-            losses.append(self.objective.clip_losses(self.trainee(part.x, part.y), part.y))
-        places, losses = map(self.accelerator.gather, (error.batch.index, torch.cat(losses)))
+        parts = error.batch.split(self.config.grad_accum_steps)
+        losses = [self.objective.clip_losses(self.trainee(part.x, part.y), part.y) for part in parts]
+        own = torch.cat([part.index for part in parts]), torch.cat(losses)
+        places, losses = map(self.accelerator.gather, own)
         bad = places[~losses.isfinite()]
         names = [self.data.clips[k].name for k in (bad if len(bad) else places).tolist()]
         which = "of" if len(bad) else "of none of them alone, but of the step of"
