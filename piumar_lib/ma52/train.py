@@ -36,6 +36,7 @@ from tqdm import tqdm
 
 from piumar_lib.alignment import MotionClock
 from piumar_lib.batch import Batch, Labels
+from piumar_lib.evidence.methods import AUGMENTATION
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52 import evaluate
 from piumar_lib.ma52.backbones import ShiftedResNet, compile_layers
@@ -269,13 +270,14 @@ class Run:
         config = replace(
             self.config,
             method="augmentation" if self.config.is_augmented else "ERM",
-            hyperparameters={},
+            hyperparameters={k: v for k, v in self.config.hyperparameters.items() if k in AUGMENTATION},
             epochs=epochs,
             warmup=min(self.config.warmup, epochs),
             eval_every=0,
             ema=0.0,
         )
-        run = Run(config, self.out / "first-stage", self.accelerator, self.stop)
+        # What shares its work goes away with it: model and optimiser, and the scaler of fp16.
+        run = Run(config, self.out / "first-stage", _accelerate(config), self.stop)
         run.go_on(progress=False)
         found = evaluate.predict(run.plain, self.data.judged(), self.accelerator, config.workers)
         return torch.from_numpy(found.actions).log().clamp_min(-1e3).to(self.device)
