@@ -225,7 +225,7 @@ class Run:
         every = max(1, per_epoch // ROWS_PER_EPOCH)
         bar = tqdm(total=self.sampler.total, initial=self.step, desc="training", disable=not progress,
                    unit="step")  # fmt: skip
-        clock, waited = time.perf_counter(), 0.0
+        self._start_clock()
         with bar:
             for loss in self._losses():
                 self.step += 1
@@ -234,11 +234,9 @@ class Run:
                     self.average.update_parameters(self.plain)
                 bar.update()
                 epoch, of_epoch = divmod(self.step, per_epoch)
-                if of_epoch % every == 0:
-                    seconds, waits = time.perf_counter() - clock, self.batches.waited - waited
-                    self._add_row(seconds, waits)
+                if is_due := of_epoch % every == 0:
+                    self._add_row()
                     bar.set_postfix_str(say_progress(self.history.rows))
-                    clock, waited = time.perf_counter(), self.batches.waited
                 if of_epoch == 0 and config.eval_every and epoch % config.eval_every == 0:
                     self._evaluate(epoch)
                     bar.set_postfix_str(say_progress(self.history.rows))
@@ -249,7 +247,13 @@ class Run:
                         f"stopped at step {self.step} of {self.sampler.total}; all is saved in "
                         f"{self.out}. The same command resumes it."
                     )
+                if is_due:
+                    self._start_clock()
         self.history.close()
+
+    def _start_clock(self) -> None:
+        """The next row's speed is that of what comes from here on."""
+        self.clock = time.perf_counter(), self.batches.waited, self.step
 
     def _losses(self) -> Iterator[Tensor]:
         """The loop, from the step that is due; what ends it early is explained."""
@@ -279,7 +283,8 @@ class Run:
         # What shares its work goes away with it: model and optimiser, and the scaler of fp16.
         run = Run(config, self.out / "first-stage", _accelerate(config), self.stop)
         run.go_on(progress=False)
-        found = evaluate.predict(run.plain, self.data.judged(), self.accelerator, config.workers)
+        found = evaluate.predict(run.plain, self.data.judged(), run.accelerator, config.workers)
+        self._start_clock()
         return torch.from_numpy(found.actions).log().clamp_min(-1e3).to(self.device)
 
     def one_more_epoch(self) -> Iterator[Batch]:
@@ -349,16 +354,17 @@ class Run:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def _add_row(self, seconds: float, waited: float) -> None:
-        rows = self.sums[1]
+    def _add_row(self) -> None:
+        began, waited, first = self.clock
+        seconds = time.perf_counter() - began
         memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else _resident()
         self.history.add({
             "step": self.step,
             "epoch": self.step / self.sampler.steps_per_epoch,
-            "loss": self.sums[0] / rows,
+            "loss": self.sums[0] / self.sums[1],
             "rate": rate_at(self.step - 1, self.sampler.steps_per_epoch, self.config),
-            "clips/s": rows * self.config.batch_size / seconds,
-            "waiting": waited / seconds,
+            "clips/s": (self.step - first) * self.config.batch_size / seconds,
+            "waiting": (self.batches.waited - waited) / seconds,
             "memory GB": memory,
             **self._learned(),
         })  # fmt: skip
