@@ -462,12 +462,19 @@ def _accelerate(config: TrainConfig) -> Accelerator:
         ValueError: If the device does not have the precision.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        # It is kept for the whole process: device and precision would be those of the last run.
+        AcceleratorState._reset_state(reset_partial_state=True)
     precision = "no" if config.precision == "fp32" else config.precision
     try:
         return Accelerator(mixed_precision=precision, cpu=config.cpu)
     except ValueError as error:
-        raise ValueError(f"precision: {config.precision} cannot be had here ({error}).") from error
+        raise ValueError(
+            f"precision: {config.precision} cannot be had here ({error}). Choose fp32."
+        ) from error
 
 
 def _resident() -> float:
