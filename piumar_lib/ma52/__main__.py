@@ -20,6 +20,7 @@ The same command resumes an interrupted run. On several GPUs:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -54,7 +55,9 @@ def run_train(options: argparse.Namespace) -> None:
     if options.dry_run:
         print(config.to_json())
         return
-    print(say(train(config)))
+    record = train(config)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one
+        print(say(record))
 
 
 def run_report(options: argparse.Namespace) -> None:

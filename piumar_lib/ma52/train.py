@@ -75,7 +75,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
 
     Args:
         config: See `TrainConfig`.
-        progress: Show a progress bar.
+        progress: Show a progress bar, in the main process.
         watch: Called with the history whenever it has grown, to draw it.
 
     Returns:
@@ -99,7 +99,8 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
     accelerator = _accelerate(config)
     with claim(out, config, accelerator), stop_on_signal() as stop:
         run = Run(config, out, accelerator, stop, watch)
-        if run.is_main and progress:
+        progress = progress and run.is_main
+        if progress:
             left = run.sampler.total - run.step
             print(f"{config.method}: {len(run.data)} clips of {len(run.data.people)} people, "
                   f"{len(run.held_out)} clips of {len(run.held_out.people)} held out; {left} steps on "
@@ -434,7 +435,7 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else records.device()
     return {
-        "command": called_as("piumar_lib.ma52"),
+        "command": called_as("piumar_lib.ma52", accelerator.num_processes),
         "commit": records.provenance()["commit"],
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"{accelerator.num_processes} x {name}",
