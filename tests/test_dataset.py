@@ -221,6 +221,16 @@ def test_a_cut_shows_a_part_of_the_picture():
     assert left.max() > 15 and left.min() < 2
 
 
+def test_training_shows_no_more_motion_than_evaluation():
+    spots = torch.nn.functional.interpolate(torch.rand(1, 3, 64, 64), (300, 300), mode="bicubic")[0]
+    film = torch.stack([spots[:, :256, 3 * k : 3 * k + 256] for k in range(8)])  # they drift
+    video = (255 * film.clamp(0, 1)).byte().permute(0, 2, 3, 1)[None]
+    whole = torch.tensor([[1.0, 0.5, 0.5, 1.0, 0.0, 0.0]])
+    shown, varied = to_input(video, 64), to_input(video, 64, whole, color_jitter=0.0, hflip=0.0)
+    seen, expected = (value.diff(dim=1).square().mean().sqrt() for value in (varied, shown))
+    assert seen.item() == pytest.approx(expected.item(), rel=0.05)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -100,5 +100,9 @@ def _cut(
     zero = torch.zeros_like(share)
     across, down = torch.stack([sign * share, zero, x], -1), torch.stack([zero, share, y], -1)
     matrix = torch.stack([across, down], 1)
+    if (side := round(size / min_scale)) < pictures.shape[-1]:  # sampling a grid smooths nothing
+        pictures = F.interpolate(
+            pictures, (side, side), mode="bilinear", antialias=True, align_corners=False
+        )
     grid = F.affine_grid(matrix.repeat_interleave(time, 0), [len(pictures), 3, size, size], False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)
