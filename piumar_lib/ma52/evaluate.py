@@ -111,7 +111,9 @@ def predict(
     probabilities = torch.cat(found)
     if accelerator is not None and processes > 1:
         order, probabilities = accelerator.gather(order), accelerator.gather(probabilities)
-    return _collect(data, order.cpu(), probabilities.double().cpu())
+    return _collect(
+        data, order.cpu(), probabilities.cpu().double()
+    )  # in this order: Macs' GPUs have no double
 
 
 def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
