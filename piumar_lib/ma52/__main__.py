@@ -82,13 +82,14 @@ def run_submit(options: argparse.Namespace) -> None:
 def run_recognize(options: argparse.Namespace) -> None:
     """Print what happens in recordings, or in clips of pose files."""
     from piumar_lib.ma52.course_model import FOLDER, load_course_model
-    from piumar_lib.ma52.model import load_model
+    from piumar_lib.ma52.model import fastest_device, load_model
     from piumar_lib.ma52.pose_tracks import is_pose_file
     from piumar_lib.ma52.protocol import RECORD, read_record
     from piumar_lib.ma52.recognize_wording import say_majority, say_trained_on
 
     folder = options.checkpoint or FOLDER
-    model = load_model(folder) if options.checkpoint else load_course_model()
+    # The course's is too small for a GPU to pay.
+    model = load_model(folder, fastest_device()) if options.checkpoint else load_course_model()
     record = read_record(folder) if (folder / RECORD).is_file() else None
     print(say_trained_on(record))
     for clip in options.clips:

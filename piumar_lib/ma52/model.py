@@ -258,6 +258,11 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
     return model.to(device).eval()
 
 
+def fastest_device() -> str:
+    """The first GPU if there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def _require_actions(names: Sequence[str]) -> None:
     """Refuse a model of other classes, or of ours in another order: it would name each by another."""
     if len(names) != len(ACTIONS):
