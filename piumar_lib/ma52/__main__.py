@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 # The settings that all trainings of a sweep share. How many processes read clips, and how the learning
 # rate falls, is the preset's: there, --workers and --scheduler are those of the evidence.
 OF_SWEEP = {*SETTINGS} - {"method", "split", "seed", "out", "workers", "scheduler"}
+MAY_MOVE = ("index", "cache", "poses")  # what `submit` reads, beside the run itself
 
 
 @command_line
@@ -75,7 +76,8 @@ def run_submit(options: argparse.Namespace) -> None:
     from piumar_lib.ma52.codabench import read_submission
     from piumar_lib.ma52.submit import submit
 
-    submit(options.folder, options.out, options.test_views, progress=True, root=options.root)
+    moved = {name: getattr(options, name) for name in MAY_MOVE}
+    submit(options.folder, options.out, options.test_views, progress=True, root=options.root, **moved)
     print(f"{options.out}: checked; {read_submission(options.out)}")
 
 
@@ -206,6 +208,9 @@ def parser() -> argparse.ArgumentParser:
     )
     about = "of the download: a line for each clip of its test list, instead of those of the index"
     command.add_argument("--root", type=path, help=about)
+    for name in MAY_MOVE:
+        about = f"{SETTINGS[name].about}, if it was moved since the training"
+        command.add_argument(f"--{name}", type=path, help=about)
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognize", help="say what happens in videos or pose files")

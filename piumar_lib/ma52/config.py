@@ -265,7 +265,9 @@ class TrainConfig:
         for name in (source, "index", "split", "chosen_on"):
             path = as_path(getattr(self, name))
             if getattr(self, name) and not path.exists():
-                raise FileNotFoundError(f"{name}: {path} is not there. Make it with prepare_ma52.py.")
+                raise FileNotFoundError(
+                    f"{name}: {path} is not there. Make it with prepare_ma52.py, or give its new path."
+                )
 
     def _say_input(self, missing: str) -> str:
         """What to do if poses were given to a backbone of video, or the other way round."""

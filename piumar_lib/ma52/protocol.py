@@ -21,7 +21,7 @@ RECORD_KEYS = (
     "device",
 )  # fmt: skip
 # May change when a run is resumed. The split may move, but must hold the same clips.
-FREE = ("out", "cache", "poses", "index", "split", "workers", "save_minutes")
+FREE = ("out", "cache", "poses", "index", "split", "chosen_on", "workers", "save_minutes")
 
 
 class Protocol(NamedTuple):
@@ -193,7 +193,7 @@ def count_settings(records: Iterable[Mapping[str, Any]]) -> int:
     Settings that one of them lacks, being of an earlier version, do not count.
     """
     configs = [record.get("config", {}) for record in records]
-    names = sorted(set.intersection(*map(set, configs)) - {*FREE, "seed", "chosen_on"})
+    names = sorted(set.intersection(*map(set, configs)) - {*FREE, "seed"})
     return len({json.dumps([config[name] for name in names], sort_keys=True) for config in configs})
 
 

@@ -29,7 +29,7 @@ from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import append_record, provenance, read_records
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.prepare.splits import read_split
-from piumar_lib.ma52.protocol import FREE
+from piumar_lib.ma52.protocol import FREE, mark_chosen
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import called_as, is_mistake
 from piumar_lib.support.files import as_path, sha256_of, writing
@@ -167,7 +167,8 @@ def run(
             f"{path}: {len(failed)} of {len(missing)} trainings failed: {'; '.join(map(str, failed))}. "
             "The others are recorded; the same command tries these again."
         )
-    return [record for _, record in _look_up(trainings, path) if record is not None]
+    found = _look_up(trainings, path)
+    return [mark_chosen(record, t.config.chosen_on) for t, record in found if record is not None]
 
 
 def attempt(number: int, work: Work, training: Training) -> tuple[int, dict, str]:

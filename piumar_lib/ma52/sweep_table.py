@@ -115,12 +115,12 @@ def _group(records: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]
     data = {_kind(r) + _content(r) for r in records}
     if len(data) > 1:
         raise ValueError(f"records: of {len(data)} data sets ({'; '.join(sorted(data))}). Show one.")
-    _require_same(records, "the records", {*FREE, *OF_ROW, "seed", "chosen_on"})
+    _require_same(records, "the records", {*FREE, *OF_ROW, "seed"})
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         rows.setdefault(name_of(record), []).append(record)
     for name, own in rows.items():
-        _require_same(own, name, {*FREE, "seed", "chosen_on"})
+        _require_same(own, name, {*FREE, "seed"})
     return rows
 
 

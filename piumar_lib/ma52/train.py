@@ -52,7 +52,7 @@ from piumar_lib.ma52.pose_batches import PoseBatches
 from piumar_lib.ma52.pose_dataset import PoseDataset
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
-from piumar_lib.ma52.protocol import describe_selection, describe_split, read_record
+from piumar_lib.ma52.protocol import describe_selection, describe_split, mark_chosen, read_record
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
@@ -95,7 +95,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
     out = as_path(config.out)
     require_same(out, config)
     if (out / "record.json").is_file():
-        return read_record(out)
+        return mark_chosen(read_record(out), config.chosen_on)
     accelerator = _accelerate(config)
     with claim(out, config, accelerator), stop_on_signal() as stop:
         run = Run(config, out, accelerator, stop, watch)
