@@ -284,7 +284,7 @@ class Run:
         # What shares its work goes away with it: model and optimiser, and the scaler of fp16.
         run = Run(config, self.out / "first-stage", _accelerate(config), self.stop)
         run.go_on(progress=False)
-        found = evaluate.predict(run.plain, self.data.judged(), run.accelerator, config.workers)
+        found = evaluate.predict(run.plain, self.data.for_evaluation(), run.accelerator, config.workers)
         self._start_clock()
         return torch.from_numpy(found.actions).log().clamp_min(-1e3).to(self.device)
 
@@ -295,8 +295,8 @@ class Run:
     def finish(self, progress: bool) -> dict:
         """Judge the trained model, and write model, predictions and record."""
         self.objective.finish(self.trainee)
-        config, held_out = self.config, self.held_out.judged(self.config.test_views)
-        found = evaluate.predict(self.judged, held_out, self.accelerator, config.workers, progress)
+        config, held_out = self.config, self.held_out.for_evaluation(self.config.test_views)
+        found = evaluate.predict(self.evaluated, held_out, self.accelerator, config.workers, progress)
         record = {
             "method": config.method,
             "data": f"MA-52 layout, {self.data.about}{self.split.title}",
