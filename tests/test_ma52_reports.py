@@ -300,7 +300,7 @@ def test_progress_shows_the_majority_share_beside_top_1():
 
 
 def test_a_figure_of_a_training_shows_the_majority_share():
-    row = {"step": 1, "epoch": 1, "loss": 3.0, "rate": 1.0, "clips/s": 1.0, "memory GB": 1.0}
+    row = {"step": 1, "epoch": 1, "loss": 3.0, "learning rate": 1.0, "clips/s": 1.0, "memory GB": 1.0}
     seen = {"F1_mean": 0.2, "mean over people": 0.3, "worst quarter of people": 0.1, "part head": 0.5,
             "action top-1": 0.31}  # fmt: skip
     for more, said in (

@@ -64,7 +64,7 @@ def without_time(record):
 def what_counts(out: Path):
     """Model, scores and losses of a finished run, which no interruption may change."""
     record = json.loads((out / "record.json").read_text())
-    rows = [{k: r[k] for k in ("step", "epoch", "loss", "rate", "held out") if k in r}
+    rows = [{k: r[k] for k in ("step", "epoch", "loss", "learning rate", "held out") if k in r}
             for r in read_history(out)]  # fmt: skip
     return without_time(record), (out / "model.safetensors").read_bytes(), rows
 
@@ -897,6 +897,9 @@ def test_a_history_forgets_what_will_be_written_again(tmp_path):
     history.close()
     (tmp_path / "history.jsonl").open("a").write('{"step": 4, "lo')
     assert [row["step"] for row in read_history(tmp_path)] == [1, 2, 3]
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "history.jsonl").write_text('{"step": 1, "rate": 0.1}\n')
+    assert read_history(tmp_path / "old") == [{"step": 1, "learning rate": 0.1}]
     again = History(tmp_path, 2)
     again.add({"step": 3, "epoch": 1.5, "loss": 0.5})
     again.close()

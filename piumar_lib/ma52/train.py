@@ -213,8 +213,8 @@ class Run:
         return self.trainee.plain
 
     @property
-    def judged(self) -> MicroActionRecognizer:
-        """The model that is judged: averaged weights, if there are any."""
+    def evaluated(self) -> MicroActionRecognizer:
+        """The model that is evaluated: averaged weights, if there are any."""
         if self.average is None:
             return self.plain
         assert isinstance(self.average.module, MicroActionRecognizer)
@@ -310,7 +310,7 @@ class Run:
             **origin(self.accelerator),
         }
         if self.is_main:
-            save_model(self.judged, self.out)
+            save_model(self.evaluated, self.out)
             checkpoint.save(self.out / "predictions.safetensors", found.state())
             write_text(self.out / "record.json", json.dumps(record, indent=1) + "\n")
         self.accelerator.wait_for_everyone()
@@ -363,7 +363,7 @@ class Run:
             "step": self.step,
             "epoch": self.step / self.sampler.steps_per_epoch,
             "loss": self.sums[0] / self.sums[1],
-            "rate": rate_at(self.step - 1, self.sampler.steps_per_epoch, self.config),
+            "learning rate": rate_at(self.step - 1, self.sampler.steps_per_epoch, self.config),
             "clips/s": (self.step - first) * self.config.batch_size / seconds,
             "waiting": (self.batches.waited - waited) / seconds,
             "memory GB": memory,
@@ -386,7 +386,7 @@ class Run:
         return row
 
     def _evaluate(self, epoch: int) -> None:
-        found = evaluate.predict(self.judged, self.held_out, self.accelerator, self.config.workers)
+        found = evaluate.predict(self.evaluated, self.held_out, self.accelerator, self.config.workers)
         seen = evaluate.short_report(found, self.data.labels().numpy())
         self.history.add({"step": self.step, "epoch": epoch, "held out": seen})
 
