@@ -143,7 +143,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def run_table(options: argparse.Namespace) -> None:
-    """Compare finished runs as chapter 09 does: over people, paired."""
+    """Compare finished runs by the statistics of chapter 09: over people, paired."""
     from piumar_lib.ma52.comparison import compare_runs, say_table
 
     for data, methods in compare_runs(options.folders, options.chosen_on).items():
