@@ -425,7 +425,7 @@ def test_a_training_needs_no_locked_memory_and_its_record_says_how_it_was_judged
     assert majority["scores"]["action top-1"] == pytest.approx(share)
     assert f"evaluating {len(sides['held-out'])} clips: 100%" in done.stderr
     assert f"({100 * share:.2f})" in done.stdout and "OPTIMISTIC: settings were chosen on" in done.stdout
-    assert protocol_of(record).lucky == len(who["held-out"])
+    assert protocol_of(record).chosen_on == len(who["held-out"])
 
 
 def test_a_split_of_settings_that_is_none_is_refused_before_anything_is_trained(

@@ -132,7 +132,9 @@ class ShiftedResNet(nn.Module):
     def forward(self, video: Tensor) -> Tensor:
         """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames, channels)``."""
         if video.shape[1] != self.frames:
-            raise ValueError(f"video: {video.shape[1]} frames, but the model shifts {self.frames}.")
+            raise ValueError(
+                f"video: {video.shape[1]} frames, but the model shifts {self.frames}. Give as many."
+            )
         pooled = self.model(video.flatten(0, 1)).pooler_output
         return pooled.flatten(1).unflatten(0, (-1, self.frames))
 

@@ -248,7 +248,8 @@ def _gather(
 
     Args:
         frames: All frames, in order, each ``(size, size, 3)``.
-        moments: Frame numbers of each window, rising from window to window, each ``(views, frames)``.
+        frame_indices: Frame numbers of each window, rising from window to window, each
+            ``(views, frames)``.
         size: Pixels of a frame's side.
 
     Yields:
