@@ -60,7 +60,11 @@ class VideoMAE(nn.Module):
         return self.model.config.num_frames // self.model.config.tubelet_size
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """See `put_behind_stages`."""
+        """Put behind the last layer what ``make`` makes for so many frames.
+
+        It maps ``(batch, frames, channels, height, width)`` to the same shape; its parameters' names
+        hold ``behind``.
+        """
         self.behind = make(self.steps)
 
 
@@ -125,7 +129,7 @@ class ShiftedResNet(nn.Module):
             yield from stage.get_submodule("layers").children()
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """See `put_behind_stages`."""
+        """Put behind each stage what ``make`` makes, see `VideoMAE.put_behind_stages`."""
         for stage in self.model.encoder.stages:
             stage.get_submodule("layers").add_module("behind", OnClips(make(self.frames), self.frames))
 
@@ -261,25 +265,6 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
             f"{str(error).splitlines()[0]} Connect once, set HF_HOME to a folder that has them, or "
             "choose weights='random'."
         ) from error
-
-
-def put_behind_stages(backbone: nn.Module, make: Callable[[int], nn.Module], method: str) -> None:
-    """Put behind each stage of a backbone what ``make`` makes for so many frames.
-
-    Args:
-        backbone: Is changed in place. What is put there has ``behind`` in its parameters' names.
-        make: What it makes maps ``(batch, frames, channels, height, width)`` to the same shape.
-        method: Its name, for the message.
-
-    Raises:
-        ValueError: If the backbone's features have no height and width.
-    """
-    if not isinstance(backbone, (VideoMAE, ShiftedResNet)):
-        raise ValueError(
-            f"method: {method} needs a video backbone, whose features have height and width, got "
-            f"{type(backbone).__name__}. Choose backbone='resnet50-tsm', or another method, such as HDF."
-        )
-    backbone.put_behind_stages(make)
 
 
 def compile_layers(

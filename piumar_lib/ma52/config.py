@@ -183,6 +183,11 @@ class TrainConfig:
         """See that settings go with what the backbone sees."""
         if self.sees_poses and self.pixels:
             raise ValueError(f"pixels: {self.pixels}, but {self.backbone} sees poses. Leave it at 0.")
+        if self.sees_poses and METHODS[self.method].behind_stages is not None:
+            raise ValueError(
+                f"method: {self.method} needs a video backbone, whose features have height and width, "
+                f"got {self.backbone}. Choose {'HDF + augmentation' if self.is_augmented else 'HDF'!r}."
+            )
         if not self.sees_poses and self.level == "input":
             raise ValueError(
                 f"level: 'input', but a plug-in cannot sit in front of {self.backbone}, where a clip is "

@@ -23,12 +23,7 @@ from torch import Tensor, nn
 from piumar_lib.backbones import width_behind
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.ma52.backbones import (
-    ShiftedResNet,
-    VideoMAE,
-    load_backbone,
-    put_behind_stages,
-)
+from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES, PoseNetwork
@@ -104,7 +99,8 @@ class MicroActionRecognizer(nn.Module):
             before = width_behind(layers, self.shape[-1], self.recognizer.at)
         self.recognizer.plug_in = method.plug_in(before, width, config.of_method)
         if method.behind_stages is not None:
-            put_behind_stages(backbone, method.behind_stages, config.method)
+            assert not isinstance(backbone, PoseNetwork)  # its configuration is refused
+            backbone.put_behind_stages(method.behind_stages)
 
     @property
     def backbone(self) -> VideoMAE | ShiftedResNet | PoseNetwork:
@@ -199,7 +195,7 @@ def build_model(
         if weights != "random":
             raise ValueError(f"weights: {config.backbone} has no trained weights. Choose 'random'.")
         joints = joints or read_joints(config.poses)
-        network = POSE_BACKBONES[config.backbone].build(joints, 3 if config.joint_scores else 2)
+        network = POSE_BACKBONES[config.backbone](joints, 3 if config.joint_scores else 2)
         return MicroActionRecognizer(network, config, joints)
 
 
