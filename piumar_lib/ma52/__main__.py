@@ -50,6 +50,7 @@ def main(argv: list[str] | None = None) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """Train, and print the report."""
     from piumar_lib.ma52.train import train
+    from piumar_lib.ma52.wording import say
 
     given = vars(options).keys() & {*SETTINGS, *hyperparameters()}
     config = TrainConfig.make(options.preset, **{name: getattr(options, name) for name in given})
@@ -64,7 +65,7 @@ def run_train(options: argparse.Namespace) -> None:
 def run_report(options: argparse.Namespace) -> None:
     """Print a finished run's report."""
     from piumar_lib.ma52.protocol import find_other_runs, mark_chosen, read_record
-    from piumar_lib.ma52.wording import say_other_runs
+    from piumar_lib.ma52.wording import say, say_other_runs
 
     print(say(mark_chosen(read_record(options.folder), options.chosen_on)))
     if said := say_other_runs(find_other_runs(options.folder)):
@@ -165,13 +166,6 @@ def run_sweep(options: argparse.Namespace) -> None:
         return
     records = sweep.run(trainings, options.out, train, options.workers, options.scheduler)
     print(f"{options.out}: {len(records)} records\n\n{to_markdown(records)}")
-
-
-def say(record: dict[str, Any]) -> str:
-    """A record in a few lines; see `piumar_lib.ma52.wording`."""
-    from piumar_lib.ma52 import wording
-
-    return wording.say(record)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -203,16 +204,13 @@ def _resnet(checkpoint: str | None, frames: int, size: int, **shape: Any) -> Shi
     return ShiftedResNet(ResNetModel(ResNetConfig(**shape)), frames, size)
 
 
-def _tiny_videomae(checkpoint: str | None, frames: int, size: int) -> VideoMAE:
-    shape = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3}
-    return _videomae(None, frames, size, intermediate_size=96, patch_size=16, **shape)
-
-
-def _tiny_resnet(checkpoint: str | None, frames: int, size: int) -> ShiftedResNet:
-    shape = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}
-    return _resnet(None, frames, size, **shape)
-
-
+_tiny_videomae = partial(
+    _videomae, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=96,
+    patch_size=16,
+)  # fmt: skip
+_tiny_resnet = partial(
+    _resnet, embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic"
+)
 BACKBONES = {
     "videomae-base": Source("MCG-NJU/videomae-base-finetuned-kinetics", 16, 224, _videomae),
     "resnet50-tsm": Source("microsoft/resnet-50", 8, 224, _resnet),

@@ -30,7 +30,7 @@ from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52.backbones import BACKBONES, MODALITIES, WEIGHTS
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES
 from piumar_lib.objective import Objective
-from piumar_lib.support.files import as_path, parse_json, read_json
+from piumar_lib.support.files import as_path, read_json
 from piumar_lib.support.hyperparameter import Hyperparameter, unknown
 from piumar_lib.support.ranges import Range
 
@@ -238,11 +238,6 @@ class TrainConfig:
     def to_json(self) -> str:
         """All settings as JSON."""
         return json.dumps(dataclasses.asdict(self), indent=1)
-
-    @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
-        """What `to_json` wrote."""
-        return cls.make(**parse_json(text, "config"))
 
     @classmethod
     def read(cls, path: Path) -> TrainConfig:

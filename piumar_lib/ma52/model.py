@@ -17,6 +17,7 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -90,7 +91,8 @@ class MicroActionRecognizer(nn.Module):
         self.recognizer = Recognizer(
             layers, width, len(ACTIONS), at=at if config.sees_poses else "features"
         )
-        self.register_buffer("part_of", _parts_of_actions(), persistent=False)
+        part_of = torch.from_numpy(body_part(np.arange(len(ACTIONS))))
+        self.register_buffer("part_of", part_of, persistent=False)
         if config.body == "hierarchical":
             self.recognizer.head = HierarchicalHead(width, self.part_of)
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
@@ -168,11 +170,6 @@ def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) ->
     return nn.Sequential(OrderedDict(blocks | {"last": last}))
 
 
-def _parts_of_actions() -> Tensor:
-    """The body part of each action, shape ``(52,)``."""
-    return torch.tensor([int(body_part(action)) for action in range(len(ACTIONS))])
-
-
 def build_model(
     config: TrainConfig, weights: str | None = None, joints: Sequence[str] = ()
 ) -> MicroActionRecognizer:
@@ -231,7 +228,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
-        config = TrainConfig.from_json(json.dumps(about["config"]))
+        config = TrainConfig.make(**about["config"])
         model = build_model(config, "random", about.get("joints", ()))
         _require_actions(about.get("actions", ACTIONS))
         restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
@@ -245,7 +242,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
         raise ValueError(
             f"{folder}: does not fit this course's version: {error} Train again, into another folder."
         ) from error
-    except (ValueError, RuntimeError, SafetensorError) as error:
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
             f"{folder}: its model is damaged ({said}). Delete record.json there: the same training "

@@ -13,11 +13,9 @@ from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.evaluate import predict
 from piumar_lib.ma52.model import fastest_device, load_model
 from piumar_lib.ma52.prepare.index import Clip, read_index
-from piumar_lib.ma52.prepare.layout import STANDIN
 from piumar_lib.ma52.prepare.lists import ANONYMOUS, read_list
 from piumar_lib.ma52.prepare.published import numbered
-from piumar_lib.ma52.standin.videos import TRUTH
-from piumar_lib.support.files import as_path, read_json, require_writable
+from piumar_lib.support.files import as_path, require_writable
 
 
 def submit(
@@ -116,16 +114,3 @@ def _names_up_to_last(clips: Iterable[str]) -> list[str]:
     if not all(ANONYMOUS.fullmatch(name) for name in clips):
         return sorted(clips)
     return numbered(1 + max(int(name.removeprefix("test").removesuffix(".mp4")) for name in clips))
-
-
-def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:
-    """Person and action of a stand-in's test clips, which a real benchmark does not tell.
-
-    Raises:
-        FileNotFoundError: If ``root`` is no stand-in.
-    """
-    path = as_path(root) / STANDIN
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no stand-in. Labels of MA-52's test clips are not published.")
-    truth = read_json(path, "Make the stand-in again, in another folder.", [TRUTH])[TRUTH]
-    return {name: (person, action) for name, (person, action) in truth.items()}
