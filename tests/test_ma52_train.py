@@ -837,7 +837,7 @@ def test_a_submission_is_judged_against_a_stand_ins_truth(prepared, finished, tm
     names = sorted(clip.name for clip in prepared.clips if clip.split == "test")
     assert submit(config.out, tmp_path / "s.zip") == len(names)
     truth = json.loads((prepared.root / STANDIN).read_text(encoding="utf-8"))[TRUTH]
-    check_submission(tmp_path / "s.zip", list(truth))
+    check_submission(tmp_path / "s.zip", sorted(truth))
 
 
 # Reports
