@@ -131,10 +131,7 @@ class TrainConfig:
     )
     balanced: bool = _setting(False, "sample actions with equal probability")
     ema: float = _setting(
-        0.0,
-        "decay of the exponential moving average of weights, which is then evaluated; 0: none",
-        0,
-        0.99999,
+        0.0, "decay of weights' exponential moving average, evaluated; 0: none", 0, 0.99999
     )
     # Augmentation, of methods that augment
     min_scale: float = _setting(0.7, "smallest side of a random crop, as a share", 0.05, 1)
