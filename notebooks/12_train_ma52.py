@@ -229,8 +229,8 @@ print(f"{piumr['data']}\n{piumr['method']} over {baseline['method']}: {differenc
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS
 from piumar_lib.ma52 import scores as scoring
-from piumar_lib.ma52.__main__ import say
 from piumar_lib.ma52.evaluate import read_predictions
+from piumar_lib.ma52.wording import say
 
 said = read_predictions(Path(ours.out) / "predictions.safetensors")
 confusion = np.array(piumr["held out"]["confusion of parts"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from torch import Tensor
 
@@ -48,6 +47,5 @@ class Batch:
         return Batch(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
 
     def split(self, parts: int) -> list[Batch]:
-        """The same clips in so many parts of nearly equal size, one after the other."""
-        ends = [len(self) * k // parts for k in range(parts + 1)]
-        return [self.take(slice(*pair)) for pair in pairwise(ends)]
+        """The same clips dealt to so many parts, so that each sees some of every person in a row."""
+        return [self.take(slice(k, None, parts)) for k in range(parts)]

@@ -55,7 +55,8 @@ class BatchSampler:
         self.steps_per_epoch = self.clips // batch if people is None else len(self._of_people(0))
         self.total = self.steps_per_epoch * config.epochs
         if config.balanced:
-            odds = 1 / labels.y.bincount().double()[labels.y].cpu().numpy()
+            y = labels.y.cpu()
+            odds = 1 / y.bincount().double()[y].numpy()
             self.odds = odds / odds.sum()
 
     def epoch(self, epoch: int) -> np.ndarray:

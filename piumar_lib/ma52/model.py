@@ -17,18 +17,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from piumar_lib.backbones import width_behind
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.ma52.backbones import (
-    ShiftedResNet,
-    VideoMAE,
-    load_backbone,
-    put_behind_stages,
-)
+from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES, PoseNetwork
@@ -95,7 +91,8 @@ class MicroActionRecognizer(nn.Module):
         self.recognizer = Recognizer(
             layers, width, len(ACTIONS), at=at if config.sees_poses else "features"
         )
-        self.register_buffer("part_of", _parts_of_actions(), persistent=False)
+        part_of = torch.from_numpy(body_part(np.arange(len(ACTIONS))))
+        self.register_buffer("part_of", part_of, persistent=False)
         if config.body == "hierarchical":
             self.recognizer.head = HierarchicalHead(width, self.part_of)
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
@@ -104,7 +101,8 @@ class MicroActionRecognizer(nn.Module):
             before = width_behind(layers, self.shape[-1], self.recognizer.at)
         self.recognizer.plug_in = method.plug_in(before, width, config.of_method)
         if method.behind_stages is not None:
-            put_behind_stages(backbone, method.behind_stages, config.method)
+            assert not isinstance(backbone, PoseNetwork)  # its configuration is refused
+            backbone.put_behind_stages(method.behind_stages)
 
     @property
     def backbone(self) -> VideoMAE | ShiftedResNet | PoseNetwork:
@@ -172,11 +170,6 @@ def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) ->
     return nn.Sequential(OrderedDict(blocks | {"last": last}))
 
 
-def _parts_of_actions() -> Tensor:
-    """The body part of each action, shape ``(52,)``."""
-    return torch.tensor([int(body_part(action)) for action in range(len(ACTIONS))])
-
-
 def build_model(
     config: TrainConfig, weights: str | None = None, joints: Sequence[str] = ()
 ) -> MicroActionRecognizer:
@@ -199,7 +192,7 @@ def build_model(
         if weights != "random":
             raise ValueError(f"weights: {config.backbone} has no trained weights. Choose 'random'.")
         joints = joints or read_joints(config.poses)
-        network = POSE_BACKBONES[config.backbone].build(joints, 3 if config.joint_scores else 2)
+        network = POSE_BACKBONES[config.backbone](joints, 3 if config.joint_scores else 2)
         return MicroActionRecognizer(network, config, joints)
 
 
@@ -235,7 +228,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
-        config = TrainConfig.from_json(json.dumps(about["config"]))
+        config = TrainConfig.make(**about["config"])
         model = build_model(config, "random", about.get("joints", ()))
         _require_actions(about.get("actions", ACTIONS))
         restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
@@ -249,13 +242,18 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
         raise ValueError(
             f"{folder}: does not fit this course's version: {error} Train again, into another folder."
         ) from error
-    except (ValueError, RuntimeError, SafetensorError) as error:
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
             f"{folder}: its model is damaged ({said}). Delete record.json there: the same training "
             "command then writes the model again."
         ) from error
     return model.to(device).eval()
+
+
+def fastest_device() -> str:
+    """The first GPU if there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _require_actions(names: Sequence[str]) -> None:

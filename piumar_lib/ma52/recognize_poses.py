@@ -81,7 +81,8 @@ def recognize_poses(
         _ask(model, data, torch.as_tensor(some), views) for some in _portions(len(kept))
     ])  # fmt: skip
     start, end = np.array([spans[k] for k in kept]).T
-    empty = tuple(span for k, span in enumerate(spans) if k not in set(kept))
+    known = set(kept)
+    empty = tuple(span for k, span in enumerate(spans) if k not in known)
     return RecognizedPoses(start, end, probabilities, track, empty)
 
 

@@ -151,20 +151,6 @@ def top_k(y: np.ndarray, probabilities: np.ndarray, k: int) -> float:
     return float((best == np.asarray(y)[:, None]).any(1).mean())
 
 
-def confusion_of_parts(y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Numbers of clips by true body part (rows) and that of the predicted action (columns).
-
-    Args:
-        y, predicted: True and predicted actions 0 to 51, shape ``(n,)``.
-
-    Returns:
-        Shape ``(7, 7)``; zeros without clips.
-    """
-    table = np.zeros((len(BODY_PARTS), len(BODY_PARTS)), int)
-    np.add.at(table, (body_part(y), body_part(predicted)), 1)
-    return table
-
-
 def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
     """The most frequent confusions.
 

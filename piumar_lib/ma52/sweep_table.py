@@ -16,7 +16,7 @@ from piumar_lib import metrics
 from piumar_lib.evidence import statistics
 from piumar_lib.evidence.statistics import Difference
 from piumar_lib.evidence.wording import in_words, points, signed
-from piumar_lib.ma52.protocol import FREE, merge, protocol_of
+from piumar_lib.ma52.protocol import FREE, kind_of, merge, protocol_of
 from piumar_lib.ma52.scores import accuracy_of_people, majority_over_people
 from piumar_lib.notebook.figure import markdown_table
 from piumar_lib.support.hyperparameter import unknown
@@ -98,7 +98,7 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
               "p of equivalence (Holm)", "verdict"]  # fmt: skip
     lines = [_line(row) for row in rows]
     protocol = merge(map(protocol_of, records))
-    data = _kind(records[0]).removesuffix(f", {protocol.kind}")
+    data = kind_of(records[0]["data"]).removesuffix(f", {protocol.kind}")
     return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
 
 
@@ -112,21 +112,16 @@ def _group(records: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]
     """Records by row; they have to be of one data set and of the same settings."""
     if not records:
         raise ValueError("records: there are none. Train: python -m piumar_lib.ma52 sweep --help")
-    data = {_kind(r) + _content(r) for r in records}
+    data = {kind_of(r["data"]) + _content(r) for r in records}
     if len(data) > 1:
         raise ValueError(f"records: of {len(data)} data sets ({'; '.join(sorted(data))}). Show one.")
-    _require_same(records, "the records", {*FREE, *OF_ROW, "seed", "chosen_on"})
+    _require_same(records, "the records", {*FREE, *OF_ROW, "seed"})
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         rows.setdefault(name_of(record), []).append(record)
     for name, own in rows.items():
-        _require_same(own, name, {*FREE, "seed", "chosen_on"})
+        _require_same(own, name, {*FREE, "seed"})
     return rows
-
-
-def _kind(record: Mapping[str, Any]) -> str:
-    """The data set and the kind of split, all folds together."""
-    return record["data"].partition(", fold")[0]
 
 
 def _content(record: Mapping[str, Any]) -> str:

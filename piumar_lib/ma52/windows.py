@@ -42,7 +42,8 @@ def windows(seconds: float, length: float, stride: float) -> list[tuple[float, f
     """Start and end of windows that cover a recording; a short one is one window.
 
     Raises:
-        ValueError: If ``length`` or ``stride`` is not positive, or there would be a million windows.
+        ValueError: If ``length`` or ``stride`` is not positive, or there would be more than a
+            million windows.
     """
     require_spans(length, stride)
     if seconds <= max(SHORT, length):

@@ -184,9 +184,9 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     steps = [row for row in rows if "loss" in row]
     looks = [row for row in rows if "held out" in row]
     fig, axes = plt.subplots(2, 2, figsize=(7, 4))
-    for ax, name, words in ((axes[0, 0], "loss", "loss"), (axes[1, 1], "rate", "learning rate")):
+    for ax, name in ((axes[0, 0], "loss"), (axes[1, 1], "learning rate")):
         ax.plot([row["epoch"] for row in steps], [row[name] for row in steps], **KNOWN)
-        ax.set(xlabel="epoch", ylabel=words, ylim=(0, None))
+        ax.set(xlabel="epoch", ylabel=name, ylim=(0, None))
     if steps:
         pace = f"{steps[-1]['clips/s']:.0f} clips per second, {steps[-1]['memory GB']:.1f} GB of memory"
         axes[1, 1].set_title(pace, fontsize=9)

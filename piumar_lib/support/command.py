@@ -108,11 +108,17 @@ def _say(error: Exception) -> str:
     return str(error)
 
 
-def called_as(package: str) -> str:
-    """The command line if ``python -m package`` was called, as a record has it; else "notebook"."""
+def called_as(package: str, processes: int = 1) -> str:
+    """The command line if ``python -m package`` was called, as a record has it; else "notebook".
+
+    Args:
+        package: Its name.
+        processes: How many ``torch.distributed.run`` has started.
+    """
     if Path(sys.argv[0]).parent.name != package.rpartition(".")[2]:
         return "notebook"
-    return shlex.join(["python", "-m", package, *sys.argv[1:]])
+    shared = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    return shlex.join(["python", "-m", *(shared if processes > 1 else []), package, *sys.argv[1:]])
 
 
 def path(text: str) -> Path:
