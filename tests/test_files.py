@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from piumar_lib.support.checkpoint import save
 from piumar_lib.support.files import (
     CannotWrite,
     as_path,
@@ -40,6 +41,24 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
     assert path.read_text() == "old" and list(path.parent.iterdir()) == [path]
     write_text(path, "new")
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
+
+
+def test_two_who_write_one_file_both_write_it_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    with whole(path) as first:
+        first.write_text("A" * 10)
+        with whole(path) as second:
+            second.write_text("BBB")
+        assert path.read_text() == "BBB"
+    assert path.read_text() == "A" * 10 and list(tmp_path.iterdir()) == [path]
+
+
+def test_tensors_are_flushed_by_a_handle_that_may_write(tmp_path, monkeypatch):
+    """Windows flushes no other."""
+    fcntl, flags = pytest.importorskip("fcntl"), []
+    monkeypatch.setattr(os, "fsync", lambda handle: flags.append(fcntl.fcntl(handle, fcntl.F_GETFL)))
+    save(tmp_path / "a.safetensors", {"step": 1})
+    assert flags and all(flag & os.O_ACCMODE == os.O_RDWR for flag in flags)
 
 
 def test_a_full_disk_is_named_with_the_file_and_the_remedy(tmp_path):

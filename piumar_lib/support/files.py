@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -88,13 +89,13 @@ def writing(path: Path) -> Iterator[None]:
 def whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: ``with whole(path) as part: part.write_text(...)``.
 
-    Folders are made if need be. The part takes the place of ``path`` at the end of the block, and is
-    removed if the block fails.
+    Folders are made if need be. The part, which no other writer has, takes the place of ``path`` at the
+    end of the block, and is removed if the block fails.
 
     Raises:
         CannotWrite: If the system refuses; an old file then stays as it was.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
