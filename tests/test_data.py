@@ -339,6 +339,18 @@ def own(tmp_path):
     return write
 
 
+def test_the_skeleton_comes_back_as_it_was_saved(tmp_path):
+    skeleton = sequences(x=np.zeros((4, 5, 6)), parents=(-1, 0))
+    save_npz(tmp_path / "mine.npz", skeleton)
+    assert load_npz(tmp_path / "mine.npz").parents == (-1, 0)
+    for bad in ([[-1, 0]], [-1.5, 0.0]):
+        np.savez(tmp_path / "bad.npz", X=skeleton.x, y=Y, person=PERSON, parents=bad)
+        with pytest.raises(
+            ValueError, match=r"bad.npz: parents: shape .* Save the parent of each joint"
+        ):
+            load_npz(tmp_path / "bad.npz")
+
+
 def test_npz_comes_back_as_it_was_saved(tmp_path):
     data = sequences(lengths=[1, 2, 3, 4], class_names=("a", "b", "ü"), rate=12.5)
     save_npz(tmp_path / "mine.npz", data)
