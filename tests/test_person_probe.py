@@ -62,6 +62,14 @@ def test_records_are_resumed_and_reproducible(own, tmp_path, monkeypatch):
     assert probe.make(own, out)[0]["probe"] == first[0]["probe"]
 
 
+def test_a_file_that_changed_since_it_was_planned_is_not_trained_on(own):
+    planned = experiment(own, "ERM", 0, 0, {"updates": 1})
+    arrays = dict(np.load(own))
+    np.savez(own, **arrays | {"y": 1 - arrays["y"]})
+    with pytest.raises(ValueError, match=r"own.npz: has changed meanwhile. Start the same command"):
+        probe.run(planned)
+
+
 @pytest.mark.parametrize(
     ("people", "enough"), [([0] * 9, False), ([0] * 5 + [1] * 4, False), ([0] * 5 + [1] * 5, True)]
 )

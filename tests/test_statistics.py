@@ -332,6 +332,16 @@ def test_balanced_clusters_are_the_mixed_model(seed):
     assert error == pytest.approx(model.bse_fe[0], rel=1e-3)
 
 
+@pytest.mark.parametrize("name", ["synthetic", "synthetic-52", "synthetic:people=20"])
+def test_synthetic_people_of_any_name_are_clusters_and_stand_alone(name):
+    gains, cluster = population(np.random.default_rng(0))
+    records = {name: [{"fold": f, "people": np.flatnonzero(cluster == f)} for f in range(5)]}
+    found = statistics.pool_people({name: dict(enumerate(gains))}, records)
+    assert found.by_set[name] == statistics.clustered(gains, cluster) and found.sets == 1
+    with pytest.raises(ValueError, match=f"data: {name} has synthetic people, .* Give it alone"):
+        statistics.pool_people({"spar": {"1": 0.1}, name: dict(enumerate(gains))}, records)
+
+
 def test_clusters_of_one_person_are_people_and_order_does_not_matter():
     differences, cluster = population(np.random.default_rng(0))
     alone = statistics.paired(differences, np.zeros(100))

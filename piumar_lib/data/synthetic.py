@@ -29,7 +29,19 @@ FACTORS = (
 RATE = 12.5  # frames per second
 NOISE = 0.003  # torso lengths, of every joint in every frame: the pose estimator's error
 TEMPO_SPREAD, TEMPO_LIMITS = 0.55, (0.4, 2.8)  # of log tempo; limits relative to the typical tempo
+# Data sets by name, each with the strength of factors that are not at 1. A fold is a population of its
+# own: nobody of it occurs in another fold.
+SYNTHETIC = {
+    "synthetic": {},
+    "synthetic-52": {},  # MA-52's 52 actions with a long tail, clips per person as uneven as there
+    "synthetic-comotion": {"comotion": 3.0, "tempo": 0.5, "onset": 0.5},
+}
 JITTER = 1 / 4  # a person's own spread from clip to clip, as a share of the spread of people
+
+
+def is_synthetic(data: str) -> bool:
+    """Whether a data set's name is in `SYNTHETIC`, with options behind it or not."""
+    return data.partition(":")[0] in SYNTHETIC
 
 
 @dataclass(frozen=True, eq=False)

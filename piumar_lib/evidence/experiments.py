@@ -102,9 +102,7 @@ def run(e: Experiment) -> dict:
             not any more what it was when the experiment was planned.
     """
     start = time.perf_counter()
-    fold = (folds.load_search_fold if e.search else folds.load_fold)(e.data, e.fold)
-    if folds.identify(e.data)[1] != e.content:
-        raise ValueError(f"{e.data}: has changed meanwhile. Start the same command again.")
+    fold = load(e.data, e.fold, e.content, e.search)
     k = resolve(e.method, dict(e.hyperparameters))
     predicted, failed = train_and_predict(METHODS[e.method], k, fold, e.seed)
     correct = predicted == fold.unseen.y
@@ -121,6 +119,18 @@ def run(e: Experiment) -> dict:
         | ({"selection": e.selection} if e.selection else {})
     )
     return record | ({"failed": failed} if failed else {})
+
+
+def load(data: str, fold: int, content: str, search: bool = False) -> folds.Fold:
+    """Load a fold of data whose ``content`` is what it was when the training was planned.
+
+    Raises:
+        ValueError: If it is not, or data or fold cannot be right.
+    """
+    found = (folds.load_search_fold if search else folds.load_fold)(data, fold)
+    if folds.identify(data)[1] != content:
+        raise ValueError(f"{data}: has changed meanwhile. Start the same command again.")
+    return found
 
 
 def train_and_predict(
@@ -148,7 +158,8 @@ def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
         ValueError: As `run`.
         FloatingPointError: If training diverges.
     """
-    fold, k = folds.load_fold(e.data, e.fold), resolve(e.method, dict(e.hyperparameters))
+    fold = load(e.data, e.fold, e.content, e.search)
+    k = resolve(e.method, dict(e.hyperparameters))
     return fit_method(METHODS[e.method], k, fold, e.seed), fold
 
 

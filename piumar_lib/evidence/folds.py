@@ -20,16 +20,10 @@ from piumar_lib.data.people import recordings
 from piumar_lib.data.people.catalog import NAMES as PEOPLE
 from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.data.sequences import Sequences
+from piumar_lib.data.synthetic import SYNTHETIC
 
 SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
-# Each synthetic fold is a population of its own: nobody of it occurs in another fold.
-SYNTHETIC = {
-    "synthetic": {},
-    "synthetic-52": {},  # MA-52's 52 actions with a long tail, clips per person as uneven as there
-    "synthetic-comotion": {"comotion": 3.0, "tempo": 0.5, "onset": 0.5},
-}
 DEVELOPMENT = range(5)  # looked at while developing; hyperparameters are searched on them
-SPARE = range(5, 10)  # looked at by chapters 05-08 and by the sensitivity analysis
 FINAL = range(10, 15)  # only ever looked at to make the evidence
 GROUPS = 4
 NEEDED = {"people": 2, "classes": 2, "clips": 1, "frames": 2}  # of a reader's own file

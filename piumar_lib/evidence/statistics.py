@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from piumar_lib import metrics
+from piumar_lib.data.synthetic import is_synthetic
 
 ROUNDING = 1e-9  # shares closer than this are equal
 
@@ -199,12 +200,18 @@ def pool_people(
         differences: By data set, each person's, in shares.
         records: By data set, those that the differences come from; a fold of synthetic ones is a
             population.
+
+    Raises:
+        ValueError: If synthetic people are not alone.
     """
-    if [*differences] == ["synthetic"]:
-        own = differences["synthetic"]
-        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
-        found = clustered([*own.values()], [population[p] for p in own])
-        return of_one_set("synthetic", found)
+    if made := [name for name in differences if is_synthetic(name)]:
+        if len(differences) > 1:
+            raise ValueError(
+                f"data: {made[0]} has synthetic people, whose populations are clusters. Give it alone."
+            )
+        own = differences[made[0]]
+        population = {p: r["fold"] for r in records[made[0]] for p in r["people"]}
+        return of_one_set(made[0], clustered([*own.values()], [population[p] for p in own]))
     return pool({name: np.array([*own.values()]) for name, own in differences.items()})
 
 
