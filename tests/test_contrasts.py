@@ -22,6 +22,7 @@ from piumar_lib.evidence.contrasts import (
     Contrast,
     Result,
     best_baseline,
+    compare,
     compute,
     differences,
     in_form,
@@ -34,7 +35,15 @@ from piumar_lib.evidence.contrasts import (
 )
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.person_gain import CLIPS, DEFAULT, FILE
-from piumar_lib.evidence.protocol import BASELINES, FORMS, PLANNED, SEARCHED_ON, data_of, records_path
+from piumar_lib.evidence.protocol import (
+    BASELINES,
+    BUDGET,
+    FORMS,
+    PLANNED,
+    SEARCHED_ON,
+    data_of,
+    records_path,
+)
 from piumar_lib.evidence.records import read_records
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
@@ -85,10 +94,10 @@ def folder(tmp_path):
             add(records_path(data, folder), r)
             if r["method"] == "augmentation":
                 add(folder / FILE, normalized(r, rng))
-    for form, baseline in product(FORMS, BASELINES):
+    for form, baseline, rate in product(FORMS, BASELINES, range(BUDGET)):
         right = 9 if baseline.startswith("DSU") else 5
         best = record(
-            baseline, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": 1}
+            baseline, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": rate}
         )
         add(folder / "search.jsonl", best)
     return folder
@@ -165,7 +174,10 @@ def test_a_training_that_is_there_twice_is_named():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_that_form(form):
+def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_that_form(
+    form, monkeypatch
+):
+    monkeypatch.setattr("piumar_lib.evidence.protocol.BUDGET", 2)
     (other,) = (f for f in FORMS if f != form)
     shares = {"A": (3, 8), "B": (6, 6), "C": (5, 4)}  # of two sets of hyperparameters, ten clips
     search = [
@@ -179,7 +191,14 @@ def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_tha
     assert best_baseline(("A", "B", "C"), form, search) == "A"  # by its better set
     assert best_baseline(("B", "C"), form, search) == "B"
     assert best_baseline(("C",), form, []) == "C"
-    assert best_baseline(("D", "C"), form, search) == "C"  # D was not searched
+    with pytest.raises(ValueError, match="search.jsonl: has no search of D, .*Run it"):
+        best_baseline(("D", "C"), form, search)
+    with pytest.raises(ValueError, match="has no search of C"):
+        best_baseline(("C", "A"), form, [])
+    with pytest.raises(
+        ValueError, match=f"has 3 of 4 trainings of A, {form}. Run the search to its end"
+    ):
+        best_baseline(("A", "B"), form, search[1:])
 
 
 # All together
@@ -261,6 +280,21 @@ def test_equivalence_that_holds_only_uncorrected_is_not_decided(tmp_path):
     assert (alone.verdict, among.verdict) == ("equivalent within 1 point", "not decided")
     assert among.pooled.equivalence_p == alone.equivalence_p_holm == alone.pooled.equivalence_p
     assert among.equivalence_p_holm == pytest.approx(10 * alone.equivalence_p_holm)
+
+
+def test_contrasts_of_part_of_the_people_are_refused(folder):
+    path = folder / "mmg.jsonl"
+    kept = [r for r in read_records(path) if (r["method"], r["fold"]) != ("ERM", 2)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in kept))
+    with pytest.raises(ValueError, match="mmg: augmentation and ERM were not trained for 4 of its 12"):
+        compute(SETS, FORMS, folder)
+    own = {"mmg": [r for r in kept if r["data"] == "mmg"]}
+    assert compare(own, "augmentation", "ERM", partial=True).people == 8
+
+
+def test_synthetic_people_have_all_contrasts_but_that_of_the_normalized_person():
+    results = compute(["synthetic"])
+    assert [r.contrast for r in results] == [c for c in CONTRASTS if c.tried != NORMALIZED]
 
 
 def test_one_set_alone_is_a_paired_t_test_over_its_people(folder):
@@ -425,6 +459,7 @@ def test_seeds_are_those_that_every_data_set_has(tmp_path, monkeypatch):
     few, many = (made("a", 6, ("ERM", "augmentation"), n) for n in (1, 2))
     assert (seeds({"a": many}, "ERM"), seeds({"a": many, "b": few}, "ERM")) == (2, 1)
     assert seeds({"a": many}, "TFAM") == 0
+    assert seeds({"a": many[:-1]}, "augmentation") == 1  # the second lacks a fold
     whole = {"a": made("a", 6, (*PLANNED, NORMALIZED))}
     monkeypatch.setattr("piumar_lib.evidence.contrasts.read", lambda sets, form, folder: whole)
     assert seeds_of_all("own tempo", tmp_path) == 2

@@ -237,15 +237,21 @@ def test_nothing_searched_means_defaults(own):
 
 def test_the_rule_says_how_many_sets_were_tried_where_and_for_whom():
     where = "best of 6 on people of msraction3d and utkinect"
-    search = [{"method": m, "data": data} for data in SOURCES for m in ("ERM", "TFAM", "GIRL")]
+    search = [
+        {"method": m, "data": data, "hyperparameters": {"learning_rate": k}}
+        for data in SOURCES
+        for m in ("ERM", "TFAM", "GIRL")
+        for k in range(6)
+    ]
     assert rule("ERM", search, "shrec17") == f"{where}, one length, for ERM"
     assert rule("PIUmr", search, "shrec17-own-tempo") == f"{where}, own tempo, for TFAM and GIRL"
-    assert rule("PIUmr", search[:2], data_of("shrec17", FORMS[0])) == f"{where}, own tempo, for TFAM"
+    assert rule("ERM", search[:2], SOURCES[0]) == f"{where}, own tempo, for ERM".replace("6", "2")
     one_form = [r for r in search if form_of(r["data"]) == "own tempo"]
     assert rule("PIUmr", one_form, "shrec17") == "defaults"
 
 
-def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
+def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own, monkeypatch):
+    monkeypatch.setattr(protocol, "BUDGET", 1)
     records = scored("utkinect-own-tempo", "ERM", FAST, constant(7))
     planned = plan(own, iter(["ERM", "TFAM"]), records, seeds=2)
     at = [(e.seed, e.fold, e.method) for e in planned]
@@ -258,6 +264,19 @@ def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
     (wide, *_) = plan(own, ["ERM"], records, 1, {"backbone": "resnet", "width": 64})
     expected = FAST | {"updates": UPDATES, "backbone": "resnet", "width": 64}
     assert dict(wide.hyperparameters) == resolve("ERM", expected)
+
+
+def test_a_search_that_was_not_run_to_its_end_chooses_nothing(both, own):
+    records = [
+        r for n in range(BUDGET) for d in SOURCES for r in scored(d, "ERM", draw("ERM", n), constant(n))
+    ]
+    assert len(plan(own, ["ERM"], records, 1)) == 5
+    part = [r for r in records if r != records[-5]]  # of own tempo, which the reader's file has
+    with pytest.raises(
+        ValueError, match=r"has 47 of 48 .* of ERM, own tempo. .* search --methods 'ERM'"
+    ):
+        plan(own, ["ERM"], part, 1)
+    assert plan(own, ["TFAM"], part, 1) and plan("spar-repetitions", ["ERM"], part, 1)
 
 
 # Making
@@ -279,7 +298,7 @@ def empty(tmp_path):
 def test_what_is_there_is_not_made_again(both, own, computed, tmp_path):
     records = make_search(["ERM"], folder=tmp_path / "out")
     assert len(computed) == len(records) == len(search_plan(["ERM"])) == BUDGET * 16
-    assert read_search(tmp_path / "out") == records
+    assert [r for r in read_search(tmp_path / "out") if r["method"] == "ERM"] == records
     made = make_in(tmp_path / "out", own, ["ERM", "TFAM"])
     assert made == read_records(tmp_path / "out" / "own.jsonl") and len(made) == 10
     assert all(r["hyperparameters"]["updates"] == UPDATES and r["command"] for r in made)
@@ -308,11 +327,14 @@ def test_a_folder_without_a_search_takes_over_the_studys(tmp_path, monkeypatch):
     monkeypatch.setattr(protocol, "STUDY", tmp_path / "study")
     assert read_search(tmp_path / "mine") == []
     (tmp_path / "study").mkdir()
-    append_record(tmp_path / "study" / "search.jsonl", {"of": "the study"})
-    assert read_search(tmp_path / "mine") == [{"of": "the study"}]
+    study = [{"method": m, "data": data} for m in ("ERM", "TFAM") for data in SOURCES[:2]]
+    for record in study:
+        append_record(tmp_path / "study" / "search.jsonl", record)
+    assert read_search(tmp_path / "mine") == study
     (tmp_path / "mine").mkdir()
-    append_record(tmp_path / "mine" / "search.jsonl", {"of": "mine"})
-    assert read_search(tmp_path / "mine") == [{"of": "mine"}]
+    mine = study[0] | {"of": "mine"}
+    append_record(tmp_path / "mine" / "search.jsonl", mine)
+    assert read_search(tmp_path / "mine") == [mine, *study[1:]]  # whatever the folder lacks
 
 
 def test_forms_in_one_file_are_told_apart(people, computed, empty):

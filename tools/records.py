@@ -282,7 +282,7 @@ def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame) -> str:
     if method == REFERENCE or not _runs(own) & _runs(reference):
         return ""
     both = pd.concat([own, reference]).to_dict("records")
-    return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE))
+    return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE, partial=True))
 
 
 def _runs(records: pd.DataFrame) -> set[tuple[int, int]]:

@@ -19,6 +19,7 @@ import numpy as np
 
 from piumar_lib.data.own import find_npz, is_npz
 from piumar_lib.data.people.catalog import LABELS, NAMES
+from piumar_lib.data.synthetic import is_synthetic
 from piumar_lib.evidence import person_gain, statistics
 from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.protocol import (
@@ -31,6 +32,7 @@ from piumar_lib.evidence.protocol import (
     committed,
     data_of,
     read_search,
+    require_whole_search,
     search_scores,
 )
 from piumar_lib.evidence.records import STUDY
@@ -200,9 +202,18 @@ def read(
 
 
 def seeds(records: Mapping[str, list[dict]], method: str) -> int:
-    """The number of seeds with which a method was trained on each of several data sets, at least."""
-    found = ({r["seed"] for r in own if r["method"] == method} for own in records.values())
-    return min(len(of_set) for of_set in found)
+    """The number of seeds with which a method was trained on each of several data sets, at least.
+
+    A seed counts if it has every fold that any method has.
+    """
+
+    def complete(own: list[dict]) -> int:
+        folds, of_seed = {r["fold"] for r in own}, dict[int, set[int]]()
+        for r in (r for r in own if r["method"] == method):
+            of_seed.setdefault(r["seed"], set()).add(r["fold"])
+        return [*of_seed.values()].count(folds)
+
+    return min(map(complete, records.values()))
 
 
 def seeds_of_all(form: str, folder: Path = STUDY) -> int:
@@ -211,18 +222,28 @@ def seeds_of_all(form: str, folder: Path = STUDY) -> int:
     return min(seeds(records, method) for method in (*PLANNED, NORMALIZED))
 
 
-def compare(records: Mapping[str, list[dict]], tried: str, against: str) -> statistics.Pooled:
+def compare(
+    records: Mapping[str, list[dict]], tried: str, against: str, partial: bool = False
+) -> statistics.Pooled:
     """One method over another on the same people, pooled over data sets.
 
     Args:
         records: By data set, see `read`. Synthetic people stand alone: their populations are clusters
             above them.
         tried, against: Names of methods, `NORMALIZED` among them.
+        partial: Whether part of a set's people will do, for exploration.
 
     Raises:
-        ValueError: If a method was not trained on a set.
+        ValueError: If a method was not trained on a set, or not for all its people.
     """
     gains = {name: differences(own, tried, against) for name, own in records.items()}
+    for name, own in records.items():
+        everybody = {person for r in own for person in r["people"]}
+        if not partial and (lacking := len(everybody) - len(gains[name])):
+            raise ValueError(
+                f"{name}: {tried} and {against} were not trained for {lacking} of its {len(everybody)} "
+                "people. Train the rest; the command that was stopped resumes."
+            )
     return statistics.pool_people(gains, records)
 
 
@@ -245,11 +266,17 @@ def best_baseline(baselines: tuple[str, ...], form: str, search: list[dict]) -> 
     """Of several methods the one that did best on the search's people, in that form.
 
     Nobody whom the contrasts are about has a say, but for the people of the sets searched on.
+
+    Raises:
+        ValueError: If one of several was not searched, or not to the end.
     """
     if len(baselines) == 1:
         return baselines[0]
     data = data_of("shrec17", form)  # any set that was not searched on
-    best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in baselines}
+    for name in baselines:
+        if not require_whole_search(search, data, name):
+            raise ValueError(f"search.jsonl: has no search of {name}, {form}. Run it.")
+    best = {r: max(search_scores(search, data, r, 0).values()) for r in baselines}
     return max(best, key=lambda r: best[r])
 
 
@@ -261,6 +288,8 @@ def compute(
 ) -> list[Result]:
     """The planned contrasts from the records, pooled over data sets.
 
+    That of the normalised person is for real people: of synthetic ones it was run in development alone.
+
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
         forms: Of the clips. A reader's file has one, as it is: it counts as own tempo.
@@ -269,7 +298,8 @@ def compute(
 
     Raises:
         FileNotFoundError: If a data set has no records, or none of the normalised person.
-        ValueError: If a method was not trained on a set, or no set has clips in these forms.
+        ValueError: If a method was not trained for everybody of a set, the search is not complete, or no
+            set has clips in these forms.
     """
     forms = list(forms)
     sets, search = list(sets), read_search(folder)
@@ -279,6 +309,8 @@ def compute(
         if not records:
             continue
         for contrast in contrasts:
+            if contrast.tried == NORMALIZED and any(map(is_synthetic, records)):
+                continue
             if contrast.tried == NORMALIZED:
                 _require_normalized(records, form, folder)
             against = best_baseline(contrast.against, form, search)
