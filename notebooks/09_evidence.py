@@ -423,7 +423,7 @@ else:
 def draw_pair(tried="TFAM + augmentation", against="augmentation", form="own tempo"):
     fig, ax = fixed_figure(7, 3.4, left=1.9)
     pooled = contrasts.compare(records[form], tried, against)
-    words = forest.draw_forest(ax, pooled.by_set, pooled)
+    words = forest.draw_forest(ax, pooled)
     fig.suptitle(f"{tried} over {against}: {wording.points(pooled)}", x=0.02, ha="left", fontsize=10)
     show(fig, alt=f"{tried} over {against}, {form}. {words}")
 

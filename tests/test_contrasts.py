@@ -45,6 +45,7 @@ from piumar_lib.evidence.protocol import (
     records_path,
 )
 from piumar_lib.evidence.records import read_records
+from piumar_lib.evidence.wording import in_words, points
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
 SIZES = {"shrec17": 9, "mmg": 12, "uiprmd": 7}
@@ -432,15 +433,17 @@ def test_the_command_writes_all_numbers_without_nan(folder, two, tmp_path, capsy
 def test_the_table_has_points_and_a_dash_for_what_is_not_known(folder, two):
     results = compute(SETS, ["one length"], folder)
     for row, r in zip(table(results), results, strict=True):
-        assert row["difference"] == f"{100 * r.pooled.difference:+.1f}"
-        assert row["95 % interval"] == f"[{100 * r.pooled.low:+.1f}, {100 * r.pooled.high:+.1f}]"
+        assert row["difference"] == points(r.pooled)
         assert row["people"] == "28" and row["sets"] == "3" and row["verdict"] == r.verdict
-        assert row["p of equivalence (Holm)"] == f"{r.equivalence_p_holm:.2g}"
+        assert row["p of equivalence (Holm)"] == in_words(r.equivalence_p_holm)
         assert row["I²"] == f"{100 * r.pooled.i_squared:.0f} %"
+    near = replace(results[0].pooled, low=-0.0001)
+    (row,) = table([replace(results[0], pooled=near)])
+    assert " [+0.0, " in row["difference"]  # no negative zero
     (result,) = compute(two[:1], FORMS, folder, [AUGMENTATION])
     lost = replace(result.pooled, low=math.nan, p=math.nan, equivalence_p=math.nan)
     (row,) = table([Result(AUGMENTATION, "own tempo", "ERM", lost, math.nan, math.nan, "not decided")])
-    unknown = ("95 % interval", "p (Holm)", "p of equivalence (Holm)", "I²", "a new set")
+    unknown = ("p (Holm)", "p of equivalence (Holm)", "I²", "a new set")
     assert {row[name] for name in unknown} == {"-"} and "nan" not in str(row)
 
 

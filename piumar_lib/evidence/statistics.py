@@ -55,7 +55,7 @@ class Pooled:
     Attributes:
         difference, low, high, p, equivalence_p, bound: As in `Difference`, of the mean over data sets.
         prediction_low, prediction_high: Where the difference of a new data set is expected (nan for
-            fewer than three sets).
+            fewer than three sets, or without spread).
         tau: Standard deviation of the true differences between data sets.
         q, i_squared: Cochran's heterogeneity, and its share that is not due to people, in [0, 1].
         people, sets: How many.
@@ -170,7 +170,7 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     mean, error = hartung_knapp(means, variances, tau_squared)
     q, i_squared = heterogeneity(means, variances)
     half = math.nan
-    if len(found) > 2:
+    if len(found) > 2 and error > 0:
         half = stats.t.ppf((1 + level) / 2, len(found) - 2) * math.sqrt(tau_squared + error**2)
     borrowers = [name for name, values in found.items() if not _spreads(values)]
     return Pooled(
@@ -274,7 +274,7 @@ def power(deviation: float, people: int, effect: float, alpha: float = 0.05) -> 
         deviation: Standard deviation of the paired differences over people.
         people: Number of people.
         effect: True mean difference, in the unit of ``deviation``.
-        alpha: Level of the test; 0.05 / 6 for the first of six tests after Holm.
+        alpha: Level of the test; 0.05 / 12 for the first of twelve tests after Holm.
 
     Raises:
         ValueError: If the deviation is not positive, there are fewer than two people, or alpha is not in
