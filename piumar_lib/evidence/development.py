@@ -45,7 +45,7 @@ LENGTH = 32  # frames, at one length
 MADE = ROOT / "build" / "development"
 COMMAND = "python -m piumar_lib.evidence.development --people FOLDER"  # wherever somebody's files are
 TFAM, PIUMR = "TFAM + augmentation", "PIUmr + augmentation"
-BY_LOT = "PIUmr, random groups + augmentation"
+RANDOM_GROUPS = "PIUmr, random groups + augmentation"
 FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
 # Data sets that are read together, as people are the unit: one column of the table each.
 POOLS = {
@@ -84,7 +84,7 @@ def _variant(about: str, name: str) -> Attempt:
     return Attempt(about, name, control=f"{name}, uniform clock")
 
 
-def _girl(about: str, method: str = PIUMR, control: str = BY_LOT, **changed: float) -> Attempt:
+def _girl(about: str, method: str = PIUMR, control: str = RANDOM_GROUPS, **changed: float) -> Attempt:
     return Attempt(about, method, changed, against=TFAM, control=control)
 
 
@@ -361,7 +361,9 @@ def rows(log: dict[str, list[dict]], over: str = "against") -> list[list[str]]:
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.development"
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")
     parser.add_argument("--seeds", type=at_least(1), default=1, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
