@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from piumar_lib.evidence.records import append_record
 from piumar_lib.support.checkpoint import save
 from piumar_lib.support.files import (
     CannotWrite,
@@ -17,6 +20,7 @@ from piumar_lib.support.files import (
     fresh_folder,
     read_json,
     read_json_lines,
+    require_room,
     require_writable,
     whole,
     write_text,
@@ -80,6 +84,20 @@ def test_a_folder_in_the_place_of_a_file_and_the_other_way_round(tmp_path):
     for make in (lambda p: write_text(p / "a", ""), require_writable, fresh_folder):
         with pytest.raises(CannotWrite, match="file.*: a file stands where a folder is needed. Choose"):
             make(tmp_path / "file")
+
+
+def test_room_is_told_in_gigabytes_of_ten_to_the_nine(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=57.94e9))
+    with pytest.raises(CannotWrite, match="no room, 100.0 GB needed, 57.9 GB free. Choose another disk"):
+        require_room(tmp_path / "cache", 100e9)
+
+
+def test_text_has_the_same_line_ends_everywhere(tmp_path, monkeypatch):
+    opened, real = [], io.open
+    monkeypatch.setattr(io, "open", lambda *a: opened.append(a) or real(*a))
+    write_text(tmp_path / "a.txt", "a\nb\n")
+    append_record(tmp_path / "a.jsonl", {"a": 1})
+    assert len(opened) == 2 and all(newline == "\n" for *_, newline in opened)
 
 
 def test_a_fresh_folder_is_empty(tmp_path):

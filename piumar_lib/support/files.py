@@ -117,7 +117,7 @@ def sha256_of(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; see `whole`."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def require_room(path: Path, needed: float, remedy: str = "Choose another disk.") -> None:
@@ -135,7 +135,7 @@ def require_room(path: Path, needed: float, remedy: str = "Choose another disk."
     free = shutil.disk_usage(here).free
     if needed > free:
         raise CannotWrite(
-            f"{path}: no room, {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. {remedy}"
+            f"{path}: no room, {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free. {remedy}"
         )
 
 
