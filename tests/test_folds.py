@@ -102,6 +102,11 @@ def test_synthetic_populations_never_meet(name):
     assert len(np.unique(np.stack(clips).round(6), axis=0)) == 30
 
 
+def test_no_population_is_below_zero():
+    with pytest.raises(ValueError, match="fold: of synthetic, must be at least 0, got -1"):
+        load_fold("synthetic", -1)
+
+
 def test_synthetic_folds_have_forty_people_of_forty_clips():
     train, unseen, _ = load_fold("synthetic", 11)
     assert len(train.people) == 40 and len(train) == 1600 and train.classes == 12

@@ -2,10 +2,11 @@
 
 A clip of action y by person p is, for 17 COCO joints in two dimensions,
 
-    pose_p + a_p sum_c (1[c = y] + kappa_pc) Rot(theta_pc) D_c g_c(phi(t)) + tremor + sway + noise,
+    pose_p + a_p sum_c (1[c = y] + kappa_pyc) Rot(theta_pc) D_c g_c(phi(t)) + tremor + sway + noise,
     phi(t) = clip((t - onset) / duration, 0, 1) ** asymmetry,
 
 with ``D_c`` the displacement field of action c (`piumar_lib.data.actions`) and ``g_c`` its course.
+Beside an action y two others move along, for which alone ``kappa_pyc`` is not zero.
 Every personal factor is heavy-tailed and can be switched off, to see which one breaks recognition.
 
 Coordinates: x to the image's right, y downward, in torso lengths, hips at the origin.
@@ -188,7 +189,7 @@ def make_clips(
         clips_each: Clips of every person, or one number for each, shape ``(P,)``.
         seed: Any whole number from 0; other seeds give other clips of the same people.
         frames: Frames of a clip.
-        centred: Take each clip's mean pose away, so that only movement is left. Otherwise joints
+        centered: Take each clip's mean pose away, so that only movement is left. Otherwise joints
             are where they are (which the video renderer needs).
         person_offset: Added to the person labels, to tell two populations apart.
         rate: Frames per second.
@@ -285,7 +286,10 @@ def _t4(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
 
 
 def _two_others(rng: np.random.Generator, n: int, classes: int) -> np.ndarray:
-    """For each person and action, two different other actions, shape ``(n, classes, 2)``."""
+    """For each person and action, two different other actions, shape ``(n, classes, 2)``.
+
+    Of two actions there is one other, twice.
+    """
     first = rng.integers(1, classes, (n, classes))
     second = rng.integers(1, max(2, classes - 1), (n, classes))
     second = second + (second >= first) if classes > 2 else second

@@ -85,7 +85,7 @@ def load_fold(data: str, fold: int) -> Fold:
             ``"synthetic:people=20,clips=80,shift=1.5"`` (training people, clips of each, factor on
             every personal trait); one of `piumar_lib.data.people.NAMES`, at one length, or with
             ``-own-tempo`` behind it; or the path of a reader's own ``.npz``.
-        fold: SPAR leaves person ``fold + 1`` out; synthetic folds are populations.
+        fold: SPAR leaves person ``fold + 1`` out; synthetic folds are populations, any from 0.
 
     Raises:
         ValueError: If the data set is unknown, the fold is out of range, or there are too few people.
@@ -98,6 +98,8 @@ def _load_fold(data: str, content: str, fold: int) -> Fold:
     """Kept, as several methods share a fold; ``content`` keeps a corrected file apart."""
     name, options = _parse(data)
     if name in SYNTHETIC:
+        if fold < 0:
+            raise ValueError(f"fold: of {name}, must be at least 0, got {fold}.")
         return _synthetic_fold(name, fold, **options)
     everyone = _load(name)
     if fold not in folds(name):
