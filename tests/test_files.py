@@ -137,6 +137,12 @@ def test_an_error_with_words_of_its_own_keeps_them(tmp_path):
         raise OSError("a.zip: 3 bytes. Delete it.")
 
 
+def test_a_source_that_is_lost_is_not_taken_for_what_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, whole(tmp_path / "out.txt") as part:
+        part.write_text((tmp_path / "source").read_text())
+    assert error.value.filename == str(tmp_path / "source") and not list(tmp_path.iterdir())
+
+
 # Reading
 
 

@@ -72,7 +72,7 @@ def _is_unreadable(name: Any) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """While ``path`` is written, an error of the system names it and the remedy.
+    """While ``path`` is written, an error of the system names it and the remedy, but for a lost source.
 
     Raises:
         CannotWrite: Instead of it.
@@ -82,6 +82,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # not the system's: says already what it has to say
             raise
+        if error.errno == errno.ENOENT and path.name not in str(error.filename or path):
+            raise  # another file, which was to be read
         raise CannotWrite(explain(error, path)) from error
 
 
