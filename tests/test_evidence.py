@@ -100,7 +100,9 @@ def test_both_forms_of_a_set_are_kept_in_one_file():
     for name in REAL:
         assert {records_path(data_of(name, form)) for form in FORMS} == {STUDY / f"{name}.jsonl"}
     assert STUDY == ROOT / "notebooks" / "results" / "study"
-    assert records_path("a/my.npz", Path("there")) == Path("there/my.jsonl")
+    taken = {records_path(f"a/{name}.npz") for name in (*SETS, "search", "person-normalization")}
+    assert not {path.name for path in taken} & {path.name for path in STUDY.iterdir()}
+    assert records_path("a/my.npz", Path("there")) == Path("there/own-my.jsonl")
 
 
 # The search
@@ -300,7 +302,7 @@ def test_what_is_there_is_not_made_again(both, own, computed, tmp_path):
     assert len(computed) == len(records) == len(search_plan(["ERM"])) == BUDGET * 16
     assert [r for r in read_search(tmp_path / "out") if r["method"] == "ERM"] == records
     made = make_in(tmp_path / "out", own, ["ERM", "TFAM"])
-    assert made == read_records(tmp_path / "out" / "own.jsonl") and len(made) == 10
+    assert made == read_records(tmp_path / "out" / "own-own.jsonl") and len(made) == 10
     assert all(r["hyperparameters"]["updates"] == UPDATES and r["command"] for r in made)
     computed.clear()
     assert make_in(tmp_path / "out", own, ["ERM", "TFAM"]) == made
@@ -351,7 +353,7 @@ def test_backbones_and_widths_in_one_file_are_told_apart(own, computed, empty):
     models = [{}, {"width": 64}, {"backbone": "resnet"}, {"backbone": "resnet", "width": 64}]
     for model in models:
         make_in(empty, own, model=model)
-    assert len(computed) == len(read_records(empty / "own.jsonl")) == 20
+    assert len(computed) == len(read_records(empty / "own-own.jsonl")) == 20
     for model in models:
         there = committed(own, empty, model)
         k = resolve("ERM", model | {"updates": UPDATES})
@@ -393,7 +395,7 @@ def test_a_corrected_file_is_trained_on_again(own, computed, empty):
     with pytest.raises(FileNotFoundError, match="own.jsonl: no records of"):
         committed(own, empty)
     after = make_in(empty, own)
-    assert len(computed) == len(read_records(empty / "own.jsonl")) == 10
+    assert len(computed) == len(read_records(empty / "own-own.jsonl")) == 10
     assert {r["content"] for r in after}.isdisjoint(r["content"] for r in before)
     assert committed(own, empty) == after
 
@@ -406,7 +408,7 @@ def test_files_of_one_name_are_told_apart(own, computed, empty, tmp_path):
     for path in (own, str(twin)):
         make_in(empty, path)
         assert {r["data"] for r in committed(path, empty)} == {path}
-    assert len(computed) == len(read_records(empty / "own.jsonl")) == 10
+    assert len(computed) == len(read_records(empty / "own-own.jsonl")) == 10
 
 
 @pytest.mark.parametrize("spelling", ["own.npz", "./own.npz", "../own.npz", "~/own.npz", "moved"])
@@ -433,7 +435,7 @@ def test_a_file_that_changes_while_it_is_trained_on_is_noticed(own):
 
 
 def test_records_that_do_not_say_what_the_file_held_are_refused(own, computed, empty):
-    path = empty / "own.jsonl"
+    path = empty / "own-own.jsonl"
     make_in(empty, own)
     old = [{k: v for k, v in r.items() if k != "content"} for r in read_records(path)]
     path.write_text("\n".join(map(json.dumps, old)))
@@ -532,7 +534,7 @@ def test_a_tilde_in_out_is_the_home_folder(own, computed, tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     options = ("--methods", "ERM", "--seeds", 1, "--workers", 1)
     assert main("train", "--data", own, *options, "--out", "~/records") == 0
-    assert len(read_records(tmp_path / "records" / "own.jsonl")) == 5
+    assert len(read_records(tmp_path / "records" / "own-own.jsonl")) == 5
 
 
 def test_a_bug_keeps_its_traceback(own, computed, empty, monkeypatch):
@@ -565,7 +567,7 @@ def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(
     options = ["train", "--data", own_of(4), "--methods", "ERM", "TFAM", "--seeds", 12, "--workers", 1]
     through = shutil.copytree(empty, tmp_path / "through")
     main(*options, "--out", through)
-    expected, path = outcome(through / "own-4.jsonl"), empty / "own-4.jsonl"
+    expected, path = outcome(through / "own-own-4.jsonl"), empty / "own-own-4.jsonl"
     assert len(expected) == 2 * 12 * 4
     dice, done = random.Random(0), 0
     for more in (1, 10):
@@ -584,7 +586,7 @@ def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(
 
 def test_ctrl_c_stops_at_once_and_says_so(own_of, empty):
     options = ("--methods", "TFAM", "--seeds", 400, "--workers", 1, "--out", empty)
-    process, path = start("train", "--data", own_of(4), *options), empty / "own-4.jsonl"
+    process, path = start("train", "--data", own_of(4), *options), empty / "own-own-4.jsonl"
     while not outcome(path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

@@ -141,19 +141,23 @@ def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, 
     Raises:
         ValueError: If the methods have no training in common, or one was trained twice.
     """
+    records = list(records)
     of: dict[str, dict[tuple[int, int], dict]] = {tried: {}, against: {}}
     for record in records:
         mine, at = of.get(record["method"]), (record["fold"], record["seed"])
         if mine is not None:
             if at in mine:
                 raise ValueError(
-                    f"records: {record['method']}, fold {at[0]}, seed {at[1]} is there twice, with "
-                    "different hyperparameters. Remove those that do not count."
+                    f"{record['data']}: {record['method']}, fold {at[0]}, seed {at[1]} is there twice, "
+                    "with different hyperparameters. Remove those that do not count."
                 )
             mine[at] = record["people"]
     common = sorted(of[tried].keys() & of[against].keys())
     if not common:
-        raise ValueError(f"records: {tried} and {against} have no training in common. Train both.")
+        raise ValueError(
+            f"{_data_of(records)}: {tried} and {against} have no training in common. Train both"
+            f"{_command(records, tried, against)}"
+        )
     gains: dict[str, list[float]] = {}
     for at in common:
         for person, (right, clips) in of[tried][at].items():
@@ -168,13 +172,27 @@ def scores(records: Iterable[dict], method: str) -> dict[str, float]:
     Raises:
         ValueError: If the method was not trained.
     """
+    records = list(records)
     of: dict[str, list[float]] = {}
     for record in (r for r in records if r["method"] == method):
         for person, (right, clips) in record["people"].items():
             of.setdefault(person, []).append(right / clips)
     if not of:
-        raise ValueError(f"records: {method} has no training in them. Train it.")
+        raise ValueError(
+            f"{_data_of(records)}: {method} has no training in the records. Train it"
+            f"{_command(records, method)}"
+        )
     return {person: float(np.mean(values)) for person, values in sorted(of.items())}
+
+
+def _data_of(records: list[dict]) -> str:
+    return records[0]["data"] if records else "records"
+
+
+def _command(records: list[dict], *methods: str) -> str:
+    """What trains methods on the data of records; the person study makes `NORMALIZED`."""
+    names = " ".join(f"'{name}'" for name in methods if name != NORMALIZED)
+    return f": python -m piumar_lib.evidence train --data {_data_of(records)} --methods {names}"
 
 
 def read(

@@ -207,7 +207,12 @@ def plan(
 
 
 def records_path(data: str, folder: Path = STUDY) -> Path:
-    """Where the records of a data set are kept, both of its forms in one file."""
+    """Where the records of a data set are kept, both of its forms in one file.
+
+    A reader's are marked by ``own-``, as a file may be called like another of the study's.
+    """
+    if is_npz(data):
+        return folder / f"own-{Path(data).stem}.jsonl"
     name = "spar" if data in folds.SPAR else folds.set_of(data) or Path(data).stem
     return folder / f"{name}.jsonl"
 
