@@ -68,7 +68,7 @@ from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
 from piumar_lib.check import core
-from piumar_lib.evidence import development, folds
+from piumar_lib.evidence import development, folds, wording
 from piumar_lib.fusion import WassersteinRegularizer, mix
 from piumar_lib.objective import Objective, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
@@ -401,13 +401,13 @@ show(fig, alt="Accuracy of variants of TFAM over its default in points, by data 
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 for pool, name in POOLS.items():
-    gain, clock = (development.in_points(development.outcome(log["TFAM, defaults"], pool, role))
+    gain, clock = (wording.points(development.outcome(log["TFAM, defaults"], pool, role))
                    for role in ("against", "control"))
     print(f"{name}: TFAM over augmentation {gain}, over a uniform clock {clock}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points, and only the last interval, on synthetic
-# people, excludes zero. The gate knows which clips are uncertain, but the fusion gains nothing from it, and no change of another
+# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points, and no interval excludes zero
+# (of synthetic people, over their populations). The gate knows which clips are uncertain, but the fusion gains nothing from it, and no change of another
 # part helps or harms in all three groups. TFAM as a whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5
 # and +2.7 over the same network with a uniform clock: about half of the gain or more comes from the alignment. Placing TFAM
 # deeper loses 4.4 to 5.5 points on SPAR; the default is the input.

@@ -506,7 +506,7 @@ show(fig, alt=f"What GIRL adds in the study, and below in the log of attempts: {
 # shows. But unseen people are in no group of the training set, and its hard groups are mostly hard actions. Below the line are
 # the 20 real people on whom the defaults were chosen, so a gain there is partly a result of that choice. GIRL gains 3.7 points
 # over TFAM on them, but random groups gain as much, and true people as groups do no better. In the whole log of attempts (on
-# the page of records, which `make book` writes), no interval over random groups lies above zero, and 3 lie below.
+# the page of records, which `make book` writes), no interval over random groups lies above zero, and 2 lie below.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The module, written out

@@ -196,13 +196,13 @@ for name in ("TFAM on top of it", "GIRL on top of TFAM"):
 # saw them. People of one fold are evaluated with the same trained model, so their differences share the noise of one training,
 # which an interval over people ignores; the pooled interval, over data sets, does not assume that people are independent.
 #
-# *Clips.* Of each data set at most 2,000 are used, drawn as evenly as possible over people and classes. At own tempo
-# their frame rate is such that 19 of 20 end within 32 frames; longer ones lose their end, shorter ones are held still.
+# *Clips.* Of each downloaded data set at most 2,000 are used, drawn as evenly as possible over people and classes. At own
+# tempo their frame rate is such that 19 of 20 end within 32 frames; longer ones lose their end, shorter ones are held still.
+# SPAR gives all 2,684 repetitions, at own tempo as 64 frames in 3.5 s, low-pass filtered before, which the others are not.
 #
 # *Hyperparameters* are chosen once for each method and form, among six candidate settings, the defaults included
 # [[6](#references)], on validation people of MSR Action3D and UTKinect, and used unchanged on all other data sets. For
-# these two themselves, a fold uses only people outside its own test people. *Training* has 600 updates of the weights
-# on every data set, and a network of 11,000 to 21,000 parameters.
+# these two, a fold uses only people outside its own. *Training*: 600 updates, a network of 11,000 to 21,000 parameters.
 #
 # *Development.* TFAM's second version was first tried on all eight downloaded data sets, with one or two seeds each;
 # CFD, MGSC and masked ReMA on one fold of SPAR. Later development used MSR Action3D, UTKinect, SPAR's ten people (in
@@ -423,7 +423,7 @@ else:
 def draw_pair(tried="TFAM + augmentation", against="augmentation", form="own tempo"):
     fig, ax = fixed_figure(7, 3.4, left=1.9)
     pooled = contrasts.compare(records[form], tried, against)
-    words = forest.draw_forest(ax, pooled.by_set, pooled)
+    words = forest.draw_forest(ax, pooled)
     fig.suptitle(f"{tried} over {against}: {wording.points(pooled)}", x=0.02, ha="left", fontsize=10)
     show(fig, alt=f"{tried} over {against}, {form}. {words}")
 

@@ -475,3 +475,15 @@ def test_formulas_beyond_the_converter_are_taught_to_it():
     assert "<mtable" in to_mathml("\\begin{aligned} a &= b \\end{aligned}", "block")
     indicator = to_mathml("\\arg\\min_x \\mathbb{1}[x > 0]", "inline")
     assert "<mo>arg</mo>" in indicator and "\U0001d7d9" in indicator
+
+
+def test_a_browser_that_fails_says_why(tmp_path, monkeypatch):
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\necho first >&2; echo 'no display' >&2; exit 3\n")
+    browser.chmod(0o755)
+    monkeypatch.setattr(tools_book, "BROWSERS", ("nowhere", str(browser)))
+    for name in ("lay_out", "copy_pictures"):
+        monkeypatch.setattr(tools_book, name, lambda *_: tmp_path)
+    monkeypatch.setattr(tools_book, "call_sphinx", lambda *_: tmp_path / "index.html")
+    with pytest.raises(RuntimeError, match=r"browser cannot print it \(no display\). Try another"):
+        tools_book.build_pdf(tmp_path)

@@ -22,6 +22,7 @@ from piumar_lib.evidence import (
     person_gain,
     person_probe,
     protocol,
+    wording,
 )
 from tools import records
 from tools.__main__ import main
@@ -278,7 +279,7 @@ def test_every_attempt_is_on_the_page_over_baseline_and_control():
     log = development.read_log()
     for over, table in zip(("against", "control"), records.attempt_tables(log), strict=True):
         for about, lines in log.items():
-            found = development.in_points(development.outcome(lines, "SPAR, own tempo", over))
+            found = wording.points(development.outcome(lines, "SPAR, own tempo", over))
             assert re.search(rf"^\| {re.escape(about)} \|.*{re.escape(found)}", table, re.M)
 
 

@@ -43,7 +43,9 @@ def test_points_have_signs_and_zero_is_never_negative():
     assert wording.in_words(float("nan")) == "-"
     assert wording.points(statistics.paired([0.5], [0.4])) == "+10.0 (one person: no interval)"
     alike = statistics.paired([0.5, 0.75], [0.25, 0.5])
-    assert wording.points(alike) == "+25.0 (all alike: no interval)"
+    assert wording.points(alike) == "+25.0 (no interval)"
+    one_population = statistics.clustered([0.1, 0.2, 0.05], [0, 0, 0])
+    assert wording.points(one_population) == "+11.7 (no interval)"
 
 
 def test_names_with_a_comma_are_quoted():
@@ -128,8 +130,13 @@ def test_contrasts_have_a_line_each(study, shown):
     assert [line[:2] for line in lines] == [[c.label, "own tempo"] for c in planned]
     assert all(len(line) == len(header) for line in lines)
     gain = dict(zip(header, lines[1], strict=True))
-    assert gain["people"] == 10 and gain["sets"] == 1 and gain["verdict"] == "a gain"
-    assert gain["a new set"] == ""  # one set says nothing of others
+    assert (
+        gain["people"] == "10"
+        and gain["sets"] == "1"
+        and gain["I²"] == "-"
+        and gain["verdict"] == "a gain"
+    )
+    assert gain["a new set"] == "-"  # one set says nothing of others
 
 
 # Figures

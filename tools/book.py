@@ -27,7 +27,11 @@ from tools.pictures import copy_pictures
 from tools.readme import END, chapter_table, describe
 from tools.records import records_page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+)  # fmt: skip
 SETTINGS = Path(__file__).parents[1] / "book"
 TABLE = re.compile(r"<!-- chapters:begin -->.*<!-- chapters:end -->", re.S)
 ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n(\[.+)$", re.M)  # term, meaning, section
@@ -58,7 +62,7 @@ def build_pdf(root: Path) -> Path:
     """Print all pages of the book to ``build/piumr-course.pdf``, by a browser.
 
     Raises:
-        RuntimeError: If there is no browser.
+        RuntimeError: If there is no browser, or it fails.
         ValueError: As `build_book`.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
@@ -69,7 +73,10 @@ def build_pdf(root: Path) -> Path:
     pdf = root / "build" / "piumr-course.pdf"
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
     command = [browser, *options, f"--print-to-pdf={pdf}", page.as_uri()]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"pdf: {browser} cannot print it ({said[-1]}). Try another browser.")
     return pdf
 
 

@@ -96,21 +96,12 @@ class Sequences:
             lengths=self.lengths[index],
         )
 
-    def thinned(self, step: int) -> Sequences:
-        """Return every ``step``-th clip of each person and action, so that neither is lost."""
-        rows = [
-            np.flatnonzero((self.person == p) & (self.y == k))[::step]
-            for p in self.people
-            for k in np.unique(self.y)
-        ]
-        return self.take(np.sort(np.concatenate(rows)))
-
     def resampled(self, time: int) -> Sequences:
         """Return every clip's real part, stretched to ``time`` frames by linear interpolation."""
         if time < 2:
             raise ValueError(f"time: {time} frames are too few. Give at least 2.")
         at = np.linspace(0, 1, time)[None] * (self.lengths[:, None] - 1)
-        rate = self.rate * time / float(np.mean(self.lengths))
+        rate = self.rate * (time - 1) / max(1.0, float(np.mean(self.lengths)) - 1)
         return replace(self, x=self._frames_at(at), lengths=np.full(len(self), time), rate=rate)
 
     def at_one_rate(self, time: int, share: float = 0.95) -> Sequences:

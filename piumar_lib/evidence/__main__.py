@@ -104,7 +104,6 @@ def _contrasts(options: argparse.Namespace) -> None:
     for row in contrasts.table(results):
         print("; ".join(f"{name}: {value}" for name, value in row.items()))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         write_text(options.json, json.dumps([r.summary() for r in results], indent=1) + "\n")
         print(f"numbers: {options.json}")
 

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from piumar_lib.data import spar
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.evidence import methods
+from piumar_lib.evidence.experiments import count_by_person
 from piumar_lib.evidence.records import RESULTS, device, provenance, read_records
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import at_least, command_line, path
@@ -56,9 +57,7 @@ def counts(predicted: ArrayLike, clips: Sequences) -> dict[str, list[int]]:
         predicted: Classes, shape ``(n,)``.
         clips: The clips that were recognised.
     """
-    correct = np.asarray(predicted) == clips.y
-    people = {str(p): correct[clips.person == p] for p in clips.people}
-    return {p: [int(own.sum()), len(own)] for p, own in people.items()}
+    return count_by_person(np.asarray(predicted) == clips.y, clips)
 
 
 def accuracy(people: Mapping[str, list[int]]) -> float:

@@ -530,9 +530,14 @@ def settings(
         augmentation: The kind that suits the data.
         seed: See `Settings`.
         clips: How many there are to train on; needed if ``k`` counts updates.
+
+    Raises:
+        ValueError: If ``k`` counts updates, and clips are not said.
     """
     epochs, batch = int(k["epochs"]), int(k["batch_size"])
     if k["updates"] is not None:
+        if clips < 1:
+            raise ValueError(f"clips: must be at least 1 to turn updates into epochs, got {clips}.")
         epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
     return Settings(
         epochs=epochs,

@@ -77,17 +77,16 @@ def gain(
     return statistics.pool_people(found, of_set) if found else None
 
 
-def as_method(name: str, data: str, folder: Path, trained: str = "augmentation") -> list[dict]:
-    """The default way with all of a person's clips, as records of a method of this name.
+def as_method(name: str, data: str, folder: Path) -> list[dict]:
+    """The default way with all of a person's clips, after augmentation, as records of a method.
 
     Args:
         name: Of the method in the end.
         data: See `piumar_lib.evidence.folds.load_fold`; a reader's file is known by what it holds now.
         folder: Where the study's records are.
-        trained: The method that was trained.
     """
     held = {"content": folds.identify(data)[1]} if is_npz(data) else {"data": data}
-    wanted = held | {"method": trained}
+    wanted = held | {"method": "augmentation"}
     records = [r for r in read_records(folder / FILE) if wanted.items() <= r.items()]
     cell = CLIPS.index(None)
     return [

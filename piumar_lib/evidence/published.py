@@ -40,7 +40,7 @@ PUBLISHED = (
         "C. Chen, R. Jafari, N. Kehtarnavaz, UTD-MHAD, ICIP 2015",
     ),
     Published(
-        "shrec17", "DD-Net, 154,990 weights", 91.8, "20 people against 8",
+        "shrec17", "DD-Net, 154,990 parameters", 91.8, "20 people against 8",
         "F. Yang et al., Make Skeleton-based Action Recognition Model Smaller, Faster and Better, ACM "
         "Multimedia Asia 2019; figures in the authors' repository",
     ),

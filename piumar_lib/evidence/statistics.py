@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from piumar_lib import metrics
+from piumar_lib.data.synthetic import is_synthetic
 
 ROUNDING = 1e-9  # shares closer than this are equal
 
@@ -54,7 +55,7 @@ class Pooled:
     Attributes:
         difference, low, high, p, equivalence_p, bound: As in `Difference`, of the mean over data sets.
         prediction_low, prediction_high: Where the difference of a new data set is expected (nan for
-            fewer than three sets).
+            fewer than three sets, or without spread).
         tau: Standard deviation of the true differences between data sets.
         q, i_squared: Cochran's heterogeneity, and its share that is not due to people, in [0, 1].
         people, sets: How many.
@@ -169,7 +170,7 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     mean, error = hartung_knapp(means, variances, tau_squared)
     q, i_squared = heterogeneity(means, variances)
     half = math.nan
-    if len(found) > 2:
+    if len(found) > 2 and error > 0:
         half = stats.t.ppf((1 + level) / 2, len(found) - 2) * math.sqrt(tau_squared + error**2)
     borrowers = [name for name, values in found.items() if not _spreads(values)]
     return Pooled(
@@ -199,12 +200,18 @@ def pool_people(
         differences: By data set, each person's, in shares.
         records: By data set, those that the differences come from; a fold of synthetic ones is a
             population.
+
+    Raises:
+        ValueError: If synthetic people are not alone.
     """
-    if [*differences] == ["synthetic"]:
-        own = differences["synthetic"]
-        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
-        found = clustered([*own.values()], [population[p] for p in own])
-        return of_one_set("synthetic", found)
+    if made := [name for name in differences if is_synthetic(name)]:
+        if len(differences) > 1:
+            raise ValueError(
+                f"data: {made[0]} has synthetic people, whose populations are clusters. Give it alone."
+            )
+        own = differences[made[0]]
+        population = {p: r["fold"] for r in records[made[0]] for p in r["people"]}
+        return of_one_set(made[0], clustered([*own.values()], [population[p] for p in own]))
     return pool({name: np.array([*own.values()]) for name, own in differences.items()})
 
 
@@ -267,7 +274,7 @@ def power(deviation: float, people: int, effect: float, alpha: float = 0.05) -> 
         deviation: Standard deviation of the paired differences over people.
         people: Number of people.
         effect: True mean difference, in the unit of ``deviation``.
-        alpha: Level of the test; 0.05 / 6 for the first of six tests after Holm.
+        alpha: Level of the test; 0.05 / 12 for the first of twelve tests after Holm.
 
     Raises:
         ValueError: If the deviation is not positive, there are fewer than two people, or alpha is not in

@@ -7,29 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import contrasts, protocol
 from piumar_lib.evidence.contrasts import Result
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import STUDY
-from piumar_lib.evidence.wording import in_words, points, signed
+from piumar_lib.evidence.wording import points
 from piumar_lib.notebook.figure import show_table
 
 
 def show_contrasts(results: Sequence[Result]) -> None:
     """Display the planned contrasts, in points."""
-    header = ["contrast", "form", "difference", "p (Holm)", "p of equivalence (Holm)", "people", "sets",
-              "I²", "a new set", "verdict"]  # fmt: skip
-    lines = []
-    for r in results:
-        new = metrics.interval(r.pooled.prediction_low, r.pooled.prediction_high, signed)
-        lines.append([
-            str(r.contrast), r.form, points(r.pooled), in_words(r.p_holm),
-            in_words(r.equivalence_p_holm), r.pooled.people, r.pooled.sets,
-            f"{100 * r.pooled.i_squared:.0f} %", new if r.pooled.sets > 2 else "", r.verdict,
-        ])  # fmt: skip
-    show_table(header, lines)
+    rows = contrasts.table(results)
+    show_table([*rows[0]], [[*row.values()] for row in rows])
 
 
 def show_methods(

@@ -92,7 +92,7 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table as Markdown; a number is shown with one digit behind the point.
+    """Return a table as Markdown; a number is shown with one decimal place.
 
     The first column names the rows. Others stand on the right if their cells begin with a number.
 

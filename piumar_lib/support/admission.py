@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,6 +106,7 @@ def describe(check: Check = dict) -> dict[str, str]:
         "piumar_lib": f"{piumar_lib.__version__} (source {_source()})",
         "Python": platform.python_version(),
         "torch": torch.__version__,
+        **{name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
     } | check()
 
 

@@ -55,7 +55,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] 
         except SafetensorError as error:  # holds the system's error as text
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
-        with part.open("rb") as file:
+        with part.open("r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
 
 

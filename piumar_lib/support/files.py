@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -71,7 +72,7 @@ def _is_unreadable(name: Any) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """While ``path`` is written, an error of the system names it and the remedy.
+    """While ``path`` is written, an error of the system names it and the remedy, but for a lost source.
 
     Raises:
         CannotWrite: Instead of it.
@@ -81,6 +82,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # not the system's: says already what it has to say
             raise
+        if error.errno == errno.ENOENT and path.name not in str(error.filename or path):
+            raise  # another file, which was to be read
         raise CannotWrite(explain(error, path)) from error
 
 
@@ -88,13 +91,13 @@ def writing(path: Path) -> Iterator[None]:
 def whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: ``with whole(path) as part: part.write_text(...)``.
 
-    Folders are made if need be. The part takes the place of ``path`` at the end of the block, and is
-    removed if the block fails.
+    Folders are made if need be. The part, which no other writer has, takes the place of ``path`` at the
+    end of the block, and is removed if the block fails.
 
     Raises:
         CannotWrite: If the system refuses; an old file then stays as it was.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -116,7 +119,7 @@ def sha256_of(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; see `whole`."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def require_room(path: Path, needed: float, remedy: str = "Choose another disk.") -> None:
@@ -134,7 +137,7 @@ def require_room(path: Path, needed: float, remedy: str = "Choose another disk."
     free = shutil.disk_usage(here).free
     if needed > free:
         raise CannotWrite(
-            f"{path}: no room, {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. {remedy}"
+            f"{path}: no room, {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free. {remedy}"
         )
 
 

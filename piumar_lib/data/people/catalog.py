@@ -33,7 +33,7 @@ class PeopleSet:
         class_names: One name for each class.
         rate: Frames per second, in Hz.
         clips_are: Whether a clip is a whole movement, and who cut it.
-        licence: As stated.
+        license: As stated.
         citation: The publication to cite.
         page: The official page.
         traps: What a reader has to know before believing a result.

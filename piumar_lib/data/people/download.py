@@ -68,9 +68,10 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
         progress: Show progress bars.
 
     Raises:
-        CannotWrite: If the disk refuses.
-        DownloadError: If the server cannot be reached or has no such file, if there is no room, or if
-            what arrives is damaged or not what it was. The message says what to do next.
+        CannotWrite: If the disk refuses, or has no room.
+        DownloadError: If the server cannot be reached or has no such file, or if what arrives is damaged
+            or, of a set of single files, not what it was. The message says what to do next.
+        ValueError: If the files of an archive are not those of the catalogue.
     """
     require_writable(out)
     needed = megabytes_needed(people_set, out)
