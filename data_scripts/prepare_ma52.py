@@ -28,7 +28,7 @@ from piumar_lib.ma52.prepare.index import make_index, read_index, write_index
 from piumar_lib.ma52.prepare.pose_files import gather
 from piumar_lib.ma52.prepare.poses import write_poses
 from piumar_lib.ma52.prepare.verify import verify
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
 
 # Settings of each protocol of `splits.PROTOCOLS`.
@@ -165,7 +165,7 @@ def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     raw = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    top = Parser(description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("verify", help="name every fault of lists and clips")

@@ -63,12 +63,12 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from piumar_lib import check, metrics
+from piumar_lib import check
 from piumar_lib.alignment import MonotoneAlignment
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
 from piumar_lib.check import core
-from piumar_lib.evidence import development, folds, wording
+from piumar_lib.evidence import development, folds, statistics, wording
 from piumar_lib.fusion import WassersteinRegularizer, mix
 from piumar_lib.objective import Objective, js_divergence
 from piumar_lib.perturbation import SpectralPerturbation
@@ -362,8 +362,8 @@ show(fig, alt=f"Left: distribution of the gate over clips of unseen people; its 
      f"rising gate, mean over {len(quarters)} people: "
      + ", ".join(f"{quarter:.0f} %" for quarter in quarters.mean(0)) + ".")
 if len(quarters) >= 5:
-    c = metrics.compare(quarters[:, 3], quarters[:, 0])
-    print(f"highest over lowest quarter: {c.difference:+.1f} points [{c.low:+.1f}, {c.high:+.1f}]")
+    c = statistics.paired(quarters[:, 3] / 100, quarters[:, 0] / 100)
+    print(f"highest over lowest quarter: {wording.points(c)}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** With ten people (`quick` has two) the quarter with the lowest gates is recognised in 79 % of the cases, that with

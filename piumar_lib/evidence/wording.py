@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from piumar_lib import metrics
-from piumar_lib.metrics import Comparison
 
 if TYPE_CHECKING:
     from piumar_lib.evidence.statistics import Difference, Pooled
@@ -19,14 +18,14 @@ def signed(value: float) -> str:
     return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
-def points(c: Comparison | Difference | Pooled | None) -> str:
+def points(c: Difference | Pooled | None) -> str:
     """A difference in shares as points, with its interval: ``+2.6 [+0.7, +4.5]``; "" if there is none.
 
     One person has no interval, nor have people who all differ alike, or who are of one population.
     """
     if c is None:
         return ""
-    several = np.isnan(c.low) and not isinstance(c, Comparison) and c.people > 1
+    several = np.isnan(c.low) and c.people > 1
     ends = "(no interval)" if several else metrics.interval(c.low, c.high, signed)
     return f"{signed(c.difference)} {ends}"
 

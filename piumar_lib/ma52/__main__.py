@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.hyperparameter import Hyperparameter
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def run_sweep(options: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m piumar_lib.ma52",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

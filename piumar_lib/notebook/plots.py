@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,7 +11,9 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from piumar_lib.data.skeleton import LIMBS
-from piumar_lib.metrics import Comparison, interval, one_digit
+
+if TYPE_CHECKING:
+    from piumar_lib.evidence.statistics import Difference
 
 KNOWN: dict[str, Any] = {"color": "C0"}
 UNSEEN: dict[str, Any] = {"color": "C1", "hatch": "///", "edgecolor": "white"}
@@ -109,20 +111,8 @@ def forest(
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
-def differences(ax: Axes, comparisons: Mapping[str, Comparison]) -> str:
-    """Draw paired differences (in points) with their intervals, and return them in words."""
-    values = comparisons.values()
-    middle, low, high = ([getattr(c, key) for c in values] for key in ("difference", "low", "high"))
-    forest(ax, list(comparisons), middle, low, high, reference=0)
-    ax.set_xlabel("difference, same unseen people [points]")
-    words = (
-        f"{n} {c.difference:+.1f} {interval(c.low, c.high, one_digit)}" for n, c in comparisons.items()
-    )
-    return "Paired differences with 95 % intervals over people: " + "; ".join(words) + "."
-
-
 def effects(
-    ax: Axes, comparisons: Mapping[str, Comparison | None], kinds: Mapping[str, str] | None = None
+    ax: Axes, comparisons: Mapping[str, Difference | None], kinds: Mapping[str, str] | None = None
 ) -> str:
     """Draw paired differences of shares, in points, and return them in words.
 
@@ -131,9 +121,10 @@ def effects(
         comparisons: By name; None leaves the line empty.
         kinds: Key of `MARKS` for each name.
     """
-    nothing = Comparison(np.nan, np.nan, np.nan, np.nan)
-    values = [c or nothing for c in comparisons.values()]
-    middle, low, high = ([100 * getattr(c, k) for c in values] for k in ("difference", "low", "high"))
+    middle, low, high = (
+        [100 * getattr(c, name, np.nan) for c in comparisons.values()]
+        for name in ("difference", "low", "high")
+    )
     marks = None if kinds is None else [MARKS[kinds[name]] for name in comparisons]
     forest(ax, list(comparisons), middle, low, high, reference=0, marks=marks)
     ax.set_xlabel("difference, same unseen people [points]")
