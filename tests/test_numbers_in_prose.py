@@ -392,7 +392,7 @@ QUOTES: dict[str, Quotes] = {
         ),
         ("Hard clips alone reach 60 %", r"hard clips alone (\d+) %"),
         ("the default, reach 90 %", r"style groups and hard clips (\d+) %"),
-        ("and 3 lie below", r"groups 0 intervals lie above zero, (\d+) below"),
+        ("and 2 lie below", r"groups 0 intervals lie above zero, (\d+) below"),
         ("GIRL gains 3.7 points over TFAM", r"; GIRL over TFAM \+(\S+) \["),
         ("is 0.08; the ceiling is 0.19", r"60 people: .* layer 1 (\S+), layer .*? ceiling (\S+);"),
         ("is 0.36 for amplitude, and 0.11 for tempo", r", amplitude (\S+), .* tempo (\S+),"),
