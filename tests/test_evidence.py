@@ -492,7 +492,7 @@ def test_unknown_methods_and_no_command_are_refused(command, capsys):
         with pytest.raises(SystemExit):
             main(*arguments)
     said = capsys.readouterr().err
-    assert "invalid choice: 'magic'" in said and "the following arguments are required" in said
+    assert "'magic' is unknown" in said and "the following arguments are required" in said
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -11,9 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from piumar_lib.data.skeleton import LIMBS
-
-if TYPE_CHECKING:
-    from piumar_lib.evidence.statistics import Difference
 
 KNOWN: dict[str, Any] = {"color": "C0"}
 UNSEEN: dict[str, Any] = {"color": "C1", "hatch": "///", "edgecolor": "white"}
@@ -111,14 +108,13 @@ def forest(
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
-def effects(
-    ax: Axes, comparisons: Mapping[str, Difference | None], kinds: Mapping[str, str] | None = None
-) -> str:
+def effects(ax: Axes, comparisons: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> str:
     """Draw paired differences of shares, in points, and return them in words.
 
     Args:
         ax: Where to draw.
-        comparisons: By name; None leaves the line empty.
+        comparisons: By name, each with a ``difference`` and its interval, ``low`` and ``high``; None
+            leaves the line empty.
         kinds: Key of `MARKS` for each name.
     """
     middle, low, high = (
