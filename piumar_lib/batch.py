@@ -47,5 +47,5 @@ class Batch:
         return Batch(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
 
     def split(self, parts: int) -> list[Batch]:
-        """The same clips dealt to so many parts, so that each sees some of every person in a row."""
+        """The same clips in ``parts`` parts; each takes every ``parts``-th clip, so sees all people."""
         return [self.take(slice(k, None, parts)) for k in range(parts)]

@@ -103,9 +103,8 @@ def predict(
     probabilities = torch.cat(found)
     if accelerator is not None and processes > 1:
         order, probabilities = accelerator.gather(order), accelerator.gather(probabilities)
-    return _collect(
-        data, order.cpu(), probabilities.cpu().double()
-    )  # in this order: Macs' GPUs have no double
+    probabilities = probabilities.cpu().double()  # in this order: a Mac's GPU has no double precision
+    return _collect(data, order.cpu(), probabilities)
 
 
 def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:

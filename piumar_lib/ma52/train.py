@@ -183,9 +183,7 @@ class Run:
         model = build_model(self.config)
         if self.device.type == "cuda":
             # Convolutions of half precision want channels last, and time to find their fastest form.
-            if isinstance(
-                model.backbone, ShiftedResNet
-            ):  # VideoMAE's, over patches of video, have five axes
+            if isinstance(model.backbone, ShiftedResNet):  # VideoMAE's convolution has five axes
                 model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
             torch.backends.cudnn.benchmark = True
         if self.config.compiled:
