@@ -60,7 +60,7 @@ def rotate_space(x: Tensor, strength: float = 0.2) -> Tensor:
     """Rotate three-axis sensors or joints in space, ``channels = 3 n``, together about a random axis.
 
     Args:
-        x: Clips.
+        x: Clips, shape ``(batch, time, 3 n)``.
         strength: Standard deviation of the angle, in radians.
     """
     axis = torch.randn(len(x), 3, device=x.device)

@@ -13,7 +13,7 @@ class Labels:
 
     Attributes:
         y: Classes, shape ``(n,)``.
-        person: Who made them, numbered from 0 without gaps, shape ``(n,)``.
+        person: Who made each clip, numbered from 0 without gaps, shape ``(n,)``.
     """
 
     y: Tensor
@@ -30,8 +30,8 @@ class Batch:
     Attributes:
         x: Sequences ``(n, time, channels)``, or video ``(n, time, 3, height, width)``.
         y: Classes, shape ``(n,)``.
-        person: Who made them, numbered as in `Labels`, shape ``(n,)``.
-        index: Their places among all training clips, shape ``(n,)``.
+        person: Who made each clip, numbered as in `Labels`, shape ``(n,)``.
+        index: Place of each clip among all training clips, shape ``(n,)``.
     """
 
     x: Tensor

@@ -36,8 +36,9 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        rho: Radius, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the largest risk.
+        risks: Risk of each group, shape ``(..., groups)``.
+        rho: Radius of the ball, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the
+            largest risk.
         sizes: Sizes of the groups, all positive, in any unit, same shape; equal by default.
 
     Returns:
@@ -75,8 +76,8 @@ def kl_penalty(risks: Tensor, temperature: float) -> Robust:
     ``value = temperature * log mean exp(R / temperature)``; the price is part of the value.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        temperature: Positive, in units of the risks; small is close to the maximum.
+        risks: Risk of each group, shape ``(..., groups)``.
+        temperature: Temperature, positive, in units of the risks; small is close to the maximum.
 
     Returns:
         Value ``(...,)`` and weights ``(..., groups)``.
@@ -96,8 +97,9 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
     bisection finds the one at which it is ``rho``.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        rho: Radius in nats, at least 0; from ``log(groups)`` on, all weight goes to the largest risk.
+        risks: Risk of each group, shape ``(..., groups)``.
+        rho: Radius of the ball in nats, at least 0; from ``log(groups)`` on, all weight goes to the
+            largest risk.
         iterations: Halvings of the interval of log temperatures.
 
     Returns:
@@ -129,7 +131,7 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
     It is the worst case over weights of at most ``1 / (alpha G)`` (Rockafellar and Uryasev, 2000).
 
     Args:
-        risks: Shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``.
         alpha: Fraction in (0, 1]; a group at its border counts in part.
 
     Returns:
@@ -151,9 +153,9 @@ def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tenso
     """GroupDRO's weights (Sagawa et al., 2020): each times ``exp(step R_g)``, then normalised.
 
     Args:
-        weights: Positive, sum one, shape ``(..., groups)``.
-        risks: Shape ``(..., groups)``; a group that is absent from the batch has NaN, which
-            counts as risk 0.
+        weights: Weight of each group, positive, sum one, shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``; a group that is absent from the
+            batch has NaN, which counts as risk 0.
         step: Step size eta; at 0 the weights stay.
 
     Returns:
@@ -170,7 +172,7 @@ def variance_threshold(risks: Tensor) -> Tensor:
     biased variance; infinite if all risks are equal.
 
     Args:
-        risks: Shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``.
 
     Returns:
         Shape ``(...,)``.
@@ -186,8 +188,8 @@ def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
     `variance_threshold`.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        rho: Radius, at least 0.
+        risks: Risk of each group, shape ``(..., groups)``.
+        rho: Radius of the ball, at least 0.
 
     Returns:
         Shape ``(...,)``; where all risks are equal the gradient is that of the mean.
@@ -202,7 +204,7 @@ def deviation(risks: Tensor, shares: Tensor | None = None) -> Tensor:
     Where all risks are equal the gradient is zero, not infinite.
 
     Args:
-        risks: Shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``.
         shares: Weight of each group, sum one, shape ``(..., groups)``; uniform by default.
     """
     shares = torch.full_like(risks, 1 / risks.shape[-1]) if shares is None else shares

@@ -95,7 +95,7 @@ class WassersteinRegularizer(nn.Module):
     Args:
         classes: Number of classes.
         channels: Channels of the features.
-        share: Size of its gradient, as a share of the cross-entropy's; 0 switches it off.
+        share: Size of the regulariser's gradient, as a share of the cross-entropy's; 0 switches it off.
         momentum: Weight of the newest batch in a class's barycentre.
 
     Raises:

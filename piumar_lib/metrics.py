@@ -19,7 +19,7 @@ def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float
 
     Args:
         correct: Whether each clip was recognised, shape ``(n,)``.
-        person: Who made it, shape ``(n,)``.
+        person: Who made each clip, shape ``(n,)``.
 
     Raises:
         ValueError: If the shapes differ or there are no clips.
@@ -79,8 +79,8 @@ def bootstrap_interval(
     Args:
         scores: One score (or paired difference) for each person, shape ``(people,)``.
         level: Coverage, in (0, 1).
-        draws: Bootstrap draws.
-        seed: Of the bootstrap.
+        draws: Number of bootstrap draws.
+        seed: Seed of the bootstrap draws.
 
     Raises:
         ValueError: If there are no people, or the level is not in (0, 1).
@@ -115,8 +115,8 @@ def interval(low: float | None, high: float | None, write: Callable[[float], str
     """An interval as text, ``[40.1, 50.2]``, or why there is none.
 
     Args:
-        low, high: Its ends; nan, or None as in JSON, if there is none.
-        write: From an end to text: `percent` if the ends are shares.
+        low, high: Ends of the interval; nan, or None as in JSON, if there is none.
+        write: Turns an end into text; `percent` if the ends are shares.
     """
     if low is None or high is None or math.isnan(low):
         return "(one person: no interval)"
@@ -127,7 +127,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     """Correct p values for multiple comparisons (Holm, 1979).
 
     Args:
-        p_values: Shape ``(tests,)``; a nan counts as a test, and stays nan.
+        p_values: P value of each test, shape ``(tests,)``; a nan counts as a test, and stays nan.
 
     Returns:
         Corrected p values, at most 1, shape ``(tests,)``.

@@ -16,7 +16,7 @@ from piumar_lib.batch import Labels
 from piumar_lib.support.ranges import RANGES, Count
 from piumar_lib.transport import variance_over_time
 
-SAMPLE = 4096  # so many clips of a class place its centres
+SAMPLE = 4096  # largest number of clips of a class that place its centres
 
 
 class GroupSource(Protocol):
@@ -26,7 +26,7 @@ class GroupSource(Protocol):
         """Put clips into groups.
 
         Args:
-            style: Of each clip, see `style_of`, shape ``(n, features)``.
+            style: Style features of each clip, see `style_of`, shape ``(n, features)``.
             clips: All training clips.
             seed: Seed of everything that is drawn.
 
@@ -52,7 +52,7 @@ def residual_style(style: Tensor, y: Tensor) -> Tensor:
     """Style without what a class has in common; each feature in units of its standard deviation.
 
     Args:
-        style: Shape ``(n, features)``.
+        style: Style features of each clip, shape ``(n, features)``.
         y: Classes, shape ``(n,)``.
 
     Returns:
@@ -75,7 +75,7 @@ class StyleGroups:
     classes, a cluster's risk would be mostly that of the classes in it.
 
     Attributes:
-        each: Groups in a class; fewer where a class has fewer different clips.
+        each: Number of groups in a class; fewer where a class has fewer different clips.
 
     Raises:
         ValueError: If ``each`` is not positive.

@@ -12,7 +12,7 @@ class RunningMean(nn.Module):
     """Mean of a statistic over batches: the plain one at first, then an exponential moving average.
 
     Args:
-        shape: Of the statistic.
+        shape: Shape of the statistic.
         momentum: Weight of the newest batch once there were ``1 / momentum`` of them, in (0, 1].
         start: Value before the first batch.
 

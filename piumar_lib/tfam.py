@@ -31,7 +31,7 @@ class TemporalBranch(PlugIn):
         mass: ``"motion"``, or ``"uniform"`` as a control (the same resampling, nothing aligned).
         amplitude_step: Share alpha of the way towards unit spread, on a logarithmic scale:
             ``x s^-alpha``, with ``s^2`` the mean over channels of the variance over time; 0 to omit.
-        floor: Where the share of evenly spread mass starts; it is learned.
+        floor: Share of evenly spread mass at the start; it is learned.
 
     Raises:
         ValueError: If ``mass`` is unknown, or ``floor`` is not in (0, 1).

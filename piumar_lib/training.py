@@ -38,11 +38,11 @@ def train_steps(
 
     Args:
         model: A recogniser of what ``drawn`` holds.
-        objective: What to minimise, after its `Objective.start`.
+        objective: Objective to minimise, after its `Objective.start`.
         clips: Labels of all training clips.
         drawn: The batches of all steps that are left.
         stepper: Makes gradients and steps.
-        steps_per_epoch: Steps of an epoch.
+        steps_per_epoch: Number of steps in an epoch.
         first: Number of the first step, from 0; more than 0 if a training goes on.
 
     Yields:
@@ -69,11 +69,12 @@ def fit(
     """Train in place, on every clip of ``data``.
 
     Args:
-        model: Is moved to ``device``; its input standardisation is learned from ``data``.
+        model: Recogniser to train; it is moved to ``device``, and its input standardisation is learned
+            from ``data``.
         data: Training clips.
-        settings: See `Settings`.
-        objective: What to minimise; by default the mean cross-entropy (ERM).
-        device: Where to train.
+        settings: Hyperparameters of the training, see `Settings`.
+        objective: Objective to minimise; by default the mean cross-entropy (ERM).
+        device: Device to train on.
         progress: Show a progress bar.
 
     Returns:
@@ -128,7 +129,7 @@ def fit_clips(
 def _mean_by_epoch(
     losses: Iterator[Tensor], steps: int, settings: Settings, progress: bool
 ) -> list[float]:
-    """Run the loop; return the mean loss of each epoch, of so many steps."""
+    """Run the loop; return the mean loss of each epoch of ``steps`` steps."""
     history = []
     with tqdm(total=settings.epochs, desc="training", disable=not progress) as bar:
         for epoch in range(settings.epochs):
@@ -148,11 +149,11 @@ class SequenceTrainer:
 
     Args:
         clips: All training clips.
-        settings: How they are trained on.
+        settings: Hyperparameters of the training, see `Settings`.
 
     Attributes:
-        labels: Of all clips.
-        epochs, seed: See `Trainer`.
+        labels: Classes and people of all clips.
+        epochs, seed: Passes over the training clips, and the seed of all that is drawn.
     """
 
     def __init__(self, clips: Batch, settings: Settings) -> None:
@@ -161,7 +162,7 @@ class SequenceTrainer:
         self.epochs, self.seed = settings.epochs, settings.seed
 
     def draw(self, people: int | None) -> Iterator[Batch]:
-        """The batches of all epochs, each from so many people, see `batches`."""
+        """The batches of all epochs, each from about ``people`` people, see `batches`."""
         for _ in range(self.epochs):
             for index in batches(self.clips.person, self.settings.batch_size, people):
                 yield self._augmented(self.clips.take(index))

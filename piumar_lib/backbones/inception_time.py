@@ -11,12 +11,12 @@ KERNELS = (40, 20, 10)
 
 
 class InceptionModule(nn.Module):
-    """Filters of three lengths behind a bottleneck, and one behind a maximum; joined and normalised.
+    """Filters of three lengths after a bottleneck, and one after a maximum; joined and normalised.
 
     Args:
         inputs: Channels of the input.
         width: Filters of each of the four branches, and of the bottleneck.
-        frames: Longest that a filter may be.
+        frames: Length of the longest filter allowed, in frames.
     """
 
     def __init__(self, inputs: int, width: int, frames: int) -> None:
@@ -62,7 +62,7 @@ def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int =
         width: Filters of each branch, and of the bottleneck; the output has four times as many.
             Published: 32. Half of it costs a quarter of the time.
         depth: Modules; every third one has a short cut around it and the two before. Published: 6.
-        frames: Length of the clips.
+        frames: Length of the clips, in frames.
 
     Raises:
         ValueError: If ``depth`` is no multiple of 3, or ``frames`` is not positive.

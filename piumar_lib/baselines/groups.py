@@ -36,8 +36,8 @@ def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
     and through them the loss and its gradient, are those of the global batch.
 
     Args:
-        losses: Shape ``(batch,)``.
-        weights: Shape ``(batch,)``.
+        losses: Loss of each clip, shape ``(batch,)``.
+        weights: Weight of each clip, shape ``(batch,)``.
         membership: How much each clip belongs to each group, rows sum to one, ``(batch, groups)``.
 
     Returns:

@@ -55,7 +55,7 @@ class DistributionAwareScaling(HDFObjective):
         Since weights are at most 1 it may be negative, down to ``-(1 + eta) ** 2 / (2 * eta ** 2)``.
 
         Args:
-            features: Shape ``(batch, width)``.
+            features: Features of each clip, shape ``(batch, width)``.
             y: Classes, shape ``(batch,)``.
         """
         unit = F.normalize(features, dim=1)

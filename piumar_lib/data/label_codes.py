@@ -45,10 +45,10 @@ class Code(NamedTuple):
     """One action under both of its labels.
 
     Attributes:
-        code: Of the manual, such as ``"B1"``.
-        action: The id in the lists, 0 to 51.
-        name: Of the action.
-        part: Its body part.
+        code: Code of the action in the manual, such as ``"B1"``.
+        action: Id of the action in the lists, 0 to 51.
+        name: Name of the action.
+        part: Body part of the action.
         counted: The id that the code would have if codes were counted through. It is wrong for most.
     """
 

@@ -22,14 +22,14 @@ class Sequences:
         y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``. Labels that are codes, such
             as 1001 and 2005, are numbered from 0 in sorted order.
         person: Person of each clip, any int64 identity, shape ``(n,)``.
-        lengths: Number of real frames in each clip, shape ``(n,)``. Frames behind it repeat the
-            last real one (the body is held still), so no model needs a mask; what was there before
-            does not matter.
+        lengths: Number of real frames in each clip, shape ``(n,)``. Frames after the last
+            real one repeat it (the body is held still), so no model needs a mask; what was there
+            before does not matter.
         class_names: One name for each class; by default the codes, or "class 0", "class 1", ...
         rate: Frames per second, in Hz.
         name: What the data is called in figures and records.
-        parents: Of a skeleton whose channels are three coordinates of each joint, the parent of each
-            joint, -1 for the root; a graph network needs them.
+        parents: Parent of each joint, -1 for the root, if channels are three coordinates of each joint
+            of a skeleton, else None; a graph network needs them.
 
     Raises:
         ValueError: On construction, if a shape, a label or a value cannot be right. The message
@@ -206,7 +206,7 @@ def _checked(
             f"lengths: values from {lengths.min()} to {lengths.max()} do not fit "
             f"{x.shape[1]} frames. Each must lie in [1, {x.shape[1]}]."
         )
-    # Whatever stands behind a clip's end is replaced by its last real frame.
+    # Whatever stands after a clip's end is replaced by its last real frame.
     last = np.minimum(np.arange(x.shape[1])[None], lengths[:, None] - 1)
     return _single(np.take_along_axis(x, last[..., None], axis=1)), y, person, lengths
 

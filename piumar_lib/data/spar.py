@@ -126,7 +126,7 @@ def repetitions(
     """Cut recordings into single repetitions.
 
     Args:
-        recordings: From `load_recordings`.
+        recordings: Recordings to cut, as `load_recordings` gives them.
         time: Frames of each clip.
         fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
             (``time`` frames last `LONGEST` seconds) and holds the last frame; the few that last longer
@@ -173,7 +173,7 @@ def windows(
     """Cut recordings into plain windows, blind to repetitions.
 
     Args:
-        recordings: From `load_recordings`.
+        recordings: Recordings to cut, as `load_recordings` gives them.
         seconds: Length of a window.
         overlap: Share of a window that the next one repeats, in ``[0, 1)``. Overlapping windows must
             never be split at random: chapter 01 shows what happens.

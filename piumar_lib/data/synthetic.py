@@ -41,7 +41,7 @@ JITTER = 1 / 4  # a person's own spread from clip to clip, as a share of the spr
 
 
 def is_synthetic(data: str) -> bool:
-    """Whether a data set's name is in `SYNTHETIC`, with options behind it or not."""
+    """Whether a data set's name is in `SYNTHETIC`, followed by options or not."""
     return data.partition(":")[0] in SYNTHETIC
 
 
@@ -52,13 +52,13 @@ class People:
     Attributes:
         actions: The C actions that they make.
         scale: How strongly each factor of `FACTORS` is on (0 off, 1 as designed).
-        tempo, onset, asymmetry, amplitude: Standardised t4 draws, shape ``(P,)``.
+        tempo, onset, asymmetry, amplitude: Standardised t4 draw of each person, shape ``(P,)``.
         direction: Rotation of each action's field in radians, ``(P, C)``.
         partners, comotion: Which other actions move along, ``(P, C, 2)``, and how much of them.
         left: Probability of using the left side, ``(P,)``.
-        tremor_amplitude, tremor_rate: In torso lengths and in Hz, shape ``(P,)``.
+        tremor_amplitude, tremor_rate: Size of the tremor in torso lengths, its rate in Hz, ``(P,)``.
         tremor_joints: Which joints tremble, ``(P, 17)``.
-        sway_amplitude, sway_rate: In torso lengths and in Hz, shape ``(P,)``.
+        sway_amplitude, sway_rate: Size of the sway in torso lengths, its rate in Hz, ``(P,)``.
         pose: Rest positions of the joints, torso lengths, ``(P, 17, 2)``.
         habits: Probability of each action, ``(P, C)``.
     """
@@ -98,8 +98,8 @@ def make_people(
 
     Args:
         n: Number of people, at least 1.
-        seed: Any whole number from 0.
-        actions: What they do; by default the 12 teaching actions (`all_actions` has MA-52's 52).
+        seed: Seed of the styles, a whole number from 0.
+        actions: Actions of the people; by default the 12 teaching ones (`all_actions` has MA-52's 52).
         scale: Strength of single factors, for example ``{"tempo": 0}``; those not named stay at 1.
 
     Raises:
@@ -185,11 +185,11 @@ def make_clips(
     """Let people act.
 
     Args:
-        people: From `make_people`.
-        clips_each: Clips of every person, or one number for each, shape ``(P,)``.
-        seed: Any whole number from 0; other seeds give other clips of the same people.
+        people: Styles of the people who act, as `make_people` draws them.
+        clips_each: Number of clips of every person, or one number for each, shape ``(P,)``.
+        seed: Seed of the clips, a whole number from 0; others give other clips of the same people.
         frames: Frames of a clip.
-        centered: Take each clip's mean pose away, so that only movement is left. Otherwise joints
+        centered: Take each clip's mean pose away, so that only movement is left. If not, joints
             are where they are (which the video renderer needs).
         person_offset: Added to the person labels, to tell two populations apart.
         rate: Frames per second.

@@ -61,7 +61,7 @@ def fixed_figure(
     Finding a layout takes as long as drawing, and a tick takes as long as a curve.
 
     Args:
-        width, height: Of the figure, inches.
+        width, height: Size of the figure, in inches.
         columns: Number of axes side by side.
         right: Margin on the right, inches, for a legend beside the axes.
         left: Margin on the left, inches, for labels.

@@ -42,9 +42,9 @@ def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> N
     """Draw frames of a clip over one another, early ones pale.
 
     Args:
-        ax: Where to draw.
+        ax: Axes to draw on.
         poses: Joints over time, torso lengths, shape ``(time, 17, 2)``.
-        shown: Number of frames.
+        shown: Number of frames to draw.
         magnify: Factor on the movement about the mean pose: micro-actions are hard to see.
     """
     mean = poses.mean(0)
@@ -112,9 +112,9 @@ def effects(ax: Axes, comparisons: Mapping[str, Any], kinds: Mapping[str, str] |
     """Draw paired differences of shares, in points, and return them in words.
 
     Args:
-        ax: Where to draw.
-        comparisons: By name, each with a ``difference`` and its interval, ``low`` and ``high``; None
-            leaves the line empty.
+        ax: Axes to draw on.
+        comparisons: Comparisons by name, each with a ``difference`` and its interval, ``low`` and
+            ``high``; None leaves the line empty.
         kinds: Key of `MARKS` for each name.
     """
     middle, low, high = (
@@ -133,10 +133,10 @@ def two_by_person(
     """Draw each person's accuracy under a reference and under a method, joined by a line.
 
     Args:
-        ax: Where to draw.
-        scores: By person, in [0, 1], under the method.
-        reference: The same people's, under the reference; they are sorted by it.
-        names: Of the method and of the reference.
+        ax: Axes to draw on.
+        scores: Accuracy of each person under the method, in [0, 1], by person.
+        reference: Accuracy of the same people under the reference, by which they are sorted.
+        names: Names of the method and of the reference.
     """
     order = sorted(reference, key=lambda person: reference[person])
     first, second = (np.array([100 * s[p] for p in order]) for s in (reference, scores))
@@ -161,7 +161,7 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     """A training on MA-52 so far: loss, held-out people, body parts, rate, speed and memory.
 
     Args:
-        rows: Of `piumar_lib.ma52.history.History`.
+        rows: Rows of the training's history, see `piumar_lib.ma52.history.History`.
 
     Returns:
         The figure, and what it shows in words.

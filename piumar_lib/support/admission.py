@@ -27,9 +27,9 @@ class Admission:
     """Asks each worker of a scheduler once what it has, and refuses those that differ.
 
     Args:
-        client: Of the scheduler.
-        scheduler: Its address.
-        check: What a worker must have besides code and packages, see `describe`.
+        client: Client of the scheduler.
+        scheduler: Address of the scheduler.
+        check: Function that says what a worker must have besides code and packages, see `describe`.
     """
 
     def __init__(self, client: Client, scheduler: str, check: Check) -> None:

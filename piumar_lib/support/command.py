@@ -112,8 +112,8 @@ def called_as(package: str, processes: int = 1) -> str:
     """The command line if ``python -m package`` was called, as a record has it; else "notebook".
 
     Args:
-        package: Its name.
-        processes: How many ``torch.distributed.run`` has started.
+        package: Name of the package.
+        processes: Number of processes that ``torch.distributed.run`` has started.
     """
     if Path(sys.argv[0]).parent.name != package.rpartition(".")[2]:
         return "notebook"

@@ -56,8 +56,8 @@ def explain(error: OSError, path: Path | None = None) -> str:
     """Say in one line what the system refused: the file, the cause in words, the remedy.
 
     Args:
-        error: Of the system, with an ``errno``.
-        path: What was worked on; by default what the error names.
+        error: Error of the system, with an ``errno``.
+        path: File or folder that was worked on; by default what the error names.
     """
     name = path or error.filename2 or error.filename
     cause, remedy = CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
@@ -127,11 +127,11 @@ def require_room(path: Path, needed: float, remedy: str = "Choose another disk."
 
     Args:
         path: A file or folder.
-        needed: Bytes.
-        remedy: What to do if there is none.
+        needed: Bytes that will be written.
+        remedy: What to do if there is no room, as a sentence.
 
     Raises:
-        CannotWrite: If it has not.
+        CannotWrite: If the disk has no room.
     """
     here = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(here).free
@@ -168,8 +168,8 @@ def read_text(path: Path, remedy: str = "") -> str:
     """Read a text file.
 
     Args:
-        path: Of the file.
-        remedy: What to do if it is damaged, as a sentence.
+        path: Path of the file.
+        remedy: What to do if the file is damaged, as a sentence.
 
     Raises:
         ValueError: If it is no text in UTF-8.
@@ -185,9 +185,9 @@ def read_json(path: Path, remedy: str = "", keys: Iterable[str] = ()) -> dict[st
     """Read a JSON file that holds an object.
 
     Args:
-        path: Of the file.
-        remedy: What to do if it is damaged; a sentence.
-        keys: What the object has to have.
+        path: Path of the file.
+        remedy: What to do if the file is damaged, as a sentence.
+        keys: Keys that the object must have.
 
     Raises:
         ValueError: If it is damaged; the message names file, cause and remedy.
