@@ -367,7 +367,7 @@ if len(quarters) >= 5:
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** With ten people (`quick` has two) the quarter with the lowest gates is recognised in 79 % of the cases, that with
-# the highest in 92 %: 13.5 points more [7.6, 19.8]. The standard deviation of the gates is 0.17; with the plain cosine it is
+# the highest in 92 %: 13.5 points more [5.9, 21.0]. The standard deviation of the gates is 0.17; with the plain cosine it is
 # 0.007, and the gate practically constant.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
@@ -406,11 +406,11 @@ for pool, name in POOLS.items():
     print(f"{name}: TFAM over augmentation {gain}, over a uniform clock {clock}")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points, and no interval excludes zero
-# (of synthetic people, over their populations). The gate knows which clips are uncertain, but the fusion gains nothing from it, and no change of another
-# part helps or harms in all three groups. TFAM as a whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5
-# and +2.7 over the same network with a uniform clock: about half of the gain or more comes from the alignment. Placing TFAM
-# deeper loses 4.4 to 5.5 points on SPAR; the default is the input.
+# **Compare.** Nothing: with a plain mean accuracy changes by +0.2, -0.1 and +0.8 points, and no interval excludes zero. The
+# gate knows which clips are uncertain, but the fusion gains nothing from it, and no change of another part helps or harms
+# in all three groups. TFAM as a whole gains +10.4, +11.6 and +3.0 points over augmentation, and +5.0, +9.5 and +2.7 over
+# the same network with a uniform clock: about half of the gain or more comes from the alignment. Placing TFAM deeper loses
+# 4.4 to 5.5 points on SPAR; the default is the input.
 #
 # The defaults were chosen on these people, with 20 epochs and uncorrected for the number of attempts, which the page of
 # records lists (`make book` writes it). [Chapter 09](09_evidence.ipynb) judges on nine sets and finds less:

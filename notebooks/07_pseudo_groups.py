@@ -406,8 +406,8 @@ show(fig, alt="Running risks of the groups of each action after training, with t
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Circles are groups, bars the means of actions. In the hardest action the risks of groups of style range from 0.03 to
-# 0.20, those of random groups from 0.10 to 0.15. So style shows GIRL differences that random groups hide. But 69 % of the variance
-# of the risks lies between actions, and random groups see that part too (86 % of theirs). GIRL mostly weights hard *actions*.
+# 0.20, those of random groups from 0.11 to 0.15. So style shows GIRL differences that random groups hide. But 69 % of the variance
+# of the risks lies between actions, and random groups see that part too (87 % of theirs). GIRL mostly weights hard *actions*.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Positive control: a case that GIRL must win
