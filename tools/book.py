@@ -63,7 +63,7 @@ def build_pdf(root: Path) -> Path:
 
     Raises:
         RuntimeError: If there is no browser, or it fails.
-        ValueError: As `build_book`.
+        ValueError: If a chapter has not run, or if Sphinx warns, see `build_book`.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:

@@ -77,9 +77,9 @@ class Size:
     """How much a chapter holds.
 
     Attributes:
-        lines: Of its source.
+        lines: Lines of its source.
         cells, code: Cells in all, and those with code.
-        words: Of prose, without code, formulas, tables, the ledger and the references.
+        words: Words of prose, without code, formulas, tables, the ledger and the references.
         figures, tables, numbers: Figures, tables, and the numbers in those tables.
         slides: Slides of its deck.
     """

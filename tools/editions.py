@@ -47,7 +47,7 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
 
     Args:
         root: Repository root.
-        name: Of the edition, "student" or "solutions".
+        name: Name of the edition, "student" or "solutions".
         only: Numbers or stems of the chapters; all by default.
 
     Raises:

@@ -123,7 +123,7 @@ def cite_on_slides(notebook: NotebookNode, stem: str) -> NotebookNode:
     """Write authors and year in place of a chapter's numbered citations, in place.
 
     Raises:
-        ValueError: As `cite`.
+        ValueError: If no entry of the bibliography has a reference's title.
     """
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
     keys = cite(prose, stem)

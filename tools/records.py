@@ -210,7 +210,7 @@ def overview(parts: dict[str, pd.DataFrame]) -> str:
 
 
 def by_person(records: pd.DataFrame) -> pd.DataFrame:
-    """A row for each training and each unseen person whom it judged; ``share`` is the accuracy."""
+    """A row for each training and each unseen person it was evaluated on; ``share`` is the accuracy."""
     rows = [
         (r.fold, r.seed, person, right / clips, clips)
         for r in records.itertuples()

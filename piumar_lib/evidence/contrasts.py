@@ -93,11 +93,11 @@ class Result:
     """What came of a contrast.
 
     Attributes:
-        contrast: Which.
-        form: Of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
+        contrast: The contrast that was computed.
+        form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
         against: The method that it was compared with in the end.
-        pooled: Over all data sets.
-        p_holm, equivalence_p_holm: Its p values after Holm's correction, of a difference and of
+        pooled: Difference, pooled over all data sets.
+        p_holm, equivalence_p_holm: P values after Holm's correction, of a difference and of
             equivalence.
         verdict: See `piumar_lib.evidence.statistics.verdict`.
     """
@@ -205,8 +205,8 @@ def read(
 
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        form: Of the clips.
-        folder: Where the records are.
+        form: Form of the clips.
+        folder: Folder of the records.
         model: Another backbone or width, see `piumar_lib.evidence.protocol.NETWORKS`.
 
     Raises:
@@ -247,8 +247,8 @@ def compare(
     """One method over another on the same people, pooled over data sets.
 
     Args:
-        records: By data set, see `read`. Synthetic people stand alone: their populations are clusters
-            above them.
+        records: Records by data set, see `read`. Synthetic people stand alone: their populations are
+            clusters above them.
         tried, against: Names of methods, `NORMALIZED` among them.
         partial: Whether part of a set's people will do, for exploration.
 
@@ -311,9 +311,9 @@ def compute(
 
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        forms: Of the clips. A reader's file has one, as it is: it counts as own tempo.
-        folder: Where the records are.
-        contrasts: Which.
+        forms: Forms of the clips. A reader's file has one, as it is: it counts as own tempo.
+        folder: Folder of the records.
+        contrasts: Contrasts to compute.
 
     Raises:
         FileNotFoundError: If a data set has no records, or none of the normalised person.

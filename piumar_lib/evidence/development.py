@@ -229,7 +229,7 @@ def trainings(
 
 
 def run(training: Training, place: str) -> dict:
-    """Train and judge on unseen people; ``people`` maps each to ``[correct clips, clips]``.
+    """Train and evaluate on unseen people; ``people`` maps each to ``[correct clips, clips]``.
 
     A training that diverges counts no clip as correct, and ``failed`` says why.
 

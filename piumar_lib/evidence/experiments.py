@@ -1,4 +1,4 @@
-"""Train and judge: one function for one record, and a runner that can be killed and resumed.
+"""Train and evaluate: one function for one record, and a runner that can be killed and resumed.
 
 A record holds each unseen person's score and all that is needed to run it again. Records live in
 JSON-lines files; whatever is there already is not computed again. `piumar_lib.evidence.protocol` says
@@ -39,7 +39,7 @@ class Experiment:
         data: See `piumar_lib.evidence.folds.load_fold`.
         method: A name in `piumar_lib.evidence.methods.METHODS`.
         fold: Which people are held out.
-        seed: Of the model's initialisation and of training.
+        seed: Seed of the model's initialisation and of training.
         hyperparameters: All of them, as sorted pairs of name and value: a record stays what it is if a
             default changes.
         search: Whether the fold is one for choosing hyperparameters.
@@ -92,7 +92,7 @@ def experiment(
 
 
 def run(e: Experiment) -> dict:
-    """Train, judge on unseen people, and return the record.
+    """Train, evaluate on unseen people, and return the record.
 
     The record's ``people`` maps each unseen person to ``[correct clips, clips]``. A training that
     diverges is a result too: its record says so in ``failed`` and counts no clip as correct.
@@ -164,7 +164,7 @@ def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
     """Train an experiment's recogniser; return it and its fold, for studies of what it learnt.
 
     Raises:
-        ValueError: As `run`.
+        ValueError: If the experiment cannot be right, or its data have changed since, see `run`.
         FloatingPointError: If training diverges, or predictions on unseen people are not finite.
     """
     fold = load(e.data, e.fold, e.content, e.search)
@@ -210,9 +210,9 @@ def run_all(
         path: A JSON-lines file; created if need be.
         workers: Processes, each with one thread.
         progress: Show a progress bar.
-        scheduler: Of other machines that do the work instead, see
+        scheduler: Address of a scheduler, whose machines do the work instead, see
             `piumar_lib.support.cluster.in_parallel`.
-        work: From an experiment to its record, which has the experiment's key, and its device.
+        work: Makes an experiment's record, which has the experiment's key, and its device.
 
     Raises:
         InUse: If another run writes to ``path``.

@@ -84,7 +84,7 @@ def load_fold(data: str, fold: int) -> Fold:
             ``"synthetic-52"``, ``"synthetic-comotion"``, each with options such as
             ``"synthetic:people=20,clips=80,shift=1.5"`` (training people, clips of each, factor on
             every personal trait); one of `piumar_lib.data.people.NAMES`, at one length, or with
-            ``-own-tempo`` behind it; or the path of a reader's own ``.npz``.
+            ``-own-tempo`` after it; or the path of a reader's own ``.npz``.
         fold: SPAR leaves person ``fold + 1`` out; synthetic folds are populations, any from 0.
 
     Raises:

@@ -22,8 +22,8 @@ def draw_forest(ax: Axes, pooled: Pooled) -> str:
     data set. Differences in the grey band do not matter.
 
     Args:
-        ax: Where to draw.
-        pooled: With the differences by data set, in shares.
+        ax: Axes to draw in.
+        pooled: The pooled difference, and those of the data sets, in shares.
     """
     differences = pooled.by_set
     rows = range(len(differences), 0, -1)
@@ -72,7 +72,7 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
     A diamond is filled where the verdict is decided. Intervals are at level 0.95 and not corrected.
 
     Args:
-        results: Of `piumar_lib.evidence.contrasts.compute`.
+        results: Contrasts and their outcomes, from `piumar_lib.evidence.contrasts.compute`.
 
     Returns:
         The figure, and what it shows in words.

@@ -70,7 +70,7 @@ def accuracies(method: str, records: Iterable[Mapping[str, Any]] | None = None) 
 
     Args:
         method: One of `METHODS`.
-        records: By default those that the course keeps.
+        records: Records to read; by default those that the course keeps.
 
     Raises:
         FileNotFoundError: If there are none.
@@ -123,7 +123,7 @@ def train_library(method: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any
 
     Args:
         method: A name in `piumar_lib.evidence.methods.METHODS`.
-        seed: Of the initial weights and of training.
+        seed: Seed of the initial weights and of training.
         epochs: Passes over the training clips.
     """
     clips, unseen = load()

@@ -34,7 +34,7 @@ def differences(
     """What a way adds to each person of one data set who has enough clips, in shares, over all seeds.
 
     Args:
-        records: Of one data set.
+        records: Records of one data set.
         way: One of `WAYS`.
         shown: How many classes the person shows; None is all of them.
         clips: How many of the person's clips the way has seen; None is all of them.
@@ -81,9 +81,9 @@ def as_method(name: str, data: str, folder: Path) -> list[dict]:
     """The default way with all of a person's clips, after augmentation, as records of a method.
 
     Args:
-        name: Of the method in the end.
+        name: Name that the method has in the records returned.
         data: See `piumar_lib.evidence.folds.load_fold`; a reader's file is known by what it holds now.
-        folder: Where the study's records are.
+        folder: Folder of the study's records.
     """
     held = {"content": folds.identify(data)[1]} if is_npz(data) else {"data": data}
     wanted = held | {"method": "augmentation"}

@@ -28,7 +28,7 @@ from piumar_lib.support.command import at_least, command_line, path
 
 FILE = "person-probe.jsonl"
 PROBED = ("ERM", "augmentation", "TFAM + augmentation", "PIUmr + augmentation")
-PARTS = 5  # of clips, each judged by a classifier that was trained on the others
+PARTS = 5  # of clips, each predicted by a classifier that was trained on the others
 
 
 def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: int = 0) -> float:
@@ -38,7 +38,7 @@ def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: 
         features: Shape ``(clips, width)``.
         y: Classes, shape ``(clips,)``.
         person: Who made each clip, shape ``(clips,)``; each at least `PARTS` clips.
-        seed: Of the parts.
+        seed: Seed of the cut into parts.
 
     Returns:
         Mean recall over people, on a scale on which chance is 0 and no mistake is 1.

@@ -2,9 +2,9 @@
 
     python -m piumar_lib.evidence.person_study --data synthetic
 
-Every training is judged on its unseen people before and after `normalize_person`, for several numbers
+Every training is evaluated on its unseen people before and after `normalize_person`, for several numbers
 of clips that a person is estimated from, and for people who show all classes or only three of them.
-The clips that a person is estimated from are among those that are judged: nobody looks at their labels.
+The clips that a person is estimated from are among those evaluated: nobody looks at their labels.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def trainings(data: str, method: str, seeds: int, folder: Path = STUDY) -> list[
 
 
 def run(e: Experiment) -> dict:
-    """Train once, and judge every unseen person in every way.
+    """Train once, and evaluate every unseen person in every way.
 
     The record's ``people`` maps each of them to ``"clips"`` and to the clips that are recognised under
     `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the

@@ -1,7 +1,7 @@
 """The protocol of the study: what is trained, and how hyperparameters are chosen.
 
 Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
-develops on; every other set is only trained and judged on. Records are kept under
+develops on; every other set is only trained and evaluated on. Records are kept under
 ``notebooks/results/study/``; a killed run resumes where it stopped.
 """
 
@@ -100,9 +100,9 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
     """Mean accuracy over people of each set of hyperparameters that was tried for a method.
 
     Args:
-        records: Of `search_plan`.
-        data: For whom they are chosen: sets that were searched on, in the same form, speak.
-        method: A searched one.
+        records: Records of the search, see `search_plan`.
+        data: Data set to choose for; the sets that were searched on count, in its form.
+        method: Name of a method that was searched.
         fold: If ``data`` was searched on itself, only people who are not held out in this fold speak.
     """
     sources = sources_of(data)
@@ -122,8 +122,8 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
     """The hyperparameters with which a method was best on people that may be looked at.
 
     Args:
-        records: Of `search_plan`.
-        data, method, fold: Whose; see `search_scores`.
+        records: Records of the search, see `search_plan`.
+        data, method, fold: Data set, method and fold to choose for; see `search_scores`.
 
     Returns:
         All but the fixed ones; the earlier tried if several are equally good. Those of a method that
@@ -280,6 +280,6 @@ def make(
     progress: bool = True,
     scheduler: str = "",
 ) -> list[dict]:
-    """Train and judge what is missing of `plan`; return its records."""
+    """Train and evaluate what is missing of `plan`; return its records."""
     wanted = plan(data, methods, read_search(folder), seeds, model)
     return run_all(wanted, records_path(data, folder), workers, progress, scheduler)

@@ -31,11 +31,11 @@ class Difference:
     Attributes:
         difference: Mean over people.
         low, high: Interval of the mean, at the ``level`` that was asked for.
-        p: Two-sided, that the mean is 0.
-        equivalence_p: That the mean lies outside ``[-bound, bound]`` (two one-sided tests).
+        p: Two-sided p value for a mean of 0.
+        equivalence_p: P value for a mean outside ``[-bound, bound]`` (two one-sided tests).
         people: Number of people.
         deviation: Standard deviation over people (nan for one person).
-        bound: Of equivalence.
+        bound: Bound of equivalence: differences within it do not matter.
     """
 
     difference: float
@@ -53,12 +53,12 @@ class Pooled:
     """Differences of several data sets, pooled by a random-effects meta-analysis.
 
     Attributes:
-        difference, low, high, p, equivalence_p, bound: As in `Difference`, of the mean over data sets.
+        difference, low, high, p, equivalence_p, bound: The fields of `Difference`, over data sets.
         prediction_low, prediction_high: Where the difference of a new data set is expected (nan for
             fewer than three sets, or without spread).
         tau: Standard deviation of the true differences between data sets.
         q, i_squared: Cochran's heterogeneity, and its share that is not due to people, in [0, 1].
-        people, sets: How many.
+        people, sets: Number of people in all, and of data sets.
         by_set: Each data set on its own.
         note: What a reader must know of this pooling; empty if nothing.
     """
@@ -116,14 +116,14 @@ def clustered(
 
     Args:
         differences: Paired difference of each person, shape ``(people,)``.
-        cluster: To which cluster each belongs, shape ``(people,)``.
-        level, bound: As in `paired`.
+        cluster: Cluster of each person, shape ``(people,)``.
+        level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
 
     Returns:
         ``people`` and ``deviation`` are of people, all else is of clusters.
 
     Raises:
-        ValueError: As in `paired`.
+        ValueError: If ``cluster`` has another shape, and for the reasons of `paired`.
     """
     differences, cluster = _people(differences, "differences"), np.asarray(cluster)
     if cluster.shape != differences.shape:
@@ -151,8 +151,8 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     same. Of a single set, its own `paired` statistics are returned, and ``note`` says so.
 
     Args:
-        differences: For each data set the paired difference of each of its people, ``(people,)``.
-        level, bound: As in `paired`.
+        differences: Paired differences of each data set's people, ``(people,)``, by data set.
+        level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
 
     Raises:
         ValueError: If there is no data set, and as in `paired`.
@@ -197,8 +197,8 @@ def pool_people(
     Synthetic people stand alone: their populations are clusters above them.
 
     Args:
-        differences: By data set, each person's, in shares.
-        records: By data set, those that the differences come from; a fold of synthetic ones is a
+        differences: Each person's paired difference, in shares, by data set.
+        records: Records that the differences come from, by data set; a fold of synthetic ones is a
             population.
 
     Raises:
@@ -221,7 +221,7 @@ def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
     A grid comes first, as the likelihood may have two peaks.
 
     Args:
-        means, variances: Of each set its mean difference and the variance of that mean, ``(sets,)``.
+        means, variances: Mean difference of each set, and the variance of that mean, ``(sets,)``.
     """
     if not variances.any():
         return float(means.var(ddof=1))

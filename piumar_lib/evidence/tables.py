@@ -33,10 +33,10 @@ def show_methods(
     An asterisk marks methods that use person labels of the training clips.
 
     Args:
-        form: Of the clips; synthetic ones are what they are.
-        reference: A method.
-        methods: Which; those without records have no line.
-        folder: Of the records; by default those of the study.
+        form: Form of the clips; it does not matter for synthetic ones.
+        reference: Method that the others are compared with.
+        methods: Methods to show; those without records have no line.
+        folder: Folder of the records; by default that of the study.
     """
     columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "eight other sets": NAMES}
     records = {column: contrasts.read(sets, form, folder or STUDY) for column, sets in columns.items()}
@@ -67,8 +67,8 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
     Only the first seed counts, and only data sets on which every method was evaluated on all people.
 
     Args:
-        form: Of the clips.
-        folder: Of the records.
+        form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
+        folder: Folder of the records.
     """
     lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any part, with all of them
     for network, model in protocol.NETWORKS.items():
@@ -101,5 +101,5 @@ def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict
 
 
 def _people(records: Sequence[dict], method: str) -> set[str]:
-    """Who was judged under a method."""
+    """The people on whom a method was evaluated."""
     return {person for r in records if r["method"] == method for person in r["people"]}

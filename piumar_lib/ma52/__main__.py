@@ -1,4 +1,4 @@
-"""Train on MA-52, judge, submit, and use what was learned.
+"""Train on MA-52, evaluate, submit, and use what was learned.
 
     python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" \\
         --cache build/ma52/cache --index build/ma52/index.csv \\

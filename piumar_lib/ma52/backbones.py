@@ -34,7 +34,7 @@ class VideoMAE(nn.Module):
         frames: Frames that it takes, as many as its position embedding has.
         size: Pixels of the side that it takes.
         channels: Channels of its output, at half of the frames.
-        behind: What a method put behind the last layer: its layers have one resolution, so it has one
+        behind: What a method put after the last layer: its layers have one resolution, so it has one
             stage.
     """
 
@@ -61,7 +61,7 @@ class VideoMAE(nn.Module):
         return self.model.config.num_frames // self.model.config.tubelet_size
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """Put behind the last layer what ``make`` makes for so many frames.
+        """Put after the last layer what ``make`` makes for the frames of its output.
 
         It maps ``(batch, frames, channels, height, width)`` to the same shape; its parameters' names
         hold ``behind``.
@@ -103,7 +103,7 @@ class OnClips(nn.Module):
 
 
 class ShiftedResNet(nn.Module):
-    """A ResNet that sees frames one by one, with `TemporalShift` in front of every residual branch.
+    """A ResNet that sees frames one by one, with `TemporalShift` before every residual branch.
 
     Args:
         model: A ``transformers.ResNetModel``.
@@ -130,7 +130,7 @@ class ShiftedResNet(nn.Module):
             yield from stage.get_submodule("layers").children()
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """Put behind each stage what ``make`` makes, see `VideoMAE.put_behind_stages`."""
+        """Put after each stage what ``make`` makes, see `VideoMAE.put_behind_stages`."""
         for stage in self.model.encoder.stages:
             stage.get_submodule("layers").add_module("behind", OnClips(make(self.frames), self.frames))
 
@@ -150,8 +150,8 @@ class Source:
 
     Attributes:
         checkpoint: Name on the hub; "" if there are no trained weights.
-        frames, size: What it takes.
-        build: From the checkpoint (or None for random weights), frames and size to the model.
+        frames, size: Frames of a clip that it takes, and pixels of their side.
+        build: Makes the model from the checkpoint (or None for random weights), frames and size.
     """
 
     checkpoint: str

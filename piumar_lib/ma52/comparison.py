@@ -55,7 +55,7 @@ def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> d
     """Compare finished runs; a person's accuracy under a method is averaged over its seeds.
 
     Args:
-        folders: Of the runs.
+        folders: Folders of the runs.
         chosen_on: The file of the split on whose held-out people settings were chosen, if any: scores on
             these people are marked.
 
@@ -64,7 +64,7 @@ def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> d
 
     Raises:
         FileNotFoundError: If a folder holds no finished run.
-        ValueError: If a record is damaged, or a method was not judged on all people.
+        ValueError: If a record is damaged, or a method was not evaluated on all people.
     """
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {}  # data, method
     for record in (mark_chosen(read_record(folder), chosen_on) for folder in folders):
@@ -108,7 +108,7 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
     """Compare methods; ``scores`` maps each to its people's accuracies.
 
     Raises:
-        ValueError: If a method was not judged on all people.
+        ValueError: If a method was not evaluated on all people.
     """
     everyone = sorted(set().union(*scores.values()))
     for name, own in scores.items():

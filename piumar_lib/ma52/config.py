@@ -61,7 +61,7 @@ RENAMED = {
 }
 
 
-# Where the plug-in sits: where the method has it, at the input, or behind the first layer.
+# Where the plug-in sits: where the method has it, at the input, or after the first layer.
 LEVELS = ("method", "input", "features")
 # What is said of body parts: that of the most probable action; what a head of its own says; or a head
 # for parts and one for actions within a part, whose probabilities are multiplied.

@@ -99,7 +99,7 @@ class ClipDataset(LabelledClips):
 
         Args:
             key: The view's number. In training also a pair of the clip's number and the seed of what is
-                drawn, so that a clip is varied the same way whoever reads it, and when.
+                drawn, so that a clip is varied the same way in any process and at any time.
 
         Returns:
             ``video``, uint8 ``(frames, height, width, 3)``, and what `LabelledClips.known` says. In

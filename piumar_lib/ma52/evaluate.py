@@ -1,4 +1,4 @@
-"""Judge a trained recogniser: official scores, and person by person."""
+"""Evaluate a trained recogniser: official scores, and person by person."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ class Predicted:
     """What a recogniser says about clips; arrays have one row a clip.
 
     Attributes:
-        names: Of the clips.
-        person: Who made each, as written in its name; "" for test clips.
+        names: Names of the clips.
+        person: Person of each clip, as written in its name; "" for test clips.
         y: Actions 0 to 51; -1 for test clips.
         actions: Probabilities, shape ``(clips, 52)``.
         parts: Probabilities of body parts from a head of their own, ``(clips, 7)``, or None.
@@ -80,8 +80,8 @@ def predict(
     """Recognise all clips of a data set; temporal views of a clip are averaged.
 
     Args:
-        model: Is set to evaluation mode.
-        data: In evaluation mode, with as many views as wished.
+        model: The recogniser; it is set to evaluation mode.
+        data: Clips in evaluation mode, with as many views as wished.
         accelerator: Shares the work between processes, and sets the precision; all have to call this.
         workers: Processes that read clips.
         progress: Show a progress bar, with the time that is left.
@@ -135,7 +135,7 @@ def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[st
     """Official scores, accuracy of each body part's clips, and the worst quarter of people.
 
     Args:
-        found: Of held-out clips.
+        found: Predictions on held-out clips.
         train_y: Actions of the training clips; adds ``majority top-1``, see `report`.
     """
     right, part = found.actions.argmax(1) == found.y, body_part(found.y)
@@ -155,7 +155,7 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
     """All that is said about a trained recogniser; shares in [0, 1].
 
     Args:
-        found: Of held-out clips.
+        found: Predictions on held-out clips.
         train_y: Actions of the training clips, which say what is their most frequent one.
 
     Returns:

@@ -32,7 +32,7 @@ class History:
         watch: Called with all rows whenever there are more.
 
     Attributes:
-        rows: All of them.
+        rows: All rows so far.
     """
 
     def __init__(self, out: Path, upto: int, writes: bool = True, watch: Watch | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What is known of clips whoever reads them: their actions, their people, and their temporal views."""
+"""What is known of clips however they are read: their actions, people and temporal views."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class LabelledClips(Dataset):
     """Clips that can be read, with what the index says of them.
 
     Args:
-        clips: In the order of their numbers.
+        clips: Clips of the index, in the order of their numbers.
         views: Temporal views of each clip in evaluation; they follow one another.
 
     Attributes:
-        clips, views: As given.
-        people: Who made them, numbered from 0.
+        clips, views: The list of clips, and the number of temporal views of each.
+        people: Number of each person, from 0, by name.
 
     Raises:
         ValueError: If there is no view.
@@ -43,7 +43,7 @@ class LabelledClips(Dataset):
         return {"action": clip.action, "person": self.people[clip.person], "clip": place}
 
     def for_evaluation(self, views: int = 1) -> Self:
-        """The same clips for evaluation, with so many views."""
+        """The same clips for evaluation, with ``views`` temporal views each."""
         same = object.__new__(type(self))
         same.__dict__.update(self.__dict__, views=views, train=False)
         return same

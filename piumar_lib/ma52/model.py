@@ -3,8 +3,8 @@
     video -> backbone -> [plug-in] -> mixing in time -> norm -> mean over time -> action (and part)
     poses -> [plug-in] -> block -> [or here] -> blocks -> norm -> mean over time -> action (and part)
 
-Whatever a method plugs in, TFAM or another, sits behind a video backbone, where a clip is a sequence of
-features; "HDF as published" alone works on maps, behind the backbone's stages. Poses are a sequence
+Whatever a method plugs in, TFAM or another, follows a video backbone, where a clip is a sequence of
+features; "HDF as published" alone works on maps, after the backbone's stages. Poses are a sequence
 already: there it sits at the input, or wherever the method has it. The very same layers are trained
 without it, so that a comparison is of the method.
 """
@@ -40,7 +40,7 @@ FREE_SHAPES = ("recognizer.mean", "recognizer.scale")
 class TemporalMixing(nn.Module):
     """A residual convolution over three neighbouring frames; at the start the identity.
 
-    Without a layer that sees order behind it, an alignment in time could only weigh frames, and a
+    Without a layer that sees order after it, an alignment in time could only weigh frames, and a
     perturbed spectrum would change nothing, because features are averaged over time in the end.
     """
 
@@ -62,14 +62,14 @@ class MicroActionRecognizer(nn.Module):
     """Recognise micro-actions in video, or in poses.
 
     Args:
-        backbone: From `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
+        backbone: Network from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
         config: Says which method's plug-in there is, and whether a head for body parts.
         joints: Names of the joints, if it sees poses.
 
     Attributes:
-        frames, size: What it takes: ``(batch, frames, 3, size, size)``; size is 0 for poses.
-        shape: Of a clip, without the batch; of poses ``(frames, channels)``.
-        config, joints: As given.
+        frames, size: Frames of a clip, and pixels of their side; size is 0 for poses.
+        shape: Shape of a clip: ``(frames, 3, size, size)``, of poses ``(frames, channels)``.
+        config, joints: Configuration and names of the joints, as given.
     """
 
     part_of: Tensor
@@ -133,8 +133,8 @@ class MicroActionRecognizer(nn.Module):
         """Recognise.
 
         Args:
-            video: From `piumar_lib.ma52.transforms.to_input`, ``(batch, frames, 3, size, size)``; or
-                poses from `piumar_lib.ma52.pose_dataset.PoseDataset`, ``(batch, frames, channels)``.
+            video: Clips ``(batch, frames, 3, size, size)``, from `piumar_lib.ma52.transforms.to_input`;
+                or poses ``(batch, frames, channels)`` from `piumar_lib.ma52.pose_dataset.PoseDataset`.
             y: Actions ``(batch,)``; in training only, to guide the perturbation.
 
         Returns:
@@ -163,7 +163,7 @@ def _clip_shape(backbone: VideoMAE | ShiftedResNet | PoseNetwork) -> tuple[int, 
 
 
 def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) -> nn.Sequential:
-    """The layers between which a plug-in may sit; behind a video backbone, one sees order in time."""
+    """The layers between which a plug-in may sit; after a video backbone, one sees order in time."""
     if not isinstance(backbone, PoseNetwork):
         return nn.Sequential(backbone, TemporalMixing(backbone.channels), last)
     blocks = {f"block{number}": block for number, block in enumerate(backbone)}

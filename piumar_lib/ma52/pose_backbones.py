@@ -19,10 +19,10 @@ FRAMES = 32  # of 45 to 75 that a clip of MA-52 has: at least 13 a second
 
 
 class PoseNetwork(nn.Sequential):
-    """Layers, in front of each of which a plug-in may sit: the first one is behind the input.
+    """Layers, before each of which a plug-in may sit; before the first one is the input.
 
     Args:
-        layers: From poses to features.
+        layers: Layers from poses to features, in order.
         inputs: Channels of the input.
         channels: Channels of the output.
 

@@ -29,7 +29,7 @@ class PoseDataset(LabelledClips):
     """Clips of a file of poses.
 
     Args:
-        poses: From `piumar_lib.ma52.prepare.poses.read_poses`.
+        poses: Poses of a file, from `piumar_lib.ma52.prepare.poses.read_poses`.
         clips: Those that are wanted, from the index (a split's names choose them).
         frames: Time steps read from each clip.
         views: See `LabelledClips`.
@@ -111,7 +111,7 @@ class PoseDataset(LabelledClips):
         return torch.lerp(self.rows[row], self.rows[following], (position - left)[..., None])
 
     def some_clips(self, most: int = 4096) -> Tensor:
-        """Clips as they are judged, ``(clips, frames, channels)``; if there are more, evenly chosen."""
+        """Clips as in evaluation, ``(clips, frames, channels)``; if there are more, evenly chosen."""
         places = torch.linspace(0, len(self.clips) - 1, min(most, len(self.clips))).round().long()
         return self.read(places, moments(torch.full((len(places), self.frames), 0.5)))
 

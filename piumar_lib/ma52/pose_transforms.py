@@ -18,10 +18,10 @@ class Draws(NamedTuple):
 
     Attributes:
         moment: Where each moment lies in its stretch, in [0, 1), ``(batch, time)``.
-        side: In [0, 1), ``(batch,)``: below the probability of exchanging left and right, that is done.
-        turn, size: Normal, ``(batch,)``.
-        speed: Normal, ``(batch, KNOTS)``.
-        place: Normal, ``(batch, joints, 2)``.
+        side: Uniform in [0, 1), ``(batch,)``: left and right are exchanged where it is below ``hflip``.
+        turn, size: Standard normal, for the angle and the log size, ``(batch,)``.
+        speed: Standard normal, for the log speed at each knot, ``(batch, KNOTS)``.
+        place: Standard normal, for the displacement of each joint, ``(batch, joints, 2)``.
     """
 
     moment: Tensor
@@ -33,7 +33,7 @@ class Draws(NamedTuple):
 
 
 def draw(seeds: Sequence[int], frames: int, joints: int) -> Draws:
-    """Draw what varies clips, from one seed a clip: the same whoever asks, and in whichever batch.
+    """Draw what varies clips, from one seed a clip: the same in any process and in any batch.
 
     Args:
         seeds: One for each clip.
@@ -56,7 +56,7 @@ def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
 
     Args:
         at: Moments from 0 to 1, ``(batch, time)``.
-        speed: From `draw`.
+        speed: Standard normal numbers from `draw`, ``(batch, KNOTS)``.
         strength: Standard deviation of the log speed at a knot.
 
     Returns:
@@ -80,13 +80,13 @@ def vary(
 ) -> Tensor:
     """Mirror, turn and resize bodies, and move each of their joints, alike in all frames of a clip.
 
-    A joint's displacement makes another body: longer here, shorter there, held otherwise, or seen by
+    A joint's displacement makes another body: longer here, shorter there, held differently, or seen by
     another estimator. Movements stay, but for turn and size. If the clip's mean pose is subtracted
     (``modality="difference"``), this undoes the displacement.
 
     Args:
         x: Clips, ``(batch, time, joints, 2)``, or with scores, which stay, ``(batch, time, joints, 3)``.
-        draws: From `draw`.
+        draws: Random numbers that decide how each clip is varied, from `draw`.
         mirror: The mirror image of each joint, ``(joints,)``.
         hflip: Probability of exchanging left and right.
         rotation: Standard deviation of the angle, radians.

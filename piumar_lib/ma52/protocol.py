@@ -28,13 +28,13 @@ class Protocol(NamedTuple):
     """How the scores of a run, or of several, came about.
 
     Attributes:
-        kind: Of the split: ``"person-disjoint"``, ``"official"`` and so on.
-        people: Who are judged; None if that was not recorded.
-        shared: How many of them are trained on, too; None if that was not recorded.
-        rules: Which state of a training is judged.
-        epochs: After how many epochs that is.
+        kind: Kind of the split: ``"person-disjoint"``, ``"official"`` and so on.
+        people: Number of people evaluated; None if that was not recorded.
+        shared: Number of evaluated people who are trained on, too; None if that was not recorded.
+        rules: Which state of a training is evaluated.
+        epochs: Number of epochs after which a training is evaluated.
         views: Temporal views of a clip.
-        chosen_on: How many of the people judged are those on whom the settings were chosen.
+        chosen_on: Number of evaluated people on whom the settings were chosen.
     """
 
     kind: str
@@ -78,13 +78,13 @@ def describe_split(title: str, train: Iterable[str], held_out: Iterable[str]) ->
 def describe_selection(
     held_out: Iterable[str], epochs: int, views: int, averaged: bool, chosen_on: str | Path = ""
 ) -> dict[str, Any]:
-    """What a record says about how the judged state and its settings were chosen.
+    """What a record says about how the evaluated state and its settings were chosen.
 
     Args:
-        held_out: People who are judged.
-        epochs: Of the training; the last one is judged.
+        held_out: People on whom the training is evaluated.
+        epochs: Number of training epochs; the state after the last one is evaluated.
         views: Temporal views of a clip.
-        averaged: Whether averaged weights are judged.
+        averaged: Whether averaged weights are evaluated.
         chosen_on: The file of the split on whose held-out people settings were chosen; "" for none.
 
     Raises:

@@ -138,12 +138,12 @@ def recognize(
     window still waits for are kept.
 
     Args:
-        model: From `piumar_lib.ma52.model.load_model`.
+        model: Trained recogniser, from `piumar_lib.ma52.model.load_model`.
         path: Any video. Up to `piumar_lib.ma52.windows.SHORT` seconds it is one clip, as long as
             MA-52's; a longer one is looked at through windows.
-        length, stride: Of the windows, in seconds.
+        length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
-        crop, person: See `read_recording`.
+        crop, person: Kind of square, and whom it is about, see `read_recording`.
         progress: Show a progress bar.
 
     Raises:
@@ -179,9 +179,9 @@ def sample(times: np.ndarray, start: float, end: float, frames: int, views: int)
 
     Args:
         times: When each frame is shown, in seconds, shape ``(time,)``.
-        start, end: Of the window, in seconds.
-        frames: How many stretches.
-        views: How many choices, evenly shifted within the stretches.
+        start, end: Start and end of the window, in seconds.
+        frames: Number of stretches.
+        views: Number of choices, evenly shifted within the stretches.
 
     Returns:
         Frame numbers, shape ``(views, frames)``.

@@ -20,7 +20,7 @@ def say_trained_on(record: Mapping[str, Any] | None) -> str:
     """What a model was trained on, and how often it is right about people it never saw.
 
     Args:
-        record: Of its training; None if there is none.
+        record: Record of the model's training; None if there is none.
     """
     if record is None:
         return "this model was trained on data that are not recorded: no record.json lies beside it"

@@ -29,12 +29,12 @@ def submit(
     """Recognise all test clips and write a submission; it is checked before it is called done.
 
     Args:
-        folder: Of a finished run; its configuration says where clips and index were.
+        folder: Folder of a finished run; its configuration says where clips and index were.
         path: Ends in ``.zip``.
         views: Temporal views of each clip.
         progress: Show a progress bar.
-        root: Of the download. Its test list then says which lines there are, and in which order;
-            without it, those are the index's test clips by name.
+        root: Root of the download. Its test list then says which lines there are, and in which
+            order; without it, those are the index's test clips by name.
         moved: Where ``index``, and ``cache`` or ``poses``, lie, if not where the training read them.
 
     Returns:

@@ -88,9 +88,9 @@ def plan(
         preset: See `TrainConfig.make`.
         splits: Folder of ``fold1.txt`` and so on.
         runs: Folder in which each training gets a folder of its own.
-        methods: By default those of `PLANNED`, see `ON_POSES`.
-        folds: Numbers; by default all.
-        seeds: How many; the first is 0.
+        methods: Names of methods; by default those of `PLANNED`, see `ON_POSES`.
+        folds: Numbers of the folds; by default all.
+        seeds: Number of seeds; the first is 0.
         settings: See `TrainConfig.make`; the same for all.
 
     Raises:
@@ -130,9 +130,9 @@ def run(
     Each record is written as soon as it is there. An error ends its own training alone.
 
     Args:
-        trainings: From `plan`.
+        trainings: Trainings to make, from `plan`.
         path: A JSON-lines file; created if need be.
-        work: From settings, and whether to show progress, to a record: `piumar_lib.ma52.train.train`.
+        work: Trains with given settings and returns the record, as `piumar_lib.ma52.train.train` does.
         workers: Processes of this machine; with 1 all is done in this one.
         scheduler: Address of a Dask scheduler, whose workers do the work instead. They need the same
             code, and the same files under the same paths; each keeps checkpoints on its own disk.

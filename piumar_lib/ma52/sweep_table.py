@@ -31,16 +31,16 @@ class Row:
     """A method of a sweep, with one kind of head; shares in [0, 1].
 
     Attributes:
-        name: Of the method, and of its head unless body parts are derived from actions.
-        folds: Numbers of those that it was trained on.
-        accuracy: Over all of their people.
-        macro_f1: Of actions, mean over folds and seeds.
+        name: Name of the method, and of its head unless body parts are derived from actions.
+        folds: Numbers of the folds that the method was trained on.
+        accuracy: Accuracy over all people of these folds.
+        macro_f1: Macro F1 of actions, mean over folds and seeds.
         majority: Accuracy over the same people of always answering the training clips' most frequent
             action.
-        difference: Paired difference to the reference over the people that both judge, with its t
+        difference: Paired difference to the reference over the people of both, with its t
             interval; None for the reference, and if they share no fold.
         by_fold: That difference's mean in each fold that both have.
-        p, equivalence_p: Of the difference, after Holm's correction for all rows; nan without one.
+        p, equivalence_p: P values of the difference, Holm-corrected for all rows; nan without one.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Row:
 def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> list[Row]:
     """Compare a sweep's methods with one of them, over people.
 
-    People of one fold are judged by the same trained model, so their differences are not quite
+    People of one fold are recognised by the same trained model, so their differences are not quite
     independent, and the interval does not tell how much another seed would change.
 
     Args:
-        records: From `piumar_lib.ma52.sweep.run`, of one data set; some folds may be missing.
+        records: Records of `piumar_lib.ma52.sweep.run` on one data set; some folds may be missing.
         reference: Name of a row.
 
     Raises:

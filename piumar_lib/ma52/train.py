@@ -71,7 +71,7 @@ STATE = ("step", "sums", "seconds", "model", "optimizer", "objective", "average"
 
 
 def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
-    """Train, judge, and return the record; what is done already is not done again.
+    """Train, evaluate, and return the record; what is done already is not done again.
 
     Args:
         config: See `TrainConfig`.
@@ -136,8 +136,8 @@ class Run:
     Args:
         config: See `TrainConfig`.
         out: Folder of the run; a run in it is resumed.
-        accelerator: Of the processes that share the work.
-        stop: Set by who wants the run to stop.
+        accelerator: Accelerate's handle of the processes that share the work.
+        stop: Event to set when the run is to stop.
         watch: See `train`.
     """
 
@@ -291,7 +291,7 @@ class Run:
         return self.batches.read(self.sampler.total, self.sampler.total + self.sampler.steps_per_epoch)
 
     def finish(self, progress: bool) -> dict:
-        """Judge the trained model, and write model, predictions and record."""
+        """Evaluate the trained model, and write model, predictions and record."""
         self.objective.finish(self.trainee)
         config, held_out = self.config, self.held_out.for_evaluation(self.config.test_views)
         found = evaluate.predict(self.evaluated, held_out, self.accelerator, config.workers, progress)

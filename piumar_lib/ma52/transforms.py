@@ -39,7 +39,7 @@ def to_input(
     Args:
         video: uint8 ``(batch, time, height, width, 3)``.
         size: Pixels of the side.
-        augmentation: From `draw_augmentation`, shape ``(batch, 6)``, to vary clips; None for
+        augmentation: Numbers that vary clips, from `draw_augmentation`, shape ``(batch, 6)``; None for
             evaluation.
         min_scale: Least share of the side that a random cut keeps, in (0, 1].
         color_jitter: Standard deviation of the logarithm of brightness and of contrast.

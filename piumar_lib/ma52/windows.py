@@ -17,8 +17,8 @@ class Answers:
     """What was recognised, window by window.
 
     Attributes:
-        start, end: Of each window, in seconds, shape ``(windows,)``.
-        probabilities: Shape ``(windows, 52)``.
+        start, end: Start and end of each window, in seconds, shape ``(windows,)``.
+        probabilities: Probabilities of actions, shape ``(windows, 52)``.
     """
 
     start: np.ndarray

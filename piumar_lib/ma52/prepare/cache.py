@@ -57,7 +57,7 @@ class CacheSettings:
         crop: ``"person"``: a square about the person, the middle one where nobody is found;
             ``"middle"``: the largest square about the middle.
         form: ``"mp4"``, or ``"raw"`` (uint8 arrays, sixty times the space, read at once).
-        frames: Keep so many frames, evenly spread over the clip's time; 0 keeps as many as it has.
+        frames: Number of frames kept, evenly spread over the clip's time; 0 keeps as many as it has.
         version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
             them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
             varying frame rate, so its caches of version 1 stay valid.
@@ -130,7 +130,7 @@ def make_cache(
 
     Args:
         root: The download.
-        clips: From its index.
+        clips: Clips of the download's index.
         folder: The cache; created if need be.
         settings: See `CacheSettings`.
         workers: Processes.
@@ -223,7 +223,7 @@ def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Bo
 
     Args:
         small: The `thumbnail` of each of the `probe_frames`, ``(time, height, width, 3)``.
-        width, height: Of the frames themselves, in pixels.
+        width, height: Width and height of the frames themselves, in pixels.
         crop: One of `CROPS`.
     """
     person = None if crop == "middle" else find_person(small)

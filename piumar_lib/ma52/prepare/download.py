@@ -38,7 +38,7 @@ def list_pose_files(form: str, token: str | None = None, endpoint: str | None = 
 
     Args:
         form: "openpose" or "halpe".
-        token, endpoint: As for `download`.
+        token, endpoint: Access token and address of the hub, see `download`.
 
     Raises:
         DownloadError: If the hub cannot be reached, does not let this account in, or has none.
@@ -58,7 +58,7 @@ def download_poses(
     Args:
         root: Folder of MA-52; created if need be.
         form: "openpose" or "halpe".
-        token, endpoint: As for `download`.
+        token, endpoint: Access token and address of the hub, see `download`.
 
     Returns:
         The files.
@@ -106,8 +106,8 @@ def download(
 
     Args:
         root: Folder; created if need be.
-        token: Of the hub; by default the one that ``hf auth login`` has kept.
-        endpoint: Another hub.
+        token: Access token of the hub; by default the one that ``hf auth login`` has kept.
+        endpoint: Address of another hub.
         progress: Show progress bars.
 
     Returns:

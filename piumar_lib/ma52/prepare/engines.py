@@ -37,9 +37,9 @@ class Engine:
     """A pose estimator.
 
     Attributes:
-        name: As one asks for it.
+        name: Name by which it is chosen.
         version: Package and version, as its environment has to have them.
-        joints: Names, in the order of its output.
+        joints: Names of the joints, in the order of its output.
         people: Whom it finds: ``"one"``, whom it follows from frame to frame, or ``"all"``.
     """
 
@@ -96,7 +96,7 @@ class Estimator:
 
     Args:
         engine: One of `ENGINES`.
-        command: From `find_command`.
+        command: What starts it, from `find_command`.
 
     Raises:
         EstimatorError: If it does not start, or has another version or other joints.

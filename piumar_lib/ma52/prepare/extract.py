@@ -37,9 +37,9 @@ class Video:
     """A clip to look at.
 
     Attributes:
-        name: As in the index, or its path below the folder in which it was found.
+        name: Name in the index, or path below the folder in which it was found.
         path: The file.
-        frames: As far as an index tells, else 0.
+        frames: Number of frames as far as an index tells, else 0.
     """
 
     name: str
@@ -52,10 +52,10 @@ class Extraction:
     """What came out of it.
 
     Attributes:
-        poses: Of all clips that have any; None where none has.
+        poses: Poses of all clips that have any; None where none has.
         bad: Why the others have none, by name.
         found: Share of frames with the person in them, by name.
-        frames: How many this run looked at.
+        frames: Number of frames that this run looked at.
         seconds: How long it took.
     """
 
@@ -114,12 +114,12 @@ def extract(
     """Estimate the poses that are missing, and write the file of all; ``OUT.bad.csv`` names bad clips.
 
     Args:
-        videos: From `videos_of_index` or `videos_below`.
+        videos: Clips to look at, from `videos_of_index` or `videos_below`.
         out: The file to write, ending in ``.safetensors``.
         engine: One of `piumar_lib.ma52.prepare.engines.ENGINES`.
         command: What starts it, from `piumar_lib.ma52.prepare.engines.find_command`.
         workers: Processes of the estimator, each with a thread that decodes for it.
-        at_most: Larger frames are shrunk to so many pixels on their longer side.
+        at_most: Pixels of a frame's longer side; larger frames are shrunk to it.
         progress: Show a progress bar.
 
     Raises:
@@ -240,7 +240,7 @@ def steady_rate(seen: Survey) -> float:
 
 
 def shrunk_size(width: int, height: int, at_most: int) -> tuple[int, int]:
-    """Width and height once the longer side has at most so many pixels."""
+    """Width and height once the longer side has at most ``at_most`` pixels."""
     scale = min(1.0, at_most / max(width, height))
     return max(1, round(scale * width)), max(1, round(scale * height))
 

@@ -23,11 +23,11 @@ class Clip:
     Attributes:
         name: File name.
         split: ``"train"``, ``"val"`` or ``"test"``, as published.
-        person, session: As written in the name; "" for test clips.
-        action: 0 to 51; -1 for test clips, whose labels are not published.
+        person, session: Person and session, as written in the name; "" for test clips.
+        action: Action, 0 to 51; -1 for test clips, whose labels are not published.
         part: Body part of the action; "" for test clips.
-        frames, fps, width, height: Of the video as a player shows it.
-        bytes, sha256: Of the file.
+        frames, fps, width, height: Frames, frames a second and pixels, as a player shows the video.
+        bytes, sha256: Size of the file in bytes, and its SHA-256 digest.
     """
 
     name: str
@@ -64,7 +64,7 @@ def make_index(
 
     Args:
         root: The folder with ``train/``, ``val/`` and ``test/``.
-        entries: From `piumar_lib.ma52.prepare.verify.verify`.
+        entries: Clips to describe, from `piumar_lib.ma52.prepare.verify.verify`.
         workers: Threads; by default as many as cores.
         progress: Show a progress bar.
     """

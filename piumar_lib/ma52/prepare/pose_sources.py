@@ -56,13 +56,13 @@ class Found:
 
     Attributes:
         where: File and entry.
-        name: Of the clip, with or without folder and ending.
+        name: Name of the clip, with or without folder and ending.
         split: "train", "val" or "test" if the file's name says so, else "".
         keypoint: Joints of people in frames, pixels.
-        score: Of each, or None.
+        score: Score of each joint, or None.
         label: Action, or None.
         size: Width and height of the frames, or None.
-        frames: How many there should be, or None.
+        frames: Number of frames that there should be, or None.
         rate: Frames a second, NaN if unknown.
         open_end: Whether frames without a person may be missing at the end, as in COCO's results.
     """

@@ -32,14 +32,14 @@ class Poses:
     """Poses of clips.
 
     Attributes:
-        names: Of the clips, as in the index: ``"0003_01_0001.mp4"``.
+        names: Names of the clips, as in the index: ``"0003_01_0001.mp4"``.
         joints: Names of the joints, those of COCO as in `piumar_lib.data.skeleton.JOINTS`. What comes in
             pairs begins with "left " or "right ".
         xy: Pixels to the right and down, float32 ``(frames of all clips, joints, 2)``; NaN where a joint
             was not found.
         score: Confidence of the estimator, 0 to 1, ``(frames of all clips, joints)``; 0 where a joint
             was not found.
-        start: First row of each clip, and behind the last one their number, int64 ``(clips + 1,)``.
+        start: First row of each clip, and after the last one the number of rows, int64 ``(clips + 1,)``.
         size: Width and height of each clip's frames in pixels, int64 ``(clips, 2)``; 0 where the source
             does not say.
         rate: Frames a second of each clip, ``(clips,)``; NaN where the source does not say.
@@ -128,7 +128,7 @@ def write_poses(path: str | Path, poses: Poses) -> None:
 
     Args:
         path: Ends in ``.safetensors``.
-        poses: As given.
+        poses: Poses to write.
 
     Raises:
         ValueError: If the path has another ending.

@@ -26,7 +26,7 @@ def name_test_list(names: Iterable[str]) -> str:
     """Which of the two published test lists has these clips: `FULL`, `SAMPLE`, or "" for neither.
 
     Args:
-        names: Of the clips, in any order.
+        names: Names of the clips, in any order.
     """
     names = set(names)
     sizes = {CLIPS["test"]: FULL, CHALLENGE: SAMPLE}
@@ -34,7 +34,7 @@ def name_test_list(names: Iterable[str]) -> str:
 
 
 def numbered(count: int) -> list[str]:
-    """The names of a published test list of so many clips."""
+    """The names of a published test list of ``count`` clips."""
     return [f"test{number:04d}.mp4" for number in range(count)]
 
 
@@ -42,7 +42,7 @@ def note_count(root: Path, split: str, listed: Iterable[str], usable: int) -> li
     """What there is to say about a split's number of clips; nothing if it is that of MA-52.
 
     Args:
-        root: Of the download.
+        root: Root of the download.
         split: ``"train"``, ``"val"`` or ``"test"``.
         listed: Names in its list.
         usable: Clips that nothing is wrong with.

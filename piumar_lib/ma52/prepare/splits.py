@@ -37,7 +37,7 @@ def official(clips: Sequence[Clip]) -> list[Split]:
     """Train against val as published: val's people are *not* unseen, see `leak`.
 
     Args:
-        clips: Of the index; those of test are left out.
+        clips: Clips of the index; those of test are left out.
     """
     return [_split("official", clips, {clip.name for clip in clips if clip.split == "val"})]
 
@@ -50,9 +50,9 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
     people at random.
 
     Args:
-        clips: Of the index; those of test, whose people are not known, are left out.
-        seed: See above.
-        folds: How many.
+        clips: Clips of the index; those of test, whose people are not known, are left out.
+        seed: Seed of the order of people whose classes are spread alike, see above.
+        folds: Number of folds.
 
     Returns:
         A `Split` for each fold; every clip of train and val is held out once.
@@ -85,9 +85,9 @@ def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> 
     """Hold out ``people`` people at a time, each once.
 
     Args:
-        clips: Of the index; those of test, whose people are not known, are left out.
-        seed: Of the order of people.
-        people: How many at a time; in the last fold there may be fewer.
+        clips: Clips of the index; those of test, whose people are not known, are left out.
+        seed: Seed of the order of people.
+        people: Number of people held out at a time; in the last fold there may be fewer.
 
     Returns:
         A `Split` for each fold; every clip of train and val is held out once.

@@ -38,9 +38,9 @@ def write_cache(
 
     Args:
         folder: The cache; created if need be.
-        plan: From `plan`; its width is that of the camera.
+        plan: Clips to render, from `plan`; its width is that of the camera.
         size: Pixels of the square about the person.
-        frames: Of each clip, evenly spread.
+        frames: Number of frames kept of each clip, evenly spread.
         device: Where to render.
         workers: Processes; on a GPU too, as people are found, and clips are written, on processors.
         progress: Show a progress bar.

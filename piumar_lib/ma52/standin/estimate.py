@@ -61,8 +61,8 @@ class Estimate:
     """Poses of a clip as an estimator writes them.
 
     Attributes:
-        row: Of the plan.
-        main: Which person the clip is about.
+        row: Row of the clip in the plan.
+        main: Number of the person whom the clip is about.
         keypoint: Pixels, float32 ``(people, frames, joints, 2)``; 0 and 0 where a joint was lost.
         score: 0 to 1, float32 ``(people, frames, joints)``; 0 where a joint was lost.
     """
@@ -79,7 +79,7 @@ def estimate(
     """Estimate poses of all clips, person by person, in the order of the plan.
 
     Args:
-        plan: From `piumar_lib.ma52.standin.plan`.
+        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
         joints: Names of a layout.
         detector: How it errs; by default as `Detector` does.
     """
@@ -171,7 +171,7 @@ def _correlated(rng: np.random.Generator, shape: tuple[int, ...], memory: float)
 
 
 def _spells(rng: np.random.Generator, shape: tuple[int, ...], share: float, length: float) -> np.ndarray:
-    """Spells of so many frames on average (axis 1) that take up a share of them, bool."""
+    """Spells of ``length`` frames on average (axis 1) that take up a share of them, bool."""
     drawn = rng.random(shape, np.float32)
     on = np.empty(shape, bool)
     on[:, 0] = drawn[:, 0] < share

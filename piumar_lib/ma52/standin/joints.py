@@ -14,7 +14,7 @@ def true_joints(plan: Plan) -> Iterator[tuple[str, np.ndarray]]:
     """The joints of each clip of a stand-in.
 
     Args:
-        plan: From `piumar_lib.ma52.standin.plan`.
+        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
 
     Yields:
         Name of the clip, and pixels to the right and down, ``(frames, 17, 2)``.

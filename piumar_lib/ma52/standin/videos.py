@@ -7,7 +7,7 @@
 
 As in MA-52, train and val share their people. Who made the test clips is not published; here they
 are people of whom no other clip exists. ``standin.json`` says who and what, so that a submission can
-be judged. Everything follows from the seed, whatever the number of processes.
+be scored. Everything follows from the seed, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Plan:
     """Which clips a stand-in has; all arrays have one entry a clip, clips of a person together.
 
     Attributes:
-        seed: Of everything.
+        seed: Seed that everything follows from.
         width: Pixels across; the height is six fifths of it.
-        person: From 0, shape ``(clips,)``.
+        person: Number of the person in each clip, from 0, shape ``(clips,)``.
         action: 0 to 51.
         split: ``"train"``, ``"val"`` or ``"test"``.
         name: File name.
-        frames: Length.
+        frames: Number of frames.
     """
 
     seed: int
@@ -112,7 +112,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
 
     Args:
         root: Folder; created if need be.
-        plan: From `plan`.
+        plan: Clips to write, from `plan`.
         workers: Processes.
         progress: Show a progress bar.
 
