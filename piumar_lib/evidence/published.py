@@ -33,6 +33,10 @@ PUBLISHED = (
         "spar", "random forest", 87.3, "five folds of people; windows",
         "D. M. Burns et al., [arXiv 1802.01489](https://arxiv.org/abs/1802.01489), 2018, first version",
     ),
+    Published(
+        "spar", "convolutional recurrent network", 88.9, "five folds of twenty people; windows",
+        "D. M. Burns et al., [arXiv 1802.01489](https://arxiv.org/abs/1802.01489), 2018",
+    ),
     Published("msraction3d", "parts of the body, SVM", 84.98, "one split of people", PARTS),
     Published("utkinect", "parts of the body, SVM", 94.0, "one split of people", PARTS),
     Published(
