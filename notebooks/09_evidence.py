@@ -287,9 +287,9 @@ print(words)
 # asterisk marks **person labels** of the training clips in use. Synthetic people come from five populations, which are clusters.
 
 # %% tags=["hide-input"]
-others = "GroupDRO", "weight averaging", "two equal views", "PIUmr, random groups", "TFAM, no perturbation"
-others = [f"{name} + augmentation" for name in others]
-tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, "MiniRocket", *others))
+more = "GroupDRO", "weight averaging", "two equal views", "PIUmr, random groups", "TFAM, no perturbation"
+more = [f"{name} + augmentation" for name in more]
+tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, "MiniRocket", *more))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # MiniRocket, which learns no features, is not told apart from TFAM: `TFAM + augmentation` over `MiniRocket` on `real people,
