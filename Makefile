@@ -67,11 +67,11 @@ lint: $(STAMP) ## check style, spelling, types, sizes and words
 	$(PY) -m mypy
 	@$(COURSE) counts --check
 
-# Chapter 10 measures time, 11 and 12 share a stand-in of MA-52: these three run one after the other.
+# Chapters 11 and 12 share a stand-in of MA-52: one after the other. Chapter 10 measures time: alone.
 chapters: $(STAMP) ## execute every chapter and test what came out
 	@$(COURSE) notebooks
-	$(PY) -m pytest -n $(WORKERS) $(EXECUTE) build/notebooks/0*.ipynb build/notebooks/1[34]*.ipynb
-	$(PY) -m pytest $(EXECUTE) build/notebooks/1[0-2]*.ipynb
+	$(PY) -m pytest -n $(WORKERS) --dist loadgroup $(EXECUTE) build/notebooks/0*.ipynb build/notebooks/1[1-4]*.ipynb
+	$(PY) -m pytest $(EXECUTE) build/notebooks/10*.ipynb
 	$(PY) -m pytest tests/test_chapters.py
 
 unit: $(STAMP) ## run all tests of the library

@@ -27,8 +27,6 @@ RATE = 25  # frames a second and core, about
 def main(argv: list[str] | None = None) -> int:
     """Run the command; return 0, or 1 if a clip gave no poses."""
     options = parser().parse_args(argv)
-    engine = ENGINES[options.engine]
-    command = find_command(engine, options.python)
     if options.index is None:
         videos = videos_below(options.root)
     else:
@@ -38,6 +36,8 @@ def main(argv: list[str] | None = None) -> int:
         hours = f", about {frames / RATE / 3600 / options.workers:.1f} hours" if frames else ""
         print(f"{options.out}: would hold poses of {len(videos)} clips{hours}")
         return 0
+    engine = ENGINES[options.engine]
+    command = find_command(engine, options.python)
     result = extract(videos, options.out, engine, command, options.workers, options.at_most, True)
     return say(result, options)
 

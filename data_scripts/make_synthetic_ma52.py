@@ -25,6 +25,7 @@ import torch
 from piumar_lib.data.joints import LAYOUTS
 from piumar_lib.data.labels import CLIPS, PEOPLE
 from piumar_lib.ma52 import standin
+from piumar_lib.ma52.prepare.cache import CacheSettings
 from piumar_lib.ma52.standin.cache import write_cache
 from piumar_lib.ma52.standin.poses import FORMS, write_pose_files, write_standin_poses
 from piumar_lib.support.command import at_least, command_line, path
@@ -73,11 +74,8 @@ def main(argv: list[str] | None = None) -> None:
     if options.poses and (options.cache or (options.format and options.joints)):
         parser.error("--poses goes without --cache, and --format without --joints. Leave one out.")
     plan = standin.plan(options.clips, options.people, options.width, options.seed)
-    if options.cache and not options.dry_run:
-        missing = write_cache(
-            options.out, plan, options.size, options.frames, options.device, options.workers
-        )
-        print(f"{options.out}: {missing} clips rendered, {len(plan) - missing} were already there")
+    if options.cache:
+        render_cache(plan, options)
         return
     if options.poses:
         write_all_poses(plan, options)
@@ -88,12 +86,25 @@ def main(argv: list[str] | None = None) -> None:
         print(f"{options.out}: {missing} clips written, {len(plan) - missing} were already there")
 
 
+def render_cache(plan: standin.Plan, options: argparse.Namespace) -> None:
+    """Render every clip into a cache, or only say how much room that takes."""
+    if options.dry_run:
+        settings = CacheSettings(options.size, form="raw", frames=options.frames)
+        needed = len(plan) * settings.frames * settings.size**2 * 3
+        print(f"{len(plan)} clips of {plan.people} people, {settings.frames} frames of "
+              f"{settings.size} pixels: about {needed / 2**30:.1f} GB")  # fmt: skip
+        return
+    missing = write_cache(
+        options.out, plan, options.size, options.frames, options.device, options.workers
+    )
+    print(f"{options.out}: {missing} clips rendered, {len(plan) - missing} were already there")
+
+
 def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
     """Write poses of every clip, in one file or in files of a published form; see `--dry-run`, too."""
     joints = len(FORMS[options.format][0]) if options.format else options.joints or 17
     needed = int(plan.frames.sum()) * joints * BYTES_OF_A_JOINT.get(options.format, 12)
-    people = plan.person.max() + 1
-    print(f"{len(plan)} clips of {people} people, {joints} joints: about {needed / 2**30:.2f} GB")
+    print(f"{len(plan)} clips of {plan.people} people, {joints} joints: about {needed / 2**30:.2f} GB")
     require_room(options.out, needed, "Ask for fewer clips, or choose another disk.")
     if options.dry_run:
         return
@@ -120,7 +131,7 @@ def say(plan: standin.Plan, out: Path) -> None:
     counts = ", ".join(f"{np.sum(plan.split == split)} {split}" for split in CLIPS)
     needed = 1024 * len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 1.5
     print(
-        f"{len(plan)} clips ({counts}) of {plan.person.max() + 1} people, {plan.width} x {plan.height} "
+        f"{len(plan)} clips ({counts}) of {plan.people} people, {plan.width} x {plan.height} "
         f"pixels; about {needed / 2**30:.1f} GB"
     )
     require_room(out, needed, "Make it smaller (--width, --clips) or choose another disk.")

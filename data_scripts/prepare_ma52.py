@@ -28,8 +28,11 @@ from piumar_lib.ma52.prepare.index import make_index, read_index, write_index
 from piumar_lib.ma52.prepare.pose_files import gather
 from piumar_lib.ma52.prepare.poses import write_poses
 from piumar_lib.ma52.prepare.verify import verify
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
+
+# Settings of each protocol of `splits.PROTOCOLS`.
+OWN = {"official": (), "person-disjoint": ("folds", "seed"), "leave-people-out": ("people", "seed")}
 
 
 @command_line
@@ -69,16 +72,29 @@ def run_index(options: argparse.Namespace) -> int:
 def run_split(options: argparse.Namespace) -> int:
     """Write the folds of a protocol, and say what the official lists leak."""
     clips = read_index(options.index)
-    own = {"person-disjoint": {"folds": options.folds}, "leave-people-out": {"people": options.people}}
-    made = splits.PROTOCOLS[options.protocol](clips, options.seed, **own.get(options.protocol, {}))
+    made = splits.PROTOCOLS[options.protocol](clips, **settings_of(options))
     print(splits.leak(clips))
     print(say_few(splits.people_per_action(clips), options.few))
     for split in made:
         print(f"{split.title}: {len(split.train)} clips to train on, {len(split.held_out)} held out")
     if not options.dry_run:
-        written = splits.write_splits(options.out / options.protocol, made, options.seed)
+        written = splits.write_splits(options.out / options.protocol, made, options.seed or 0)
         print(f"{options.out / options.protocol}: {len(written)} files")
     return 0
+
+
+def settings_of(options: argparse.Namespace) -> dict[str, int]:
+    """What was given of seed, folds and people.
+
+    Raises:
+        ValueError: If the protocol has no such setting.
+    """
+    names = {name for own in OWN.values() for name in own}
+    given = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    for name in sorted(given.keys() - OWN[options.protocol]):
+        whose = " and ".join(protocol for protocol, own in OWN.items() if name in own)
+        raise ValueError(f"--{name}: {options.protocol} has none, only {whose}. Leave it out.")
+    return given
 
 
 def run_cache(options: argparse.Namespace) -> int:
@@ -149,7 +165,7 @@ def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
     raw = argparse.RawDescriptionHelpFormatter
-    top = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    top = Parser(description=__doc__, formatter_class=raw)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("verify", help="name every fault of lists and clips")
@@ -174,9 +190,9 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("index", type=path, help="the .csv of the index")
     command.add_argument("--out", type=path, required=True, help="folder to write into")
     command.add_argument("--protocol", choices=splits.PROTOCOLS, default="person-disjoint")
-    command.add_argument("--folds", type=int, default=5, help="of person-disjoint (%(default)s)")
-    command.add_argument("--people", type=int, default=10, help="left out at a time (%(default)s)")
-    command.add_argument("--seed", type=at_least(0), default=0, help="orders people differently")
+    command.add_argument("--folds", type=int, help="of person-disjoint (5)")
+    command.add_argument("--people", type=int, help="of leave-people-out: out at a time (10)")
+    command.add_argument("--seed", type=at_least(0), help="of both: orders people differently (0)")
     command.add_argument(
         "--few", type=at_least(0), default=12, help="actions of fewer are named (%(default)s)"
     )

@@ -94,7 +94,7 @@ class MotionClock(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Masses ``(batch, time)``, sum one, of clips ``(batch, time, channels)``."""
         if self.training:
-            self.noise.update(noise_energy(x))
+            self.noise.update(noise_energy(x.detach()))
         motion = (centered_motion_energy(x) - self.noise.mean).clamp_min(0)
         return transport.time_mass(motion, self.floor)
 
@@ -111,12 +111,12 @@ class AmplitudeNormalization(nn.Module):
     """Make movements alike in size: ``mean + (x - mean) (size / typical size) ^ -step``.
 
     The size of a clip is the root of its variance over time, averaged over channels; the typical one is
-    the running median of training. The clip's mean over time, its posture, stays.
+    the running mean of the batches' medians. The clip's mean over time, its posture, stays.
 
     Args:
         step: Share of the way to the typical size, on a logarithmic scale; 0 changes nothing.
-        limit: The ratio of sizes is clamped to ``[1 / limit, limit]``: noise is not blown up without
-            bounds, and a clip that holds still stays still.
+        limit: Bound on the ratio of sizes, which is clamped to ``[1 / limit, limit]``: noise is not
+            blown up without bounds, and a clip that holds still stays still.
 
     Raises:
         ValueError: If an option is out of range.
@@ -143,7 +143,7 @@ class AmplitudeNormalization(nn.Module):
 
 
 class _Alignment(PlugIn, ABC):
-    """What both transports share: a clock in front, the projection and the amplitude behind."""
+    """What both transports share: a clock first, then the projection and the amplitude."""
 
     def __init__(self, clock: nn.Module | None, amplitude_step: float) -> None:
         super().__init__()
@@ -161,7 +161,7 @@ class _Alignment(PlugIn, ABC):
         with torch.autocast(x.device.type, enabled=False):
             wide = transport.at_least_single(x)
             aligned = transport.barycentric_projection(self.plan(wide), wide)  # (B, K, C)
-            # Behind the alignment, where a movement's size no longer depends on how long it took.
+            # After the alignment, where a movement's size no longer depends on how long it took.
             return self.amplitude(aligned).to(x.dtype)
 
     @abstractmethod
@@ -183,8 +183,8 @@ class MonotoneAlignment(_Alignment):
 
     Args:
         steps: Canonical steps K, though no more than the clip has frames. Sixteen are coarse enough to
-            forgive small errors of the clock and make the layers behind twice as fast at 32 frames.
-        clock: `MotionClock` by default.
+            forgive small errors of the clock and make later layers twice as fast at 32 frames.
+        clock: Module that maps clips to masses over time, `MotionClock` by default.
         amplitude_step: Share of the way to movements of one size; see `AmplitudeNormalization`.
 
     Raises:
@@ -207,19 +207,19 @@ class MonotoneAlignment(_Alignment):
 class SinkhornAlignment(_Alignment):
     """Entropic transport of the clock's mass to learned anchors, which a temporal prior keeps in order.
 
-    The cost is ``1 - cos(LN(x_t), anchor_k) + prior (t/T - k/K)^2``. Iterations run until no clip has
-    more than ``tolerance`` of its mass in the wrong frame, so that the gradient, by the implicit
-    function theorem, is that of the plan which is returned.
+    The cost is ``1 - cos(LN(x_t), anchor_k) + prior ((t + 1/2)/T - (k + 1/2)/K)^2``, t and k from 0.
+    Iterations run until no clip has more than ``tolerance`` of its mass in the wrong frame, so that the
+    gradient, by the implicit function theorem, is that of the plan which is returned.
 
     Args:
         channels: Channels of the clips.
         steps: Anchors, one for each canonical step K.
-        clock: `MotionClock` by default.
-        amplitude_step: See `AmplitudeNormalization`.
+        clock: Module that maps clips to masses over time, `MotionClock` by default.
+        amplitude_step: Share of the way to movements of one size; see `AmplitudeNormalization`.
         epsilon: Temperature, in units of the cost.
         prior: Weight of the temporal prior.
         tolerance: Share of a clip's mass that may lie in the wrong frame.
-        iterations: At most so many pairs of updates, for the case that they converge too slowly.
+        iterations: Largest number of Sinkhorn's pairs of updates, should they converge too slowly.
 
     Attributes:
         marginal_error: The largest share of mass in the wrong frame in the last batch.

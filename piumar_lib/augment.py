@@ -18,11 +18,11 @@ from piumar_lib.transport import frames_at
 def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
     """Run through each clip at a randomly changing speed, by linear interpolation.
 
-    The clock is the sum of positive steps whose logarithm is a smooth random curve.
+    The clock is the sum of positive steps, whose logarithm is random at five knots and linear between.
 
     Args:
-        x: Clips.
-        strength: Standard deviation of the log speed.
+        x: Clips, shape ``(batch, time, channels)``.
+        strength: Standard deviation of the log speed at the knots.
     """
     batch, time, _ = x.shape
     knots = strength * torch.randn(batch, 1, 5, device=x.device)
@@ -48,7 +48,7 @@ def mirror_skeleton(x: Tensor, probability: float = 0.5) -> Tensor:
 
 
 def rotate_skeleton(x: Tensor, strength: float = 0.2) -> Tensor:
-    """Turn two-dimensional joints ``channels = 2 n`` by a random angle, in radians."""
+    """Rotate two-dimensional joints ``channels = 2 n`` by a random angle, in radians."""
     angle = strength * torch.randn(len(x), device=x.device)
     c, s = angle.cos(), angle.sin()
     matrix = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)
@@ -57,10 +57,10 @@ def rotate_skeleton(x: Tensor, strength: float = 0.2) -> Tensor:
 
 
 def rotate_space(x: Tensor, strength: float = 0.2) -> Tensor:
-    """Turn three-axis sensors or joints in space, ``channels = 3 n``, together about a random axis.
+    """Rotate three-axis sensors or joints in space, ``channels = 3 n``, together about a random axis.
 
     Args:
-        x: Clips.
+        x: Clips, shape ``(batch, time, 3 n)``.
         strength: Standard deviation of the angle, in radians.
     """
     axis = torch.randn(len(x), 3, device=x.device)

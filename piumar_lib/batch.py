@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 from torch import Tensor
 
@@ -14,7 +13,7 @@ class Labels:
 
     Attributes:
         y: Classes, shape ``(n,)``.
-        person: Who made them, numbered from 0 without gaps, shape ``(n,)``.
+        person: Who made each clip, numbered from 0 without gaps, shape ``(n,)``.
     """
 
     y: Tensor
@@ -31,8 +30,8 @@ class Batch:
     Attributes:
         x: Sequences ``(n, time, channels)``, or video ``(n, time, 3, height, width)``.
         y: Classes, shape ``(n,)``.
-        person: Who made them, numbered as in `Labels`, shape ``(n,)``.
-        index: Their places among all training clips, shape ``(n,)``.
+        person: Who made each clip, numbered as in `Labels`, shape ``(n,)``.
+        index: Place of each clip among all training clips, shape ``(n,)``.
     """
 
     x: Tensor
@@ -48,6 +47,5 @@ class Batch:
         return Batch(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
 
     def split(self, parts: int) -> list[Batch]:
-        """The same clips in so many parts of nearly equal size, one after the other."""
-        ends = [len(self) * k // parts for k in range(parts + 1)]
-        return [self.take(slice(*pair)) for pair in pairwise(ends)]
+        """The same clips in ``parts`` parts; each takes every ``parts``-th clip, so sees all people."""
+        return [self.take(slice(k, None, parts)) for k in range(parts)]

@@ -28,7 +28,7 @@ def motion_magnitude(x: Tensor, frames: int = 16) -> Tensor:
         frames: How many of the first frames to look at; all of them if there are fewer.
 
     Returns:
-        In units of ``x`` per frame, shape ``(batch,)``.
+        Motion magnitudes in units of ``x`` per frame, shape ``(batch,)``.
 
     Raises:
         ValueError: If fewer than 2 frames are looked at.
@@ -48,7 +48,8 @@ def spectral_entropy(x: Tensor) -> Tensor:
         x: Clips or features, shape ``(batch, time, channels)``.
 
     Returns:
-        In [0, 1], shape ``(batch,)``: 0 for one pure frequency (or no motion), 1 for white noise.
+        Entropies in [0, 1], shape ``(batch,)``: 0 for one pure frequency (or no motion), close to 1 for
+        white noise in many channels (0.85 in one channel of 32 frames).
 
     Raises:
         ValueError: If there are fewer than 4 frames, hence fewer than 2 frequencies.
@@ -70,8 +71,8 @@ class CrossTalk(NamedTuple):
     """Absolute changes, averaged over clips; 0 is no cross-talk.
 
     Attributes:
-        motion: Of the features' motion magnitude under noise in space, relative to its mean.
-        entropy: Of the features' spectral entropy (at most 1) under a change of tempo.
+        motion: Change of the features' motion magnitude under noise in space, relative to its mean.
+        entropy: Change of the features' spectral entropy (at most 1) under a change of tempo.
     """
 
     motion: float
@@ -93,10 +94,10 @@ def cross_talk(
         x: Clips, shape ``(batch, time, channels)``.
         encode: Maps clips to features, such as ``lambda x: model(x).frames[0]`` for a model in
             evaluation mode; by default the clips themselves are looked at.
-        noise: Strength of `add_spatial_noise`.
-        warp: Strength of `piumar_lib.augment.warp_time`.
-        frames: Of `motion_magnitude`.
-        seed: Of both disturbances, so that several encoders see the same ones.
+        noise: Standard deviation of the noise in space, in standard deviations of each channel.
+        warp: Strength of the change of tempo, see `piumar_lib.augment.warp_time`.
+        frames: How many of the first frames the motion magnitude is taken over.
+        seed: Seed of both disturbances, so that several encoders see the same ones.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -114,11 +115,11 @@ def class_margins(features: Tensor, y: Tensor) -> Tensor:
     The similarity to a class is the mean cosine to its clips, the clip itself left out.
 
     Args:
-        features: Shape ``(n, width)``.
+        features: Features of each clip, shape ``(n, width)``.
         y: Classes, shape ``(n,)``.
 
     Returns:
-        In [-2, 2], shape ``(n,)``; negative where another class is nearer.
+        Margins in [-2, 2], shape ``(n,)``; negative where another class is nearer.
 
     Raises:
         ValueError: If there are fewer than two classes, or a class has one clip.
@@ -146,8 +147,8 @@ def sharpness(loss: Callable[[], Tensor], parameters: Sequence[Tensor], radius: 
     Args:
         loss: Computes the loss from ``parameters`` as they are; without randomness, so put the model
             into evaluation mode.
-        parameters: What to move, such as ``list(model.parameters())``; they are as before afterwards.
-        radius: In units of the parameters.
+        parameters: Parameters to move, such as ``list(model.parameters())``; they are put back.
+        radius: Length of the step along the gradient, in units of the parameters.
 
     Raises:
         ValueError: If the radius is not positive.

@@ -1,8 +1,8 @@
 """Distributionally robust risks: the largest weighted average of risks over weights near uniform ones.
 
 Given risks of G groups (or samples), an adversary moves their weights p away from 1/G, within a
-ball or at a price, to maximise the average ``<p, R>``. Each function returns the
-value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
+ball or at a price, to maximise the average ``<p, R>``. `chi_square`, `kl_penalty`, `kl_ball` and `cvar`
+return the value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
 gradient with respect to the risks is exactly p, and that is what back-propagation finds.
 
 Sources: Namkoong and Duchi (2017) for the chi-square ball, Hu and Hong (2013) for Kullback-Leibler,
@@ -36,8 +36,9 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        rho: Radius, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the largest risk.
+        risks: Risk of each group, shape ``(..., groups)``.
+        rho: Radius of the ball, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the
+            largest risk.
         sizes: Sizes of the groups, all positive, in any unit, same shape; equal by default.
 
     Returns:
@@ -48,15 +49,13 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     """
     _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
     given = risks.detach()
+    given = given - given.amax(-1, keepdim=True)  # only differences count, and large risks cancel
     sizes = torch.ones_like(given) if sizes is None else sizes.to(given)
     ordered, order = given.sort(-1, descending=True)
     size = sizes.gather(-1, order)
     k = size.cumsum(-1)
     mean = (size * ordered).cumsum(-1) / k
-    # Variance of the k largest, from differences to the largest: no cancellation for large risks.
-    offset = ordered - ordered[..., :1]
-    variance = (size * offset.square()).cumsum(-1) / k - ((size * offset).cumsum(-1) / k).square()
-    variance = variance.clamp_min(0)
+    variance = ((size * ordered.square()).cumsum(-1) / k - mean.square()).clamp_min(0)
     room = (1 + 2 * rho) * k / k[..., -1:] - 1
     eta = mean - (variance / room.clamp_min(torch.finfo(given.dtype).tiny)).sqrt()
     following = torch.cat([ordered[..., 1:], torch.full_like(ordered[..., :1], -math.inf)], -1)
@@ -77,8 +76,8 @@ def kl_penalty(risks: Tensor, temperature: float) -> Robust:
     ``value = temperature * log mean exp(R / temperature)``; the price is part of the value.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        temperature: Positive, in units of the risks; small is close to the maximum.
+        risks: Risk of each group, shape ``(..., groups)``.
+        temperature: Temperature, positive, in units of the risks; small is close to the maximum.
 
     Returns:
         Value ``(...,)`` and weights ``(..., groups)``.
@@ -98,8 +97,9 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
     bisection finds the one at which it is ``rho``.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        rho: Radius in nats, at least 0; from ``log(groups)`` on, all weight goes to the largest risk.
+        risks: Risk of each group, shape ``(..., groups)``.
+        rho: Radius of the ball in nats, at least 0; from ``log(groups)`` on, all weight goes to the
+            largest risk.
         iterations: Halvings of the interval of log temperatures.
 
     Returns:
@@ -109,7 +109,7 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
         ValueError: If ``rho`` is negative.
     """
     _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
-    given = risks.detach().double()
+    given = risks.detach().cpu().double()  # a Mac's GPU has no double precision
     if rho == 0:
         return _value(risks, torch.full_like(risks, 1 / risks.shape[-1]).detach())
     # In units of their spread, temperatures from 1e-6 to 1e6 cover all radii that can be told apart.
@@ -122,7 +122,7 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
         divergence = torch.special.xlogy(weights, weights * risks.shape[-1]).sum(-1, keepdim=True)
         outside = divergence > rho
         low, high = torch.where(outside, middle, low), torch.where(outside, high, middle)
-    return _value(risks, (scaled / high.exp()).softmax(-1).to(risks.dtype))
+    return _value(risks, (scaled / high.exp()).softmax(-1).to(risks))
 
 
 def cvar(risks: Tensor, alpha: float) -> Robust:
@@ -131,7 +131,7 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
     It is the worst case over weights of at most ``1 / (alpha G)`` (Rockafellar and Uryasev, 2000).
 
     Args:
-        risks: Shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``.
         alpha: Fraction in (0, 1]; a group at its border counts in part.
 
     Returns:
@@ -153,9 +153,9 @@ def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tenso
     """GroupDRO's weights (Sagawa et al., 2020): each times ``exp(step R_g)``, then normalised.
 
     Args:
-        weights: Positive, sum one, shape ``(..., groups)``.
-        risks: Shape ``(..., groups)``; a group that is absent from the batch has NaN, which
-            counts as risk 0.
+        weights: Weight of each group, positive, sum one, shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``; a group that is absent from the
+            batch has NaN, which counts as risk 0.
         step: Step size eta; at 0 the weights stay.
 
     Returns:
@@ -172,14 +172,15 @@ def variance_threshold(risks: Tensor) -> Tensor:
     biased variance; infinite if all risks are equal.
 
     Args:
-        risks: Shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``.
 
     Returns:
         Shape ``(...,)``.
     """
     gap = risks.mean(-1) - risks.amin(-1)
     variance = risks.var(-1, unbiased=False)
-    return torch.where(gap > 0, variance / (2 * gap.square()), math.inf)
+    # Rounding may move the mean of equal risks away from them.
+    return torch.where(risks.amax(-1) > risks.amin(-1), variance / (2 * gap.square()), math.inf)
 
 
 def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
@@ -187,8 +188,8 @@ def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
     `variance_threshold`.
 
     Args:
-        risks: Shape ``(..., groups)``.
-        rho: Radius, at least 0.
+        risks: Risk of each group, shape ``(..., groups)``.
+        rho: Radius of the ball, at least 0.
 
     Returns:
         Shape ``(...,)``; where all risks are equal the gradient is that of the mean.
@@ -203,7 +204,7 @@ def deviation(risks: Tensor, shares: Tensor | None = None) -> Tensor:
     Where all risks are equal the gradient is zero, not infinite.
 
     Args:
-        risks: Shape ``(..., groups)``.
+        risks: Risk of each group, shape ``(..., groups)``.
         shares: Weight of each group, sum one, shape ``(..., groups)``; uniform by default.
     """
     shares = torch.full_like(risks, 1 / risks.shape[-1]) if shares is None else shares

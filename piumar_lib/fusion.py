@@ -10,7 +10,7 @@ from piumar_lib.running import RunningMean
 from piumar_lib.support.data_parallel import sum_over_processes
 from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance_over_time
 
-EVERY = 4  # batches from one comparison of gradients to the next, which costs two short ways back
+EVERY = 4  # batches from one comparison of gradients to the next; each costs two short backward passes
 
 
 def mix(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
@@ -95,7 +95,7 @@ class WassersteinRegularizer(nn.Module):
     Args:
         classes: Number of classes.
         channels: Channels of the features.
-        share: Size of its gradient, as a share of the cross-entropy's; 0 switches it off.
+        share: Size of the regulariser's gradient, as a share of the cross-entropy's; 0 switches it off.
         momentum: Weight of the newest batch in a class's barycentre.
 
     Raises:
@@ -135,14 +135,18 @@ class WassersteinRegularizer(nn.Module):
             return gaussian_w2_diagonal(mean, sd, *barycenter).mean() / mean.shape[1]
 
     def observe(self, summary: Tensor, y: Tensor) -> None:
-        """Move the barycentres of the classes in the batch; the first clips of a class start its own."""
+        """Move the barycentres of the classes in the batch; the first clips of a class start its own.
+
+        Clips with entries that are no numbers are passed over.
+        """
         classes = torch.arange(len(self.known), device=y.device)
-        members = (y[:, None] == classes).to(summary)  # (B, classes)
+        finite = summary.isfinite().all(1, keepdim=True)
+        members = ((y[:, None] == classes) & finite).to(summary)  # (B, classes)
+        summary = torch.where(finite, summary, 0.0)
         count = sum_over_processes(members.sum(0))[:, None]
         mean = sum_over_processes(members.T @ summary) / count.clamp_min(1)
         weight = torch.full_like(count, self.momentum).where(self.known[:, None], 1.0) * (count > 0)
-        moved = self.barycenter.lerp(mean, weight)
-        self.barycenter = torch.where(moved.isfinite(), moved, self.barycenter)
+        self.barycenter = self.barycenter.lerp(mean, weight)
         self.known = self.known | (count[:, 0] > 0)
 
     def forward(self, entropy: Tensor, frames: Tensor, y: Tensor) -> Tensor:

@@ -34,7 +34,7 @@ def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
     """How far the true class's logit is above the largest other one; negative if the clip is wrong.
 
     Args:
-        logits: Shape ``(batch, classes)``, at least two classes.
+        logits: Logits of each clip, shape ``(batch, classes)``, at least two classes.
         y: Classes, shape ``(batch,)``.
 
     Returns:
@@ -52,13 +52,13 @@ def hard_weights(logits: Tensor, y: Tensor, beta: float = 1.0, temperature: floa
     mislabelled, most, but never more than ``1 + beta`` times as much.
 
     Args:
-        logits: Shape ``(batch, classes)``.
+        logits: Logits of each clip, shape ``(batch, classes)``.
         y: Classes, shape ``(batch,)``.
         beta: How much more a hard clip counts, at least 0; with 0 all count alike.
-        temperature: Margins well beyond it are safe, or hopeless; positive, in logits.
+        temperature: Margin beyond which a clip is safe, or hopeless; positive, in logits.
 
     Returns:
-        Detached, shape ``(batch,)``; their mean is 1 over the batches of all processes.
+        Detached weights, shape ``(batch,)``; their mean is 1 over the batches of all processes.
     """
     if logits.shape[1] < 2:
         return torch.ones_like(y, dtype=torch.float32)
@@ -71,9 +71,9 @@ def update_risks(running: Tensor, costs: Tensor, group: Tensor, momentum: float 
 
     Args:
         running: Risk of each group so far, shape ``(groups,)``.
-        costs: Of each clip, shape ``(batch,)``, without gradient.
+        costs: Cost of each clip, shape ``(batch,)``, without gradient.
         group: Group of each clip, shape ``(batch,)``.
-        momentum: What a group keeps of its past, in [0, 1).
+        momentum: Share of its running risk that a group keeps, in [0, 1).
 
     Returns:
         Shape ``(groups,)``; a group that no process has clips of keeps its risk.
@@ -97,14 +97,14 @@ class GroupRobustObjective(Objective):
     whether a recogniser has two views, and how many classes there are, changes no weight.
 
     Args:
-        groups: Where groups come from.
+        groups: Source of the groups, such as `StyleGroups`, which is the default.
         radius: Radius rho of the chi-square ball around the groups' shares; with 0 clips count alike.
         beta: How much more a hard clip counts; see `hard_weights`.
         temperature: Margin beyond which a clip is safe, in logits; see `hard_weights`.
         momentum: Share of its past that a group's running risk keeps whenever a batch has clips of it.
         step: Follow the worst group by exponentiated gradient of this step instead, outside any ball
             (an ablation).
-        view_weights: See `Objective`.
+        view_weights: Weights of the terms of a recogniser with two views; see `ViewWeights`.
 
     Raises:
         ValueError: If a parameter is out of range.

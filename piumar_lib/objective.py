@@ -1,8 +1,8 @@
 """What training minimises, step by step: the interface of every method at loss level.
 
 `Objective` itself is empirical risk minimisation (ERM): the mean cross-entropy of a batch. A method
-overrides as little as its idea needs: `risk`, to average the clips' losses otherwise; `loss`, to see
-model and batch; `update`, to make a step otherwise; `start` and `before_epoch`, to look at the
+overrides as little as its idea needs: `risk`, to average the clips' losses differently; `loss`, to see
+model and batch; `update`, to make a step differently; `start` and `before_epoch`, to look at the
 training clips as a whole; `finish`, to leave another model than that of the last step.
 """
 
@@ -29,9 +29,9 @@ class ViewWeights:
     """Weights of the loss terms that a recogniser with two views has besides the decision's.
 
     Attributes:
-        supervision: Of each view's own cross-entropy.
-        consistency: Of the Jensen-Shannon divergence between the views' predictions.
-        regulariser: Of the Wasserstein regulariser on the first view's features.
+        supervision: Weight of each view's own cross-entropy.
+        consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
+        regularizer: Weight of the Wasserstein regulariser on the first view's features.
     """
 
     supervision: float = 0.5
@@ -146,9 +146,9 @@ def clip_losses(
     """Cross-entropy of each clip, ``(batch,)``: of the decision, of two views, and of coarser labels.
 
     Args:
-        prediction: Of the batch.
+        prediction: What the recogniser says about the batch.
         y: Classes, shape ``(batch,)``.
-        view_weights: Weights.
+        view_weights: Weights of the terms of a recogniser with two views.
         smoothing: Share of each label that is spread evenly over all classes.
     """
     entropy = partial(F.cross_entropy, target=y, reduction="none", label_smoothing=smoothing)
@@ -179,7 +179,7 @@ def js_divergence(logits_a: Tensor, logits_b: Tensor) -> Tensor:
     """Jensen-Shannon divergence between predictions, in nats, in [0, log 2], batch mean.
 
     Args:
-        logits_a, logits_b: Shape ``(batch, classes)``.
+        logits_a, logits_b: Logits of the two views, shape ``(batch, classes)``.
 
     Returns:
         A scalar.

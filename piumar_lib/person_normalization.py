@@ -3,7 +3,7 @@
 A handful of *unlabelled* clips of the new person say where this person's features lie. There are two
 ways to map them to those of the training people:
 
-- *Gaussian optimal transport*: the features behind the average over time are Gaussians, one a person.
+- *Gaussian optimal transport*: the features after the average over time are Gaussians, one a person.
   The person's is mapped to the barycentre of the training people's (Agueh and Carlier, 2011): mean and
   scale (``"diagonal"``), or the whole covariance (``"full"``, the Bures map).
 - *Batch statistics*: each batch normalisation takes the person's statistics (AdaBN, Li et al., 2018).
@@ -81,7 +81,7 @@ class GaussianBarycenter:
         """Take the barycentre over people.
 
         Args:
-            features: Shape ``(n, width)``.
+            features: Features of each clip, shape ``(n, width)``.
             person: Who made each clip, shape ``(n,)``.
             kind: ``"diagonal"`` or ``"full"``.
             weights: How much each clip counts within its person, shape ``(n,)``; people without any
@@ -92,7 +92,7 @@ class GaussianBarycenter:
         """
         if kind not in KINDS[1:]:
             raise ValueError(f"kind: {kind!r} is unknown. Choose from {', '.join(KINDS[1:])}.")
-        weights = torch.ones(len(features)) if weights is None else weights
+        weights = features.new_ones(len(features)) if weights is None else weights
         seen = person[weights > 0].unique()
         if len(seen) == 0:
             raise ValueError("weights: no clip has a positive one. Give at least one clip weight.")
@@ -107,8 +107,8 @@ class GaussianBarycenter:
         """Move a new person's features towards the barycentre, by the Gaussian optimal map.
 
         Args:
-            features: What to move, shape ``(n, width)``.
-            seen: What the person's own Gaussian is estimated from, shape ``(m, width)``; by default
+            features: Features to move, shape ``(n, width)``.
+            seen: Features that the person's Gaussian is estimated from, shape ``(m, width)``; by default
                 ``features``.
             alpha: Share of the way (McCann's interpolation): 0 moves nothing, 1 goes all the way.
             prior: Trust in the barycentre, as a number of clips: the person's Gaussian is shrunk
@@ -131,7 +131,7 @@ def bures_map(source: Tensor, target: Tensor) -> Tensor:
     finite where a direction has no variance.
 
     Args:
-        source, target: Positive semi-definite, shape ``(width, width)``.
+        source, target: Positive semi-definite covariances, shape ``(width, width)``.
     """
     ridge = RIDGE * target.diagonal().mean().clamp_min(1e-12) * torch.eye(len(target)).to(target)
     source, target = source + ridge, target + ridge
@@ -146,8 +146,8 @@ def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: floa
     matrices commute, as diagonal ones do, one step ends at the mean of the roots, squared.
 
     Args:
-        covariances: Positive semi-definite, shape ``(people, width, width)``.
-        iterations: At most so many.
+        covariances: Covariance of each person, positive semi-definite, shape ``(people, width, width)``.
+        iterations: Largest number of fixed-point iterations.
         tolerance: Stops once no entry changes by more than this share of the mean variance.
 
     Returns:
@@ -170,14 +170,17 @@ class TrainingPeople:
     """What a trained recogniser makes of its training clips: what new people are compared with.
 
     Args:
-        model: Trained.
-        data: Its training clips, with true classes and people.
+        model: A trained recogniser.
+        data: The model's training clips, with true classes and people.
 
     Attributes:
-        features: What decisions are made from, shape ``(n, width)``.
-        y, person: Of each clip, shape ``(n,)``.
-        moments: For each batch normalisation, by name, the mean and the mean square of its inputs in
-            each class, shape ``(2, classes, channels)``.
+        features: Features that decisions are made from, shape ``(n, width)``.
+        y, person: Class and person of each training clip, shape ``(n,)``.
+        moments: Mean and mean square of the inputs of each batch normalisation, by its name, in each
+            class, shape ``(2, classes, channels)``.
+
+    Raises:
+        ValueError: If a norm gets frames of all clips in one row, as CFD's does.
     """
 
     def __init__(self, model: Recognizer, data: Sequences) -> None:
@@ -189,8 +192,11 @@ class TrainingPeople:
         average = (member / self.counts.clamp_min(1)).T
 
         def note(name: str, norm: _BatchNorm, x: Tensor) -> None:
+            if x.ndim == 2 and len(x) > 2 * len(data):
+                raise ValueError(f"{name}: normalises single frames. Take a method that keeps clips.")
+            x = x.cpu().double()  # a mean square less a squared mean
             clips = torch.stack([_per_clip(x), _per_clip(x.square())])  # (2, views * n, channels)
-            clips = clips.unflatten(1, (-1, len(data))).mean(1).cpu().double()
+            clips = clips.unflatten(1, (-1, len(data))).mean(1)
             self.moments[name] = average @ clips
 
         with _watched(model, note) as watched, torch.no_grad():
@@ -227,12 +233,12 @@ def normalize_person(
         probabilities = normalize_person(model, clips_of_new_person, training)
 
     Args:
-        model: Trained; it is left as it is.
-        clips: Of the person, shape ``(n, time, channels)``.
-        training: The training people under this model.
+        model: A trained recogniser; it is left as it is.
+        clips: The new person's clips, shape ``(n, time, channels)``.
+        training: Features and moments of the training people under this model.
         seen: Unlabelled clips of the person to estimate from, shape ``(m, time, channels)``; by default
             ``clips``.
-        kind: One of `KINDS`.
+        kind: What is normalised, one of `KINDS`.
         alpha: Share of the way to the training people, in [0, 1].
         prior: Shrinkage, as a number of clips; see `GaussianBarycenter.transport`.
         matched: Whether training people are weighted to the class frequencies that the model predicts
@@ -314,7 +320,7 @@ def _norms(model: nn.Module) -> list[tuple[str, _BatchNorm]]:
 
 
 def _per_clip(x: Tensor) -> Tensor:
-    """Mean of ``(batch, channels, ...)`` over all axes behind, ``(batch, channels)``."""
+    """Mean of ``(batch, channels, ...)`` over all further axes, ``(batch, channels)``."""
     return x.flatten(2).mean(2) if x.ndim > 2 else x
 
 

@@ -123,8 +123,9 @@ class SpectralPerturbation(PlugIn):
             each channel has its own.
 
     Attributes:
-        squares, freedom: Running sums of squares within classes, ``(coefficients, channels)``, and their
-            degrees of freedom; their ratio is a variance also if batches hold few clips of a class.
+        squares, freedom: Running means over batches: of the sum of squares within classes,
+            ``(coefficients, channels)``, and of its degrees of freedom. Their ratio is a variance also
+            if batches hold few clips of a class.
 
     Raises:
         ValueError: If an option is unknown or out of range.

@@ -9,8 +9,8 @@ class PlugIn(nn.Module):
     """Turns clips, or features, into one or two views. One view is what `forward` makes of a clip.
 
     Attributes:
-        fusion: Of a plug-in with two views: from both views' features to those of the decision, all
-            ``(batch, width)``.
+        fusion: Turns both views' features into those of the decision, all ``(batch, width)``; only a
+            plug-in with two views has one.
     """
 
     fusion: nn.Module
@@ -19,7 +19,7 @@ class PlugIn(nn.Module):
         """Views ``(batch, steps, channels)`` of clips ``(batch, time, channels)``.
 
         Args:
-            x: Clips.
-            y: Their classes, shape ``(batch,)``, if they are known, as in training.
+            x: Clips, shape ``(batch, time, channels)``.
+            y: Classes of the clips, shape ``(batch,)``, if they are known, as in training.
         """
         return [self(x, y)]

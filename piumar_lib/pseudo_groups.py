@@ -16,7 +16,7 @@ from piumar_lib.batch import Labels
 from piumar_lib.support.ranges import RANGES, Count
 from piumar_lib.transport import variance_over_time
 
-SAMPLE = 4096  # so many clips of a class place its centres
+SAMPLE = 4096  # largest number of clips of a class that place its centres
 
 
 class GroupSource(Protocol):
@@ -26,7 +26,7 @@ class GroupSource(Protocol):
         """Put clips into groups.
 
         Args:
-            style: Of each clip, see `style_of`, shape ``(n, features)``.
+            style: Style features of each clip, see `style_of`, shape ``(n, features)``.
             clips: All training clips.
             seed: Seed of everything that is drawn.
 
@@ -52,13 +52,14 @@ def residual_style(style: Tensor, y: Tensor) -> Tensor:
     """Style without what a class has in common; each feature in units of its standard deviation.
 
     Args:
-        style: Shape ``(n, features)``.
+        style: Style features of each clip, shape ``(n, features)``.
         y: Classes, shape ``(n,)``.
 
     Returns:
-        Double precision, shape ``(n, features)``; a feature that varies in no class is zero.
+        Double precision, on the CPU, as a Mac's GPU has none; shape ``(n, features)``. A feature that
+        varies in no class is zero.
     """
-    style, classes = style.double(), int(y.max()) + 1
+    style, y, classes = style.cpu().double(), y.cpu(), int(y.max()) + 1
     total = style.new_zeros(classes, style.shape[1]).index_add(0, y, style)
     residual = style - (total / y.bincount(minlength=classes).clamp_min(1)[:, None])[y]
     spread = residual.std(0, unbiased=False)
@@ -74,7 +75,7 @@ class StyleGroups:
     classes, a cluster's risk would be mostly that of the classes in it.
 
     Attributes:
-        each: Groups in a class; fewer where a class has fewer different clips.
+        each: Number of groups in a class; fewer where a class has fewer different clips.
 
     Raises:
         ValueError: If ``each`` is not positive.
@@ -87,11 +88,12 @@ class StyleGroups:
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
-        residual, group = residual_style(style, clips.y), torch.zeros_like(clips.y)
-        for k in clips.y.unique().tolist():
-            own = clips.y == k
+        y, residual = clips.y.cpu(), residual_style(style, clips.y)
+        group = torch.zeros_like(y)
+        for k in y.unique().tolist():
+            own = y == k
             group[own] = k * self.each + _k_means(residual[own], self.each, seed)
-        return group
+        return group.to(clips.y.device)
 
 
 class RandomGroups(StyleGroups):
@@ -116,12 +118,11 @@ class PersonGroups:
 
 
 def _k_means(features: Tensor, groups: int, seed: int) -> Tensor:
-    """Cluster of each row of ``features (n, d)``, shape ``(n,)``."""
+    """Cluster of each row of ``features (n, d)``, on the CPU; shape ``(n,)``."""
     from sklearn.cluster import KMeans
 
     lots = torch.randperm(len(features), generator=torch.Generator().manual_seed(seed))
-    sample = features[lots[:SAMPLE].to(features.device)].cpu()
+    sample = features[lots[:SAMPLE]]
     groups = min(groups, len(sample.unique(dim=0)))
     found = KMeans(groups, n_init=4, random_state=seed).fit(sample.numpy())
-    labels = found.predict(features.cpu().numpy())
-    return torch.as_tensor(labels, dtype=torch.long, device=features.device)
+    return torch.as_tensor(found.predict(features.numpy()), dtype=torch.long)

@@ -24,11 +24,11 @@ class Prediction:
         logits: The decision, shape ``(batch, classes)``.
         view_logits: Each view's own decision; empty unless the plug-in makes two views.
         frames: Each view's features before averaging, ``(batch, steps, width)``.
-        early_features: The first view's features after the first layer behind the plug-in, where style
-            still shows, ``(batch, steps, width)``.
-        features: What the decision is made from, fused and averaged over time, ``(batch, width)``.
-        coarse: Of a recogniser with a head for coarser labels: its logits ``(batch, labels)``, and the
-            coarser label of each class, ``(classes,)``.
+        early_features: The first view's features after the first layer that follows the plug-in, where
+            style still shows, ``(batch, steps, width)``.
+        features: Features of the decision, fused and averaged over time, ``(batch, width)``.
+        coarse: Logits of the head for coarser labels, ``(batch, labels)``, and the coarser label of each
+            class, ``(classes,)``; None for a recogniser without such a head.
     """
 
     logits: Tensor
@@ -45,7 +45,7 @@ def channel_scale(x: Tensor) -> Tensor:
     A channel that is constant here, but for rounding, may move in unseen people: its scale is 1.
     """
     spread = x.std((0, 1))
-    return torch.where(spread > 1e-6 * spread.max(), spread, 1.0)
+    return torch.where(spread > 1e-6 * x.abs().amax((0, 1)), spread, 1.0)
 
 
 class Model(Protocol):
@@ -57,7 +57,7 @@ class Model(Protocol):
 
     @property
     def plug_in(self) -> PlugIn | None:
-        """The module in front of one of its layers, such as TFAM."""
+        """The module before one of its layers, such as TFAM."""
 
     @property
     def scale(self) -> Tensor:
@@ -89,8 +89,8 @@ class Recognizer(nn.Module):
         classes: Number of classes.
         plug_in: Turns a clip into one or two views, such as `MonotoneAlignment`, `SpectralPerturbation`
             or, with both, `TemporalFrequencyModule`; None leaves clips as they are.
-        at: Layer of the backbone in front of which the plug-in sits: 0 or ``"input"`` for the input
-            itself, 1 or ``"features"`` for the features behind the first. Behind the last one
+        at: Layer of the backbone before which the plug-in sits: 0 or ``"input"`` for the input
+            itself, 1 or ``"features"`` for the features after the first. After the last one
             (``len(backbone)``) an average over time is all that follows: it sees no order, so aligning
             only weighs moments, and keeps the clip's mean, so a perturbed spectrum changes nothing.
 
@@ -129,7 +129,7 @@ class Recognizer(nn.Module):
 
         Args:
             x: Clips, shape ``(batch, time, channels)``.
-            y: Their classes, shape ``(batch,)``; used in training only, to guide the perturbation.
+            y: Classes of the clips, shape ``(batch,)``; only training uses them, for the perturbation.
         """
         x = self.backbone[: self.at]((x - self.mean) / self.scale)
         plug_in = self.plug_in

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from piumar_lib.support.data_parallel import average_over_processes
+from piumar_lib.support.data_parallel import average_over_processes, sum_over_processes
 
 
 class RunningMean(nn.Module):
     """Mean of a statistic over batches: the plain one at first, then an exponential moving average.
 
     Args:
-        shape: Of the statistic.
+        shape: Shape of the statistic.
         momentum: Weight of the newest batch once there were ``1 / momentum`` of them, in (0, 1].
         start: Value before the first batch.
 
@@ -38,13 +38,15 @@ class RunningMean(nn.Module):
     def update(self, value: Tensor) -> None:
         """Take in a batch's statistic; entries that are no numbers are passed over.
 
-        With several processes, that of each one's part of the batch: all take in their average.
+        A statistic without any number is no update. With several processes, that of each one's part of
+        the batch: all take in their average.
         """
-        value = torch.where(value.isfinite(), value, self.mean).to(self.mean)
-        value = average_over_processes(value)
-        weight = (1 / (self.updates + 1)).clamp_min(self.momentum)
+        finite = value.isfinite()
+        some = (sum_over_processes(finite.any().to(self.mean)) > 0).to(self.mean)
+        value = average_over_processes(torch.where(finite, value, self.mean).to(self.mean))
+        weight = (1 / (self.updates + 1)).clamp_min(self.momentum) * some
         # New tensors, as a loss of two batches still needs the old ones in its backward pass.
-        self.mean, self.updates = self.mean.lerp(value, weight), self.updates + 1
+        self.mean, self.updates = self.mean.lerp(value, weight), self.updates + some
 
 
 def require_clips(x: Tensor) -> None:

@@ -14,7 +14,8 @@ class Settings:
     Attributes:
         epochs: Passes over the training clips.
         batch_size: Clips in a step.
-        learning_rate: Peak learning rate of AdamW; it rises and falls once (one cycle).
+        learning_rate: Peak learning rate of AdamW; it rises and falls once (one cycle), while beta1
+            falls from 0.95 to 0.85 and rises again.
         weight_decay: Weight decay of AdamW.
         augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
         strength: Strength of the augmentation, as a factor on its defaults.

@@ -21,10 +21,10 @@ def dct_matrix(
     time: int, dtype: torch.dtype = torch.float64, device: torch.device | None = None
 ) -> Tensor:
     """Orthonormal DCT-II matrix, shape ``(frequency, time)``; its transpose is its inverse."""
-    k = torch.arange(time, dtype=torch.float64, device=device)
+    k = torch.arange(time, dtype=torch.float64)  # on the CPU: a Mac's GPU has no double precision
     matrix = torch.cos(math.pi / time * (k[None, :] + 0.5) * k[:, None]) * math.sqrt(2 / time)
     matrix[0] /= math.sqrt(2)
-    return matrix.to(dtype)
+    return matrix.to(device, dtype)
 
 
 def to_spectrum(x: Tensor, transform: str = "fft") -> Tensor:

@@ -17,8 +17,8 @@ class Stepper:
     """Gradients and steps of an optimiser.
 
     Args:
-        optimizer: Of the model's parameters, and of the objective's if it has any.
-        schedule: Changes the learning rate from step to step; None leaves it.
+        optimizer: Optimiser of the model's parameters, and of the objective's if it has any.
+        schedule: Schedule that changes the learning rate from step to step; None keeps it constant.
     """
 
     def __init__(

@@ -23,19 +23,19 @@ from piumar_lib.support.ranges import NonNegative, checked
 class TemporalFrequencyModule(PlugIn):
     """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
 
-    A plug-in for `Recognizer`: in front of the backbone (``at="input"``) or behind its first layer
+    A plug-in for `Recognizer`: before the backbone (``at="input"``) or after its first layer
     (``at="features"``). The abstract says feature level; on development people no deeper place was ahead
-    of the input over all data, so sequences have it there, and video behind its backbone. Behind the
-    plug-in has to be a layer that is not linear in time: an average over time alone would undo the
+    of the input over all data, so sequences have it there, and video after its backbone. A layer
+    that is not linear in time has to follow the plug-in: an average over time alone would undo the
     perturbation, which keeps each clip's mean.
 
     The perturbed view is averaged to as many steps as the aligned one has. With half as many steps as
-    frames the layers behind therefore cost two views no more than they cost one clip.
+    frames later layers therefore cost two views no more than they cost one clip.
 
     Args:
-        temporal: Such as `MonotoneAlignment`.
-        frequency: Such as `SpectralPerturbation`.
-        fusion: Fuses the two views' features behind the backbone; such as `AdaptiveFusion`.
+        temporal: Branch that makes the aligned view, such as `MonotoneAlignment`.
+        frequency: Branch that makes the perturbed view, such as `SpectralPerturbation`.
+        fusion: Fuses the two views' features after the backbone; such as `AdaptiveFusion`.
     """
 
     def __init__(self, temporal: nn.Module, frequency: nn.Module, fusion: nn.Module) -> None:
@@ -44,7 +44,7 @@ class TemporalFrequencyModule(PlugIn):
 
     @classmethod
     def make(cls, channels: int, width: int) -> TemporalFrequencyModule:
-        """All defaults, for clips or features of so many channels and a backbone of such a width."""
+        """All defaults, for inputs with ``channels`` channels and a backbone of width ``width``."""
         return cls(MonotoneAlignment(), SpectralPerturbation(channels), AdaptiveFusion(width))
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
@@ -73,6 +73,8 @@ class TwoViews(Objective):
         regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
             `WassersteinRegularizer`.
         over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
+            Its `start`, `before_epoch`, `risk` and `people` count, its `loss`, `update` and `finish` do
+            not.
     """
 
     @checked
@@ -85,6 +87,7 @@ class TwoViews(Objective):
     ) -> None:
         super().__init__(ViewWeights(supervision, consistency, 0.0))
         self.regularizer_share, self.over = regularizer_share, over or Objective()
+        self.people = self.over.people
         self.regularizer: WassersteinRegularizer | None = None
 
     def start(self, model: Model, clips: Labels, trainer: Trainer | None = None) -> None:

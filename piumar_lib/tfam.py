@@ -16,7 +16,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from piumar_lib import spectrum, transport
+from piumar_lib.fusion import mix
 from piumar_lib.plug_in import PlugIn
+from piumar_lib.temporal_frequency import evenly
 
 MASSES = ("motion", "uniform")
 
@@ -29,7 +31,7 @@ class TemporalBranch(PlugIn):
         mass: ``"motion"``, or ``"uniform"`` as a control (the same resampling, nothing aligned).
         amplitude_step: Share alpha of the way towards unit spread, on a logarithmic scale:
             ``x s^-alpha``, with ``s^2`` the mean over channels of the variance over time; 0 to omit.
-        floor: Where the share of evenly spread mass starts; it is learned.
+        floor: Share of evenly spread mass at the start; it is learned.
 
     Raises:
         ValueError: If ``mass`` is unknown, or ``floor`` is not in (0, 1).
@@ -120,42 +122,22 @@ class ConsistencyFusion(nn.Module):
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Fuse features of equal shape ``(batch, ..., channels)`` to the same shape."""
-        g = self.gate(a, b)
-        return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+        return mix(a, b, self.gate(a, b))
 
 
 class TFAM(PlugIn):
     """Temporal and frequency branch, fused by consistency.
 
     Args:
-        temporal: The temporal branch, or None for an identity view.
-        frequency: The frequency branch, or None for an identity view.
-        fusion: How views are fused, by default by `ConsistencyFusion`.
+        temporal: The temporal branch.
+        frequency: The frequency branch.
     """
 
-    def __init__(
-        self,
-        temporal: TemporalBranch | None = None,
-        frequency: FrequencyBranch | None = None,
-        fusion: ConsistencyFusion | None = None,
-    ) -> None:
+    def __init__(self, temporal: TemporalBranch, frequency: FrequencyBranch) -> None:
         super().__init__()
-        self.temporal, self.frequency = temporal, frequency
-        self.fusion = fusion or ConsistencyFusion()
+        self.temporal, self.frequency, self.fusion = temporal, frequency, ConsistencyFusion()
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """The aligned and the perturbed view of ``x``, both ``(batch, steps, channels)``."""
-        aligned = x if self.temporal is None else self.temporal(x, y)
-        perturbed = x if self.frequency is None else self.frequency(x, y)
-        if aligned.shape[1] != perturbed.shape[1]:
-            # As many steps as the aligned view, evenly; in full precision, as there.
-            with torch.autocast(x.device.type, enabled=False):
-                wide = transport.at_least_single(perturbed)
-                even = wide.new_full(x.shape[:2], 1 / x.shape[1])
-                plan = transport.monotone_coupling(even, aligned.shape[1], check=False)
-                perturbed = transport.barycentric_projection(plan, wide).to(x.dtype)
-        return [aligned, perturbed]
-
-    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Both views of ``x`` ``(batch, time, channels)``, fused to ``(batch, steps, channels)``."""
-        return self.fusion(*self.views(x, y))
+        aligned = self.temporal(x, y)
+        return [aligned, evenly(self.frequency(x, y), aligned.shape[1])]

@@ -38,11 +38,11 @@ def train_steps(
 
     Args:
         model: A recogniser of what ``drawn`` holds.
-        objective: What to minimise, after its `Objective.start`.
+        objective: Objective to minimise, after its `Objective.start`.
         clips: Labels of all training clips.
         drawn: The batches of all steps that are left.
         stepper: Makes gradients and steps.
-        steps_per_epoch: Steps of an epoch.
+        steps_per_epoch: Number of steps in an epoch.
         first: Number of the first step, from 0; more than 0 if a training goes on.
 
     Yields:
@@ -69,11 +69,12 @@ def fit(
     """Train in place, on every clip of ``data``.
 
     Args:
-        model: Is moved to ``device``; its input standardisation is learned from ``data``.
+        model: Recogniser to train; it is moved to ``device``, and its input standardisation is learned
+            from ``data``.
         data: Training clips.
-        settings: See `Settings`.
-        objective: What to minimise; by default the mean cross-entropy (ERM).
-        device: Where to train.
+        settings: Hyperparameters of the training, see `Settings`.
+        objective: Objective to minimise; by default the mean cross-entropy (ERM).
+        device: Device to train on.
         progress: Show a progress bar.
 
     Returns:
@@ -114,7 +115,9 @@ def fit_clips(
         )
         steps = len(batches(clips.person, settings.batch_size, objective.people))  # of an epoch
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, settings.learning_rate, total_steps=settings.epochs * steps
+            optimizer,
+            settings.learning_rate,
+            total_steps=max(2, settings.epochs * steps),  # a single step would have its last, tiny rate
         )
         drawn, stepper = trainer.draw(objective.people), Stepper(optimizer, schedule)
         losses = train_steps(model, objective, trainer.labels, drawn, stepper, steps)
@@ -126,7 +129,7 @@ def fit_clips(
 def _mean_by_epoch(
     losses: Iterator[Tensor], steps: int, settings: Settings, progress: bool
 ) -> list[float]:
-    """Run the loop; return the mean loss of each epoch, of so many steps."""
+    """Run the loop; return the mean loss of each epoch of ``steps`` steps."""
     history = []
     with tqdm(total=settings.epochs, desc="training", disable=not progress) as bar:
         for epoch in range(settings.epochs):
@@ -146,11 +149,11 @@ class SequenceTrainer:
 
     Args:
         clips: All training clips.
-        settings: How they are trained on.
+        settings: Hyperparameters of the training, see `Settings`.
 
     Attributes:
-        labels: Of all clips.
-        epochs, seed: See `Trainer`.
+        labels: Classes and people of all clips.
+        epochs, seed: Passes over the training clips, and the seed of all that is drawn.
     """
 
     def __init__(self, clips: Batch, settings: Settings) -> None:
@@ -159,7 +162,7 @@ class SequenceTrainer:
         self.epochs, self.seed = settings.epochs, settings.seed
 
     def draw(self, people: int | None) -> Iterator[Batch]:
-        """The batches of all epochs, each from so many people, see `batches`."""
+        """The batches of all epochs, each from about ``people`` people, see `batches`."""
         for _ in range(self.epochs):
             for index in batches(self.clips.person, self.settings.batch_size, people):
                 yield self._augmented(self.clips.take(index))
@@ -172,12 +175,13 @@ class SequenceTrainer:
         fit_clips(reference, self.clips, short, Objective())
         reference.eval()
         with torch.no_grad():
-            return torch.cat([reference(x).logits for x in self.clips.x.split(512)])
+            parts = self.clips.x.split(clips_at_once(self.clips.x.shape[1]))
+            return torch.cat([reference(x).logits for x in parts])
 
     def one_more_epoch(self) -> list[Batch]:
         """See `Trainer.one_more_epoch`."""
-        dealt = batches(self.clips.person, self.settings.batch_size)
-        return [self._augmented(batch) for batch in [self.clips.take(index) for index in dealt]]
+        drawn = batches(self.clips.person, self.settings.batch_size)
+        return [self._augmented(batch) for batch in [self.clips.take(index) for index in drawn]]
 
     def _augmented(self, batch: Batch) -> Batch:
         kind = self.settings.augmentation
@@ -187,7 +191,7 @@ class SequenceTrainer:
 
 
 def clips_at_once(frames: int, most: int = 512) -> int:
-    """How many clips to judge at once: a clip's plan has frames by frames entries, and two copies."""
+    """How many clips to evaluate at once: plans have up to frames by frames entries, and two copies."""
     return max(1, min(most, 2**27 // frames**2))  # so that plans take about 1 GB
 
 

@@ -43,7 +43,7 @@ def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
     """Put mass on time by how much happens there: ``a_t = floor / T + (1 - floor) e_t / sum e``.
 
     Args:
-        energy: Non-negative, shape ``(batch, time)``.
+        energy: Energy of each frame, non-negative, shape ``(batch, time)``.
         floor: Share of the mass that is spread evenly, in [0, 1]; at 1 the clock is the old one.
 
     Returns:
@@ -62,8 +62,8 @@ def overlap_plan(source: Tensor, target: Tensor) -> Tensor:
     (Peyre and Cuturi, section 2.6).
 
     Args:
-        source: Non-negative, sums to one, shape ``(..., time)``.
-        target: Non-negative, sums to one, shape ``(..., steps)``.
+        source: Distribution over frames, non-negative, sums to one, shape ``(..., time)``.
+        target: Distribution over steps, non-negative, sums to one, shape ``(..., steps)``.
 
     Returns:
         Plan of shape ``(..., time, steps)`` with marginals ``source`` and ``target``.
@@ -86,7 +86,7 @@ def monotone_coupling(mass: Tensor, steps: int, check: bool = True) -> Tensor:
     iterations, ``O(batch T K)``, differentiable almost everywhere.
 
     Args:
-        mass: Non-negative, sums to one over time, shape ``(batch, time)``.
+        mass: Mass of each frame, non-negative, sums to one over time, shape ``(batch, time)``.
         steps: Number of canonical steps K.
         check: See that masses sum to one. Modules whose masses do by construction pass it by, as a GPU
             would have to wait for the answer.
@@ -122,14 +122,14 @@ def sinkhorn_plan(
     """Entropic optimal transport: ``argmin <P, cost> + epsilon KL(P | source x target)``.
 
     Args:
-        cost: Shape ``(batch, time, steps)``.
+        cost: Cost of each pair of frame and step, shape ``(batch, time, steps)``.
         source: Positive masses, sum one, shape ``(batch, time)``.
-        target: Positive masses, sum one, shape ``(batch, steps)`` or ``(steps,)``.
+        target: Masses, sum one, shape ``(batch, steps)`` or ``(steps,)``; a step without mass gets none.
         epsilon: Regularisation strength in units of ``cost``. Towards 0 the plan becomes exact,
             towards infinity it becomes the independent coupling, the product of its marginals.
         iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
         tolerance: Stop once every clip's marginal error (the mass in the wrong row) is at most this.
-        check: See `monotone_coupling`.
+        check: See that masses sum to one, as in `monotone_coupling`.
 
     Returns:
         Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. The
@@ -233,15 +233,16 @@ def scale_to_marginals(
         exponent = exponent + u.log() + v.log()
         if tolerance and _misplaced((u * kernel * v).sum(1), rows[:, 0]).amax() <= tolerance:
             break
-    return columns * exponent.softmax(0)
+    # Without mass in a column all of its exponents are -inf.
+    return columns * exponent.softmax(0).nan_to_num(0.0)
 
 
 def barycentric_projection(plan: Tensor, x: Tensor) -> Tensor:
     """Resample a clip by a plan: each step is the average frame, weighted by the mass it received.
 
     Args:
-        plan: Shape ``(batch, time, steps)``.
-        x: Shape ``(batch, time, channels)``.
+        plan: Transport plans, shape ``(batch, time, steps)``.
+        x: Clips, shape ``(batch, time, channels)``.
 
     Returns:
         Shape ``(batch, steps, channels)``: ``z_k = sum_t P_tk x_t / sum_t P_tk``.
@@ -278,7 +279,7 @@ def interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Piecewise linear interpolation, row by row, constant outside.
 
     Args:
-        at: Where to read, shape ``(batch, m)``.
+        at: Points at which to read, shape ``(batch, m)``.
         x, y: Rising nodes and their values, shape ``(batch, n)``.
 
     Returns:
@@ -293,10 +294,11 @@ def interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
 def frames_at(x: Tensor, position: Tensor) -> Tensor:
     """Read clips ``(batch, time, channels)`` at fractional frames ``(batch, m)``, linearly."""
     position = position.clamp(0, x.shape[1] - 1)
-    left = position.long().clamp_max(x.shape[1] - 2)
+    left = position.long().clamp_max(max(0, x.shape[1] - 2))
     weight = (position - left)[..., None].to(x.dtype)
     index = left[..., None].expand(-1, -1, x.shape[2])
-    return torch.lerp(x.gather(1, index), x.gather(1, index + 1), weight)
+    following = (index + 1).clamp_max(x.shape[1] - 1)
+    return torch.lerp(x.gather(1, index), x.gather(1, following), weight)
 
 
 def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
@@ -330,9 +332,9 @@ def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) ->
     ``|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)`` (Peyre and Cuturi, remark 2.31).
 
     Args:
-        mean_x, mean_y: Shape ``(..., channels)``.
-        cov_x, cov_y: Positive semi-definite, shape ``(..., channels, channels)``. The gradient is
-            finite also where eigenvalues are equal.
+        mean_x, mean_y: Means, shape ``(..., channels)``.
+        cov_x, cov_y: Covariances, positive semi-definite, shape ``(..., channels, channels)``. The
+            gradient is finite also where eigenvalues are equal.
 
     Returns:
         Squared distances, shape ``(...,)``.
@@ -410,7 +412,7 @@ def class_mean(x: Tensor, y: Tensor) -> Tensor:
     """For each clip, the mean of ``x`` over the batch's clips of its class.
 
     Args:
-        x: Shape ``(batch, ...)``.
+        x: Any values of each clip, shape ``(batch, ...)``.
         y: Classes, shape ``(batch,)``.
 
     Returns:

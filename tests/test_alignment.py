@@ -19,6 +19,7 @@ from piumar_lib.alignment import (
     centered_motion_energy,
     noise_energy,
 )
+from piumar_lib.running import RunningMean
 from piumar_lib.transport import monotone_coupling, time_mass
 
 TEMPI = [(0.8, 0.1, 0.4, 0.5), (0.6, 0.3, 0.4, 0.05), (0.5, 0.05, 0.25, 0.6)]  # duration, onset, twice
@@ -228,6 +229,16 @@ def test_estimates_are_made_in_training_and_kept_in_evaluation():
     other = MonotoneAlignment().eval()
     other.load_state_dict(before)
     assert torch.equal(other(x), align(x))
+
+
+def test_a_statistic_without_numbers_is_no_update_of_a_running_mean():
+    running = RunningMean()
+    for value, mean in ((torch.nan, 0.0), (4.0, 4.0), (torch.inf, 4.0), (6.0, 5.0)):
+        running.update(torch.tensor(value))
+        assert running.mean.item() == mean
+    several = RunningMean(2)
+    several.update(torch.tensor([1.0, torch.nan]))
+    assert several.mean.tolist() == [1, 0] and several.updates == 1
 
 
 def test_a_loss_of_two_batches_can_go_back():

@@ -542,3 +542,11 @@ def test_minirocket_with_ridge_knows_unseen_people_whatever_the_units(toy):
 def test_errors_name_the_value(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: tiny_cnn(3, kernel=4), lambda: skeleton_graph(15, ARM, kernel=4)]
+)
+def test_an_even_kernel_is_refused_where_it_would_lengthen_clips(make):
+    with pytest.raises(ValueError, match="kernel: must be odd, got 4"):
+        make()

@@ -455,6 +455,17 @@ def test_dsu_moves_styles_by_as_much_as_clips_differ():
     assert np.allclose(shape(plug_in.views(x)[0]), shape(x), atol=1e-4)
 
 
+@pytest.mark.parametrize("plug_in", [MixStyle(1.0), DSU(1.0)])
+def test_one_frame_has_no_style_to_vary(plug_in):
+    x = torch.randn(5, 1, 2)
+    assert plug_in.views(x)[0] is x
+
+
+def test_mixup_trains_in_double_precision():
+    data, model = clips(classes=3), smooth().double()
+    assert Mixup().loss(model, replace(data, x=data.x.double())).dtype == torch.double
+
+
 def test_dsu_needs_a_second_clip():
     x = torch.randn(1, 8, 2)
     assert DSU(probability=1.0).views(x)[0] is x
@@ -584,6 +595,14 @@ def test_hdf_steps_with_the_gradient_at_the_worst_point_nearby(radius):
             p += radius * g / norm
     second = gradients(reference, data.x, data.y)
     assert close(model, [p - 0.3 * g for p, g in zip(start, second, strict=True)])
+
+
+def test_hdf_without_radius_looks_at_a_batch_once():
+    data, model, passes = clips(classes=3), smooth(), []
+    model.register_forward_hook(lambda *_: passes.append(1))
+    stepper = Stepper(torch.optim.SGD(model.parameters(), lr=0.3))
+    HDFObjective(radius=0.0).update(model, data, stepper)
+    assert len(passes) == 1
 
 
 def test_hdf_stops_when_the_loss_is_not_finite():

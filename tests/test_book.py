@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from executed_chapters import executed
+from nbformat.v4 import new_markdown_cell, new_notebook
 from pybtex.database import parse_file
 from pygments.styles import get_style_by_name
 from test_course import ALT, ERROR, MARKERS, png, put_executed, write_chapter
@@ -22,6 +23,7 @@ from tools.__main__ import main
 from tools.animations import ANIMATIONS
 from tools.book import build_book, lay_out
 from tools.chapters import list_chapters, to_notebook
+from tools.counts import find_uncited
 from tools.pages import BIBLIOGRAPHY, bibliography, cite, reading_minutes
 
 ROOT = Path(__file__).parents[1]
@@ -100,6 +102,9 @@ def test_every_reference_is_cited_and_every_citation_is_in_the_bibliography(page
         prose = [c for c in to_notebook(chapter.path).cells if c.cell_type == "markdown"]
         cited[chapter.stem] = cite(prose, chapter.stem)
         assert cited[chapter.stem]
+    related = new_markdown_cell((ROOT / "notebooks/related_work.md").read_text(encoding="utf-8"))
+    cited["related_work"] = cite([related], "related_work")
+    assert not find_uncited(new_notebook(cells=[related]))
     assert {key for keys in cited.values() for key in keys.values()} == set(entries)
     shown = pages["notebooks/bibliography"].select("main .citation")
     assert len(shown) == len(entries)
@@ -355,6 +360,7 @@ def root(tmp_path):
         (tmp_path / folder).mkdir()
     (tmp_path / "README.md").write_text(f"# Course\n\n{MARKERS}\n\n<!-- book:end -->\n\nThe rest.\n")
     (tmp_path / "notebooks/glossary.md").write_text(GLOSSARY)
+    (tmp_path / "notebooks/related_work.md").write_text("# Related work\n\nNone.\n")
     (tmp_path / "piumar_lib/__init__.py").touch()
     put_executed(tmp_path, write_chapter(tmp_path, "09_evidence"))  # the page of records leads to it
     return tmp_path
@@ -469,3 +475,15 @@ def test_formulas_beyond_the_converter_are_taught_to_it():
     assert "<mtable" in to_mathml("\\begin{aligned} a &= b \\end{aligned}", "block")
     indicator = to_mathml("\\arg\\min_x \\mathbb{1}[x > 0]", "inline")
     assert "<mo>arg</mo>" in indicator and "\U0001d7d9" in indicator
+
+
+def test_a_browser_that_fails_says_why(tmp_path, monkeypatch):
+    browser = tmp_path / "browser"
+    browser.write_text("#!/bin/sh\necho first >&2; echo 'no display' >&2; exit 3\n")
+    browser.chmod(0o755)
+    monkeypatch.setattr(tools_book, "BROWSERS", ("nowhere", str(browser)))
+    for name in ("lay_out", "copy_pictures"):
+        monkeypatch.setattr(tools_book, name, lambda *_: tmp_path)
+    monkeypatch.setattr(tools_book, "call_sphinx", lambda *_: tmp_path / "index.html")
+    with pytest.raises(RuntimeError, match=r"browser cannot print it \(no display\). Try another"):
+        tools_book.build_pdf(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import errno
 import importlib.util
 import random
@@ -124,8 +125,6 @@ def test_the_square_holds_the_person_with_a_margin():
     corner = square_about(Box(0.0, 0.0, 0.2, 0.2), 100, 200, margin=0.1)
     assert corner.left == corner.top == 0 and np.isclose(corner.right * 100, corner.bottom * 200)
     assert square_about(WHOLE, 100, 200) == square_in_the_middle(100, 200) == Box(0, 0.25, 1, 0.75)
-    with pytest.raises(ValueError, match="margin: -1 would cut into the person"):
-        square_about(WHOLE, 100, 200, -1)
 
 
 # Reading
@@ -172,7 +171,7 @@ def test_every_clip_is_kept_whole_and_about_the_person(root, clips, tmp_path, fo
         assert 0.3 < box.right - box.left < 1
         expected = read_frames(root / clip.split / clip.name, box, 48)[:, :48, :48]
         assert np.abs(film.astype(int) - expected).mean() < (0.5 if form == "raw" else 4)
-    assert (tmp_path / "bad.csv").read_text() == ""
+    assert not (tmp_path / "bad.csv").exists()
 
 
 def test_keyframes_are_close_so_that_a_part_can_be_read_fast(root, clips, tmp_path):
@@ -209,14 +208,17 @@ def test_where_nobody_is_found_the_middle_is_kept(root, clips, tmp_path):
 def test_bad_clips_are_left_out_by_name_and_tried_again(root, clips, tmp_path):
     broken = Path(shutil.copytree(root, tmp_path / "ma52"))
     victim = broken / clips[3].split / clips[3].name
-    victim.write_bytes(victim.read_bytes()[:1000])
+    victim.write_bytes(b"no video")
     kept = make_cache(broken, clips, tmp_path / "cache", SMALL)
     assert [bool(k.fault) for k in kept] == [k == 3 for k in range(len(clips))]
-    line = (tmp_path / "cache" / "bad.csv").read_text()
-    assert line.startswith(f"{clips[3].split}/{clips[3].name},") and len(line.splitlines()) == 1
+    with (tmp_path / "cache" / "bad.csv").open(newline="") as file:
+        assert [*csv.reader(file)] == [
+            ["clip", "fault"],
+            [f"{clips[3].split}/{clips[3].name}", "it is damaged, or no video"],
+        ]
     shutil.copy(root / clips[3].split / clips[3].name, victim)
     kept = make_cache(broken, clips, tmp_path / "cache", SMALL)
-    assert not any(k.fault for k in kept) and (tmp_path / "cache" / "bad.csv").read_text() == ""
+    assert not any(k.fault for k in kept) and not (tmp_path / "cache" / "bad.csv").exists()
 
 
 def test_nothing_is_decoded_twice_and_processes_change_nothing(root, clips, tmp_path, monkeypatch):

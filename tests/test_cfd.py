@@ -186,6 +186,9 @@ def test_the_objective_hands_over_who_it_was_and_takes_it_back():
     expected = F.cross_entropy(twin(batch.x).logits, batch.y)
     assert loss.item() == pytest.approx(expected.item(), rel=1e-6)
     assert loss.item() != pytest.approx(Objective().loss(recognizer(), batch).item(), rel=1e-3)
+    with pytest.raises(IndexError):
+        CFD().loss(model, replace(batch, y=batch.y + 9))
+    assert model.plug_in.person is None
 
 
 def test_an_empty_batch_is_named():

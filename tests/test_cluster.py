@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 
 import dask
@@ -356,6 +357,12 @@ def test_workers_that_differ_are_refused_by_name(machines, own, tmp_path, monkey
     }.items():
         assert re.search(words, notes.pop(name)), name
     assert not notes
+
+
+def test_a_worker_has_the_same_versions_of_what_computes():
+    assert describe()["numpy"] == metadata.version("numpy") and {"scipy", "scikit-learn"} <= {
+        *describe()
+    }
 
 
 @pytest.mark.parametrize(

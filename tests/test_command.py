@@ -12,7 +12,7 @@ import torch
 from piumar_lib.data import load_npz
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.metrics import bootstrap_interval
-from piumar_lib.support.command import at_least, called_as, command_line
+from piumar_lib.support.command import Parser, at_least, called_as, command_line
 
 
 def of_ours():
@@ -115,3 +115,32 @@ def test_numbers_have_a_least(text, low):
 def test_a_record_says_how_the_course_was_called(monkeypatch, called, said):
     monkeypatch.setattr("sys.argv", [called, "train", "--method", "a b"])
     assert called_as("piumar_lib.ma52") == said
+
+
+@pytest.fixture
+def parser():
+    top = Parser(prog="course")
+    top.add_argument("--method", choices=["ERM", "TFAM, uniform clock"])
+    commands = top.add_subparsers(required=True)
+    train = commands.add_parser("train")
+    train.add_argument("--epochs", type=int)
+    train.add_argument("--learning-rate", type=float)
+    commands.add_parser("recognize")
+    return top
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--method", "ERN", "train"], "'ERN' is unknown. Did you mean 'ERM'? Choose from ERM, TFAM"),
+        (["recognise"], "'recognise' is unknown. Did you mean 'recognize'? Choose from train, rec"),
+        (["train", "--epochz", "3"], "unrecognized arguments: --epochz 3. Did you mean '--epochs'?"),
+        (["train", "--rate", "3"], "unrecognized arguments: --rate 3. Did you mean '--learning-rate'?"),
+        (["train", "--xyz"], "unrecognized arguments: --xyz.\n"),
+    ],
+)
+def test_what_is_unknown_is_told_with_its_nearest_name(parser, capsys, words, message):
+    with pytest.raises(SystemExit):
+        parser.parse_args(words)
+    assert message in capsys.readouterr().err
+    assert parser.parse_args(["train", "--epochs", "3"]).epochs == 3

@@ -22,6 +22,7 @@ from piumar_lib.evidence.contrasts import (
     Contrast,
     Result,
     best_baseline,
+    compare,
     compute,
     differences,
     in_form,
@@ -34,8 +35,17 @@ from piumar_lib.evidence.contrasts import (
 )
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.person_gain import CLIPS, DEFAULT, FILE
-from piumar_lib.evidence.protocol import BASELINES, FORMS, PLANNED, SEARCHED_ON, data_of, records_path
+from piumar_lib.evidence.protocol import (
+    BASELINES,
+    BUDGET,
+    FORMS,
+    PLANNED,
+    SEARCHED_ON,
+    data_of,
+    records_path,
+)
 from piumar_lib.evidence.records import read_records
+from piumar_lib.evidence.wording import in_words, points
 
 AUGMENTATION = Contrast("augmentation", "augmentation", ("ERM",))
 SIZES = {"shrec17": 9, "mmg": 12, "uiprmd": 7}
@@ -85,10 +95,10 @@ def folder(tmp_path):
             add(records_path(data, folder), r)
             if r["method"] == "augmentation":
                 add(folder / FILE, normalized(r, rng))
-    for form, baseline in product(FORMS, BASELINES):
+    for form, baseline, rate in product(FORMS, BASELINES, range(BUDGET)):
         right = 9 if baseline.startswith("DSU") else 5
         best = record(
-            baseline, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": 1}
+            baseline, {"1": [right, 10]}, data=data_of("utkinect", form), k={"learning_rate": rate}
         )
         add(folder / "search.jsonl", best)
     return folder
@@ -130,7 +140,7 @@ def test_scores_average_seeds_not_clips():
     found = [record("ERM", {"1": [10, 40]}), record("ERM", {"1": [30, 40], "0": [1, 2]}, seed=1),
              record("TFAM", {"1": [40, 40]})]  # fmt: skip
     assert scores(found, "ERM") == {"0": 0.5, "1": 0.5} and scores(found, "TFAM") == {"1": 1.0}
-    with pytest.raises(ValueError, match="GIRL has no training in them"):
+    with pytest.raises(ValueError, match="d: GIRL has no training .* --data d --methods 'GIRL'"):
         scores(found, "GIRL")
 
 
@@ -150,7 +160,8 @@ def test_a_training_that_failed_counts_as_nothing_recognised():
 def test_methods_without_a_training_in_common_are_named():
     records = [record("ERM", {"a": [5, 10]}, seed=0), record("TFAM", {"a": [5, 10]}, seed=1)]
     for tried in ("TFAM", "GIRL"):
-        with pytest.raises(ValueError, match=f"{tried} and ERM have no training in common. Train both"):
+        words = f"d: {tried} and ERM have no training in common. Train both: .* --methods '{tried}'"
+        with pytest.raises(ValueError, match=words):
             differences(records, tried, "ERM")
 
 
@@ -165,7 +176,10 @@ def test_a_training_that_is_there_twice_is_named():
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_that_form(form):
+def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_that_form(
+    form, monkeypatch
+):
+    monkeypatch.setattr("piumar_lib.evidence.protocol.BUDGET", 2)
     (other,) = (f for f in FORMS if f != form)
     shares = {"A": (3, 8), "B": (6, 6), "C": (5, 4)}  # of two sets of hyperparameters, ten clips
     search = [
@@ -179,7 +193,14 @@ def test_the_best_baseline_is_the_one_that_did_best_on_the_searchs_people_in_tha
     assert best_baseline(("A", "B", "C"), form, search) == "A"  # by its better set
     assert best_baseline(("B", "C"), form, search) == "B"
     assert best_baseline(("C",), form, []) == "C"
-    assert best_baseline(("D", "C"), form, search) == "C"  # D was not searched
+    with pytest.raises(ValueError, match="search.jsonl: has no search of D, .*Run it"):
+        best_baseline(("D", "C"), form, search)
+    with pytest.raises(ValueError, match="has no search of C"):
+        best_baseline(("C", "A"), form, [])
+    with pytest.raises(
+        ValueError, match=f"has 3 of 4 trainings of A, {form}. Run the search to its end"
+    ):
+        best_baseline(("A", "B"), form, search[1:])
 
 
 # All together
@@ -261,6 +282,21 @@ def test_equivalence_that_holds_only_uncorrected_is_not_decided(tmp_path):
     assert (alone.verdict, among.verdict) == ("equivalent within 1 point", "not decided")
     assert among.pooled.equivalence_p == alone.equivalence_p_holm == alone.pooled.equivalence_p
     assert among.equivalence_p_holm == pytest.approx(10 * alone.equivalence_p_holm)
+
+
+def test_contrasts_of_part_of_the_people_are_refused(folder):
+    path = folder / "mmg.jsonl"
+    kept = [r for r in read_records(path) if (r["method"], r["fold"]) != ("ERM", 2)]
+    path.write_text("".join(json.dumps(r) + "\n" for r in kept))
+    with pytest.raises(ValueError, match="mmg: augmentation and ERM were not trained for 4 of its 12"):
+        compute(SETS, FORMS, folder)
+    own = {"mmg": [r for r in kept if r["data"] == "mmg"]}
+    assert compare(own, "augmentation", "ERM", partial=True).people == 8
+
+
+def test_synthetic_people_have_all_contrasts_but_that_of_the_normalized_person():
+    results = compute(["synthetic"])
+    assert [r.contrast for r in results] == [c for c in CONTRASTS if c.tried != NORMALIZED]
 
 
 def test_one_set_alone_is_a_paired_t_test_over_its_people(folder):
@@ -398,15 +434,17 @@ def test_the_command_writes_all_numbers_without_nan(folder, two, tmp_path, capsy
 def test_the_table_has_points_and_a_dash_for_what_is_not_known(folder, two):
     results = compute(SETS, ["one length"], folder)
     for row, r in zip(table(results), results, strict=True):
-        assert row["difference"] == f"{100 * r.pooled.difference:+.1f}"
-        assert row["95 % interval"] == f"[{100 * r.pooled.low:+.1f}, {100 * r.pooled.high:+.1f}]"
+        assert row["difference"] == points(r.pooled)
         assert row["people"] == "28" and row["sets"] == "3" and row["verdict"] == r.verdict
-        assert row["p of equivalence (Holm)"] == f"{r.equivalence_p_holm:.2g}"
+        assert row["p of equivalence (Holm)"] == in_words(r.equivalence_p_holm)
         assert row["I²"] == f"{100 * r.pooled.i_squared:.0f} %"
+    near = replace(results[0].pooled, low=-0.0001)
+    (row,) = table([replace(results[0], pooled=near)])
+    assert " [+0.0, " in row["difference"]  # no negative zero
     (result,) = compute(two[:1], FORMS, folder, [AUGMENTATION])
     lost = replace(result.pooled, low=math.nan, p=math.nan, equivalence_p=math.nan)
     (row,) = table([Result(AUGMENTATION, "own tempo", "ERM", lost, math.nan, math.nan, "not decided")])
-    unknown = ("95 % interval", "p (Holm)", "p of equivalence (Holm)", "I²", "a new set")
+    unknown = ("p (Holm)", "p of equivalence (Holm)", "I²", "a new set")
     assert {row[name] for name in unknown} == {"-"} and "nan" not in str(row)
 
 
@@ -425,6 +463,7 @@ def test_seeds_are_those_that_every_data_set_has(tmp_path, monkeypatch):
     few, many = (made("a", 6, ("ERM", "augmentation"), n) for n in (1, 2))
     assert (seeds({"a": many}, "ERM"), seeds({"a": many, "b": few}, "ERM")) == (2, 1)
     assert seeds({"a": many}, "TFAM") == 0
+    assert seeds({"a": many[:-1]}, "augmentation") == 1  # the second lacks a fold
     whole = {"a": made("a", 6, (*PLANNED, NORMALIZED))}
     monkeypatch.setattr("piumar_lib.evidence.contrasts.read", lambda sets, form, folder: whole)
     assert seeds_of_all("own tempo", tmp_path) == 2

@@ -10,6 +10,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
 import nbformat
@@ -117,6 +118,9 @@ def test_start_prints_one_line_and_sets_the_style(capsys, monkeypatch):
     line = capsys.readouterr().out
     assert line.count("\n") == 1
     assert "profile full" in line and "cpu" in line and torch.__version__ in line
+    with plt.rc_context():
+        start("quick")
+    assert "of profile full: yours will differ" in capsys.readouterr().out
 
 
 def test_environment_overrides_the_profile_and_says_so(capsys, monkeypatch):
@@ -195,7 +199,8 @@ def test_show_table_aligns_and_rounds_numbers(monkeypatch):
 def test_plan_refers_to_earlier_steps_only():
     for position, step in enumerate(PLAN):
         assert set(step.needs) <= {earlier.number for earlier in PLAN[:position]}
-    assert PLAN[1].stem == "01_person_shift" and PLAN[1].title == "Person shift"
+    written = list_chapters(find_root())
+    assert [(step.stem, step.title) for step in PLAN] == [(one.stem, one.title) for one in written]
 
 
 def test_a_chapter_stands_to_the_right_of_what_it_builds_on():
@@ -205,6 +210,28 @@ def test_a_chapter_stands_to_the_right_of_what_it_builds_on():
     assert place["02"][1] == -place["01"][1] > 0  # a column of two is centred, the first one on top
     without = arrange([step for step in PLAN if step.number != "00"])
     assert without["01"][0] == 0 and without["03"][0] == 1
+
+
+def test_peak_memory_is_read_where_there_is_no_resource(monkeypatch, capsys):
+    memory = SimpleNamespace(peak_wset=3 * 2**20)
+    process = SimpleNamespace(Process=lambda: SimpleNamespace(memory_info=lambda: memory))
+    monkeypatch.setitem(sys.modules, "psutil", process)
+    monkeypatch.setitem(sys.modules, "resource", None)  # as on Windows
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(Path, "exists", lambda _: False)
+    exec(run.PEAK_MB, {})
+    assert capsys.readouterr().out == "3.0\n"
+
+
+def test_a_chapters_state_changes_with_everything_in_the_library(root):
+    chapter = list_chapters(root, [write_chapter(root, "01_first", "\n1").stem])[0]
+    style = root / "piumar_lib" / "notebook" / "a.mplstyle"
+    style.parent.mkdir(parents=True)
+    states = []
+    for text in ("one", "two"):
+        style.write_text(text)
+        states.append(run.fingerprint(root, chapter, "quick"))
+    assert len({*states}) == 2
 
 
 # Chapters as files
@@ -337,6 +364,7 @@ def test_a_chapter_runs_again_only_if_something_it_depends_on_has_changed(root, 
 MEET = """
 import time
 from pathlib import Path
+from types import SimpleNamespace
 Path("../{own}").touch()
 begin = time.monotonic()
 while not Path("../{other}").exists():

@@ -111,7 +111,7 @@ def test_resampling_is_linear_interpolation_of_the_real_part(time):
             expected = np.interp(np.linspace(0, n - 1, time), np.arange(n), x[k, :n, channel])
             np.testing.assert_allclose(result.x[k, :, channel], expected, atol=1e-6)
     assert (result.lengths == time).all()
-    assert result.rate == pytest.approx(10 * time / lengths.mean())
+    assert result.rate == pytest.approx(10 * (time - 1) / (lengths.mean() - 1))  # of the new grid
 
 
 def test_resampling_clips_of_one_frame_repeats_it():
@@ -156,11 +156,11 @@ def test_at_one_rate_short_clips_are_left_alone():
         data.at_one_rate(1)
 
 
-@pytest.mark.parametrize("change", ["take", "thinned", "resampled", "at_one_rate"])
+@pytest.mark.parametrize("change", ["take", "resampled", "at_one_rate"])
 def test_a_skeleton_stays_with_its_clips(change):
     assert sequences().parents is None
     data = Sequences(np.ones((4, 5, 6)), Y, PERSON, parents=(-1, 0))
-    arguments = {"take": [0, 1], "thinned": 1, "resampled": 3, "at_one_rate": 3}
+    arguments = {"take": [0, 1], "resampled": 3, "at_one_rate": 3}
     assert getattr(data, change)(arguments[change]).parents == (-1, 0)
 
 
@@ -256,16 +256,6 @@ def test_units_that_float32_cannot_compute_with_are_named(factor, words):
     assert (sequences(x=X * 0).x == 0).all()
 
 
-def test_thinning_keeps_every_person_and_action():
-    y, person = np.arange(40) % 4, np.arange(40) % 5
-    data = Sequences(np.arange(40.0).reshape(40, 1, 1), y, person)
-    thin = data.thinned(5)
-    pairs = {(p, k): (data.person == p) & (data.y == k) for p in range(5) for k in range(4)}
-    assert all(((thin.person == p) & (thin.y == k)).sum() == 1 for p, k in pairs)
-    assert (np.diff(thin.x.ravel()) > 0).all() and len(data.thinned(1)) == 40
-    assert all(data.x[rows].min() in thin.x for rows in pairs.values())
-
-
 # ---------------------------------------------------------------- enough for a chapter
 
 
@@ -317,6 +307,15 @@ def test_what_never_moves_is_refused():
         require(replace(enough(), x=np.full((6, 4, 2), 7.0)))
 
 
+@pytest.mark.parametrize("people", [None, 8])
+def test_every_clip_is_in_one_batch_however_few_a_person_has(people):
+    person = torch.repeat_interleave(
+        torch.arange(10), torch.tensor([1, 3, 100, 200, 7, 9, 20, 50, 64, 2])
+    )
+    drawn = batches(person, 64, people)
+    assert torch.cat(drawn).sort().values.tolist() == list(range(len(person)))
+
+
 def test_more_frames_are_allowed_where_a_batch_is_smaller():
     assert most_frames(6) == pytest.approx(most_frames(95) * (95 / 6) ** 0.5, abs=4)
     assert most_frames(95) == most_frames(10_000)
@@ -337,6 +336,18 @@ def own(tmp_path):
         return path
 
     return write
+
+
+def test_the_skeleton_comes_back_as_it_was_saved(tmp_path):
+    skeleton = sequences(x=np.zeros((4, 5, 6)), parents=(-1, 0))
+    save_npz(tmp_path / "mine.npz", skeleton)
+    assert load_npz(tmp_path / "mine.npz").parents == (-1, 0)
+    for bad in ([[-1, 0]], [-1.5, 0.0]):
+        np.savez(tmp_path / "bad.npz", X=skeleton.x, y=Y, person=PERSON, parents=bad)
+        with pytest.raises(
+            ValueError, match=r"bad.npz: parents: shape .* Save the parent of each joint"
+        ):
+            load_npz(tmp_path / "bad.npz")
 
 
 def test_npz_comes_back_as_it_was_saved(tmp_path):

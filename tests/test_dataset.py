@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.utils.data import DataLoader
 
-from piumar_lib.data.labels import body_part
 from piumar_lib.ma52 import standin
 from piumar_lib.ma52.dataset import ClipDataset, frame_indices
 from piumar_lib.ma52.prepare.cache import CacheSettings, cached_path, make_cache, read_raw, save_raw
@@ -58,6 +57,12 @@ def test_moments_by_hand():
             frame_indices(*wrong)
 
 
+def draws(clips):
+    """What varies so many clips."""
+    rng = np.random.default_rng(int(torch.randint(2**62, ())))
+    return torch.stack([draw_augmentation(rng) for _ in range(clips)])
+
+
 # The data set
 
 
@@ -72,7 +77,6 @@ def test_a_clip_is_read_at_its_moments_with_its_labels(made, form):
         film = np.load(path) if form == "raw" else read_frames(path)
         assert (item["video"].numpy() == film[frame_indices(clip.frames, 6)]).all()
         assert item["action"] == clip.action and item["clip"] == number
-        assert item["part"] == (-1 if clip.action < 0 else body_part(clip.action))
     assert data.labels().tolist() == [clip.action for clip in clips]
     people = {(item["person"], clip.person) for item, clip in zip(data, clips, strict=False)}
     assert len(people) == len({clip.person for clip in clips}) == len(data.people)
@@ -117,7 +121,7 @@ def test_a_seed_fixes_how_a_clip_is_varied_in_any_process(made):
 
 
 def test_chances_are_uniform_and_normal():
-    drawn = draw_augmentation(20_000, np.random.default_rng(0)).double()
+    drawn = draws(20_000).double()
     uniform, normal = drawn[:, :4], drawn[:, 4:]
     assert uniform.min() >= 0 and uniform.max() <= 1
     assert (uniform.mean(0) - 0.5).abs().max() < 4 / (12 * 20_000) ** 0.5
@@ -191,34 +195,44 @@ def test_evaluation_shrinks_and_standardises(video):
 
 
 def test_training_without_variety_is_evaluation(video):
-    plain = to_input(video, 32, draw_augmentation(3), min_scale=1.0, color_jitter=0.0, hflip=0.0)
+    plain = to_input(video, 32, draws(3), min_scale=1.0, color_jitter=0.0, hflip=0.0)
     assert torch.allclose(plain, to_input(video, 32), atol=1e-4)
 
 
 def test_a_mirrored_clip_is_mirrored(video):
-    mirrored = to_input(video, 32, draw_augmentation(3), min_scale=1.0, color_jitter=0.0, hflip=1.0)
+    mirrored = to_input(video, 32, draws(3), min_scale=1.0, color_jitter=0.0, hflip=1.0)
     assert torch.allclose(mirrored, to_input(video, 32).flip(-1), atol=1e-4)
 
 
 def test_all_frames_of_a_clip_are_varied_alike(video):
     still = video[:, :1].expand(-1, 4, -1, -1, -1)
-    varied = to_input(still, 24, draw_augmentation(3))
+    varied = to_input(still, 24, draws(3))
     assert torch.allclose(varied, varied[:, :1].expand_as(varied), atol=1e-6), "a still clip stays still"
-    assert not torch.allclose(varied[0], to_input(still, 24, draw_augmentation(3))[0], atol=0.1)
+    assert not torch.allclose(varied[0], to_input(still, 24, draws(3))[0], atol=0.1)
     one_clip = video[:1].expand(5, -1, -1, -1, -1)
-    varied = to_input(one_clip, 24, draw_augmentation(5))
+    varied = to_input(one_clip, 24, draws(5))
     assert (varied[0] - varied[1]).abs().mean() > 0.05, "clips are varied each in its own way"
 
 
 def test_a_cut_shows_a_part_of_the_picture():
     ramp = torch.arange(64, dtype=torch.uint8).view(1, 1, 1, 64, 1).expand(50, 2, 64, 64, 3)
-    cut = pictures(to_input(ramp, 32, draw_augmentation(50), min_scale=0.5, color_jitter=0.0, hflip=0.0))
+    cut = pictures(to_input(ramp, 32, draws(50), min_scale=0.5, color_jitter=0.0, hflip=0.0))
     cut = 255 * cut[:, 0, 0, 16]
     left, right = cut[:, 0], cut[:, -1]
     width = (right - left) / 31 * 32  # grey levels across the cut are its width in pixels
     assert left.min() >= 0 and right.max() <= 63
     assert 31 < width.min() < 40 and 56 < width.max() < 65
     assert left.max() > 15 and left.min() < 2
+
+
+def test_training_shows_no_more_motion_than_evaluation():
+    spots = torch.nn.functional.interpolate(torch.rand(1, 3, 64, 64), (300, 300), mode="bicubic")[0]
+    film = torch.stack([spots[:, :256, 3 * k : 3 * k + 256] for k in range(8)])  # they drift
+    video = (255 * film.clamp(0, 1)).byte().permute(0, 2, 3, 1)[None]
+    whole = torch.tensor([[1.0, 0.5, 0.5, 1.0, 0.0, 0.0]])
+    shown, varied = to_input(video, 64), to_input(video, 64, whole, color_jitter=0.0, hflip=0.0)
+    seen, expected = (value.diff(dim=1).square().mean().sqrt() for value in (varied, shown))
+    assert seen.item() == pytest.approx(expected.item(), rel=0.05)
 
 
 @pytest.mark.parametrize(
@@ -232,7 +246,7 @@ def test_a_cut_shows_a_part_of_the_picture():
 )
 def test_what_cannot_be_is_refused(video, options, message):
     with pytest.raises(ValueError, match=message):
-        to_input(video, 32, draw_augmentation(3), **options)
+        to_input(video, 32, draws(3), **options)
     for wrong in (video.float(), video[0], video[..., :2]):
         with pytest.raises(ValueError, match=r"is not uint8 \(batch, time, height, width, 3\)"):
             to_input(wrong)

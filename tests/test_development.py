@@ -20,7 +20,6 @@ from piumar_lib.evidence.development import (
     Attempt,
     data_sets,
     hyperparameters_of,
-    in_points,
     lines_of,
     main,
     make,
@@ -127,7 +126,7 @@ def test_nobody_of_a_final_fold_is_looked_at():
         assert search == (place in folds.SPAR)
         if place in folds.SYNTHETIC:
             assert training.fold in folds.DEVELOPMENT
-            assert training.fold not in (*folds.SPARE, *folds.FINAL)
+            assert training.fold not in folds.FINAL
 
 
 def test_the_first_seed_comes_first_and_nothing_is_trained_twice():
@@ -222,9 +221,16 @@ def test_outcomes_are_paired_differences_with_t_intervals(monkeypatch):
     assert alone.difference == pytest.approx(0.1) and np.isnan(alone.low)
 
 
-def test_points_are_written_with_sign_and_interval():
-    assert in_points(development.Outcome(0.0312, 0.001, 0.06, 20)) == "+3.1 [+0.1, +6.0]"
-    assert in_points(None) == ""
+def test_outcomes_of_synthetic_people_are_over_their_populations():
+    gains = np.random.default_rng(0).normal(0.02, 0.03, (5, 20)) + 0.05 * np.arange(5)[:, None]
+    people = {
+        str(1000 + 100 * f + p): [0.5 + gains[f, p], 0.5, 0.5] for f in range(5) for p in range(20)
+    }
+    found = outcome([{"data": "synthetic", "people": people}], "synthetic")
+    expected = stats.ttest_1samp(gains.mean(1), 0).confidence_interval(0.95)
+    assert (found.low, found.high) == pytest.approx([*expected]) and found.people == 100
+    train, unseen, _ = folds.load_fold("synthetic:people=2,clips=1", 3)
+    assert {*unseen.person // 100} == {13}  # by which a population is known
 
 
 def test_a_table_has_a_line_for_each_attempt(monkeypatch):
@@ -242,6 +248,22 @@ def test_the_command_writes_the_log_of_what_is_there(own_place, tmp_path, monkey
     main(["--trainings", str(out), "--out", str(log), "--log"])
     assert log.read_text() == first and [*read_log(log)] == ["augmentation"]
     assert "over what it has to beat, points:" in capsys.readouterr().out
+
+
+def test_a_log_does_not_lose_its_lines(own_place, tmp_path, monkeypatch, capsys):
+    out, log = tmp_path / "trainings.jsonl", tmp_path / "log.jsonl"
+    log.write_text(json.dumps(lines([0.1], "msraction3d, own tempo")) + "\n")
+    before = log.read_text()
+    options = ["--trainings", str(out), "--out", str(log), "--workers", "1"]
+    assert main([*options, "--log"]) == 1
+    assert "trainings.jsonl: no trainings. Make them: python -m" in capsys.readouterr().err
+    monkeypatch.setattr(development, "ATTEMPTS", (AUGMENTATION,))
+    monkeypatch.setattr(development, "data_sets", lambda people: own_place)
+    assert main(options) == 1 and not out.exists()  # said before anything is trained
+    words = "would lose 1 of its lines, among them tried on msraction3d, own tempo. Give --people"
+    assert words in capsys.readouterr().err
+    make([AUGMENTATION], own_place, 1, out, 1)
+    assert main([*options, "--log"]) == 1 and log.read_text() == before
 
 
 def test_the_committed_log_is_of_people_for_development():

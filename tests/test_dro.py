@@ -152,6 +152,15 @@ def test_chi_square_does_not_lose_small_differences_of_large_risks():
     assert torch.allclose(shifted, dro.chi_square(small, 0.1).weights, atol=0.02)
 
 
+@pytest.mark.parametrize("steps", [1, 3, 10])
+def test_chi_square_stays_in_its_ball_however_equal_the_risks(steps):
+    risks = torch.full((40,), 0.7)
+    for _ in range(steps):
+        risks[0] = torch.nextafter(risks[0], torch.tensor(1.0))
+    weights = dro.chi_square(risks, 0.05).weights
+    assert ((40 * weights - 1).square().sum() / 80).item() == pytest.approx(0.05, rel=1e-4)
+
+
 def test_cvar_is_the_mean_of_the_worst_share():
     risks = torch.arange(10.0)
     assert dro.cvar(risks, 0.3).value.item() == pytest.approx(8)
@@ -183,7 +192,8 @@ def test_equal_risks_have_a_finite_gradient_and_no_threshold():
     risks = torch.full((4,), 2.0, requires_grad=True)
     dro.mean_plus_deviation(risks, 0.5).backward()
     assert risks.grad.tolist() == [0.25] * 4
-    assert dro.variance_threshold(risks).item() == np.inf
+    for number, risk in ((4, 2.0), (7, 0.1), (10, 0.1)):
+        assert dro.variance_threshold(torch.full((number,), risk)).item() == np.inf
 
 
 def test_online_weights_follow_the_published_update():

@@ -181,6 +181,17 @@ def test_a_notebook_that_was_worked_in_is_kept(root, capsys):
     assert read(path.with_suffix(".worked-2.ipynb")).cells[-3].execution_count == 2  # still there
 
 
+def test_answers_that_were_saved_without_having_run_are_kept(root, capsys):
+    path = write_edition(root, "student", ["01"])[0]
+    write_edition(root, "student", ["01"])
+    assert "kept" not in capsys.readouterr().out  # nothing was done in it
+    notebook = read(path)
+    notebook.cells[-3].source += "\n# mine"
+    nbformat.write(notebook, path)
+    write_edition(root, "student", ["01"])
+    assert read(path.with_suffix(".worked.ipynb")).cells[-3].source.endswith("# mine")
+
+
 INCOMPLETE = {
     "no gap": (' tags=["exercise"]', "", "the tag 'check' is out .* exercise, check, solution"),
     "no check": (' tags=["check"]', "", "the tag 'solution' is out of place"),

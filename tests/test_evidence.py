@@ -100,7 +100,9 @@ def test_both_forms_of_a_set_are_kept_in_one_file():
     for name in REAL:
         assert {records_path(data_of(name, form)) for form in FORMS} == {STUDY / f"{name}.jsonl"}
     assert STUDY == ROOT / "notebooks" / "results" / "study"
-    assert records_path("a/my.npz", Path("there")) == Path("there/my.jsonl")
+    taken = {records_path(f"a/{name}.npz") for name in (*SETS, "search", "person-normalization")}
+    assert not {path.name for path in taken} & {path.name for path in STUDY.iterdir()}
+    assert records_path("a/my.npz", Path("there")) == Path("there/own-my.jsonl")
 
 
 # The search
@@ -237,15 +239,21 @@ def test_nothing_searched_means_defaults(own):
 
 def test_the_rule_says_how_many_sets_were_tried_where_and_for_whom():
     where = "best of 6 on people of msraction3d and utkinect"
-    search = [{"method": m, "data": data} for data in SOURCES for m in ("ERM", "TFAM", "GIRL")]
+    search = [
+        {"method": m, "data": data, "hyperparameters": {"learning_rate": k}}
+        for data in SOURCES
+        for m in ("ERM", "TFAM", "GIRL")
+        for k in range(6)
+    ]
     assert rule("ERM", search, "shrec17") == f"{where}, one length, for ERM"
     assert rule("PIUmr", search, "shrec17-own-tempo") == f"{where}, own tempo, for TFAM and GIRL"
-    assert rule("PIUmr", search[:2], data_of("shrec17", FORMS[0])) == f"{where}, own tempo, for TFAM"
+    assert rule("ERM", search[:2], SOURCES[0]) == f"{where}, own tempo, for ERM".replace("6", "2")
     one_form = [r for r in search if form_of(r["data"]) == "own tempo"]
     assert rule("PIUmr", one_form, "shrec17") == "defaults"
 
 
-def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
+def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own, monkeypatch):
+    monkeypatch.setattr(protocol, "BUDGET", 1)
     records = scored("utkinect-own-tempo", "ERM", FAST, constant(7))
     planned = plan(own, iter(["ERM", "TFAM"]), records, seeds=2)
     at = [(e.seed, e.fold, e.method) for e in planned]
@@ -258,6 +266,19 @@ def test_a_plan_goes_seed_by_seed_through_every_fold_and_method(both, own):
     (wide, *_) = plan(own, ["ERM"], records, 1, {"backbone": "resnet", "width": 64})
     expected = FAST | {"updates": UPDATES, "backbone": "resnet", "width": 64}
     assert dict(wide.hyperparameters) == resolve("ERM", expected)
+
+
+def test_a_search_that_was_not_run_to_its_end_chooses_nothing(both, own):
+    records = [
+        r for n in range(BUDGET) for d in SOURCES for r in scored(d, "ERM", draw("ERM", n), constant(n))
+    ]
+    assert len(plan(own, ["ERM"], records, 1)) == 5
+    part = [r for r in records if r != records[-5]]  # of own tempo, which the reader's file has
+    with pytest.raises(
+        ValueError, match=r"has 47 of 48 .* of ERM, own tempo. .* search --methods 'ERM'"
+    ):
+        plan(own, ["ERM"], part, 1)
+    assert plan(own, ["TFAM"], part, 1) and plan("spar-repetitions", ["ERM"], part, 1)
 
 
 # Making
@@ -279,9 +300,9 @@ def empty(tmp_path):
 def test_what_is_there_is_not_made_again(both, own, computed, tmp_path):
     records = make_search(["ERM"], folder=tmp_path / "out")
     assert len(computed) == len(records) == len(search_plan(["ERM"])) == BUDGET * 16
-    assert read_search(tmp_path / "out") == records
+    assert [r for r in read_search(tmp_path / "out") if r["method"] == "ERM"] == records
     made = make_in(tmp_path / "out", own, ["ERM", "TFAM"])
-    assert made == read_records(tmp_path / "out" / "own.jsonl") and len(made) == 10
+    assert made == read_records(tmp_path / "out" / "own-own.jsonl") and len(made) == 10
     assert all(r["hyperparameters"]["updates"] == UPDATES and r["command"] for r in made)
     computed.clear()
     assert make_in(tmp_path / "out", own, ["ERM", "TFAM"]) == made
@@ -308,11 +329,14 @@ def test_a_folder_without_a_search_takes_over_the_studys(tmp_path, monkeypatch):
     monkeypatch.setattr(protocol, "STUDY", tmp_path / "study")
     assert read_search(tmp_path / "mine") == []
     (tmp_path / "study").mkdir()
-    append_record(tmp_path / "study" / "search.jsonl", {"of": "the study"})
-    assert read_search(tmp_path / "mine") == [{"of": "the study"}]
+    study = [{"method": m, "data": data} for m in ("ERM", "TFAM") for data in SOURCES[:2]]
+    for record in study:
+        append_record(tmp_path / "study" / "search.jsonl", record)
+    assert read_search(tmp_path / "mine") == study
     (tmp_path / "mine").mkdir()
-    append_record(tmp_path / "mine" / "search.jsonl", {"of": "mine"})
-    assert read_search(tmp_path / "mine") == [{"of": "mine"}]
+    mine = study[0] | {"of": "mine"}
+    append_record(tmp_path / "mine" / "search.jsonl", mine)
+    assert read_search(tmp_path / "mine") == [mine, *study[1:]]  # whatever the folder lacks
 
 
 def test_forms_in_one_file_are_told_apart(people, computed, empty):
@@ -329,7 +353,7 @@ def test_backbones_and_widths_in_one_file_are_told_apart(own, computed, empty):
     models = [{}, {"width": 64}, {"backbone": "resnet"}, {"backbone": "resnet", "width": 64}]
     for model in models:
         make_in(empty, own, model=model)
-    assert len(computed) == len(read_records(empty / "own.jsonl")) == 20
+    assert len(computed) == len(read_records(empty / "own-own.jsonl")) == 20
     for model in models:
         there = committed(own, empty, model)
         k = resolve("ERM", model | {"updates": UPDATES})
@@ -371,7 +395,7 @@ def test_a_corrected_file_is_trained_on_again(own, computed, empty):
     with pytest.raises(FileNotFoundError, match="own.jsonl: no records of"):
         committed(own, empty)
     after = make_in(empty, own)
-    assert len(computed) == len(read_records(empty / "own.jsonl")) == 10
+    assert len(computed) == len(read_records(empty / "own-own.jsonl")) == 10
     assert {r["content"] for r in after}.isdisjoint(r["content"] for r in before)
     assert committed(own, empty) == after
 
@@ -384,7 +408,7 @@ def test_files_of_one_name_are_told_apart(own, computed, empty, tmp_path):
     for path in (own, str(twin)):
         make_in(empty, path)
         assert {r["data"] for r in committed(path, empty)} == {path}
-    assert len(computed) == len(read_records(empty / "own.jsonl")) == 10
+    assert len(computed) == len(read_records(empty / "own-own.jsonl")) == 10
 
 
 @pytest.mark.parametrize("spelling", ["own.npz", "./own.npz", "../own.npz", "~/own.npz", "moved"])
@@ -411,7 +435,7 @@ def test_a_file_that_changes_while_it_is_trained_on_is_noticed(own):
 
 
 def test_records_that_do_not_say_what_the_file_held_are_refused(own, computed, empty):
-    path = empty / "own.jsonl"
+    path = empty / "own-own.jsonl"
     make_in(empty, own)
     old = [{k: v for k, v in r.items() if k != "content"} for r in read_records(path)]
     path.write_text("\n".join(map(json.dumps, old)))
@@ -468,7 +492,7 @@ def test_unknown_methods_and_no_command_are_refused(command, capsys):
         with pytest.raises(SystemExit):
             main(*arguments)
     said = capsys.readouterr().err
-    assert "invalid choice: 'magic'" in said and "the following arguments are required" in said
+    assert "'magic' is unknown" in said and "the following arguments are required" in said
 
 
 @pytest.mark.parametrize(
@@ -510,7 +534,7 @@ def test_a_tilde_in_out_is_the_home_folder(own, computed, tmp_path, monkeypatch)
     monkeypatch.setenv("HOME", str(tmp_path))
     options = ("--methods", "ERM", "--seeds", 1, "--workers", 1)
     assert main("train", "--data", own, *options, "--out", "~/records") == 0
-    assert len(read_records(tmp_path / "records" / "own.jsonl")) == 5
+    assert len(read_records(tmp_path / "records" / "own-own.jsonl")) == 5
 
 
 def test_a_bug_keeps_its_traceback(own, computed, empty, monkeypatch):
@@ -543,7 +567,7 @@ def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(
     options = ["train", "--data", own_of(4), "--methods", "ERM", "TFAM", "--seeds", 12, "--workers", 1]
     through = shutil.copytree(empty, tmp_path / "through")
     main(*options, "--out", through)
-    expected, path = outcome(through / "own-4.jsonl"), empty / "own-4.jsonl"
+    expected, path = outcome(through / "own-own-4.jsonl"), empty / "own-own-4.jsonl"
     assert len(expected) == 2 * 12 * 4
     dice, done = random.Random(0), 0
     for more in (1, 10):
@@ -562,7 +586,7 @@ def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(
 
 def test_ctrl_c_stops_at_once_and_says_so(own_of, empty):
     options = ("--methods", "TFAM", "--seeds", 400, "--workers", 1, "--out", empty)
-    process, path = start("train", "--data", own_of(4), *options), empty / "own-4.jsonl"
+    process, path = start("train", "--data", own_of(4), *options), empty / "own-own-4.jsonl"
     while not outcome(path):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)

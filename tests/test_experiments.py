@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 
 from piumar_lib import metrics
 from piumar_lib.data.people import recordings
-from piumar_lib.evidence import experiments
+from piumar_lib.evidence import experiments, records
 from piumar_lib.evidence.experiments import Experiment, experiment, run, run_all
 from piumar_lib.evidence.folds import load_fold, load_search_fold
 from piumar_lib.evidence.methods import METHODS, resolve
@@ -296,7 +297,7 @@ def test_provenance_is_recorded(computed, path, called):
     called(PROGRAM / "__main__.py", "--data", "my file.npz")
     (record,) = run_all(plan(1), path, progress=False)
     assert record["command"] == "python -m piumar_lib.evidence --data 'my file.npz'"
-    assert re.fullmatch("[0-9a-f]{7,40}|unknown", record["commit"])
+    assert re.fullmatch("[0-9a-f]{7,40}(-dirty)?|unknown", record["commit"])
     assert re.fullmatch(r"python 3\.\d+\.\d+, torch \S+", record["versions"])
     assert re.fullmatch(r"CPU, \w+, \d+ cores", device())
 
@@ -309,6 +310,24 @@ def test_provenance_names_no_folder_of_this_machine(called):
 def test_provenance_names_the_program(called):
     called(PROGRAM / "person_study.py", "--seeds", "2")
     assert provenance()["command"] == "python -m piumar_lib.evidence.person_study --seeds 2"
+
+
+def test_a_commit_of_edited_code_is_marked(called, monkeypatch):
+    said = {"rev-parse": "abc1234", "status": " M piumar_lib/tfam.py"}
+    monkeypatch.setattr(records, "_git", lambda *arguments: said[arguments[0]])
+    assert provenance()["commit"] == "abc1234-dirty"
+    provenance.cache_clear()
+    said["status"] = ""
+    assert provenance()["commit"] == "abc1234"
+
+
+def test_seconds_are_of_a_core_not_of_a_clock_that_waits(own, monkeypatch):
+    def slow(*_):
+        time.sleep(0.5)
+        return np.zeros(32, int), ""
+
+    monkeypatch.setattr(experiments, "train_and_predict", slow)
+    assert run(experiment(own, "ERM", 0, 0, SHORT))["seconds"] < 0.4
 
 
 def test_provenance_outside_the_command_line(called):

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from piumar_lib.evidence.records import append_record
+from piumar_lib.support.checkpoint import save
 from piumar_lib.support.files import (
     CannotWrite,
     as_path,
@@ -16,6 +20,7 @@ from piumar_lib.support.files import (
     fresh_folder,
     read_json,
     read_json_lines,
+    require_room,
     require_writable,
     whole,
     write_text,
@@ -42,6 +47,24 @@ def test_a_file_is_replaced_only_by_a_whole_one(tmp_path):
     assert path.read_text() == "new" and list(path.parent.iterdir()) == [path]
 
 
+def test_two_who_write_one_file_both_write_it_whole(tmp_path):
+    path = tmp_path / "a.txt"
+    with whole(path) as first:
+        first.write_text("A" * 10)
+        with whole(path) as second:
+            second.write_text("BBB")
+        assert path.read_text() == "BBB"
+    assert path.read_text() == "A" * 10 and list(tmp_path.iterdir()) == [path]
+
+
+def test_tensors_are_flushed_by_a_handle_that_may_write(tmp_path, monkeypatch):
+    """Windows flushes no other."""
+    fcntl, flags = pytest.importorskip("fcntl"), []
+    monkeypatch.setattr(os, "fsync", lambda handle: flags.append(fcntl.fcntl(handle, fcntl.F_GETFL)))
+    save(tmp_path / "a.safetensors", {"step": 1})
+    assert flags and all(flag & os.O_ACCMODE == os.O_RDWR for flag in flags)
+
+
 def test_a_full_disk_is_named_with_the_file_and_the_remedy(tmp_path):
     path = tmp_path / "a.bin"
     path.write_text("old")
@@ -61,6 +84,20 @@ def test_a_folder_in_the_place_of_a_file_and_the_other_way_round(tmp_path):
     for make in (lambda p: write_text(p / "a", ""), require_writable, fresh_folder):
         with pytest.raises(CannotWrite, match="file.*: a file stands where a folder is needed. Choose"):
             make(tmp_path / "file")
+
+
+def test_room_is_told_in_gigabytes_of_ten_to_the_nine(tmp_path, monkeypatch):
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=57.94e9))
+    with pytest.raises(CannotWrite, match="no room, 100.0 GB needed, 57.9 GB free. Choose another disk"):
+        require_room(tmp_path / "cache", 100e9)
+
+
+def test_text_has_the_same_line_ends_everywhere(tmp_path, monkeypatch):
+    opened, real = [], io.open
+    monkeypatch.setattr(io, "open", lambda *a: opened.append(a) or real(*a))
+    write_text(tmp_path / "a.txt", "a\nb\n")
+    append_record(tmp_path / "a.jsonl", {"a": 1})
+    assert len(opened) == 2 and all(newline == "\n" for *_, newline in opened)
 
 
 def test_a_fresh_folder_is_empty(tmp_path):
@@ -98,6 +135,12 @@ def test_what_may_not_be_read_is_told_from_what_may_not_be_written(tmp_path, mon
 def test_an_error_with_words_of_its_own_keeps_them(tmp_path):
     with pytest.raises(OSError, match=r"^a.zip: 3 bytes\. Delete it\.$"), writing(tmp_path):
         raise OSError("a.zip: 3 bytes. Delete it.")
+
+
+def test_a_source_that_is_lost_is_not_taken_for_what_is_written(tmp_path):
+    with pytest.raises(FileNotFoundError) as error, whole(tmp_path / "out.txt") as part:
+        part.write_text((tmp_path / "source").read_text())
+    assert error.value.filename == str(tmp_path / "source") and not list(tmp_path.iterdir())
 
 
 # Reading

@@ -249,7 +249,9 @@ def test_the_method_takes_nothing_from_the_library():
 
 def test_the_command_makes_records(tmp_path, monkeypatch, capsys):
     clips, unseen = spar()
-    monkeypatch.setattr(from_scratch, "load", lambda: (clips.thinned(20), unseen.thinned(20)))
+    monkeypatch.setattr(
+        from_scratch, "load", lambda: [of.take(np.arange(0, len(of), 20)) for of in (clips, unseen)]
+    )
     out = tmp_path / "records.jsonl"
     from_scratch.main(["--out", str(out), "--seeds", "0", "1", "--epochs", "1"])
     records = [json.loads(line) for line in out.read_text().splitlines()]

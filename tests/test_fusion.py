@@ -120,6 +120,30 @@ def test_barycentres_are_running_ones():
     assert torch.equal(regularizer.barycenter[1], torch.zeros(4))  # a class that was not there
 
 
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_clip_that_is_not_finite_leaves_the_barycentres_alone(value):
+    x, y = torch.randn(3, 20, 2), torch.tensor([0, 1, 2])
+    regularizer, alone = WassersteinRegularizer(3, 2), WassersteinRegularizer(3, 2)
+    alone.distance(x[1:], y[1:])
+    x[0, 5, 1] = value
+    regularizer.distance(x, y)
+    assert regularizer.known.tolist() == [False, True, True]
+    assert torch.equal(regularizer.barycenter, alone.barycenter)
+
+
+def test_batches_in_which_no_class_has_two_clips_do_not_count():
+    y = torch.arange(10)
+    batches = torch.randn(2, 10, 20, 4)
+    regularizer, later = WassersteinRegularizer(10, 4), WassersteinRegularizer(10, 4)
+    later.distance(batches[0], y)
+    for module, wanted in ((regularizer, batches), (later, batches[1:])):
+        for x in wanted:
+            x = x.clone().requires_grad_()
+            module.calls = 0  # every batch compares the gradients
+            module(x.square().mean(), x, y)
+    assert later.ratio.mean > 0 and torch.equal(regularizer.ratio.mean, later.ratio.mean)
+
+
 def test_a_class_without_a_second_clip_is_pulled_to_what_was_seen_before():
     regularizer, y = WassersteinRegularizer(2, 2), torch.tensor([1])
     x = torch.randn(1, 20, 2)

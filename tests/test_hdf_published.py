@@ -21,7 +21,7 @@ from piumar_lib.baselines.hdf_scaling import DistributionAwareScaling, spread
 from piumar_lib.batch import Batch
 from piumar_lib.evidence.experiments import experiment
 from piumar_lib.evidence.methods import METHODS, build, resolve
-from piumar_lib.ma52.backbones import load_backbone, put_behind_stages
+from piumar_lib.ma52.backbones import load_backbone
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.optimizer import count_layers, depth
@@ -295,7 +295,7 @@ class Mask(nn.Module):
 @pytest.mark.parametrize("name", BOTH)
 def test_what_stands_behind_stages_sees_maps_of_clips(name):
     plain, other, made = load(name), load(name), []
-    put_behind_stages(other, lambda frames: nn.Identity(), NAME)
+    other.put_behind_stages(lambda frames: nn.Identity())
     x = video(plain)
     assert torch.allclose(other(x), plain(x), atol=1e-6)
     masked = load(name)
@@ -304,7 +304,7 @@ def test_what_stands_behind_stages_sees_maps_of_clips(name):
         made.append(Mask())
         return made[-1]
 
-    put_behind_stages(masked, make, NAME)
+    masked.put_behind_stages(make)
     out = masked(x)
     shapes = {"videomae-tiny": [(4, 48, 4, 4)], "resnet-tiny-tsm": [(8, 16, 16, 16), (8, 32, 8, 8)]}
     assert [m.shape for m in made] == [(2, *shape) for shape in shapes[name]]
@@ -321,7 +321,7 @@ def test_tokens_become_maps_row_by_row():
             seen.append(x)
             return x
 
-    put_behind_stages(backbone, lambda frames: Look(), NAME)
+    backbone.put_behind_stages(lambda frames: Look())
     x = video(backbone)
     backbone(x)
     tokens = backbone.model(pixel_values=x).last_hidden_state
@@ -379,7 +379,5 @@ def test_without_maps_the_row_is_refused():
         build(NAME, 3, 4, resolve(NAME), 0)
     with pytest.raises(ValueError, match=words):
         experiment("synthetic", NAME, 0, 0)
-    with pytest.raises(
-        ValueError, match=f"method: {NAME} needs a video backbone, .* got Linear. Choose"
-    ):
-        put_behind_stages(nn.Linear(2, 2), TimeFrequencyAttention, NAME)
+    with pytest.raises(ValueError, match=f"method: {NAME} needs a video backbone, .* got poses-cnn"):
+        TrainConfig.make("poses", method=NAME)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -131,3 +132,9 @@ def test_an_unknown_name_is_told_the_nearest():
     assert said.startswith("epoch: ERM has no such hyperparameter. Did you mean 'epochs'? Choose from")
     assert "mean" not in str(unknown("zzz", NOT_SEARCHED))
     assert str(unknown("a", [], whose="ERM")) == "a: ERM has no such setting. Leave it out."
+
+
+@pytest.mark.parametrize("value", [np.int64(4), np.float32(4), np.float64(4)])
+def test_numbers_of_numpy_are_numbers(value):
+    assert value in RANGES["Count"] and np.bool_(True) not in RANGES["Count"]
+    assert np.float32("nan") not in RANGES["Positive"] and -value not in RANGES["Positive"]

@@ -15,7 +15,7 @@ def rows(epochs):
     made = []
     for epoch in range(1, epochs + 1):
         for half in (epoch - 0.5, float(epoch)):
-            step = {"loss": 4 / half, "rate": 1e-3, "clips/s": 50.0, "memory GB": 1.0}
+            step = {"loss": 4 / half, "learning rate": 1e-3, "clips/s": 50.0, "memory GB": 1.0}
             made.append({"step": int(2 * half), "epoch": half} | step)
         look = {"F1_mean": 0.1 * epoch, "mean over people": 0.2, "worst quarter of people": 0.1}
         look |= {"part head": 0.5, "part body": 0.0}

@@ -61,6 +61,14 @@ def test_a_second_run_is_refused_until_the_first_is_killed(tmp_path, other_run, 
     assert list(tmp_path.iterdir()) == [], "nothing is left behind"
 
 
+def test_the_locked_file_itself_is_neither_read_nor_written(tmp_path):
+    """Windows lets nobody, not even its owner, by a second handle."""
+    path = tmp_path / "records.jsonl"
+    with only_run(path):
+        assert (tmp_path / ".records.jsonl.lock").read_bytes() == b""
+        assert (tmp_path / ".records.jsonl.lock.pid").read_text() == str(os.getpid())
+
+
 def test_one_after_the_other_is_fine(tmp_path):
     for _ in range(2):
         with pytest.raises(KeyError), only_run(tmp_path):

@@ -280,35 +280,40 @@ def test_names_of_labels_may_be_written_otherwise(root, change):
     assert report.usable and {kind for kind, _ in notes(report)} == {"other count"}
 
 
+OTHER, MISSING = "other label name", "missing label name"
+
+
 @pytest.mark.parametrize(
     ("change", "found", "what"),
     [
         (lambda b: b.replace(b"9\tnodding", b"9\tbowing head"),
-         [("other label name", "label_name.txt, line 10")], "label 9 is 'bowing head', here 'nodding'"),
+         [(OTHER, "label_name.txt, line 10"), (MISSING, "label_name.txt")],
+         "label_name.txt, line 10: '9\\tbowing head'"),
         (lambda b: b.replace(b"9\tnodding", b"9 nodding"),
-         [("malformed label name", "label_name.txt, line 10"), ("label names", "label_name.txt")],
-         "labels not named: 9"),
+         [(OTHER, "label_name.txt, line 10"), (MISSING, "label_name.txt")],
+         "label_name.txt: '9\\tnodding'"),
         (lambda b: b.replace(b"51\t", b"52\t"),
-         [("other label name", "label_name.txt, line 52"), ("label names", "label_name.txt")],
-         "label 52 is 'scratching feet', here 'no label'"),
-        (lambda b: b + b"\r\n9\tnodding", [("label names", "label_name.txt")],
-         "labels named more than once: 9"),
-        (lambda b: b.partition(b"\r\n10\t")[0], [("label names", "label_name.txt")],
-         "labels not named: 10, 11, 12"),
+         [(OTHER, "label_name.txt, line 52"), (MISSING, "label_name.txt")],
+         "label_name.txt, line 52: '52\\tscratching feet'"),
+        (lambda b: b + b"\r\n9\tnodding", [(OTHER, "label_name.txt, line 53")],
+         "label_name.txt, line 53: '9\\tnodding'"),
+        (lambda b: b.partition(b"\r\n10\t")[0], [(MISSING, "label_name.txt")] * 42,
+         "label_name.txt: '10\\tshaking head'"),
     ],
     ids=["another name", "no tab", "another id", "twice", "cut off"],
 )  # fmt: skip
 def test_other_names_of_labels_are_named_by_line(root, change, found, what):
     rename(root, change)
     report = verify(root)
-    assert serious(report) == found and what in report.to_text() and not report.usable
+    assert serious(report) == found and not report.usable
+    assert what in report.to_text() and "as it was published" in report.to_text()
 
 
 def test_labels_in_the_order_of_letter_codes_are_found(root):
     names = "\r\n".join(f"{one.counted}\t{one.name}" for one in all_codes())
     rename(root, lambda _: names.encode())
     faults = [fault for fault in verify(root).faults if fault.kind == "other label name"]
-    assert len(faults) == 46 and "label 5 is 'nodding', here 'bowing head'" in [f.what for f in faults]
+    assert len(faults) == 46 and "'5\\tnodding'" in [fault.what for fault in faults]
 
 
 def test_a_download_without_names_of_labels_can_be_used(root):
@@ -691,6 +696,16 @@ def test_split_files_are_read_back_and_refused_once_changed(clips, tmp_path):
         splits.read_split(tmp_path / "none.txt")
 
 
+def test_fewer_folds_take_the_place_of_more(clips, tmp_path):
+    """A sweep takes all folds of a folder: those of two partitions would hold people out twice."""
+    (tmp_path / "fold notes.txt").write_text("mine")
+    for folds in (5, 3):
+        splits.write_splits(tmp_path, splits.person_disjoint(clips, folds=folds), seed=0)
+    assert {path.name for path in tmp_path.iterdir()} == {
+        "fold notes.txt", "fold1.txt", "fold2.txt", "fold3.txt"
+    }  # fmt: skip
+
+
 # The commands
 
 
@@ -701,15 +716,35 @@ def test_the_commands_go_from_a_download_to_folds(whole, tmp_path, capsys):
     assert prepare_ma52.main(["index", str(whole), "--out", str(index), "--dry-run"]) == 0
     assert not index.exists()
     assert prepare_ma52.main(["index", str(whole), "--out", str(index)]) == 0
-    arguments = ["split", str(index), "--out", str(folder), "--folds", "3"]
+    arguments = ["split", str(index), "--out", str(folder)]
     assert prepare_ma52.main([*arguments, "--dry-run"]) == 0 and not folder.exists()
-    assert prepare_ma52.main(arguments) == 0
-    assert len(list((folder / "person-disjoint").iterdir())) == 3
-    for protocol, files in (("official", 1), ("leave-people-out", 4)):
-        assert prepare_ma52.main([*arguments, "--protocol", protocol, "--people", "2"]) == 0
+    for protocol, own, files in (
+        ("person-disjoint", [], 5),
+        ("person-disjoint", ["--folds", "3"], 3),
+        ("official", [], 1),
+        ("leave-people-out", ["--people", "2", "--seed", "4"], 4),
+    ):
+        assert prepare_ma52.main([*arguments, "--protocol", protocol, *own]) == 0
         assert len(list((folder / protocol).iterdir())) == files
     said = capsys.readouterr().out
     assert "60 clips" in said and "val people are in train" in said and "by nobody: " in said
+
+
+@pytest.mark.parametrize(
+    ("protocol", "setting", "whose"),
+    [
+        ("official", "seed", "person-disjoint and leave-people-out"),
+        ("official", "folds", "person-disjoint"),
+        ("leave-people-out", "folds", "person-disjoint"),
+        ("person-disjoint", "people", "leave-people-out"),
+    ],
+)
+def test_a_setting_that_a_protocol_lacks_is_refused(clips, tmp_path, capsys, protocol, setting, whose):
+    write_index(tmp_path / "index.csv", clips)
+    arguments = ["split", str(tmp_path / "index.csv"), "--out", str(tmp_path / "s")]
+    assert prepare_ma52.main([*arguments, "--protocol", protocol, f"--{setting}", "2"]) == 1
+    said = f"error: --{setting}: {protocol} has none, only {whose}. Leave it out.\n"
+    assert capsys.readouterr().err == said and not (tmp_path / "s").exists()
 
 
 def test_the_commands_say_what_is_wrong(root, tmp_path, capsys):

@@ -207,6 +207,17 @@ def test_a_full_disk_is_noticed_beforehand_and_on_the_way(hub, tmp_path, monkeyp
         unpack(tmp_path / "download" / "train.zip", tmp_path / "other")
 
 
+def test_what_is_unpacked_needs_no_room_again(hub, tmp_path, monkeypatch):
+    files = list_files(endpoint=hub)
+    assert module.bytes_needed(tmp_path, files) == 2 * sum(files.values())
+    download(tmp_path, endpoint=hub, progress=False)
+    (tmp_path / "train" / "0001_01_0002.mp4").unlink()
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=2_000))
+    download(tmp_path, endpoint=hub, progress=False)
+    assert clips(tmp_path) == EXPECTED
+
+
 # Unpacking
 
 

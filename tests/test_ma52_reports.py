@@ -19,7 +19,6 @@ from piumar_lib.ma52 import batches, scores, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.comparison import compare_runs, say_table
 from piumar_lib.ma52.evaluate import Predicted, report, short_report
-from piumar_lib.ma52.forecast import forecast, in_minutes, say_what
 from piumar_lib.ma52.history import say_progress
 from piumar_lib.ma52.prepare.splits import Split, write_splits
 from piumar_lib.ma52.protocol import (
@@ -300,7 +299,7 @@ def test_progress_shows_the_majority_share_beside_top_1():
 
 
 def test_a_figure_of_a_training_shows_the_majority_share():
-    row = {"step": 1, "epoch": 1, "loss": 3.0, "rate": 1.0, "clips/s": 1.0, "memory GB": 1.0}
+    row = {"step": 1, "epoch": 1, "loss": 3.0, "learning rate": 1.0, "clips/s": 1.0, "memory GB": 1.0}
     seen = {"F1_mean": 0.2, "mean over people": 0.3, "worst quarter of people": 0.1, "part head": 0.5,
             "action top-1": 0.31}  # fmt: skip
     for more, said in (
@@ -311,51 +310,6 @@ def test_a_figure_of_a_training_shows_the_majority_share():
         lines = [line for line in fig.axes[1].lines if line.get_linestyle() == ":" and
                  list(line.get_ydata()) == [25.0, 25.0]]  # fmt: skip
         assert words.endswith(said) and len(lines) == len(more)
-
-
-class Clock:
-    """A clock that goes on by what each batch takes."""
-
-    def __init__(self):
-        self.now = 0.0
-
-    def __call__(self):
-        return self.now
-
-    def run(self, seconds):
-        """What is said of batches that take so long; and that all of them come."""
-        heard, passed = [], []
-        for batch in forecast(range(len(seconds)), len(seconds), "it", heard.append, self):
-            self.now += seconds[batch]
-            passed.append(batch)
-        assert passed == list(range(len(seconds)))
-        return heard
-
-
-@pytest.mark.parametrize(
-    ("seconds", "said"),
-    [
-        ([8] + 99 * [2], ["evaluating it: about 3 min in all"]),
-        ([5] + 20 * [2], []),
-        ([9] + 2 * [60], []),
-        ([40, 40], ["evaluating it: about 1 min in all"]),
-        ([30] + 500 * [30], ["evaluating it: about 4.2 h in all"]),
-        ([70], []),
-        ([], []),
-    ],
-    ids=["long", "short", "too few to tell", "slow ones tell at once", "hours", "one", "none"],
-)
-def test_a_long_evaluation_is_estimated(seconds, said):
-    assert Clock().run(seconds) == said
-
-
-def test_times_and_amounts_in_words():
-    assert [in_minutes(s) for s in (61, 600, 5399)] == ["1 min", "10 min", "90 min"]
-    assert [in_minutes(s) for s in (5400, 36000)] == ["1.5 h", "10.0 h"]
-    assert say_what(5586, 3) == "5586 clips x 3 views" and say_what(9, 1) == "9 clips"
-
-
-# Locked memory
 
 
 def test_memory_that_cannot_be_locked_is_done_without(monkeypatch):
@@ -425,7 +379,7 @@ def test_a_training_needs_no_locked_memory_and_its_record_says_how_it_was_judged
     assert majority["scores"]["action top-1"] == pytest.approx(share)
     assert f"evaluating {len(sides['held-out'])} clips: 100%" in done.stderr
     assert f"({100 * share:.2f})" in done.stdout and "OPTIMISTIC: settings were chosen on" in done.stdout
-    assert protocol_of(record).lucky == len(who["held-out"])
+    assert protocol_of(record).chosen_on == len(who["held-out"])
 
 
 def test_a_split_of_settings_that_is_none_is_refused_before_anything_is_trained(

@@ -63,8 +63,6 @@ def test_the_order_of_clips_does_not_matter(guessed):
 def test_confusions_are_counted(guessed):
     y, p = guessed
     said = p.argmax(1)
-    expected = confusion_matrix(body_part(y), body_part(said), labels=range(7))
-    assert (scores.confusion_of_parts(y, said) == expected).all()
     pairs = scores.hardest_pairs(y, said, most=4)
     table = confusion_matrix(y, said, labels=range(52))
     np.fill_diagonal(table, 0)

@@ -458,3 +458,10 @@ def test_the_unit_of_the_data_does_not_matter(toy, name, unit):
     other = replace(data, x=data.x * np.float32(unit))
     (model, losses, _), (again, others, _) = train(name, data), train(name, other)
     assert losses == others and (predict(model, data) == predict(again, other)).all()
+
+
+def test_updates_without_a_number_of_clips_are_refused():
+    k = resolve("ERM", {"updates": 600})
+    assert settings("ERM", k, "", 0, clips=1600).epochs == 24
+    with pytest.raises(ValueError, match="clips: must be at least 1 to turn updates into epochs, got 0"):
+        settings("ERM", k, "", 0)

@@ -66,6 +66,14 @@ def test_clips_are_taken_by_place_or_by_mask():
     assert data.take(data.person == 2).index.tolist() == [8, 9, 10, 11]
 
 
+def test_each_part_of_a_batch_sees_every_person():
+    people = torch.arange(8).repeat_interleave(8)  # in a row, as batches of people are drawn
+    parts = Batch(torch.randn(64, 2), people, people, torch.arange(64)).split(4)
+    assert [part.person.unique().tolist() for part in parts] == [list(range(8))] * 4
+    assert sorted(k for part in parts for k in part.index.tolist()) == list(range(64))
+    assert [len(part) for part in clips().take(slice(11)).split(4)] == [3, 3, 3, 2]
+
+
 def test_loss_of_a_clip_is_its_cross_entropy():
     logits = torch.randn(6, 3, dtype=torch.double)
     losses = clip_losses(Prediction(logits), Y, ViewWeights(supervision=100))

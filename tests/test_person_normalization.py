@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import ot
@@ -303,6 +304,32 @@ def test_methods_are_normalized_and_left_as_they_are(toy, method, kind):
     assert model.training and all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
     assert np.allclose(normalize_person(model, own.x, training, alpha=0, kind=kind), predict(model, own),
                        atol=1e-5)  # fmt: skip
+
+
+class OverTime(nn.Module):
+    """Batch normalisation of clips ``(batch, time, 3)``."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(3)
+
+    def forward(self, x):
+        return self.norm(x.transpose(1, 2)).transpose(1, 2)
+
+
+def test_moments_of_large_offsets_keep_small_variances(toy):
+    x = 100 + 0.01 * np.random.default_rng(0).standard_normal(toy.x.shape)
+    layer, far = Recognizer(nn.Sequential(OverTime()), 3, 2), replace(toy, x=x.astype(np.float32))
+    training = TrainingPeople(layer, far)
+    (name,) = training.moments
+    variance = training.statistics(name, torch.as_tensor(toy.y).bincount() / len(toy))[1]
+    assert np.allclose(variance, far.x.astype(float).var((0, 1)), rtol=1e-3)
+
+
+def test_a_norm_of_single_frames_is_refused(toy):
+    model = build("CFD", 3, 2, resolve("CFD"), seed=0)
+    with pytest.raises(ValueError, match="normalises single frames"):
+        TrainingPeople(model, toy)
 
 
 def test_mistakes_are_named(trained):

@@ -62,6 +62,14 @@ def test_records_are_resumed_and_reproducible(own, tmp_path, monkeypatch):
     assert probe.make(own, out)[0]["probe"] == first[0]["probe"]
 
 
+def test_a_file_that_changed_since_it_was_planned_is_not_trained_on(own):
+    planned = experiment(own, "ERM", 0, 0, {"updates": 1})
+    arrays = dict(np.load(own))
+    np.savez(own, **arrays | {"y": 1 - arrays["y"]})
+    with pytest.raises(ValueError, match=r"own.npz: has changed meanwhile. Start the same command"):
+        probe.run(planned)
+
+
 @pytest.mark.parametrize(
     ("people", "enough"), [([0] * 9, False), ([0] * 5 + [1] * 4, False), ([0] * 5 + [1] * 5, True)]
 )
@@ -74,11 +82,32 @@ def test_a_fold_with_one_person_or_few_clips_is_left_out(people, enough, own, mo
 
 def test_scores_by_data_set_and_fold():
     records = [
-        {"data": "shrec17-own-tempo", "method": "ERM", "fold": f, "probe": 0.1 * f} for f in (2, 0, 1)
+        {"data": "shrec17-own-tempo", "method": "ERM", "fold": f, "seed": 0, "probe": 0.1 * f}
+        for f in (2, 0, 1)
     ]
-    records.append({"data": "shrec17", "method": "ERM", "fold": 0, "probe": 0.9})
+    records.append({"data": "shrec17", "method": "ERM", "fold": 0, "seed": 0, "probe": 0.9})
     found = probe.scores(records, "own tempo", "ERM")
     assert [*found] == ["shrec17"] and np.allclose(found["shrec17"], [0.0, 0.1, 0.2])
+
+
+def test_seeds_are_paired_by_their_number_and_folds_that_a_method_lacks_are_left_out():
+    probes = {"ERM": {(0, 0): 0.5, (0, 1): 0.7, (1, 0): 0.1}, "augmentation": {(0, 0): 0.9, (0, 1): 0.3}}
+    rows = [
+        {"data": "shrec17-own-tempo", "method": method, "fold": fold, "seed": seed, "probe": value}
+        for method, of in probes.items()
+        for (fold, seed), value in of.items()
+    ]
+    ours, theirs = (probe.scores(rows, "own tempo", m)["shrec17"] for m in ("augmentation", "ERM"))
+    assert ours - theirs == pytest.approx([0.0])
+    one_seed = [r for r in rows if (r["method"], r["seed"]) != ("augmentation", 1)]
+    ours, theirs = (probe.scores(one_seed, "own tempo", m)["shrec17"] for m in ("augmentation", "ERM"))
+    assert ours - theirs == pytest.approx([0.4])
+
+
+def test_predictions_that_are_not_finite_are_a_training_that_diverged(own, monkeypatch):
+    monkeypatch.setattr("piumar_lib.evidence.experiments.predict", lambda *_: np.full((32, 2), np.nan))
+    record = probe.run(experiment(own, "ERM", 0, 0, {"updates": 1}))
+    assert record["probe"] is None and record["failed"].startswith("predictions are not finite")
 
 
 def test_a_training_that_diverges_leaves_its_fold_out_for_all_methods(own, monkeypatch):
@@ -89,7 +118,7 @@ def test_a_training_that_diverges_leaves_its_fold_out_for_all_methods(own, monke
     record = probe.run(experiment(own, "ERM", 0, 0))
     assert record["probe"] is None and record["failed"] == "the loss is not finite"
     rows = [
-        {"data": "shrec17-own-tempo", "method": method, "fold": fold, "probe": value}
+        {"data": "shrec17-own-tempo", "method": method, "fold": fold, "seed": 0, "probe": value}
         for method, fold, value in [("ERM", 0, 0.5), ("ERM", 1, 0.7), ("augmentation", 1, 0.6)]
     ]
     rows.append(rows[0] | {"method": "augmentation"} | {"probe": record["probe"]})

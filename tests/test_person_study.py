@@ -27,7 +27,7 @@ from piumar_lib.evidence.person_gain import (
     gain,
 )
 from piumar_lib.evidence.person_study import clips_of, main, run, trainings
-from piumar_lib.evidence.protocol import UPDATES
+from piumar_lib.evidence.protocol import SEEDS, UPDATES
 from piumar_lib.evidence.records import append_record, read_records
 from piumar_lib.person_normalization import KINDS, TrainingPeople, normalize_person
 from piumar_lib.training import fit, predict
@@ -187,6 +187,12 @@ def test_a_readers_file_counts_by_what_it_holds_however_it_is_spelled(own, tmp_p
 
 
 # Command line
+
+
+def test_by_default_there_are_as_many_seeds_as_the_plan_has(own, tmp_path, monkeypatch):
+    seen = []
+    monkeypatch.setattr(person_study, "make", lambda data, method, seeds, *_: seen.append(seeds) or [])
+    assert main(["--data", own, "--out", str(tmp_path / FILE)]) == 0 and seen == [SEEDS]
 
 
 def test_the_command_line_resumes_and_prints_a_line_for_each_way(own, short, tmp_path, capsys):

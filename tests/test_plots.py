@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from piumar_lib.data.skeleton import LIMBS, POSES
-from piumar_lib.metrics import Comparison
 from piumar_lib.notebook import plots, triangle
 
 
@@ -54,12 +53,6 @@ def test_forest_puts_the_first_name_on_top(ax):
     assert labels["first"] > labels["second"]
     segments = [s[:, 0].tolist() for s in ax.collections[0].get_segments()]
     assert segments == [[0.5, 1.5], [1.0, 4.0]]
-
-
-def test_differences_are_drawn_and_put_into_words(ax):
-    words = plots.differences(ax, {"a minus b": Comparison(1.25, -0.5, 3.0, 0.2)})
-    assert "a minus b +1.2 [-0.5, 3.0]" in words
-    assert ax.collections[0].get_segments()[0][:, 0].tolist() == [-0.5, 3.0]
 
 
 def test_people_bars_go_from_best_to_worst(ax):

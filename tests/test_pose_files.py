@@ -174,6 +174,17 @@ def test_images_by_number_by_name_of_file_and_counted_from_1(tmp_path):
         assert poses.rate.tolist() == ([25] if held is one_clip else [30])
 
 
+@pytest.mark.parametrize("name", ["0003_01_0001/{:012d}.jpg", "0003_01_0001_{:012d}.jpg", "{:012d}"])
+def test_images_with_the_twelve_digits_that_coco_has(tmp_path, name):
+    xy = drawn(17)
+    entries = [
+        {"image_id": name.format(k), "keypoints": with_score(frame)} for k, frame in enumerate(xy)
+    ]
+    poses, report = gather([write(tmp_path / "0003_01_0001.json", entries)], INDEX[:1])
+    assert report.usable, report.to_text()
+    np.testing.assert_allclose(poses.clip("0003_01_0001.mp4")[0], xy, rtol=1e-6)
+
+
 def test_a_file_of_all_splits_as_mmaction2_has_it(tmp_path):
     held = {
         "split": {"train": ["0003_01_0001"], "val": ["0003_01_0002"]},
@@ -403,6 +414,13 @@ def test_no_size_and_no_scores_are_taken_from_elsewhere(tmp_path):
     poses, report = gather([write(tmp_path / "MA52_train.pkl", [entry])], INDEX[:1])
     assert report.usable and kinds(report) == {("no img_shape", False), ("no scores", False)}
     assert poses.size.tolist() == [[540, 648]] and (poses.score == 1).all()
+
+
+@pytest.mark.parametrize("form", [tuple, list, np.array])
+def test_height_comes_first_in_a_size_of_any_form(tmp_path, form):
+    entry = openpose(img_shape=form((1296, 1080)))
+    poses, report = gather([write(tmp_path / "MA52_train.pkl", [entry])], INDEX[:1])
+    assert not report.faults and poses.size.tolist() == [[1080, 1296]]
 
 
 def test_total_frames_that_differ_are_told(tmp_path):

@@ -340,8 +340,10 @@ def test_a_damaged_or_foreign_file_is_refused_by_name(tmp_path):
 
 def test_what_a_record_does_not_say_is_not_said():
     record = read_course_record()
-    old = {**record, "split": {"title": "official"}, "data": "MA-52 layout, official"}
+    old = {k: v for k, v in record.items() if k != "split"} | {"data": "MA-52 layout, official"}
     old["held out"] = {name: v for name, v in record["held out"].items() if name != "majority"}
     assert say_majority(old) == "" == say_majority(None)
     said = say_trained_on(old)
-    assert "some of whom it was trained on" in said and "synthetic" not in said
+    assert "it is not recorded whether it was trained on them" in said and "synthetic" not in said
+    shared = say_trained_on({**old, "split": {"shared people": 3}})
+    assert "some of whom it was trained on" in shared

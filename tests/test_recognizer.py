@@ -15,7 +15,7 @@ from piumar_lib.backbones import tiny_cnn
 from piumar_lib.baselines.reclock import Reclock
 from piumar_lib.fusion import AdaptiveFusion
 from piumar_lib.perturbation import SpectralPerturbation
-from piumar_lib.recognizer import Recognizer
+from piumar_lib.recognizer import Recognizer, channel_scale
 from piumar_lib.temporal_frequency import TemporalFrequencyModule
 from piumar_lib.training import Settings, fit, predict
 
@@ -257,3 +257,10 @@ def test_a_channel_that_is_constant_in_training_keeps_its_scale():
     model.standardize(x)
     assert model.scale[0].item() == pytest.approx(x[..., 0].std().item())
     assert model.scale[1].item() == 1 and model.mean[1].item() == 3
+
+
+def test_channels_are_scaled_whatever_their_units():
+    x = torch.randn(50, 20, 2) * torch.tensor([1e3, 5e-4])
+    assert torch.allclose(channel_scale(x), x.std((0, 1)))
+    x[..., 1] = 7 + 1e-7 * torch.randn(50, 20)
+    assert channel_scale(x)[1] == 1  # rounding

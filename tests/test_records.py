@@ -22,6 +22,7 @@ from piumar_lib.evidence import (
     person_gain,
     person_probe,
     protocol,
+    wording,
 )
 from tools import records
 from tools.__main__ import main
@@ -234,6 +235,7 @@ def test_book_holds_the_page_and_its_links_lead_somewhere(root):
     put_executed(root, write_chapter(root, "09_evidence", "\n1 + 1"))
     glossary = "# Glossary\n\nWords.\n\n## a\n\nThe first.\n\n[all tables](records.md#spar-own-tempo)\n"
     (root / "notebooks" / "glossary.md").write_text(glossary)
+    (root / "notebooks" / "related_work.md").write_text("# Related work\n\nNone.\n")
     (root / "piumar_lib").mkdir()
     (root / "piumar_lib" / "__init__.py").touch()
     folder = build_book(root).parent / "notebooks"
@@ -277,7 +279,7 @@ def test_every_attempt_is_on_the_page_over_baseline_and_control():
     log = development.read_log()
     for over, table in zip(("against", "control"), records.attempt_tables(log), strict=True):
         for about, lines in log.items():
-            found = development.in_points(development.outcome(lines, "SPAR, own tempo", over))
+            found = wording.points(development.outcome(lines, "SPAR, own tempo", over))
             assert re.search(rf"^\| {re.escape(about)} \|.*{re.escape(found)}", table, re.M)
 
 

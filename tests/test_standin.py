@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -210,6 +211,20 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path, capsys):
 def test_the_command_explains_what_is_wrong(arguments, message, tmp_path, capsys):
     assert make_synthetic_ma52.main([*arguments, "--out", str(tmp_path / "ma52")]) == 1
     assert message in capsys.readouterr().err and not list(tmp_path.iterdir())
+
+
+def test_the_command_says_how_large_a_cache_would_be(tmp_path, capsys, monkeypatch):
+    """Not how large the videos would be, for which the disk may have no room."""
+    usage = shutil.disk_usage(tmp_path)._replace(free=0)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage)
+    arguments = ["--cache", "--dry-run", "--out", str(tmp_path / "cache")]
+    arguments += ["--clips", "1000", "--people", "40"]
+    assert make_synthetic_ma52.main(arguments) == 0 and not list(tmp_path.iterdir())
+    assert capsys.readouterr().out == (
+        "1000 clips of 40 people, 16 frames of 128 pixels: about 0.7 GB\n"
+    )
+    assert make_synthetic_ma52.main([*arguments, "--size", "33"]) == 1
+    assert "size: 33 pixels. Choose an even number" in capsys.readouterr().err
 
 
 # Straight into a cache

@@ -298,7 +298,7 @@ def test_if_no_set_has_spread_all_weigh_the_same():
 
 def test_identical_methods_everywhere_decide_nothing_and_do_not_fail():
     found = statistics.pool({"a": np.zeros(4), "b": np.zeros(1), "c": np.zeros(7)})
-    assert found.difference == found.tau == 0
+    assert found.difference == found.tau == 0 and math.isnan(found.prediction_low)
     assert math.isnan(found.p) and statistics.verdict(found) == "not decided"
 
 
@@ -330,6 +330,16 @@ def test_balanced_clusters_are_the_mixed_model(seed):
     error = (found.high - found.low) / 2 / stats.t.ppf(0.975, 5)
     assert found.difference == pytest.approx(model.fe_params[0])
     assert error == pytest.approx(model.bse_fe[0], rel=1e-3)
+
+
+@pytest.mark.parametrize("name", ["synthetic", "synthetic-52", "synthetic:people=20"])
+def test_synthetic_people_of_any_name_are_clusters_and_stand_alone(name):
+    gains, cluster = population(np.random.default_rng(0))
+    records = {name: [{"fold": f, "people": np.flatnonzero(cluster == f)} for f in range(5)]}
+    found = statistics.pool_people({name: dict(enumerate(gains))}, records)
+    assert found.by_set[name] == statistics.clustered(gains, cluster) and found.sets == 1
+    with pytest.raises(ValueError, match=f"data: {name} has synthetic people, .* Give it alone"):
+        statistics.pool_people({"spar": {"1": 0.1}, name: dict(enumerate(gains))}, records)
 
 
 def test_clusters_of_one_person_are_people_and_order_does_not_matter():
@@ -461,7 +471,7 @@ def ax():
 
 def test_forest_has_a_line_for_each_set_and_a_diamond_that_spans_the_interval(ax):
     pooled = statistics.pool(study(0) | {"still": np.zeros(3)})
-    words = draw_forest(ax, pooled.by_set, pooled)
+    words = draw_forest(ax, pooled)
     names = [label.get_text() for label in ax.get_yticklabels()]
     assert names[0].startswith("set 0 (") and names[-2:] == ["still (3)", f"pooled ({pooled.people})"]
     assert (np.diff(ax.get_yticks()) < 0).all()
@@ -479,7 +489,7 @@ def test_forest_has_a_line_for_each_set_and_a_diamond_that_spans_the_interval(ax
 
 def test_forest_of_one_set_or_without_interval_draws_no_prediction(ax):
     pooled = statistics.pool({"alone": [0.02]})
-    assert draw_forest(ax, pooled.by_set, pooled).count("+2.0 (no interval)") == 2
+    assert draw_forest(ax, pooled).count("+2.0 (") == 2
     assert len(ax.lines) == 4  # zero, the set, the pooled one, the rule between them
     assert all(np.isfinite(line.get_xdata()).all() for line in ax.lines)
 
@@ -491,7 +501,7 @@ def test_forests_side_by_side_share_scale_and_name_each_set_once():
     assert left.get_xlim() == right.get_xlim() and left.get_title(loc="left") == "own tempo"
     assert left.get_yticklabels()[0].get_text().startswith("set 0 (")
     assert not any(label.get_text() for label in right.get_yticklabels())
-    assert "±1 point" in left.get_xlabel() and "new data set" in right.get_xlabel()
+    assert left.get_xlabel() == "grey: within ±1 point" and "new data set" in right.get_xlabel()
     assert words.startswith("own tempo: set 0") and " one length: set 0" in words
     plt.close(fig)
 

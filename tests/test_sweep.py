@@ -15,10 +15,14 @@ from scipy import stats
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import RESULTS, ROOT, read_records
 from piumar_lib.evidence.wording import points
-from piumar_lib.ma52 import sweep, train
+from piumar_lib.ma52 import standin, sweep, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.clips import count_workers
+from piumar_lib.ma52.prepare.index import write_index
+from piumar_lib.ma52.prepare.splits import person_disjoint, write_splits
+from piumar_lib.ma52.standin.cache import describe_clip
 from piumar_lib.ma52.sweep_table import compare, to_markdown
+from piumar_lib.support.files import sha256_of
 
 TINY = {"epochs": 2, "batch_size": 16, "warmup": 1}
 TWO = ("ERM", "augmentation")
@@ -327,6 +331,16 @@ def test_committed_records_are_of_the_planned_rows_on_disjoint_people():
         assert r["config"]["epochs"] == r["selection"]["epoch"] == 10
     assert sum(map(len, people.values())) == len(set().union(*people.values()))
     assert len({r["content"]["split"] for r in records}) == len(people)
+
+
+def test_index_and_splits_of_the_committed_records_can_be_made_again(tmp_path):
+    full = standin.plan()
+    clips = [describe_clip(full, row) for row in range(len(full))]
+    write_index(tmp_path / "index.csv", clips)
+    made = write_splits(tmp_path / "splits", person_disjoint(clips), seed=0)
+    for r in read_records(RESULTS / "poses.jsonl"):
+        assert r["content"]["index"] == sha256_of(tmp_path / "index.csv")
+        assert r["content"]["split"] == sha256_of(made[r["fold"] - 1])
 
 
 def test_readme_and_chapter_12_say_what_the_committed_sweep_found():

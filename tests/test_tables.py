@@ -14,7 +14,6 @@ import pytest
 
 from piumar_lib.evidence import contrasts, experiments, folds, protocol, statistics, tables, wording
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.metrics import Comparison
 from piumar_lib.notebook import plots
 
 
@@ -33,17 +32,23 @@ def ax():
     plt.close(fig)
 
 
+def known(difference, low, high):
+    return statistics.Difference(difference, low, high, 0.1, 0.5, 5, 0.1, 0.01)
+
+
 # Words
 
 
 def test_points_have_signs_and_zero_is_never_negative():
-    assert wording.points(Comparison(0.026, 0.0071, 0.0449, 0.1)) == "+2.6 [+0.7, +4.5]"
-    assert wording.points(Comparison(-0.0001, -0.02, 0.0, 0.1)) == "+0.0 [-2.0, +0.0]"
+    assert wording.points(known(0.026, 0.0071, 0.0449)) == "+2.6 [+0.7, +4.5]"
+    assert wording.points(known(-0.0001, -0.02, 0.0)) == "+0.0 [-2.0, +0.0]"
     assert wording.points(None) == ""
     assert wording.in_words(float("nan")) == "-"
     assert wording.points(statistics.paired([0.5], [0.4])) == "+10.0 (one person: no interval)"
     alike = statistics.paired([0.5, 0.75], [0.25, 0.5])
-    assert wording.points(alike) == "+25.0 (all alike: no interval)"
+    assert wording.points(alike) == "+25.0 (no interval)"
+    one_population = statistics.clustered([0.1, 0.2, 0.05], [0, 0, 0])
+    assert wording.points(one_population) == "+11.7 (no interval)"
 
 
 def test_names_with_a_comma_are_quoted():
@@ -128,17 +133,20 @@ def test_contrasts_have_a_line_each(study, shown):
     assert [line[:2] for line in lines] == [[c.label, "own tempo"] for c in planned]
     assert all(len(line) == len(header) for line in lines)
     gain = dict(zip(header, lines[1], strict=True))
-    assert gain["people"] == 10 and gain["sets"] == 1 and gain["verdict"] == "a gain"
-    assert gain["a new set"] == ""  # one set says nothing of others
+    assert (
+        gain["people"] == "10"
+        and gain["sets"] == "1"
+        and gain["I²"] == "-"
+        and gain["verdict"] == "a gain"
+    )
+    assert gain["a new set"] == "-"  # one set says nothing of others
 
 
 # Figures
 
 
 def test_effects_are_in_points_and_leave_lines_empty(ax):
-    words = plots.effects(
-        ax, {"a": Comparison(0.02, 0.01, 0.04, 0.1), "b": None}, {"a": "ours", "b": "baseline"}
-    )
+    words = plots.effects(ax, {"a": known(0.02, 0.01, 0.04), "b": None}, {"a": "ours", "b": "baseline"})
     assert words == "a +2.0"
     segments = ax.collections[0].get_segments()
     assert segments[0][:, 0].tolist() == [1.0, 4.0]
@@ -147,7 +155,7 @@ def test_effects_are_in_points_and_leave_lines_empty(ax):
 
 
 def test_kinds_have_marks_of_their_own(ax):
-    comparison = Comparison(0.02, 0.01, 0.04, 0.1)
+    comparison = known(0.02, 0.01, 0.04)
     plots.effects(ax, {"a": comparison, "b": comparison}, {"a": "ours", "b": "baseline"})
     marks = [line for line in ax.lines if line.get_marker() in ("o", "s")]
     assert [(m.get_marker(), m.get_markerfacecolor() == "white") for m in marks] == [

@@ -12,6 +12,7 @@ from torch import nn
 
 from piumar_lib.alignment import MonotoneAlignment, UniformClock
 from piumar_lib.backbones import tiny_cnn
+from piumar_lib.baselines.groups import GroupDRO
 from piumar_lib.batch import Batch
 from piumar_lib.evidence.folds import load_fold
 from piumar_lib.fusion import AdaptiveFusion
@@ -304,3 +305,7 @@ def test_training_leaves_a_floor_without_gradient_where_it_is(toy):
     fit(model, toy, Settings(epochs=2, weight_decay=10.0))
     assert model.plug_in.clock.floor.item() == before
     assert predict(model, toy).shape == (96, 2)
+
+
+def test_batches_are_drawn_as_what_turns_losses_into_one_asks():
+    assert TwoViews().people is None and TwoViews(over=GroupDRO()).people == 8

@@ -119,6 +119,12 @@ def test_rate_rises_to_its_peak_and_falls(toy, steps):
     assert rates[0] < 0.02 / 10 and rates[-1] < 0.02 / 1000
 
 
+def test_a_training_of_one_step_moves_the_weights(toy, steps):
+    fit(build(), toy.take(np.arange(50)), Settings(epochs=1, batch_size=64, learning_rate=0.02))
+    ((_, rate, _),) = steps
+    assert rate > 0.01
+
+
 def test_augmentation_is_drawn_anew_for_training_only(toy):
     model = build()
     seen = spied(model)

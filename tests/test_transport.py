@@ -209,6 +209,11 @@ def test_frames_are_read_linearly_and_ends_are_held(seed, time, count, dtype):
         assert np.allclose(read[b, :, c], expected, atol=1e-4 if dtype == torch.float32 else 1e-9)
 
 
+def test_a_clip_of_one_frame_is_read_anywhere():
+    x = torch.randn(2, 1, 3)
+    assert torch.equal(frames_at(x, torch.tensor([[0.0, 0.7], [0.3, 2.0]])), x.expand(-1, 2, -1))
+
+
 # Re-clocking
 
 
@@ -328,6 +333,15 @@ def test_sinkhorn_plan_has_its_marginals(problem):
     early = sinkhorn_plan(cost, source, target, 0.1, iterations=2)
     assert torch.allclose(early.sum(1), target, atol=1e-12)  # exact after every iteration
     assert not torch.allclose(early.sum(2), source, atol=1e-4)
+
+
+def test_sinkhorn_gives_nothing_to_a_step_without_mass(problem):
+    cost, source, _ = problem
+    target = torch.zeros(cost.shape[2]).to(cost)
+    target[:2] = 0.5
+    plan = sinkhorn_plan(cost, source, target, 0.1, iterations=500)
+    assert torch.equal(plan[..., 2:], torch.zeros_like(plan[..., 2:]))
+    assert torch.allclose(plan[..., :2], sinkhorn_plan(cost[..., :2], source, target[:2], 0.1, 500))
 
 
 @pytest.mark.parametrize("tolerance", [1e-2, 1e-4])

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from piumar_lib.notebook.profile import PROFILES
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 
 Command = Callable[[Path, Namespace], int | None]
 
@@ -27,7 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int | None:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m tools", description=__doc__)
+    parser = Parser(prog="python -m tools", description=__doc__)
     parser.add_argument("--root", type=path, help="repository root (default: found from here)")
     commands = parser.add_subparsers(required=True, metavar="command")
 

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from nbformat.v4 import new_markdown_cell
 from sphinx.cmd.build import build_main
 
 from piumar_lib.support.files import fresh_folder, sha256_of, write_text
@@ -20,13 +21,17 @@ from tools.chapters import list_chapters, to_slug, write_notebook
 from tools.hosted import PICTURE
 from tools.hyperparameters import hyperparameters_page
 from tools.ledger import write_pages
-from tools.pages import prepare
+from tools.pages import link_prose, prepare
 from tools.pairs import clean, find_executed
 from tools.pictures import copy_pictures
 from tools.readme import END, chapter_table, describe
 from tools.records import records_page
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge")
+BROWSERS = (
+    "chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "msedge",
+    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+    "C:/Program Files/Google/Chrome/Application/chrome.exe",
+)  # fmt: skip
 SETTINGS = Path(__file__).parents[1] / "book"
 TABLE = re.compile(r"<!-- chapters:begin -->.*<!-- chapters:end -->", re.S)
 ENTRY = re.compile(r"^## (.+)\n\n((?:.+\n)+)\n(\[.+)$", re.M)  # term, meaning, section
@@ -57,8 +62,8 @@ def build_pdf(root: Path) -> Path:
     """Print all pages of the book to ``build/piumr-course.pdf``, by a browser.
 
     Raises:
-        RuntimeError: If there is no browser.
-        ValueError: As `build_book`.
+        RuntimeError: If there is no browser, or it fails.
+        ValueError: If a chapter has not run, or if Sphinx warns, see `build_book`.
     """
     browser = next(filter(None, map(shutil.which, BROWSERS)), None)
     if browser is None:
@@ -68,7 +73,10 @@ def build_pdf(root: Path) -> Path:
     pdf = root / "build" / "piumr-course.pdf"
     options = ["--headless", "--no-sandbox", "--disable-gpu", "--no-pdf-header-footer"]
     command = [browser, *options, f"--print-to-pdf={pdf}", page.as_uri()]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise RuntimeError(f"pdf: {browser} cannot print it ({said[-1]}). Try another browser.")
     return pdf
 
 
@@ -135,11 +143,17 @@ def _write_sources(root: Path, source: Path) -> None:
             write_notebook(notebook, pages / chapter.pair.name)
         except ValueError as error:
             problems.append(f"{chapter.stem}: {error}")
+    related = new_markdown_cell((root / "notebooks" / "related_work.md").read_text(encoding="utf-8"))
+    try:
+        link_prose([related], "related_work", terms)
+    except ValueError as error:
+        problems.append(str(error))
     if problems:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
     write_pages(notebooks, SETTINGS, pages)
     write_text(pages / "records.md", records_page(root))
     write_text(pages / "hyperparameters.md", hyperparameters_page())
+    write_text(pages / "related_work.md", related.source)
     write_text(pages / "glossary.md", ENTRY.sub(_define, glossary.replace("\n## ", "\n\n## ", 1)))
     shutil.copyfile(SETTINGS / "bibliography.md", pages / "bibliography.md")
     for name, text in api_pages(root / "piumar_lib"):

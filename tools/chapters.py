@@ -18,6 +18,8 @@ from nbformat import NotebookNode
 from piumar_lib.support.files import whole
 
 PATTERN = "[0-9][0-9]_*.py"
+CHAIN = ("11", "12")  # chapters of which the second takes what the first has made
+ALONE = ("10",)  # measures time
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,11 @@ TABLE = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*")
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.+?\$\$|\$[^$]+\$|\]\([^)]*\)", re.S)
 LEDGER = "## Paper ledger"
-PAGES = ("README.md", "notebooks/glossary.md")  # beside the chapters; they use the same words
+PAGES = (
+    "README.md",
+    "notebooks/glossary.md",
+    "notebooks/related_work.md",
+)  # beside the chapters; they use the same words
 
 BANNED = {
     r"dearer": "more expensive",
@@ -73,9 +77,9 @@ class Size:
     """How much a chapter holds.
 
     Attributes:
-        lines: Of its source.
+        lines: Lines of its source.
         cells, code: Cells in all, and those with code.
-        words: Of prose, without code, formulas, tables, the ledger and the references.
+        words: Words of prose, without code, formulas, tables, the ledger and the references.
         figures, tables, numbers: Figures, tables, and the numbers in those tables.
         slides: Slides of its deck.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import posixpath
 import re
 import shutil
@@ -46,7 +47,7 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
 
     Args:
         root: Repository root.
-        name: Of the edition, "student" or "solutions".
+        name: Name of the edition, "student" or "solutions".
         only: Numbers or stems of the chapters; all by default.
 
     Raises:
@@ -71,6 +72,7 @@ def write_chapters(
             change(notebook, chapter.stem)
         except ValueError as error:
             raise ValueError(f"{chapter.path.name}: {error}") from error
+        notebook.metadata["written"] = _digest(notebook)
         targets.append(root / "build" / name / f"{chapter.stem}.ipynb")
         _keep_aside(targets[-1])
         write_notebook(notebook, targets[-1])
@@ -89,9 +91,19 @@ def relink(notebook: NotebookNode, base: str) -> None:
             cell.source = LINK.sub(point, cell.source)
 
 
+def _digest(notebook: NotebookNode) -> str:
+    """Sixteen digits that change with the source of any cell."""
+    sources = "\0".join(cell.source for cell in notebook.cells)
+    return hashlib.sha256(sources.encode()).hexdigest()[:16]
+
+
 def _keep_aside(path: Path) -> None:
-    """Rename a notebook that has been run since it was written: its answers may exist only there."""
-    if not path.is_file() or not any(c.get("execution_count") for c in read_notebook(path).cells):
+    """Rename a notebook that was edited or run since: its answers may exist only there."""
+    if not path.is_file():
+        return
+    old = read_notebook(path)
+    ran = any(cell.get("execution_count") for cell in old.cells)
+    if not ran and old.metadata.get("written") == _digest(old):
         return
     count, aside = 1, path.with_suffix(".worked.ipynb")
     while aside.exists():

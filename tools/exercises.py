@@ -6,7 +6,7 @@ An exercise is a code cell with a gap, tagged ``exercise``; one that calls ``che
 A core function is one that the chapter builds and goes on with. Its cell is tagged ``core``; the next
 one, tagged ``core-check``, ends with ``NAME = check.CHECK(NAME, otherwise=LIBRARY)``. The student
 edition leaves the body to the reader, and goes on with the library's function until it is filled in.
-Where a cell tagged ``core`` has no such check behind it, its functions with a docstring are those of
+Where a cell tagged ``core`` has no such check after it, its functions with a docstring are those of
 `piumar_lib.check.core`, and the student edition adds the check.
 """
 
@@ -30,7 +30,7 @@ class Exercise:
     """One exercise.
 
     Attributes:
-        name: Of the check, ``check.NAME``.
+        name: Name of the check, as in ``check.NAME``.
         answer: What the learner defines, the argument of the check.
         gap, check, folded: Numbers of the cells with the gap, the check and the solution.
         solution: Code that fills the gap.
@@ -74,7 +74,7 @@ class Core:
     """A core function.
 
     Attributes:
-        name: Of the check, ``check.NAME``.
+        name: Name of the check, as in ``check.NAME``.
         answer: Name of the function.
         gap: Number of the cell with the function.
         check: Number of the cell with the check; None if the student edition adds it.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from itertools import count
 from pathlib import Path
@@ -58,10 +58,7 @@ def prepare(notebook: NotebookNode, stem: str, facts: str, terms: Mapping[str, s
     """
     label_equations(notebook, stem)
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
-    keys = cite(prose, stem)
-    for cell in prose:
-        cell.source = CITATION.sub(lambda m: _cite(_look_up(keys, m[1], stem)), cell.source)
-        cell.source = TERM.sub(lambda m: _link_term(m, terms, stem), cell.source)
+    link_prose(prose, stem, terms)
     title, _, rest = prose[0].source.partition("\n")
     prose[0].source = f"{title}\n\n*{facts}*\n{rest}"
     for cell in notebook.cells:
@@ -69,6 +66,23 @@ def prepare(notebook: NotebookNode, stem: str, facts: str, terms: Mapping[str, s
             note = nbformat.v4.new_output("display_data", {"text/markdown": WIDGET})
             cell.outputs.append(note)
     return notebook
+
+
+def link_prose(prose: Sequence[NotebookNode], stem: str, terms: Mapping[str, str]) -> None:
+    """Link citations to the bibliography and terms to the glossary, in place.
+
+    Args:
+        prose: Markdown cells.
+        stem: What messages call the page.
+        terms: Terms of the glossary by the anchor of their heading.
+
+    Raises:
+        ValueError: If a reference is missing in the bibliography, or a term in the glossary.
+    """
+    keys = cite(prose, stem)
+    for cell in prose:
+        cell.source = CITATION.sub(lambda m: _cite(_look_up(keys, m[1], stem)), cell.source)
+        cell.source = TERM.sub(lambda m: _link_term(m, terms, stem), cell.source)
 
 
 def cite(prose: Iterable[NotebookNode], stem: str) -> dict[str, str]:
@@ -109,7 +123,7 @@ def cite_on_slides(notebook: NotebookNode, stem: str) -> NotebookNode:
     """Write authors and year in place of a chapter's numbered citations, in place.
 
     Raises:
-        ValueError: As `cite`.
+        ValueError: If no entry of the bibliography has a reference's title.
     """
     prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
     keys = cite(prose, stem)

@@ -66,7 +66,7 @@ LITERATURE = """## Beside published figures
 
 The protocols are near ours and not the same, so compare orders of magnitude. All hold people out. Ours
 has five folds of people (SPAR: ten), all classes at once, clips of one length with 32 frames, at most
-2,000 of them, and a network of 11,000 to 21,000 weights. Accuracy is in percent."""
+2,000 of them (SPAR: all 2,684), and a network of 11,000 to 21,000 parameters. Accuracy is in percent."""
 NORMALIZATION = """## Person normalisation
 
 What normalising an unseen person adds to the recogniser as it is, in points, by how many of the person's
@@ -210,7 +210,7 @@ def overview(parts: dict[str, pd.DataFrame]) -> str:
 
 
 def by_person(records: pd.DataFrame) -> pd.DataFrame:
-    """A row for each training and each unseen person whom it judged; ``share`` is the accuracy."""
+    """A row for each training and each unseen person it was evaluated on; ``share`` is the accuracy."""
     rows = [
         (r.fold, r.seed, person, right / clips, clips)
         for r in records.itertuples()
@@ -282,7 +282,7 @@ def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame) -> str:
     if method == REFERENCE or not _runs(own) & _runs(reference):
         return ""
     both = pd.concat([own, reference]).to_dict("records")
-    return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE))
+    return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE, partial=True))
 
 
 def _runs(records: pd.DataFrame) -> set[tuple[int, int]]:

@@ -30,6 +30,8 @@ from piumar_lib.notebook.profile import PROFILES, VARIABLE
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import as_path, read_json, require_writable, write_text
 from tools.chapters import (
+    ALONE,
+    CHAIN,
     Chapter,
     check_parameters,
     list_chapters,
@@ -43,19 +45,21 @@ from tools.steady import keep_looking
 keep_looking()
 
 RECORD = Path("notebooks/results/chapters.json")
-CHAIN = ("11", "12")  # the second takes what the first has made
-ALONE = ("10",)  # measures time
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 # Executed in the kernel. On Linux ru_maxrss survives exec, so a child starts at its parent's peak;
-# VmHWM does not. macOS reports bytes.
+# VmHWM does not. macOS reports bytes, Windows has no `resource`.
 PEAK_MB = """
 def _peak_mb():
-    import pathlib, re, resource
+    import pathlib, re, sys
     status = pathlib.Path("/proc/self/status")
     if status.exists():
         return int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) / 1024
+    if sys.platform == "win32":
+        import psutil
+        return psutil.Process().memory_info().peak_wset / 2**20
+    import resource
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 print(_peak_mb())
 """
@@ -247,7 +251,8 @@ def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
     """Sixteen digits that change with a chapter, its profile, the library, its records, and versions."""
     versions = sorted(f"{one.name} {one.version}" for one in metadata.distributions())
     digest = hashlib.sha256(f"{profile} {platform.python_version()} {versions}".encode())
-    files = [*(root / "piumar_lib").rglob("*.py"), *(root / "notebooks" / "results").rglob("*.*")]
+    library = (p for p in (root / "piumar_lib").rglob("*") if p.suffix != ".pyc")
+    files = [*library, *(root / "notebooks" / "results").rglob("*.*")]
     for path in (chapter.path, *sorted(files)):
         if path.is_file() and path.name != RECORD.name:  # which says how long chapters took
             digest.update(f"{path.relative_to(root).as_posix()}\n".encode() + path.read_bytes())

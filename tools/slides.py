@@ -81,6 +81,8 @@ def _render(root: Path, chapter: Chapter, stems: set[str]) -> BeautifulSoup:
         alone = not slide.select("img:not(aside *), table:not(aside *)")
         if alone and len(lines) <= SHORT and max(map(len, lines), default=0) <= NARROW:
             slide["class"] = "short"
+        if title.startswith("What we saw"):
+            slide["class"] = "takeaway"
     if not all(image.get("alt") for image in page("img")):
         raise ValueError("a figure has no alt text. Use show(fig, alt)")
     for link in page("a", href=True):

@@ -32,8 +32,13 @@ def tiny_cnn(channels: int, width: int = 32, depth: int = 3, kernel: int = 5) ->
         channels: Channels of the input.
         width: Channels of the output, and of every layer.
         depth: Number of layers.
-        kernel: Frames that a filter sees (odd).
+        kernel: Frames that a filter sees, an odd number.
+
+    Raises:
+        ValueError: If ``kernel`` is even: clips would grow by a frame in each layer.
     """
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel: must be odd, got {kernel}.")
     sizes = [channels] + [width] * depth
     return nn.Sequential(
         *(TemporalConv(i, o, kernel) for i, o in zip(sizes[:-1], sizes[1:], strict=True))

@@ -1,4 +1,4 @@
-"""InceptionTime: convolutions of several lengths side by side (Fawaz et al., 2020)."""
+"""InceptionTime: convolutions of several lengths side by side (Ismail Fawaz et al., 2020)."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ KERNELS = (40, 20, 10)
 
 
 class InceptionModule(nn.Module):
-    """Filters of three lengths behind a bottleneck, and one behind a maximum; joined and normalised.
+    """Filters of three lengths after a bottleneck, and one after a maximum; joined and normalised.
 
     Args:
         inputs: Channels of the input.
         width: Filters of each of the four branches, and of the bottleneck.
-        frames: Longest that a filter may be.
+        frames: Length of the longest filter allowed, in frames.
     """
 
     def __init__(self, inputs: int, width: int, frames: int) -> None:
@@ -53,7 +53,7 @@ class InceptionBlock(nn.Module):
 def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int = 32) -> nn.Sequential:
     """One network of InceptionTime; published results average the predictions of five.
 
-    Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and
+    Ismail Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and
     Knowledge Discovery 34, 2020). Its filters see 40, 20 and 10 frames. A filter that is longer than the
     clip would meet nothing but padding there, so here none is longer than ``frames``.
 
@@ -62,7 +62,7 @@ def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int =
         width: Filters of each branch, and of the bottleneck; the output has four times as many.
             Published: 32. Half of it costs a quarter of the time.
         depth: Modules; every third one has a short cut around it and the two before. Published: 6.
-        frames: Length of the clips.
+        frames: Length of the clips, in frames.
 
     Raises:
         ValueError: If ``depth`` is no multiple of 3, or ``frames`` is not positive.

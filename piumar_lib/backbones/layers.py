@@ -53,7 +53,7 @@ def conv_norm(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 @torch.no_grad()
 def width_behind(backbone: nn.Sequential, channels: int, at: int | None = None) -> int:
-    """Channels of the features behind layer ``at`` of a backbone; by default, behind the last.
+    """Channels of the features after layer ``at`` of a backbone; by default, after the last.
 
         width = width_behind(backbone, channels)
         model = Recognizer(backbone, width, classes, plug_in=plug_in, at=1)

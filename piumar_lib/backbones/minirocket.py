@@ -46,13 +46,13 @@ class MiniRocket:
     scale, as they are added up.
 
     Args:
-        features: About so many; the largest multiple of 84 that is not above.
-        seed: Of channels and of training clips.
+        features: Number of features, rounded down to a multiple of 84.
+        seed: Seed of the draws of channels and of training clips.
 
     Attributes:
         dilations: Frames from one weight to the next, shape ``(dilations,)``.
         channels: Whether a kernel adds up a channel, ``(dilations, 84, channels)``, 0 or 1.
-        thresholds: For each dilation, shape ``(84, thresholds)``.
+        thresholds: Thresholds of each kernel, an array ``(84, thresholds)`` for each dilation.
 
     Raises:
         ValueError: If there are fewer than 84 features.
@@ -120,7 +120,7 @@ def spread_dilations(time: int, features: int) -> tuple[np.ndarray, np.ndarray]:
 
     Args:
         time: Frames of a clip.
-        features: Of each kernel.
+        features: Number of features of each kernel.
 
     Returns:
         The dilations, and how many of the features each one gets.
@@ -138,7 +138,7 @@ def golden_quantiles(counts: np.ndarray) -> list[np.ndarray]:
     """Numbers that fill (0, 1) evenly, however many are taken: multiples of the golden ratio, mod 1.
 
     Returns:
-        So many for each of ``counts``.
+        A list of arrays, one for each of ``counts`` with that many numbers.
     """
     golden = (1 + np.sqrt(5)) / 2
     return np.split(np.arange(1, counts.sum() + 1) * golden % 1, np.cumsum(counts)[:-1])
@@ -165,7 +165,7 @@ def minirocket_ridge(train: Sequences, unseen: Sequences, seed: int) -> np.ndarr
     Args:
         train: Training clips.
         unseen: Clips of the same channels and of as many frames.
-        seed: Of `MiniRocket`.
+        seed: Seed of `MiniRocket`.
 
     Raises:
         ValueError: If clips are shorter than 9 frames.

@@ -20,7 +20,7 @@ class ResidualBlock(nn.Module):
         sizes, layers = [inputs, outputs, outputs], []
         for size, kernel in zip(sizes, KERNELS, strict=True):
             layers += [conv_norm(size, outputs, kernel), nn.ReLU()]
-        self.main = nn.Sequential(*layers[:-1])  # the last rectifier comes behind the sum
+        self.main = nn.Sequential(*layers[:-1])  # the last rectifier comes after the sum
         same = inputs == outputs
         self.shortcut = nn.BatchNorm2d(outputs) if same else conv_norm(inputs, outputs, 1)
 

@@ -138,11 +138,14 @@ def skeleton_graph(
         width: Channels of each joint, and of the output. Published: 64 to 256. Twice as many take nearly
             three times as long.
         depth: Number of blocks. Published: 9.
-        kernel: Frames that a filter sees (odd). Published: 9.
+        kernel: Frames that a filter sees, an odd number. Published: 9.
 
     Raises:
-        ValueError: If ``parents`` is no tree, or ``channels`` is no multiple of the number of joints.
+        ValueError: If ``parents`` is no tree, ``channels`` is no multiple of the number of joints, or
+            ``kernel`` is even.
     """
+    if kernel % 2 == 0:
+        raise ValueError(f"kernel: must be odd, got {kernel}.")
     adjacency, joints = partitions(parents), len(parents)
     if channels % joints:
         raise ValueError(

@@ -1,7 +1,7 @@
 """What PIUmr is compared with, each method as short as its idea.
 
 - `piumar_lib.baselines.groups`: GroupDRO, V-REx, IRM, Fish, CVaR, JTT, EIIL. They average losses or
-  gradients otherwise; most are told who is who, which GIRL is not.
+  gradients differently; most are told who is who, which GIRL is not.
 - `piumar_lib.baselines.features`: CORAL, MMD, DANN make features of people alike; MixStyle and DSU
   vary their statistics; Mixup mixes clips.
 - `piumar_lib.baselines.rema`: ReMA, with and without its masks; `piumar_lib.baselines.reclock`: clips on

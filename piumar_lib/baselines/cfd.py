@@ -34,7 +34,7 @@ EPSILON = 1e-5  # added to variances, as batch normalisation does
 
 
 class CFDPlugIn(PlugIn):
-    """CFD on features ``(batch, time, channels)``: a plug-in for `Recognizer`, behind its first layer.
+    """CFD on features ``(batch, time, channels)``: a plug-in for `Recognizer`, after its first layer.
 
         model = Recognizer(tiny_cnn(34), 32, 12, CFDPlugIn(32), at="features")
         losses = fit(model, data, objective=CFD())
@@ -109,9 +109,10 @@ class CFD(Objective):
                 f"plug_in: {type(model.plug_in).__name__} takes no people. Build it with CFDPlugIn."
             )
         model.plug_in.person = batch.person
-        loss = super().loss(model, batch)
-        model.plug_in.person = None
-        return loss
+        try:
+            return super().loss(model, batch)
+        finally:
+            model.plug_in.person = None
 
 
 def moments(x: Tensor) -> Tensor:
@@ -123,8 +124,8 @@ def person_moments(clip: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of all frames of each person, from those of the person's clips.
 
     Args:
-        clip: Mean and variance of equally long clips, shape ``(2, batch, channels)``.
-        person: Who made them, shape ``(batch,)``.
+        clip: Mean and variance of each of equally long clips, shape ``(2, batch, channels)``.
+        person: Who made each clip, shape ``(batch,)``.
 
     Returns:
         Each clip's person's, shape ``(2, batch, channels)``, and the average over people,

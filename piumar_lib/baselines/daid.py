@@ -1,17 +1,17 @@
 """DAID: rebalance classes and groups, and take the group out of the features (Cheng et al., 2025).
 
 Demographic Attribute-insensitive Intervention Detection, arXiv 2507.02645 (NeurIPS 2025), for fair
-detection of forged faces. There a group is a demographic one; here it is a person, or a manner of
-moving that is found without labels.
+detection of forged faces. There a group is a demographic one; here it is a person, or a style of
+movement that is found without labels.
 
 From the paper: inverse-propensity weights of the cells of class and group; features normalised within
-groups in front of the classifier; an alignment loss that pulls together features of clips of one class
+groups before the classifier; an alignment loss that pulls together features of clips of one class
 and two groups, by their cosine. The alignment's weight is that of its code.
 
 Ours: a cell's propensity is its share of the training clips, and weights are capped. Features are
 normalised half-way, in training alone, back to the mean and deviation of the batch: so the classifier
 works at test, where the group is unknown, and classes that a group shows more often are not all taken
-for its manner. Cosines are about the batch's mean (rectified features all point the same way), and all
+for its style. Cosines are about the batch's mean (rectified features all point the same way), and all
 pairs of a batch count, where the paper draws one partner for each clip. Left out: the paper's learned
 orthogonal projection. Groups are found as in `GroupRobustObjective`: before the second epoch, once.
 """
@@ -41,7 +41,7 @@ class MannerGroups:
     """Clusters of residual style across classes (k-means); see `StyleGroups` for those within one.
 
     Attributes:
-        groups: How many; fewer where there are fewer different clips.
+        groups: Number of groups; fewer where there are fewer different clips.
     """
 
     groups: int = 4
@@ -58,7 +58,7 @@ def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
     Args:
         y: Classes, shape ``(n,)``.
         group: Groups, whole numbers from 0, shape ``(n,)``.
-        cap: No clip weighs more than so many times as much as in a plain mean.
+        cap: Largest weight, before the weighted mean of a batch divides by the weights' sum.
 
     Returns:
         ``min(cap, n / (cells * clips in the cell))``, shape ``(n,)``; of mean 1 unless capped.
@@ -72,9 +72,9 @@ def normalize_groups(features: Tensor, group: Tensor, strength: float) -> Tensor
     """Bring each group's mean and deviation to those of the batch, all the way or part of it.
 
     Args:
-        features: Shape ``(batch, width)``.
+        features: Features of each clip, shape ``(batch, width)``.
         group: Groups, whole numbers from 0, shape ``(batch,)``; a single clip of a group stays as it is.
-        strength: 0 changes nothing, 1 makes groups alike.
+        strength: Strength of the normalisation: 0 changes nothing, 1 makes groups alike.
 
     Returns:
         Shape ``(batch, width)``.
@@ -94,7 +94,7 @@ def alignment(features: Tensor, y: Tensor, group: Tensor) -> Tensor:
     """One minus the cosine of features about their mean: clips of one class and different groups.
 
     Args:
-        features: Shape ``(batch, width)``.
+        features: Features of each clip, shape ``(batch, width)``.
         y, group: Classes and groups, shape ``(batch,)``.
 
     Returns:
@@ -114,7 +114,7 @@ class DAID(GroupRobustObjective):
         groups: `PersonGroups`, which uses person labels, or, by default, `MannerGroups`.
         weight: Weight of the alignment.
         strength: Strength of the normalisation; 1 goes all the way.
-        cap: See `inverse_propensity`.
+        cap: Largest weight of a clip, see `inverse_propensity`.
 
     Raises:
         ValueError: If an argument is out of range, or groups lie within a class each: normalising them

@@ -35,10 +35,10 @@ def free_energy(logits: Tensor) -> Tensor:
     """``-log sum_k exp(logit_k)``, low where a head knows its features (Liu et al., NeurIPS 2020).
 
     Args:
-        logits: Shape ``(batch, classes)``.
+        logits: Logits of each clip, shape ``(batch, classes)``.
 
     Returns:
-        In nats, shape ``(batch,)``.
+        Free energies in nats, shape ``(batch,)``.
     """
     return -logits.logsumexp(1)
 
@@ -64,7 +64,7 @@ class ERIS(Objective):
         orthogonal: Weight of `orthogonality` between the label head and the person's layer.
         adversarial: Weight of the cross-entropy of perturbed clips.
         radius: Size of the perturbation: its root mean square, in standard deviations of each channel.
-        margin: By how much a clip's label features should be lower in energy, in nats.
+        margin: Energy by which a clip's label features should lie below its person features, in nats.
 
     Raises:
         ValueError: If an argument is negative.
@@ -120,7 +120,7 @@ class ERIS(Objective):
 
         Args:
             x: Clips ``(batch, time, channels)`` in their own units, or standardised video.
-            slope: Gradient of the losses with respect to them.
+            slope: Gradient of the losses with respect to ``x``, same shape.
             scale: Standard deviation of each channel, shape ``(channels,)``; of video ``(1,)``.
         """
         slope = slope * scale  # with respect to standardised clips

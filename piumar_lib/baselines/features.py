@@ -21,7 +21,9 @@ if TYPE_CHECKING:
 
 
 class CORAL(Objective):
-    """Features of people have equal means and covariances (Sun and Saenko, ECCV workshops 2016).
+    """Features of people have equal covariances (Sun and Saenko, ECCV workshops 2016) and equal means.
+
+    The means are DomainBed's addition.
 
     Args:
         weight: Weight gamma of the distance, a mean over pairs of people.
@@ -50,7 +52,7 @@ class CORAL(Objective):
 
 
 class MMD(CORAL):
-    """Features of people have equal laws, as kernels see them (Li et al., CVPR 2018).
+    """Features of people have equal distributions, as measured by kernels (Li et al., CVPR 2018).
 
     The squared maximum mean discrepancy with a sum of Gaussian kernels, ``exp(-gamma d^2)`` with
     gamma from 0.001 to 1000 (DomainBed's).
@@ -108,7 +110,7 @@ class Mixup(Objective):
 
     def loss(self, model: Model, batch: Batch) -> Tensor:
         """Cross-entropy of the blend with both labels, in the blend's proportion."""
-        a = torch.full((len(batch),), self.alpha, device=batch.x.device)
+        a = torch.full((len(batch),), self.alpha, device=batch.x.device, dtype=batch.x.dtype)
         share = torch.distributions.Beta(a, a).sample()
         other = batch.take(torch.randperm(len(batch), device=batch.x.device))
         of_clip = share.view(-1, *[1] * (batch.x.ndim - 1))  # (B, 1, 1); of video (B, 1, 1, 1, 1)
@@ -120,7 +122,7 @@ class Mixup(Objective):
 class MixStyle(PlugIn):
     """Exchange features' mean and deviation over time between clips (Zhou et al., ICLR 2021).
 
-    A plug-in; the identity in evaluation.
+    A plug-in; the identity in evaluation, and for clips of one frame, which have no deviation.
 
     Args:
         probability: Probability of mixing a batch.
@@ -134,7 +136,7 @@ class MixStyle(PlugIn):
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """``x`` ``(batch, time, channels)`` in mixed styles."""
-        if not self.training or torch.rand(()) >= self.probability:
+        if not self.training or x.shape[1] < 2 or torch.rand(()) >= self.probability:
             return [x]
         kind, x = x.dtype, at_least_single(x)
         mean, deviation = _style(x)
@@ -147,7 +149,7 @@ class MixStyle(PlugIn):
 class DSU(PlugIn):
     """Perturb features' mean and deviation by as much as clips differ in them (Li et al., ICLR 2022).
 
-    A plug-in; the identity in evaluation.
+    A plug-in; the identity in evaluation, and for clips of one frame, which have no deviation.
 
     Args:
         probability: Probability of perturbing a batch.
@@ -161,7 +163,7 @@ class DSU(PlugIn):
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
         """``x`` ``(batch, time, channels)`` in perturbed styles."""
-        if not self.training or len(x) < 2 or torch.rand(()) >= self.probability:
+        if not self.training or min(x.shape[:2]) < 2 or torch.rand(()) >= self.probability:
             return [x]
         kind, x = x.dtype, at_least_single(x)
         mean, deviation = _style(x)

@@ -36,8 +36,8 @@ def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
     and through them the loss and its gradient, are those of the global batch.
 
     Args:
-        losses: Shape ``(batch,)``.
-        weights: Shape ``(batch,)``.
+        losses: Loss of each clip, shape ``(batch,)``.
+        weights: Weight of each clip, shape ``(batch,)``.
         membership: How much each clip belongs to each group, rows sum to one, ``(batch, groups)``.
 
     Returns:
@@ -159,7 +159,7 @@ class VREx(Objective):
         self.now = torch.tensor(epoch)
 
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
-        """``mean R + weight V(R)``."""
+        """Mean loss over clips plus ``weight`` times the penalty."""
         weight = self.weight if self.now >= self.switch else 1.0
         return losses.mean() + weight * self.penalty(losses, prediction, batch)
 

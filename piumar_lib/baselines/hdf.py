@@ -90,7 +90,7 @@ class HDFObjective(Objective):
         return losses.mean() + self.weight * contrast - self.trace * spread.log1p()
 
     def contrast(self, features: Tensor, y: Tensor) -> Tensor:
-        """Supervised contrastive loss; pairs count by a Gaussian of their distance on the sphere."""
+        """Supervised contrastive loss; pairs are weighted by a Gaussian of their cosine distance."""
         unit = F.normalize(features, dim=1)
         cosine = unit @ unit.T
         itself = torch.eye(len(y), dtype=torch.bool, device=y.device)
@@ -102,6 +102,8 @@ class HDFObjective(Objective):
 
     def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
         """Step with the gradient at the worst point nearby (to first order)."""
+        if self.radius == 0:
+            return super().update(model, batch, stepper)
         loss = stepper.gradient(partial(self.loss, model), batch)
         shift = self._to_worst_point({p: p.grad for p in model.parameters() if p.grad is not None})
         stepper.gradient(partial(self.loss, model), batch)

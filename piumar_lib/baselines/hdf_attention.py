@@ -22,7 +22,7 @@ def cosine_filters(side: int = SIDE) -> Tensor:
     """The orthonormal two-dimensional DCT-II as filters, the vertical frequency changing first.
 
     Args:
-        side: Pixels.
+        side: Side of a filter, in pixels.
 
     Returns:
         Shape ``(side ** 2, 1, side, side)``.
@@ -35,7 +35,7 @@ class FrameGate(nn.Module):
     """How much each frame counts, from averages and maxima over places and over groups of channels.
 
     Args:
-        frames: Of a clip; there are as many groups of channels.
+        frames: Number of frames of a clip; there are as many groups of channels.
     """
 
     def __init__(self, frames: int) -> None:
@@ -95,7 +95,7 @@ class PlaceGate(nn.Module):
         return F.conv2d(frame, self.filters, padding=SIDE // 2)
 
     def perturbed(self, spectrum: Tensor) -> Tensor:
-        """``spectrum`` moved away from zero by learned amounts, a number for each frequency."""
+        """``spectrum`` moved along its sign by learned amounts, a number for each frequency."""
         centered = spectrum - spectrum.mean((2, 3), keepdim=True)
         deviation = torch.linalg.vector_norm(centered, dim=(2, 3), keepdim=True)
         noise, spread = (v[:, None, None] for v in (self.noise * self.size, self.spread))
@@ -112,7 +112,7 @@ class TimeFrequencyAttention(nn.Module):
     """HDF's DAM, the Time-Frequency Distributional Attention Module: weigh frames, and weigh places.
 
     Args:
-        frames: Of a clip.
+        frames: Number of frames of a clip.
     """
 
     def __init__(self, frames: int) -> None:

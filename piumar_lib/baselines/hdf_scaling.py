@@ -55,7 +55,7 @@ class DistributionAwareScaling(HDFObjective):
         Since weights are at most 1 it may be negative, down to ``-(1 + eta) ** 2 / (2 * eta ** 2)``.
 
         Args:
-            features: Shape ``(batch, width)``.
+            features: Features of each clip, shape ``(batch, width)``.
             y: Classes, shape ``(batch,)``.
         """
         unit = F.normalize(features, dim=1)
@@ -70,6 +70,6 @@ class DistributionAwareScaling(HDFObjective):
 
 
 def spread(features: Tensor) -> Tensor:
-    """Trace of the covariance of features ``(batch, width)`` on the unit sphere; 0 of a single clip."""
+    """Trace of the covariance of features ``(batch, width)`` on the unit sphere; 0 for a single clip."""
     unit = F.normalize(features, dim=1)
     return unit.var(0, correction=min(1, len(unit) - 1)).sum()

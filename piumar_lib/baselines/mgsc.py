@@ -36,7 +36,8 @@ class MGSC(TwoViews):
         consistency: Weight of the clip's consistency, the Jensen-Shannon divergence; 0 switches it off.
         step_consistency: Weight of the steps' consistency, see `step_distance`; 0 switches it off, which
             leaves `TwoViews`.
-        regularizer_share: See `WassersteinRegularizer`.
+        regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
+            `WassersteinRegularizer`.
         over: Turns the clips' losses into one; by default their mean.
 
     Raises:
@@ -93,10 +94,10 @@ def warped(cost: Tensor) -> Tensor:
     loop has ``2 K - 1`` turns.
 
     Args:
-        cost: Of each pair of steps, not negative, shape ``(batch, K, K)``.
+        cost: Cost of each pair of steps, not negative, shape ``(batch, K, K)``.
 
     Returns:
-        In the unit of ``cost``, shape ``(batch,)``.
+        Mean costs in the unit of ``cost``, shape ``(batch,)``.
     """
     steps = cost.shape[1]
     # Row i is shifted by i: entry (i, d) is the cost of the pair (i, d - i), infinite if there is none.

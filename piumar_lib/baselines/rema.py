@@ -9,7 +9,7 @@ Ledger. The paper's: replacement within the class, alignment in distribution, ma
 coverage that avoid motion. Ours, as we know abstract and interface only: alignment is that of mean and
 standard deviation over the replaced frames; a clip of signals has no image plane, so blocks lie on the
 time axis where the paper's lie in the picture and stay there over time (of video, too: each pixel is a
-channel); the law by which blocks are drawn; all default values.
+channel); the distribution from which blocks are drawn; all default values.
 """
 
 from __future__ import annotations

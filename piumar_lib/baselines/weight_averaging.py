@@ -30,7 +30,7 @@ class WeightAveraging(Objective):
     buffers stay as the last step and this pass leave them.
 
     Args:
-        over: What is minimised, by default the mean cross-entropy.
+        over: Objective that is minimised, by default the mean cross-entropy.
         warm_up: Share of the epochs before averaging begins; the last epoch always counts.
 
     Raises:

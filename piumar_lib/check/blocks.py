@@ -141,10 +141,10 @@ def training(
     """Compare a whole training, with groups found on the way: all weights, in double precision.
 
     Args:
-        train: ``train(model, loss, x, y, epochs)``.
-        loss: ``loss(y, width, classes)``, see chapter 08.
-        recognizer, tfam, backbone: As in `recognizer`.
-        epochs: Of three batches each; pseudo-groups are there from the second on.
+        train: The reader's loop, called as ``train(model, loss, x, y, epochs)``.
+        loss: The reader's loss, made by ``loss(y, width, classes)``, see chapter 08.
+        recognizer, tfam, backbone: The three blocks, called as `recognizer` calls them.
+        epochs: Number of epochs of three batches each; pseudo-groups are there from the second on.
     """
     x = torch.randn(192, TIME, CHANNELS, generator=_generator(), dtype=torch.float64).cumsum(1)
     y = torch.arange(len(x)) % CLASSES

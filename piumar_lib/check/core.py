@@ -24,9 +24,9 @@ def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, eps: Tensor) -> Ten
     """Log gain of chapter 04, shape ``(batch, frequencies, channels)``.
 
     Args:
-        variance: Of coefficients within classes, shape ``(coefficients, channels)``.
+        variance: Variance of the coefficients within classes, shape ``(coefficients, channels)``.
         floor: Variance that noise alone has, shape ``(coefficients,)``.
-        basis: A row for each coefficient, shape ``(coefficients, frequencies)``.
+        basis: Cosine basis, a row for each coefficient, shape ``(coefficients, frequencies)``.
         eps: Standard Gaussian draws, shape ``(batch, coefficients, channels)``.
     """
     return energy_preserving_gain((variance - floor[:, None]).clamp(min=0).sqrt(), basis, eps)
@@ -38,7 +38,7 @@ def gate(a: Tensor, b: Tensor, center: Tensor, mean: Tensor, sd: Tensor, bias: T
     Args:
         a, b: Features of both views, shape ``(batch, width)``.
         center: Mean of the features, shape ``(width,)``.
-        mean, sd: Of the cosine of the centred features.
+        mean, sd: Mean and standard deviation of the cosine of the centred features.
         bias: Added to the standardised cosine.
     """
     fusion = AdaptiveFusion(a.shape[1]).to(a).eval()
@@ -50,7 +50,7 @@ def worst_weights(risks: Tensor, shares: Tensor, rho: float) -> Tensor:
     """Worst-case weights of chapter 06, shape ``(groups,)``.
 
     Args:
-        risks, shares: Of the groups, shape ``(groups,)``.
+        risks, shares: Risk and share of each group, shape ``(groups,)``.
         rho: Radius of the chi-square ball about the shares.
     """
     return dro.chi_square(risks, rho, shares).weights

@@ -26,10 +26,10 @@ def require(
 
     Args:
         data: A reader's own sequences.
-        people: So many people at least.
-        classes: So many classes at least that somebody shows.
-        clips: So many clips at least of one action by each person.
-        frames: So many frames at least in the longest clip. At most, as many as memory allows.
+        people: Least number of people.
+        classes: Least number of classes that somebody shows.
+        clips: Least number of clips of one action by each person.
+        frames: Least number of frames in the longest clip. At most, as many as memory allows.
         name: What messages call the data; by default its own name.
 
     Raises:
@@ -76,7 +76,7 @@ def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) 
 
 
 def most_frames(clips: int) -> int:
-    """So many frames may each of ``clips`` clips have, if a training step is to fit into memory."""
+    """Most frames that each of ``clips`` clips may have, if a training step is to fit into memory."""
     return int((MEMORY / PLAN_BYTES / min(BATCH, clips)) ** 0.5)
 
 

@@ -11,7 +11,6 @@ descriptions of B4, tilting head, and B5, bowing head, read as if they were exch
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS
@@ -40,17 +39,16 @@ MANUAL = {
     ),
     "G": ("touching legs", "patting legs", "scratching legs", "scratching feet"),
 }  # fmt: skip
-LABEL = re.compile(r"([A-Z]\d+)(?:\s*[:_-]?\s+|\s*[:_-])?(.*)", re.IGNORECASE | re.DOTALL)
 
 
 class Code(NamedTuple):
     """One action under both of its labels.
 
     Attributes:
-        code: Of the manual, such as ``"B1"``.
-        action: The id in the lists, 0 to 51.
-        name: Of the action.
-        part: Its body part.
+        code: Code of the action in the manual, such as ``"B1"``.
+        action: Id of the action in the lists, 0 to 51.
+        name: Name of the action.
+        part: Body part of the action.
         counted: The id that the code would have if codes were counted through. It is wrong for most.
     """
 
@@ -75,37 +73,3 @@ def all_codes() -> tuple[Code, ...]:
         Code(code, ACTIONS.index(name), name, part, place)
         for place, (code, name, part) in enumerate(named)
     )
-
-
-def find_code(label: str) -> Code:
-    """The action that a letter code means, alone or in front of a name: ``"B1"``, ``"B1 nodding"``.
-
-    Args:
-        label: A code, or the name of a demo folder.
-
-    Raises:
-        ValueError: If there is no such code, or the name behind it is that of another action.
-    """
-    found = LABEL.fullmatch(label.strip())
-    code, name = (found[1].upper(), " ".join(found[2].lower().split())) if found else ("", "")
-    known = {one.code: one for one in all_codes()}
-    if code not in known:
-        last = ", ".join(f"{letter}1 to {letter}{len(names)}" for letter, names in MANUAL.items())
-        raise ValueError(f"label: must begin with a letter code, got {label!r}. Codes are {last}.")
-    if name and name != known[code].name:
-        raise ValueError(
-            f"label: {label!r} names {name!r}, but {known[code]}. Correct the code or the name."
-        )
-    return known[code]
-
-
-def code_of(action: int) -> Code:
-    """The letter code of an action.
-
-    Raises:
-        ValueError: If the action is not 0 to 51.
-    """
-    for one in all_codes():
-        if one.action == action:
-            return one
-    raise ValueError(f"action: must be 0 to {len(ACTIONS) - 1}, got {action}. Give an id of the lists.")

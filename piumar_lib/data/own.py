@@ -66,8 +66,8 @@ def load_npz(path: str | Path) -> Sequences:
     """Load a reader's own sequences from one ``.npz`` file.
 
     The file holds ``X (n, time, channels)``, ``y (n,)``, ``person (n,)`` and, if clips differ in
-    length, ``lengths (n,)``; optionally ``class_names (classes,)`` and ``rate`` in Hz. ``person``
-    may be text. Nothing in the file is ever unpickled.
+    length, ``lengths (n,)``; optionally ``class_names (classes,)``, ``rate`` in Hz and, of a skeleton,
+    ``parents (joints,)``, see `Sequences`. ``person`` may be text. Nothing of it is ever unpickled.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -108,6 +108,12 @@ def _sequences(arrays: dict[str, np.ndarray], name: str) -> Sequences:
     names, rate = arrays.get("class_names"), arrays.get("rate", np.array(1.0))
     if names is not None and names.ndim != 1:
         raise ValueError(f"class_names: shape {names.shape} is not (classes,). Save a list of names.")
+    parents = arrays.get("parents")
+    if parents is not None and (parents.ndim != 1 or parents.dtype.kind not in "iu"):
+        raise ValueError(
+            f"parents: shape {parents.shape} of {parents.dtype} is not (joints,) of whole numbers. Save "
+            "the parent of each joint, -1 for the root."
+        )
     if rate.size != 1:
         raise ValueError(f"rate: shape {rate.shape} is not one number. Save one frame rate in Hz.")
     return Sequences(
@@ -118,6 +124,7 @@ def _sequences(arrays: dict[str, np.ndarray], name: str) -> Sequences:
         class_names=None if names is None else tuple(names.tolist()),
         rate=rate.item(),
         name=name,
+        parents=None if parents is None else tuple(parents.tolist()),
     )
 
 
@@ -133,13 +140,15 @@ def save_npz(path: str | Path, data: Sequences, force: bool = False) -> None:
         raise ValueError(f"path: {path} is not an .npz in a folder that exists. Choose another one.")
     if path.exists() and not force:
         raise FileExistsError(f"{path}: exists already. Choose another name, or force overwriting.")
+    arrays = {
+        "X": data.x,
+        "y": data.y,
+        "person": data.person,
+        "lengths": data.lengths,
+        "class_names": np.array(data.class_names),
+        "rate": np.array(data.rate),
+    }
+    if data.parents is not None:
+        arrays["parents"] = np.array(data.parents)
     with whole(path) as part, part.open("wb") as file:
-        np.savez(
-            file,
-            X=data.x,
-            y=data.y,
-            person=data.person,
-            lengths=data.lengths,
-            class_names=np.array(data.class_names),
-            rate=data.rate,
-        )
+        np.savez(file, **arrays)  # type: ignore[arg-type]

@@ -22,14 +22,14 @@ class Sequences:
         y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``. Labels that are codes, such
             as 1001 and 2005, are numbered from 0 in sorted order.
         person: Person of each clip, any int64 identity, shape ``(n,)``.
-        lengths: Number of real frames in each clip, shape ``(n,)``. Frames behind it repeat the
-            last real one (the body is held still), so no model needs a mask; what was there before
-            does not matter.
+        lengths: Number of real frames in each clip, shape ``(n,)``. Frames after the last
+            real one repeat it (the body is held still), so no model needs a mask; what was there
+            before does not matter.
         class_names: One name for each class; by default the codes, or "class 0", "class 1", ...
         rate: Frames per second, in Hz.
         name: What the data is called in figures and records.
-        parents: Of a skeleton whose channels are three coordinates of each joint, the parent of each
-            joint, -1 for the root; a graph network needs them.
+        parents: Parent of each joint, -1 for the root, if channels are three coordinates of each joint
+            of a skeleton, else None; a graph network needs them.
 
     Raises:
         ValueError: On construction, if a shape, a label or a value cannot be right. The message
@@ -96,21 +96,12 @@ class Sequences:
             lengths=self.lengths[index],
         )
 
-    def thinned(self, step: int) -> Sequences:
-        """Return every ``step``-th clip of each person and action, so that neither is lost."""
-        rows = [
-            np.flatnonzero((self.person == p) & (self.y == k))[::step]
-            for p in self.people
-            for k in np.unique(self.y)
-        ]
-        return self.take(np.sort(np.concatenate(rows)))
-
     def resampled(self, time: int) -> Sequences:
         """Return every clip's real part, stretched to ``time`` frames by linear interpolation."""
         if time < 2:
             raise ValueError(f"time: {time} frames are too few. Give at least 2.")
         at = np.linspace(0, 1, time)[None] * (self.lengths[:, None] - 1)
-        rate = self.rate * time / float(np.mean(self.lengths))
+        rate = self.rate * (time - 1) / max(1.0, float(np.mean(self.lengths)) - 1)
         return replace(self, x=self._frames_at(at), lengths=np.full(len(self), time), rate=rate)
 
     def at_one_rate(self, time: int, share: float = 0.95) -> Sequences:
@@ -215,7 +206,7 @@ def _checked(
             f"lengths: values from {lengths.min()} to {lengths.max()} do not fit "
             f"{x.shape[1]} frames. Each must lie in [1, {x.shape[1]}]."
         )
-    # Whatever stands behind a clip's end is replaced by its last real frame.
+    # Whatever stands after a clip's end is replaced by its last real frame.
     last = np.minimum(np.arange(x.shape[1])[None], lengths[:, None] - 1)
     return _single(np.take_along_axis(x, last[..., None], axis=1)), y, person, lengths
 

@@ -41,7 +41,8 @@ def rest_pose(bones: np.ndarray, angles: np.ndarray) -> np.ndarray:
 
     Args:
         bones: Length of the bone that ends in each joint, relative to the usual, ``(n, 17)``.
-        angles: Turn of that bone in radians, passed on to the bones behind it, ``(n, 17)``.
+        angles: Turn of the bone that ends in each joint, in radians, passed on to the bones that hang
+            on it, ``(n, 17)``.
 
     Returns:
         Joint positions in torso lengths, ``(n, 17, 2)``.

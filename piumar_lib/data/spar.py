@@ -20,7 +20,7 @@ from piumar_lib.data.sequences import Sequences, hold
 
 SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
 RATE = 50.0  # Hz
-SHORTEST, LONGEST = 0.6, 3.5  # seconds that a repetition may last
+SHORTEST, LONGEST = 0.6, 3.5  # seconds between which a recording's period is searched for
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 EXERCISES = (
     "pendulum",
@@ -126,10 +126,11 @@ def repetitions(
     """Cut recordings into single repetitions.
 
     Args:
-        recordings: From `load_recordings`.
+        recordings: Recordings to cut, as `load_recordings` gives them.
         time: Frames of each clip.
         fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
-            (``time`` frames last `LONGEST` seconds) and holds the last frame.
+            (``time`` frames last `LONGEST` seconds) and holds the last frame; the few that last longer
+            lose their end.
         part: Share of each recording to cut from, for example ``(0.0, 0.7)`` and ``(0.7, 1.0)`` for
             training and testing on the same people. A repetition that crosses the border is dropped.
 
@@ -172,7 +173,7 @@ def windows(
     """Cut recordings into plain windows, blind to repetitions.
 
     Args:
-        recordings: From `load_recordings`.
+        recordings: Recordings to cut, as `load_recordings` gives them.
         seconds: Length of a window.
         overlap: Share of a window that the next one repeats, in ``[0, 1)``. Overlapping windows must
             never be split at random: chapter 01 shows what happens.

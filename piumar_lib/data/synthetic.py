@@ -2,10 +2,11 @@
 
 A clip of action y by person p is, for 17 COCO joints in two dimensions,
 
-    pose_p + a_p sum_c (1[c = y] + kappa_pc) Rot(theta_pc) D_c g_c(phi(t)) + tremor + sway + noise,
+    pose_p + a_p sum_c (1[c = y] + kappa_pyc) Rot(theta_pc) D_c g_c(phi(t)) + tremor + sway + noise,
     phi(t) = clip((t - onset) / duration, 0, 1) ** asymmetry,
 
 with ``D_c`` the displacement field of action c (`piumar_lib.data.actions`) and ``g_c`` its course.
+Beside an action y two others move along, for which alone ``kappa_pyc`` is not zero.
 Every personal factor is heavy-tailed and can be switched off, to see which one breaks recognition.
 
 Coordinates: x to the image's right, y downward, in torso lengths, hips at the origin.
@@ -29,7 +30,19 @@ FACTORS = (
 RATE = 12.5  # frames per second
 NOISE = 0.003  # torso lengths, of every joint in every frame: the pose estimator's error
 TEMPO_SPREAD, TEMPO_LIMITS = 0.55, (0.4, 2.8)  # of log tempo; limits relative to the typical tempo
+# Data sets by name, each with the strength of factors that are not at 1. A fold is a population of its
+# own: nobody of it occurs in another fold.
+SYNTHETIC = {
+    "synthetic": {},
+    "synthetic-52": {},  # MA-52's 52 actions with a long tail, clips per person as uneven as there
+    "synthetic-comotion": {"comotion": 3.0, "tempo": 0.5, "onset": 0.5},
+}
 JITTER = 1 / 4  # a person's own spread from clip to clip, as a share of the spread of people
+
+
+def is_synthetic(data: str) -> bool:
+    """Whether a data set's name is in `SYNTHETIC`, followed by options or not."""
+    return data.partition(":")[0] in SYNTHETIC
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,13 +52,13 @@ class People:
     Attributes:
         actions: The C actions that they make.
         scale: How strongly each factor of `FACTORS` is on (0 off, 1 as designed).
-        tempo, onset, asymmetry, amplitude: Standardised t4 draws, shape ``(P,)``.
+        tempo, onset, asymmetry, amplitude: Standardised t4 draw of each person, shape ``(P,)``.
         direction: Rotation of each action's field in radians, ``(P, C)``.
         partners, comotion: Which other actions move along, ``(P, C, 2)``, and how much of them.
         left: Probability of using the left side, ``(P,)``.
-        tremor_amplitude, tremor_rate: In torso lengths and in Hz, shape ``(P,)``.
+        tremor_amplitude, tremor_rate: Size of the tremor in torso lengths, its rate in Hz, ``(P,)``.
         tremor_joints: Which joints tremble, ``(P, 17)``.
-        sway_amplitude, sway_rate: In torso lengths and in Hz, shape ``(P,)``.
+        sway_amplitude, sway_rate: Size of the sway in torso lengths, its rate in Hz, ``(P,)``.
         pose: Rest positions of the joints, torso lengths, ``(P, 17, 2)``.
         habits: Probability of each action, ``(P, C)``.
     """
@@ -85,8 +98,8 @@ def make_people(
 
     Args:
         n: Number of people, at least 1.
-        seed: Any whole number from 0.
-        actions: What they do; by default the 12 teaching actions (`all_actions` has MA-52's 52).
+        seed: Seed of the styles, a whole number from 0.
+        actions: Actions of the people; by default the 12 teaching ones (`all_actions` has MA-52's 52).
         scale: Strength of single factors, for example ``{"tempo": 0}``; those not named stay at 1.
 
     Raises:
@@ -172,11 +185,11 @@ def make_clips(
     """Let people act.
 
     Args:
-        people: From `make_people`.
-        clips_each: Clips of every person, or one number for each, shape ``(P,)``.
-        seed: Any whole number from 0; other seeds give other clips of the same people.
+        people: Styles of the people who act, as `make_people` draws them.
+        clips_each: Number of clips of every person, or one number for each, shape ``(P,)``.
+        seed: Seed of the clips, a whole number from 0; others give other clips of the same people.
         frames: Frames of a clip.
-        centred: Take each clip's mean pose away, so that only movement is left. Otherwise joints
+        centered: Take each clip's mean pose away, so that only movement is left. If not, joints
             are where they are (which the video renderer needs).
         person_offset: Added to the person labels, to tell two populations apart.
         rate: Frames per second.
@@ -273,7 +286,10 @@ def _t4(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
 
 
 def _two_others(rng: np.random.Generator, n: int, classes: int) -> np.ndarray:
-    """For each person and action, two different other actions, shape ``(n, classes, 2)``."""
+    """For each person and action, two different other actions, shape ``(n, classes, 2)``.
+
+    Of two actions there is one other, twice.
+    """
     first = rng.integers(1, classes, (n, classes))
     second = rng.integers(1, max(2, classes - 1), (n, classes))
     second = second + (second >= first) if classes > 2 else second

@@ -30,14 +30,14 @@ from piumar_lib.evidence.protocol import (
     records_path,
 )
 from piumar_lib.evidence.records import STUDY
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
 
 
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m piumar_lib.evidence",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -104,7 +104,6 @@ def _contrasts(options: argparse.Namespace) -> None:
     for row in contrasts.table(results):
         print("; ".join(f"{name}: {value}" for name, value in row.items()))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
         write_text(options.json, json.dumps([r.summary() for r in results], indent=1) + "\n")
         print(f"numbers: {options.json}")
 

@@ -17,8 +17,10 @@ from typing import Any
 
 import numpy as np
 
+from piumar_lib import metrics
 from piumar_lib.data.own import find_npz, is_npz
 from piumar_lib.data.people.catalog import LABELS, NAMES
+from piumar_lib.data.synthetic import is_synthetic
 from piumar_lib.evidence import person_gain, statistics
 from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.protocol import (
@@ -31,15 +33,16 @@ from piumar_lib.evidence.protocol import (
     committed,
     data_of,
     read_search,
+    require_whole_search,
     search_scores,
 )
 from piumar_lib.evidence.records import STUDY
+from piumar_lib.evidence.wording import in_words, points, signed
 
 # What may be pooled. The last served neither later development nor the choice of hyperparameters, though
 # all eight sets were tried early on (chapter 09, Development).
 POOLS = {
     "real people": REAL,
-    "the eight sets": NAMES,
     "new people": tuple(name for name in NAMES if name not in SEARCHED_ON),
 }
 
@@ -90,11 +93,11 @@ class Result:
     """What came of a contrast.
 
     Attributes:
-        contrast: Which.
-        form: Of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
+        contrast: The contrast that was computed.
+        form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
         against: The method that it was compared with in the end.
-        pooled: Over all data sets.
-        p_holm, equivalence_p_holm: Its p values after Holm's correction, of a difference and of
+        pooled: Difference, pooled over all data sets.
+        p_holm, equivalence_p_holm: P values after Holm's correction, of a difference and of
             equivalence.
         verdict: See `piumar_lib.evidence.statistics.verdict`.
     """
@@ -138,19 +141,23 @@ def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, 
     Raises:
         ValueError: If the methods have no training in common, or one was trained twice.
     """
+    records = list(records)
     of: dict[str, dict[tuple[int, int], dict]] = {tried: {}, against: {}}
     for record in records:
         mine, at = of.get(record["method"]), (record["fold"], record["seed"])
         if mine is not None:
             if at in mine:
                 raise ValueError(
-                    f"records: {record['method']}, fold {at[0]}, seed {at[1]} is there twice, with "
-                    "different hyperparameters. Remove those that do not count."
+                    f"{record['data']}: {record['method']}, fold {at[0]}, seed {at[1]} is there twice, "
+                    "with different hyperparameters. Remove those that do not count."
                 )
             mine[at] = record["people"]
     common = sorted(of[tried].keys() & of[against].keys())
     if not common:
-        raise ValueError(f"records: {tried} and {against} have no training in common. Train both.")
+        raise ValueError(
+            f"{_data_of(records)}: {tried} and {against} have no training in common. Train both"
+            f"{_command(records, tried, against)}"
+        )
     gains: dict[str, list[float]] = {}
     for at in common:
         for person, (right, clips) in of[tried][at].items():
@@ -165,13 +172,27 @@ def scores(records: Iterable[dict], method: str) -> dict[str, float]:
     Raises:
         ValueError: If the method was not trained.
     """
+    records = list(records)
     of: dict[str, list[float]] = {}
     for record in (r for r in records if r["method"] == method):
         for person, (right, clips) in record["people"].items():
             of.setdefault(person, []).append(right / clips)
     if not of:
-        raise ValueError(f"records: {method} has no training in them. Train it.")
+        raise ValueError(
+            f"{_data_of(records)}: {method} has no training in the records. Train it"
+            f"{_command(records, method)}"
+        )
     return {person: float(np.mean(values)) for person, values in sorted(of.items())}
+
+
+def _data_of(records: list[dict]) -> str:
+    return records[0]["data"] if records else "records"
+
+
+def _command(records: list[dict], *methods: str) -> str:
+    """What trains methods on the data of records; the person study makes `NORMALIZED`."""
+    names = " ".join(f"'{name}'" for name in methods if name != NORMALIZED)
+    return f": python -m piumar_lib.evidence train --data {_data_of(records)} --methods {names}"
 
 
 def read(
@@ -184,8 +205,8 @@ def read(
 
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        form: Of the clips.
-        folder: Where the records are.
+        form: Form of the clips.
+        folder: Folder of the records.
         model: Another backbone or width, see `piumar_lib.evidence.protocol.NETWORKS`.
 
     Raises:
@@ -200,9 +221,18 @@ def read(
 
 
 def seeds(records: Mapping[str, list[dict]], method: str) -> int:
-    """The number of seeds with which a method was trained on each of several data sets, at least."""
-    found = ({r["seed"] for r in own if r["method"] == method} for own in records.values())
-    return min(len(of_set) for of_set in found)
+    """The number of seeds with which a method was trained on each of several data sets, at least.
+
+    A seed counts if it has every fold that any method has.
+    """
+
+    def complete(own: list[dict]) -> int:
+        folds, of_seed = {r["fold"] for r in own}, dict[int, set[int]]()
+        for r in (r for r in own if r["method"] == method):
+            of_seed.setdefault(r["seed"], set()).add(r["fold"])
+        return [*of_seed.values()].count(folds)
+
+    return min(map(complete, records.values()))
 
 
 def seeds_of_all(form: str, folder: Path = STUDY) -> int:
@@ -211,18 +241,28 @@ def seeds_of_all(form: str, folder: Path = STUDY) -> int:
     return min(seeds(records, method) for method in (*PLANNED, NORMALIZED))
 
 
-def compare(records: Mapping[str, list[dict]], tried: str, against: str) -> statistics.Pooled:
+def compare(
+    records: Mapping[str, list[dict]], tried: str, against: str, partial: bool = False
+) -> statistics.Pooled:
     """One method over another on the same people, pooled over data sets.
 
     Args:
-        records: By data set, see `read`. Synthetic people stand alone: their populations are clusters
-            above them.
+        records: Records by data set, see `read`. Synthetic people stand alone: their populations are
+            clusters above them.
         tried, against: Names of methods, `NORMALIZED` among them.
+        partial: Whether part of a set's people will do, for exploration.
 
     Raises:
-        ValueError: If a method was not trained on a set.
+        ValueError: If a method was not trained on a set, or not for all its people.
     """
     gains = {name: differences(own, tried, against) for name, own in records.items()}
+    for name, own in records.items():
+        everybody = {person for r in own for person in r["people"]}
+        if not partial and (lacking := len(everybody) - len(gains[name])):
+            raise ValueError(
+                f"{name}: {tried} and {against} were not trained for {lacking} of its {len(everybody)} "
+                "people. Train the rest; the command that was stopped resumes."
+            )
     return statistics.pool_people(gains, records)
 
 
@@ -245,11 +285,17 @@ def best_baseline(baselines: tuple[str, ...], form: str, search: list[dict]) -> 
     """Of several methods the one that did best on the search's people, in that form.
 
     Nobody whom the contrasts are about has a say, but for the people of the sets searched on.
+
+    Raises:
+        ValueError: If one of several was not searched, or not to the end.
     """
     if len(baselines) == 1:
         return baselines[0]
     data = data_of("shrec17", form)  # any set that was not searched on
-    best = {r: max(search_scores(search, data, r, 0).values(), default=-1.0) for r in baselines}
+    for name in baselines:
+        if not require_whole_search(search, data, name):
+            raise ValueError(f"search.jsonl: has no search of {name}, {form}. Run it.")
+    best = {r: max(search_scores(search, data, r, 0).values()) for r in baselines}
     return max(best, key=lambda r: best[r])
 
 
@@ -261,15 +307,18 @@ def compute(
 ) -> list[Result]:
     """The planned contrasts from the records, pooled over data sets.
 
+    That of the normalised person is for real people: of synthetic ones it was run in development alone.
+
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        forms: Of the clips. A reader's file has one, as it is: it counts as own tempo.
-        folder: Where the records are.
-        contrasts: Which.
+        forms: Forms of the clips. A reader's file has one, as it is: it counts as own tempo.
+        folder: Folder of the records.
+        contrasts: Contrasts to compute.
 
     Raises:
         FileNotFoundError: If a data set has no records, or none of the normalised person.
-        ValueError: If a method was not trained on a set, or no set has clips in these forms.
+        ValueError: If a method was not trained for everybody of a set, the search is not complete, or no
+            set has clips in these forms.
     """
     forms = list(forms)
     sets, search = list(sets), read_search(folder)
@@ -279,6 +328,8 @@ def compute(
         if not records:
             continue
         for contrast in contrasts:
+            if contrast.tried == NORMALIZED and any(map(is_synthetic, records)):
+                continue
             if contrast.tried == NORMALIZED:
                 _require_normalized(records, form, folder)
             against = best_baseline(contrast.against, form, search)
@@ -323,27 +374,22 @@ def label_of(data_set: str) -> str:
 
 
 def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
-    """Rows for a table, in points; "-" is not known."""
+    """Rows for a table, differences in points with their intervals; "-" is not known."""
 
-    def points(low: float, high: float) -> str:
-        return "-" if np.isnan(low) else f"[{100 * low:+.1f}, {100 * high:+.1f}]"
-
-    def number(value: float, form: str) -> str:
-        return "-" if np.isnan(value) else format(value, form)
-
-    return [
-        {
+    def row(r: Result) -> Mapping[str, str]:
+        found, share = r.pooled, r.pooled.i_squared
+        new = metrics.interval(found.prediction_low, found.prediction_high, signed)
+        return {
             "contrast": str(r.contrast),
             "form": r.form,
-            "difference": f"{100 * r.pooled.difference:+.1f}",
-            "95 % interval": points(r.pooled.low, r.pooled.high),
-            "p (Holm)": number(r.p_holm, ".2g"),
-            "p of equivalence (Holm)": number(r.equivalence_p_holm, ".2g"),
-            "people": str(r.pooled.people),
-            "sets": str(r.pooled.sets),
-            "I²": number(r.pooled.i_squared, ".0%").replace("%", " %"),
-            "a new set": points(r.pooled.prediction_low, r.pooled.prediction_high),
+            "difference": points(found),
+            "p (Holm)": in_words(r.p_holm),
+            "p of equivalence (Holm)": in_words(r.equivalence_p_holm),
+            "people": str(found.people),
+            "sets": str(found.sets),
+            "I²": "-" if np.isnan(share) else f"{100 * share:.0f} %",
+            "a new set": "-" if np.isnan(found.prediction_low) else new,
             "verdict": r.verdict,
         }
-        for r in results
-    ]
+
+    return [row(r) for r in results]

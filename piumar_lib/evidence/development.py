@@ -26,12 +26,14 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.data.own import load_npz, save_npz
-from piumar_lib.evidence import folds
-from piumar_lib.evidence.experiments import check_of, count_by_person, train_and_predict
+from piumar_lib.data.synthetic import is_synthetic
+from piumar_lib.evidence import folds, statistics
+from piumar_lib.evidence.experiments import check_of, count_by_person, load, train_and_predict
 from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
 from piumar_lib.evidence.methods import hyperparameters_of as known_of
 from piumar_lib.evidence.records import RESULTS, ROOT, append_record, device, provenance, read_records
 from piumar_lib.evidence.variants import UNALIGNED, VARIANTS
+from piumar_lib.evidence.wording import points
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import at_least, command_line, path
 from piumar_lib.support.files import require_writable, write_text
@@ -43,7 +45,7 @@ LENGTH = 32  # frames, at one length
 MADE = ROOT / "build" / "development"
 COMMAND = "python -m piumar_lib.evidence.development --people FOLDER"  # wherever somebody's files are
 TFAM, PIUMR = "TFAM + augmentation", "PIUmr + augmentation"
-BY_LOT = "PIUmr, random groups + augmentation"
+RANDOM_GROUPS = "PIUmr, random groups + augmentation"
 FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
 # Data sets that are read together, as people are the unit: one column of the table each.
 POOLS = {
@@ -82,7 +84,7 @@ def _variant(about: str, name: str) -> Attempt:
     return Attempt(about, name, control=f"{name}, uniform clock")
 
 
-def _girl(about: str, method: str = PIUMR, control: str = BY_LOT, **changed: float) -> Attempt:
+def _girl(about: str, method: str = PIUMR, control: str = RANDOM_GROUPS, **changed: float) -> Attempt:
     return Attempt(about, method, changed, against=TFAM, control=control)
 
 
@@ -202,7 +204,7 @@ def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
 
 def where(data: str) -> tuple[range, bool]:
     """The folds that development may look at, and whether they are search folds."""
-    if data in folds.SYNTHETIC:
+    if is_synthetic(data):
         return folds.DEVELOPMENT, False
     return (folds.search_folds(data), True) if data in folds.SPAR else (folds.folds(data), False)
 
@@ -227,17 +229,14 @@ def trainings(
 
 
 def run(training: Training, place: str) -> dict:
-    """Train and judge on unseen people; ``people`` maps each to ``[correct clips, clips]``.
+    """Train and evaluate on unseen people; ``people`` maps each to ``[correct clips, clips]``.
 
     A training that diverges counts no clip as correct, and ``failed`` says why.
 
     Raises:
         ValueError: If a file is not any more what it was when the training was planned.
     """
-    search = where(place)[1]
-    fold = (folds.load_search_fold if search else folds.load_fold)(place, training.fold)
-    if folds.identify(place)[1] != training.content:
-        raise ValueError(f"{place}: has changed meanwhile. Start the same command again.")
+    fold = load(place, training.fold, training.content, where(place)[1])
     k, method = dict(training.hyperparameters), method_of(training.method)
     predicted, failed = train_and_predict(method, k, fold, training.seed)
     people = count_by_person(predicted == fold.unseen.y, fold.unseen)
@@ -312,31 +311,20 @@ def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[di
     return lines
 
 
-class Outcome(NamedTuple):
-    """A paired difference over people, in shares, with its 95 % t interval (nan for one person)."""
-
-    difference: float
-    low: float
-    high: float
-    people: int
-
-
-def outcome(lines: Iterable[dict], pool: str, over: str = "against") -> Outcome | None:
+def outcome(lines: Iterable[dict], pool: str, over: str = "against") -> statistics.Difference | None:
     """What came of one attempt's ``lines`` over a pool of `POOLS`; ``over`` what, or the ``"control"``.
 
-    None if the attempt was not made on all data sets of the pool.
+    The interval is over people; of synthetic ones, over their populations. None if the attempt was not
+    made on all data sets of the pool.
     """
     chosen = [line for line in lines if line["data"] in POOLS[pool]]
     if len(chosen) < len(POOLS[pool]):
         return None
     role = {"against": 1, "control": 2}[over]
-    gains = np.array([p[0] - p[role] for line in chosen for p in line["people"].values()])
-    from scipy import stats
-
-    half = stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains) if len(gains) > 1 else np.nan
-    return Outcome(
-        float(gains.mean()), float(gains.mean() - half), float(gains.mean() + half), len(gains)
-    )
+    gains = {(line["data"], p): v[0] - v[role] for line in chosen for p, v in line["people"].items()}
+    if any(map(is_synthetic, POOLS[pool])):  # `folds.load_fold` numbers people by hundreds
+        return statistics.clustered([*gains.values()], [int(person) // 100 for _, person in gains])
+    return statistics.paired(np.array([*gains.values()]), np.zeros(len(gains)))
 
 
 def read_log(log: Path = LOG) -> dict[str, list[dict]]:
@@ -347,28 +335,35 @@ def read_log(log: Path = LOG) -> dict[str, list[dict]]:
     return of
 
 
+def require_no_loss(log: Path, made: Iterable[tuple[str, str]]) -> None:
+    """See that a log keeps a line for each attempt and data set that it has one for.
+
+    Raises:
+        ValueError: If one is not among those ``made``.
+    """
+    if lost := {(line["attempt"], line["data"]) for line in read_records(log)} - {*made}:
+        raise ValueError(
+            f"{log}: would lose {len(lost)} of its lines, among them {' on '.join(min(lost))}. Give "
+            "--people, or another --out."
+        )
+
+
 def rows(log: dict[str, list[dict]], over: str = "against") -> list[list[str]]:
     """Table cells: attempt, then a cell in points for each pool of `POOLS`."""
     table = []
     for about, lines in log.items():
         cells = [outcome(lines, pool, over) for pool in POOLS]
-        table.append([about, *(in_points(cell) for cell in cells)])
+        table.append([about, *map(points, cells)])
     return table
-
-
-def in_points(found: Outcome | None) -> str:
-    """Such as ``+3.1 [+1.2, +5.0]``; "" if there is nothing."""
-    if found is None:
-        return ""
-    low, high = (f"{100 * value:+.1f}" for value in (found.low, found.high))
-    return f"{100 * found.difference:+.1f} [{low}, {high}]"
 
 
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.development"
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")
     parser.add_argument("--seeds", type=at_least(1), default=1, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
@@ -380,17 +375,17 @@ def main(arguments: list[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     if options.log:
+        if not options.trainings.is_file():
+            raise FileNotFoundError(f"{options.trainings}: no trainings. Make them: {COMMAND}")
         done = {_training(record): record for record in read_records(options.trainings)}
     else:
+        found = data_sets(options.people)
+        require_no_loss(options.out, ((a.about, name) for a, name in product(ATTEMPTS, found)))
         done = make(
-            ATTEMPTS,
-            data_sets(options.people),
-            options.seeds,
-            options.trainings,
-            options.workers,
-            options.scheduler,
+            ATTEMPTS, found, options.seeds, options.trainings, options.workers, options.scheduler
         )
     lines = lines_of(ATTEMPTS, done)
+    require_no_loss(options.out, ((line["attempt"], line["data"]) for line in lines))
     write_text(options.out, "".join(f"{json.dumps(line)}\n" for line in lines))
     log = read_log(options.out)
     for over in ("against", "control"):

@@ -1,4 +1,4 @@
-"""Train and judge: one function for one record, and a runner that can be killed and resumed.
+"""Train and evaluate: one function for one record, and a runner that can be killed and resumed.
 
 A record holds each unseen person's score and all that is needed to run it again. Records live in
 JSON-lines files; whatever is there already is not computed again. `piumar_lib.evidence.protocol` says
@@ -39,7 +39,7 @@ class Experiment:
         data: See `piumar_lib.evidence.folds.load_fold`.
         method: A name in `piumar_lib.evidence.methods.METHODS`.
         fold: Which people are held out.
-        seed: Of the model's initialisation and of training.
+        seed: Seed of the model's initialisation and of training.
         hyperparameters: All of them, as sorted pairs of name and value: a record stays what it is if a
             default changes.
         search: Whether the fold is one for choosing hyperparameters.
@@ -92,7 +92,7 @@ def experiment(
 
 
 def run(e: Experiment) -> dict:
-    """Train, judge on unseen people, and return the record.
+    """Train, evaluate on unseen people, and return the record.
 
     The record's ``people`` maps each unseen person to ``[correct clips, clips]``. A training that
     diverges is a result too: its record says so in ``failed`` and counts no clip as correct.
@@ -101,10 +101,8 @@ def run(e: Experiment) -> dict:
         ValueError: If data, fold, method or a hyperparameter cannot be right, or a reader's file is
             not any more what it was when the experiment was planned.
     """
-    start = time.perf_counter()
-    fold = (folds.load_search_fold if e.search else folds.load_fold)(e.data, e.fold)
-    if folds.identify(e.data)[1] != e.content:
-        raise ValueError(f"{e.data}: has changed meanwhile. Start the same command again.")
+    start = time.process_time()
+    fold = load(e.data, e.fold, e.content, e.search)
     k = resolve(e.method, dict(e.hyperparameters))
     predicted, failed = train_and_predict(METHODS[e.method], k, fold, e.seed)
     correct = predicted == fold.unseen.y
@@ -115,12 +113,24 @@ def run(e: Experiment) -> dict:
             "people": count_by_person(correct, fold.unseen),
             "accuracy": round(float(correct.mean()), 6),
             "macro_f1": round(macro, 6),
-            "seconds": round(time.perf_counter() - start, 2),
+            "seconds": round(time.process_time() - start, 2),
             "device": device(),
         }
         | ({"selection": e.selection} if e.selection else {})
     )
     return record | ({"failed": failed} if failed else {})
+
+
+def load(data: str, fold: int, content: str, search: bool = False) -> folds.Fold:
+    """Load a fold of data whose ``content`` is what it was when the training was planned.
+
+    Raises:
+        ValueError: If it is not, or data or fold cannot be right.
+    """
+    found = (folds.load_search_fold if search else folds.load_fold)(data, fold)
+    if folds.identify(data)[1] != content:
+        raise ValueError(f"{data}: has changed meanwhile. Start the same command again.")
+    return found
 
 
 def train_and_predict(
@@ -133,23 +143,35 @@ def train_and_predict(
     if method.classify is not None:
         return method.classify(fold.train, fold.unseen, seed), ""
     try:
-        probabilities = predict(fit_method(method, k, fold, seed), fold.unseen)
-        if np.isnan(probabilities).any():
-            raise FloatingPointError("predictions are not finite. Lower the learning rate.")
+        return predict_finite(fit_method(method, k, fold, seed), fold.unseen).argmax(1), ""
     except FloatingPointError as error:
         return np.full(len(fold.unseen), -1), str(error)
-    return probabilities.argmax(1), ""
+
+
+def predict_finite(model: Recognizer, clips: Sequences) -> np.ndarray:
+    """Class probabilities, shape ``(clips, classes)``.
+
+    Raises:
+        FloatingPointError: If one is not finite: the training diverged in its last step.
+    """
+    probabilities = predict(model, clips)
+    if np.isnan(probabilities).any():
+        raise FloatingPointError("predictions are not finite. Lower the learning rate.")
+    return probabilities
 
 
 def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
     """Train an experiment's recogniser; return it and its fold, for studies of what it learnt.
 
     Raises:
-        ValueError: As `run`.
-        FloatingPointError: If training diverges.
+        ValueError: If the experiment cannot be right, or its data have changed since, see `run`.
+        FloatingPointError: If training diverges, or predictions on unseen people are not finite.
     """
-    fold, k = folds.load_fold(e.data, e.fold), resolve(e.method, dict(e.hyperparameters))
-    return fit_method(METHODS[e.method], k, fold, e.seed), fold
+    fold = load(e.data, e.fold, e.content, e.search)
+    k = resolve(e.method, dict(e.hyperparameters))
+    model = fit_method(METHODS[e.method], k, fold, e.seed)
+    predict_finite(model, fold.unseen)
+    return model, fold
 
 
 def fit_method(method: Method, k: Hyperparameters, fold: folds.Fold, seed: int) -> Recognizer:
@@ -188,9 +210,9 @@ def run_all(
         path: A JSON-lines file; created if need be.
         workers: Processes, each with one thread.
         progress: Show a progress bar.
-        scheduler: Of other machines that do the work instead, see
+        scheduler: Address of a scheduler, whose machines do the work instead, see
             `piumar_lib.support.cluster.in_parallel`.
-        work: From an experiment to its record, which has the experiment's key, and its device.
+        work: Makes an experiment's record, which has the experiment's key, and its device.
 
     Raises:
         InUse: If another run writes to ``path``.

@@ -20,16 +20,10 @@ from piumar_lib.data.people import recordings
 from piumar_lib.data.people.catalog import NAMES as PEOPLE
 from piumar_lib.data.people.recordings import OWN_TEMPO
 from piumar_lib.data.sequences import Sequences
+from piumar_lib.data.synthetic import SYNTHETIC
 
 SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
-# Each synthetic fold is a population of its own: nobody of it occurs in another fold.
-SYNTHETIC = {
-    "synthetic": {},
-    "synthetic-52": {},  # MA-52's 52 actions with a long tail, clips per person as uneven as there
-    "synthetic-comotion": {"comotion": 3.0, "tempo": 0.5, "onset": 0.5},
-}
 DEVELOPMENT = range(5)  # looked at while developing; hyperparameters are searched on them
-SPARE = range(5, 10)  # looked at by chapters 05-08 and by the sensitivity analysis
 FINAL = range(10, 15)  # only ever looked at to make the evidence
 GROUPS = 4
 NEEDED = {"people": 2, "classes": 2, "clips": 1, "frames": 2}  # of a reader's own file
@@ -90,8 +84,8 @@ def load_fold(data: str, fold: int) -> Fold:
             ``"synthetic-52"``, ``"synthetic-comotion"``, each with options such as
             ``"synthetic:people=20,clips=80,shift=1.5"`` (training people, clips of each, factor on
             every personal trait); one of `piumar_lib.data.people.NAMES`, at one length, or with
-            ``-own-tempo`` behind it; or the path of a reader's own ``.npz``.
-        fold: SPAR leaves person ``fold + 1`` out; synthetic folds are populations.
+            ``-own-tempo`` after it; or the path of a reader's own ``.npz``.
+        fold: SPAR leaves person ``fold + 1`` out; synthetic folds are populations, any from 0.
 
     Raises:
         ValueError: If the data set is unknown, the fold is out of range, or there are too few people.
@@ -104,6 +98,8 @@ def _load_fold(data: str, content: str, fold: int) -> Fold:
     """Kept, as several methods share a fold; ``content`` keeps a corrected file apart."""
     name, options = _parse(data)
     if name in SYNTHETIC:
+        if fold < 0:
+            raise ValueError(f"fold: of {name}, must be at least 0, got {fold}.")
         return _synthetic_fold(name, fold, **options)
     everyone = _load(name)
     if fold not in folds(name):

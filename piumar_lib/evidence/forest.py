@@ -14,18 +14,18 @@ from piumar_lib.evidence.statistics import Difference, Pooled
 from piumar_lib.evidence.wording import in_words, points
 
 
-def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled) -> str:
-    """Draw differences by data set and pooled, in points, and return them in words.
+def draw_forest(ax: Axes, pooled: Pooled) -> str:
+    """Draw differences by data set, first on top, and pooled, in points, and return them in words.
 
     Squares grow with the number of people; lines are intervals, missing where there is none. The
     diamond spans the pooled interval; the thin line through it is the prediction interval for a new
     data set. Differences in the grey band do not matter.
 
     Args:
-        ax: Where to draw.
-        differences: By name of the data set, first on top; usually ``pooled.by_set``. In shares.
-        pooled: Their pooled difference, in shares.
+        ax: Axes to draw in.
+        pooled: The pooled difference, and those of the data sets, in shares.
     """
+    differences = pooled.by_set
     rows = range(len(differences), 0, -1)
     ax.axvspan(-100 * pooled.bound, 100 * pooled.bound, color="0.92", zorder=0)
     ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
@@ -44,7 +44,7 @@ def draw_forest(ax: Axes, differences: Mapping[str, Difference], pooled: Pooled)
         f"{label_of(name)}, {found.people} people": found for name, found in differences.items()
     }
     lines[f"pooled, {pooled.people} people in {pooled.sets} data sets"] = pooled
-    return "; ".join(f"{name}: {_in_words(found)}" for name, found in lines.items()) + "."
+    return "; ".join(f"{name}: {points(found)}" for name, found in lines.items()) + "."
 
 
 def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
@@ -56,10 +56,10 @@ def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
     fig, axes = plt.subplots(1, len(pooled), figsize=(7, 3.6), sharex=True, squeeze=False)
     words = []
     for ax, (title, found) in zip(axes[0], pooled.items(), strict=True):
-        words.append(f"{title}: {draw_forest(ax, found.by_set, found)}")
+        words.append(f"{title}: {draw_forest(ax, found)}")
         ax.set_title(title, loc="left", fontsize=10)
         ax.set_xlabel("")
-    axes[0, 0].set_xlabel("grey: within ±1 point", fontsize=9)
+    axes[0, 0].set_xlabel(_grey(found), fontsize=9)
     axes[0, -1].set_xlabel("thin line: range for a new data set", fontsize=9)
     for ax in axes[0, 1:]:
         ax.set_yticklabels([])
@@ -72,7 +72,7 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
     A diamond is filled where the verdict is decided. Intervals are at level 0.95 and not corrected.
 
     Args:
-        results: Of `piumar_lib.evidence.contrasts.compute`.
+        results: Contrasts and their outcomes, from `piumar_lib.evidence.contrasts.compute`.
 
     Returns:
         The figure, and what it shows in words.
@@ -93,7 +93,7 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
         ax.grid(False)
     fig.supxlabel(
         "pooled difference, same unseen people [points]; lines: 95 % intervals\n"
-        f"verdicts: after Holm's correction for {len(results)} tests; grey: within ±1 point",
+        f"verdicts: after Holm's correction for {len(results)} tests; {_grey(results[0].pooled)}",
         fontsize=10,
     )
     words = (
@@ -102,6 +102,11 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
         for r in results
     )
     return fig, "; ".join(words) + "."
+
+
+def _grey(pooled: Pooled) -> str:
+    points = 100 * pooled.bound
+    return f"grey: within ±{points:g} point{'s' * (points != 1)}"
 
 
 def _draw_set(
@@ -124,10 +129,3 @@ def _draw_pooled(ax: Axes, pooled: Pooled) -> None:
         ax.plot(middle, 0, "D", color="0.1")
     else:
         ax.fill([low, middle, high, middle], [0, 0.28, 0, -0.28], facecolor="0.1", zorder=3)
-
-
-def _in_words(found: Difference | Pooled) -> str:
-    difference = f"{100 * found.difference:+z.1f}"  # z: no negative zero
-    if math.isnan(found.low):
-        return f"{difference} (no interval)"
-    return f"{difference} [{100 * found.low:z.1f}, {100 * found.high:z.1f}]"

@@ -22,6 +22,7 @@ from tqdm import tqdm
 from piumar_lib.data import spar
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.evidence import methods
+from piumar_lib.evidence.experiments import count_by_person
 from piumar_lib.evidence.records import RESULTS, device, provenance, read_records
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import at_least, command_line, path
@@ -56,9 +57,7 @@ def counts(predicted: ArrayLike, clips: Sequences) -> dict[str, list[int]]:
         predicted: Classes, shape ``(n,)``.
         clips: The clips that were recognised.
     """
-    correct = np.asarray(predicted) == clips.y
-    people = {str(p): correct[clips.person == p] for p in clips.people}
-    return {p: [int(own.sum()), len(own)] for p, own in people.items()}
+    return count_by_person(np.asarray(predicted) == clips.y, clips)
 
 
 def accuracy(people: Mapping[str, list[int]]) -> float:
@@ -71,7 +70,7 @@ def accuracies(method: str, records: Iterable[Mapping[str, Any]] | None = None) 
 
     Args:
         method: One of `METHODS`.
-        records: By default those that the course keeps.
+        records: Records to read; by default those that the course keeps.
 
     Raises:
         FileNotFoundError: If there are none.
@@ -124,7 +123,7 @@ def train_library(method: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any
 
     Args:
         method: A name in `piumar_lib.evidence.methods.METHODS`.
-        seed: Of the initial weights and of training.
+        seed: Seed of the initial weights and of training.
         epochs: Passes over the training clips.
     """
     clips, unseen = load()

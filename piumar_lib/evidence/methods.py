@@ -64,19 +64,20 @@ class Method:
     Attributes:
         about: What it is, in a few words.
         kind: ``"baseline"``, ``"ours"`` or ``"control"``.
-        objective: From hyperparameters to what is minimised.
-        plug_in: From channels in front of it, channels of the features behind the backbone, and
-            hyperparameters to what is plugged into the recogniser, or None.
-        layer: The layer before which it sits, as `Recognizer` has it.
-        behind_stages: From frames to what sits behind each stage of a network that gives maps ``(batch,
-            time, channels, height, width)``, as those of video do; None if it needs no such maps.
+        objective: Makes what is minimised, from hyperparameters.
+        plug_in: Makes what is plugged into the recogniser, or None, from the channels before it, those
+            of the features after the backbone, and hyperparameters.
+        layer: The layer before which the plug-in sits, as `Recognizer` has it.
+        behind_stages: Makes, from the number of frames, what follows each stage of a network that gives
+            maps ``(batch, time, channels, height, width)``, as those of video do; None if it needs no
+            such maps.
         augmented: Whether training clips are augmented.
         hyperparameters: Its own, besides those of `COMMON`.
         like: Methods whose chosen hyperparameters it takes over, the first one's before the others'; it
             is then not searched, and differs from the first in one thing.
         uses_person_labels: Whether it is told who made a training clip.
-        classify: Instead of a recogniser: from training clips, unseen clips and a seed to the classes of
-            the unseen clips.
+        classify: Replaces the recogniser: predicts the classes of unseen clips, from training clips,
+            unseen clips and a seed.
     """
 
     about: str
@@ -525,14 +526,19 @@ def settings(
     """How a method trains.
 
     Args:
-        method: Its name, or itself.
-        k: From `resolve`.
+        method: A method, or its name.
+        k: Hyperparameters, from `resolve`.
         augmentation: The kind that suits the data.
         seed: See `Settings`.
-        clips: How many there are to train on; needed if ``k`` counts updates.
+        clips: Number of training clips; needed if ``k`` counts updates.
+
+    Raises:
+        ValueError: If ``k`` counts updates, and clips are not said.
     """
     epochs, batch = int(k["epochs"]), int(k["batch_size"])
     if k["updates"] is not None:
+        if clips < 1:
+            raise ValueError(f"clips: must be at least 1 to turn updates into epochs, got {clips}.")
         epochs = max(1, round(k["updates"] / max(1, round(clips / batch))))
     return Settings(
         epochs=epochs,

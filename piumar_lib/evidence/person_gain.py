@@ -34,7 +34,7 @@ def differences(
     """What a way adds to each person of one data set who has enough clips, in shares, over all seeds.
 
     Args:
-        records: Of one data set.
+        records: Records of one data set.
         way: One of `WAYS`.
         shown: How many classes the person shows; None is all of them.
         clips: How many of the person's clips the way has seen; None is all of them.
@@ -77,17 +77,16 @@ def gain(
     return statistics.pool_people(found, of_set) if found else None
 
 
-def as_method(name: str, data: str, folder: Path, trained: str = "augmentation") -> list[dict]:
-    """The default way with all of a person's clips, as records of a method of this name.
+def as_method(name: str, data: str, folder: Path) -> list[dict]:
+    """The default way with all of a person's clips, after augmentation, as records of a method.
 
     Args:
-        name: Of the method in the end.
+        name: Name that the method has in the records returned.
         data: See `piumar_lib.evidence.folds.load_fold`; a reader's file is known by what it holds now.
-        folder: Where the study's records are.
-        trained: The method that was trained.
+        folder: Folder of the study's records.
     """
     held = {"content": folds.identify(data)[1]} if is_npz(data) else {"data": data}
-    wanted = held | {"method": trained}
+    wanted = held | {"method": "augmentation"}
     records = [r for r in read_records(folder / FILE) if wanted.items() <= r.items()]
     cell = CLIPS.index(None)
     return [

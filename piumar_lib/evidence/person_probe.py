@@ -28,7 +28,7 @@ from piumar_lib.support.command import at_least, command_line, path
 
 FILE = "person-probe.jsonl"
 PROBED = ("ERM", "augmentation", "TFAM + augmentation", "PIUmr + augmentation")
-PARTS = 5  # of clips, each judged by a classifier that was trained on the others
+PARTS = 5  # of clips, each predicted by a classifier that was trained on the others
 
 
 def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: int = 0) -> float:
@@ -38,7 +38,7 @@ def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: 
         features: Shape ``(clips, width)``.
         y: Classes, shape ``(clips,)``.
         person: Who made each clip, shape ``(clips,)``; each at least `PARTS` clips.
-        seed: Of the parts.
+        seed: Seed of the cut into parts.
 
     Returns:
         Mean recall over people, on a scale on which chance is 0 and no mistake is 1.
@@ -87,14 +87,12 @@ def run(e: Experiment) -> dict:
     return e.key() | {"people": len(unseen.people), "probe": round(probe, 4), "device": device()}
 
 
-def make(
-    data: str, out: Path = STUDY / FILE, workers: int = 1, scheduler: str = "", seeds: int = 1
-) -> list[dict]:
+def make(data: str, out: Path = STUDY / FILE, workers: int = 1, scheduler: str = "") -> list[dict]:
     """Run what is missing in ``out``; return all records of a data set.
 
     Folds that hold out a single person, or people with too few clips, cannot be probed and are left out.
     """
-    wanted = [e for e in plan(data, PROBED, read_search(out.parent), seeds) if _may_be_probed(e)]
+    wanted = [e for e in plan(data, PROBED, read_search(out.parent), 1) if _may_be_probed(e)]
     return run_all(wanted, out, workers, scheduler=scheduler, work=run)
 
 
@@ -107,25 +105,31 @@ def _may_be_probed(e: Experiment) -> bool:
 def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndarray]:
     """By data set, the probe of each fold under a method, ``(folds,)``, in shares: 0 chance, 1 perfect.
 
-    A fold in which any method's training diverged is left out for all.
+    Seeds are averaged. A fold counts that every method probed on its set has, none of them diverged, so
+    that two methods may be subtracted.
     """
-    records = list(records)
-    failed = {(r["data"], r["fold"]) for r in records if r["probe"] is None}
-    of: dict[str, list[tuple[int, float]]] = {}
-    for r in records:
-        if (r["data"], r["fold"]) in failed:
-            continue
-        for name in NAMES:
-            if r["data"] == data_of(name, form) and r["method"] == method:
-                of.setdefault(name, []).append((r["fold"], r["probe"]))
-    return {name: np.array([probe for _, probe in sorted(found)]) for name, found in of.items()}
+    names = {data_of(name, form): name for name in NAMES}
+    found: dict[tuple[str, int, int], dict[str, float | None]] = {}
+    methods: dict[str, set[str]] = {}
+    for r in (r for r in records if r["data"] in names):
+        name = names[r["data"]]
+        found.setdefault((name, r["fold"], r["seed"]), {})[r["method"]] = r["probe"]
+        methods.setdefault(name, set()).add(r["method"])
+    of: dict[str, dict[int, list[float]]] = {}
+    for (name, fold, _), probes in sorted(found.items()):
+        probe = probes.get(method)
+        if probe is not None and probes.keys() == methods[name] and None not in probes.values():
+            of.setdefault(name, {}).setdefault(fold, []).append(probe)
+    return {name: np.array([np.mean(v) for v in own.values()]) for name, own in of.items()}
 
 
 @command_line
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.person_probe"
-    parser = argparse.ArgumentParser(prog=program, description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     every = [data_of(*pair) for pair in product(NAMES, FORMS[:1])]
     parser.add_argument("--data", nargs="+", default=every, help="names of data sets, or .npz files")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")

@@ -1,10 +1,10 @@
 """What a few unlabelled clips of a new person are worth, and when normalizing this person does harm.
 
-    python -m piumar_lib.evidence.person_study --data synthetic --seeds 2
+    python -m piumar_lib.evidence.person_study --data synthetic
 
-Every training is judged on its unseen people before and after `normalize_person`, for several numbers
+Every training is evaluated on its unseen people before and after `normalize_person`, for several numbers
 of clips that a person is estimated from, and for people who show all classes or only three of them.
-The clips that a person is estimated from are among those that are judged: nobody looks at their labels.
+The clips that a person is estimated from are among those evaluated: nobody looks at their labels.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 
 from piumar_lib.data.sequences import Sequences
+from piumar_lib.data.synthetic import is_synthetic
 from piumar_lib.evidence import folds
 from piumar_lib.evidence.experiments import Experiment, experiment, run_all, train
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.person_gain import CLIPS, FILE, NONE, SHOWN, WAYS, gain
-from piumar_lib.evidence.protocol import FORMS, REAL, data_of, plan, read_search
+from piumar_lib.evidence.protocol import FORMS, REAL, SEEDS, data_of, plan, read_search
 from piumar_lib.evidence.records import STUDY, device
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 from piumar_lib.support.command import at_least, command_line, path
@@ -34,7 +35,7 @@ def trainings(data: str, method: str, seeds: int, folder: Path = STUDY) -> list[
 
     Hyperparameters are those of the study; synthetic data keep the method's defaults.
     """
-    if data.partition(":")[0] in folds.SYNTHETIC:
+    if is_synthetic(data):
         return [
             experiment(data, method, fold, seed)
             for seed, fold in product(range(seeds), folds.DEVELOPMENT)
@@ -43,7 +44,7 @@ def trainings(data: str, method: str, seeds: int, folder: Path = STUDY) -> list[
 
 
 def run(e: Experiment) -> dict:
-    """Train once, and judge every unseen person in every way.
+    """Train once, and evaluate every unseen person in every way.
 
     The record's ``people`` maps each of them to ``"clips"`` and to the clips that are recognised under
     `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the
@@ -108,7 +109,7 @@ def main(arguments: list[str] | None = None) -> None:
     every = [data_of(*pair) for pair in product(REAL, FORMS)]
     parser.add_argument("--data", nargs="+", default=every, help="names of data sets, or .npz files")
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")
-    parser.add_argument("--seeds", type=at_least(1), default=2, help="initialisations of each fold")
+    parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     parser.add_argument("--out", type=path, default=STUDY / FILE)

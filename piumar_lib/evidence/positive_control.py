@@ -1,7 +1,7 @@
 """A case that group robustness must win: `piumar_lib.data.spurious`, with and without known groups.
 
-Before a loss is judged on people, it is shown something that it was made for. If it does not win there,
-it is broken; if it does, a failure elsewhere says something about that elsewhere.
+Before a loss is evaluated on people, it is shown something that it was made for. If it does not win
+there, it is broken; if it does, a failure elsewhere says something about that elsewhere.
 
     python -m piumar_lib.evidence.positive_control --out notebooks/results/positive-control.jsonl
 """
@@ -59,7 +59,7 @@ def positive_control(
     workers: int = 1,
     scheduler: str = "",
 ) -> list[dict[str, Any]]:
-    """Train each row of `OBJECTIVES` on clips in which an offset agrees with the class; judge on
+    """Train each row of `OBJECTIVES` on clips in which an offset agrees with the class; evaluate on
     clips in which it does so as often as not.
 
     Args:
@@ -83,7 +83,7 @@ def recovered(rows: Iterable[dict[str, Any]], row: str) -> float:
     """What ``row`` gains over ERM in the worst group, in units of what true groups gain.
 
     Args:
-        rows: From `positive_control`.
+        rows: Records of `positive_control`.
         row: A name in `OBJECTIVES`.
 
     Returns:

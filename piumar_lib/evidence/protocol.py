@@ -1,7 +1,7 @@
 """The protocol of the study: what is trained, and how hyperparameters are chosen.
 
 Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
-develops on; every other set is only trained and judged on. Records are kept under
+develops on; every other set is only trained and evaluated on. Records are kept under
 ``notebooks/results/study/``; a killed run resumes where it stopped.
 """
 
@@ -100,9 +100,9 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
     """Mean accuracy over people of each set of hyperparameters that was tried for a method.
 
     Args:
-        records: Of `search_plan`.
-        data: For whom they are chosen: sets that were searched on, in the same form, speak.
-        method: A searched one.
+        records: Records of the search, see `search_plan`.
+        data: Data set to choose for; the sets that were searched on count, in its form.
+        method: Name of a method that was searched.
         fold: If ``data`` was searched on itself, only people who are not held out in this fold speak.
     """
     sources = sources_of(data)
@@ -112,8 +112,7 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
         if r["method"] != method or r["data"] not in sources:
             continue
         seen = allowed.get(r["fold"], set()) if r["data"] == data else set(r["people"])
-        tried = tuple(sorted((k, v) for k, v in r["hyperparameters"].items() if k not in FIXED))
-        scores.setdefault(tried, []).extend(
+        scores.setdefault(_searched(r), []).extend(
             right / clips for p, (right, clips) in r["people"].items() if p in seen
         )
     return {tried: float(np.mean(values)) for tried, values in scores.items() if values}
@@ -123,8 +122,8 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
     """The hyperparameters with which a method was best on people that may be looked at.
 
     Args:
-        records: Of `search_plan`.
-        data, method, fold: Whose; see `search_scores`.
+        records: Records of the search, see `search_plan`.
+        data, method, fold: Data set, method and fold to choose for; see `search_scores`.
 
     Returns:
         All but the fixed ones; the earlier tried if several are equally good. Those of a method that
@@ -142,11 +141,39 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
 def rule(method: str, search: list[dict], data: str) -> str:
     """How hyperparameters were chosen, in words, as a record has it."""
     sources = sources_of(data)
-    found = {r["method"] for r in search if r["data"] in sources}
-    of = " and ".join(name for name in METHODS[method].like or (method,) if name in found)
+    tried: dict[str, set[tuple]] = {}
+    for r in search:
+        if r["data"] in sources:
+            tried.setdefault(r["method"], set()).add(_searched(r))
+    of = [name for name in METHODS[method].like or (method,) if name in tried]
     if not of:
         return "defaults"
-    return f"best of {BUDGET} on people of {' and '.join(SEARCHED_ON)}, {form_of(data)}, for {of}"
+    most = max(len(tried[name]) for name in of)
+    where = f"{' and '.join(SEARCHED_ON)}, {form_of(data)}"
+    return f"best of {most} on people of {where}, for {' and '.join(of)}"
+
+
+def require_whole_search(search: list[dict], data: str, method: str) -> bool:
+    """Whether a method was searched for ``data``'s form.
+
+    Raises:
+        ValueError: If it was, but not to the end: what is best of a part need not be best of all.
+    """
+    own = [r for r in search if r["method"] == method and r["data"] in sources_of(data)]
+    folds_of, tried = {(r["data"], r["fold"]) for r in own}, {_searched(r) for r in own}
+    done = {(r["data"], r["fold"], _searched(r)) for r in own}
+    needed = len(folds_of) * max(BUDGET, len(tried))
+    if len(done) < needed:
+        raise ValueError(
+            f"search.jsonl: has {len(done)} of {needed} trainings of {method}, {form_of(data)}. Run the "
+            f"search to its end: python -m piumar_lib.evidence search --methods '{method}'"
+        )
+    return bool(done)
+
+
+def _searched(record: dict) -> tuple:
+    """The hyperparameters of a record that are searched for."""
+    return tuple(sorted((k, v) for k, v in record["hyperparameters"].items() if k not in FIXED))
 
 
 def plan(
@@ -164,8 +191,13 @@ def plan(
         search: Records of `search_plan`.
         seeds: Initialisations of each fold.
         model: Another backbone or width.
+
+    Raises:
+        ValueError: If the search of a method was not run to its end.
     """
     methods = list(methods)
+    for name in searched(methods):
+        require_whole_search(search, data, name)
     wanted = []
     for seed, fold, method in product(range(seeds), folds.folds(data), methods):
         chosen = choose(search, data, method, fold)
@@ -175,15 +207,26 @@ def plan(
 
 
 def records_path(data: str, folder: Path = STUDY) -> Path:
-    """Where the records of a data set are kept, both of its forms in one file."""
+    """Where the records of a data set are kept, both of its forms in one file.
+
+    A reader's are marked by ``own-``, as a file may be called like another of the study's.
+    """
+    if is_npz(data):
+        return folder / f"own-{Path(data).stem}.jsonl"
     name = "spar" if data in folds.SPAR else folds.set_of(data) or Path(data).stem
     return folder / f"{name}.jsonl"
 
 
 def read_search(folder: Path = STUDY) -> list[dict]:
-    """The records of the search; those of the study if the folder has none."""
-    own = folder / "search.jsonl"
-    return read_records(own if own.is_file() else STUDY / "search.jsonl")
+    """The records of the search; the study's of each method and form that the folder has not.
+
+    None if the folder's file is empty: all methods then keep their defaults.
+    """
+    own, study = (read_records(place / "search.jsonl") for place in (folder, STUDY))
+    if not own and (folder / "search.jsonl").is_file():
+        return []
+    there = {(r["method"], form_of(r["data"])) for r in own}
+    return own + [r for r in study if (r["method"], form_of(r["data"])) not in there]
 
 
 def committed(
@@ -237,6 +280,6 @@ def make(
     progress: bool = True,
     scheduler: str = "",
 ) -> list[dict]:
-    """Train and judge what is missing of `plan`; return its records."""
+    """Train and evaluate what is missing of `plan`; return its records."""
     wanted = plan(data, methods, read_search(folder), seeds, model)
     return run_all(wanted, records_path(data, folder), workers, progress, scheduler)

@@ -33,6 +33,10 @@ PUBLISHED = (
         "spar", "random forest", 87.3, "five folds of people; windows",
         "D. M. Burns et al., [arXiv 1802.01489](https://arxiv.org/abs/1802.01489), 2018, first version",
     ),
+    Published(
+        "spar", "convolutional recurrent network", 88.9, "five folds of twenty people; windows",
+        "D. M. Burns et al., [arXiv 1802.01489](https://arxiv.org/abs/1802.01489), 2018",
+    ),
     Published("msraction3d", "parts of the body, SVM", 84.98, "one split of people", PARTS),
     Published("utkinect", "parts of the body, SVM", 94.0, "one split of people", PARTS),
     Published(
@@ -40,7 +44,7 @@ PUBLISHED = (
         "C. Chen, R. Jafari, N. Kehtarnavaz, UTD-MHAD, ICIP 2015",
     ),
     Published(
-        "shrec17", "DD-Net, 154,990 weights", 91.8, "20 people against 8",
+        "shrec17", "DD-Net, 154,990 parameters", 91.8, "20 people against 8",
         "F. Yang et al., Make Skeleton-based Action Recognition Model Smaller, Faster and Better, ACM "
         "Multimedia Asia 2019; figures in the authors' repository",
     ),

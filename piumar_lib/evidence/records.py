@@ -55,7 +55,7 @@ def append_record(path: Path, record: dict) -> None:
     except ValueError:
         os.truncate(path, len(content) - len(last))
         last = b""
-    with writing(path), path.open("a", encoding="utf-8") as file:
+    with writing(path), path.open("a", encoding="utf-8", newline="\n") as file:
         file.write(("\n" if last else "") + json.dumps(record) + "\n")
         file.flush()
         os.fsync(file.fileno())
@@ -66,12 +66,18 @@ def device() -> str:
     return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
 
 
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(ROOT), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 @cache
 def provenance() -> dict:
     """Where and how records are made: command, commit, versions."""
-    git = ["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]
     try:
-        commit = subprocess.run(git, capture_output=True, text=True, check=True).stdout.strip()
+        commit = _git("rev-parse", "--short", "HEAD")
+        if _git("status", "--porcelain", "--", "piumar_lib"):
+            commit += "-dirty"  # the library differs from that commit
     except (OSError, subprocess.CalledProcessError):
         commit = "unknown"
     called = Path(sys.argv[0]).absolute()

@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike
 from scipy import optimize, special, stats
 
 from piumar_lib import metrics
+from piumar_lib.data.synthetic import is_synthetic
 
 ROUNDING = 1e-9  # shares closer than this are equal
 
@@ -30,11 +31,11 @@ class Difference:
     Attributes:
         difference: Mean over people.
         low, high: Interval of the mean, at the ``level`` that was asked for.
-        p: Two-sided, that the mean is 0.
-        equivalence_p: That the mean lies outside ``[-bound, bound]`` (two one-sided tests).
+        p: Two-sided p value for a mean of 0.
+        equivalence_p: P value for a mean outside ``[-bound, bound]`` (two one-sided tests).
         people: Number of people.
         deviation: Standard deviation over people (nan for one person).
-        bound: Of equivalence.
+        bound: Bound of equivalence: differences within it do not matter.
     """
 
     difference: float
@@ -52,12 +53,12 @@ class Pooled:
     """Differences of several data sets, pooled by a random-effects meta-analysis.
 
     Attributes:
-        difference, low, high, p, equivalence_p, bound: As in `Difference`, of the mean over data sets.
+        difference, low, high, p, equivalence_p, bound: The fields of `Difference`, over data sets.
         prediction_low, prediction_high: Where the difference of a new data set is expected (nan for
-            fewer than three sets).
+            fewer than three sets, or without spread).
         tau: Standard deviation of the true differences between data sets.
         q, i_squared: Cochran's heterogeneity, and its share that is not due to people, in [0, 1].
-        people, sets: How many.
+        people, sets: Number of people in all, and of data sets.
         by_set: Each data set on its own.
         note: What a reader must know of this pooling; empty if nothing.
     """
@@ -115,14 +116,14 @@ def clustered(
 
     Args:
         differences: Paired difference of each person, shape ``(people,)``.
-        cluster: To which cluster each belongs, shape ``(people,)``.
-        level, bound: As in `paired`.
+        cluster: Cluster of each person, shape ``(people,)``.
+        level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
 
     Returns:
         ``people`` and ``deviation`` are of people, all else is of clusters.
 
     Raises:
-        ValueError: As in `paired`.
+        ValueError: If ``cluster`` has another shape, and for the reasons of `paired`.
     """
     differences, cluster = _people(differences, "differences"), np.asarray(cluster)
     if cluster.shape != differences.shape:
@@ -150,8 +151,8 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     same. Of a single set, its own `paired` statistics are returned, and ``note`` says so.
 
     Args:
-        differences: For each data set the paired difference of each of its people, ``(people,)``.
-        level, bound: As in `paired`.
+        differences: Paired differences of each data set's people, ``(people,)``, by data set.
+        level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
 
     Raises:
         ValueError: If there is no data set, and as in `paired`.
@@ -169,7 +170,7 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     mean, error = hartung_knapp(means, variances, tau_squared)
     q, i_squared = heterogeneity(means, variances)
     half = math.nan
-    if len(found) > 2:
+    if len(found) > 2 and error > 0:
         half = stats.t.ppf((1 + level) / 2, len(found) - 2) * math.sqrt(tau_squared + error**2)
     borrowers = [name for name, values in found.items() if not _spreads(values)]
     return Pooled(
@@ -196,15 +197,21 @@ def pool_people(
     Synthetic people stand alone: their populations are clusters above them.
 
     Args:
-        differences: By data set, each person's, in shares.
-        records: By data set, those that the differences come from; a fold of synthetic ones is a
+        differences: Each person's paired difference, in shares, by data set.
+        records: Records that the differences come from, by data set; a fold of synthetic ones is a
             population.
+
+    Raises:
+        ValueError: If synthetic people are not alone.
     """
-    if [*differences] == ["synthetic"]:
-        own = differences["synthetic"]
-        population = {p: r["fold"] for r in records["synthetic"] for p in r["people"]}
-        found = clustered([*own.values()], [population[p] for p in own])
-        return of_one_set("synthetic", found)
+    if made := [name for name in differences if is_synthetic(name)]:
+        if len(differences) > 1:
+            raise ValueError(
+                f"data: {made[0]} has synthetic people, whose populations are clusters. Give it alone."
+            )
+        own = differences[made[0]]
+        population = {p: r["fold"] for r in records[made[0]] for p in r["people"]}
+        return of_one_set(made[0], clustered([*own.values()], [population[p] for p in own]))
     return pool({name: np.array([*own.values()]) for name, own in differences.items()})
 
 
@@ -214,7 +221,7 @@ def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
     A grid comes first, as the likelihood may have two peaks.
 
     Args:
-        means, variances: Of each set its mean difference and the variance of that mean, ``(sets,)``.
+        means, variances: Mean difference of each set, and the variance of that mean, ``(sets,)``.
     """
     if not variances.any():
         return float(means.var(ddof=1))
@@ -267,7 +274,7 @@ def power(deviation: float, people: int, effect: float, alpha: float = 0.05) -> 
         deviation: Standard deviation of the paired differences over people.
         people: Number of people.
         effect: True mean difference, in the unit of ``deviation``.
-        alpha: Level of the test; 0.05 / 6 for the first of six tests after Holm.
+        alpha: Level of the test; 0.05 / 12 for the first of twelve tests after Holm.
 
     Raises:
         ValueError: If the deviation is not positive, there are fewer than two people, or alpha is not in

@@ -7,29 +7,19 @@ from pathlib import Path
 
 import numpy as np
 
-from piumar_lib import metrics
 from piumar_lib.data.people.catalog import NAMES
 from piumar_lib.evidence import contrasts, protocol
 from piumar_lib.evidence.contrasts import Result
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import STUDY
-from piumar_lib.evidence.wording import in_words, points, signed
+from piumar_lib.evidence.wording import points
 from piumar_lib.notebook.figure import show_table
 
 
 def show_contrasts(results: Sequence[Result]) -> None:
     """Display the planned contrasts, in points."""
-    header = ["contrast", "form", "difference", "p (Holm)", "p of equivalence (Holm)", "people", "sets",
-              "I²", "a new set", "verdict"]  # fmt: skip
-    lines = []
-    for r in results:
-        new = metrics.interval(r.pooled.prediction_low, r.pooled.prediction_high, signed)
-        lines.append([
-            str(r.contrast), r.form, points(r.pooled), in_words(r.p_holm),
-            in_words(r.equivalence_p_holm), r.pooled.people, r.pooled.sets,
-            f"{100 * r.pooled.i_squared:.0f} %", new if r.pooled.sets > 2 else "", r.verdict,
-        ])  # fmt: skip
-    show_table(header, lines)
+    rows = contrasts.table(results)
+    show_table([*rows[0]], [[*row.values()] for row in rows])
 
 
 def show_methods(
@@ -43,10 +33,10 @@ def show_methods(
     An asterisk marks methods that use person labels of the training clips.
 
     Args:
-        form: Of the clips; synthetic ones are what they are.
-        reference: A method.
-        methods: Which; those without records have no line.
-        folder: Of the records; by default those of the study.
+        form: Form of the clips; it does not matter for synthetic ones.
+        reference: Method that the others are compared with.
+        methods: Methods to show; those without records have no line.
+        folder: Folder of the records; by default that of the study.
     """
     columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "eight other sets": NAMES}
     records = {column: contrasts.read(sets, form, folder or STUDY) for column, sets in columns.items()}
@@ -77,8 +67,8 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
     Only the first seed counts, and only data sets on which every method was evaluated on all people.
 
     Args:
-        form: Of the clips.
-        folder: Of the records.
+        form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
+        folder: Folder of the records.
     """
     lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any part, with all of them
     for network, model in protocol.NETWORKS.items():
@@ -111,5 +101,5 @@ def _first_seed(form: str, folder: Path, model: Mapping[str, str | int]) -> dict
 
 
 def _people(records: Sequence[dict], method: str) -> set[str]:
-    """Who was judged under a method."""
+    """The people on whom a method was evaluated."""
     return {person for r in records if r["method"] == method for person in r["people"]}

@@ -121,14 +121,14 @@ class SimilarityGroups(StyleGroups):
 
 
 class UnseenGroup(TwoViews):
-    """Simulates unseen people: each step leaves a pseudo-group of each class out and is judged on it.
+    """Simulates unseen people: each step leaves a pseudo-group of each class out and is evaluated on it.
 
     First-order meta-learning for domain generalization (Li et al., AAAI 2018): the gradient of the other
     clips at the model, plus that of the group's clips where a step down the former would lead.
 
     Args:
         ahead: Size of that step, in units of the learning rate.
-        options: Of `TwoViews`.
+        options: Arguments of `TwoViews`.
     """
 
     over: GroupRobustObjective

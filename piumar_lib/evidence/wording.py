@@ -8,31 +8,30 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from piumar_lib import metrics
-from piumar_lib.metrics import Comparison
 
 if TYPE_CHECKING:
     from piumar_lib.evidence.statistics import Difference, Pooled
 
 
 def signed(value: float) -> str:
-    """A share as signed points with one digit; never ``-0.0``."""
+    """A share as signed points with one decimal place; never ``-0.0``."""
     return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
-def points(c: Comparison | Difference | Pooled | None) -> str:
+def points(c: Difference | Pooled | None) -> str:
     """A difference in shares as points, with its interval: ``+2.6 [+0.7, +4.5]``; "" if there is none.
 
-    One person, or people who all differ alike, have no interval.
+    One person has no interval, nor have people who all differ alike, or who are of one population.
     """
     if c is None:
         return ""
-    alike = np.isnan(c.low) and not isinstance(c, Comparison) and c.people > 1
-    ends = "(all alike: no interval)" if alike else metrics.interval(c.low, c.high, signed)
+    several = np.isnan(c.low) and c.people > 1
+    ends = "(no interval)" if several else metrics.interval(c.low, c.high, signed)
     return f"{signed(c.difference)} {ends}"
 
 
 def in_words(p: float) -> str:
-    """A p value with three digits."""
+    """A p value with three decimal places."""
     return "-" if np.isnan(p) else "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 

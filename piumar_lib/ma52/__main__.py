@@ -1,4 +1,4 @@
-"""Train on MA-52, judge, submit, and use what was learned.
+"""Train on MA-52, evaluate, submit, and use what was learned.
 
     python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" \\
         --cache build/ma52/cache --index build/ma52/index.csv \\
@@ -20,6 +20,7 @@ The same command resumes an interrupted run. On several GPUs:
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Collection
 from pathlib import Path
@@ -27,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.hyperparameter import Hyperparameter
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 # The settings that all trainings of a sweep share. How many processes read clips, and how the learning
 # rate falls, is the preset's: there, --workers and --scheduler are those of the evidence.
 OF_SWEEP = {*SETTINGS} - {"method", "split", "seed", "out", "workers", "scheduler"}
+MAY_MOVE = ("index", "cache", "poses")  # what `submit` reads, beside the run itself
 
 
 @command_line
@@ -48,19 +50,22 @@ def main(argv: list[str] | None = None) -> None:
 def run_train(options: argparse.Namespace) -> None:
     """Train, and print the report."""
     from piumar_lib.ma52.train import train
+    from piumar_lib.ma52.wording import say
 
     given = vars(options).keys() & {*SETTINGS, *hyperparameters()}
     config = TrainConfig.make(options.preset, **{name: getattr(options, name) for name in given})
     if options.dry_run:
         print(config.to_json())
         return
-    print(say(train(config)))
+    record = train(config)
+    if os.environ.get("RANK", "0") == "0":  # of several processes, one
+        print(say(record))
 
 
 def run_report(options: argparse.Namespace) -> None:
     """Print a finished run's report."""
     from piumar_lib.ma52.protocol import find_other_runs, mark_chosen, read_record
-    from piumar_lib.ma52.wording import say_other_runs
+    from piumar_lib.ma52.wording import say, say_other_runs
 
     print(say(mark_chosen(read_record(options.folder), options.chosen_on)))
     if said := say_other_runs(find_other_runs(options.folder)):
@@ -72,20 +77,22 @@ def run_submit(options: argparse.Namespace) -> None:
     from piumar_lib.ma52.codabench import read_submission
     from piumar_lib.ma52.submit import submit
 
-    submit(options.folder, options.out, options.test_views, progress=True, root=options.root)
+    moved = {name: getattr(options, name) for name in MAY_MOVE}
+    submit(options.folder, options.out, options.test_views, progress=True, root=options.root, **moved)
     print(f"{options.out}: checked; {read_submission(options.out)}")
 
 
 def run_recognize(options: argparse.Namespace) -> None:
     """Print what happens in recordings, or in clips of pose files."""
     from piumar_lib.ma52.course_model import FOLDER, load_course_model
-    from piumar_lib.ma52.model import load_model
+    from piumar_lib.ma52.model import fastest_device, load_model
     from piumar_lib.ma52.pose_tracks import is_pose_file
     from piumar_lib.ma52.protocol import RECORD, read_record
     from piumar_lib.ma52.recognize_wording import say_majority, say_trained_on
 
     folder = options.checkpoint or FOLDER
-    model = load_model(folder) if options.checkpoint else load_course_model()
+    # The course's is too small for a GPU to pay.
+    model = load_model(folder, fastest_device()) if options.checkpoint else load_course_model()
     record = read_record(folder) if (folder / RECORD).is_file() else None
     print(say_trained_on(record))
     for clip in options.clips:
@@ -137,7 +144,7 @@ def run_export(options: argparse.Namespace) -> None:
 
 
 def run_table(options: argparse.Namespace) -> None:
-    """Compare finished runs as chapter 09 does: over people, paired."""
+    """Compare finished runs by the statistics of chapter 09: over people, paired."""
     from piumar_lib.ma52.comparison import compare_runs, say_table
 
     for data, methods in compare_runs(options.folders, options.chosen_on).items():
@@ -161,16 +168,9 @@ def run_sweep(options: argparse.Namespace) -> None:
     print(f"{options.out}: {len(records)} records\n\n{to_markdown(records)}")
 
 
-def say(record: dict[str, Any]) -> str:
-    """A record in a few lines; see `piumar_lib.ma52.wording`."""
-    from piumar_lib.ma52 import wording
-
-    return wording.say(record)
-
-
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="python -m piumar_lib.ma52",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -202,6 +202,9 @@ def parser() -> argparse.ArgumentParser:
     )
     about = "of the download: a line for each clip of its test list, instead of those of the index"
     command.add_argument("--root", type=path, help=about)
+    for name in MAY_MOVE:
+        about = f"{SETTINGS[name].about}, if it was moved since the training"
+        command.add_argument(f"--{name}", type=path, help=about)
     command.set_defaults(run=run_submit)
 
     command = commands.add_parser("recognize", help="say what happens in videos or pose files")

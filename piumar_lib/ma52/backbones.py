@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
@@ -33,7 +34,7 @@ class VideoMAE(nn.Module):
         frames: Frames that it takes, as many as its position embedding has.
         size: Pixels of the side that it takes.
         channels: Channels of its output, at half of the frames.
-        behind: What a method put behind the last layer: its layers have one resolution, so it has one
+        behind: What a method put after the last layer: its layers have one resolution, so it has one
             stage.
     """
 
@@ -60,7 +61,11 @@ class VideoMAE(nn.Module):
         return self.model.config.num_frames // self.model.config.tubelet_size
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """See `put_behind_stages`."""
+        """Put after the last layer what ``make`` makes for the frames of its output.
+
+        It maps ``(batch, frames, channels, height, width)`` to the same shape; its parameters' names
+        hold ``behind``.
+        """
         self.behind = make(self.steps)
 
 
@@ -98,7 +103,7 @@ class OnClips(nn.Module):
 
 
 class ShiftedResNet(nn.Module):
-    """A ResNet that sees frames one by one, with `TemporalShift` in front of every residual branch.
+    """A ResNet that sees frames one by one, with `TemporalShift` before every residual branch.
 
     Args:
         model: A ``transformers.ResNetModel``.
@@ -125,14 +130,16 @@ class ShiftedResNet(nn.Module):
             yield from stage.get_submodule("layers").children()
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """See `put_behind_stages`."""
+        """Put after each stage what ``make`` makes, see `VideoMAE.put_behind_stages`."""
         for stage in self.model.encoder.stages:
             stage.get_submodule("layers").add_module("behind", OnClips(make(self.frames), self.frames))
 
     def forward(self, video: Tensor) -> Tensor:
         """Map ``(batch, frames, 3, size, size)`` to ``(batch, frames, channels)``."""
         if video.shape[1] != self.frames:
-            raise ValueError(f"video: {video.shape[1]} frames, but the model shifts {self.frames}.")
+            raise ValueError(
+                f"video: {video.shape[1]} frames, but the model shifts {self.frames}. Give as many."
+            )
         pooled = self.model(video.flatten(0, 1)).pooler_output
         return pooled.flatten(1).unflatten(0, (-1, self.frames))
 
@@ -143,8 +150,8 @@ class Source:
 
     Attributes:
         checkpoint: Name on the hub; "" if there are no trained weights.
-        frames, size: What it takes.
-        build: From the checkpoint (or None for random weights), frames and size to the model.
+        frames, size: Frames of a clip that it takes, and pixels of their side.
+        build: Makes the model from the checkpoint (or None for random weights), frames and size.
     """
 
     checkpoint: str
@@ -197,16 +204,13 @@ def _resnet(checkpoint: str | None, frames: int, size: int, **shape: Any) -> Shi
     return ShiftedResNet(ResNetModel(ResNetConfig(**shape)), frames, size)
 
 
-def _tiny_videomae(checkpoint: str | None, frames: int, size: int) -> VideoMAE:
-    shape = {"hidden_size": 48, "num_hidden_layers": 2, "num_attention_heads": 3}
-    return _videomae(None, frames, size, intermediate_size=96, patch_size=16, **shape)
-
-
-def _tiny_resnet(checkpoint: str | None, frames: int, size: int) -> ShiftedResNet:
-    shape = {"embedding_size": 16, "hidden_sizes": [16, 32], "depths": [1, 1], "layer_type": "basic"}
-    return _resnet(None, frames, size, **shape)
-
-
+_tiny_videomae = partial(
+    _videomae, hidden_size=48, num_hidden_layers=2, num_attention_heads=3, intermediate_size=96,
+    patch_size=16,
+)  # fmt: skip
+_tiny_resnet = partial(
+    _resnet, embedding_size=16, hidden_sizes=[16, 32], depths=[1, 1], layer_type="basic"
+)
 BACKBONES = {
     "videomae-base": Source("MCG-NJU/videomae-base-finetuned-kinetics", 16, 224, _videomae),
     "resnet50-tsm": Source("microsoft/resnet-50", 8, 224, _resnet),
@@ -259,25 +263,6 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
             f"{str(error).splitlines()[0]} Connect once, set HF_HOME to a folder that has them, or "
             "choose weights='random'."
         ) from error
-
-
-def put_behind_stages(backbone: nn.Module, make: Callable[[int], nn.Module], method: str) -> None:
-    """Put behind each stage of a backbone what ``make`` makes for so many frames.
-
-    Args:
-        backbone: Is changed in place. What is put there has ``behind`` in its parameters' names.
-        make: What it makes maps ``(batch, frames, channels, height, width)`` to the same shape.
-        method: Its name, for the message.
-
-    Raises:
-        ValueError: If the backbone's features have no height and width.
-    """
-    if not isinstance(backbone, (VideoMAE, ShiftedResNet)):
-        raise ValueError(
-            f"method: {method} needs a video backbone, whose features have height and width, got "
-            f"{type(backbone).__name__}. Choose backbone='resnet50-tsm', or another method, such as HDF."
-        )
-    backbone.put_behind_stages(make)
 
 
 def compile_layers(

@@ -19,10 +19,10 @@ class BatchSampler:
     processes share a step they see the same clips, varied alike.
 
     Args:
-        labels: Of the training clips.
-        config: ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs`` and ``seed`` count.
-        people: Draw each batch from so many people, see `batches`; None draws regardless of people.
-        processes, process: How many share each step, and which of them this is.
+        labels: Classes and people of the training clips.
+        config: Settings; ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs``, ``seed`` count.
+        people: Number of people in each batch, see `batches`; None draws regardless of people.
+        processes, process: Number of processes that share each step, and which of them this is.
 
     Raises:
         ValueError: If there are fewer clips than a batch, a batch cannot be dealt evenly, or clips are
@@ -55,7 +55,8 @@ class BatchSampler:
         self.steps_per_epoch = self.clips // batch if people is None else len(self._of_people(0))
         self.total = self.steps_per_epoch * config.epochs
         if config.balanced:
-            odds = 1 / labels.y.bincount().double()[labels.y].cpu().numpy()
+            y = labels.y.cpu()
+            odds = 1 / y.bincount().double()[y].numpy()
             self.odds = odds / odds.sum()
 
     def epoch(self, epoch: int) -> np.ndarray:

@@ -22,7 +22,7 @@ def open_clips(
     Args:
         config: Says where they are.
         clips: Those that are wanted.
-        frames, views, train: See `ClipDataset`.
+        frames, views, train: See `ClipDataset`; poses are drawn by `PoseBatches`.
 
     Raises:
         FileNotFoundError: If the cache, or the file of poses, is not there.
@@ -30,7 +30,7 @@ def open_clips(
     """
     if not config.sees_poses:
         return ClipDataset(config.cache, clips, frames, views, train)
-    return PoseDataset(read_poses(config.poses), clips, frames, views, train, config.joint_scores)
+    return PoseDataset(read_poses(config.poses), clips, frames, views, config.joint_scores)
 
 
 def count_workers(clips: Clips, wished: int) -> int:

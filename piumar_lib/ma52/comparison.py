@@ -1,7 +1,8 @@
-"""Finished runs compared as chapter 09 compares methods: over people, paired, corrected."""
+"""Finished runs compared by the statistics of chapter 09: over people, paired, corrected."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -9,11 +10,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from piumar_lib import metrics
+from piumar_lib.evidence import statistics
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.evidence.wording import points
+from piumar_lib.evidence.statistics import Difference
+from piumar_lib.evidence.wording import in_words, points
 from piumar_lib.ma52.protocol import (
     Protocol,
     count_settings,
+    kind_of,
     mark_chosen,
     merge,
     protocol_of,
@@ -30,7 +34,7 @@ class Compared(NamedTuple):
         summary: Accuracy over unseen people, in [0, 1].
         gain: Paired difference to `baseline_of` the method on the same people; None for a baseline, and
             where that was not run.
-        p: Its p value after Holm's correction for all methods; nan without a gain.
+        p, equivalence_p: Its p values after Holm's correction for all methods; nan without a gain.
         majority: Mean over the same people of always answering the training clips' most frequent action,
             in [0, 1]; None if a record does not say it.
         protocol: How the scores came about; None if scores alone are compared.
@@ -39,8 +43,9 @@ class Compared(NamedTuple):
 
     method: str
     summary: metrics.Summary
-    gain: metrics.Comparison | None
+    gain: Difference | None
     p: float
+    equivalence_p: float
     majority: float | None = None
     protocol: Protocol | None = None
     settings: int = 1
@@ -50,7 +55,7 @@ def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> d
     """Compare finished runs; a person's accuracy under a method is averaged over its seeds.
 
     Args:
-        folders: Of the runs.
+        folders: Folders of the runs.
         chosen_on: The file of the split on whose held-out people settings were chosen, if any: scores on
             these people are marked.
 
@@ -59,11 +64,11 @@ def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> d
 
     Raises:
         FileNotFoundError: If a folder holds no finished run.
-        ValueError: If a record is damaged, or a method was not judged on all people.
+        ValueError: If a record is damaged, or a method was not evaluated on all people.
     """
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {}  # data, method
     for record in (mark_chosen(read_record(folder), chosen_on) for folder in folders):
-        methods = runs.setdefault(record["data"].partition(", fold")[0], {})
+        methods = runs.setdefault(kind_of(record["data"]), {})
         methods.setdefault(method_of(record), []).append(record)
     return {data: _compare_records(methods) for data, methods in runs.items()}
 
@@ -103,7 +108,7 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
     """Compare methods; ``scores`` maps each to its people's accuracies.
 
     Raises:
-        ValueError: If a method was not judged on all people.
+        ValueError: If a method was not evaluated on all people.
     """
     everyone = sorted(set().union(*scores.values()))
     for name, own in scores.items():
@@ -113,14 +118,14 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
             )
     values = {name: np.array([own[p] for p in everyone]) for name, own in scores.items()}
     gains = {
-        name: metrics.compare(own, values[baseline_of(name)])
+        name: statistics.paired(own, values[baseline_of(name)])
         for name, own in values.items()
         if baseline_of(name) in values and name != baseline_of(name)
     }
-    corrected = metrics.holm([gain.p for gain in gains.values()])
-    p_values = dict(zip(gains, map(float, corrected), strict=True))
+    p_values = dict(zip(gains, statistics.correct([*gains.values()]), strict=True))
+    nothing = (math.nan, math.nan)
     return [
-        Compared(name, metrics.summarize(own), gains.get(name), p_values.get(name, float("nan")))
+        Compared(name, metrics.summarize(own), gains.get(name), *p_values.get(name, nothing))
         for name, own in values.items()
     ]
 
@@ -144,8 +149,16 @@ def say_table(data: str, methods: Sequence[Compared]) -> str:
 def _say_row(method: Compared) -> str:
     s, majority = method.summary, method.majority
     beside = "not recorded" if majority is None else f"{100 * majority:.1f}"
-    gain = f", over {baseline_of(method.method)} {points(method.gain)}, p {method.p:.3f}"
     return (
         f"{method.method}: {100 * s.mean:.1f} % {metrics.interval(s.low, s.high)}, most frequent action "
-        f"{beside}, worst quarter {100 * s.worst_quarter:.1f}{gain if method.gain else ''}"
+        f"{beside}, worst quarter {100 * s.worst_quarter:.1f}{_say_gain(method)}"
     )
+
+
+def _say_gain(method: Compared) -> str:
+    if method.gain is None:
+        return ""
+    p, equivalence_p = method.p, method.equivalence_p
+    said = "" if math.isnan(p) else f", p {in_words(p)}, of equivalence {in_words(equivalence_p)}"
+    found = statistics.verdict(method.gain, p, equivalence_p)
+    return f", over {baseline_of(method.method)} {points(method.gain)}{said}: {found}"

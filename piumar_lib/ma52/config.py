@@ -30,7 +30,7 @@ from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52.backbones import BACKBONES, MODALITIES, WEIGHTS
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES
 from piumar_lib.objective import Objective
-from piumar_lib.support.files import as_path, parse_json, read_json
+from piumar_lib.support.files import as_path, read_json
 from piumar_lib.support.hyperparameter import Hyperparameter, unknown
 from piumar_lib.support.ranges import Range
 
@@ -61,7 +61,7 @@ RENAMED = {
 }
 
 
-# Where the plug-in sits: where the method has it, at the input, or behind the first layer.
+# Where the plug-in sits: where the method has it, at the input, or after the first layer.
 LEVELS = ("method", "input", "features")
 # What is said of body parts: that of the most probable action; what a head of its own says; or a head
 # for parts and one for actions within a part, whose probabilities are multiplied.
@@ -107,7 +107,7 @@ class TrainConfig:
         "videomae-base", "backbone: of video, or of poses", choices=(*BACKBONES, *POSE_BACKBONES)
     )
     weights: str = _setting("pretrained", "where its weights start", choices=WEIGHTS)
-    pixels: int = _setting(0, "side of what the backbone sees; 0: as it was made for", 0, 1024)
+    pixels: int = _setting(0, "input size in pixels; 0: the backbone's own", 0, 1024)
     modality: str = _setting("rgb", "what it sees: clips, or what moves in them", choices=MODALITIES)
     joint_scores: bool = _setting(False, "poses: see how sure the estimator is of each joint, too")
     level: str = _setting("method", "poses: where the plug-in sits; video: features", choices=LEVELS)
@@ -116,24 +116,28 @@ class TrainConfig:
     # Steps
     epochs: int = _setting(30, "passes over the training clips", 1, 10_000)
     batch_size: int = _setting(64, "clips of a step, over all processes", 2, 65_536)
-    grad_accum_steps: int = _setting(1, "parts of a step, one after the other: less memory", 1, 1024)
-    optimizer: str = _setting("adamw", "how steps are made", choices=("adamw", "sgd"))
+    grad_accum_steps: int = _setting(1, "gradient accumulation steps", 1, 1024)
+    optimizer: str = _setting("adamw", "optimizer", choices=("adamw", "sgd"))
     learning_rate: float = _setting(2.5e-4, "peak learning rate", 1e-12, 100)
     scheduler: str = _setting("cosine", "how the learning rate falls", choices=("cosine", "steps"))
     warmup: float = _setting(5.0, "epochs in which the learning rate rises", 0, 10_000)
     milestones: tuple[int, ...] = _setting((30, 60), "epochs after which 'steps' divides it by 10", 0)
-    layer_decay: float = _setting(0.75, "learning rate of a layer over that of the next", 0.01, 1)
+    layer_decay: float = _setting(0.75, "layer-wise learning-rate decay", 0.01, 1)
     weight_decay: float = _setting(0.05, "weight decay, not of biases and norms", 0, 10)
     sgd_momentum: float = _setting(0.9, "momentum of sgd", 0, 0.999)
-    grad_clip: float = _setting(5.0, "largest norm of the gradient; 0: any", 0, 1e6)
-    label_smoothing: float = _setting(0.1, "share of a label spread over all actions", 0, 0.9)
-    balanced: bool = _setting(False, "draw rare actions as often as frequent ones")
-    ema: float = _setting(0.0, "decay of averaged weights, used for judging; 0: none", 0, 0.99999)
+    grad_clip: float = _setting(5.0, "gradient clipping norm; 0: no clipping", 0, 1e6)
+    label_smoothing: float = _setting(
+        0.1, "label smoothing: share of a label spread over all actions", 0, 0.9
+    )
+    balanced: bool = _setting(False, "sample actions with equal probability")
+    ema: float = _setting(
+        0.0, "decay of weights' exponential moving average, evaluated; 0: none", 0, 0.99999
+    )
     # Augmentation, of methods that augment
-    min_scale: float = _setting(0.7, "least share of the side that a random cut keeps", 0.05, 1)
+    min_scale: float = _setting(0.7, "smallest side of a random crop, as a share", 0.05, 1)
     color_jitter: float = _setting(0.2, "standard deviation of log brightness and contrast", 0, 2)
     hflip: float = _setting(0.5, "probability of exchanging left and right", 0, 1)
-    rotation: float = _setting(0.1, "poses: standard deviation of a turn, radians", 0, 3.2)
+    rotation: float = _setting(0.1, "poses: standard deviation of a rotation, radians", 0, 3.2)
     size_jitter: float = _setting(0.1, "poses: standard deviation of log size", 0, 2)
     joint_jitter: float = _setting(0.05, "poses: that of each joint's shift, torso lengths", 0, 1)
     time_warp: float = _setting(0.3, "poses: standard deviation of log speed", 0, 2)
@@ -142,7 +146,9 @@ class TrainConfig:
     compiled: bool = _setting(False, "fuse the backbone's operations (torch.compile): pays in long runs")
     workers: int = _setting(0, "processes that read clips", 0, 256)
     seed: int = _setting(0, "seed of everything that is drawn", 0, 2**31 - 1)
-    eval_every: int = _setting(1, "epochs between looks at held-out people; 0: at the end", 0, 10_000)
+    eval_every: int = _setting(
+        1, "epochs between evaluations on held-out people; 0: only at the end", 0, 10_000
+    )
     test_views: int = _setting(1, "temporal views of a clip at the end", 1, 100)
     save_minutes: float = _setting(10.0, "minutes between checkpoints, beside each epoch's", 0, 1e6)
     cpu: bool = _setting(False, "train on the CPU even if there is a GPU")
@@ -174,6 +180,11 @@ class TrainConfig:
         """See that settings go with what the backbone sees."""
         if self.sees_poses and self.pixels:
             raise ValueError(f"pixels: {self.pixels}, but {self.backbone} sees poses. Leave it at 0.")
+        if self.sees_poses and METHODS[self.method].behind_stages is not None:
+            raise ValueError(
+                f"method: {self.method} needs a video backbone, whose features have height and width, "
+                f"got {self.backbone}. Choose {'HDF + augmentation' if self.is_augmented else 'HDF'!r}."
+            )
         if not self.sees_poses and self.level == "input":
             raise ValueError(
                 f"level: 'input', but a plug-in cannot sit in front of {self.backbone}, where a clip is "
@@ -226,11 +237,6 @@ class TrainConfig:
         return json.dumps(dataclasses.asdict(self), indent=1)
 
     @classmethod
-    def from_json(cls, text: str) -> TrainConfig:
-        """What `to_json` wrote."""
-        return cls.make(**parse_json(text, "config"))
-
-    @classmethod
     def read(cls, path: Path) -> TrainConfig:
         """The settings of a run, from its ``config.json``.
 
@@ -265,7 +271,9 @@ class TrainConfig:
         for name in (source, "index", "split", "chosen_on"):
             path = as_path(getattr(self, name))
             if getattr(self, name) and not path.exists():
-                raise FileNotFoundError(f"{name}: {path} is not there. Make it with prepare_ma52.py.")
+                raise FileNotFoundError(
+                    f"{name}: {path} is not there. Make it with prepare_ma52.py, or give its new path."
+                )
 
     def _say_input(self, missing: str) -> str:
         """What to do if poses were given to a backbone of video, or the other way round."""

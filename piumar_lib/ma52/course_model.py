@@ -20,14 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from piumar_lib.ma52.model import MicroActionRecognizer, load_model
-from piumar_lib.ma52.movement_style import measure_standin
-from piumar_lib.ma52.protocol import read_record
+from piumar_lib.ma52.movement_style import AGAIN, measure_standin
+from piumar_lib.ma52.protocol import RECORD, read_record
 from piumar_lib.support.command import command_line, path
 from piumar_lib.support.files import read_json, sha256_of, write_text
 
 FOLDER = Path(__file__).with_name("models") / "poses"
-WEIGHTS, RECORD = "model.safetensors", "record.json"
-AGAIN = "Take the file as the course has it: git checkout, or install the course again."
+WEIGHTS = "model.safetensors"
 
 
 def load_course_model(folder: Path = FOLDER) -> MicroActionRecognizer:

@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
-from piumar_lib.data.labels import body_part
+from piumar_lib.ma52.labelled_clips import LabelledClips
 from piumar_lib.ma52.prepare.cache import CacheEntry, cached_path, read_entries, read_raw, read_settings
 from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.prepare.video import read_frames
@@ -50,14 +49,14 @@ def frame_indices(
     return np.minimum(((np.arange(frames) + where) * total / frames).astype(int), total - 1)
 
 
-class ClipDataset(Dataset):
+class ClipDataset(LabelledClips):
     """Clips of a cache.
 
     Args:
         folder: The cache.
         clips: Those that are wanted, from the index (a split's names choose them).
         frames: Moments of each clip.
-        views: Temporal views of each clip in evaluation; they follow one another.
+        views: See `LabelledClips`.
         train: Draw frames at random; ``views`` must be 1.
 
     Attributes:
@@ -78,9 +77,9 @@ class ClipDataset(Dataset):
         train: bool = False,
     ) -> None:
         self.folder, self.settings, self.about = as_path(folder), read_settings(folder), ""
-        self.frames, self.views, self.train = frames, views, train
-        if views < 1 or (train and views != 1):
-            raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")
+        self.frames, self.train = frames, train
+        if train and views != 1:
+            raise ValueError(f"views: {views}. Choose 1 for training.")
         kept = {k.name: k for k in read_entries(self.folder)}
         clips = list(clips)
         missing = [clip.name for clip in clips if clip.name not in kept]
@@ -90,43 +89,29 @@ class ClipDataset(Dataset):
                 "Finish it: prepare_ma52.py cache."
             )
         self.left_out = [clip.name for clip in clips if kept[clip.name].fault]
-        self.clips = [clip for clip in clips if not kept[clip.name].fault]
+        super().__init__((clip for clip in clips if not kept[clip.name].fault), views)
         if not self.clips:
             raise ValueError(f"clips: none of {len(clips)} can be read. Look into {folder}/bad.csv.")
         self.kept = [kept[clip.name] for clip in self.clips]
-        names = sorted({clip.person for clip in self.clips})
-        self.people = {name: number for number, name in enumerate(names)}
-
-    def __len__(self) -> int:
-        return len(self.clips) * self.views
 
     def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
         """A view of a clip.
 
         Args:
             key: The view's number. In training also a pair of the clip's number and the seed of what is
-                drawn, so that a clip is varied the same way whoever reads it, and when.
+                drawn, so that a clip is varied the same way in any process and at any time.
 
         Returns:
-            ``video``, uint8 ``(frames, height, width, 3)``; ``action`` 0 to 51 and ``part`` 0 to 6 (both
-            -1 for test clips); ``person``, numbered from 0 within this data set; ``clip``, the clip's
-            place in ``clips``. In training also ``augmentation``, for
-            `piumar_lib.ma52.transforms.to_input`.
+            ``video``, uint8 ``(frames, height, width, 3)``, and what `LabelledClips.known` says. In
+            training also ``augmentation``, for `piumar_lib.ma52.transforms.to_input`.
         """
         number, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**62, ())))
         place, view = divmod(number, self.views)
-        clip, kept = self.clips[place], self.kept[place]
+        kept = self.kept[place]
         rng = np.random.default_rng(seed) if self.train else None
         at = frame_indices(kept.frames, self.frames, view, self.views, rng)
-        part = -1 if clip.action < 0 else int(body_part(clip.action))
-        item = {
-            "video": torch.from_numpy(self.read(kept, at)),
-            "action": clip.action,
-            "part": part,
-            "person": self.people[clip.person],
-            "clip": place,
-        }
-        return item | ({"augmentation": draw_augmentation(1, rng)[0]} if self.train else {})
+        item = {"video": torch.from_numpy(self.read(kept, at)), **self.known(place)}
+        return item if rng is None else item | {"augmentation": draw_augmentation(rng)}
 
     def read(self, kept: CacheEntry, at: np.ndarray) -> np.ndarray:
         """The frames ``at`` of a clip, ``(frames, height, width, 3)``."""
@@ -139,15 +124,3 @@ class ClipDataset(Dataset):
     def inputs(self, item: dict[str, Tensor], size: int, device: torch.device) -> Tensor:
         """A batch of items as the backbone takes it in evaluation, on the device."""
         return to_input(item["video"].to(device), size)
-
-    def judged(self, views: int = 1) -> ClipDataset:
-        """The same clips for evaluation, with so many views."""
-        return ClipDataset(self.folder, self.clips, self.frames, views)
-
-    def labels(self) -> Tensor:
-        """Actions of all clips, shape ``(clips,)``."""
-        return torch.tensor([clip.action for clip in self.clips])
-
-    def persons(self) -> Tensor:
-        """Who made each clip, numbered from 0, shape ``(clips,)``."""
-        return torch.tensor([self.people[clip.person] for clip in self.clips])

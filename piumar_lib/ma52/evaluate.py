@@ -1,4 +1,4 @@
-"""Judge a trained recogniser: official scores, and person by person."""
+"""Evaluate a trained recogniser: official scores, and person by person."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from piumar_lib import metrics
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.ma52 import scores
 from piumar_lib.ma52.clips import Clips, count_workers
-from piumar_lib.ma52.forecast import forecast, say_what
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.support import checkpoint
 from piumar_lib.support.files import as_path
@@ -33,8 +32,8 @@ class Predicted:
     """What a recogniser says about clips; arrays have one row a clip.
 
     Attributes:
-        names: Of the clips.
-        person: Who made each, as written in its name; "" for test clips.
+        names: Names of the clips.
+        person: Person of each clip, as written in its name; "" for test clips.
         y: Actions 0 to 51; -1 for test clips.
         actions: Probabilities, shape ``(clips, 52)``.
         parts: Probabilities of body parts from a head of their own, ``(clips, 7)``, or None.
@@ -48,12 +47,6 @@ class Predicted:
 
     def __len__(self) -> int:
         return len(self.names)
-
-    def take(self, rows: np.ndarray) -> Predicted:
-        """The clips at ``rows``, a mask or integers."""
-        names = tuple(np.array(self.names)[rows].tolist())
-        parts = None if self.parts is None else self.parts[rows]
-        return Predicted(names, self.person[rows], self.y[rows], self.actions[rows], parts)
 
     def state(self) -> dict[str, Any]:
         """For `piumar_lib.support.checkpoint.save`."""
@@ -87,11 +80,11 @@ def predict(
     """Recognise all clips of a data set; temporal views of a clip are averaged.
 
     Args:
-        model: Is set to evaluation mode.
-        data: In evaluation mode, with as many views as wished.
+        model: The recogniser; it is set to evaluation mode.
+        data: Clips in evaluation mode, with as many views as wished.
         accelerator: Shares the work between processes, and sets the precision; all have to call this.
         workers: Processes that read clips.
-        progress: Show a progress bar, and say beforehand how long it will take if that is long.
+        progress: Show a progress bar, with the time that is left.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -100,9 +93,8 @@ def predict(
     # Everyone gets equally many, so that results can be gathered; what is seen twice counts once.
     mine = [*own, *[0] * (-(-len(data) // processes) - len(own))]
     loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=count_workers(data, workers))
-    found, what = [], say_what(len(data.clips), data.views)
-    batches = forecast(loader, len(loader), what) if progress else loader
-    for item in tqdm(batches, desc=f"evaluating {what}", total=len(loader), disable=not progress):
+    found, views = [], f" x {data.views} views" if data.views > 1 else ""
+    for item in tqdm(loader, f"evaluating {len(data.clips)} clips{views}", disable=not progress):
         clips = data.inputs(item, model.size, device)
         with nullcontext() if accelerator is None else accelerator.autocast():
             prediction = model(clips)
@@ -111,7 +103,8 @@ def predict(
     probabilities = torch.cat(found)
     if accelerator is not None and processes > 1:
         order, probabilities = accelerator.gather(order), accelerator.gather(probabilities)
-    return _collect(data, order.cpu(), probabilities.double().cpu())
+    probabilities = probabilities.cpu().double()  # in this order: a Mac's GPU has no double precision
+    return _collect(data, order.cpu(), probabilities)
 
 
 def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
@@ -131,18 +124,18 @@ def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
 
 def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
     """Number of correct clips and of clips, by person; empty without clips."""
-    right = found.actions.argmax(1) == found.y
-    return {
-        str(p): (int(right[found.person == p].sum()), int((found.person == p).sum()))
-        for p in np.unique(found.person)
-    }
+    return _count_by_person(found.actions.argmax(1) == found.y, found.person)
+
+
+def _count_by_person(right: np.ndarray, person: np.ndarray) -> dict[str, tuple[int, int]]:
+    return {str(p): (int(right[person == p].sum()), int((person == p).sum())) for p in np.unique(person)}
 
 
 def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, float]:
     """Official scores, accuracy of each body part's clips, and the worst quarter of people.
 
     Args:
-        found: Of held-out clips.
+        found: Predictions on held-out clips.
         train_y: Actions of the training clips; adds ``majority top-1``, see `report`.
     """
     right, part = found.actions.argmax(1) == found.y, body_part(found.y)
@@ -162,20 +155,24 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
     """All that is said about a trained recogniser; shares in [0, 1].
 
     Args:
-        found: Of held-out clips.
+        found: Predictions on held-out clips.
         train_y: Actions of the training clips, which say what is their most frequent one.
 
     Returns:
         ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
-        its interval, None for one person; worst quarter, worst), ``f1 over people`` (each person's
-        macro F1 over the actions that she shows), ``confusion of parts`` (7 x 7), ``hardest pairs``,
-        ``calibration error``, ``never predicted`` (actions that are shown, with their clips and people),
-        ``best constant`` (what is always right most often) and ``majority`` (always the most frequent
-        action and body part of the training clips; with the clips of each person that are right).
+        its interval, None for one person; worst quarter, worst), ``f1 over people`` (each person's macro
+        F1 over the actions that she shows), ``confusion of parts`` (7 x 7; rows are true), ``hardest
+        pairs``, ``calibration error``, ``never predicted`` (actions that are shown, with their clips and
+        people), ``best constant`` (what is always right most often) and ``majority`` (always the most
+        frequent action and body part of the training clips; with the clips of each person that are
+        right).
     """
+    from sklearn.metrics import confusion_matrix
+
     people = by_person(found)
     shares = np.array([c / n for c, n in people.values()])
     predicted = found.actions.argmax(1)
+    parts = body_part(found.y), body_part(predicted)
     f1 = np.array(list(f1_over_own_actions(found).values()))
     return {
         "clips": len(found),
@@ -183,7 +180,7 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
         "people": {p: list(counts) for p, counts in people.items()},
         "over people": _over_people(shares),
         "f1 over people": _over_people(f1),
-        "confusion of parts": scores.confusion_of_parts(found.y, predicted).tolist(),
+        "confusion of parts": confusion_matrix(*parts, labels=range(len(BODY_PARTS))).tolist(),
         "hardest pairs": [
             [ACTIONS[a], ACTIONS[b], n] for a, b, n in scores.hardest_pairs(found.y, predicted)
         ],
@@ -201,8 +198,7 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
 
 def _judge_constant(constant: scores.Constant, found: Predicted) -> dict[str, Any]:
     action, part = constant.names
-    right = found.y == constant.action
-    people = {str(p): int(right[found.person == p].sum()) for p in np.unique(found.person)}
+    people = {p: n for p, (n, _) in _count_by_person(found.y == constant.action, found.person).items()}
     own = {"action": action, "body part": part, "scores": constant.scores(found.y)}
     return own | {"right of people": people}
 

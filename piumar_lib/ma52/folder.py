@@ -68,8 +68,7 @@ def _has_begun(out: Path) -> bool:
 
 
 def _write_down(out: Path, config: TrainConfig) -> None:
-    """Keep split and settings, unless the folder has those of steps that were made."""
-    if _has_begun(out):
-        return
-    write_text(out / "split.txt", as_path(config.split).read_text(encoding="utf-8"))
+    """Keep the split, and the settings with the paths that hold now; all else is as it was."""
+    if not _has_begun(out):
+        write_text(out / "split.txt", as_path(config.split).read_text(encoding="utf-8"))
     write_text(out / "config.json", config.to_json() + "\n")

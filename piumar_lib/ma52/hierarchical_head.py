@@ -19,7 +19,7 @@ class HierarchicalHead(nn.Linear):
         part_of: The part of each action, from 0 without gaps, shape ``(actions,)``.
 
     Attributes:
-        parts: From features to logits of parts.
+        parts: Linear layer from features to logits of parts.
     """
 
     part_of: Tensor

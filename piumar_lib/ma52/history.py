@@ -12,17 +12,18 @@ from piumar_lib.support.files import as_path, read_json_lines, write_text, writi
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
+OLD_NAMES = {"rate": "learning rate"}  # in histories of earlier versions
 Watch = Callable[[list[dict]], None]
 
 
 class History:
     """Rows of a training, written as they come.
 
-    A row is about the steps since the row before (``loss``, ``rate``, ``clips/s``, ``memory GB``, and
-    ``waiting``, the share of time spent waiting for clips), or a look at held-out people (``held
-    out``). Each has ``step`` and ``epoch``. Of steps, TFAM tells its ``floor``; GIRL the number of
-    ``groups``, the ``risk of the worst group`` as a share of that of guessing, and the ``weight of its
-    clips``, where 1 is that of all clips.
+    A row is about the steps since the row before (``loss``, ``learning rate``, ``clips/s``, ``memory
+    GB``, and ``waiting``, the share of time spent waiting for clips), or a look at held-out people
+    (``held out``). Each has ``step`` and ``epoch``. Of steps, TFAM tells its ``floor``; GIRL the
+    number of ``groups``, the ``risk of the worst group`` as a share of that of guessing, and the
+    ``weight of its clips``, where 1 is that of all clips.
 
     Args:
         out: Folder of the run.
@@ -31,7 +32,7 @@ class History:
         watch: Called with all rows whenever there are more.
 
     Attributes:
-        rows: All of them.
+        rows: All rows so far.
     """
 
     def __init__(self, out: Path, upto: int, writes: bool = True, watch: Watch | None = None) -> None:
@@ -83,4 +84,5 @@ def read_history(out: str | Path) -> list[dict]:
     Raises:
         ValueError: If another one is damaged.
     """
-    return read_json_lines(as_path(out) / "history.jsonl", keys=["step"])
+    rows = read_json_lines(as_path(out) / "history.jsonl", keys=["step"])
+    return [{OLD_NAMES.get(name, name): value for name, value in row.items()} for row in rows]

@@ -3,8 +3,8 @@
     video -> backbone -> [plug-in] -> mixing in time -> norm -> mean over time -> action (and part)
     poses -> [plug-in] -> block -> [or here] -> blocks -> norm -> mean over time -> action (and part)
 
-Whatever a method plugs in, TFAM or another, sits behind a video backbone, where a clip is a sequence of
-features; "HDF as published" alone works on maps, behind the backbone's stages. Poses are a sequence
+Whatever a method plugs in, TFAM or another, follows a video backbone, where a clip is a sequence of
+features; "HDF as published" alone works on maps, after the backbone's stages. Poses are a sequence
 already: there it sits at the input, or wherever the method has it. The very same layers are trained
 without it, so that a comparison is of the method.
 """
@@ -17,18 +17,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from piumar_lib.backbones import width_behind
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.ma52.backbones import (
-    ShiftedResNet,
-    VideoMAE,
-    load_backbone,
-    put_behind_stages,
-)
+from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
 from piumar_lib.ma52.config import OtherVersion, TrainConfig
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES, PoseNetwork
@@ -44,7 +40,7 @@ FREE_SHAPES = ("recognizer.mean", "recognizer.scale")
 class TemporalMixing(nn.Module):
     """A residual convolution over three neighbouring frames; at the start the identity.
 
-    Without a layer that sees order behind it, an alignment in time could only weigh frames, and a
+    Without a layer that sees order after it, an alignment in time could only weigh frames, and a
     perturbed spectrum would change nothing, because features are averaged over time in the end.
     """
 
@@ -66,14 +62,14 @@ class MicroActionRecognizer(nn.Module):
     """Recognise micro-actions in video, or in poses.
 
     Args:
-        backbone: From `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
+        backbone: Network from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
         config: Says which method's plug-in there is, and whether a head for body parts.
         joints: Names of the joints, if it sees poses.
 
     Attributes:
-        frames, size: What it takes: ``(batch, frames, 3, size, size)``; size is 0 for poses.
-        shape: Of a clip, without the batch; of poses ``(frames, channels)``.
-        config, joints: As given.
+        frames, size: Frames of a clip, and pixels of their side; size is 0 for poses.
+        shape: Shape of a clip: ``(frames, 3, size, size)``, of poses ``(frames, channels)``.
+        config, joints: Configuration and names of the joints, as given.
     """
 
     part_of: Tensor
@@ -95,7 +91,8 @@ class MicroActionRecognizer(nn.Module):
         self.recognizer = Recognizer(
             layers, width, len(ACTIONS), at=at if config.sees_poses else "features"
         )
-        self.register_buffer("part_of", _parts_of_actions(), persistent=False)
+        part_of = torch.from_numpy(body_part(np.arange(len(ACTIONS))))
+        self.register_buffer("part_of", part_of, persistent=False)
         if config.body == "hierarchical":
             self.recognizer.head = HierarchicalHead(width, self.part_of)
         self.body_head = nn.Linear(width, len(BODY_PARTS)) if config.body == "head" else None
@@ -104,7 +101,8 @@ class MicroActionRecognizer(nn.Module):
             before = width_behind(layers, self.shape[-1], self.recognizer.at)
         self.recognizer.plug_in = method.plug_in(before, width, config.of_method)
         if method.behind_stages is not None:
-            put_behind_stages(backbone, method.behind_stages, config.method)
+            assert not isinstance(backbone, PoseNetwork)  # its configuration is refused
+            backbone.put_behind_stages(method.behind_stages)
 
     @property
     def backbone(self) -> VideoMAE | ShiftedResNet | PoseNetwork:
@@ -135,8 +133,8 @@ class MicroActionRecognizer(nn.Module):
         """Recognise.
 
         Args:
-            video: From `piumar_lib.ma52.transforms.to_input`, ``(batch, frames, 3, size, size)``; or
-                poses from `piumar_lib.ma52.pose_dataset.PoseDataset`, ``(batch, frames, channels)``.
+            video: Clips ``(batch, frames, 3, size, size)``, from `piumar_lib.ma52.transforms.to_input`;
+                or poses ``(batch, frames, channels)`` from `piumar_lib.ma52.pose_dataset.PoseDataset`.
             y: Actions ``(batch,)``; in training only, to guide the perturbation.
 
         Returns:
@@ -165,16 +163,11 @@ def _clip_shape(backbone: VideoMAE | ShiftedResNet | PoseNetwork) -> tuple[int, 
 
 
 def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) -> nn.Sequential:
-    """The layers between which a plug-in may sit; behind a video backbone, one sees order in time."""
+    """The layers between which a plug-in may sit; after a video backbone, one sees order in time."""
     if not isinstance(backbone, PoseNetwork):
         return nn.Sequential(backbone, TemporalMixing(backbone.channels), last)
     blocks = {f"block{number}": block for number, block in enumerate(backbone)}
     return nn.Sequential(OrderedDict(blocks | {"last": last}))
-
-
-def _parts_of_actions() -> Tensor:
-    """The body part of each action, shape ``(52,)``."""
-    return torch.tensor([int(body_part(action)) for action in range(len(ACTIONS))])
 
 
 def build_model(
@@ -199,7 +192,7 @@ def build_model(
         if weights != "random":
             raise ValueError(f"weights: {config.backbone} has no trained weights. Choose 'random'.")
         joints = joints or read_joints(config.poses)
-        network = POSE_BACKBONES[config.backbone].build(joints, 3 if config.joint_scores else 2)
+        network = POSE_BACKBONES[config.backbone](joints, 3 if config.joint_scores else 2)
         return MicroActionRecognizer(network, config, joints)
 
 
@@ -235,7 +228,7 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             )
     try:
         about = read_json(folder / "model.json", keys=["config"])
-        config = TrainConfig.from_json(json.dumps(about["config"]))
+        config = TrainConfig.make(**about["config"])
         model = build_model(config, "random", about.get("joints", ()))
         _require_actions(about.get("actions", ACTIONS))
         restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
@@ -249,13 +242,18 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
         raise ValueError(
             f"{folder}: does not fit this course's version: {error} Train again, into another folder."
         ) from error
-    except (ValueError, RuntimeError, SafetensorError) as error:
+    except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
             f"{folder}: its model is damaged ({said}). Delete record.json there: the same training "
             "command then writes the model again."
         ) from error
     return model.to(device).eval()
+
+
+def fastest_device() -> str:
+    """The first GPU if there is one, else the CPU."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def _require_actions(names: Sequence[str]) -> None:

@@ -163,7 +163,7 @@ def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
         fewest: How many steps the movement takes at least.
 
     Returns:
-        Its first step, and the one behind its last.
+        Its first step, and the one after its last.
     """
     steps = len(speed)
     sums = np.concatenate([[0.0], speed.cumsum()])
@@ -193,7 +193,7 @@ def measure_standin(folder: Path) -> ReferencePeople:
     """Measure the people of a stand-in's train and val, and how well that agrees with what they are.
 
     Args:
-        folder: With ``poses.safetensors`` and ``standin.json``.
+        folder: Folder of a stand-in, with ``poses.safetensors`` and ``standin.json``.
 
     Raises:
         FileNotFoundError, ValueError: If it holds no stand-in's poses.

@@ -18,10 +18,10 @@ _LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.|^recognizer\.backbon
 def depth(name: str, layers: int) -> int:
     """How deep a parameter lies: 0 is the backbone's input, ``layers + 1`` all that is new.
 
-    New is what stands behind the backbone, or was put behind one of its stages.
+    New is what comes after the backbone, or was put after one of its stages.
 
     Args:
-        name: As in ``model.named_parameters()`` of a `piumar_lib.ma52.model.MicroActionRecognizer`.
+        name: Name of a parameter of a `piumar_lib.ma52.model.MicroActionRecognizer`.
         layers: Layers (or stages) of the backbone.
     """
     if ".behind." in name:
@@ -30,7 +30,7 @@ def depth(name: str, layers: int) -> int:
         return int(found[1] or found[2]) + 1
     if not name.startswith("recognizer.backbone.0."):
         return layers + 1
-    # A norm behind the last layer belongs to it.
+    # A norm after the last layer belongs to it.
     return layers if "layernorm" in name and "embedd" not in name else 0
 
 

@@ -20,7 +20,7 @@ from piumar_lib.training import SequenceTrainer
 
 
 def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
-    """Count what TFAM and GIRL add behind a video backbone: their own layers and what runs twice.
+    """Count what TFAM and GIRL add after a video backbone: their own layers and what runs twice.
 
     The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug-in
     and loss run for real, on random features of the shape that it gives. Attention counts as plain
@@ -28,7 +28,7 @@ def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
 
     Args:
         backbone: One of those of `piumar_lib.ma52.backbones`.
-        clips: In a batch.
+        clips: Number of clips in a batch.
 
     Returns:
         For ``"training"``, a step without the optimiser's, and ``"inference"``, the work on a batch by

@@ -8,7 +8,6 @@ they say; here a plug-in has one place instead of three, and a run takes a third
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from torch import nn
 
@@ -20,10 +19,10 @@ FRAMES = 32  # of 45 to 75 that a clip of MA-52 has: at least 13 a second
 
 
 class PoseNetwork(nn.Sequential):
-    """Layers, in front of each of which a plug-in may sit: the first one is behind the input.
+    """Layers, before each of which a plug-in may sit; before the first one is the input.
 
     Args:
-        layers: From poses to features.
+        layers: Layers from poses to features, in order.
         inputs: Channels of the input.
         channels: Channels of the output.
 
@@ -37,17 +36,6 @@ class PoseNetwork(nn.Sequential):
     def __init__(self, layers: Sequence[nn.Module], inputs: int, channels: int) -> None:
         super().__init__(*layers)
         self.inputs, self.channels = inputs, channels
-
-
-@dataclass(frozen=True)
-class PoseSource:
-    """Where a network for poses comes from.
-
-    Attributes:
-        build: From the names of joints, and 2 or, with scores, 3 numbers a joint.
-    """
-
-    build: Callable[[Sequence[str], int], PoseNetwork]
 
 
 def pose_cnn(joints: Sequence[str], dims: int = 2, width: int = 96, depth: int = 4) -> PoseNetwork:
@@ -81,4 +69,8 @@ def pose_graph(joints: Sequence[str], dims: int = 2, width: int = 32, depth: int
     return PoseNetwork(layers, len(joints) * dims, width)
 
 
-POSE_BACKBONES = {"poses-cnn": PoseSource(pose_cnn), "poses-graph": PoseSource(pose_graph)}
+# From the names of joints, and 2 or, with scores, 3 numbers a joint.
+POSE_BACKBONES: dict[str, Callable[[Sequence[str], int], PoseNetwork]] = {
+    "poses-cnn": pose_cnn,
+    "poses-graph": pose_graph,
+}

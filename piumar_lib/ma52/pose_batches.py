@@ -12,7 +12,7 @@ from piumar_lib.batch import Batch
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.pose_dataset import PoseDataset, moments
-from piumar_lib.ma52.pose_transforms import draw_numbers, vary, warp
+from piumar_lib.ma52.pose_transforms import draw, vary, warp
 
 
 class PoseBatches:
@@ -48,15 +48,15 @@ class PoseBatches:
     def _look_up(self, places: Tensor, seeds: Sequence[int]) -> Tensor:
         """Clips at random times, varied if the method augments: ``(batch, time, channels)``."""
         data, config = self.data, self.config
-        numbers = draw_numbers(seeds, data.frames, len(data.joints))
-        at = moments(numbers.moment)
+        draws = draw(seeds, data.frames, len(data.joints))
+        at = moments(draws.moment)
         if not config.is_augmented:
             return data.read(places, at)
         strength = config.hyperparameters["augmentation_strength"]
-        at = warp(at, numbers.speed, strength * config.time_warp)
+        at = warp(at, draws.speed, strength * config.time_warp)
         varied = vary(
             data.read(places, at).unflatten(2, (len(data.joints), -1)),
-            numbers,
+            draws,
             data.mirror,
             config.hflip,
             strength * config.rotation,

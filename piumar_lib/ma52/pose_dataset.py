@@ -15,11 +15,9 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
 
 from piumar_lib.data.joints import mirror, parents
-from piumar_lib.data.labels import body_part
-from piumar_lib.ma52.pose_transforms import draw_numbers
+from piumar_lib.ma52.labelled_clips import LabelledClips
 from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.prepare.poses import Poses
 
@@ -27,20 +25,18 @@ SHOULDERS = 0.76  # their usual distance in torso lengths, where no hip is seen
 MOST_MISSING = 0.05  # share of clips that a file of poses may lack
 
 
-class PoseDataset(Dataset):
+class PoseDataset(LabelledClips):
     """Clips of a file of poses.
 
     Args:
-        poses: From `piumar_lib.ma52.prepare.poses.read_poses`.
+        poses: Poses of a file, from `piumar_lib.ma52.prepare.poses.read_poses`.
         clips: Those that are wanted, from the index (a split's names choose them).
         frames: Time steps read from each clip.
-        views: Temporal views of each clip in evaluation; they follow one another.
-        train: Draw time steps at random; ``views`` must be 1.
+        views: See `LabelledClips`.
         scores: Give the estimator's confidence of each joint beside its place.
 
     Attributes:
         left_out: Names of wanted clips that the file does not hold, or in which no torso was found.
-        clips, people: Of the others; people are numbered from 0.
         joints: Names of the joints.
         tree: The joint that each joint hangs on; -1 for the root.
         mirror: The mirror image of each joint, ``(joints,)``.
@@ -56,74 +52,45 @@ class PoseDataset(Dataset):
         clips: Iterable[Clip],
         frames: int = 32,
         views: int = 1,
-        train: bool = False,
         scores: bool = False,
     ) -> None:
-        if views < 1 or (train and views != 1):
-            raise ValueError(f"views: {views}. Choose 1 for training, 1 or more for evaluation.")
         self.joints, self.scores, self.about = poses.joints, scores, f"poses ({poses.source}), "
         self.tree = tuple(parents(poses.joints).tolist())
         self.mirror = torch.from_numpy(mirror(poses.joints))
-        self.frames, self.views, self.train = frames, views, train
-        self._measure(poses, list(clips))
-        names = sorted({clip.person for clip in self.clips})
-        self.people = {name: number for number, name in enumerate(names)}
+        self.frames = frames
+        super().__init__(self._measure(poses, list(clips)), views)
 
-    def _measure(self, poses: Poses, clips: list[Clip]) -> None:
-        """Keep every clip that can be measured."""
+    def _measure(self, poses: Poses, clips: list[Clip]) -> list[Clip]:
+        """Keep every clip that can be measured; return them."""
         missing = [clip.name for clip in clips if clip.name not in poses.rows]
         if len(missing) > MOST_MISSING * len(clips):
             raise ValueError(
                 f"poses: {len(missing)} of {len(clips)} clips are not in the file, {missing[0]} is the "
                 "first. Make it from the same clips as the index: prepare_ma52.py poses."
             )
-        self.clips: list[Clip] = []
         self.left_out = missing
-        kept = []
+        there, kept = [], []
         for clip in clips:
             if clip.name in poses.rows:
                 measured = measure(*poses.clip(clip.name), poses.joints, self.tree)
                 if measured is None:
                     self.left_out.append(clip.name)
                     continue
-                self.clips.append(clip)
+                there.append(clip)
                 kept.append(measured if self.scores else measured[..., :2])
         if not kept:
             raise ValueError(f"poses: no torso was found in any of {len(clips)} clips. {_REMEDY}")
         self.lengths = torch.tensor([len(clip) for clip in kept])
         self.start = self.lengths.cumsum(0) - self.lengths
         self.rows = torch.from_numpy(np.concatenate(kept)).flatten(1)  # (frames of all, channels)
+        return there
 
-    @property
-    def channels(self) -> int:
-        """Numbers that describe a body: two for each joint, or three with scores."""
-        return self.rows.shape[1]
-
-    def __len__(self) -> int:
-        return len(self.clips) * self.views
-
-    def __getitem__(self, key: int | tuple[int, int]) -> dict[str, Any]:
-        """A view of a clip, as `piumar_lib.ma52.dataset.ClipDataset` gives it.
-
-        Args:
-            key: The view's number. In training also a pair of the clip's number and the seed of what is
-                drawn.
-
-        Returns:
-            ``pose``, float32 ``(frames, channels)``; ``action``, ``part``, ``person`` and ``clip``.
-        """
-        number, seed = key if isinstance(key, tuple) else (key, int(torch.randint(2**62, ())))
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """A view: ``pose``, float32 ``(frames, channels)``, and what `LabelledClips.known` says."""
         place, view = divmod(number, self.views)
-        clip, within = self.clips[place], torch.full((1, self.frames), (view + 0.5) / self.views)
-        if self.train:
-            within = draw_numbers([seed], self.frames, len(self.joints)).moment
-        return {
-            "pose": self.read(torch.tensor([place]), moments(within))[0],
-            "action": clip.action,
-            "part": -1 if clip.action < 0 else int(body_part(clip.action)),
-            "person": self.people[clip.person],
-            "clip": place,
-        }
+        within = torch.full((1, self.frames), (view + 0.5) / self.views)
+        pose = self.read(torch.tensor([place]), moments(within))[0]
+        return {"pose": pose, **self.known(place)}
 
     def read(self, places: Tensor, at: Tensor) -> Tensor:
         """Clips at times between their frames, by linear interpolation.
@@ -144,27 +111,13 @@ class PoseDataset(Dataset):
         return torch.lerp(self.rows[row], self.rows[following], (position - left)[..., None])
 
     def some_clips(self, most: int = 4096) -> Tensor:
-        """Clips as they are judged, ``(clips, frames, channels)``; if there are more, evenly chosen."""
+        """Clips as in evaluation, ``(clips, frames, channels)``; if there are more, evenly chosen."""
         places = torch.linspace(0, len(self.clips) - 1, min(most, len(self.clips))).round().long()
         return self.read(places, moments(torch.full((len(places), self.frames), 0.5)))
 
     def inputs(self, item: dict[str, Tensor], size: int, device: torch.device) -> Tensor:
         """A batch of items as the backbone takes it, on the device; there is no ``size`` to bring to."""
         return item["pose"].to(device)
-
-    def judged(self, views: int = 1) -> PoseDataset:
-        """The same clips for evaluation, with so many views."""
-        same = object.__new__(PoseDataset)
-        same.__dict__.update(self.__dict__, views=views, train=False)
-        return same
-
-    def labels(self) -> Tensor:
-        """Actions of all clips, shape ``(clips,)``."""
-        return torch.tensor([clip.action for clip in self.clips])
-
-    def persons(self) -> Tensor:
-        """Who made each clip, numbered from 0, shape ``(clips,)``."""
-        return torch.tensor([self.people[clip.person] for clip in self.clips])
 
 
 _REMEDY = "Look at them: their poses need shoulders, and hips if these are in the picture."
@@ -207,7 +160,7 @@ def measure(
         unit = float(np.median(np.linalg.norm(np.subtract(*sides), axis=-1))) / SHOULDERS
     if not (np.isfinite(unit) and unit > 0 and np.isfinite(center).all()):
         return None
-    placed = hang((filled - center) / unit, tree)
+    placed = place_missing((filled - center) / unit, tree)
     return np.concatenate([placed, np.where(found, score, 0)[..., None]], -1).astype(np.float32)
 
 
@@ -232,7 +185,7 @@ def fill_gaps(xy: np.ndarray, found: np.ndarray) -> np.ndarray:
     return a + share * (b - a)
 
 
-def hang(xy: np.ndarray, tree: Sequence[int]) -> np.ndarray:
+def place_missing(xy: np.ndarray, tree: Sequence[int]) -> np.ndarray:
     """Put joints that were never found on the joints that they hang on; the root on the origin."""
     if not np.isnan(xy[0]).any():
         return xy

@@ -41,7 +41,7 @@ class JointError:
 
     Attributes:
         joint: Its name, or `ALL`.
-        median, ninth_decile: Of the distance.
+        median, ninth_decile: Median and ninth decile of the distance.
         centered: Median distance once the median offset of each clip is taken away: what remains where
             only movements count.
         moved: Median distance of the true joint from its own median in the clip, to compare with.
@@ -60,7 +60,7 @@ def pose_errors(poses: Poses, truth: Mapping[str, np.ndarray]) -> list[JointErro
     """Compare poses with true joints, joint by joint and, in the last row, all together.
 
     Args:
-        poses: With the joints of COCO among theirs.
+        poses: Poses with the joints of COCO among theirs.
         truth: Pixels ``(frames, 17, 2)`` of each clip, by name.
 
     Returns:

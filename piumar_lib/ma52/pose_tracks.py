@@ -30,9 +30,9 @@ class Person:
     """One of the people in a clip.
 
     Attributes:
-        number: By which she is chosen.
-        share: Of frames in which she was found.
-        height: Of her joints, in pixels, the median over frames.
+        number: Number by which she is chosen.
+        share: Share of frames in which she was found, in [0, 1].
+        height: Height that her joints span, in pixels, the median over frames.
         x: Middle of her joints from the left, in pixels, the median over frames.
     """
 
@@ -53,13 +53,13 @@ class Track:
     """Poses of one person in one clip.
 
     Attributes:
-        name: Of the clip.
-        joints: Names.
+        name: Name of the clip.
+        joints: Names of the joints.
         xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
         score: 0 to 1, ``(frames, joints)``; 0 where a joint was not found.
         rate: Frames a second.
         assumed: Whether that rate is a guess.
-        person: The number of whom was taken.
+        person: Number of the person who was taken.
         people: Everybody in the clip; none if the file holds one person of each clip.
     """
 

@@ -13,15 +13,15 @@ from torch.nn import functional as F
 KNOTS = 5  # of the curve by which a clip runs faster and slower
 
 
-class Numbers(NamedTuple):
+class Draws(NamedTuple):
     """What decides how clips are varied.
 
     Attributes:
         moment: Where each moment lies in its stretch, in [0, 1), ``(batch, time)``.
-        side: In [0, 1), ``(batch,)``: below the probability of exchanging left and right, that is done.
-        turn, size: Normal, ``(batch,)``.
-        speed: Normal, ``(batch, KNOTS)``.
-        place: Normal, ``(batch, joints, 2)``.
+        side: Uniform in [0, 1), ``(batch,)``: left and right are exchanged where it is below ``hflip``.
+        turn, size: Standard normal, for the angle and the log size, ``(batch,)``.
+        speed: Standard normal, for the log speed at each knot, ``(batch, KNOTS)``.
+        place: Standard normal, for the displacement of each joint, ``(batch, joints, 2)``.
     """
 
     moment: Tensor
@@ -32,8 +32,8 @@ class Numbers(NamedTuple):
     place: Tensor
 
 
-def draw_numbers(seeds: Sequence[int], frames: int, joints: int) -> Numbers:
-    """Draw what varies clips, from one seed a clip: the same whoever asks, and in whichever batch.
+def draw(seeds: Sequence[int], frames: int, joints: int) -> Draws:
+    """Draw what varies clips, from one seed a clip: the same in any process and in any batch.
 
     Args:
         seeds: One for each clip.
@@ -48,7 +48,7 @@ def draw_numbers(seeds: Sequence[int], frames: int, joints: int) -> Numbers:
         normal[row] = rng.standard_normal(normal.shape[1])
     u, n = torch.from_numpy(uniform), torch.from_numpy(normal)
     place = n[:, 2 + KNOTS :].unflatten(1, (joints, 2))
-    return Numbers(u[:, :frames], u[:, frames], n[:, 0], n[:, 1], n[:, 2 : 2 + KNOTS], place)
+    return Draws(u[:, :frames], u[:, frames], n[:, 0], n[:, 1], n[:, 2 : 2 + KNOTS], place)
 
 
 def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
@@ -56,7 +56,7 @@ def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
 
     Args:
         at: Moments from 0 to 1, ``(batch, time)``.
-        speed: From `draw_numbers`.
+        speed: Standard normal numbers from `draw`, ``(batch, KNOTS)``.
         strength: Standard deviation of the log speed at a knot.
 
     Returns:
@@ -71,7 +71,7 @@ def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
 
 def vary(
     x: Tensor,
-    numbers: Numbers,
+    draws: Draws,
     mirror: Tensor,
     hflip: float = 0.5,
     rotation: float = 0.1,
@@ -80,13 +80,13 @@ def vary(
 ) -> Tensor:
     """Mirror, turn and resize bodies, and move each of their joints, alike in all frames of a clip.
 
-    A joint's displacement makes another body: longer here, shorter there, held otherwise, or seen by
+    A joint's displacement makes another body: longer here, shorter there, held differently, or seen by
     another estimator. Movements stay, but for turn and size. If the clip's mean pose is subtracted
     (``modality="difference"``), this undoes the displacement.
 
     Args:
         x: Clips, ``(batch, time, joints, 2)``, or with scores, which stay, ``(batch, time, joints, 3)``.
-        numbers: From `draw_numbers`.
+        draws: Random numbers that decide how each clip is varied, from `draw`.
         mirror: The mirror image of each joint, ``(joints,)``.
         hflip: Probability of exchanging left and right.
         rotation: Standard deviation of the angle, radians.
@@ -94,10 +94,10 @@ def vary(
         joint_jitter: Standard deviation of a joint's displacement, torso lengths.
     """
     flipped = x[:, :, mirror] * x.new_tensor([-1.0, 1.0, 1.0][: x.shape[-1]])
-    x = torch.where((numbers.side < hflip).view(-1, 1, 1, 1), flipped, x)
-    angle, size = rotation * numbers.turn, (size_jitter * numbers.size).exp()
+    x = torch.where((draws.side < hflip).view(-1, 1, 1, 1), flipped, x)
+    angle, size = rotation * draws.turn, (size_jitter * draws.size).exp()
     c, s = size * angle.cos(), size * angle.sin()
     matrix = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], -2)  # (B, 2, 2)
     moved = torch.einsum("bij,btnj->btni", matrix, x[..., :2])
-    moved = moved + joint_jitter * numbers.place[:, None]
+    moved = moved + joint_jitter * draws.place[:, None]
     return torch.cat([moved, x[..., 2:]], -1)

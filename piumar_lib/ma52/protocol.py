@@ -21,20 +21,20 @@ RECORD_KEYS = (
     "device",
 )  # fmt: skip
 # May change when a run is resumed. The split may move, but must hold the same clips.
-FREE = ("out", "cache", "poses", "index", "split", "workers", "save_minutes")
+FREE = ("out", "cache", "poses", "index", "split", "chosen_on", "workers", "save_minutes")
 
 
 class Protocol(NamedTuple):
     """How the scores of a run, or of several, came about.
 
     Attributes:
-        kind: Of the split: ``"person-disjoint"``, ``"official"`` and so on.
-        people: Who are judged; None if that was not recorded.
-        shared: How many of them are trained on, too; None if that was not recorded.
-        rules: Which state of a training is judged.
-        epochs: After how many epochs that is.
+        kind: Kind of the split: ``"person-disjoint"``, ``"official"`` and so on.
+        people: Number of people evaluated; None if that was not recorded.
+        shared: Number of evaluated people who are trained on, too; None if that was not recorded.
+        rules: Which state of a training is evaluated.
+        epochs: Number of epochs after which a training is evaluated.
         views: Temporal views of a clip.
-        lucky: How many of the people judged are those on whom the settings were chosen.
+        chosen_on: Number of evaluated people on whom the settings were chosen.
     """
 
     kind: str
@@ -43,7 +43,7 @@ class Protocol(NamedTuple):
     rules: tuple[str, ...]
     epochs: tuple[int, ...]
     views: tuple[int, ...]
-    lucky: int = 0
+    chosen_on: int = 0
 
     def __str__(self) -> str:
         epochs, views = ("/".join(map(str, values)) for values in (self.epochs, self.views))
@@ -52,8 +52,8 @@ class Protocol(NamedTuple):
             f"{self.kind}, people shared with training: {self._say_shared()}; {'/'.join(self.rules)} "
             f"({epochs}), {views} view{many} of a clip"
         )
-        if self.lucky:
-            said += f"; OPTIMISTIC: settings were chosen on {self.lucky} of these people"
+        if self.chosen_on:
+            said += f"; OPTIMISTIC: settings were chosen on {self.chosen_on} of these people"
         return said
 
     def _say_shared(self) -> str:
@@ -78,13 +78,13 @@ def describe_split(title: str, train: Iterable[str], held_out: Iterable[str]) ->
 def describe_selection(
     held_out: Iterable[str], epochs: int, views: int, averaged: bool, chosen_on: str | Path = ""
 ) -> dict[str, Any]:
-    """What a record says about how the judged state and its settings were chosen.
+    """What a record says about how the evaluated state and its settings were chosen.
 
     Args:
-        held_out: People who are judged.
-        epochs: Of the training; the last one is judged.
+        held_out: People on whom the training is evaluated.
+        epochs: Number of training epochs; the state after the last one is evaluated.
         views: Temporal views of a clip.
-        averaged: Whether averaged weights are judged.
+        averaged: Whether averaged weights are evaluated.
         chosen_on: The file of the split on whose held-out people settings were chosen; "" for none.
 
     Raises:
@@ -136,7 +136,7 @@ def merge(protocols: Iterable[Protocol]) -> Protocol:
         tuple(sorted({rule for one in found for rule in one.rules})),
         tuple(sorted({epoch for one in found for epoch in one.epochs})),
         tuple(sorted({views for one in found for views in one.views})),
-        max(one.lucky for one in found),
+        max(one.chosen_on for one in found),
     )
 
 
@@ -193,7 +193,7 @@ def count_settings(records: Iterable[Mapping[str, Any]]) -> int:
     Settings that one of them lacks, being of an earlier version, do not count.
     """
     configs = [record.get("config", {}) for record in records]
-    names = sorted(set.intersection(*map(set, configs)) - {*FREE, "seed", "chosen_on"})
+    names = sorted(set.intersection(*map(set, configs)) - {*FREE, "seed"})
     return len({json.dumps([config[name] for name in names], sort_keys=True) for config in configs})
 
 

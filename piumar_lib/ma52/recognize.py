@@ -24,7 +24,6 @@ from piumar_lib.ma52.transforms import to_input
 from piumar_lib.ma52.windows import Answers, require_spans, windows
 from piumar_lib.support.files import as_path
 
-FRAMES_AT_MOST = 20_000  # in memory at a time: 3 GB at 224 pixels
 SMALL_ONES = 256  # thumbnails that are kept of a recording while it is surveyed; of a short one, all
 
 
@@ -59,37 +58,13 @@ class Recording:
         return self.shown.times
 
     @property
-    def fps(self) -> float:
-        """Frames per second, on average."""
-        return self.shown.fps
-
-    @property
     def seconds(self) -> float:
         """Length."""
         return self.shown.seconds
 
-    @property
-    def frames(self) -> np.ndarray:
-        """All frames, uint8 ``(time, size, size, 3)``: see `read`."""
-        return self.read(range(len(self.times)))
-
-    def read(self, which: Sequence[int]) -> np.ndarray:
-        """Some frames, uint8 ``(len(which), size, size, 3)``, cut to the person.
-
-        Raises:
-            ValueError: If more are asked for than `FRAMES_AT_MOST`.
-        """
-        if len(which) > FRAMES_AT_MOST:
-            raise ValueError(
-                f"{self.path}: {len(which)} frames at a time; memory is planned for {FRAMES_AT_MOST}. "
-                "Read some of them, or let recognise look at it window by window."
-            )
-        different, back = np.unique(np.asarray(which, int), return_inverse=True)
-        return np.stack(list(self.stream(different.tolist())))[back]
-
-    def stream(self, which: Sequence[int] | None = None) -> Iterator[np.ndarray]:
-        """Frames one after the other, by default all, each uint8 ``(size, size, 3)``."""
-        for picture in shrunk(decode(self.path, which, threads=0), self.box, self.size):
+    def stream(self) -> Iterator[np.ndarray]:
+        """All frames, one after the other, each uint8 ``(size, size, 3)``, cut to the person."""
+        for picture in shrunk(decode(self.path, threads=0), self.box, self.size):
             yield picture[: self.size, : self.size]
 
 
@@ -99,12 +74,9 @@ class Recognized(Answers):
 
     Attributes:
         recording: What was looked at.
-        energy: Motion of each frame: mean change of grey levels since the one before, ``(time,)``; the
-            clock by which the temporal branch tells moments apart, seen in pixels.
     """
 
     recording: Recording
-    energy: np.ndarray
 
 
 def read_recording(
@@ -166,12 +138,12 @@ def recognize(
     window still waits for are kept.
 
     Args:
-        model: From `piumar_lib.ma52.model.load_model`.
+        model: Trained recogniser, from `piumar_lib.ma52.model.load_model`.
         path: Any video. Up to `piumar_lib.ma52.windows.SHORT` seconds it is one clip, as long as
             MA-52's; a longer one is looked at through windows.
-        length, stride: Of the windows, in seconds.
+        length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
-        crop, person: See `read_recording`.
+        crop, person: Kind of square, and whom it is about, see `read_recording`.
         progress: Show a progress bar.
 
     Raises:
@@ -190,15 +162,14 @@ def recognize(
     spans = [(begin + s, begin + e) for s, e in windows(recording.seconds - begin, length, stride)]
     frame_indices = [sample(recording.times, *ends, model.frames, views) for ends in spans]
     frames = tqdm(recording.stream(), total=len(recording.times), disable=not progress, unit="frame")
-    energy: list[float] = []
     probabilities = np.empty((len(spans), len(ACTIONS)))
     model.eval()
-    windowed = _gather(_note_motion(frames, energy), frame_indices, model.size)
+    windowed = _gather(frames, frame_indices, model.size)
     for row, looks in zip(probabilities, windowed, strict=True):
         video = to_input(torch.from_numpy(looks).to(device), model.size)  # (views, T, 3, size, size)
         row[:] = model(video).logits.float().softmax(-1).mean(0).cpu()
     start, end = np.array(spans).T
-    return Recognized(start, end, probabilities, recording, np.array(energy))
+    return Recognized(start, end, probabilities, recording)
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
@@ -208,37 +179,15 @@ def sample(times: np.ndarray, start: float, end: float, frames: int, views: int)
 
     Args:
         times: When each frame is shown, in seconds, shape ``(time,)``.
-        start, end: Of the window, in seconds.
-        frames: How many stretches.
-        views: How many choices, evenly shifted within the stretches.
+        start, end: Start and end of the window, in seconds.
+        frames: Number of stretches.
+        views: Number of choices, evenly shifted within the stretches.
 
     Returns:
         Frame numbers, shape ``(views, frames)``.
     """
     shift = (np.arange(views)[:, None] + 0.5) / views
     return shown_at(times, start + (np.arange(frames) + shift) / frames * (end - start))
-
-
-def motion(frames: Iterable[np.ndarray]) -> np.ndarray:
-    """Mean change of grey levels since the frame before, 0 for the first, shape ``(time,)``.
-
-    Args:
-        frames: uint8 ``(time, height, width, 3)``, or such frames one by one.
-    """
-    energy: list[float] = []
-    for _ in _note_motion(frames, energy):
-        pass
-    return np.array(energy)
-
-
-def _note_motion(frames: Iterable[np.ndarray], energy: list[float]) -> Iterator[np.ndarray]:
-    """Pass frames on, and append how much each differs from the one before."""
-    before = None
-    for frame in frames:
-        gray = frame.astype(np.float32).mean(-1)
-        energy.append(0.0 if before is None else float(np.abs(gray - before).mean()))
-        before = gray
-        yield frame
 
 
 def _gather(
@@ -248,7 +197,8 @@ def _gather(
 
     Args:
         frames: All frames, in order, each ``(size, size, 3)``.
-        moments: Frame numbers of each window, rising from window to window, each ``(views, frames)``.
+        frame_indices: Frame numbers of each window, rising from window to window, each
+            ``(views, frames)``.
         size: Pixels of a frame's side.
 
     Yields:

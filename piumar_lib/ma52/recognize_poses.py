@@ -54,10 +54,11 @@ def recognize_poses(
     Each window is measured in torso lengths by itself, as each clip is in training.
 
     Args:
-        model: From `piumar_lib.ma52.model.load_model`, trained on poses.
-        track: From `piumar_lib.ma52.pose_tracks.read_tracks`. Up to `piumar_lib.ma52.windows.SHORT`
-            seconds it is one clip; a longer one is looked at through windows.
-        length, stride: Of the windows, in seconds.
+        model: Recogniser trained on poses, from `piumar_lib.ma52.model.load_model`.
+        track: Poses of the person, from `piumar_lib.ma52.pose_tracks.read_tracks`. Up to
+            `piumar_lib.ma52.windows.SHORT` seconds it is one clip; a longer one is looked at through
+            windows.
+        length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
 
     Raises:
@@ -81,7 +82,8 @@ def recognize_poses(
         _ask(model, data, torch.as_tensor(some), views) for some in _portions(len(kept))
     ])  # fmt: skip
     start, end = np.array([spans[k] for k in kept]).T
-    empty = tuple(span for k, span in enumerate(spans) if k not in set(kept))
+    known = set(kept)
+    empty = tuple(span for k, span in enumerate(spans) if k not in known)
     return RecognizedPoses(start, end, probabilities, track, empty)
 
 

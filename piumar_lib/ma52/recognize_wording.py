@@ -20,21 +20,22 @@ def say_trained_on(record: Mapping[str, Any] | None) -> str:
     """What a model was trained on, and how often it is right about people it never saw.
 
     Args:
-        record: Of its training; None if there is none.
+        record: Record of the model's training; None if there is none.
     """
     if record is None:
         return "this model was trained on data that are not recorded: no record.json lies beside it"
-    split, found, config = record["split"], record["held out"], record["config"]
+    split, found, config = record.get("split", {}), record["held out"], record["config"]
     people = split.get("people trained on")
     whom = "people" if people is None else f"{people} people"
     lines = [
         f"this model was trained on {record['data']}: {whom}, method {record['method']}, "
         f"{config['epochs']} epochs"
     ]
-    if split.get("shared people") == 0:
-        judged = f"{len(found['people'])} people it never saw"
+    shared, judged = split.get("shared people"), f"{len(found['people'])} people"
+    if shared is None:
+        judged += ", of whom it is not recorded whether it was trained on them,"
     else:
-        judged = f"{len(found['people'])} people, some of whom it was trained on"
+        judged += ", some of whom it was trained on," if shared else " it never saw"
     right = 100 * found["scores"]["action top-1"]
     lines.append(f"of {found['clips']} clips of {judged} it recognises {right:.1f} %")
     if STANDIN in record["data"]:

@@ -21,7 +21,7 @@ def official_scores(
 
     Args:
         y: Actions 0 to 51, shape ``(n,)``.
-        probabilities: Of actions, shape ``(n, 52)``.
+        probabilities: Probabilities of actions, shape ``(n, 52)``.
         parts: Probabilities of body parts from a head of their own (PCAN), shape ``(n, 7)``; without
             them the part is that of the most probable action (MANet).
 
@@ -56,7 +56,7 @@ class Constant(NamedTuple):
 
     @property
     def names(self) -> tuple[str, str]:
-        """Of the action and of the body part."""
+        """Names of the action and of the body part."""
         return ACTIONS[self.action], BODY_PARTS[self.part]
 
     def scores(self, y: np.ndarray) -> dict[str, float]:
@@ -71,8 +71,8 @@ class Constant(NamedTuple):
 def most_frequent(y: np.ndarray) -> Constant:
     """The most frequent action, and the most frequent body part; of equally frequent ones the first.
 
-    Of training clips, it is what knowing nothing about a clip suggests. Of the clips judged, it is the
-    best constant answer, which no recogniser knows: 641 of the 5,586 clips of MA-52's val list are
+    Of training clips, it is what knowing nothing about a clip suggests. Of the evaluated clips, it is
+    the best constant answer, which no recogniser knows: 641 of the 5,586 clips of MA-52's val list are
     nodding, 11.475 %.
 
     Args:
@@ -92,7 +92,7 @@ def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
     """Mean over people of always answering the training clips' most frequent action, in [0, 1].
 
     Args:
-        reports: From `piumar_lib.ma52.evaluate.report`, one of each fold at least.
+        reports: Reports of `piumar_lib.ma52.evaluate.report`, at least one of each fold.
 
     Returns:
         The mean, of each person in her fold; None if a report of an earlier version does not say it.
@@ -110,7 +110,7 @@ def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]
     """Each person's accuracy in a method's records, averaged over seeds.
 
     Args:
-        records: With the report of `piumar_lib.ma52.evaluate.report` under ``"held out"``.
+        records: Records with a report of `piumar_lib.ma52.evaluate.report` under ``"held out"``.
 
     Returns:
         Shares in [0, 1] by person; empty without records.
@@ -149,20 +149,6 @@ def top_k(y: np.ndarray, probabilities: np.ndarray, k: int) -> float:
     """
     best = np.argsort(-np.asarray(probabilities), axis=1, kind="stable")[:, :k]
     return float((best == np.asarray(y)[:, None]).any(1).mean())
-
-
-def confusion_of_parts(y: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Numbers of clips by true body part (rows) and that of the predicted action (columns).
-
-    Args:
-        y, predicted: True and predicted actions 0 to 51, shape ``(n,)``.
-
-    Returns:
-        Shape ``(7, 7)``; zeros without clips.
-    """
-    table = np.zeros((len(BODY_PARTS), len(BODY_PARTS)), int)
-    np.add.at(table, (body_part(y), body_part(predicted)), 1)
-    return table
 
 
 def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:

@@ -44,7 +44,7 @@ class Trainee(nn.Module):
 
     Args:
         model: A `MicroActionRecognizer`, as ``accelerator`` has prepared it.
-        accelerator: Of the processes that share the work.
+        accelerator: Accelerate's handle of the processes that share the work.
     """
 
     def __init__(self, model: nn.Module, accelerator: Accelerator) -> None:
@@ -93,10 +93,10 @@ class SharedStepper(Stepper):
     """Gradients and steps of a run.
 
     Args:
-        accelerator: Of the processes that share the work.
-        model: As ``accelerator`` has prepared it.
-        objective: Its own parameters learn, too.
-        optimizer: Of both, as ``accelerator`` has prepared it.
+        accelerator: Accelerate's handle of the processes that share the work.
+        model: The recogniser, as ``accelerator`` has prepared it.
+        objective: What is minimised; its own parameters learn, too.
+        optimizer: Optimiser of model and objective, as ``accelerator`` has prepared it.
         config: See `TrainConfig`.
         steps_per_epoch: Steps of an epoch.
         wishes: Asked in each step, whether this process is to stop, and whether it is time to save.

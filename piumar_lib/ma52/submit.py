@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
-
-import torch
+from typing import Any
 
 from piumar_lib.ma52.clips import open_clips
 from piumar_lib.ma52.codabench import require_zip, write_submission
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.evaluate import predict
-from piumar_lib.ma52.model import load_model
+from piumar_lib.ma52.model import fastest_device, load_model
 from piumar_lib.ma52.prepare.index import Clip, read_index
-from piumar_lib.ma52.prepare.layout import STANDIN
 from piumar_lib.ma52.prepare.lists import ANONYMOUS, read_list
 from piumar_lib.ma52.prepare.published import numbered
-from piumar_lib.ma52.standin.videos import TRUTH
-from piumar_lib.support.files import as_path, read_json, require_writable
+from piumar_lib.support.files import as_path, require_writable
 
 
 def submit(
@@ -26,16 +24,18 @@ def submit(
     views: int = 1,
     progress: bool = False,
     root: str | Path | None = None,
+    **moved: str | Path | None,
 ) -> int:
     """Recognise all test clips and write a submission; it is checked before it is called done.
 
     Args:
-        folder: Of a finished run; its configuration says where clips and index are.
+        folder: Folder of a finished run; its configuration says where clips and index were.
         path: Ends in ``.zip``.
         views: Temporal views of each clip.
         progress: Show a progress bar.
-        root: Of the download. Its test list then says which lines there are, and in which order;
-            without it, those are the index's test clips by name.
+        root: Root of the download. Its test list then says which lines there are, and in which
+            order; without it, those are the index's test clips by name.
+        moved: Where ``index``, and ``cache`` or ``poses``, lie, if not where the training read them.
 
     Returns:
         The number of clips.
@@ -43,11 +43,20 @@ def submit(
     Raises:
         ValueError: If the path has another ending; if a test clip is missing from index or cache,
             could not be decoded, or has no pose: every line of the list needs a prediction.
+        FileNotFoundError: If index, cache or poses are not where they were.
         OSError: If the file cannot be written.
     """
     require_writable(require_zip(path).parent)
     config = TrainConfig.read(as_path(folder) / "config.json")
-    model = load_model(folder, "cuda" if torch.cuda.is_available() else "cpu")
+    places: dict[str, Any] = {name: str(place) for name, place in moved.items() if place}
+    config = replace(config, **places)
+    for name in ("index", "poses" if config.sees_poses else "cache"):
+        if not as_path(getattr(config, name)).exists():
+            raise FileNotFoundError(
+                f"{name}: {getattr(config, name)}, which the training read, is not there. If it was "
+                f"moved, say where it is: --{name}."
+            )
+    model = load_model(folder, fastest_device())
     clips = find_test_clips(config.index, root)
     data = open_clips(config, clips, model.frames, views)
     if data.left_out:
@@ -105,16 +114,3 @@ def _names_up_to_last(clips: Iterable[str]) -> list[str]:
     if not all(ANONYMOUS.fullmatch(name) for name in clips):
         return sorted(clips)
     return numbered(1 + max(int(name.removeprefix("test").removesuffix(".mp4")) for name in clips))
-
-
-def read_truth(root: str | Path) -> dict[str, tuple[int, int]]:
-    """Person and action of a stand-in's test clips, which a real benchmark does not tell.
-
-    Raises:
-        FileNotFoundError: If ``root`` is no stand-in.
-    """
-    path = as_path(root) / STANDIN
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no stand-in. Labels of MA-52's test clips are not published.")
-    truth = read_json(path, "Make the stand-in again, in another folder.", [TRUTH])[TRUTH]
-    return {name: (person, action) for name, (person, action) in truth.items()}

@@ -25,11 +25,10 @@ from typing import Any
 
 from tqdm import tqdm
 
-from piumar_lib.evidence.methods import METHODS
 from piumar_lib.evidence.records import append_record, provenance, read_records
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.prepare.splits import read_split
-from piumar_lib.ma52.protocol import FREE
+from piumar_lib.ma52.protocol import FREE, mark_chosen
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import called_as, is_mistake
 from piumar_lib.support.files import as_path, sha256_of, writing
@@ -89,9 +88,9 @@ def plan(
         preset: See `TrainConfig.make`.
         splits: Folder of ``fold1.txt`` and so on.
         runs: Folder in which each training gets a folder of its own.
-        methods: By default those of `PLANNED`, see `ON_POSES`.
-        folds: Numbers; by default all.
-        seeds: How many; the first is 0.
+        methods: Names of methods; by default those of `PLANNED`, see `ON_POSES`.
+        folds: Numbers of the folds; by default all.
+        seeds: Number of seeds; the first is 0.
         settings: See `TrainConfig.make`; the same for all.
 
     Raises:
@@ -111,7 +110,6 @@ def plan(
     for seed, fold, method in product(range(seeds), folds or there, dict.fromkeys(wanted)):
         own = {"method": method, "split": there[fold], "seed": seed, "out": runs}
         config = TrainConfig.make(preset, **settings | own)
-        _require_maps(config)
         config.require_paths()
         read_split(there[fold])  # says what is wrong with it
         content = digests | {"split": sha256_of(there[fold])}
@@ -132,9 +130,9 @@ def run(
     Each record is written as soon as it is there. An error ends its own training alone.
 
     Args:
-        trainings: From `plan`.
+        trainings: Trainings to make, from `plan`.
         path: A JSON-lines file; created if need be.
-        work: From settings, and whether to show progress, to a record: `piumar_lib.ma52.train.train`.
+        work: Trains with given settings and returns the record, as `piumar_lib.ma52.train.train` does.
         workers: Processes of this machine; with 1 all is done in this one.
         scheduler: Address of a Dask scheduler, whose workers do the work instead. They need the same
             code, and the same files under the same paths; each keeps checkpoints on its own disk.
@@ -151,9 +149,10 @@ def run(
     with only_run(path):
         missing = [t for t, record in _look_up(trainings, path) if record is None]
         origin = {"command": called_as("piumar_lib.ma52"), "commit": provenance()["commit"]}
-        jobs, check = [(work, t) for t in missing], partial(_contents, tuple(missing))
+        jobs = [(k, work, training) for k, training in enumerate(missing)]
+        check = partial(_contents, tuple(missing))
         with tqdm(total=len(missing), desc="trainings", disable=not progress) as bar:
-            for k, record, fault in in_parallel(attempt, _numbered(jobs), workers, scheduler, check):
+            for k, record, fault in in_parallel(attempt, jobs, workers, scheduler, check):
                 if fault:
                     failed.append(missing[k])
                     tqdm.write(f"failed: {missing[k]}: {fault}", file=sys.stderr)
@@ -167,7 +166,8 @@ def run(
             f"{path}: {len(failed)} of {len(missing)} trainings failed: {'; '.join(map(str, failed))}. "
             "The others are recorded; the same command tries these again."
         )
-    return [record for _, record in _look_up(trainings, path) if record is not None]
+    found = _look_up(trainings, path)
+    return [mark_chosen(record, t.config.chosen_on) for t, record in found if record is not None]
 
 
 def attempt(number: int, work: Work, training: Training) -> tuple[int, dict, str]:
@@ -194,16 +194,6 @@ def find_folds(splits: str | Path) -> dict[int, Path]:
     return dict(sorted(found.items()))
 
 
-def _require_maps(config: TrainConfig) -> None:
-    """See that the backbone gives a method the feature maps that it needs."""
-    if config.sees_poses and METHODS[config.method].behind_stages is not None:
-        instead = ON_POSES.get(config.method, "HDF")
-        raise ValueError(
-            f"method: {config.method} needs a video backbone, whose features have height and width, "
-            f"got {config.backbone}. Choose {instead!r}."
-        )
-
-
 def _put_into(config: TrainConfig, content: Mapping[str, str], fold: int) -> TrainConfig:
     """The same settings with a folder of their own, whose name changes with settings and content."""
     settings = {name: value for name, value in asdict(config).items() if name not in FREE}
@@ -227,10 +217,6 @@ def _contents(trainings: Sequence[Training]) -> dict[str, str]:
         paths |= {str(path): path for path in _files(training.config).values()}
         paths[training.config.split] = as_path(training.config.split)
     return {name: sha256_of(path) for name, path in paths.items()}
-
-
-def _numbered(jobs: Iterable[tuple[Work, Training]]) -> list[tuple[int, Work, Training]]:
-    return [(number, *job) for number, job in enumerate(jobs)]
 
 
 def _look_up(trainings: Iterable[Training], path: Path) -> list[tuple[Training, dict | None]]:

@@ -16,7 +16,7 @@ from piumar_lib import metrics
 from piumar_lib.evidence import statistics
 from piumar_lib.evidence.statistics import Difference
 from piumar_lib.evidence.wording import in_words, points, signed
-from piumar_lib.ma52.protocol import FREE, merge, protocol_of
+from piumar_lib.ma52.protocol import FREE, kind_of, merge, protocol_of
 from piumar_lib.ma52.scores import accuracy_of_people, majority_over_people
 from piumar_lib.notebook.figure import markdown_table
 from piumar_lib.support.hyperparameter import unknown
@@ -31,16 +31,16 @@ class Row:
     """A method of a sweep, with one kind of head; shares in [0, 1].
 
     Attributes:
-        name: Of the method, and of its head unless body parts are derived from actions.
-        folds: Numbers of those that it was trained on.
-        accuracy: Over all of their people.
-        macro_f1: Of actions, mean over folds and seeds.
+        name: Name of the method, and of its head unless body parts are derived from actions.
+        folds: Numbers of the folds that the method was trained on.
+        accuracy: Accuracy over all people of these folds.
+        macro_f1: Macro F1 of actions, mean over folds and seeds.
         majority: Accuracy over the same people of always answering the training clips' most frequent
             action.
-        difference: Paired difference to the reference over the people that both judge, with its t
+        difference: Paired difference to the reference over the people of both, with its t
             interval; None for the reference, and if they share no fold.
         by_fold: That difference's mean in each fold that both have.
-        p, equivalence_p: Of the difference, after Holm's correction for all rows; nan without one.
+        p, equivalence_p: P values of the difference, Holm-corrected for all rows; nan without one.
     """
 
     name: str
@@ -64,11 +64,11 @@ class Row:
 def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation") -> list[Row]:
     """Compare a sweep's methods with one of them, over people.
 
-    People of one fold are judged by the same trained model, so their differences are not quite
+    People of one fold are recognised by the same trained model, so their differences are not quite
     independent, and the interval does not tell how much another seed would change.
 
     Args:
-        records: From `piumar_lib.ma52.sweep.run`, of one data set; some folds may be missing.
+        records: Records of `piumar_lib.ma52.sweep.run` on one data set; some folds may be missing.
         reference: Name of a row.
 
     Raises:
@@ -98,7 +98,7 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
               "p of equivalence (Holm)", "verdict"]  # fmt: skip
     lines = [_line(row) for row in rows]
     protocol = merge(map(protocol_of, records))
-    data = _kind(records[0]).removesuffix(f", {protocol.kind}")
+    data = kind_of(records[0]["data"]).removesuffix(f", {protocol.kind}")
     return f"{data}; {protocol}\n\n{markdown_table(header, lines)}"
 
 
@@ -112,21 +112,16 @@ def _group(records: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]
     """Records by row; they have to be of one data set and of the same settings."""
     if not records:
         raise ValueError("records: there are none. Train: python -m piumar_lib.ma52 sweep --help")
-    data = {_kind(r) + _content(r) for r in records}
+    data = {kind_of(r["data"]) + _content(r) for r in records}
     if len(data) > 1:
         raise ValueError(f"records: of {len(data)} data sets ({'; '.join(sorted(data))}). Show one.")
-    _require_same(records, "the records", {*FREE, *OF_ROW, "seed", "chosen_on"})
+    _require_same(records, "the records", {*FREE, *OF_ROW, "seed"})
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for record in records:
         rows.setdefault(name_of(record), []).append(record)
     for name, own in rows.items():
-        _require_same(own, name, {*FREE, "seed", "chosen_on"})
+        _require_same(own, name, {*FREE, "seed"})
     return rows
-
-
-def _kind(record: Mapping[str, Any]) -> str:
-    """The data set and the kind of split, all folds together."""
-    return record["data"].partition(", fold")[0]
 
 
 def _content(record: Mapping[str, Any]) -> str:

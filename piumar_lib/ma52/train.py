@@ -36,9 +36,10 @@ from tqdm import tqdm
 
 from piumar_lib.alignment import MotionClock
 from piumar_lib.batch import Batch, Labels
+from piumar_lib.evidence.methods import AUGMENTATION
 from piumar_lib.group_robust import GroupRobustObjective
 from piumar_lib.ma52 import evaluate
-from piumar_lib.ma52.backbones import compile_layers
+from piumar_lib.ma52.backbones import ShiftedResNet, compile_layers
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.batches import VideoBatches
 from piumar_lib.ma52.clips import Clips, open_clips
@@ -51,7 +52,7 @@ from piumar_lib.ma52.pose_batches import PoseBatches
 from piumar_lib.ma52.pose_dataset import PoseDataset
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.ma52.prepare.splits import Split, read_split
-from piumar_lib.ma52.protocol import describe_selection, describe_split, read_record
+from piumar_lib.ma52.protocol import describe_selection, describe_split, mark_chosen, read_record
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
 from piumar_lib.objective import Objective
@@ -65,15 +66,16 @@ if TYPE_CHECKING:
     from accelerate import Accelerator
 
 ROWS_PER_EPOCH = 20
+Tensors = tuple[Tensor, ...] | list[Tensor]
 STATE = ("step", "sums", "seconds", "model", "optimizer", "objective", "average", "scaler")
 
 
 def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
-    """Train, judge, and return the record; what is done already is not done again.
+    """Train, evaluate, and return the record; what is done already is not done again.
 
     Args:
         config: See `TrainConfig`.
-        progress: Show a progress bar.
+        progress: Show a progress bar, in the main process.
         watch: Called with the history whenever it has grown, to draw it.
 
     Returns:
@@ -93,11 +95,12 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
     out = as_path(config.out)
     require_same(out, config)
     if (out / "record.json").is_file():
-        return read_record(out)
+        return mark_chosen(read_record(out), config.chosen_on)
     accelerator = _accelerate(config)
     with claim(out, config, accelerator), stop_on_signal() as stop:
         run = Run(config, out, accelerator, stop, watch)
-        if run.is_main and progress:
+        progress = progress and run.is_main
+        if progress:
             left = run.sampler.total - run.step
             print(f"{config.method}: {len(run.data)} clips of {len(run.data.people)} people, "
                   f"{len(run.held_out)} clips of {len(run.held_out.people)} held out; {left} steps on "
@@ -133,8 +136,8 @@ class Run:
     Args:
         config: See `TrainConfig`.
         out: Folder of the run; a run in it is resumed.
-        accelerator: Of the processes that share the work.
-        stop: Set by who wants the run to stop.
+        accelerator: Accelerate's handle of the processes that share the work.
+        stop: Event to set when the run is to stop.
         watch: See `train`.
     """
 
@@ -180,7 +183,8 @@ class Run:
         model = build_model(self.config)
         if self.device.type == "cuda":
             # Convolutions of half precision want channels last, and time to find their fastest form.
-            model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
+            if isinstance(model.backbone, ShiftedResNet):  # VideoMAE's convolution has five axes
+                model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
             torch.backends.cudnn.benchmark = True
         if self.config.compiled:
             compile_layers(model.backbone)
@@ -207,8 +211,8 @@ class Run:
         return self.trainee.plain
 
     @property
-    def judged(self) -> MicroActionRecognizer:
-        """The model that is judged: averaged weights, if there are any."""
+    def evaluated(self) -> MicroActionRecognizer:
+        """The model that is evaluated: averaged weights, if there are any."""
         if self.average is None:
             return self.plain
         assert isinstance(self.average.module, MicroActionRecognizer)
@@ -220,7 +224,7 @@ class Run:
         every = max(1, per_epoch // ROWS_PER_EPOCH)
         bar = tqdm(total=self.sampler.total, initial=self.step, desc="training", disable=not progress,
                    unit="step")  # fmt: skip
-        clock, waited = time.perf_counter(), 0.0
+        self._start_clock()
         with bar:
             for loss in self._losses():
                 self.step += 1
@@ -229,11 +233,9 @@ class Run:
                     self.average.update_parameters(self.plain)
                 bar.update()
                 epoch, of_epoch = divmod(self.step, per_epoch)
-                if of_epoch % every == 0:
-                    seconds, waits = time.perf_counter() - clock, self.batches.waited - waited
-                    self._add_row(seconds, waits)
+                if is_due := of_epoch % every == 0:
+                    self._add_row()
                     bar.set_postfix_str(say_progress(self.history.rows))
-                    clock, waited = time.perf_counter(), self.batches.waited
                 if of_epoch == 0 and config.eval_every and epoch % config.eval_every == 0:
                     self._evaluate(epoch)
                     bar.set_postfix_str(say_progress(self.history.rows))
@@ -244,7 +246,13 @@ class Run:
                         f"stopped at step {self.step} of {self.sampler.total}; all is saved in "
                         f"{self.out}. The same command resumes it."
                     )
+                if is_due:
+                    self._start_clock()
         self.history.close()
+
+    def _start_clock(self) -> None:
+        """The next row's speed is that of what comes from here on."""
+        self.clock = time.perf_counter(), self.batches.waited, self.step
 
     def _losses(self) -> Iterator[Tensor]:
         """The loop, from the step that is due; what ends it early is explained."""
@@ -265,15 +273,17 @@ class Run:
         config = replace(
             self.config,
             method="augmentation" if self.config.is_augmented else "ERM",
-            hyperparameters={},
+            hyperparameters={k: v for k, v in self.config.hyperparameters.items() if k in AUGMENTATION},
             epochs=epochs,
             warmup=min(self.config.warmup, epochs),
             eval_every=0,
             ema=0.0,
         )
-        run = Run(config, self.out / "first-stage", self.accelerator, self.stop)
+        # What shares its work goes away with it: model and optimiser, and the scaler of fp16.
+        run = Run(config, self.out / "first-stage", _accelerate(config), self.stop)
         run.go_on(progress=False)
-        found = evaluate.predict(run.plain, self.data.judged(), self.accelerator, config.workers)
+        found = evaluate.predict(run.plain, self.data.for_evaluation(), run.accelerator, config.workers)
+        self._start_clock()
         return torch.from_numpy(found.actions).log().clamp_min(-1e3).to(self.device)
 
     def one_more_epoch(self) -> Iterator[Batch]:
@@ -281,10 +291,10 @@ class Run:
         return self.batches.read(self.sampler.total, self.sampler.total + self.sampler.steps_per_epoch)
 
     def finish(self, progress: bool) -> dict:
-        """Judge the trained model, and write model, predictions and record."""
+        """Evaluate the trained model, and write model, predictions and record."""
         self.objective.finish(self.trainee)
-        config, held_out = self.config, self.held_out.judged(self.config.test_views)
-        found = evaluate.predict(self.judged, held_out, self.accelerator, config.workers, progress)
+        config, held_out = self.config, self.held_out.for_evaluation(self.config.test_views)
+        found = evaluate.predict(self.evaluated, held_out, self.accelerator, config.workers, progress)
         record = {
             "method": config.method,
             "data": f"MA-52 layout, {self.data.about}{self.split.title}",
@@ -298,7 +308,7 @@ class Run:
             **origin(self.accelerator),
         }
         if self.is_main:
-            save_model(self.judged, self.out)
+            save_model(self.evaluated, self.out)
             checkpoint.save(self.out / "predictions.safetensors", found.state())
             write_text(self.out / "record.json", json.dumps(record, indent=1) + "\n")
         self.accelerator.wait_for_everyone()
@@ -343,16 +353,17 @@ class Run:
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
 
-    def _add_row(self, seconds: float, waited: float) -> None:
-        rows = self.sums[1]
+    def _add_row(self) -> None:
+        began, waited, first = self.clock
+        seconds = time.perf_counter() - began
         memory = torch.cuda.max_memory_allocated() / 2**30 if self.device.type == "cuda" else _resident()
         self.history.add({
             "step": self.step,
             "epoch": self.step / self.sampler.steps_per_epoch,
-            "loss": self.sums[0] / rows,
-            "rate": rate_at(self.step - 1, self.sampler.steps_per_epoch, self.config),
-            "clips/s": rows * self.config.batch_size / seconds,
-            "waiting": waited / seconds,
+            "loss": self.sums[0] / self.sums[1],
+            "learning rate": rate_at(self.step - 1, self.sampler.steps_per_epoch, self.config),
+            "clips/s": (self.step - first) * self.config.batch_size / seconds,
+            "waiting": (self.batches.waited - waited) / seconds,
             "memory GB": memory,
             **self._learned(),
         })  # fmt: skip
@@ -373,7 +384,7 @@ class Run:
         return row
 
     def _evaluate(self, epoch: int) -> None:
-        found = evaluate.predict(self.judged, self.held_out, self.accelerator, self.config.workers)
+        found = evaluate.predict(self.evaluated, self.held_out, self.accelerator, self.config.workers)
         seen = evaluate.short_report(found, self.data.labels().numpy())
         self.history.add({"step": self.step, "epoch": epoch, "held out": seen})
 
@@ -381,10 +392,10 @@ class Run:
     def _give_up(self, error: Diverged) -> None:
         """The loss is not finite: keep the state, name the clips, stop."""
         self.save("failed.safetensors")
-        losses = []
-        for part in error.batch.split(self.config.grad_accum_steps):
-            losses.append(self.objective.clip_losses(self.trainee(part.x, part.y), part.y))
-        places, losses = map(self.accelerator.gather, (error.batch.index, torch.cat(losses)))
+        parts = error.batch.split(self.config.grad_accum_steps)
+        losses = [self.objective.clip_losses(self.trainee(part.x, part.y), part.y) for part in parts]
+        own = torch.cat([part.index for part in parts]), torch.cat(losses)
+        places, losses = map(self.accelerator.gather, own)
         bad = places[~losses.isfinite()]
         names = [self.data.clips[k].name for k in (bad if len(bad) else places).tolist()]
         which = "of" if len(bad) else "of none of them alone, but of the step of"
@@ -422,7 +433,7 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
     device = accelerator.device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else records.device()
     return {
-        "command": called_as("piumar_lib.ma52"),
+        "command": called_as("piumar_lib.ma52", accelerator.num_processes),
         "commit": records.provenance()["commit"],
         "versions": f"python {platform.python_version()}, torch {torch.__version__}",
         "device": f"{accelerator.num_processes} x {name}",
@@ -432,8 +443,15 @@ def origin(accelerator: Accelerator) -> dict[str, Any]:
 def _average(model: torch.nn.Module, decay: float) -> torch.optim.swa_utils.AveragedModel:
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-    return average.requires_grad_(False)
+    of_numbers = get_ema_multi_avg_fn(decay)
+
+    def update(averaged: Tensors, current: Tensors, count: Tensor | int) -> None:
+        if averaged[0].is_floating_point():  # all are of one type
+            of_numbers(averaged, current, count)
+        else:  # a table or a counter, whose average would be rounded down
+            torch._foreach_copy_(averaged, current)
+
+    return AveragedModel(model, multi_avg_fn=update, use_buffers=True).requires_grad_(False)
 
 
 def _accelerate(config: TrainConfig) -> Accelerator:
@@ -443,12 +461,19 @@ def _accelerate(config: TrainConfig) -> Accelerator:
         ValueError: If the device does not have the precision.
     """
     from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
 
+    distributed = torch.distributed
+    if not (distributed.is_available() and distributed.is_initialized()):
+        # It is kept for the whole process: device and precision would be those of the last run.
+        AcceleratorState._reset_state(reset_partial_state=True)
     precision = "no" if config.precision == "fp32" else config.precision
     try:
         return Accelerator(mixed_precision=precision, cpu=config.cpu)
     except ValueError as error:
-        raise ValueError(f"precision: {config.precision} cannot be had here ({error}).") from error
+        raise ValueError(
+            f"precision: {config.precision} cannot be had here ({error}). Choose fp32."
+        ) from error
 
 
 def _resident() -> float:

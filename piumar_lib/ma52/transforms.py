@@ -11,38 +11,27 @@ IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_SD = (0.229, 0.224, 0.225)
 
 
-AUGMENTATION_PARAMETERS = 6  # random numbers that decide how a clip is varied
-
-
-def draw_augmentation(clips: int, rng: np.random.Generator | None = None) -> Tensor:
-    """Draw what `to_input` needs to vary clips: four uniform and two normal numbers each.
+def draw_augmentation(rng: np.random.Generator) -> Tensor:
+    """Draw what `to_input` needs to vary a clip: four uniform and two normal numbers.
 
     Numbers that travel with a clip make its variation the same on any device, in any batch, and
     however many processes read or train.
 
-    Args:
-        clips: How many.
-        rng: By default seeded by torch.
-
     Returns:
-        Shape ``(clips, AUGMENTATION_PARAMETERS)``.
+        Shape ``(6,)``.
     """
-    rng = rng or np.random.default_rng(int(torch.randint(2**62, ())))
-    drawn = [rng.random((clips, 4)), rng.standard_normal((clips, 2))]
-    return torch.from_numpy(np.concatenate(drawn, axis=1)).float()
+    return torch.from_numpy(np.concatenate([rng.random(4), rng.standard_normal(2)])).float()
 
 
 def to_input(
     video: Tensor,
     size: int = 224,
     augmentation: Tensor | None = None,
-    mean: tuple[float, ...] = IMAGENET_MEAN,
-    deviation: tuple[float, ...] = IMAGENET_SD,
     min_scale: float = 0.7,
     color_jitter: float = 0.2,
     hflip: float = 0.5,
 ) -> Tensor:
-    """Cut, shrink and standardise a batch of clips.
+    """Cut, shrink and standardise a batch of clips, as ImageNet's pictures are.
 
     In evaluation the whole square is shrunk. In training every clip is cut, mirrored and lit at random;
     all of its frames alike, because a change from frame to frame would look like movement.
@@ -50,9 +39,8 @@ def to_input(
     Args:
         video: uint8 ``(batch, time, height, width, 3)``.
         size: Pixels of the side.
-        augmentation: From `draw_augmentation`, shape ``(batch, AUGMENTATION_PARAMETERS)``, to vary
-            clips; None for evaluation.
-        mean, deviation: Of the pictures that the backbone was trained on, for red, green, blue.
+        augmentation: Numbers that vary clips, from `draw_augmentation`, shape ``(batch, 6)``; None for
+            evaluation.
         min_scale: Least share of the side that a random cut keeps, in (0, 1].
         color_jitter: Standard deviation of the logarithm of brightness and of contrast.
         hflip: Probability of exchanging left and right.
@@ -85,7 +73,7 @@ def to_input(
         film = pictures.unflatten(0, (clips, time))
         middle = film.mean((1, 2, 3, 4), keepdim=True)
         pictures = (gain * (middle + contrast * (film - middle))).clamp_(0, 1).flatten(0, 1)
-    middle, spread = (pictures.new_tensor(v).view(1, 3, 1, 1) for v in (mean, deviation))
+    middle, spread = (pictures.new_tensor(v).view(1, 3, 1, 1) for v in (IMAGENET_MEAN, IMAGENET_SD))
     return ((pictures - middle) / spread).unflatten(0, (clips, time))
 
 
@@ -100,5 +88,9 @@ def _cut(
     zero = torch.zeros_like(share)
     across, down = torch.stack([sign * share, zero, x], -1), torch.stack([zero, share, y], -1)
     matrix = torch.stack([across, down], 1)
+    if (side := round(size / min_scale)) < pictures.shape[-1]:  # sampling a grid smooths nothing
+        pictures = F.interpolate(
+            pictures, (side, side), mode="bilinear", antialias=True, align_corners=False
+        )
     grid = F.affine_grid(matrix.repeat_interleave(time, 0), [len(pictures), 3, size, size], False)
     return F.grid_sample(pictures, grid, padding_mode="border", align_corners=False)

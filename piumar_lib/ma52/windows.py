@@ -17,8 +17,8 @@ class Answers:
     """What was recognised, window by window.
 
     Attributes:
-        start, end: Of each window, in seconds, shape ``(windows,)``.
-        probabilities: Shape ``(windows, 52)``.
+        start, end: Start and end of each window, in seconds, shape ``(windows,)``.
+        probabilities: Probabilities of actions, shape ``(windows, 52)``.
     """
 
     start: np.ndarray
@@ -42,7 +42,8 @@ def windows(seconds: float, length: float, stride: float) -> list[tuple[float, f
     """Start and end of windows that cover a recording; a short one is one window.
 
     Raises:
-        ValueError: If ``length`` or ``stride`` is not positive, or there would be a million windows.
+        ValueError: If ``length`` or ``stride`` is not positive, or there would be more than a
+            million windows.
     """
     require_spans(length, stride)
     if seconds <= max(SHORT, length):

@@ -18,9 +18,9 @@ def assert_same(
 
     Args:
         ours: The chapter's function of ``inputs``.
-        library: The library's.
+        library: The library's function of ``inputs``.
         inputs: Floating point tensors of any shape.
-        seed: Of the random numbers that the functions draw.
+        seed: Seed of the random numbers that the functions draw.
 
     Raises:
         AssertionError: If a value or a gradient differs.

@@ -40,8 +40,8 @@ class Work(NamedTuple):
     """What a call makes run.
 
     Attributes:
-        flops: See `count_flops`.
-        operations: See `count_operations`.
+        flops: Floating point operations, see `count_flops`.
+        operations: Operations of PyTorch, see `count_operations`.
     """
 
     flops: float
@@ -89,12 +89,12 @@ def seconds_each(
     """Least seconds of each way to do the same work, taken in turn, so that bad moments hit all alike.
 
     Args:
-        ways: What to call.
-        rounds: How often each is measured, after one call that does not count. Short calls are repeated
-            until they are long enough to be measured.
-        device: On ``"cpu"`` processor time is measured, which a busy machine hardly changes; on
-            ``"cuda"`` time on the clock, until the device has finished. Processor time adds up over
-            threads, so it is the latency with one thread only.
+        ways: Functions to call, by name.
+        rounds: How often each function is measured, after one call that does not count. Short calls are
+            repeated until they are long enough to be measured.
+        device: Device that does the work. On ``"cpu"`` processor time is measured, which a busy machine
+            hardly changes; on ``"cuda"`` time on the clock, until the device has finished. Processor
+            time adds up over threads, so it is the latency with one thread only.
 
     Returns:
         Seconds of one call, by name.
@@ -122,8 +122,8 @@ def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
     """The p of ``cost = c size^p``: the slope of a straight line in a log-log plot.
 
     Args:
-        sizes: Of a batch, a clip or whatever grows, ``(sizes,)``.
-        costs: In seconds, bytes or any other unit, ``(sizes,)``.
+        sizes: Sizes of a batch, a clip or whatever grows, ``(sizes,)``.
+        costs: Cost at each size, in seconds, bytes or any other unit, ``(sizes,)``.
 
     Raises:
         ValueError: If there are fewer than two sizes, or a number is not positive.

@@ -61,7 +61,7 @@ def fixed_figure(
     Finding a layout takes as long as drawing, and a tick takes as long as a curve.
 
     Args:
-        width, height: Of the figure, inches.
+        width, height: Size of the figure, in inches.
         columns: Number of axes side by side.
         right: Margin on the right, inches, for a legend beside the axes.
         left: Margin on the left, inches, for labels.
@@ -92,7 +92,7 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table as Markdown; a number is shown with one digit behind the point.
+    """Return a table as Markdown; a number is shown with one decimal place.
 
     The first column names the rows. Others stand on the right if their cells begin with a number.
 

@@ -15,8 +15,8 @@ def given(data: str, **needed: int) -> tuple[str, Sequences | None]:
 
     Args:
         data: ``""``; the path of an ``.npz``; or a name of `piumar_lib.data.people.NAMES`, at one
-            length, or with ``-own-tempo`` behind it.
-        needed: See `piumar_lib.data.require`.
+            length, or followed by ``-own-tempo``.
+        needed: Least numbers of people, classes, clips and frames, see `piumar_lib.data.require`.
 
     Returns:
         ``data`` and its clips. ``""`` and None if nothing was asked for, or if a set was not fetched:

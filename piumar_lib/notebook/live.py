@@ -16,7 +16,7 @@ class Live:
     """Draws what it is called with, over what it drew before.
 
     Args:
-        draw: From the rows of a history to a figure and its alternative text.
+        draw: Turns the rows of a history into a figure and its alternative text.
         seconds: Least time between two drawings, so that drawing costs nothing that matters.
     """
 

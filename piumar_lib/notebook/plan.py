@@ -1,7 +1,8 @@
-"""The map of the course, including the chapters that are still to be written."""
+"""The map of the course."""
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,40 +10,35 @@ from matplotlib.axes import Axes
 
 
 class Step(NamedTuple):
-    """One chapter on the map: its number, file stem without number, and what it builds on."""
+    """One chapter on the map: its number, file stem without number, what it builds on, and its title."""
 
     number: str
     name: str
     needs: tuple[str, ...]
+    title: str
 
     @property
     def stem(self) -> str:
         """File name of the chapter without its ending."""
         return f"{self.number}_{self.name}"
 
-    @property
-    def title(self) -> str:
-        """The name in words, for chapters that have no title of their own yet."""
-        words = self.name.replace("_", " ").capitalize()
-        return words.replace("Piumr", "PIUmr").replace("ma52", "MA-52")
-
 
 PLAN: tuple[Step, ...] = (
-    Step("00", "start_here", ()),
-    Step("01", "person_shift", ("00",)),
-    Step("02", "optimal_transport", ("00",)),
-    Step("03", "temporal_alignment", ("01", "02")),
-    Step("04", "spectral_perturbation", ("01",)),
-    Step("05", "consistency_fusion", ("03", "04")),
-    Step("06", "robust_optimisation", ("01",)),
-    Step("07", "pseudo_groups", ("06",)),
-    Step("08", "piumr_from_scratch", ("05", "07")),
-    Step("09", "evidence", ("08",)),
-    Step("10", "costs", ("08",)),
-    Step("11", "prepare_ma52", ("08",)),
-    Step("12", "train_ma52", ("11",)),
-    Step("13", "appendix_transport", ("02",)),
-    Step("14", "appendix_robust_risks", ("06",)),
+    Step("00", "start_here", (), "Start here"),
+    Step("01", "person_shift", ("00",), "Person shift"),
+    Step("02", "optimal_transport", ("00",), "Optimal transport"),
+    Step("03", "temporal_alignment", ("01", "02"), "Temporal alignment"),
+    Step("04", "spectral_perturbation", ("01",), "Spectral perturbation"),
+    Step("05", "consistency_fusion", ("03", "04"), "Consistency-driven fusion"),
+    Step("06", "robust_optimisation", ("01",), "Robust optimisation"),
+    Step("07", "pseudo_groups", ("06",), "Pseudo-groups"),
+    Step("08", "piumr_from_scratch", ("05", "07"), "PIUmr from scratch"),
+    Step("09", "evidence", ("08",), "Evidence"),
+    Step("10", "costs", ("08",), "Costs"),
+    Step("11", "prepare_ma52", ("08",), "Prepare MA-52"),
+    Step("12", "train_ma52", ("11",), "Train on MA-52"),
+    Step("13", "appendix_transport", ("02",), "Appendix: more on optimal transport"),
+    Step("14", "appendix_robust_risks", ("06",), "Appendix: other robust risks"),
 )
 
 
@@ -70,7 +66,7 @@ def draw_plan(ax: Axes) -> None:
     place = arrange()
     arrow = {"arrowstyle": "->", "shrinkA": 27, "shrinkB": 31, "color": "0.5"}
     for step in PLAN:
-        words = f"{step.number} {step.title}".replace(" ", "\n")
+        words = textwrap.fill(f"{step.number} {step.title}", 12)
         x, y = place[step.number]
         ax.text(x, y, words, ha="center", va="center", fontsize=8, color="white",
                 bbox={"boxstyle": "round", "color": "C0"})  # fmt: skip

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from piumar_lib.data.skeleton import LIMBS
-from piumar_lib.metrics import Comparison, interval, one_digit
 
 KNOWN: dict[str, Any] = {"color": "C0"}
 UNSEEN: dict[str, Any] = {"color": "C1", "hatch": "///", "edgecolor": "white"}
@@ -43,9 +42,9 @@ def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> N
     """Draw frames of a clip over one another, early ones pale.
 
     Args:
-        ax: Where to draw.
+        ax: Axes to draw on.
         poses: Joints over time, torso lengths, shape ``(time, 17, 2)``.
-        shown: Number of frames.
+        shown: Number of frames to draw.
         magnify: Factor on the movement about the mean pose: micro-actions are hard to see.
     """
     mean = poses.mean(0)
@@ -109,31 +108,19 @@ def forest(
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
-def differences(ax: Axes, comparisons: Mapping[str, Comparison]) -> str:
-    """Draw paired differences (in points) with their intervals, and return them in words."""
-    values = comparisons.values()
-    middle, low, high = ([getattr(c, key) for c in values] for key in ("difference", "low", "high"))
-    forest(ax, list(comparisons), middle, low, high, reference=0)
-    ax.set_xlabel("difference, same unseen people [points]")
-    words = (
-        f"{n} {c.difference:+.1f} {interval(c.low, c.high, one_digit)}" for n, c in comparisons.items()
-    )
-    return "Paired differences with 95 % intervals over people: " + "; ".join(words) + "."
-
-
-def effects(
-    ax: Axes, comparisons: Mapping[str, Comparison | None], kinds: Mapping[str, str] | None = None
-) -> str:
+def effects(ax: Axes, comparisons: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> str:
     """Draw paired differences of shares, in points, and return them in words.
 
     Args:
-        ax: Where to draw.
-        comparisons: By name; None leaves the line empty.
+        ax: Axes to draw on.
+        comparisons: Comparisons by name, each with a ``difference`` and its interval, ``low`` and
+            ``high``; None leaves the line empty.
         kinds: Key of `MARKS` for each name.
     """
-    nothing = Comparison(np.nan, np.nan, np.nan, np.nan)
-    values = [c or nothing for c in comparisons.values()]
-    middle, low, high = ([100 * getattr(c, k) for c in values] for k in ("difference", "low", "high"))
+    middle, low, high = (
+        [100 * getattr(c, name, np.nan) for c in comparisons.values()]
+        for name in ("difference", "low", "high")
+    )
     marks = None if kinds is None else [MARKS[kinds[name]] for name in comparisons]
     forest(ax, list(comparisons), middle, low, high, reference=0, marks=marks)
     ax.set_xlabel("difference, same unseen people [points]")
@@ -146,10 +133,10 @@ def two_by_person(
     """Draw each person's accuracy under a reference and under a method, joined by a line.
 
     Args:
-        ax: Where to draw.
-        scores: By person, in [0, 1], under the method.
-        reference: The same people's, under the reference; they are sorted by it.
-        names: Of the method and of the reference.
+        ax: Axes to draw on.
+        scores: Accuracy of each person under the method, in [0, 1], by person.
+        reference: Accuracy of the same people under the reference, by which they are sorted.
+        names: Names of the method and of the reference.
     """
     order = sorted(reference, key=lambda person: reference[person])
     first, second = (np.array([100 * s[p] for p in order]) for s in (reference, scores))
@@ -174,7 +161,7 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     """A training on MA-52 so far: loss, held-out people, body parts, rate, speed and memory.
 
     Args:
-        rows: Of `piumar_lib.ma52.history.History`.
+        rows: Rows of the training's history, see `piumar_lib.ma52.history.History`.
 
     Returns:
         The figure, and what it shows in words.
@@ -184,9 +171,9 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     steps = [row for row in rows if "loss" in row]
     looks = [row for row in rows if "held out" in row]
     fig, axes = plt.subplots(2, 2, figsize=(7, 4))
-    for ax, name, words in ((axes[0, 0], "loss", "loss"), (axes[1, 1], "rate", "learning rate")):
+    for ax, name in ((axes[0, 0], "loss"), (axes[1, 1], "learning rate")):
         ax.plot([row["epoch"] for row in steps], [row[name] for row in steps], **KNOWN)
-        ax.set(xlabel="epoch", ylabel=words, ylim=(0, None))
+        ax.set(xlabel="epoch", ylabel=name, ylim=(0, None))
     if steps:
         pace = f"{steps[-1]['clips/s']:.0f} clips per second, {steps[-1]['memory GB']:.1f} GB of memory"
         axes[1, 1].set_title(pace, fontsize=9)

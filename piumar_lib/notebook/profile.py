@@ -29,7 +29,7 @@ class Profile:
 
 
 def start(profile: str = "quick") -> Profile:
-    """Set a chapter up: profile, device, figure style. Prints one line, seeds nothing.
+    """Set a chapter up: profile, device, figure style. Prints what it chose, seeds nothing.
 
     The environment variable ``PIUMR_PROFILE`` wins over the argument, because test runs cannot
     hand parameters to a notebook.
@@ -59,4 +59,6 @@ def start(profile: str = "quick") -> Profile:
     threads = torch.get_num_threads()
     words = f"profile {name}" + (f" (from {VARIABLE})" if override else "")
     print(f"{words}, {device}, torch {torch.__version__}, {threads} thread{'s'[: threads > 1]}")
+    if name == "quick":
+        print("numbers in the text are of profile full: yours will differ")
     return Profile(name, device)

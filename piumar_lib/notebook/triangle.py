@@ -40,10 +40,10 @@ def outline(
     """Draw the edge of a set of weights.
 
     Args:
-        ax: Where to draw.
-        divergence: Of weights ``(points, 3)`` from uniform ones, shape ``(points,)``.
+        ax: Axes to draw on.
+        divergence: Gives the divergence ``(points,)`` of weights ``(points, 3)`` from uniform ones.
         radius: Divergence at the edge.
-        style: Of `matplotlib.axes.Axes.tricontour`.
+        style: Further arguments of `matplotlib.axes.Axes.tricontour`.
     """
     usual: dict[str, Any] = {"colors": "C0", "linewidths": 2}
     x, y = place(GRID).T

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,9 +27,9 @@ class Admission:
     """Asks each worker of a scheduler once what it has, and refuses those that differ.
 
     Args:
-        client: Of the scheduler.
-        scheduler: Its address.
-        check: What a worker must have besides code and packages, see `describe`.
+        client: Client of the scheduler.
+        scheduler: Address of the scheduler.
+        check: Function that says what a worker must have besides code and packages, see `describe`.
     """
 
     def __init__(self, client: Client, scheduler: str, check: Check) -> None:
@@ -105,6 +106,7 @@ def describe(check: Check = dict) -> dict[str, str]:
         "piumar_lib": f"{piumar_lib.__version__} (source {_source()})",
         "Python": platform.python_version(),
         "torch": torch.__version__,
+        **{name: version(name) for name in ("numpy", "scipy", "scikit-learn")},
     } | check()
 
 

@@ -27,7 +27,7 @@ def save(path: Path, state: Nested) -> None:
     """Write ``state``, whole or not at all.
 
     Args:
-        path: Ends in ``.safetensors``; an old file is replaced.
+        path: Path of the file, ending in ``.safetensors``; an old file is replaced.
         state: Dicts with string keys, nested at will, of tensors and of what JSON knows.
 
     Raises:
@@ -55,7 +55,7 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] 
         except SafetensorError as error:  # holds the system's error as text
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
-        with part.open("rb") as file:
+        with part.open("r+b") as file:  # Windows flushes only what may be written
             os.fsync(file.fileno())
 
 
@@ -63,8 +63,8 @@ def load(path: Path, keys: Iterable[str] = ()) -> Nested:
     """Read what `save` wrote; tensors are on the CPU.
 
     Args:
-        path: Of the file.
-        keys: What has to be in it.
+        path: Path of the file.
+        keys: Keys that the checkpoint must have.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -89,7 +89,7 @@ class OtherModel(ValueError):
     """Weights that are not those of a model; the message names tensors, with both of their shapes.
 
     Args:
-        faults: One for each tensor; three are told.
+        faults: What is wrong, one text for each tensor; three are told.
     """
 
     def __init__(self, faults: Sequence[str]) -> None:
@@ -101,8 +101,8 @@ def restore_weights(model: nn.Module, state: Mapping[str, Any], free: Collection
     """Put weights into a model, all of them or none: no tensor is left as it was drawn.
 
     Args:
-        model: Is changed.
-        state: What its ``state_dict`` gave.
+        model: Model whose weights are replaced.
+        state: Weights, as ``state_dict`` of such a model gave them.
         free: Names of tensors that may have any shape.
 
     Raises:

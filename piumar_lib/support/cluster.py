@@ -47,8 +47,8 @@ def in_parallel(
 
     Args:
         work: A function of a module, as other processes have to find it.
-        jobs: Its arguments.
-        workers: Processes of this machine, each with one thread; with 1 all is done here, in order.
+        jobs: Arguments of each call of ``work``.
+        workers: Number of processes here, each with one thread; with 1 all is done here, in order.
         scheduler: Address of a Dask scheduler, such as ``"tcp://192.168.0.2:8786"``, whose workers do
             the work instead; if the run is stopped, they finish what is in work.
         check: Says what a scheduler's worker must have besides the same code and packages: a name and
@@ -146,7 +146,7 @@ def _quieten() -> None:
 
 @contextmanager
 def _local_client(workers: int) -> Iterator[Client]:
-    """A client of so many processes, which end with this one, however it ends."""
+    """A client of ``workers`` processes, which end with this one, however it ends."""
     import dask
     from distributed import Client, LocalCluster
 

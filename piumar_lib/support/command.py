@@ -3,17 +3,51 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import dis
 import functools
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from piumar_lib.support.files import as_path, explain
 
 _ROOT = Path(__file__).resolve().parents[2]
 OURS = (_ROOT / "piumar_lib", _ROOT / "tools", _ROOT / "data_scripts", _ROOT / "tests" / "benchmarks")
+
+
+class Parser(argparse.ArgumentParser):
+    """Names what comes nearest to a choice or an option that there is not."""
+
+    def _check_value(self, action: argparse.Action, value: Any) -> None:
+        if action.choices is not None and value not in action.choices:
+            known = [str(choice) for choice in action.choices]
+            words = f"{value!r} is unknown.{nearest(str(value), known)} Choose from {', '.join(known)}."
+            raise argparse.ArgumentError(action, words)
+
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """As in argparse, with a hint if an option is unknown."""
+        found, rest = self.parse_known_args(args, namespace)
+        if rest:
+            self.error(f"unrecognized arguments: {' '.join(rest)}.{nearest(rest[0], self.options())}")
+        return found
+
+    def options(self) -> list[str]:
+        """The names of all options, those of commands included."""
+        names: list[str] = []
+        for action in self._actions:
+            names += action.option_strings
+            if isinstance(action, argparse._SubParsersAction):
+                names += [name for command in action.choices.values() for name in command.options()]
+        return names
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """A question for the known name that ``name`` may have been meant for, after a space; or ""."""
+    close = difflib.get_close_matches(name, known, 1) or [k for k in known if name.strip("-") in k]
+    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
@@ -74,11 +108,17 @@ def _say(error: Exception) -> str:
     return str(error)
 
 
-def called_as(package: str) -> str:
-    """The command line if ``python -m package`` was called, as a record has it; else "notebook"."""
+def called_as(package: str, processes: int = 1) -> str:
+    """The command line if ``python -m package`` was called, as a record has it; else "notebook".
+
+    Args:
+        package: Name of the package.
+        processes: Number of processes that ``torch.distributed.run`` has started.
+    """
     if Path(sys.argv[0]).parent.name != package.rpartition(".")[2]:
         return "notebook"
-    return shlex.join(["python", "-m", package, *sys.argv[1:]])
+    shared = ["torch.distributed.run", "--standalone", "--nproc-per-node", str(processes), "-m"]
+    return shlex.join(["python", "-m", *(shared if processes > 1 else []), package, *sys.argv[1:]])
 
 
 def path(text: str) -> Path:

@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -55,8 +56,8 @@ def explain(error: OSError, path: Path | None = None) -> str:
     """Say in one line what the system refused: the file, the cause in words, the remedy.
 
     Args:
-        error: Of the system, with an ``errno``.
-        path: What was worked on; by default what the error names.
+        error: Error of the system, with an ``errno``.
+        path: File or folder that was worked on; by default what the error names.
     """
     name = path or error.filename2 or error.filename
     cause, remedy = CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
@@ -71,7 +72,7 @@ def _is_unreadable(name: Any) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """While ``path`` is written, an error of the system names it and the remedy.
+    """While ``path`` is written, an error of the system names it and the remedy, but for a lost source.
 
     Raises:
         CannotWrite: Instead of it.
@@ -81,6 +82,8 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno is None:  # not the system's: says already what it has to say
             raise
+        if error.errno == errno.ENOENT and path.name not in str(error.filename or path):
+            raise  # another file, which was to be read
         raise CannotWrite(explain(error, path)) from error
 
 
@@ -88,13 +91,13 @@ def writing(path: Path) -> Iterator[None]:
 def whole(path: Path) -> Iterator[Path]:
     """Write a file whole or not at all: ``with whole(path) as part: part.write_text(...)``.
 
-    Folders are made if need be. The part takes the place of ``path`` at the end of the block, and is
-    removed if the block fails.
+    Folders are made if need be. The part, which no other writer has, takes the place of ``path`` at the
+    end of the block, and is removed if the block fails.
 
     Raises:
         CannotWrite: If the system refuses; an old file then stays as it was.
     """
-    part = path.with_name(f"{path.name}.part")
+    part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         if path.is_dir():
@@ -116,7 +119,7 @@ def sha256_of(path: Path) -> str:
 def write_text(path: Path, text: str) -> None:
     """Write a text file whole or not at all; see `whole`."""
     with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def require_room(path: Path, needed: float, remedy: str = "Choose another disk.") -> None:
@@ -124,17 +127,17 @@ def require_room(path: Path, needed: float, remedy: str = "Choose another disk."
 
     Args:
         path: A file or folder.
-        needed: Bytes.
-        remedy: What to do if there is none.
+        needed: Bytes that will be written.
+        remedy: What to do if there is no room, as a sentence.
 
     Raises:
-        CannotWrite: If it has not.
+        CannotWrite: If the disk has no room.
     """
     here = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(here).free
     if needed > free:
         raise CannotWrite(
-            f"{path}: no room, {needed / 2**30:.1f} GB needed, {free / 2**30:.1f} GB free. {remedy}"
+            f"{path}: no room, {needed / 1e9:.1f} GB needed, {free / 1e9:.1f} GB free. {remedy}"
         )
 
 
@@ -165,8 +168,8 @@ def read_text(path: Path, remedy: str = "") -> str:
     """Read a text file.
 
     Args:
-        path: Of the file.
-        remedy: What to do if it is damaged, as a sentence.
+        path: Path of the file.
+        remedy: What to do if the file is damaged, as a sentence.
 
     Raises:
         ValueError: If it is no text in UTF-8.
@@ -182,9 +185,9 @@ def read_json(path: Path, remedy: str = "", keys: Iterable[str] = ()) -> dict[st
     """Read a JSON file that holds an object.
 
     Args:
-        path: Of the file.
-        remedy: What to do if it is damaged; a sentence.
-        keys: What the object has to have.
+        path: Path of the file.
+        remedy: What to do if the file is damaged, as a sentence.
+        keys: Keys that the object must have.
 
     Raises:
         ValueError: If it is damaged; the message names file, cause and remedy.

@@ -17,11 +17,11 @@ class Hyperparameter:
     """One value to choose, checked in one place wherever it is given.
 
     Attributes:
-        default: Where it starts; None where leaving it open has a meaning.
-        values: What a search may draw.
-        source: Who says so.
+        default: Default value; None where leaving it open has a meaning.
+        values: Values that a search may draw.
+        source: Where default and values come from.
         about: What it is, in a few words, with its unit.
-        range: What a number may be, or each of several.
+        range: Range of a number, or of each of several.
         choices: Words to choose from.
     """
 
@@ -76,8 +76,8 @@ def of(owner: type, argument: str, *values: Any, source: str = "ours") -> Hyperp
         owner: Its constructor annotates the argument with a name of `piumar_lib.support.ranges`; its
             docstring says what the argument is.
         argument: Name of the argument.
-        values: What a search may draw.
-        source: Who says so.
+        values: Values that a search may draw.
+        source: Where default and values come from.
     """
     declared = inspect.signature(owner).parameters[argument]
     about = argument_doc(owner, argument)

@@ -36,23 +36,26 @@ def only_run(path: Path) -> Iterator[None]:
         CannotWrite: If nothing may be written there.
     """
     place = path / ".lock" if path.is_dir() else path.with_name(f".{path.name}.lock")
+    owner = place.with_name(f"{place.name}.pid")  # on Windows a locked file cannot be read
     lock = FileLock(place, timeout=0, fallback_to_soft=False)
     try:
         with writing(path):
-            _acquire(lock, path, place)
+            _acquire(lock, path, owner)
         yield
     finally:
         if lock.is_locked:
-            place.unlink(missing_ok=True)  # while it is held: nobody else can have it
+            owner.unlink(missing_ok=True)
+            if os.name != "nt":  # there it is removed on release
+                place.unlink(missing_ok=True)  # while it is held: nobody else can have it
             lock.release()
 
 
-def _acquire(lock: FileLock, path: Path, place: Path) -> None:
+def _acquire(lock: FileLock, path: Path, owner: Path) -> None:
     try:
         lock.acquire()
-        place.write_text(str(os.getpid()), encoding="utf-8")
+        owner.write_text(str(os.getpid()), encoding="utf-8")
     except Timeout as error:
-        process = place.read_text(encoding="utf-8") if place.is_file() else "unknown"
+        process = owner.read_text(encoding="utf-8") if owner.is_file() else "unknown"
         raise InUse(
             f"{path}: is being written by another run (process {process}). Wait for it, or name "
             "another folder."

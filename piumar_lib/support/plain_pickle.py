@@ -117,7 +117,7 @@ class _Plain(pickle.Unpickler):
         """The stand-in of an admitted name.
 
         Raises:
-            Foreign: For any other.
+            Foreign: If the name is not admitted.
         """
         try:
             return ADMITTED[module, name]
@@ -129,7 +129,7 @@ def read_plain_pickle(path: str | Path) -> Any:
     """Read a pickle of arrays and plain containers.
 
     Args:
-        path: Of any protocol, written with numpy 1 or 2.
+        path: Path of a pickle of any protocol, written with numpy 1 or 2.
 
     Returns:
         What was pickled; arrays may be read-only.

@@ -24,28 +24,28 @@ class PeopleSet:
     """One set, and the public copy it is fetched from.
 
     Attributes:
-        name: What it is called in the course, and its file ``NAME.npz``.
-        title: What its authors call it.
-        label: The short name that tables and figures show.
+        name: Name of the data set in the course, and of its file ``NAME.npz``.
+        title: Title that the authors give the data set.
+        label: Short name that tables and figures show.
         modality: Sensor and what it gives.
-        people: How many people.
-        clips: How many clips.
+        people: Number of people.
+        clips: Number of clips.
         class_names: One name for each class.
         rate: Frames per second, in Hz.
         clips_are: Whether a clip is a whole movement, and who cut it.
-        licence: As stated.
+        license: Licence of the data, as stated.
         citation: The publication to cite.
-        page: The official page.
+        page: Address of the official page.
         traps: What a reader has to know before believing a result.
-        repository: ``OWNER/NAME`` on GitHub.
-        commit: 40 digits.
-        folder: Of the source files in the repository.
-        megabytes: Of the download, about.
+        repository: Repository of the source files, ``OWNER/NAME`` on GitHub.
+        commit: Commit of the repository, 40 hexadecimal digits.
+        folder: Folder of the source files in the repository.
+        megabytes: Size of the download, about, in MB.
         at_least: Whether the archive has a further file of unknown size.
-        files: How many source files are converted.
+        files: Number of source files that are converted.
         manifest: SHA-256 of their sorted lines ``sha256  path``, see `piumar_lib.data.people.sources`.
         single_files: Whether files are fetched one by one; else as one archive of the repository.
-        parents: Of a skeleton, the parent of each joint, see `piumar_lib.data.people.joints`.
+        parents: Parent of each joint of a skeleton, see `piumar_lib.data.people.joints`; else None.
     """
 
     name: str

@@ -24,8 +24,8 @@ def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
     """Measure each joint from the root of its frame, and the root from where it began.
 
     Args:
-        joints: Positions, ``(frames, joints, 3)``.
-        parents: Of each joint, see `piumar_lib.data.people.joints`.
+        joints: Position of each joint in each frame, ``(frames, joints, 3)``.
+        parents: Parent of each joint, see `piumar_lib.data.people.joints`.
 
     Returns:
         Channels joint by joint, ``(frames, 3 * joints)``, in the unit of ``joints``. The root's channels
@@ -42,8 +42,8 @@ def onto_grid(milliseconds: np.ndarray, values: np.ndarray, rate: float) -> np.n
 
     Args:
         milliseconds: Times of the samples, non-decreasing, ``(samples,)``; of equals the first counts.
-        values: ``(samples, channels)``.
-        rate: Hz.
+        values: Samples, ``(samples, channels)``.
+        rate: Rate of the result, in Hz.
 
     Returns:
         ``(frames, channels)``; the last frame is the one nearest to the last sample.

@@ -33,8 +33,8 @@ def convert(people_set: PeopleSet, folder: Path) -> dict[str, Any]:
     """The arrays of a set, as `piumar_lib.data.load_npz` reads them.
 
     Args:
-        people_set: From the catalogue.
-        folder: With its source files, verified by `piumar_lib.data.people.sources.verify`.
+        people_set: Description of the data set, from the catalogue.
+        folder: Folder of the source files, verified by `piumar_lib.data.people.sources.verify`.
 
     Returns:
         ``X (n, time, channels)``, each clip held at its last frame, in float16 for skeletons (half a

@@ -62,15 +62,16 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
     """Fetch a set and convert it to ``out/NAME.npz``.
 
     Args:
-        people_set: From the catalogue.
+        people_set: Description of the data set, from the catalogue.
         out: Folder of the result; made if need be.
-        base_url: Of a mirror of GitHub's addresses.
+        base_url: Address of GitHub, or of a mirror with the same paths.
         progress: Show progress bars.
 
     Raises:
-        CannotWrite: If the disk refuses.
-        DownloadError: If the server cannot be reached or has no such file, if there is no room, or if
-            what arrives is damaged or not what it was. The message says what to do next.
+        CannotWrite: If the disk refuses, or has no room.
+        DownloadError: If the server cannot be reached or has no such file, or if what arrives is damaged
+            or, of a set of single files, not what it was. The message says what to do next.
+        ValueError: If the files of an archive are not those of the catalogue.
     """
     require_writable(out)
     needed = megabytes_needed(people_set, out)
@@ -91,8 +92,8 @@ def convert_folder(people_set: PeopleSet, folder: Path, out: Path, remedy: str) 
     """Verify source files that are there already, and convert them to ``out/NAME.npz``.
 
     Args:
-        people_set: From the catalogue.
-        folder: With the source files, or the whole repository with them in it.
+        people_set: Description of the data set, from the catalogue.
+        folder: Folder of the source files, or of the whole repository with them in it.
         out: Folder of the result.
         remedy: What to do if the files are not those of the catalogue, as a sentence.
 

@@ -28,10 +28,11 @@ def forward_kinematics(offsets: np.ndarray, angles: np.ndarray, parents: tuple[i
     r"""Place every joint in the room: :math:`p_j = p_i + G_i o_j`, :math:`G_j = G_i R_j`, i j's parent.
 
     Args:
-        offsets: Of each joint in its parent's frame; of the root in the room, ``(frames, joints, 3)``.
+        offsets: Position of each joint in its parent's frame, the root's in the room,
+            ``(frames, joints, 3)``.
         angles: Turn of each joint about x, y, z in degrees, put together as
             :math:`R = R_z R_y R_x`, ``(frames, joints, 3)``.
-        parents: Of each joint, before the joint itself; -1 at the root.
+        parents: Parent of each joint, listed before the joint itself; -1 at the root.
 
     Returns:
         Positions in the unit of ``offsets``, ``(frames, joints, 3)``.

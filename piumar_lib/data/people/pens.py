@@ -73,9 +73,9 @@ def _down(seconds: np.ndarray, points: list[int], frames: int) -> np.ndarray:
     """Whether the pen is down in each frame: from half a frame before a stroke to half a frame after.
 
     Args:
-        seconds: Of all points, ``(points,)``.
-        points: How many belong to each stroke.
-        frames: Of the clip.
+        seconds: Time of each point, in seconds, ``(points,)``.
+        points: Number of points of each stroke.
+        frames: Number of frames of the clip.
     """
     grid, half = np.arange(frames) / MMG_RATE, 0.5 / MMG_RATE  # (frames,)
     down = np.zeros(frames, bool)

@@ -102,7 +102,7 @@ def centered_and_scaled(clips: Sequences, coordinates: int) -> np.ndarray:
     x = clips.x.copy()
     real = np.arange(x.shape[1]) < clips.lengths[:, None]  # (n, T)
     place = x[..., :coordinates]
-    # Frames behind the end repeat the last one: they change no extent, but would change a mean.
+    # Frames after the end repeat the last one: they change no extent, but would change a mean.
     mean = (place * real[..., None]).sum(1, keepdims=True) / clips.lengths[:, None, None]
     extent = np.ptp(place, axis=1).max(1)[:, None, None]  # (n, 1, 1)
     x[..., :coordinates] = (place - mean) / np.where(extent > 0, extent, 1)

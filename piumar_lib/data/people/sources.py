@@ -60,9 +60,9 @@ def verify(people_set: PeopleSet, folder: Path, remedy: str = "Give an unchanged
     """Make sure that all source files of a set are there, as they were.
 
     Args:
-        people_set: From the catalogue.
-        folder: Where its source files lie.
-        remedy: What to do if they are not those, as a sentence.
+        people_set: Description of the data set, from the catalogue.
+        folder: Folder of the set's source files.
+        remedy: What to do if the files are not those of the catalogue, as a sentence.
 
     Raises:
         ValueError: If some are missing, extra or changed; the message says how many.

@@ -25,7 +25,7 @@ METHODS = {
     9: "Deflate64", 12: "bzip2", 14: "LZMA", 20: "Zstandard", 93: "Zstandard", 95: "XZ", 98: "PPMd",
 }  # fmt: skip
 PASSWORD = 1  # the flag of members that need one
-TAIL = 22 + 65_535  # bytes: the record at an archive's end, and the longest comment behind it
+TAIL = 22 + 65_535  # bytes: the record at an archive's end, and the longest comment after it
 
 
 class DownloadError(OSError):

@@ -2,7 +2,7 @@
 
     FOLDER/settings.json             what the cache was made with
     FOLDER/cache.csv                 a line for each clip: frames, crop, whether a person was found
-    FOLDER/bad.csv                   clips that could not be decoded, and why
+    FOLDER/bad.csv                   clips that could not be decoded, and why; only if there are any
     FOLDER/train/0003_01_0001.mp4    h264 with a keyframe every 8 frames, or .npy if raw
 
 A clip is written whole or not at all, so a run can be killed at any moment; the same command resumes it.
@@ -22,7 +22,7 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.ma52.prepare.crop import Box, find_person, square_about, square_in_the_middle
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, write_bad
 from piumar_lib.ma52.prepare.video import VideoError, evenly, open_video, shrink, write_mp4
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import (
@@ -56,8 +56,8 @@ class CacheSettings:
         size: Pixels of the square's side, 32 to 1024, even.
         crop: ``"person"``: a square about the person, the middle one where nobody is found;
             ``"middle"``: the largest square about the middle.
-        form: ``"mp4"``, or ``"raw"`` (uint8 arrays, a hundred times the space, read at once).
-        frames: Keep so many frames, evenly spread over the clip's time; 0 keeps as many as it has.
+        form: ``"mp4"``, or ``"raw"`` (uint8 arrays, sixty times the space, read at once).
+        frames: Number of frames kept, evenly spread over the clip's time; 0 keeps as many as it has.
         version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
             them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
             varying frame rate, so its caches of version 1 stay valid.
@@ -130,7 +130,7 @@ def make_cache(
 
     Args:
         root: The download.
-        clips: From its index.
+        clips: Clips of the download's index.
         folder: The cache; created if need be.
         settings: See `CacheSettings`.
         workers: Processes.
@@ -144,7 +144,7 @@ def make_cache(
     settings, clips = settings or CacheSettings(), list(clips)
     open_cache(folder, settings)
     with only_run(folder):
-        done = {kept.name: kept for kept in read_entries(folder)}
+        done = take_up(folder)
         missing = [c for c in clips if not _is_done(folder, c, done.get(c.name), settings)]
         require_room(folder, estimate_bytes(missing, settings), SAVE_SPACE)
         for split in {clip.split for clip in missing}:
@@ -156,7 +156,7 @@ def make_cache(
                 record_entry(folder, kept)
                 bar.update()
         found = [done[clip.name] for clip in clips]
-        _write_bad(folder, found)
+        write_bad(folder / "bad.csv", {f"{k.split}/{k.name}": k.fault for k in found if k.fault})
     return found
 
 
@@ -223,7 +223,7 @@ def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Bo
 
     Args:
         small: The `thumbnail` of each of the `probe_frames`, ``(time, height, width, 3)``.
-        width, height: Of the frames themselves, in pixels.
+        width, height: Width and height of the frames themselves, in pixels.
         crop: One of `CROPS`.
     """
     person = None if crop == "middle" else find_person(small)
@@ -279,13 +279,18 @@ def _is_done(folder: Path, clip: Clip, kept: CacheEntry | None, settings: CacheS
     return kept is not None and not kept.fault and there
 
 
-def record_entry(folder: Path, kept: CacheEntry) -> None:
-    """Add a clip's line; what a killed run left unfinished is removed first."""
+def take_up(folder: Path) -> dict[str, CacheEntry]:
+    """The clips of a cache that is to be gone on with, by name; an unfinished last line is removed."""
     path = folder / "cache.csv"
     if path.is_file():
-        content = path.read_bytes()
-        if not content.endswith(b"\n"):
-            os.truncate(path, content.rfind(b"\n") + 1)
+        with writing(path):
+            os.truncate(path, path.read_bytes().rfind(b"\n") + 1)
+    return {kept.name: kept for kept in read_entries(folder)}
+
+
+def record_entry(folder: Path, kept: CacheEntry) -> None:
+    """Add a clip's line to a cache that was taken up."""
+    path = folder / "cache.csv"
     with writing(path), path.open("a", newline="", encoding="utf-8") as file:
         csv.writer(file, lineterminator="\n").writerow(asdict(kept).values())
 
@@ -303,8 +308,3 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
     write_text(path, json.dumps(asdict(settings)) + "\n")
-
-
-def _write_bad(folder: Path, kept: Iterable[CacheEntry]) -> None:
-    lines = [f"{k.split}/{k.name},{k.fault}\n" for k in kept if k.fault]
-    write_text(folder / "bad.csv", "".join(lines))

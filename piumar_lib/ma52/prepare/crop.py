@@ -86,15 +86,10 @@ def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:
     """The square about a box with a margin on all sides, moved and shrunk to fit into the frame.
 
     Args:
-        box: From `find_person`.
-        width, height: Of the frame, in pixels.
-        margin: In shares of the box's longer side.
-
-    Raises:
-        ValueError: If ``margin`` is negative.
+        box: Box about the person, in shares of the frame, from `find_person`.
+        width, height: Width and height of the frame, in pixels.
+        margin: Margin in shares of the box's longer side, 0 or more.
     """
-    if margin < 0:
-        raise ValueError(f"margin: {margin} would cut into the person. Choose 0 or more.")
     across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
     side = min(max(across, down) * (1 + 2 * margin), width, height)
     left = np.clip((box.left + box.right) / 2 * width - side / 2, 0, width - side)

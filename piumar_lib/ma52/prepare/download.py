@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import errno
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from piumar_lib.ma52.prepare.archive import DownloadError, unpack
-from piumar_lib.ma52.prepare.layout import list_path, split_of_list
+from piumar_lib.ma52.prepare.layout import SPLITS, list_path, split_of_list
 from piumar_lib.support.files import as_path, require_room, whole
 
 REPOSITORY = "kunli-cs/MA-52"
@@ -36,7 +38,7 @@ def list_pose_files(form: str, token: str | None = None, endpoint: str | None = 
 
     Args:
         form: "openpose" or "halpe".
-        token, endpoint: As for `download`.
+        token, endpoint: Access token and address of the hub, see `download`.
 
     Raises:
         DownloadError: If the hub cannot be reached, does not let this account in, or has none.
@@ -56,7 +58,7 @@ def download_poses(
     Args:
         root: Folder of MA-52; created if need be.
         form: "openpose" or "halpe".
-        token, endpoint: As for `download`.
+        token, endpoint: Access token and address of the hub, see `download`.
 
     Returns:
         The files.
@@ -104,8 +106,8 @@ def download(
 
     Args:
         root: Folder; created if need be.
-        token: Of the hub; by default the one that ``hf auth login`` has kept.
-        endpoint: Another hub.
+        token: Access token of the hub; by default the one that ``hf auth login`` has kept.
+        endpoint: Address of another hub.
         progress: Show progress bars.
 
     Returns:
@@ -130,30 +132,23 @@ def download(
 
 
 def bytes_needed(root: Path, files: dict[str, int]) -> int:
-    """Of archives that are missing, and of what all of them hold: videos do not shrink in one."""
+    """Of archives that are missing, and of clips to unpack: videos do not shrink in an archive."""
     missing = sum(s for n, s in files.items() if not (root / "download" / n).is_file())
-    return missing + sum(files.values())
+    unpacked = sum(path.stat().st_size for split in SPLITS for path in (root / split).glob("*.mp4"))
+    return missing + max(0, sum(files.values()) - unpacked)
 
 
-class _explained:
+@contextmanager
+def _explained(repository: str, endpoint: str | None) -> Iterator[None]:
     """Turn the hub's errors into one that says what to do next."""
+    from huggingface_hub import constants, errors
 
-    def __init__(self, repository: str, endpoint: str | None) -> None:
-        from huggingface_hub import constants
-
-        self.repository = repository
-        self.page = f"{endpoint or constants.ENDPOINT}/datasets/{repository}"
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: object) -> None:
-        from huggingface_hub import errors
-
-        if error is None or not isinstance(error, Exception) or isinstance(error, DownloadError):
-            return
+    try:
+        yield
+    except Exception as error:
         if isinstance(error, errors.GatedRepoError):
-            said = f"this account has not signed the licence. Sign it at {self.page}, then try again."
+            page = f"{endpoint or constants.ENDPOINT}/datasets/{repository}"
+            said = f"this account has not signed the licence. Sign it at {page}, then try again."
         elif isinstance(error, (errors.RepositoryNotFoundError, errors.LocalTokenNotFoundError)):
             said = "no token, or one that opens nothing. Run 'hf auth login', or give --token."
         elif isinstance(error, OSError) and error.errno == errno.ENOSPC:
@@ -162,4 +157,4 @@ class _explained:
             said = f"the hub refused: {str(error).splitlines()[0]} Try again later."
         else:
             said = f"the hub cannot be reached ({type(error).__name__}). Check the network; try again."
-        raise DownloadError(f"{self.repository}: {said}") from error
+        raise DownloadError(f"{repository}: {said}") from error

@@ -37,9 +37,9 @@ class Engine:
     """A pose estimator.
 
     Attributes:
-        name: As one asks for it.
+        name: Name by which it is chosen.
         version: Package and version, as its environment has to have them.
-        joints: Names, in the order of its output.
+        joints: Names of the joints, in the order of its output.
         people: Whom it finds: ``"one"``, whom it follows from frame to frame, or ``"all"``.
     """
 
@@ -52,11 +52,6 @@ class Engine:
     def folder(self) -> Path:
         """Its environment."""
         return ROOT / ".venv-poses" / self.name
-
-    @property
-    def requirements(self) -> Path:
-        """What its environment holds, in fixed versions."""
-        return ROOT / "data_scripts" / f"poses-{self.name}.txt"
 
     @property
     def remedy(self) -> str:
@@ -101,7 +96,7 @@ class Estimator:
 
     Args:
         engine: One of `ENGINES`.
-        command: From `find_command`.
+        command: What starts it, from `find_command`.
 
     Raises:
         EstimatorError: If it does not start, or has another version or other joints.
@@ -168,12 +163,19 @@ class Estimator:
         """
         self._send(NEW_CLIP)
         waiting = False
-        for frame in frames:
-            height, width = frame.shape[:2]
-            self._send(SIZE.pack(width, height), np.ascontiguousarray(frame).data)
+        try:
+            for frame in frames:
+                height, width = frame.shape[:2]
+                self._send(SIZE.pack(width, height), np.ascontiguousarray(frame).data)
+                if waiting:
+                    yield self._receive()
+                waiting = True
+        except EstimatorError:
+            raise
+        except Exception:  # a clip that breaks off: the answer that is due must not go to the next one
             if waiting:
-                yield self._receive()
-            waiting = True
+                self._receive()
+            raise
         if waiting:
             yield self._receive()
 
@@ -203,21 +205,15 @@ class Estimator:
         return f"{self.engine.name}: the estimator ended (exit code {self.process.returncode}): {words}"
 
     def _last_words(self) -> str:
-        """The last line of the error stream, once the process has ended."""
-        if not self._ends():
+        """The last line of the error stream, once the process has ended; it has a few seconds for it."""
+        try:
+            self.process.wait(5)
+        except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
         self.errors.seek(0)
         lines = self.errors.read().decode(errors="replace").strip().splitlines()
         return lines[-1] if lines else "it said nothing"
-
-    def _ends(self) -> bool:
-        """Whether it ends by itself within a few seconds."""
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            return False
-        return True
 
     def close(self) -> None:
         """End the process."""

@@ -19,31 +19,13 @@ import os
 import struct
 import sys
 from importlib.metadata import version
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 
 SIZE = struct.Struct("<II")
 COUNT = struct.Struct("<I")
 MOST_PEOPLE = 50  # in an answer, which then fits into a pipe: nobody waits for anybody
-
-
-class Engine(Protocol):
-    """What estimates joints.
-
-    Attributes:
-        package: The package that does, whose version is told.
-        joints: Their number.
-    """
-
-    package: str
-    joints: int
-
-    def begin(self) -> None:
-        """Forget the clip before."""
-
-    def __call__(self, frame: np.ndarray) -> np.ndarray:
-        """Joints of the people in a frame ``(height, width, 3)``: float32 ``(people, joints, 3)``."""
 
 
 class MediaPipe:
@@ -100,11 +82,11 @@ class RTMPose:
         return np.concatenate([xy + 0.5, np.clip(score, 0, 1)[..., None]], axis=-1).astype(np.float32)
 
 
-ENGINES: dict[str, type[Any]] = {"mediapipe": MediaPipe, "rtmlib": RTMPose}
+ENGINES: dict[str, type[MediaPipe | RTMPose]] = {"mediapipe": MediaPipe, "rtmlib": RTMPose}
 
 
-def serve(engine: Engine, frames: BinaryIO, answers: BinaryIO) -> None:
-    """Answer frames until there are no more."""
+def serve(engine: MediaPipe | RTMPose, frames: BinaryIO, answers: BinaryIO) -> None:
+    """Answer frames until there are no more: with float32 ``(people, joints, 3)`` for each."""
     while len(head := frames.read(SIZE.size)) == SIZE.size:
         width, height = SIZE.unpack(head)
         if not width:

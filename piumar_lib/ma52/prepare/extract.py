@@ -7,13 +7,12 @@ poses are done again, and so are those without poses.
 
 from __future__ import annotations
 
-import csv
-import threading
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from pathlib import Path
+from queue import SimpleQueue
 
 import av
 import numpy as np
@@ -21,12 +20,12 @@ from av.video.reformatter import VideoReformatter
 from tqdm import tqdm
 
 from piumar_lib.ma52.prepare.engines import Engine, Estimator, EstimatorError
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, write_bad
 from piumar_lib.ma52.prepare.layout import SPLITS, is_clutter, list_path
 from piumar_lib.ma52.prepare.pose_parts import Part, PoseParts
 from piumar_lib.ma52.prepare.poses import Poses
 from piumar_lib.ma52.prepare.video import Survey, VideoError, evenly, open_video
-from piumar_lib.support.files import require_room, whole
+from piumar_lib.support.files import require_room
 from piumar_lib.support.locks import only_run
 
 SUFFIXES = (".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".wmv", ".3gp")
@@ -38,9 +37,9 @@ class Video:
     """A clip to look at.
 
     Attributes:
-        name: As in the index, or its path below the folder in which it was found.
+        name: Name in the index, or path below the folder in which it was found.
         path: The file.
-        frames: As far as an index tells, else 0.
+        frames: Number of frames as far as an index tells, else 0.
     """
 
     name: str
@@ -53,10 +52,10 @@ class Extraction:
     """What came out of it.
 
     Attributes:
-        poses: Of all clips that have any; None where none has.
+        poses: Poses of all clips that have any; None where none has.
         bad: Why the others have none, by name.
         found: Share of frames with the person in them, by name.
-        frames: How many this run looked at.
+        frames: Number of frames that this run looked at.
         seconds: How long it took.
     """
 
@@ -115,12 +114,12 @@ def extract(
     """Estimate the poses that are missing, and write the file of all; ``OUT.bad.csv`` names bad clips.
 
     Args:
-        videos: From `videos_of_index` or `videos_below`.
+        videos: Clips to look at, from `videos_of_index` or `videos_below`.
         out: The file to write, ending in ``.safetensors``.
         engine: One of `piumar_lib.ma52.prepare.engines.ENGINES`.
         command: What starts it, from `piumar_lib.ma52.prepare.engines.find_command`.
         workers: Processes of the estimator, each with a thread that decodes for it.
-        at_most: Larger frames are shrunk to so many pixels on their longer side.
+        at_most: Pixels of a frame's longer side; larger frames are shrunk to it.
         progress: Show a progress bar.
 
     Raises:
@@ -147,7 +146,7 @@ def extract(
                 bar.set_postfix_str(f"{result.frames / (time.perf_counter() - began):.0f} frames/s")
                 bar.update()
         kept = [parts.read(name) for name in names if name not in result.bad]
-        _write_bad(out.with_suffix(".bad.csv"), result.bad)
+        write_bad(out.with_suffix(".bad.csv"), result.bad)
         result.poses = parts.finish(kept)
     result.found = {part.name: part.found for part in kept}
     result.seconds = time.perf_counter() - began
@@ -155,7 +154,7 @@ def extract(
 
 
 class Estimators:
-    """Several estimators, each with a thread that decodes for it.
+    """Several estimators, and as many threads that decode for them.
 
     Args:
         engine, command: See `extract`.
@@ -168,15 +167,15 @@ class Estimators:
     def __init__(self, engine: Engine, command: Sequence[str], count: int) -> None:
         self.engine, self.command = engine, command
         self.pool = ThreadPoolExecutor(max(count, 1))
-        self.lock, self.mine = threading.Lock(), threading.local()
         self.running: list[Estimator] = []
-        # One starts here: what is wrong with it is no fault of a clip.
-        self.free = [self._start()] if count else []
+        self.free: SimpleQueue[Estimator | None] = SimpleQueue()  # None: one that is to be started
+        for number in range(count):
+            # The first starts here: what is wrong with it is no fault of a clip.
+            self.free.put(None if number else self._start())
 
     def _start(self) -> Estimator:
         estimator = Estimator(self.engine, self.command)
-        with self.lock:
-            self.running.append(estimator)
+        self.running.append(estimator)
         return estimator
 
     def look_at(self, videos: Iterable[Video], at_most: int) -> Iterator[tuple[str, Part | str]]:
@@ -186,20 +185,20 @@ class Estimators:
             yield jobs[job], job.result()
 
     def _try(self, video: Video, at_most: int) -> Part | str:
-        """In a thread, whose estimator is started when it is first needed, and again after it ended."""
+        """In a thread, by an estimator that is started when it is first needed, and after it ended."""
+        estimator = self.free.get()
         try:
-            if getattr(self.mine, "estimator", None) is None:
-                with self.lock:
-                    self.mine.estimator = self.free.pop() if self.free else None
-                self.mine.estimator = self.mine.estimator or self._start()
-            return look_at(video, self.mine.estimator, at_most)
+            estimator = estimator or self._start()
+            return look_at(video, estimator, at_most)
         except VideoError as error:
             return error.what
         except (NoPerson, FileNotFoundError) as error:
             return str(error)
         except EstimatorError as error:
-            self.mine.estimator = None
+            estimator = None
             return str(error)
+        finally:
+            self.free.put(estimator)
 
     def __enter__(self) -> Estimators:
         return self
@@ -207,9 +206,8 @@ class Estimators:
     def __exit__(self, *_: object) -> None:
         """End all processes at once; a thread that still waits for one ends with it."""
         self.pool.shutdown(wait=False, cancel_futures=True)
-        with self.lock:
-            for estimator in self.running:
-                estimator.close()
+        for estimator in self.running:
+            estimator.close()
         self.pool.shutdown()
 
 
@@ -242,7 +240,7 @@ def steady_rate(seen: Survey) -> float:
 
 
 def shrunk_size(width: int, height: int, at_most: int) -> tuple[int, int]:
-    """Width and height once the longer side has at most so many pixels."""
+    """Width and height once the longer side has at most ``at_most`` pixels."""
     scale = min(1.0, at_most / max(width, height))
     return max(1, round(scale * width)), max(1, round(scale * height))
 
@@ -253,12 +251,3 @@ def _small(frames: Iterable[av.VideoFrame], at_most: int) -> Iterator[np.ndarray
     for frame in frames:
         width, height = shrunk_size(frame.width, frame.height, at_most)
         yield convert(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()
-
-
-def _write_bad(path: Path, bad: dict[str, str]) -> None:
-    """The list of bad clips, or none where there are none."""
-    if not bad:
-        path.unlink(missing_ok=True)
-        return
-    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("clip", "fault"), *sorted(bad.items())])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,7 +13,7 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import BODY_PARTS, body_part
 from piumar_lib.ma52.prepare.lists import Entry
-from piumar_lib.support.files import as_path, whole
+from piumar_lib.support.files import as_path, sha256_of, whole
 
 
 @dataclass(frozen=True)
@@ -24,11 +23,11 @@ class Clip:
     Attributes:
         name: File name.
         split: ``"train"``, ``"val"`` or ``"test"``, as published.
-        person, session: As written in the name; "" for test clips.
-        action: 0 to 51; -1 for test clips, whose labels are not published.
+        person, session: Person and session, as written in the name; "" for test clips.
+        action: Action, 0 to 51; -1 for test clips, whose labels are not published.
         part: Body part of the action; "" for test clips.
-        frames, fps, width, height: Of the video as a player shows it.
-        bytes, sha256: Of the file.
+        frames, fps, width, height: Frames, frames a second and pixels, as a player shows the video.
+        bytes, sha256: Size of the file in bytes, and its SHA-256 digest.
     """
 
     name: str
@@ -50,11 +49,11 @@ def describe(root: Path, entry: Entry) -> Clip:
     from piumar_lib.ma52.prepare.video import survey  # poses have an index without any video
 
     path = root / entry.split / entry.name
-    content, seen = path.read_bytes(), survey(path)
+    seen = survey(path)
     part = "" if entry.action < 0 else BODY_PARTS[int(body_part(entry.action))]
     return Clip(
         entry.name, entry.split, entry.person, entry.session, entry.action, part, len(seen), seen.fps,
-        seen.width, seen.height, len(content), hashlib.sha256(content).hexdigest(),
+        seen.width, seen.height, path.stat().st_size, sha256_of(path),
     )  # fmt: skip
 
 
@@ -65,7 +64,7 @@ def make_index(
 
     Args:
         root: The folder with ``train/``, ``val/`` and ``test/``.
-        entries: From `piumar_lib.ma52.prepare.verify.verify`.
+        entries: Clips to describe, from `piumar_lib.ma52.prepare.verify.verify`.
         workers: Threads; by default as many as cores.
         progress: Show a progress bar.
     """
@@ -81,6 +80,15 @@ def write_index(path: Path, clips: Iterable[Clip]) -> None:
         table = csv.DictWriter(file, [field.name for field in fields(Clip)])
         table.writeheader()
         table.writerows(asdict(clip) for clip in clips)
+
+
+def write_bad(path: Path, bad: Mapping[str, str]) -> None:
+    """Write the table of clips that were left out, by name, and why; no file where there are none."""
+    if not bad:
+        path.unlink(missing_ok=True)
+        return
+    with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("clip", "fault"), *sorted(bad.items())])
 
 
 def read_index(path: str | Path) -> list[Clip]:

@@ -2,7 +2,7 @@
 
     ROOT/train_list_videos.txt, ROOT/train/0003_01_0001.mp4, and the same for val and test
 
-Archives put other folders around their clips, or name them otherwise (``MA-52/train``, ``Train``,
+Archives put other folders around their clips, or name them differently (``MA-52/train``, ``Train``,
 ``videos_train``), and it is easily the folder above or below that one gives. Names are compared in any
 case, as some file systems do; a file that can be opened where it belongs counts as being there.
 """

@@ -87,7 +87,7 @@ def decode(content: bytes) -> tuple[str, str]:
     for mark, codec in MARKS.items():
         if content.startswith(mark):
             return content.decode(codec, errors="replace"), codec.upper()
-    if 0 in content[:2]:  # UTF-16 without its mark: a zero byte before or behind each letter
+    if 0 in content[:2]:  # UTF-16 without its mark: a zero byte before or after each letter
         codec = "utf-16-le" if content[1:2] == b"\0" else "utf-16-be"
         return content.decode(codec, errors="replace"), codec.upper()
     try:

@@ -201,7 +201,7 @@ def choose_person(keypoint: np.ndarray, score: np.ndarray, note: Any) -> int:
 
     In every frame the scores of a person's joints are added up, and multiplied by the area of the
     smallest upright box about them; these products are added up over the clip. So the near and certain
-    person counts more than one who sits behind or passes by. MMN's code takes whoever comes first in the
+    person counts more than one who sits behind or passes by. MMN's code takes the first person in the
     file.
     """
     found = are_found(keypoint, score)

@@ -37,10 +37,10 @@ class PoseReport:
     """What `gather` found.
 
     Attributes:
-        files: That were read.
-        clips: That can be used.
+        files: Files that were read.
+        clips: Clips that can be used.
         faults: Everything else.
-        frames, lost_frames: Of these clips, and those without a person.
+        frames, lost_frames: Frames of the usable clips, and those without a person.
         joints, lost_joints: Joints in frames with a person, and those not found.
     """
 
@@ -106,7 +106,7 @@ def gather(
     """Read pose files, check every clip, and join what can be used.
 
     With an index, poses are joined to its clips by name. A clip may have up to 3 frames, or 5 %, more or
-    fewer poses than its video has frames: poses behind the last frame are cut off, and frames without a
+    fewer poses than its video has frames: poses after the last frame are cut off, and frames without a
     pose stand at the end as not found. COCO's results may end earlier, as they have no entry for a frame
     without a person. What the file does not say of size and frame rate is taken from the index, and so
     are splits and actions. Without an index, person and session come from the names, and actions from
@@ -192,20 +192,13 @@ def _match(pose: PoseClip, clip: Clip | None) -> tuple[Clip | None, PoseClip, Fa
         return None, pose, Fault("not in the index", pose.where, what, remedy, serious=False)
     if -1 not in (pose.action, clip.action) and pose.action != clip.action:
         what = f"label {pose.action}, the index says {clip.action}"
-        return (
-            None,
-            pose,
-            Fault("other label", pose.where, what, "See which list the file was made with."),
-        )
+        remedy = "See which list the file was made with."
+        return None, pose, Fault("other label", pose.where, what, remedy)
     have, frames = len(pose.xy), clip.frames
     too_short = frames - have > max(FRAMES, SHARE * frames) and not pose.open_end
     if too_short or have - frames > max(FRAMES, SHARE * frames):
-        what = f"{have} frames, the video has {frames}"
-        return (
-            None,
-            pose,
-            Fault("other length", pose.where, what, "Extract poses from every frame of it."),
-        )
+        what, remedy = f"{have} frames, the video has {frames}", "Extract poses from every frame of it."
+        return None, pose, Fault("other length", pose.where, what, remedy)
     fault = None
     if have != frames:
         done = "cut off" if have > frames else "not found"

@@ -23,7 +23,7 @@ class Part:
     """Poses of one clip.
 
     Attributes:
-        name: Of the clip.
+        name: Name of the clip.
         xy, score: ``(frames, joints, 2)`` and ``(frames, joints)``, as in
             `piumar_lib.ma52.prepare.poses.Poses`.
         size: Width and height of a frame, in pixels.
@@ -47,7 +47,7 @@ class PoseParts:
 
     Args:
         out: The file; ends in ``.safetensors``.
-        names: Of all clips that it is to hold.
+        names: Names of all clips that the file is to hold.
         joints, source: See `piumar_lib.ma52.prepare.poses.Poses`.
 
     Raises:

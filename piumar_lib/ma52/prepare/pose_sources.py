@@ -31,6 +31,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from piumar_lib.ma52.prepare.layout import is_clutter
 from piumar_lib.support.files import as_path, read_text
 from piumar_lib.support.plain_pickle import read_plain_pickle
@@ -42,7 +44,7 @@ KNOWN = re.compile(
     re.ASCII | re.IGNORECASE,
 )
 SPLIT = re.compile(r"(?:^|[^a-z])(train|val|test)(?![a-z0-9])", re.IGNORECASE)
-FRAME = re.compile(r"(?P<clip>.*?)(?:frame|image|img)?[-_]?(?P<frame>\d{1,9})(?:\.[a-z]+)?", re.I)
+FRAME = re.compile(r"(?P<clip>.*?)(?:frame|image|img)?[-_]?(?P<frame>\d+)(?:\.[a-z]+)?", re.I)
 LONGEST = 1_000_000  # frames of a clip; nine hours
 LABELS = "_label.pkl"
 FORM = "See prepare_ma52.py poses --help for the forms that are read."
@@ -54,13 +56,13 @@ class Found:
 
     Attributes:
         where: File and entry.
-        name: Of the clip, with or without folder and ending.
+        name: Name of the clip, with or without folder and ending.
         split: "train", "val" or "test" if the file's name says so, else "".
         keypoint: Joints of people in frames, pixels.
-        score: Of each, or None.
+        score: Score of each joint, or None.
         label: Action, or None.
         size: Width and height of the frames, or None.
-        frames: How many there should be, or None.
+        frames: Number of frames that there should be, or None.
         rate: Frames a second, NaN if unknown.
         open_end: Whether frames without a person may be missing at the end, as in COCO's results.
     """
@@ -135,9 +137,14 @@ def _read_pickle(path: Path, split: str) -> Iterator[Found]:
             entry.get("keypoint"),
             entry.get("keypoint_score"),
             entry.get("label", labels.get(name if isinstance(name, str) else "")),
-            tuple(size)[::-1] if isinstance(size, (list, tuple)) else size,  # height comes first there
+            _width_first(size),
             entry.get("total_frames"),
         )
+
+
+def _width_first(size: Any) -> Any:
+    """A size as a list, tuple or array, in which height comes first; anything else as it is."""
+    return tuple(size)[::-1] if isinstance(size, (list, tuple)) or np.ndim(size) else size
 
 
 def _splits_of(held: Any) -> Iterator[tuple[str, list]]:

@@ -10,6 +10,7 @@ them end up here, with one set of names for joints. The frames of all clips foll
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,14 +32,14 @@ class Poses:
     """Poses of clips.
 
     Attributes:
-        names: Of the clips, as in the index: ``"0003_01_0001.mp4"``.
+        names: Names of the clips, as in the index: ``"0003_01_0001.mp4"``.
         joints: Names of the joints, those of COCO as in `piumar_lib.data.skeleton.JOINTS`. What comes in
             pairs begins with "left " or "right ".
         xy: Pixels to the right and down, float32 ``(frames of all clips, joints, 2)``; NaN where a joint
             was not found.
         score: Confidence of the estimator, 0 to 1, ``(frames of all clips, joints)``; 0 where a joint
             was not found.
-        start: First row of each clip, and behind the last one their number, int64 ``(clips + 1,)``.
+        start: First row of each clip, and after the last one the number of rows, int64 ``(clips + 1,)``.
         size: Width and height of each clip's frames in pixels, int64 ``(clips, 2)``; 0 where the source
             does not say.
         rate: Frames a second of each clip, ``(clips,)``; NaN where the source does not say.
@@ -72,7 +73,8 @@ class Poses:
         if self.start[0] != 0 or self.start[-1] != rows or (self.start.diff() < 1).any():
             raise ValueError(f"start: must rise from 0 to {rows}, a frame or more a clip.")
         if len(set(self.names)) != clips:
-            raise ValueError("names: one stands there more than once.")
+            twice, _ = Counter(self.names).most_common(1)[0]
+            raise ValueError(f"names: {twice} stands there more than once. Keep one of its clips.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -126,7 +128,7 @@ def write_poses(path: str | Path, poses: Poses) -> None:
 
     Args:
         path: Ends in ``.safetensors``.
-        poses: As given.
+        poses: Poses to write.
 
     Raises:
         ValueError: If the path has another ending.
@@ -134,7 +136,7 @@ def write_poses(path: str | Path, poses: Poses) -> None:
     """
     path = as_path(path)
     if path.suffix != ".safetensors":
-        raise ValueError(f"path: must end in .safetensors, got {path.name}.")
+        raise ValueError(f"path: must end in .safetensors, got {path.name}. Give it that ending.")
     about = {"names": list(poses.names), "joints": list(poses.joints), "source": poses.source}
     tensors = {name: getattr(poses, name).contiguous() for name in _TENSORS}
     write_tensors(path, tensors, {"poses": json.dumps(about)})

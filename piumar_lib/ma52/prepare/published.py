@@ -10,8 +10,7 @@ Source: repositories VUT-HFUT/Micro-Action and kunli-cs/MAC20205_starter_kit, ``
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from piumar_lib.data.labels import ACTIONS, CHALLENGE, CLIPS
@@ -19,7 +18,7 @@ from piumar_lib.ma52.prepare.layout import STANDIN, list_path
 from piumar_lib.ma52.prepare.lists import Fault, decode
 
 LABEL_NAMES = "label_name.txt"
-OTHER_LABELS = "The ids of the lists would mean other actions. Use the file as it was published."
+OTHER_LABELS = "Labels of the lists may mean other actions. Use the file as it was published."
 FULL, SAMPLE = "MA-52's test list", "the challenge's test list"  # as `name_test_list` says
 
 
@@ -27,7 +26,7 @@ def name_test_list(names: Iterable[str]) -> str:
     """Which of the two published test lists has these clips: `FULL`, `SAMPLE`, or "" for neither.
 
     Args:
-        names: Of the clips, in any order.
+        names: Names of the clips, in any order.
     """
     names = set(names)
     sizes = {CLIPS["test"]: FULL, CHALLENGE: SAMPLE}
@@ -35,7 +34,7 @@ def name_test_list(names: Iterable[str]) -> str:
 
 
 def numbered(count: int) -> list[str]:
-    """The names of a published test list of so many clips."""
+    """The names of a published test list of ``count`` clips."""
     return [f"test{number:04d}.mp4" for number in range(count)]
 
 
@@ -43,7 +42,7 @@ def note_count(root: Path, split: str, listed: Iterable[str], usable: int) -> li
     """What there is to say about a split's number of clips; nothing if it is that of MA-52.
 
     Args:
-        root: Of the download.
+        root: Root of the download.
         split: ``"train"``, ``"val"`` or ``"test"``.
         listed: Names in its list.
         usable: Clips that nothing is wrong with.
@@ -81,36 +80,20 @@ def _what_lacks(root: Path) -> str:
 
 
 def check_label_names(root: Path) -> list[Fault]:
-    """Compare ``label_name.txt`` with the names that this course gives to labels, line by line."""
+    """Lines of ``label_name.txt`` that this course does not know, and those that are not there."""
     try:
         text = decode((root / LABEL_NAMES).read_bytes())[0]
     except OSError as error:
         what = "not there" if isinstance(error, FileNotFoundError) else error.strerror or str(error)
         remedy = "Labels are taken as published; put the file beside the lists to have them compared."
         return [Fault("no label names", LABEL_NAMES, what, remedy, serious=False)]
-    lines = [(n, line) for n, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    return [*_compare_lines(lines), *_count_labels(line for _, line in lines)]
-
-
-def _compare_lines(lines: Iterable[tuple[int, str]]) -> Iterator[Fault]:
-    for number, line in lines:
-        where, (label, tab, name) = f"{LABEL_NAMES}, line {number}", line.partition("\t")
-        known = dict(enumerate(ACTIONS))
-        if not tab or not label.isdecimal():
-            remedy = "It should read: LABEL, a tab, NAME. Use the file as it was published."
-            yield Fault("malformed label name", where, repr(line), remedy)
-        elif known.get(int(label)) != name.rstrip():
-            ours = repr(known.get(int(label), "no label"))
-            what = f"label {label} is {name.rstrip()!r}, here {ours}"
-            yield Fault("other label name", where, what, OTHER_LABELS)
-
-
-def _count_labels(lines: Iterable[str]) -> Iterator[Fault]:
-    labels = (line.partition("\t")[0] for line in lines)
-    counts = Counter(int(label) for label in labels if label.isdecimal())
-    missing = [label for label in range(len(ACTIONS)) if label not in counts]
-    twice = sorted(label for label, count in counts.items() if count > 1)
-    for found, words in ((missing, "not named"), (twice, "named more than once")):
-        if found:
-            what = f"labels {words}: {', '.join(map(str, found))}"
-            yield Fault("label names", LABEL_NAMES, what, "Use the file as it was published.")
+    missing, faults = [f"{label}\t{name}" for label, name in enumerate(ACTIONS)], []
+    for number, line in enumerate(text.splitlines(), start=1):
+        if line.rstrip() in missing:
+            missing.remove(line.rstrip())
+        elif line.strip():
+            where = f"{LABEL_NAMES}, line {number}"
+            faults.append(Fault("other label name", where, repr(line.rstrip()), OTHER_LABELS))
+    for line in missing:
+        faults.append(Fault("missing label name", LABEL_NAMES, repr(line), OTHER_LABELS))
+    return faults

@@ -33,14 +33,13 @@ class Split:
     held_out: tuple[str, ...]
 
 
-def official(clips: Sequence[Clip], seed: int = 0) -> list[Split]:
+def official(clips: Sequence[Clip]) -> list[Split]:
     """Train against val as published: val's people are *not* unseen, see `leak`.
 
     Args:
-        clips: Of the index; those of test are left out.
-        seed: Not used; the other protocols have one.
+        clips: Clips of the index; those of test are left out.
     """
-    return [_split("official", clips, lambda clip: clip.split == "train")]
+    return [_split("official", clips, {clip.name for clip in clips if clip.split == "val"})]
 
 
 def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> list[Split]:
@@ -51,9 +50,9 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
     people at random.
 
     Args:
-        clips: Of the index; those of test, whose people are not known, are left out.
-        seed: See above.
-        folds: How many.
+        clips: Clips of the index; those of test, whose people are not known, are left out.
+        seed: Seed of the order of people whose classes are spread alike, see above.
+        folds: Number of folds.
 
     Returns:
         A `Split` for each fold; every clip of train and val is held out once.
@@ -77,9 +76,8 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
         except ValueError as error:
             raise ValueError(f"folds, seed: {folds}, {seed} cannot be had ({error}).") from error
     for k, (_, out) in enumerate(cuts, start=1):
-        held_out = {person[row] for row in out}
         title = f"person-disjoint, fold {k} of {folds}"
-        found.append(_split(title, known, _is_of_others(held_out)))
+        found.append(_split(title, known, {known[row].name for row in out}))
     return found
 
 
@@ -87,9 +85,9 @@ def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> 
     """Hold out ``people`` people at a time, each once.
 
     Args:
-        clips: Of the index; those of test, whose people are not known, are left out.
-        seed: Of the order of people.
-        people: How many at a time; in the last fold there may be fewer.
+        clips: Clips of the index; those of test, whose people are not known, are left out.
+        seed: Seed of the order of people.
+        people: Number of people held out at a time; in the last fold there may be fewer.
 
     Returns:
         A `Split` for each fold; every clip of train and val is held out once.
@@ -105,10 +103,11 @@ def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> 
     order = np.random.default_rng(seed).permutation(everyone)
     groups = [set(order[k : k + people].tolist()) for k in range(0, len(order), people)]
     title = f"leave {people} people out, fold {{}} of {len(groups)}"
-    return [_split(title.format(k), known, _is_of_others(out)) for k, out in enumerate(groups, start=1)]
+    held_out = [{clip.name for clip in known if clip.person in group} for group in groups]
+    return [_split(title.format(k), known, names) for k, names in enumerate(held_out, start=1)]
 
 
-PROTOCOLS = {
+PROTOCOLS: dict[str, Callable[..., list[Split]]] = {
     "official": official,
     "person-disjoint": person_disjoint,
     "leave-people-out": leave_people_out,
@@ -151,7 +150,7 @@ def people_per_action(clips: Iterable[Clip]) -> np.ndarray:
 
 
 def write_splits(folder: Path, splits: Iterable[Split], seed: int) -> list[Path]:
-    """Write a file for each split; returns their paths."""
+    """Write a file for each split; returns their paths. Files of further folds are removed."""
     written = []
     for number, split in enumerate(splits, start=1):
         lines = [f"train {name}" for name in split.train]
@@ -161,6 +160,9 @@ def write_splits(folder: Path, splits: Iterable[Split], seed: int) -> list[Path]
         head = f"# {split.title}, seed {seed}, sha256 {_hash(body)}\n"
         write_text(path, head + body)
         written.append(path)
+    for path in {*folder.glob("fold*.txt")} - {*written}:
+        if path.stem.removeprefix("fold").isdecimal():
+            path.unlink()
     return written
 
 
@@ -190,16 +192,10 @@ def read_split(path: str | Path) -> Split:
     return Split(title, tuple(sides["train"]), tuple(sides["held-out"]))
 
 
-def _split(title: str, clips: Iterable[Clip], trains: Callable[[Clip], bool]) -> Split:
-    sides: tuple[list[str], list[str]] = ([], [])
-    for clip in visible(clips):
-        sides[0 if trains(clip) else 1].append(clip.name)
-    return Split(title, *(tuple(sorted(side)) for side in sides))
-
-
-def _is_of_others(people: set[str]) -> Callable[[Clip], bool]:
-    """Whether a clip is of none of these people."""
-    return lambda clip: clip.person not in people
+def _split(title: str, clips: Iterable[Clip], held_out: set[str]) -> Split:
+    names = [clip.name for clip in visible(clips)]
+    train = tuple(name for name in names if name not in held_out)
+    return Split(title, train, tuple(name for name in names if name in held_out))
 
 
 def _hash(text: str) -> str:

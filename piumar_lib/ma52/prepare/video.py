@@ -238,8 +238,8 @@ def open_video(path: str | Path, threads: int = 1) -> Iterator[Video]:
 
     Args:
         path: Any video that FFmpeg reads.
-        threads: Of the decoder; 0 takes as many as there are cores. Clips of a data set are decoded by
-            several processes, which have one each.
+        threads: Threads of the decoder; 0 takes as many as there are cores. Clips of a data set are
+            decoded by several processes, which have one each.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -288,7 +288,7 @@ def _boxes(path: Path) -> list[bytes]:
     with path.open("rb") as file:
         while len(head := file.read(16)) >= 8:
             size = int.from_bytes(head[:4], "big")
-            if size == 1:  # a long box has its size behind its kind
+            if size == 1:  # a long box has its size after its kind
                 size = int.from_bytes(head[8:], "big")
             kinds.append(head[4:8])
             if size < 8:  # 0: up to the end
@@ -306,7 +306,7 @@ class Survey:
         times: When each frame is shown, in seconds, rising, shape ``(frames,)``.
         seconds: When the last frame has been shown.
         fps: Frames per second, on average.
-        width, height: Of the pictures, in pixels.
+        width, height: Width and height of the pictures, in pixels.
         assumed: Frames a second that were assumed, as the file holds no times; else None.
     """
 
@@ -387,7 +387,7 @@ def shrunk(
     """Cut the same part out of all frames and shrink it, frame by frame.
 
     Args:
-        frames: From `decode`.
+        frames: Decoded frames, from `decode`.
         box: The part, in shares of the frame.
         size: Pixels of the part's shorter side; by default as they are.
 

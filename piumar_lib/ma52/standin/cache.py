@@ -10,11 +10,11 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import BODY_PARTS, CLIPS, body_part
 from piumar_lib.ma52.prepare import cache
-from piumar_lib.ma52.prepare.crop import WHOLE, Box, find_person, square_about, square_in_the_middle
+from piumar_lib.ma52.prepare.crop import WHOLE, Box
 from piumar_lib.ma52.prepare.index import Clip, write_index
 from piumar_lib.ma52.standin import Plan
 from piumar_lib.ma52.standin.render import make_looks, render
-from piumar_lib.ma52.standin.videos import RATE, acted
+from piumar_lib.ma52.standin.videos import RATE, joints_of
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import require_room
 from piumar_lib.support.locks import only_run
@@ -38,9 +38,9 @@ def write_cache(
 
     Args:
         folder: The cache; created if need be.
-        plan: From `plan`; its width is that of the camera.
+        plan: Clips to render, from `plan`; its width is that of the camera.
         size: Pixels of the square about the person.
-        frames: Of each clip, evenly spread.
+        frames: Number of frames kept of each clip, evenly spread.
         device: Where to render.
         workers: Processes; on a GPU too, as people are found, and clips are written, on processors.
         progress: Show a progress bar.
@@ -57,7 +57,7 @@ def write_cache(
     cache.open_cache(folder, settings)
     with only_run(folder):
         write_index(folder / "index.csv", [describe_clip(plan, row) for row in range(len(plan))])
-        done = {kept.name for kept in cache.read_entries(folder)}
+        done = cache.take_up(folder)
         missing = np.array([str(name) not in done for name in plan.name])
         clips = [describe_clip(plan, row) for row in np.flatnonzero(missing).tolist()]
         require_room(folder, cache.estimate_bytes(clips, settings), cache.SAVE_SPACE)
@@ -82,12 +82,10 @@ def film_person(
     device: str,
 ) -> list[cache.CacheEntry]:
     """Render a person's missing clips into a cache."""
-    mine = np.flatnonzero(plan.person == person)
-    people = int(plan.person.max()) + 1
-    clips = acted(person, len(mine), people, plan.seed)
-    looks = make_looks(people, plan.seed)
+    mine, moves = joints_of(plan, person)
+    looks = make_looks(plan.people, plan.seed)
     at = np.linspace(0, plan.frames[mine] - 1, settings.frames, axis=1).round().astype(int)
-    joints = clips.x[np.arange(len(mine))[:, None], at].reshape(len(mine), -1, 17, 2)
+    joints = moves[np.arange(len(mine))[:, None], at]
     wanted, size = np.flatnonzero(missing[mine]), (plan.width, plan.height)
     made = []
     for few in np.array_split(wanted, -(-len(wanted) // TOGETHER)):
@@ -95,17 +93,12 @@ def film_person(
         films = render(joints[few], looks, np.full(len(few), person), *size, seed=mine[few].tolist(),
                        chunk=frames, device=device)  # fmt: skip
         for row, film in zip(mine[few], films, strict=True):
-            probe_frames = film[cache.probe_frames(len(film))]
-            found = find_person(
-                _cut(probe_frames, WHOLE, min(120, plan.width))
-            )  # small pictures will do
-            box = square_about(found, *size) if found else square_in_the_middle(*size)
+            small = _cut(film[cache.probe_frames(len(film))], WHOLE, min(120, plan.width))
+            box, found = cache.find_crop(small, *size, settings.crop)
             split, name = str(plan.split[row]), str(plan.name[row])
             path = cache.cached_path(folder, split, name, settings)
             cache.save_raw(path, _cut(film, box, settings.size))
-            made.append(
-                cache.CacheEntry(name, split, settings.frames, *box.rounded(), found is not None)
-            )
+            made.append(cache.CacheEntry(name, split, settings.frames, *box.rounded(), found))
     return made
 
 

@@ -18,7 +18,7 @@ from piumar_lib.data.joints import COCO
 from piumar_lib.data.synthetic import make_people
 from piumar_lib.ma52.standin.points import derive
 from piumar_lib.ma52.standin.render import Looks, make_looks, to_pixels
-from piumar_lib.ma52.standin.videos import Plan, acted
+from piumar_lib.ma52.standin.videos import Plan, joints_of
 
 PIXELS, SCORES = 16, 256  # coordinates end in sixteenths of a pixel, scores in 256ths
 # How much larger the error is than at shoulders, hips and head, by the first of these in a joint's name.
@@ -61,8 +61,8 @@ class Estimate:
     """Poses of a clip as an estimator writes them.
 
     Attributes:
-        row: Of the plan.
-        main: Which person the clip is about.
+        row: Row of the clip in the plan.
+        main: Number of the person whom the clip is about.
         keypoint: Pixels, float32 ``(people, frames, joints, 2)``; 0 and 0 where a joint was lost.
         score: 0 to 1, float32 ``(people, frames, joints)``; 0 where a joint was lost.
     """
@@ -79,23 +79,21 @@ def estimate(
     """Estimate poses of all clips, person by person, in the order of the plan.
 
     Args:
-        plan: From `piumar_lib.ma52.standin.plan`.
+        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
         joints: Names of a layout.
         detector: How it errs; by default as `Detector` does.
     """
-    people = int(plan.person.max()) + 1
-    crowd = make_people(people, plan.seed, all_actions()).pose
-    looks = make_looks(people, plan.seed)
-    for person in range(people):
+    crowd = make_people(plan.people, plan.seed, all_actions()).pose
+    looks = make_looks(plan.people, plan.seed)
+    for person in range(plan.people):
         yield from _estimate_person(plan, person, crowd, looks, joints, detector or Detector())
 
 
 def _estimate_person(
     plan: Plan, person: int, crowd: np.ndarray, looks: Looks, joints: Sequence[str], detector: Detector
 ) -> Iterator[Estimate]:
-    mine = np.flatnonzero(plan.person == person)
+    mine, moves = joints_of(plan, person)
     rng = np.random.default_rng([plan.seed, 8, person])
-    moves = acted(person, len(mine), len(crowd), plan.seed).x.reshape(len(mine), -1, len(COCO), 2)
     seen, score = blur(derive(moves, joints), joints, detector, rng)
     keypoint = to_pixels(seen, looks, np.full(len(mine), person), plan.width, plan.height)
     keypoint, score = _rounded(keypoint, score)
@@ -173,7 +171,7 @@ def _correlated(rng: np.random.Generator, shape: tuple[int, ...], memory: float)
 
 
 def _spells(rng: np.random.Generator, shape: tuple[int, ...], share: float, length: float) -> np.ndarray:
-    """Spells of so many frames on average (axis 1) that take up a share of them, bool."""
+    """Spells of ``length`` frames on average (axis 1) that take up a share of them, bool."""
     drawn = rng.random(shape, np.float32)
     on = np.empty(shape, bool)
     on[:, 0] = drawn[:, 0] < share

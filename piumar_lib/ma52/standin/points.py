@@ -24,7 +24,7 @@ def derive(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
 
     Args:
         joints: COCO's 17 joints, ``(..., 17, 2)``, in any unit, y downward.
-        names: Of `piumar_lib.data.joints.ABOVE`.
+        names: Names of joints, all in `piumar_lib.data.joints.ABOVE`.
 
     Returns:
         ``(..., names, 2)``; a joint of COCO's is where it was.

@@ -37,7 +37,7 @@ def make_poses(
     """Poses of a stand-in, as if its estimator's file had been written and read.
 
     Args:
-        plan: From `piumar_lib.ma52.standin.plan`.
+        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
         joints: 17, 28, 33, 44 or 136.
         detector: How the estimator errs.
         progress: Show a progress bar.
@@ -59,7 +59,7 @@ def write_standin_poses(
 
     Args:
         folder: Created if need be.
-        plan, joints, detector, progress: As for `make_poses`.
+        plan, joints, detector, progress: Clips, joints, errors and progress bar, see `make_poses`.
 
     Raises:
         ValueError: If the folder holds a stand-in of another plan.
@@ -79,7 +79,7 @@ def write_pose_files(
 
     Args:
         folder: Created if need be.
-        plan, detector, progress: As for `make_poses`.
+        plan, detector, progress: Clips, errors and progress bar, see `make_poses`.
         form: One of `FORMS`.
 
     Returns:

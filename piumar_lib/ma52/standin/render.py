@@ -1,6 +1,6 @@
 """Video from skeletons: a clothed person on a stool before a plain wall, seen as MA-52's camera does.
 
-The person is painted from capsules, ellipses and a slab, what is behind first. Every edge is one
+The person is painted from capsules, ellipses and a slab, what is farthest first. Every edge is one
 pixel soft, so a movement of a fraction of a pixel still changes the picture. Frames are portraits as
 in MA-52 (five wide, six high), and the seated person fills about a quarter of the width. All of it
 runs on any torch device, in float32.
@@ -53,12 +53,12 @@ def render(
     Args:
         joints: Absolute positions in torso lengths, ``(batch, time, 17, 2)``, for example the clips
             of ``make_clips(..., centered=False)``, reshaped.
-        looks: From `make_looks`.
+        looks: Looks of the people, from `make_looks`.
         person: Which entry of ``looks`` each clip shows, ``(batch,)``.
         width: Pixels across.
         height: Pixels down; by default 6/5 of the width. Square frames show less wall.
         view: Torso lengths across the frame; smaller ones bring the person nearer.
-        seed: Of the sensor's noise; one number, or one for each clip, then as if rendered alone.
+        seed: Seed of the sensor's noise; one number, or one for each clip, then as if rendered alone.
         chunk: Frames painted at a time; bounds memory (20 to 30 bytes for each pixel of each frame).
         device: Where to compute; by default where ``joints`` are.
 
@@ -111,7 +111,7 @@ def to_pixels(
 
     Args:
         joints: Torso lengths, ``(batch, time, joints, 2)``.
-        looks, person, width, height, view: As for `render`.
+        looks, person, width, height, view: Who is painted, and how large, see `render`.
 
     Returns:
         Pixels to the right and down from the picture's corner, float32 of the same shape.

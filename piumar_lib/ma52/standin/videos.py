@@ -7,7 +7,7 @@
 
 As in MA-52, train and val share their people. Who made the test clips is not published; here they
 are people of whom no other clip exists. ``standin.json`` says who and what, so that a submission can
-be judged. Everything follows from the seed, whatever the number of processes.
+be scored. Everything follows from the seed, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ class Plan:
     """Which clips a stand-in has; all arrays have one entry a clip, clips of a person together.
 
     Attributes:
-        seed: Of everything.
+        seed: Seed that everything follows from.
         width: Pixels across; the height is six fifths of it.
-        person: From 0, shape ``(clips,)``.
+        person: Number of the person in each clip, from 0, shape ``(clips,)``.
         action: 0 to 51.
         split: ``"train"``, ``"val"`` or ``"test"``.
         name: File name.
-        frames: Length.
+        frames: Number of frames.
     """
 
     seed: int
@@ -61,6 +61,11 @@ class Plan:
 
     def __len__(self) -> int:
         return len(self.person)
+
+    @property
+    def people(self) -> int:
+        """How many."""
+        return int(self.person.max()) + 1
 
     @property
     def height(self) -> int:
@@ -107,7 +112,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
 
     Args:
         root: Folder; created if need be.
-        plan: From `plan`.
+        plan: Clips to write, from `plan`.
         workers: Processes.
         progress: Show a progress bar.
 
@@ -137,20 +142,28 @@ def write_person(root: Path, plan: Plan, person: int) -> int:
     from piumar_lib.ma52.prepare.video import write_mp4  # poses need no video
 
     torch.set_num_threads(1)
-    mine = np.flatnonzero(plan.person == person)
-    people = int(plan.person.max()) + 1
-    moves = acted(person, len(mine), people, plan.seed)
-    looks = make_looks(people, plan.seed)
+    mine, moves = joints_of(plan, person)
+    looks = make_looks(plan.people, plan.seed)
     written = 0
     for k, row in enumerate(mine):
         path = root / str(plan.split[row]) / str(plan.name[row])
         if path.is_file():
             continue
-        joints = moves.x[k, : plan.frames[row]].reshape(1, -1, 17, 2)
+        joints = moves[k : k + 1, : plan.frames[row]]
         film = render(joints, looks, np.array([person]), plan.width, plan.height, seed=int(row))
         write_mp4(path, film[0].numpy(), RATE)
         written += 1
     return written
+
+
+def joints_of(plan: Plan, person: int) -> tuple[np.ndarray, np.ndarray]:
+    """A person's rows of the plan, ``(clips,)``, and the joints in them, ``(clips, frames, 17, 2)``.
+
+    Joints are in torso lengths; all clips have the longest length, and begin at their first frame.
+    """
+    mine = np.flatnonzero(plan.person == person)
+    moves = acted(person, len(mine), plan.people, plan.seed)
+    return mine, moves.x.reshape(len(mine), -1, 17, 2)
 
 
 def acted(person: int, count: int, people: int, seed: int) -> Sequences:
@@ -176,8 +189,7 @@ def _names(person: np.ndarray, split: np.ndarray, rng: np.random.Generator) -> n
 
 def claim(root: Path, plan: Plan) -> None:
     """Write down what the folder holds, or refuse if it holds something else."""
-    said = {"seed": plan.seed, "clips": len(plan), "people": int(plan.person.max()) + 1,
-            "width": plan.width}  # fmt: skip
+    said = {"seed": plan.seed, "clips": len(plan), "people": plan.people, "width": plan.width}
     path = root / STANDIN
     if path.is_file():
         found = read_json(path, "Name another folder.", [MADE_WITH])[MADE_WITH]
