@@ -11,15 +11,13 @@ import argparse
 import sys
 
 from piumar_lib.data import describe, load_npz, require
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 
 
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=path, help="the .npz to check")
     parser.add_argument(
         "--few", type=at_least(0), default=5, help="name classes that fewer people make (%(default)s)"

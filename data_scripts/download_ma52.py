@@ -23,16 +23,14 @@ from piumar_lib.ma52.prepare.download import (
     list_files,
     list_pose_files,
 )
-from piumar_lib.support.command import command_line, path
+from piumar_lib.support.command import Parser, command_line, path
 from piumar_lib.support.files import require_room
 
 
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=path, required=True, help="folder to unpack into")
     parser.add_argument("--poses", choices=POSES, help="pose files instead of videos")
     parser.add_argument("--token", help="of the hub; by default the one of 'hf auth login'")
@@ -71,7 +69,7 @@ def fetch_poses(options: argparse.Namespace) -> None:
 def say(files: dict[str, int]) -> None:
     """Print what would be downloaded."""
     for name, size in files.items():
-        print(f"{name}: {size / 2**30:.2f} GB")
+        print(f"{name}: {size / 1e9:.2f} GB")
 
 
 if __name__ == "__main__":

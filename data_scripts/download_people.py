@@ -18,7 +18,7 @@ from piumar_lib.data.people.catalog import CATALOG, PeopleSet, find
 from piumar_lib.data.people.download import BASE_URL, address, archive_path, convert_folder, download
 from piumar_lib.data.people.listing import card, table
 from piumar_lib.data.people.recordings import folder
-from piumar_lib.support.command import command_line, path
+from piumar_lib.support.command import Parser, command_line, path
 
 OTHER_COPY = "Give an unchanged copy, or leave out --from to fetch one."
 
@@ -50,9 +50,7 @@ def clean(sets: list[PeopleSet], out: Path) -> None:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help="sets to fetch")
     parser.add_argument("--list", action="store_true", help="only say which sets there are")
     parser.add_argument("--out", type=path, default=folder(), help="folder of the results (%(default)s)")

@@ -17,7 +17,7 @@ import sys
 from piumar_lib.ma52.prepare.engines import ENGINES, find_command
 from piumar_lib.ma52.prepare.extract import AT_MOST, Extraction, extract, videos_below, videos_of_index
 from piumar_lib.ma52.prepare.index import read_index
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 
 FEW = 0.5  # a clip with the person in a smaller share of its frames is named
 RATE = 25  # frames a second and core, about
@@ -64,7 +64,7 @@ def say(result: Extraction, options: argparse.Namespace) -> int:
 def parser() -> argparse.ArgumentParser:
     """The options."""
     raw = argparse.RawDescriptionHelpFormatter
-    command = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    command = Parser(description=__doc__, formatter_class=raw)
     command.add_argument("root", type=path, help="folder of videos, or that of MA-52")
     command.add_argument("--index", type=path, help="the .csv of MA-52's index")
     command.add_argument("--out", type=path, required=True, help="the .safetensors to write")

@@ -28,7 +28,7 @@ from piumar_lib.ma52 import standin
 from piumar_lib.ma52.prepare.cache import CacheSettings
 from piumar_lib.ma52.standin.cache import write_cache
 from piumar_lib.ma52.standin.poses import FORMS, write_pose_files, write_standin_poses
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import require_room
 
 # Of a clip of 1080 x 1296 pixels, as measured. Smaller ones: 830 at 432 pixels across, 260 at 216.
@@ -40,9 +40,7 @@ BYTES_OF_A_JOINT = {"halpe": 8, "coco": 38}
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     total = sum(CLIPS.values())
     parser.add_argument("--clips", type=int, default=total, help="how many clips (%(default)s)")
     parser.add_argument("--people", type=int, default=PEOPLE, help="of whom (%(default)s)")
@@ -92,7 +90,7 @@ def render_cache(plan: standin.Plan, options: argparse.Namespace) -> None:
         settings = CacheSettings(options.size, form="raw", frames=options.frames)
         needed = len(plan) * settings.frames * settings.size**2 * 3
         print(f"{len(plan)} clips of {plan.people} people, {settings.frames} frames of "
-              f"{settings.size} pixels: about {needed / 2**30:.1f} GB")  # fmt: skip
+              f"{settings.size} pixels: about {needed / 1e9:.1f} GB")  # fmt: skip
         return
     missing = write_cache(
         options.out, plan, options.size, options.frames, options.device, options.workers
@@ -104,7 +102,7 @@ def write_all_poses(plan: standin.Plan, options: argparse.Namespace) -> None:
     """Write poses of every clip, in one file or in files of a published form; see `--dry-run`, too."""
     joints = len(FORMS[options.format][0]) if options.format else options.joints or 17
     needed = int(plan.frames.sum()) * joints * BYTES_OF_A_JOINT.get(options.format, 12)
-    print(f"{len(plan)} clips of {plan.people} people, {joints} joints: about {needed / 2**30:.2f} GB")
+    print(f"{len(plan)} clips of {plan.people} people, {joints} joints: about {needed / 1e9:.2f} GB")
     require_room(options.out, needed, "Ask for fewer clips, or choose another disk.")
     if options.dry_run:
         return
@@ -132,7 +130,7 @@ def say(plan: standin.Plan, out: Path) -> None:
     needed = 1024 * len(plan) * KB_AT_FULL_SIZE * (plan.width / 1080) ** 1.5
     print(
         f"{len(plan)} clips ({counts}) of {plan.people} people, {plan.width} x {plan.height} "
-        f"pixels; about {needed / 2**30:.1f} GB"
+        f"pixels; about {needed / 1e9:.1f} GB"
     )
     require_room(out, needed, "Make it smaller (--width, --clips) or choose another disk.")
 

@@ -13,7 +13,7 @@ import sys
 from piumar_lib.data import describe, save_npz
 from piumar_lib.data.actions import all_actions, teaching_actions
 from piumar_lib.data.synthetic import FACTORS, make_clips, make_people
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 
 ACTIONS = {"teaching": teaching_actions, "all": all_actions}
 
@@ -21,9 +21,7 @@ ACTIONS = {"teaching": teaching_actions, "all": all_actions}
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=40, help="how many people (%(default)s)")
     parser.add_argument("--clips-each", type=int, default=40, help="clips of each (%(default)s)")
     parser.add_argument("--frames", type=int, default=32, help="of a clip, at 12.5 Hz (%(default)s)")

@@ -101,7 +101,7 @@ def run_cache(options: argparse.Namespace) -> int:
     """Decode every clip once; the exit code is 1 if some could not be decoded."""
     clips = read_index(options.index)
     settings = CacheSettings(options.size, options.crop, options.form, options.frames)
-    room = cache.estimate_bytes(clips, settings) / 2**30
+    room = cache.estimate_bytes(clips, settings) / 1e9
     print(f"{len(clips)} clips as {settings.form}, {settings.size} pixels: about {room:.1f} GB")
     if options.dry_run:
         return 0

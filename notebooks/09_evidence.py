@@ -207,7 +207,7 @@ for name in ("TFAM on top of it", "GIRL on top of TFAM"):
 # *Development.* TFAM's second version was first tried on all eight downloaded data sets, with one or two seeds; CFD, MGSC and
 # masked ReMA on one fold of SPAR. Later development used MSR Action3D, UTKinect, SPAR's ten people (in search folds) and other
 # synthetic populations. On the six data sets that served neither later development nor the choice of hyperparameters TFAM gains
-# less, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.3 points [-0.9, +3.6] (all six: page of records).
+# less, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.3 points [-0.9, +3.6].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The six contrasts
@@ -284,7 +284,7 @@ print(words)
 # The main table, for orientation. The baselines are Mixup [[8](#references)], MixStyle [[9](#references)], DSU
 # [[10](#references)], CORAL [[7](#references)] and, with one seed, GroupDRO [[11](#references)], weight averaging
 # [[12](#references)] and MiniRocket [[13](#references)]: fixed convolutions and a ridge classifier, without augmentation. An
-# asterisk marks **person labels** of the training clips in use. Synthetic people come from five populations, which are clusters.
+# asterisk marks methods that use **person labels** of the training clips. Synthetic people are clustered by population.
 
 # %% tags=["hide-input"]
 more = "GroupDRO", "weight averaging", "two equal views", "PIUmr, random groups", "TFAM, no perturbation"
@@ -292,12 +292,12 @@ more = [f"{name} + augmentation" for name in more]
 tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, "MiniRocket", *more))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# MiniRocket, which learns no features, is not told apart from TFAM: `TFAM + augmentation` over `MiniRocket` on `real people,
-# own tempo`: +0.6 points [-1.7, +2.9]. GroupDRO knows the people, and gains nothing: `GroupDRO + augmentation` over
-# `augmentation` on `real people, own tempo`: -1.0 points [-2.6, +0.5]. Averaged weights change nothing, nor do random groups
-# in place of style groups. Two controls: one clip in both views, `TFAM + augmentation` over `two equal views + augmentation`
-# on `real people, own tempo`: +0.8 points [-0.4, +2.0]; no perturbation, `TFAM + augmentation` over `TFAM, no perturbation +
-# augmentation` on `real people, own tempo`: -0.6 points [-1.7, +0.6].
+# No difference between TFAM and MiniRocket, which learns no features, is established: `TFAM + augmentation` over `MiniRocket`
+# on `real people, own tempo`: +0.6 points [-1.7, +2.9]. GroupDRO uses person labels and gains nothing: `GroupDRO +
+# augmentation` over `augmentation` on `real people, own tempo`: -1.0 points [-2.6, +0.5]. Averaging the weights changes
+# nothing, nor do random groups in place of style groups. Two controls: one clip in both views, `TFAM + augmentation` over
+# `two equal views + augmentation` on `real people, own tempo`: +0.8 points [-0.4, +2.0]; no perturbation, `TFAM +
+# augmentation` over `TFAM, no perturbation + augmentation` on `real people, own tempo`: -0.6 points [-1.7, +0.6].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Another network

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import difflib
 import re
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,6 +15,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from piumar_lib.support.files import whole
+from piumar_lib.support.hyperparameter import nearest
 
 PATTERN = "[0-9][0-9]_*.py"
 CHAIN = ("11", "12")  # chapters of which the second takes what the first has made
@@ -191,8 +191,7 @@ def check_parameters(given: dict[str, Any], known: dict[str, Any], name: str = "
     """
     for key, value in given.items():
         if key not in known:
-            close = difflib.get_close_matches(key, known, n=1)
-            hint = f" Did you mean {close[0]!r}?" if close else ""
+            hint = nearest(key, known)
             raise ValueError(f"{key}: {name} has no such parameter.{hint} It has: {', '.join(known)}.")
         default = known[key]
         kinds = (int, float) if isinstance(default, float) else (type(default),)

@@ -35,7 +35,7 @@ from piumar_lib.evidence.records import RESULTS, ROOT, append_record, device, pr
 from piumar_lib.evidence.variants import UNALIGNED, VARIANTS
 from piumar_lib.evidence.wording import points
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import require_writable, write_text
 from piumar_lib.support.locks import only_run
 
@@ -361,7 +361,7 @@ def rows(log: dict[str, list[dict]], over: str = "against") -> list[list[str]]:
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.development"
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")

@@ -7,7 +7,6 @@ Three of SPAR's ten people are held out, at their own tempo; all hyperparameters
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 import time
@@ -25,7 +24,7 @@ from piumar_lib.evidence import methods
 from piumar_lib.evidence.experiments import count_by_person
 from piumar_lib.evidence.records import RESULTS, device, provenance, read_records
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import require_writable, write_text
 from piumar_lib.training import fit, predict
 
@@ -140,7 +139,7 @@ def train_library(method: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Make the records that the course keeps."""
-    parser = argparse.ArgumentParser(description="Train the library on chapter 08's split.")
+    parser = Parser(description="Train the library on chapter 08's split.")
     parser.add_argument("--out", type=path, required=True, help="file to write, .jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--epochs", type=at_least(1), default=EPOCHS)

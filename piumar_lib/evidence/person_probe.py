@@ -24,7 +24,7 @@ from piumar_lib.evidence.experiments import Experiment, run_all, train
 from piumar_lib.evidence.folds import load_fold
 from piumar_lib.evidence.protocol import FORMS, data_of, plan, read_search
 from piumar_lib.evidence.records import STUDY, device, read_records
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 
 FILE = "person-probe.jsonl"
 PROBED = ("ERM", "augmentation", "TFAM + augmentation", "PIUmr + augmentation")
@@ -127,7 +127,7 @@ def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndar
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.person_probe"
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     every = [data_of(*pair) for pair in product(NAMES, FORMS[:1])]

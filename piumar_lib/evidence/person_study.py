@@ -26,7 +26,7 @@ from piumar_lib.evidence.person_gain import CLIPS, FILE, NONE, SHOWN, WAYS, gain
 from piumar_lib.evidence.protocol import FORMS, REAL, SEEDS, data_of, plan, read_search
 from piumar_lib.evidence.records import STUDY, device
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.training import predict
 
 
@@ -103,7 +103,7 @@ def make(
 def main(arguments: list[str] | None = None) -> None:
     """Command line; ``--help`` lists the options."""
     program = "python -m piumar_lib.evidence.person_study"
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog=program, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     every = [data_of(*pair) for pair in product(REAL, FORMS)]

@@ -8,7 +8,6 @@ there, it is broken; if it does, a failure elsewhere says something about that e
 
 from __future__ import annotations
 
-import argparse
 import json
 import sys
 from collections.abc import Callable, Iterable
@@ -30,7 +29,7 @@ from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
 from piumar_lib.recognizer import Recognizer
 from piumar_lib.settings import Settings
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import require_writable, write_text
 from piumar_lib.training import fit, predict
 
@@ -112,7 +111,7 @@ def _judge(seed: int, row: str) -> dict[str, Any]:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Make the records that the course keeps."""
-    parser = argparse.ArgumentParser(description="Train the positive control and write its records.")
+    parser = Parser(description="Train the positive control and write its records.")
     parser.add_argument("--out", type=path, required=True, help="file to write, .jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(10))
     parser.add_argument("--workers", type=at_least(1), default=1, help="processes")

@@ -22,7 +22,7 @@ from typing import Any
 from piumar_lib.ma52.model import MicroActionRecognizer, load_model
 from piumar_lib.ma52.movement_style import AGAIN, measure_standin
 from piumar_lib.ma52.protocol import RECORD, read_record
-from piumar_lib.support.command import command_line, path
+from piumar_lib.support.command import Parser, command_line, path
 from piumar_lib.support.files import read_json, sha256_of, write_text
 
 FOLDER = Path(__file__).with_name("models") / "poses"
@@ -84,7 +84,7 @@ def pack(run: Path, standin: Path, folder: Path = FOLDER) -> None:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Pack a finished run."""
-    command = argparse.ArgumentParser(
+    command = Parser(
         prog="python -m piumar_lib.ma52.course_model",
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -28,7 +28,7 @@ from piumar_lib.ma52.prepare.engines import ENGINES, find_command
 from piumar_lib.ma52.prepare.extract import Video, extract
 from piumar_lib.ma52.prepare.poses import Poses
 from piumar_lib.ma52.standin.joints import true_joints
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
 
 ALL = "all joints"
@@ -171,7 +171,7 @@ def keep(path: Path, records: list[dict]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    command = argparse.ArgumentParser(
+    command = Parser(
         prog="python -m piumar_lib.ma52.pose_error", description=(__doc__ or "").split("\n")[0]
     )
     command.add_argument("--engine", choices=ENGINES, default="mediapipe", help="(%(default)s)")

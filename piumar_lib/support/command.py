@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import difflib
 import dis
 import functools
 import shlex
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from piumar_lib.support.files import as_path, explain
+from piumar_lib.support.hyperparameter import nearest
 
 _ROOT = Path(__file__).resolve().parents[2]
 OURS = (_ROOT / "piumar_lib", _ROOT / "tools", _ROOT / "data_scripts", _ROOT / "tests" / "benchmarks")
@@ -42,12 +42,6 @@ class Parser(argparse.ArgumentParser):
             if isinstance(action, argparse._SubParsersAction):
                 names += [name for command in action.choices.values() for name in command.options()]
         return names
-
-
-def nearest(name: str, known: Sequence[str]) -> str:
-    """A question for the known name that ``name`` may have been meant for, after a space; or ""."""
-    close = difflib.get_close_matches(name, known, 1) or [k for k in known if name.strip("-") in k]
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:

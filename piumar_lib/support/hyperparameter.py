@@ -98,12 +98,18 @@ def argument_doc(owner: type, argument: str) -> str:
     raise ValueError(f"{owner.__name__}: its docstring says nothing of {argument}. Add it to Args.")
 
 
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A question for the known name that ``name`` may have been meant for, after a space; or ""."""
+    known, word = list(known), name.strip("-")
+    close = difflib.get_close_matches(name, known, 1) or [k for k in known if word and word in k]
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
 def unknown(name: str, known: Iterable[str], what: str = "setting", whose: str = "") -> ValueError:
     """The error about a name that there is not, with the one that it may have been meant for."""
     known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean {close[0]!r}? " if close else ""
     remedy = f"Choose from {', '.join(known)}." if known else "Leave it out."
     return ValueError(
-        f"{name}: {whose or 'there'} {'has' if whose else 'is'} no such {what}. {hint}{remedy}"
+        f"{name}: {whose or 'there'} {'has' if whose else 'is'} no such {what}.{nearest(name, known)} "
+        f"{remedy}"
     )

@@ -11,7 +11,6 @@ decord geomloss`` adds those that the course itself does not need.
 
 from __future__ import annotations
 
-import argparse
 import importlib
 import inspect
 import json
@@ -29,7 +28,7 @@ from row import Row
 
 from piumar_lib.evidence.records import ROOT, provenance, read_records
 from piumar_lib.notebook.costs import machine
-from piumar_lib.support.command import at_least, command_line, path
+from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
 
 NAMES = (
@@ -67,7 +66,7 @@ def show(row: Row) -> str:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run what was asked for."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = Parser(description=__doc__.split("\n")[0])
     parser.add_argument("--only", choices=NAMES, nargs="+", default=NAMES)
     parser.add_argument("--quick", action="store_true", help="each once and tiny; keeps no records")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
