@@ -32,6 +32,17 @@ def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float
     return {int(p): float(correct[person == p].mean()) for p in np.unique(person)}
 
 
+def count_by_person(correct: np.ndarray, person: np.ndarray) -> dict[str, list[int]]:
+    """Each person, as text, to ``[correct clips, clips]``.
+
+    Args:
+        correct: Whether each clip was recognised, shape ``(n,)``.
+        person: Person of each clip, by number or name, shape ``(n,)``.
+    """
+    own = {str(p): correct[person == p] for p in np.unique(person)}
+    return {p: [int(mine.sum()), len(mine)] for p, mine in own.items()}
+
+
 def worst_quarter(scores: ArrayLike) -> float:
     """Mean over the worst quarter of people (at least one), ``scores`` of shape ``(people,)``."""
     scores = np.sort(np.asarray(scores, float))

@@ -28,12 +28,13 @@ from tqdm import tqdm
 from piumar_lib.data.own import load_npz, save_npz
 from piumar_lib.data.synthetic import is_synthetic
 from piumar_lib.evidence import folds, statistics
-from piumar_lib.evidence.experiments import check_of, count_by_person, load, train_and_predict
+from piumar_lib.evidence.experiments import check_of, load, train_and_predict
 from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
 from piumar_lib.evidence.methods import hyperparameters_of as known_of
 from piumar_lib.evidence.records import RESULTS, ROOT, append_record, device, provenance, read_records
 from piumar_lib.evidence.variants import UNALIGNED, VARIANTS
 from piumar_lib.evidence.wording import points
+from piumar_lib.metrics import count_by_person
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import require_writable, write_text
@@ -239,7 +240,7 @@ def run(training: Training, place: str) -> dict:
     fold = load(place, training.fold, training.content, where(place)[1])
     k, method = dict(training.hyperparameters), method_of(training.method)
     predicted, failed = train_and_predict(method, k, fold, training.seed)
-    people = count_by_person(predicted == fold.unseen.y, fold.unseen)
+    people = count_by_person(predicted == fold.unseen.y, fold.unseen.person)
     record = training._asdict() | {"hyperparameters": k, "people": people, "device": device()}
     return record | ({"failed": failed} if failed else {})
 

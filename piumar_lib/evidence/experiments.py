@@ -110,7 +110,7 @@ def run(e: Experiment) -> dict:
     record = (
         e.key()
         | {
-            "people": count_by_person(correct, fold.unseen),
+            "people": metrics.count_by_person(correct, fold.unseen.person),
             "accuracy": round(float(correct.mean()), 6),
             "macro_f1": round(macro, 6),
             "seconds": round(time.process_time() - start, 2),
@@ -185,12 +185,6 @@ def fit_method(method: Method, k: Hyperparameters, fold: folds.Fold, seed: int) 
     chosen = methods.settings(method, k, fold.augmentation, seed, len(clips))
     fit(model, clips, chosen, method.objective(k))
     return model
-
-
-def count_by_person(correct: np.ndarray, clips: Sequences) -> dict[str, list[int]]:
-    """Each person, as text, to ``[correct clips, clips]``; ``correct (clips,)``."""
-    own = {str(p): clips.person == p for p in clips.people}
-    return {p: [int(correct[mine].sum()), int(mine.sum())] for p, mine in own.items()}
 
 
 def run_all(

@@ -21,8 +21,8 @@ from tqdm import tqdm
 from piumar_lib.data import spar
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.evidence import methods
-from piumar_lib.evidence.experiments import count_by_person
 from piumar_lib.evidence.records import RESULTS, device, provenance, read_records
+from piumar_lib.metrics import count_by_person
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import require_writable, write_text
@@ -56,7 +56,7 @@ def counts(predicted: ArrayLike, clips: Sequences) -> dict[str, list[int]]:
         predicted: Classes, shape ``(n,)``.
         clips: The clips that were recognised.
     """
-    return count_by_person(np.asarray(predicted) == clips.y, clips)
+    return count_by_person(np.asarray(predicted) == clips.y, clips.person)
 
 
 def accuracy(people: Mapping[str, list[int]]) -> float:

@@ -124,11 +124,8 @@ def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
 
 def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
     """Number of correct clips and of clips, by person; empty without clips."""
-    return _count_by_person(found.actions.argmax(1) == found.y, found.person)
-
-
-def _count_by_person(right: np.ndarray, person: np.ndarray) -> dict[str, tuple[int, int]]:
-    return {str(p): (int(right[person == p].sum()), int((person == p).sum())) for p in np.unique(person)}
+    counts = metrics.count_by_person(found.actions.argmax(1) == found.y, found.person)
+    return {person: (right, clips) for person, (right, clips) in counts.items()}
 
 
 def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, float]:
@@ -198,7 +195,8 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
 
 def _judge_constant(constant: scores.Constant, found: Predicted) -> dict[str, Any]:
     action, part = constant.names
-    people = {p: n for p, (n, _) in _count_by_person(found.y == constant.action, found.person).items()}
+    counts = metrics.count_by_person(found.y == constant.action, found.person)
+    people = {person: right for person, (right, _) in counts.items()}
     own = {"action": action, "body part": part, "scores": constant.scores(found.y)}
     return own | {"right of people": people}
 
