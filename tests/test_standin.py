@@ -221,7 +221,7 @@ def test_the_command_says_how_large_a_cache_would_be(tmp_path, capsys, monkeypat
     arguments += ["--clips", "1000", "--people", "40"]
     assert make_synthetic_ma52.main(arguments) == 0 and not list(tmp_path.iterdir())
     assert capsys.readouterr().out == (
-        "1000 clips of 40 people, 16 frames of 128 pixels: about 0.7 GB\n"
+        "1000 clips of 40 people, 16 frames of 128 pixels: about 0.8 GB\n"
     )
     assert make_synthetic_ma52.main([*arguments, "--size", "33"]) == 1
     assert "size: 33 pixels. Choose an even number" in capsys.readouterr().err
