@@ -30,6 +30,7 @@ from piumar_lib.data.sequences import Sequences
 from piumar_lib.recognizer import Recognizer
 
 KINDS = ("batch statistics", "diagonal", "full")
+CLIPS_AT_A_TIME = 1024
 RIDGE = 1e-3  # of the mean variance, added to each variance: a rectifier leaves some channels at 0
 
 
@@ -192,15 +193,19 @@ class TrainingPeople:
         average = (member / self.counts.clamp_min(1)).T
 
         def note(name: str, norm: _BatchNorm, x: Tensor) -> None:
-            if x.ndim == 2 and len(x) > 2 * len(data):
+            if x.ndim == 2 and len(x) > 2 * some.stop - 2 * some.start:
                 raise ValueError(f"{name}: normalises single frames. Take a method that keeps clips.")
             x = x.cpu().double()  # a mean square less a squared mean
-            clips = torch.stack([_per_clip(x), _per_clip(x.square())])  # (2, views * n, channels)
-            clips = clips.unflatten(1, (-1, len(data))).mean(1)
-            self.moments[name] = average @ clips
+            clips = torch.stack([_per_clip(x), _per_clip(x.square())])  # (2, views * b, channels)
+            clips = clips.unflatten(1, (-1, some.stop - some.start)).mean(1)
+            self.moments[name] = self.moments.get(name, 0) + average[:, some] @ clips
 
+        features = []
         with _watched(model, note) as watched, torch.no_grad():
-            self.features = watched(torch.as_tensor(data.x, device=device)).features.cpu()
+            for start in range(0, len(data), CLIPS_AT_A_TIME):
+                some = slice(start, min(start + CLIPS_AT_A_TIME, len(data)))
+                features.append(watched(torch.as_tensor(data.x[some], device=device)).features.cpu())
+        self.features = torch.cat(features)
 
     def weights(self, frequency: Tensor) -> Tensor:
         """Weights ``(n,)`` that give every person's clips the class frequencies ``(classes,)``."""

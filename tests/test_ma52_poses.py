@@ -284,7 +284,7 @@ def test_one_scale_keeps_the_shape_of_a_body(posed, tmp_path, known):
     x = data.some_clips()
     assert x.shape == (len(known), 32, 34) and len(data.some_clips(5)) == 5
     model.standardize(x)
-    inside = model._to_modality(x)
+    inside = model.to_modality(x)
     seen = (inside - model.recognizer.mean) / model.recognizer.scale
     assert seen.mean((0, 1)).abs().max() < 1e-4 and seen.square().mean() == pytest.approx(1, abs=1e-3)
     assert len({*model.recognizer.scale.tolist()}) == 1 and model.recognizer.scale.shape == (34,)

@@ -23,6 +23,7 @@ import argparse
 import os
 import sys
 from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -154,17 +155,23 @@ def run_table(options: argparse.Namespace) -> None:
 def run_sweep(options: argparse.Namespace) -> None:
     """Make all trainings that are missing, and print their table."""
     from piumar_lib.ma52 import sweep
+    from piumar_lib.ma52.new_people import train_and_normalize
     from piumar_lib.ma52.sweep_table import to_markdown
     from piumar_lib.ma52.train import train
 
     runs = options.runs or options.out.with_suffix("")
     given = {name: getattr(options, name) for name in vars(options).keys() & OF_SWEEP}
     which = options.methods, options.folds, options.seeds
-    trainings = sweep.plan(options.preset, options.splits, runs, *which, **given)
+    passes: dict[str, sweep.Work] = {"": train}
+    if by := options.normalize:
+        passes[by] = partial(train_and_normalize, by=by)
+    plans = {by: sweep.plan(options.preset, options.splits, runs, *which, by, **given) for by in passes}
     if options.dry_run:
-        print("\n".join(map(str, trainings)))
+        print("\n".join(str(training) for plan in plans.values() for training in plan))
         return
-    records = sweep.run(trainings, options.out, train, options.workers, options.scheduler)
+    records = []
+    for by, work in passes.items():
+        records += sweep.run(plans[by], options.out, work, options.workers, options.scheduler)
     print(f"{options.out}: {len(records)} records\n\n{to_markdown(records)}")
 
 
@@ -241,6 +248,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
     command.add_argument("--out", type=path, required=True, help="the .jsonl of the records")
     command.add_argument("--runs", type=path, help="folder of the trainings' folders (beside --out)")
+    about = "also evaluate with each held-out person's features normalised; poses only"
+    command.add_argument("--normalize", choices=("person", "session"), default="", help=about)
     command.add_argument("--dry-run", action="store_true", help="only list the trainings")
     add_settings(command, OF_SWEEP)
     command.set_defaults(run=run_sweep)

@@ -121,12 +121,13 @@ class MicroActionRecognizer(nn.Module):
         Args:
             poses: Shape ``(n, time, channels)``.
         """
-        poses = self._to_modality(poses)
+        poses = self.to_modality(poses)
         recognizer, mean = self.recognizer, poses.mean((0, 1))
         spread = (poses - mean).square().mean().sqrt().clamp_min(1e-6)
         recognizer.mean, recognizer.scale = mean.to(recognizer.mean), spread.expand_as(mean).clone()
 
-    def _to_modality(self, clips: Tensor) -> Tensor:
+    def to_modality(self, clips: Tensor) -> Tensor:
+        """Clips, or their differences from their mean over time, whichever the configuration has."""
         return clips - clips.mean(1, keepdim=True) if self.config.modality == "difference" else clips
 
     def forward(self, video: Tensor, y: Tensor | None = None) -> Prediction:
@@ -140,7 +141,7 @@ class MicroActionRecognizer(nn.Module):
         Returns:
             The prediction of actions; with a head for body parts, its logits are ``coarse``.
         """
-        prediction = self.recognizer(self._to_modality(video), y)
+        prediction = self.recognizer(self.to_modality(video), y)
         if self.body_head is not None:
             prediction.coarse = self.body_head(prediction.features), self.part_of
         return prediction

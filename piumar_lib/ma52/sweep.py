@@ -56,21 +56,25 @@ class Training:
         config: Its settings.
         fold: Number of the split's file.
         content: Digests (SHA-256) of what is read: index, split, and poses or the cache's settings.
+        normalized: Evaluated as by `piumar_lib.ma52.new_people.normalize_people`, by this; "" is not.
     """
 
     config: TrainConfig
     fold: int
     content: Mapping[str, str]
+    normalized: str = ""
 
     def __str__(self) -> str:
         head = "" if self.config.body == "derived" else f", {self.config.body} head"
-        return f"fold {self.fold}, {self.config.method}{head}, seed {self.config.seed}"
+        by = self.normalized and f", normalized by {self.normalized}"
+        return f"fold {self.fold}, {self.config.method}{head}{by}, seed {self.config.seed}"
 
     def is_recorded_in(self, record: Mapping[str, Any]) -> bool:
         """Whether a record is of this training; settings that came later are not compared."""
         mine, theirs = json.loads(self.config.to_json()), record["config"]
         names = (mine.keys() & theirs.keys()) - {*FREE}
-        return record["content"] == self.content and all(mine[n] == theirs[n] for n in names)
+        same = record.get("normalized by", "") == self.normalized
+        return same and record["content"] == self.content and all(mine[n] == theirs[n] for n in names)
 
 
 def plan(
@@ -80,6 +84,7 @@ def plan(
     methods: Sequence[str] = (),
     folds: Sequence[int] = (),
     seeds: int = 1,
+    normalized: str = "",
     **settings: Any,
 ) -> list[Training]:
     """The trainings of a sweep, fold by fold; nothing is trained yet.
@@ -91,6 +96,7 @@ def plan(
         methods: Names of methods; by default those of `PLANNED`, see `ON_POSES`.
         folds: Numbers of the folds; by default all.
         seeds: Number of seeds; the first is 0.
+        normalized: See `Training`.
         settings: See `TrainConfig.make`; the same for all.
 
     Raises:
@@ -113,7 +119,7 @@ def plan(
         config.require_paths()
         read_split(there[fold])  # says what is wrong with it
         content = digests | {"split": sha256_of(there[fold])}
-        trainings.append(Training(_put_into(config, content, fold), fold, content))
+        trainings.append(Training(_put_into(config, content, fold), fold, content, normalized))
     return trainings
 
 

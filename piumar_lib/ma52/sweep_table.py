@@ -31,7 +31,8 @@ class Row:
     """A method of a sweep, with one kind of head; shares in [0, 1].
 
     Attributes:
-        name: Name of the method, and of its head unless body parts are derived from actions.
+        name: Name of the method, of its head unless body parts are derived from actions, and of what
+            is normalised, if anything is.
         folds: Numbers of the folds that the method was trained on.
         accuracy: Accuracy over all people of these folds.
         macro_f1: Macro F1 of actions, mean over folds and seeds.
@@ -104,8 +105,9 @@ def to_markdown(records: Iterable[Mapping[str, Any]], reference: str = "augmenta
 
 def name_of(record: Mapping[str, Any]) -> str:
     """A record's row."""
-    body = record["config"]["body"]
-    return record["method"] + ("" if body == "derived" else f", {body} head")
+    body, by = record["config"]["body"], record.get("normalized by")
+    head = "" if body == "derived" else f", {body} head"
+    return record["method"] + head + (f", normalised by {by}" if by else "")
 
 
 def _group(records: list[Mapping[str, Any]]) -> dict[str, list[Mapping[str, Any]]]:

@@ -1,0 +1,82 @@
+"""A trained run on its held-out people again, with the features of each normalised.
+
+Nobody looks at a label of the held-out clips, but all clips of a person have to be there at once, and it
+has to be known who made them. So this is for the folds of train and val: MA-52's test list hides people.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from piumar_lib.data.labels import ACTIONS
+from piumar_lib.data.sequences import Sequences
+from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.evaluate import Predicted, report
+from piumar_lib.ma52.model import MicroActionRecognizer, fastest_device, load_model
+from piumar_lib.ma52.pose_dataset import PoseDataset
+from piumar_lib.ma52.protocol import read_record
+from piumar_lib.ma52.train import load_data, train
+from piumar_lib.person_normalization import TrainingPeople, normalize_person
+from piumar_lib.support.files import as_path
+
+BY = ("person", "session")  # whose clips are normalised together: all of a person, or of one session
+
+
+def train_and_normalize(
+    config: TrainConfig, progress: bool = True, by: str = "person"
+) -> dict[str, Any]:
+    """Train unless it is done already, then evaluate with `normalize_people`; return that record."""
+    train(config, progress)
+    return normalize_people(config.out, by)
+
+
+def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
+    """Evaluate a finished run with each held-out person normalised from this person's unlabelled clips.
+
+    Body parts are derived from actions, and each clip has one view. The hyperparameters of
+    `piumar_lib.person_normalization.normalize_person` are its defaults.
+
+    Args:
+        folder: Folder of the run; it is left as it is.
+        by: One of `BY`.
+
+    Returns:
+        The run's record with ``held out`` as it is now; besides ``normalized by``, and ``before``:
+        correct clips and clips of each person without normalisation.
+
+    Raises:
+        FileNotFoundError: If the run has not ended, or something that it has read is not there.
+        ValueError: If ``by`` is unknown, the run is one on video, or its network has no batch
+            normalisation.
+    """
+    if by not in BY:
+        raise ValueError(f"by: {by!r} is unknown. Choose from {', '.join(BY)}.")
+    record, model = read_record(folder), load_model(folder, fastest_device())
+    if not model.config.sees_poses:
+        raise ValueError(f"{as_path(folder)}: is a run on video. Only runs on poses are normalised.")
+    known, held_out, _ = load_data(model.config, model.frames)
+    assert isinstance(known, PoseDataset) and isinstance(held_out, PoseDataset)
+    training = TrainingPeople(model.recognizer, to_sequences(model, known))
+    clips = to_sequences(model, held_out)
+    person, session = (np.array([getattr(c, key) for c in held_out.clips]) for key in BY)
+    together = np.char.add(person, session) if by == "session" else person
+    actions = np.empty((len(clips), len(ACTIONS)))
+    for one in np.unique(together):
+        mine = together == one
+        actions[mine] = normalize_person(model.recognizer, clips.x[mine], training)
+    found = Predicted(tuple(clip.name for clip in held_out.clips), person, clips.y, actions)
+    return record | {
+        "held out": report(found, known.labels().numpy()),
+        "selection": record["selection"] | {"views": 1},
+        "normalized by": by,
+        "before": record["held out"]["people"],
+    }
+
+
+def to_sequences(model: MicroActionRecognizer, data: PoseDataset) -> Sequences:
+    """Clips as the model's recogniser takes them, one view each."""
+    x = model.to_modality(data.some_clips(len(data.clips)))
+    return Sequences(x, data.labels(), data.persons(), class_names=ACTIONS)
