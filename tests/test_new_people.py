@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from piumar_lib.evidence.records import read_records
-from piumar_lib.ma52 import new_people, train
+from piumar_lib.ma52 import new_people, sweep, train
 from piumar_lib.ma52.__main__ import main
+from piumar_lib.ma52.clips import load_data
 from piumar_lib.ma52.evaluate import read_predictions
 from piumar_lib.ma52.model import load_model
 from piumar_lib.ma52.new_people import normalize_people, to_sequences
 from piumar_lib.ma52.sweep_table import compare
-from piumar_lib.ma52.train import load_data
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 
 
@@ -97,10 +97,15 @@ def test_each_person_or_session_is_normalised_alone(run):
         assert {p: n for p, (n, _) in counts.items()} == right
 
 
-def test_what_cannot_be_normalised_is_refused(run, trained):
+def test_what_cannot_be_normalised_is_refused(run, prepared, tmp_path):
     with pytest.raises(ValueError, match="by: 'clip' is unknown. Choose from person, session"):
         normalize_people(run, "clip")
-    with pytest.raises(ValueError, match="is a run on video. Only runs on poses are normalised"):
-        normalize_people(trained)
     with pytest.raises(FileNotFoundError, match="no finished run"):
-        normalize_people(trained / "nothing")
+        normalize_people(tmp_path / "nothing")
+    config = prepared.config(tmp_path / "video", epochs=1)
+    train.train(config, progress=False)
+    with pytest.raises(ValueError, match="is a run on video. Only runs on poses are normalised"):
+        normalize_people(config.out)
+    paths = {"cache": prepared.cache, "index": prepared.index, "splits": prepared.splits}
+    with pytest.raises(ValueError, match="only runs on poses are normalised, not resnet-tiny-tsm"):
+        sweep.plan("tiny", runs=tmp_path, normalized="person", **paths)

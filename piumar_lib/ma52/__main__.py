@@ -23,7 +23,6 @@ import argparse
 import os
 import sys
 from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -155,23 +154,25 @@ def run_table(options: argparse.Namespace) -> None:
 def run_sweep(options: argparse.Namespace) -> None:
     """Make all trainings that are missing, and print their table."""
     from piumar_lib.ma52 import sweep
-    from piumar_lib.ma52.new_people import train_and_normalize
+    from piumar_lib.ma52.new_people import normalize_people
     from piumar_lib.ma52.sweep_table import to_markdown
     from piumar_lib.ma52.train import train
 
     runs = options.runs or options.out.with_suffix("")
     given = {name: getattr(options, name) for name in vars(options).keys() & OF_SWEEP}
     which = options.methods, options.folds, options.seeds
-    passes: dict[str, sweep.Work] = {"": train}
-    if by := options.normalize:
-        passes[by] = partial(train_and_normalize, by=by)
-    plans = {by: sweep.plan(options.preset, options.splits, runs, *which, by, **given) for by in passes}
+    plans = [
+        sweep.plan(options.preset, options.splits, runs, *which, by, **given)
+        for by in dict.fromkeys(["", options.normalize])  # first the trainings, then what they yield
+    ]
     if options.dry_run:
-        print("\n".join(str(training) for plan in plans.values() for training in plan))
+        print("\n".join(str(training) for plan in plans for training in plan))
         return
     records = []
-    for by, work in passes.items():
-        records += sweep.run(plans[by], options.out, work, options.workers, options.scheduler)
+    for plan in plans:
+        records += sweep.run(
+            plan, options.out, train, options.workers, options.scheduler, normalize=normalize_people
+        )
     print(f"{options.out}: {len(records)} records\n\n{to_markdown(records)}")
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.dataset import ClipDataset
 from piumar_lib.ma52.pose_dataset import PoseDataset
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, read_index
 from piumar_lib.ma52.prepare.poses import read_poses
+from piumar_lib.ma52.prepare.splits import Split, read_split
 
 Clips = ClipDataset | PoseDataset
 
@@ -31,6 +32,27 @@ def open_clips(
     if not config.sees_poses:
         return ClipDataset(config.cache, clips, frames, views, train)
     return PoseDataset(read_poses(config.poses), clips, frames, views, config.joint_scores)
+
+
+def load_data(config: TrainConfig, frames: int) -> tuple[Clips, Clips, Split]:
+    """Training and held-out clips of a configuration's split.
+
+    Raises:
+        ValueError: If the split names clips that the index does not have.
+    """
+    split, index = read_split(config.split), {clip.name: clip for clip in read_index(config.index)}
+    missing = [name for name in (*split.train, *split.held_out) if name not in index]
+    if missing:
+        raise ValueError(
+            f"split: {config.split} names {len(missing)} clips that {config.index} does not have, "
+            f"{missing[0]} is the first. Make the split from this index."
+        )
+    train_clips, held_out = ([index[name] for name in side] for side in (split.train, split.held_out))
+    return (
+        open_clips(config, train_clips, frames, train=True),
+        open_clips(config, held_out, frames),
+        split,
+    )
 
 
 def count_workers(clips: Clips, wished: int) -> int:

@@ -13,24 +13,15 @@ import numpy as np
 
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.data.sequences import Sequences
-from piumar_lib.ma52.config import TrainConfig
+from piumar_lib.ma52.clips import load_data
 from piumar_lib.ma52.evaluate import Predicted, report
 from piumar_lib.ma52.model import MicroActionRecognizer, fastest_device, load_model
 from piumar_lib.ma52.pose_dataset import PoseDataset
 from piumar_lib.ma52.protocol import read_record
-from piumar_lib.ma52.train import load_data, train
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 from piumar_lib.support.files import as_path
 
 BY = ("person", "session")  # whose clips are normalised together: all of a person, or of one session
-
-
-def train_and_normalize(
-    config: TrainConfig, progress: bool = True, by: str = "person"
-) -> dict[str, Any]:
-    """Train unless it is done already, then evaluate with `normalize_people`; return that record."""
-    train(config, progress)
-    return normalize_people(config.out, by)
 
 
 def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:

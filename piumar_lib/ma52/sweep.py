@@ -46,6 +46,7 @@ PLANNED = (
 ON_POSES = {"HDF as published + augmentation": "HDF + augmentation"}
 
 Work = Callable[[TrainConfig, bool], dict]
+Normalize = Callable[[str, str], dict]
 
 
 @dataclass(frozen=True)
@@ -110,6 +111,8 @@ def plan(
         if fold not in there:
             raise unknown(str(fold), map(str, there), "fold", str(splits))
     usual = TrainConfig.make(preset, **settings)
+    if normalized and not usual.sees_poses:
+        raise ValueError(f"normalize: only runs on poses are normalised, not {usual.backbone}.")
     wanted = methods or [ON_POSES.get(m, m) if usual.sees_poses else m for m in PLANNED]
     digests = {name: sha256_of(path) for name, path in _files(usual).items()}
     trainings = []
@@ -130,6 +133,7 @@ def run(
     workers: int = 1,
     scheduler: str = "",
     progress: bool = True,
+    normalize: Normalize | None = None,
 ) -> list[dict]:
     """Make the trainings that are missing in ``path``; return the records of all.
 
@@ -143,6 +147,8 @@ def run(
         scheduler: Address of a Dask scheduler, whose workers do the work instead. They need the same
             code, and the same files under the same paths; each keeps checkpoints on its own disk.
         progress: Show a progress bar, and a line for each training.
+        normalize: Evaluates a finished run, if trainings are planned as ``normalized``; such a function
+            as `piumar_lib.ma52.new_people.normalize_people`.
 
     Raises:
         InUse: If another sweep writes to ``path``.
@@ -155,7 +161,7 @@ def run(
     with only_run(path):
         missing = [t for t, record in _look_up(trainings, path) if record is None]
         origin = {"command": called_as("piumar_lib.ma52"), "commit": provenance()["commit"]}
-        jobs = [(k, work, training) for k, training in enumerate(missing)]
+        jobs = [(k, work, normalize, training) for k, training in enumerate(missing)]
         check = partial(_contents, tuple(missing))
         with tqdm(total=len(missing), desc="trainings", disable=not progress) as bar:
             for k, record, fault in in_parallel(attempt, jobs, workers, scheduler, check):
@@ -176,10 +182,15 @@ def run(
     return [mark_chosen(record, t.config.chosen_on) for t, record in found if record is not None]
 
 
-def attempt(number: int, work: Work, training: Training) -> tuple[int, dict, str]:
+def attempt(
+    number: int, work: Work, normalize: Normalize | None, training: Training
+) -> tuple[int, dict, str]:
     """Make one training; return its number, its record, and what was wrong with it, if anything was."""
     try:
-        return number, work(training.config, False), ""
+        record = work(training.config, False)
+        if training.normalized and normalize is not None:
+            record = normalize(training.config.out, training.normalized)
+        return number, record, ""
     except Exception as error:
         return number, {}, str(error) if is_mistake(error) else traceback.format_exc()
 

@@ -42,7 +42,7 @@ from piumar_lib.ma52 import evaluate
 from piumar_lib.ma52.backbones import ShiftedResNet, compile_layers
 from piumar_lib.ma52.batch_sampler import BatchSampler
 from piumar_lib.ma52.batches import VideoBatches
-from piumar_lib.ma52.clips import Clips, open_clips
+from piumar_lib.ma52.clips import load_data
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.folder import claim, require_same
 from piumar_lib.ma52.history import History, Watch, say_progress
@@ -50,8 +50,6 @@ from piumar_lib.ma52.model import FREE_SHAPES, MicroActionRecognizer, build_mode
 from piumar_lib.ma52.optimizer import make_optimizer, rate_at
 from piumar_lib.ma52.pose_batches import PoseBatches
 from piumar_lib.ma52.pose_dataset import PoseDataset
-from piumar_lib.ma52.prepare.index import read_index
-from piumar_lib.ma52.prepare.splits import Split, read_split
 from piumar_lib.ma52.protocol import describe_selection, describe_split, mark_chosen, read_record
 from piumar_lib.ma52.stepper import Diverged, SharedStepper, Trainee
 from piumar_lib.ma52.stopping import stop_on_signal
@@ -107,27 +105,6 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
                   f"{run.device}" + (f", from step {run.step}" if run.step else ""))  # fmt: skip
         run.go_on(progress)
         return run.finish(progress)
-
-
-def load_data(config: TrainConfig, frames: int) -> tuple[Clips, Clips, Split]:
-    """Training and held-out clips of a configuration's split.
-
-    Raises:
-        ValueError: If the split names clips that the index does not have.
-    """
-    split, index = read_split(config.split), {clip.name: clip for clip in read_index(config.index)}
-    missing = [name for name in (*split.train, *split.held_out) if name not in index]
-    if missing:
-        raise ValueError(
-            f"split: {config.split} names {len(missing)} clips that {config.index} does not have, "
-            f"{missing[0]} is the first. Make the split from this index."
-        )
-    train_clips, held_out = ([index[name] for name in side] for side in (split.train, split.held_out))
-    return (
-        open_clips(config, train_clips, frames, train=True),
-        open_clips(config, held_out, frames),
-        split,
-    )
 
 
 class Run:
