@@ -6,6 +6,7 @@ import csv
 import hashlib
 import importlib.util
 import json
+import os
 import re
 import shutil
 import time
@@ -772,3 +773,22 @@ def test_rare_actions_are_named_rarest_first():
     assert said == "made by fewer than 12 people: covering face (6), turning around (11); by nobody: 1"
     assert prepare_ma52.say_few(np.full(52, 2), 12).count("(2)") == 12
     assert "and 40 more" in prepare_ma52.say_few(np.full(52, 2), 12)
+
+
+# The official lists, where somebody has them: they are not ours to commit
+
+
+@pytest.mark.skipif("PIUMAR_MA52" not in os.environ, reason="PIUMAR_MA52 names no download of MA-52")
+def test_the_official_lists_and_whatever_clips_are_there_are_read_as_they_are(tmp_path):
+    """A folder with the published lists and label names, and train/, val/, test/ with any of its clips."""
+    root = Path(os.environ["PIUMAR_MA52"])
+    listed = {split: read_list(root, split) for split in ("train", "val", "test")}
+    assert not any(faults for _, faults in listed.values())
+    assert {split: len(entries) for split, (entries, _) in listed.items()} == published.CLIPS
+    report = verify(root)
+    assert {kind for kind, _ in serious(report)} <= {
+        "missing clip"
+    } and report.test_list == published.FULL
+    there = [path for split in listed for path in (root / split).glob("*.mp4")]
+    clips = make_index(root, report.entries)
+    assert len(clips) == len(there) > 0 and {c.fps for c in clips} == {30.0}
