@@ -94,34 +94,36 @@ show(fig, alt=f"Eight seconds of {exercise}: both people repeat one arm movement
 # of movement and minimises a weighted risk in which the worst groups count most. Chapter
 # [08](08_piumr_from_scratch.ipynb) puts all of it together in about 200 lines.
 
-# %% [markdown] slideshow={"slide_type": "skip"}
+# %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the course found
 #
-# On 153 real people of nine data sets, each held out once (2 of 3 planned seeds at own tempo, 1 at one length), we add one part
-# after the other to plain training ([ERM](glossary.md#erm)). At their *own tempo* clips keep their speed; at *one length* all are
-# resampled to the same number of frames. The changes in accuracy on unseen people:
+# ![Pooled difference of each of the six contrasts with its 95 % interval, on the left at own tempo, on the right at one length. The list below has the numbers and the verdicts.](pictures/contrasts.svg)
+
+# %% [markdown] slideshow={"slide_type": "notes"}
+# Changes in accuracy on 153 real people of nine data sets, each person held out once (2 of 3 planned seeds at own tempo, 1 at one
+# length). At their *own tempo* clips keep their speed; at *one length* all are resampled to the same number of frames.
 #
-# - **Augmentation** over plain training: +1.4 points [-1.1, +3.9] at own tempo (not decided), +1.2 points [-0.5, +2.8] at one length (not decided);
+# - **Augmentation** over plain training ([ERM](glossary.md#erm)): +1.4 points [-1.1, +3.9] at own tempo (not decided), +1.2 points [-0.5, +2.8] at one length (not decided);
 # - **TFAM on top of it**: +2.3 points [+0.0, +4.7] at own tempo (not decided), +0.3 points [-1.0, +1.6] at one length (not decided);
-# - **GIRL on top of TFAM**: +0.1 points [-0.2, +0.5] at own tempo (equivalent within 1 point), -0.1 points
-#   [-0.3, +0.2] at one length (equivalent within 1 point).
+# - **Its alignment**, against a uniform clock: +2.0 points [+0.5, +3.6] at own tempo (not decided), +0.7 points [-0.2, +1.6] at one length (not decided);
+# - **GIRL on top of TFAM**: +0.1 points [-0.2, +0.5] at own tempo (equivalent within 1 point), -0.1 points [-0.3, +0.2] at one length (equivalent within 1 point);
+# - **TFAM or the best baseline** of the search: +0.1 points [-2.7, +3.0] at own tempo (not decided), +1.7 points [-1.4, +4.8] at one length (not decided);
+# - **Person normalisation** by unlabelled clips of the new person: +0.9 points [-0.3, +2.2] at own tempo (not decided), +0.4 points [-0.1, +0.9] at one length (not decided).
 #
-# So no gain is established on average, and GIRL changes accuracy by less than a point. At own tempo TFAM gains most
-# on SPAR, MSR Action3D and SHREC'17; but the first two also served to develop it. On the six data sets that served
-# neither later development nor the choice of hyperparameters, `TFAM + augmentation` over `augmentation` on
-# `new people, own tempo`: +1.3 points [-0.9, +3.6]. With a larger network no gain is left: `TFAM + augmentation`
-# over `augmentation` on `real people, own tempo, ResNet-1D`: -0.1 points [-0.7, +0.5].
+# So no gain is established on average, and GIRL changes accuracy by less than a point. At own tempo TFAM gains most on SPAR, MSR
+# Action3D and SHREC'17, but the first two also served to develop it. On the six data sets that served neither later development
+# nor the choice of hyperparameters, `TFAM + augmentation` over `augmentation` on `new people, own tempo`: +1.3 points [-0.9, +3.6].
+# With a larger network no gain is left: `TFAM + augmentation` over `augmentation` on `real people, own tempo, ResNet-1D`: -0.1 points [-0.7, +0.5].
 #
-# `A` over `B` is the accuracy of `A` minus that of `B`. Brackets hold 95 % confidence intervals over data sets. *Not
-# decided* means that neither a gain nor a loss (corrected for twelve tests) nor equivalence is established. Chapter
-# [09](09_evidence.ipynb) has the protocol, which was fixed before the results were computed, and further comparisons.
+# `A` over `B` is the accuracy of `A` minus that of `B`. Brackets hold 95 % confidence intervals over data sets. *Not decided* means
+# that neither a gain nor a loss (corrected for twelve tests) nor equivalence is established. Chapter [09](09_evidence.ipynb) has the
+# protocol, which was fixed before the results were computed, and further comparisons.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Check the set-up
 #
-# `load_recordings` has compared the checksum of the data file with the published one. The next cell shows which
-# versions you have. Small differences from `requirements.txt` do no harm; another version of `torch` may change the
-# last digits of a result.
+# `load_recordings` has compared the checksum of the data file with the published one. Small differences of versions from
+# `requirements.txt` do no harm, but another version of `torch` may change the last digits of a result.
 
 # %% slideshow={"slide_type": "skip"}
 from importlib.metadata import version
@@ -138,10 +140,9 @@ for package in ("torch", "numpy", "scipy", "scikit-learn", "matplotlib", "ipywid
 # - `full`, which produced the committed outputs: more people and seeds, a few minutes a chapter,
 # - `gpu`, like `full`, on a CUDA device.
 #
-# Change the word in that cell and run the chapter again. The environment variable `PIUMR_PROFILE`, if set, overrides
-# the cell. The numbers in the text are those of the committed outputs, in profile `full`. In another profile your
-# numbers will differ, and with few people in `quick` sometimes also their order; only results that a chapter reads
-# from records (03 to 05, 07, 09 to 12) stay the same.
+# The environment variable `PIUMR_PROFILE`, if set, overrides the cell. The numbers in the text are those of the committed outputs,
+# in profile `full`. In another profile your numbers will differ, and with few people in `quick` sometimes also their order; only
+# results that a chapter reads from records (03 to 05, 07, 09 to 12) stay the same.
 #
 # The first cells of a chapter use a few helpers. `start` reads the profile, `run.pick` chooses a size by it, and
 # `given(data)` loads your own file if you name one. `show` displays a figure with a description, and `assert_same`
@@ -275,9 +276,8 @@ check.fastest_people(fastest_people)
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
 #
-# Each chapter ends with such a table, which separates the paper's claims from our choices. Words in quotation marks
-# are from the long abstract in the paper's HTML version. The course was written without the paper's further
-# definitions; where the abstract is silent we define something ourselves and say so.
+# Each chapter ends with such a table. Words in quotation marks are from the long abstract in the paper's HTML version; where it is
+# silent, we define something ourselves and say so.
 #
 # | the abstract says | here | library | test | our choice |
 # |---|---|---|---|---|
