@@ -112,6 +112,17 @@ def test_execution_left_no_error_even_inside_widgets(chapter):
     assert not widget_errors(notebook)
 
 
+def test_on_unseen_people_chapter_12_has_three_times_what_a_constant_answer_has():
+    path = ROOT / "build/notebooks/12_train_ma52.ipynb"
+    outputs = [o for c in nbformat.read(path, 4).cells for o in c.get("outputs", [])]
+    tables = [o.data["text/markdown"] for o in outputs if "text/markdown" in o.get("data", {})]
+    (table,) = [t for t in tables if t.splitlines()[0].startswith("| method | F1_mean | top-1 |")]
+    rows = [re.split(r" *\| *", line)[1:4] for line in table.splitlines()[2:]]
+    top = {method: float(top) for method, _, top in rows}
+    constant = top.pop("always nodding")
+    assert len(top) == 2 and all(accuracy >= 3 * constant for accuracy in top.values()), table
+
+
 def test_a_chapter_does_the_same_from_any_folder(tmp_path):
     first = CHAPTERS[0]
     here, elsewhere = to_notebook(first.path), to_notebook(first.path)

@@ -780,7 +780,7 @@ def test_rare_actions_are_named_rarest_first():
 
 @pytest.mark.skipif("PIUMAR_MA52" not in os.environ, reason="PIUMAR_MA52 names no download of MA-52")
 def test_the_official_lists_and_whatever_clips_are_there_are_read_as_they_are(tmp_path):
-    """A folder with the published lists and label names, and train/, val/, test/ with any of its clips."""
+    """A folder with the published lists and label names, and any of the clips in their folders."""
     root = Path(os.environ["PIUMAR_MA52"])
     listed = {split: read_list(root, split) for split in ("train", "val", "test")}
     assert not any(faults for _, faults in listed.values())
