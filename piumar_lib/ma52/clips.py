@@ -1,4 +1,4 @@
-"""What a training is fed with: clips of a cache, or of a file of poses."""
+"""Training data: clips of a cache, or of a file of poses."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def open_clips(
 
 
 def count_workers(clips: Clips, wished: int) -> int:
-    """Processes that read clips: none for poses, which are in memory, nor where none may be started."""
+    """Number of processes that read clips: none for poses in memory, or if none may be started."""
     in_memory = isinstance(clips, PoseDataset)
     return 0 if in_memory or multiprocessing.current_process().daemon else wished
