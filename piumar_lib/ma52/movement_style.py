@@ -33,7 +33,7 @@ REFERENCE = Path(__file__).with_name("models") / "poses" / "people.json"
 SMOOTH = 0.1  # standard deviation of the Gaussian over time, seconds
 COMPONENTS = 2
 SHORTEST = 0.3  # shortest duration of a movement, in seconds
-STILL = 0.03  # torso lengths per second: the speed below which there is no movement
+STILL = 0.03  # torso lengths per second: speeds below it are noise
 CLIPS = 25  # of each of the stand-in's people are measured
 AGAIN = "Take the file as the course has it: git checkout, or install the course again."
 
@@ -141,7 +141,7 @@ def measure_style(track: Track) -> MovementStyle:
 
 
 def _reduce(body: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The smoothed clip as ``(frames, components)``, and what each component does, ``(., 2 joints)``."""
+    """The smoothed clip as ``(frames, components)``, and the loadings ``(components, 2 joints)``."""
     from scipy.ndimage import gaussian_filter1d
 
     smooth = gaussian_filter1d(body.astype(float), SMOOTH * rate, axis=0, mode="nearest")
@@ -152,7 +152,7 @@ def _reduce(body: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
-    """The stretch of time in which something moves.
+    """Interval of the movement.
 
     Its ends are two change points of a Gaussian with mean 0, whose variance differs between the movement
     and the rest, estimated by maximum likelihood over all pairs of ends (compare Chen and Gupta, JASA

@@ -95,7 +95,8 @@ def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
         reports: Reports of `piumar_lib.ma52.evaluate.report`, at least one of each fold.
 
     Returns:
-        The mean, with each person in the own fold; None for a report of an earlier version without it.
+        The mean, with each person in the fold that holds this person out; None for a report of an
+        earlier version without it.
     """
     people: dict[str, float] = {}
     for found in reports:

@@ -278,7 +278,8 @@ class Run:
             eval_every=0,
             ema=0.0,
         )
-        # The accelerator keeps references to model, optimiser and the scaler of fp16: release them.
+        # An accelerator of its own, which is released with the run: it refers to model, optimiser and
+        # scaler.
         run = Run(config, self.out / "first-stage", _accelerate(config), self.stop)
         run.go_on(progress=False)
         found = evaluate.predict(run.plain, self.data.for_evaluation(), run.accelerator, config.workers)
