@@ -1,4 +1,4 @@
-"""Names that are not the library's own: Sphinx would look at each, and say the same in more time."""
+"""Names that are not the library's own, skipped to save Sphinx's time."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@ from myst_nb.core.render import MimeData, NbElementRenderer
 
 
 class DescribedFigures(NbElementRenderer):
-    """MyST-NB's renderer; text and width lie where Jupyter keeps them, in the output's metadata."""
+    """MyST-NB's renderer; text and width are in the output's metadata, as in Jupyter."""
 
     def render_image(self, data: MimeData) -> list[nodes.Element]:
         """Render one image, with a warning if it has no alternative text."""

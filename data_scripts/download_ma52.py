@@ -6,7 +6,7 @@
 
 The second command takes poses that others extracted, instead of videos: they take less room, and
 one can train on them without a GPU. The data set is for non-commercial research only, and so is whatever
-was made from it; neither is ever part of this repository. An interrupted run goes on where it stopped.
+was made from it; neither is ever part of this repository. An interrupted run resumes where it stopped.
 """
 
 from __future__ import annotations

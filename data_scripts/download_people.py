@@ -1,10 +1,10 @@
-"""Fetch recordings of real people and convert them: names to choose from are listed without one.
+"""Download recordings of real people and convert them. Without names, the data sets are listed.
 
     python data_scripts/download_people.py shrec17
 
 Licence, citation and size are shown first. Each set becomes data/people/NAME.npz, in the format of a
 reader's own data. The data are their authors': cite them, and do not redistribute what is not free. An
-interrupted run goes on with the file it was at.
+interrupted run resumes with the unfinished file.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ def clean(sets: list[PeopleSet], out: Path) -> None:
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
     parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", metavar="NAME", help="sets to fetch")
-    parser.add_argument("--list", action="store_true", help="only say which sets there are")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="data sets to download")
+    parser.add_argument("--list", action="store_true", help="only list the data sets")
     parser.add_argument("--out", type=path, default=folder(), help="folder of the results (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the archive, too")
     parser.add_argument(

@@ -1,4 +1,4 @@
-"""Poses from video: where a person's joints are in every frame, clip by clip, in one file.
+"""Extract poses from video: a person's joints in every frame of every clip, in one file.
 
     make poses-env                                                                 # once
     python data_scripts/extract_poses.py my-clips --out build/poses.safetensors    # your own videos
@@ -19,7 +19,7 @@ from piumar_lib.ma52.prepare.extract import AT_MOST, Extraction, extract, videos
 from piumar_lib.ma52.prepare.index import read_index
 from piumar_lib.support.command import Parser, at_least, command_line, path
 
-FEW = 0.5  # a clip with the person in a smaller share of its frames is named
+FEW = 0.5  # a clip with the person in a smaller fraction of its frames is listed
 RATE = 25  # frames a second and core, about
 
 
@@ -43,7 +43,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def say(result: Extraction, options: argparse.Namespace) -> int:
-    """Tell what came out; the exit code."""
+    """Print the result and return the exit code."""
     if result.poses is not None:
         found = result.poses.xy.isfinite().any(2).any(1).float().mean().item()
         print(

@@ -1,6 +1,6 @@
 """Write a stand-in for MA-52: synthetic people on video, in the benchmark's exact layout.
 
-Example: a hundred and twenty small clips of twelve people, for trying things out:
+Example: a hundred and twenty small clips of twelve people, for a first try:
 
     python data_scripts/make_synthetic_ma52.py --clips 120 --people 12 --width 160 --out build/ma52
 

@@ -155,7 +155,7 @@ def run_poses(options: argparse.Namespace) -> int:
 
 
 def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
-    """Name the actions that few people make, rarest first; what nobody makes is counted only."""
+    """Name the actions that few people make, rarest first; actions without people are only counted."""
     rare = [k for k in np.argsort(makers, kind="stable") if 0 < makers[k] < few]
     named = ", ".join(f"{ACTIONS[k]} ({makers[k]})" for k in rare[:most]) or "none"
     more = f" and {len(rare) - most} more" if len(rare) > most else ""

@@ -25,10 +25,11 @@ from piumar_lib.support.ranges import InnerShare, Range, Share, checked
 
 
 def centered_motion_energy(x: Tensor) -> Tensor:
-    """How much happens around each moment: the mean size of the steps from and to its neighbours.
+    """Motion energy of each frame: the mean length of the steps from and to its neighbours.
 
-    Half a frame of delay, as `transport.motion_energy` has it, is more of a fast movement than of a slow
-    one; and averaging over more frames gives mass to the rest before and after a fast one.
+    `transport.motion_energy` is delayed by half a frame, which is a larger fraction of a fast movement
+    than of a slow one. Averaging over more frames would give mass to the rest before and after a fast
+    movement.
 
     Args:
         x: Clips, shape ``(batch, time, channels)``.
@@ -41,17 +42,18 @@ def centered_motion_energy(x: Tensor) -> Tensor:
     """
     if x.shape[1] < 2:
         raise ValueError(f"x: {x.shape[1]} frame shows no motion. Give clips of at least 2.")
-    steps = x.diff(dim=1).norm(dim=-1)  # (B, T - 1); flat, says torch, where nothing moves
+    steps = x.diff(dim=1).norm(dim=-1)  # (B, T - 1); torch's gradient is 0 at rest
     steps = F.pad(steps[:, None], (1, 1), mode="replicate")[:, 0]  # (B, T + 1)
     return (steps[:, 1:] + steps[:, :-1]) / 2
 
 
 def noise_energy(x: Tensor) -> Tensor:
-    """Median energy of the noise, which is what `centered_motion_energy` reads at rest.
+    """Median motion energy of the noise: what `centered_motion_energy` returns at rest.
 
-    A smooth movement has next to no second difference. That of white noise is distributed as the first
-    one times sqrt(3), as their variances are 6 and 2 times the noise's, whatever its covariance over
-    channels. So half of all frames may move. Frames that were held still exactly do not count.
+    The second difference of a smooth movement is close to zero. The second difference of white noise is
+    distributed as sqrt(3) times the first, because their variances are 6 and 2 times that of the noise,
+    whatever its covariance over channels. The median therefore tolerates motion in half of all frames.
+    Frames without any change are ignored.
 
     Args:
         x: Clips, shape ``(batch, time, channels)``.
@@ -65,14 +67,15 @@ def noise_energy(x: Tensor) -> Tensor:
 
 
 class MotionClock(nn.Module):
-    """Mass on time by how much moves beyond the sensor's noise.
+    """Distribution of mass over time, in proportion to the motion energy above the sensor's noise.
 
     The noise is a running estimate over the training batches, not the clip's own median: a clip that
     moves all the time keeps all of its motion.
 
     Args:
-        floor: Share of evenly spread mass at the start; it is learned. As it is the part of the old
-            clock that stays, the aligned distance of two tempi is about ``floor`` of the unaligned one.
+        floor: Initial fraction of the mass that is uniform over time; it is learned. This fraction keeps
+            the original clock, so alignment reduces the distance between two tempi to about ``floor``
+            times the unaligned distance.
 
     Raises:
         ValueError: If ``floor`` is out of range.
@@ -88,7 +91,7 @@ class MotionClock(nn.Module):
 
     @property
     def floor(self) -> Tensor:
-        """Share of the mass that is spread evenly over time, in (0, 1)."""
+        """Fraction of the mass that is uniform over time, in (0, 1)."""
         return self.floor_logit.sigmoid()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -108,15 +111,15 @@ class UniformClock(nn.Module):
 
 
 class AmplitudeNormalization(nn.Module):
-    """Make movements alike in size: ``mean + (x - mean) (size / typical size) ^ -step``.
+    """Bring movements to a common amplitude: ``mean + (x - mean) (size / typical size) ^ -step``.
 
     The size of a clip is the root of its variance over time, averaged over channels; the typical one is
     the running mean of the batches' medians. The clip's mean over time, its posture, stays.
 
     Args:
-        step: Share of the way to the typical size, on a logarithmic scale; 0 changes nothing.
+        step: Fraction of the distance to the typical size, on a logarithmic scale; 0 is the identity.
         limit: Bound on the ratio of sizes, which is clamped to ``[1 / limit, limit]``: noise is not
-            blown up without bounds, and a clip that holds still stays still.
+            amplified without bound, and a clip without motion stays without motion.
 
     Raises:
         ValueError: If an option is out of range.
@@ -143,7 +146,7 @@ class AmplitudeNormalization(nn.Module):
 
 
 class _Alignment(PlugIn, ABC):
-    """What both transports share: a clock first, then the projection and the amplitude."""
+    """Base class of both transports: the clock, then the projection, then the amplitude."""
 
     def __init__(self, clock: nn.Module | None, amplitude_step: float) -> None:
         super().__init__()
@@ -161,7 +164,7 @@ class _Alignment(PlugIn, ABC):
         with torch.autocast(x.device.type, enabled=False):
             wide = transport.at_least_single(x)
             aligned = transport.barycentric_projection(self.plan(wide), wide)  # (B, K, C)
-            # After the alignment, where a movement's size no longer depends on how long it took.
+            # After the alignment, because a movement's size then no longer depends on its duration.
             return self.amplitude(aligned).to(x.dtype)
 
     @abstractmethod
@@ -182,10 +185,11 @@ class MonotoneAlignment(_Alignment):
         aligned = MonotoneAlignment().fit(clips)(clips)
 
     Args:
-        steps: Canonical steps K, though no more than the clip has frames. Sixteen are coarse enough to
-            forgive small errors of the clock and make later layers twice as fast at 32 frames.
+        steps: Canonical steps K, though no more than the clip has frames. Sixteen steps are coarse
+            enough to tolerate small errors of the clock, and make later layers twice as fast at 32
+            frames.
         clock: Module that maps clips to masses over time, `MotionClock` by default.
-        amplitude_step: Share of the way to movements of one size; see `AmplitudeNormalization`.
+        amplitude_step: Exponent of the amplitude normalisation, in [0, 1]; see `AmplitudeNormalization`.
 
     Raises:
         ValueError: If an option is out of range.
@@ -209,20 +213,20 @@ class SinkhornAlignment(_Alignment):
 
     The cost is ``1 - cos(LN(x_t), anchor_k) + prior ((t + 1/2)/T - (k + 1/2)/K)^2``, t and k from 0.
     Iterations run until no clip has more than ``tolerance`` of its mass in the wrong frame, so that the
-    gradient, by the implicit function theorem, is that of the plan which is returned.
+    gradient, by the implicit function theorem, belongs to the plan that is returned.
 
     Args:
         channels: Channels of the clips.
         steps: Anchors, one for each canonical step K.
         clock: Module that maps clips to masses over time, `MotionClock` by default.
-        amplitude_step: Share of the way to movements of one size; see `AmplitudeNormalization`.
+        amplitude_step: Exponent of the amplitude normalisation, in [0, 1]; see `AmplitudeNormalization`.
         epsilon: Temperature, in units of the cost.
         prior: Weight of the temporal prior.
-        tolerance: Share of a clip's mass that may lie in the wrong frame.
-        iterations: Largest number of Sinkhorn's pairs of updates, should they converge too slowly.
+        tolerance: Fraction of a clip's mass that may lie in the wrong frame.
+        iterations: Largest number of Sinkhorn iterations (pairs of updates).
 
     Attributes:
-        marginal_error: The largest share of mass in the wrong frame in the last batch.
+        marginal_error: The largest fraction of mass in the wrong frame in the last batch.
 
     Raises:
         ValueError: If an option is out of range.

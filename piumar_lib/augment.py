@@ -16,9 +16,10 @@ from piumar_lib.transport import frames_at
 
 
 def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
-    """Run through each clip at a randomly changing speed, by linear interpolation.
+    """Play each clip at a randomly varying speed, by linear interpolation.
 
-    The clock is the sum of positive steps, whose logarithm is random at five knots and linear between.
+    The warped time is a cumulative sum of positive steps; their logarithm is Gaussian at five knots and
+    linear in between.
 
     Args:
         x: Clips, shape ``(batch, time, channels)``.
@@ -33,7 +34,7 @@ def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
 
 
 def scale_amplitude(x: Tensor, strength: float = 0.3) -> Tensor:
-    """Make each clip's movement about its mean larger or smaller, log-normally."""
+    """Scale each clip's deviation from its mean over time by a random log-normal factor."""
     factor = (strength * torch.randn(len(x), 1, 1, device=x.device)).exp()
     mean = x.mean(1, keepdim=True)
     return mean + factor * (x - mean)
@@ -72,8 +73,8 @@ def rotate_space(x: Tensor, strength: float = 0.2) -> Tensor:
     return torch.einsum("bij,btnj->btni", matrix, x.unflatten(-1, (-1, 3))).flatten(-2)
 
 
-# What suits a kind of data, with its default strength: bodies in a picture, sensors or joints in space,
-# and signals of which nothing is known.
+# The augmentations that suit each kind of data, with their default strengths: joints in an image,
+# sensors or joints in space, and arbitrary signals.
 AUGMENTATIONS: dict[str, dict[Callable[[Tensor, float], Tensor], float]] = {
     "skeleton": {warp_time: 0.5, rotate_skeleton: 0.2},
     "space": {warp_time: 0.5, scale_amplitude: 0.3, rotate_space: 0.2},
@@ -87,7 +88,7 @@ def augment(x: Tensor, kind: str, strength: float = 1.0) -> Tensor:
     Args:
         x: Raw clips, shape ``(batch, time, channels)``.
         kind: ``"skeleton"``, ``"space"`` or ``"any"``.
-        strength: Factor on all default strengths; whether a skeleton is mirrored is not a matter of it.
+        strength: Factor on all default strengths; it does not change how often a skeleton is mirrored.
 
     Raises:
         ValueError: If the kind is unknown.

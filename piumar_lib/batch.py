@@ -1,4 +1,4 @@
-"""Labelled clips: a batch, and what is known of a whole training set."""
+"""Labelled clips: a batch, and the labels of a whole training set."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class Labels:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clips on their device: sequences or video, it makes no difference to who trains on them.
+    """Clips on their device: sequences or video; the training loop treats both alike.
 
     Attributes:
         x: Sequences ``(n, time, channels)``, or video ``(n, time, 3, height, width)``.
         y: Classes, shape ``(n,)``.
         person: Who made each clip, numbered as in `Labels`, shape ``(n,)``.
-        index: Place of each clip among all training clips, shape ``(n,)``.
+        index: Index of each clip among all training clips, shape ``(n,)``.
     """
 
     x: Tensor
@@ -47,5 +47,5 @@ class Batch:
         return Batch(self.x[rows], self.y[rows], self.person[rows], self.index[rows])
 
     def split(self, parts: int) -> list[Batch]:
-        """The same clips in ``parts`` parts; each takes every ``parts``-th clip, so sees all people."""
+        """Split into ``parts`` batches of every ``parts``-th clip, hence of all people."""
         return [self.take(slice(k, None, parts)) for k in range(parts)]

@@ -1,9 +1,10 @@
-"""What is wrong with a recogniser, measured: cross-talk, margins between classes, sharp minima.
+"""Diagnostics of a recogniser: cross-talk, margins between classes, sharpness of minima.
 
-The paper's first figure names three failings. *Cross-talk*: noise in space upsets features of motion,
-and a change of tempo upsets features of frequency. *Margins*: clips lie as near to another class as to
-their own. *Sharpness*: the loss rises steeply around the minimum that training found. Each is measured
-here by a plain function, before a method and after it. The paper gives no formulas; these are ours.
+The paper's first figure names three failure modes. *Cross-talk*: noise in space disturbs features of
+motion, and a change of tempo disturbs features of frequency. *Margins*: clips lie as near to another
+class as to their own. *Sharpness*: the loss rises steeply around the minimum that training found. Each
+has a function here, to be computed before and after applying a method. The paper gives no formulas;
+these are ours.
 """
 
 from __future__ import annotations
@@ -21,26 +22,26 @@ Encoder = Callable[[Tensor], Tensor]  # (batch, time, channels) to (batch, steps
 
 
 def motion_magnitude(x: Tensor, frames: int = 16) -> Tensor:
-    """Mean length of the step from one frame to the next: optical flow's magnitude, for sequences.
+    """Mean length of the step from one frame to the next: the counterpart of optical flow's magnitude.
 
     Args:
         x: Clips or features, shape ``(batch, time, channels)``.
-        frames: How many of the first frames to look at; all of them if there are fewer.
+        frames: Number of frames to use, from the first; all of them if there are fewer.
 
     Returns:
         Motion magnitudes in units of ``x`` per frame, shape ``(batch,)``.
 
     Raises:
-        ValueError: If fewer than 2 frames are looked at.
+        ValueError: If fewer than 2 frames are used.
     """
     seen = x[:, :frames]
     if seen.shape[1] < 2:
-        raise ValueError(f"x, frames: {seen.shape[1]} frames show no motion. Look at 2 or more.")
+        raise ValueError(f"x, frames: {seen.shape[1]} frames show no motion. Use 2 or more.")
     return seen.diff(dim=1).norm(dim=-1).mean(1)
 
 
 def spectral_entropy(x: Tensor) -> Tensor:
-    """How widely power is spread over the frequencies: Shannon's entropy, divided by its maximum.
+    """Shannon entropy of the power over frequencies, divided by its maximum.
 
     Power is summed over channels. Frequency 0 is left out, so that a constant changes nothing.
 
@@ -88,16 +89,16 @@ def cross_talk(
     frames: int = 16,
     seed: int = 0,
 ) -> CrossTalk:
-    """Disturb clips in space and in time, and see what their features do in the other domain.
+    """Perturb clips in space and in time, and measure how their features change in the other domain.
 
     Args:
         x: Clips, shape ``(batch, time, channels)``.
         encode: Maps clips to features, such as ``lambda x: model(x).frames[0]`` for a model in
-            evaluation mode; by default the clips themselves are looked at.
+            evaluation mode; by default the features are the clips themselves.
         noise: Standard deviation of the noise in space, in standard deviations of each channel.
         warp: Strength of the change of tempo, see `piumar_lib.augment.warp_time`.
         frames: How many of the first frames the motion magnitude is taken over.
-        seed: Seed of both disturbances, so that several encoders see the same ones.
+        seed: Seed of both perturbations; with one seed, several encoders get the same ones.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -126,7 +127,7 @@ def class_margins(features: Tensor, y: Tensor) -> Tensor:
     """
     classes, own, counts = y.unique(return_inverse=True, return_counts=True)
     if len(classes) < 2:
-        raise ValueError(f"y: {len(classes)} class has no other one beside it. Give at least 2.")
+        raise ValueError(f"y: {len(classes)} class leaves no other to compare with. Give at least 2.")
     if counts.min() < 2:
         rare = classes[counts.argmin()].item()
         raise ValueError(f"y: class {rare} has one clip, so no similar one. Give each at least 2.")
@@ -145,9 +146,9 @@ def sharpness(loss: Callable[[], Tensor], parameters: Sequence[Tensor], radius: 
     To first order this is the largest rise within the radius (Foret et al., ICLR 2021).
 
     Args:
-        loss: Computes the loss from ``parameters`` as they are; without randomness, so put the model
+        loss: Computes the loss at the current ``parameters``. It must be deterministic: put the model
             into evaluation mode.
-        parameters: Parameters to move, such as ``list(model.parameters())``; they are put back.
+        parameters: Parameters to move, such as ``list(model.parameters())``; they are restored.
         radius: Length of the step along the gradient, in units of the parameters.
 
     Raises:

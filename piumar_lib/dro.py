@@ -1,7 +1,7 @@
 """Distributionally robust risks: the largest weighted average of risks over weights near uniform ones.
 
-Given risks of G groups (or samples), an adversary moves their weights p away from 1/G, within a
-ball or at a price, to maximise the average ``<p, R>``. `chi_square`, `kl_penalty`, `kl_ball` and `cvar`
+Given risks of G groups (or samples), an adversary moves their weights p away from 1/G, within a ball or
+under a penalty, to maximise the average ``<p, R>``. `chi_square`, `kl_penalty`, `kl_ball` and `cvar`
 return the value and the adversary's weights. The weights are detached: by Danskin's theorem the value's
 gradient with respect to the risks is exactly p, and that is what back-propagation finds.
 
@@ -32,12 +32,12 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     and variance v, ``eta = m - sqrt(v / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
     lies between the k-th and the next risk. No iterations. Source: Namkoong and Duchi (2017).
 
-    For groups of unequal size the ball is about their shares ``s`` of the clips:
-    ``(1 / 2) sum s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
+    For groups of unequal size the ball is centred at their fractions ``s`` of the clips: ``(1 / 2) sum
+    s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
 
     Args:
         risks: Risk of each group, shape ``(..., groups)``.
-        rho: Radius of the ball, at least 0; from ``(groups - 1) / 2`` on, all weight may go to the
+        rho: Radius of the ball, at least 0; at ``(groups - 1) / 2`` or more, all weight may go to the
             largest risk.
         sizes: Sizes of the groups, all positive, in any unit, same shape; equal by default.
 
@@ -60,7 +60,8 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     eta = mean - (variance / room.clamp_min(torch.finfo(given.dtype).tiny)).sqrt()
     following = torch.cat([ordered[..., 1:], torch.full_like(ordered[..., :1], -math.inf)], -1)
     fits = (room > 0) & (eta >= following) & (eta < ordered)
-    # Without a fit, the ball is so large (or the risks so equal) that the largest ones share all.
+    # If no k fits, the ball is so large (or the risks so equal) that the largest risks get all the
+    # weight.
     first = fits.to(torch.int8).argmax(-1, keepdim=True)
     excess = (given - eta.gather(-1, first)).clamp_min(0)
     largest = (given == ordered[..., :1]).to(given.dtype)
@@ -71,13 +72,14 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
 
 
 def kl_penalty(risks: Tensor, temperature: float) -> Robust:
-    """Worst case at the price ``temperature * KL(p | uniform)``: a soft maximum.
+    """Worst case under the penalty ``temperature * KL(p | uniform)``: a soft maximum.
 
-    ``value = temperature * log mean exp(R / temperature)``; the price is part of the value.
+    ``value = temperature * log mean exp(R / temperature)``; the penalty is part of the value.
 
     Args:
         risks: Risk of each group, shape ``(..., groups)``.
-        temperature: Temperature, positive, in units of the risks; small is close to the maximum.
+        temperature: Temperature, positive, in units of the risks; as it tends to 0, the value tends to
+            the maximum.
 
     Returns:
         Value ``(...,)`` and weights ``(..., groups)``.
@@ -94,11 +96,11 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
     """Worst case over the ball ``KL(p | uniform) <= rho``.
 
     The weights are ``softmax(R / temperature)``; their divergence falls as the temperature rises, so
-    bisection finds the one at which it is ``rho``.
+    bisection finds the temperature at which it is ``rho``.
 
     Args:
         risks: Risk of each group, shape ``(..., groups)``.
-        rho: Radius of the ball in nats, at least 0; from ``log(groups)`` on, all weight goes to the
+        rho: Radius of the ball in nats, at least 0; at ``log(groups)`` or more, all weight goes to the
             largest risk.
         iterations: Halvings of the interval of log temperatures.
 
@@ -112,7 +114,8 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
     given = risks.detach().cpu().double()  # a Mac's GPU has no double precision
     if rho == 0:
         return _value(risks, torch.full_like(risks, 1 / risks.shape[-1]).detach())
-    # In units of their spread, temperatures from 1e-6 to 1e6 cover all radii that can be told apart.
+    # In units of the risks' spread, temperatures from 1e-6 to 1e6 cover all radii that differ
+    # numerically.
     spread = (given.amax(-1, keepdim=True) - given.amin(-1, keepdim=True)).clamp_min(1e-30)
     scaled = (given - given.amax(-1, keepdim=True)) / spread
     low, high = torch.full_like(spread, math.log(1e-6)), torch.full_like(spread, math.log(1e6))
@@ -132,7 +135,7 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
 
     Args:
         risks: Risk of each group, shape ``(..., groups)``.
-        alpha: Fraction in (0, 1]; a group at its border counts in part.
+        alpha: Fraction in (0, 1]; the group at its boundary counts in part.
 
     Returns:
         Value ``(...,)`` and weights ``(..., groups)``.
@@ -150,7 +153,7 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
 
 
 def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tensor:
-    """GroupDRO's weights (Sagawa et al., 2020): each times ``exp(step R_g)``, then normalised.
+    """Update of GroupDRO's weights (Sagawa et al., 2020): multiply by ``exp(step R_g)``, then normalise.
 
     Args:
         weights: Weight of each group, positive, sum one, shape ``(..., groups)``.
@@ -166,7 +169,7 @@ def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tenso
 
 
 def variance_threshold(risks: Tensor) -> Tensor:
-    """Largest radius at which mean plus ``sqrt(2 rho V)`` is the chi-square worst case exactly.
+    """Largest radius at which mean plus ``sqrt(2 rho V)`` equals the chi-square worst case.
 
     ``rho = V / (2 (mean - min)^2)``: beyond it the smallest risk's weight would be negative. V is the
     biased variance; infinite if all risks are equal.

@@ -10,11 +10,11 @@ from piumar_lib.running import RunningMean
 from piumar_lib.support.data_parallel import sum_over_processes
 from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance_over_time
 
-EVERY = 4  # batches from one comparison of gradients to the next; each costs two short backward passes
+EVERY = 4  # batches between comparisons of gradients; each comparison costs two short backward passes
 
 
 def mix(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
-    """``g mean(a, b) + (1 - g) min(a, b)``: mean of two views' features, or what both of them see.
+    """``g mean(a, b) + (1 - g) min(a, b)``: between the mean of two views' features and their minimum.
 
     Args:
         a, b: Features, shape ``(..., channels)``.
@@ -29,12 +29,13 @@ def mix(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
 class AdaptiveFusion(nn.Module):
     """Fuse two views by how well they agree on *this* clip, compared with other clips.
 
-    ``fused = g mean(a, b) + (1 - g) min(a, b)``: where the views disagree, only what both of them see is
-    kept. The gate is ``g = sigmoid(w z + v)``; z is the cosine of the two views' features about their
-    running mean, standardised by its own running mean and deviation. Averages of rectified features all
-    point the same way: without these two steps their cosine is 0.99 for every clip, and g is a constant.
-    The bias v is learned. The weight w is 1 and not learned: nothing rewards doubt on training people,
-    who are soon recognised without fail, so training would turn w down and make g a constant again.
+    ``fused = g mean(a, b) + (1 - g) min(a, b)``: where the views disagree, only features that are active
+    in both are kept. The gate is ``g = sigmoid(w z + v)``; z is the cosine of the two views' features
+    about their running mean, standardised by its own running mean and deviation. Averages of rectified
+    features all have similar directions: without centring and standardising, their cosine is 0.99 for
+    every clip, and g is a constant. The bias v is learned. The weight w is fixed at 1: training people
+    are soon recognised without errors, so nothing in the loss rewards a low gate, and a learned w would
+    shrink until g is a constant again.
 
     Args:
         channels: Channels of the features.
@@ -54,7 +55,8 @@ class AdaptiveFusion(nn.Module):
     def agreement(self, a: Tensor, b: Tensor) -> Tensor:
         """Standardised agreement z of features ``(batch, ..., channels)``, shape ``(batch, ...)``.
 
-        Without gradients: views are to agree because they see the same, not because trust pays.
+        No gradient flows through it: the views should agree because their contents do, not to open the
+        gate.
         """
         if self.training:
             self.center.update((a + b).flatten(0, -2).mean(0) / 2)
@@ -66,7 +68,7 @@ class AdaptiveFusion(nn.Module):
         return (cosine - self.mean.mean) / (self.variance.mean + 1e-6).sqrt()
 
     def gate(self, a: Tensor, b: Tensor) -> Tensor:
-        """Trust in the mean of both views, in (0, 1), shape ``(batch, ..., 1)``."""
+        """The gate g, the weight of the mean of both views, in (0, 1), shape ``(batch, ..., 1)``."""
         z = self.agreement(a, b)
         return torch.sigmoid(self.weight * z + self.bias).to(a.dtype)[..., None]
 
@@ -86,16 +88,17 @@ class WassersteinRegularizer(nn.Module):
 
     A clip's frames are summarised as a Gaussian with independent channels. The barycentre of such
     distributions has their average mean and average standard deviation, and the regulariser is the mean
-    squared 2-Wasserstein distance to it, divided by the number of channels. It is weighted so that its
-    gradient with respect to the features has a given share of the cross-entropy's, whatever the scale of
-    features and loss; a constant weight is nothing at first or everything later.
+    squared 2-Wasserstein distance to it, divided by the number of channels. Its weight keeps the norm of
+    its gradient with respect to the features at a given ratio to the norm of the cross-entropy's,
+    whatever the scales of features and loss; a constant weight is either negligible at first or dominant
+    later.
 
-    Barycentres and weight are those of the clips of all processes.
+    Barycentres and weight are computed from the clips of all processes.
 
     Args:
         classes: Number of classes.
         channels: Channels of the features.
-        share: Size of the regulariser's gradient, as a share of the cross-entropy's; 0 switches it off.
+        share: Norm of the regulariser's gradient, relative to the cross-entropy's; 0 switches it off.
         momentum: Weight of the newest batch in a class's barycentre.
 
     Raises:
@@ -115,11 +118,11 @@ class WassersteinRegularizer(nn.Module):
         self.share, self.momentum = share, momentum
         self.register_buffer("barycenter", torch.zeros(classes, 2 * channels))  # mean, then deviation
         self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
-        self.ratio = RunningMean(momentum=0.2)  # of the two gradients' sizes
+        self.ratio = RunningMean(momentum=0.2)  # of the two gradients' norms
         self.calls = 0
 
     def distance(self, frames: Tensor, y: Tensor) -> Tensor:
-        """Mean squared distance of clips to their classes' barycentres, which take them in.
+        """Update the classes' barycentres, then return the clips' mean squared distance to them.
 
         Args:
             frames: Features, shape ``(batch, time, channels)``.
@@ -137,7 +140,7 @@ class WassersteinRegularizer(nn.Module):
     def observe(self, summary: Tensor, y: Tensor) -> None:
         """Move the barycentres of the classes in the batch; the first clips of a class start its own.
 
-        Clips with entries that are no numbers are passed over.
+        Clips with NaN or infinite entries are ignored.
         """
         classes = torch.arange(len(self.known), device=y.device)
         finite = summary.isfinite().all(1, keepdim=True)
@@ -156,7 +159,7 @@ class WassersteinRegularizer(nn.Module):
         distance = self.distance(frames, y)
         if self.calls % EVERY == 0:
             ours, theirs = (_gradient_size(term, frames) for term in (distance, entropy))
-            # No class has a second clip yet: the distance is 0, which says nothing about its weight.
+            # No class has a second clip yet: the distance is 0, from which no weight can be estimated.
             self.ratio.update(torch.where(ours > 0, theirs / ours, torch.nan))
         self.calls += 1
         return self.share * self.ratio.mean * distance
@@ -166,13 +169,13 @@ class WassersteinRegularizer(nn.Module):
         return torch.tensor(self.calls)
 
     def set_extra_state(self, state: Tensor) -> None:
-        """Put back what `get_extra_state` gave."""
+        """Restore what `get_extra_state` returned."""
         self.calls = int(state)
 
 
 def _gradient_size(term: Tensor, frames: Tensor) -> Tensor:
     """Norm of the gradient of a mean over clips with respect to ``frames``, over all processes."""
-    # Of the sum over clips and moments: half precision would lose some of the mean's.
+    # Of the sum over clips and frames: in half precision the gradient of the mean would underflow.
     many = frames[..., 0].numel() * term
     (gradient,) = torch.autograd.grad(many, frames, retain_graph=True)
     return sum_over_processes(at_least_single(gradient).square().sum()).sqrt()

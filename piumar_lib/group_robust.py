@@ -1,11 +1,11 @@
-"""GIRL: the worst weighting of groups within a ball, and hard clips count more.
+"""GIRL: worst-case group weights within a chi-square ball, and larger weights for hard clips.
 
     loss = mean_i  (q_g(i) / s_g(i)) h_i l_i
 
-``l_i`` is a clip's loss, ``s_g`` the share of group g among the training clips, ``q`` the worst-case
-weights of groups in a chi-square ball around these shares (`piumar_lib.dro`), judged by running risks,
-and ``h`` the weight of hard clips. All weights are positive or zero, and constants for
-back-propagation; with radius 0 and no weight for hard clips the loss is plain cross-entropy.
+``l_i`` is a clip's loss, ``s_g`` the fraction of training clips in group g, ``q`` the worst-case weights
+of groups in a chi-square ball around these fractions (`piumar_lib.dro`), computed from running risks,
+and ``h`` the weight of hard clips. All weights are non-negative, and constants in back-propagation; with
+radius 0 and beta 0 the loss is plain cross-entropy.
 
 The paper publishes no equations; these definitions are ours.
 """
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
-    """How far the true class's logit is above the largest other one; negative if the clip is wrong.
+    """The true class's logit minus the largest other one; negative if the clip is misclassified.
 
     Args:
         logits: Logits of each clip, shape ``(batch, classes)``, at least two classes.
@@ -48,14 +48,14 @@ def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
 def hard_weights(logits: Tensor, y: Tensor, beta: float = 1.0, temperature: float = 1.0) -> Tensor:
     """``1 + beta sigmoid(-margin / temperature)``, divided by its mean over the batch.
 
-    A clip that is safely right weighs least, one on the boundary more, one that is surely wrong, or
-    mislabelled, most, but never more than ``1 + beta`` times as much.
+    A confidently correct clip has the smallest weight, a clip at the decision boundary a larger one. A
+    confidently wrong (or mislabelled) clip has the largest, at most ``1 + beta`` times the smallest.
 
     Args:
         logits: Logits of each clip, shape ``(batch, classes)``.
         y: Classes, shape ``(batch,)``.
-        beta: How much more a hard clip counts, at least 0; with 0 all count alike.
-        temperature: Margin beyond which a clip is safe, or hopeless; positive, in logits.
+        beta: Additional weight of a hard clip, at least 0; with 0 all clips have equal weights.
+        temperature: Scale of the margin at which the weight saturates; positive, in logits.
 
     Returns:
         Detached weights, shape ``(batch,)``; their mean is 1 over the batches of all processes.
@@ -73,7 +73,7 @@ def update_risks(running: Tensor, costs: Tensor, group: Tensor, momentum: float 
         running: Risk of each group so far, shape ``(groups,)``.
         costs: Cost of each clip, shape ``(batch,)``, without gradient.
         group: Group of each clip, shape ``(batch,)``.
-        momentum: Share of its running risk that a group keeps, in [0, 1).
+        momentum: Weight of the previous running risk, in [0, 1).
 
     Returns:
         Shape ``(groups,)``; a group that no process has clips of keeps its risk.
@@ -87,23 +87,24 @@ def update_risks(running: Tensor, costs: Tensor, group: Tensor, momentum: float 
 class GroupRobustObjective(Objective):
     """Group-invariant regularised loss: groups are judged by their running risks.
 
-    One rule for every source: in the first epoch all clips are one group; before the second the groups
-    are found, once, by the style that each clip had in the first. So no group has to be matched with an
-    earlier one, and no source loses its weights more often than another. And style shows most early on:
-    what is easy to see, and spurious, is learnt first; later features are about classes, and their
-    clusters no longer tell styles apart.
+    The same rule holds for every source: in the first epoch all clips are one group; before the second
+    the groups are formed, once, by the style that each clip had in the first. So no group has to be
+    matched with an earlier one, and no source resets its weights more often than another. Style is most
+    visible early in training, because simple and spurious features are learned first; later features
+    encode classes, and their clusters no longer separate styles.
 
-    A group's risk is the decision's own cross-entropy, divided by that of guessing, log(classes):
-    whether a recogniser has two views, and how many classes there are, changes no weight.
+    A group's risk is the cross-entropy of the decision, divided by log(classes), the cross-entropy of
+    guessing. So the weights depend neither on the number of views nor on the number of classes.
 
     Args:
         groups: Source of the groups, such as `StyleGroups`, which is the default.
-        radius: Radius rho of the chi-square ball around the groups' shares; with 0 clips count alike.
-        beta: How much more a hard clip counts; see `hard_weights`.
-        temperature: Margin beyond which a clip is safe, in logits; see `hard_weights`.
-        momentum: Share of its past that a group's running risk keeps whenever a batch has clips of it.
-        step: Follow the worst group by exponentiated gradient of this step instead, outside any ball
-            (an ablation).
+        radius: Radius rho of the chi-square ball around the groups' fractions of clips; with 0 clips
+            have equal weights.
+        beta: Additional weight of a hard clip; see `hard_weights`.
+        temperature: Scale of the margin, in logits; see `hard_weights`.
+        momentum: Weight of a group's previous running risk whenever a batch has clips of it.
+        step: Step size of an exponentiated-gradient update that replaces the chi-square ball (an
+            ablation).
         view_weights: Weights of the terms of a recogniser with two views; see `ViewWeights`.
 
     Raises:
@@ -136,7 +137,7 @@ class GroupRobustObjective(Objective):
         self.momentum, self.step = momentum, step
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Forget everything: one group, with the risk of guessing."""
+        """Reset the state: one group, with the risk of guessing."""
         self.seed = trainer.seed
         self.group = torch.zeros_like(clips.y)
         self.shares, self.q, self.running = (torch.ones(1, device=clips.y.device) for _ in range(3))
@@ -148,7 +149,7 @@ class GroupRobustObjective(Objective):
             return
         # Each process saw its own clips; together they saw all of them.
         total, seen = sum_over_processes(self.style), sum_over_processes(self.seen)[:, None]
-        # An epoch may leave out the clips of an unfinished batch: they count as average.
+        # An epoch may skip the clips of an incomplete batch: they get average features.
         style = torch.where(seen > 0, total / seen.clamp_min(1), total.sum(0) / seen.sum())
         self.group = self.groups.find(style, clips, self.seed).unique(return_inverse=True)[1]
         self.shares = self.group.bincount() / len(clips)
@@ -182,14 +183,14 @@ class GroupRobustObjective(Objective):
                     getattr(self, name).zero_()
 
     def _judge(self, group: Tensor, logits: Tensor, y: Tensor) -> None:
-        """Update running risks and weights of the groups of which someone is in the batch."""
+        """Update the running risks, and the weights, of the groups that have clips in the batch."""
         classes = max(logits.shape[1], 2)
         costs = F.cross_entropy(logits, y, reduction="none") / math.log(classes)
         self.running = update_risks(self.running, costs, group, self.momentum)
         if self.step is None:
             self.q = dro.chi_square(self.running, self.radius, self.shares).weights
         else:
-            # No weight vanishes: its group could not come back.
+            # No weight may reach zero, from which its group could not recover.
             q = dro.exponentiated_gradient(self.q, self.running, self.step)
             self.q = q.clamp_min(1e-30)
 

@@ -1,4 +1,4 @@
-"""Scores that do not hide the person for whom a recogniser fails.
+"""Metrics by person, so that averages do not hide a person for whom a recogniser fails.
 
 The unit of statistics is the person: clips and seeds of one person are not independent.
 """
@@ -15,7 +15,7 @@ from scipy import stats
 
 
 def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float]:
-    """Share of correct clips of each person.
+    """Accuracy on each person's clips.
 
     Args:
         correct: Whether each clip was recognised, shape ``(n,)``.
@@ -27,7 +27,7 @@ def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float
     correct, person = np.asarray(correct, float), np.asarray(person)
     if correct.shape != person.shape or correct.ndim != 1 or len(correct) == 0:
         raise ValueError(
-            f"correct, person: shapes {correct.shape} and {person.shape}. Give one entry a clip each."
+            f"correct, person: shapes {correct.shape} and {person.shape}. Give both one entry per clip."
         )
     return {int(p): float(correct[person == p].mean()) for p in np.unique(person)}
 
@@ -65,7 +65,7 @@ def summarize(scores: ArrayLike, level: float = 0.95) -> Summary:
     """Summarise one score for each person.
 
     Args:
-        scores: Shares in [0, 1], shape ``(people,)``.
+        scores: Accuracies in [0, 1], shape ``(people,)``.
         level: Coverage of the interval, in (0, 1).
 
     Raises:
@@ -73,7 +73,7 @@ def summarize(scores: ArrayLike, level: float = 0.95) -> Summary:
     """
     scores = _one_for_each_person(scores, level)
     mean, low, high = float(scores.mean()), math.nan, math.nan
-    if len(scores) > 1:  # one person cannot say how much people differ
+    if len(scores) > 1:  # one person gives no estimate of the variance between people
         half = stats.t.ppf((1 + level) / 2, len(scores) - 1) * stats.sem(scores)
         low, high = mean - half, mean + half
     return Summary(mean, low, high, worst_quarter(scores), float(scores.min()), len(scores))
@@ -113,12 +113,12 @@ def _one_for_each_person(scores: ArrayLike, level: float) -> np.ndarray:
 
 
 def percent(share: float) -> str:
-    """A share in percent, with one digit."""
+    """A fraction as a percentage, with one decimal place."""
     return f"{100 * share:.1f}"
 
 
 def one_digit(points: float) -> str:
-    """What is in percent or points already, with one digit."""
+    """A number that is in percent or points already, with one decimal place."""
     return f"{points:.1f}"
 
 
@@ -127,7 +127,7 @@ def interval(low: float | None, high: float | None, write: Callable[[float], str
 
     Args:
         low, high: Ends of the interval; nan, or None as in JSON, if there is none.
-        write: Turns an end into text; `percent` if the ends are shares.
+        write: Turns an end into text; `percent` if the ends are fractions.
     """
     if low is None or high is None or math.isnan(low):
         return "(one person: no interval)"
@@ -152,7 +152,7 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 
 def f1(y: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[float, float]:
-    """Macro and micro F1 over all classes, also those that no clip shows.
+    """Macro and micro F1 over all classes, including those without clips.
 
     Args:
         y: True classes, shape ``(n,)``.

@@ -1,9 +1,9 @@
-"""What training minimises, step by step: the interface of every method at loss level.
+"""Training objectives: the interface of every method that changes the loss or the step.
 
 `Objective` itself is empirical risk minimisation (ERM): the mean cross-entropy of a batch. A method
-overrides as little as its idea needs: `risk`, to average the clips' losses differently; `loss`, to see
-model and batch; `update`, to make a step differently; `start` and `before_epoch`, to look at the
-training clips as a whole; `finish`, to leave another model than that of the last step.
+overrides as little as it needs: `risk`, to average the clips' losses differently; `loss`, to use model
+and batch; `update`, to change the step; `start` and `before_epoch`, to use all training clips; `finish`,
+to return a model other than that of the last step.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from piumar_lib.transport import frame_law_spread
 
 @dataclass(frozen=True)
 class ViewWeights:
-    """Weights of the loss terms that a recogniser with two views has besides the decision's.
+    """Weights of the additional loss terms of a recogniser with two views.
 
     Attributes:
         supervision: Weight of each view's own cross-entropy.
@@ -40,40 +40,41 @@ class ViewWeights:
 
 
 class Trainer(Protocol):
-    """What an objective may ask of the loop that trains it.
+    """What the training loop offers to an objective.
 
     Attributes:
         epochs: Passes over the training clips.
-        seed: Fixes all that is drawn.
+        seed: Seed of all random draws.
     """
 
     epochs: int
     seed: int
 
     def identification_model(self, model: Model, share: float) -> Tensor:
-        """Logits of all training clips after a plain training of a copy of ``model``.
+        """Logits of all training clips from a copy of ``model`` that is trained by ERM.
 
         Args:
-            model: Untrained; it stays as it is.
-            share: Share of the epochs that this training takes, in addition.
+            model: Untrained model; it is not changed.
+            share: Epochs of this additional training, as a fraction of ``epochs``.
 
         Returns:
             Shape ``(n, classes)``.
         """
 
     def one_more_epoch(self) -> Iterable[Batch]:
-        """All training clips once more, in random batches, augmented if those of training are."""
+        """One more pass over all training clips in random batches, augmented if training is."""
 
 
 class Objective(nn.Module):
-    """Empirical risk minimisation, and the interface of everything that replaces it.
+    """Empirical risk minimisation (ERM), and the base class of every other objective.
 
     Args:
         view_weights: Weights of the terms of a recogniser with two views.
 
     Attributes:
-        people: How many people a batch is drawn from, evenly; None draws clips regardless of people.
-        label_smoothing: Share of each label that is spread evenly over all classes.
+        people: Number of people from whom a batch is drawn, with equal numbers of clips; None draws
+            clips regardless of people.
+        label_smoothing: Fraction of each label that is spread uniformly over all classes.
     """
 
     people: int | None = None
@@ -103,30 +104,30 @@ class Objective(nn.Module):
         return clip_losses(prediction, y, self.view_weights, self.label_smoothing)
 
     def combine(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
-        """The loss of a batch from its clips' losses ``(batch,)`` and the prediction they are of."""
+        """The loss of a batch, from its clips' losses ``(batch,)`` and the prediction."""
         return self.risk(losses, prediction, batch) + agreement(prediction, batch.y, self.view_weights)
 
     def finish(self, model: Model) -> None:
         """Called once, after training, with the model of the last step."""
 
     def keep(self, *names: str) -> None:
-        """Have a checkpoint keep these attributes, tensors or None, as it keeps parameters."""
+        """Register attributes, tensors or None, that checkpoints save besides the parameters."""
         for name in names:
             self.register_buffer(name, None)
 
     def state(self) -> dict[str, Tensor]:
-        """What the objective has learned so far; for a checkpoint.
+        """State of the objective, for a checkpoint.
 
-        With several processes it is that of all of them, so all have to ask at the same time.
+        With several processes the state is gathered from all of them, so all have to call this together.
         """
         return dict(self.state_dict())
 
     def restore(self, state: dict[str, Tensor]) -> None:
-        """Put back what `state` gave, after `start`."""
+        """Restore what `state` returned; call it after `start`."""
         self.load_state_dict(state)
 
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *args: Any) -> None:
-        # What was learned may have another shape than at the start, or not be there any more.
+        # The state may have another shape than at the start, or may have become None.
         device = next((b.device for b in self._buffers.values() if b is not None), None)
         for name in self._buffers:
             kept = state_dict.get(prefix + name)
@@ -143,17 +144,17 @@ class Objective(nn.Module):
 def clip_losses(
     prediction: Prediction, y: Tensor, view_weights: ViewWeights, smoothing: float = 0.0
 ) -> Tensor:
-    """Cross-entropy of each clip, ``(batch,)``: of the decision, of two views, and of coarser labels.
+    """Cross-entropy of each clip, ``(batch,)``: of the decision, of each view, and of coarser labels.
 
     Args:
-        prediction: What the recogniser says about the batch.
+        prediction: The recogniser's output for the batch.
         y: Classes, shape ``(batch,)``.
         view_weights: Weights of the terms of a recogniser with two views.
-        smoothing: Share of each label that is spread evenly over all classes.
+        smoothing: Fraction of each label that is spread uniformly over all classes.
     """
     entropy = partial(F.cross_entropy, target=y, reduction="none", label_smoothing=smoothing)
     losses = entropy(prediction.logits)
-    for logits in prediction.view_logits:  # one after the other: the records were made in this order
+    for logits in prediction.view_logits:  # added in this order, in which the records were computed
         losses = losses + view_weights.supervision * entropy(logits)
     if prediction.coarse is not None:
         logits, coarse_of = prediction.coarse
@@ -162,7 +163,7 @@ def clip_losses(
 
 
 def agreement(prediction: Prediction, y: Tensor, view_weights: ViewWeights) -> Tensor:
-    """What two views cost beside their cross-entropy: consistency and regulariser; else zero."""
+    """Loss terms between two views: consistency and regulariser; zero for one view."""
     if not prediction.view_logits:
         return prediction.logits.new_zeros(())
     consistency = view_weights.consistency * js_divergence(*prediction.view_logits)
@@ -170,7 +171,7 @@ def agreement(prediction: Prediction, y: Tensor, view_weights: ViewWeights) -> T
 
 
 def training_loss(prediction: Prediction, y: Tensor, view_weights: ViewWeights | None = None) -> Tensor:
-    """What ERM minimises: the mean of `clip_losses`, plus `agreement`."""
+    """ERM's loss: the mean of `clip_losses`, plus `agreement`."""
     views = view_weights or ViewWeights()
     return clip_losses(prediction, y, views).mean() + agreement(prediction, y, views)
 

@@ -1,16 +1,16 @@
-"""Normalize a person, not a clip: bring somebody new to where the training people's features lie.
+"""Person normalisation: map an unseen person's features to the distribution of the training people's.
 
-A handful of *unlabelled* clips of the new person say where this person's features lie. There are two
-ways to map them to those of the training people:
+A few *unlabelled* clips of the new person suffice to estimate the distribution of this person's
+features. Two methods map it to the training people's:
 
-- *Gaussian optimal transport*: the features after the average over time are Gaussians, one a person.
-  The person's is mapped to the barycentre of the training people's (Agueh and Carlier, 2011): mean and
-  scale (``"diagonal"``), or the whole covariance (``"full"``, the Bures map).
-- *Batch statistics*: each batch normalisation takes the person's statistics (AdaBN, Li et al., 2018).
+- *Gaussian optimal transport*: each person's features, averaged over time, are modelled by a Gaussian.
+  The new person's Gaussian is mapped to the barycentre of the training people's (Agueh and Carlier,
+  2011): mean and scale (``"diagonal"``), or the whole covariance (``"full"``, the Bures map).
+- *Batch statistics*: each batch normalisation uses the person's statistics (AdaBN, Li et al., 2018).
 
-The trap is label shift: somebody who only nods has other features than the average of all actions, and
-is not to be moved for that. So the person is compared with training people *as if they had shown the
-same classes as often*, by the recogniser's own predictions (``matched``).
+Label shift confounds both: the features of a person who only nods differ from the average over all
+actions, and this difference must not be removed. So training people are reweighted to the class
+frequencies that the recogniser predicts for the new person (``matched``).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from piumar_lib.recognizer import Recognizer
 
 KINDS = ("batch statistics", "diagonal", "full")
 CLIPS_AT_A_TIME = 1024
-RIDGE = 1e-3  # of the mean variance, added to each variance: a rectifier leaves some channels at 0
+RIDGE = 1e-3  # of the mean variance, added to each variance: some channels of a rectifier are 0
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class Gaussian:
     def fit(cls, features: Tensor, weights: Tensor | None = None, kind: str = "full") -> Gaussian:
         """Estimate from ``(n, width)`` features; ``weights (n,)`` need not sum to one.
 
-        The covariance is the biased one; for ``kind="diagonal"`` it has nothing beside its diagonal.
+        The covariance is the biased estimate; for ``kind="diagonal"`` its off-diagonal entries are zero.
         """
         features = features.double()
         weights = features.new_ones(len(features)) if weights is None else weights.to(features)
@@ -56,7 +56,7 @@ class Gaussian:
         return cls(mean, covariance if kind == "full" else covariance.diagonal().diag())
 
     def shrunk(self, target: Gaussian, clips: int, prior: float) -> Gaussian:
-        """Mix with ``target`` as if it had been seen in ``prior`` clips beside this one's ``clips``."""
+        """Shrink towards ``target``, which counts as ``prior`` clips beside this one's ``clips``."""
         share = clips / (clips + prior)
         return Gaussian(
             target.mean.lerp(self.mean, share), target.covariance.lerp(self.covariance, share)
@@ -65,8 +65,8 @@ class Gaussian:
 
 @dataclass(frozen=True)
 class GaussianBarycenter:
-    """Where training people's features lie: the Gaussian with the least mean squared 2-Wasserstein
-    distance to theirs, each person counting alike.
+    """Barycentre of training people's features: the Gaussian with the least mean squared 2-Wasserstein
+    distance to theirs; all people have equal weights.
 
         barycenter = GaussianBarycenter.fit(features, person, kind="full")
         mapped = barycenter.transport(features_of_new_person, alpha=0.5)
@@ -79,14 +79,14 @@ class GaussianBarycenter:
     def fit(
         cls, features: Tensor, person: Tensor, kind: str = "diagonal", weights: Tensor | None = None
     ) -> GaussianBarycenter:
-        """Take the barycentre over people.
+        """Estimate the barycentre over people.
 
         Args:
             features: Features of each clip, shape ``(n, width)``.
             person: Who made each clip, shape ``(n,)``.
             kind: ``"diagonal"`` or ``"full"``.
-            weights: How much each clip counts within its person, shape ``(n,)``; people without any
-                weight are left out.
+            weights: Weight of each clip among its person's clips, shape ``(n,)``; people whose weights
+                are all zero are left out.
 
         Raises:
             ValueError: If the kind is unknown, or no clip has any weight.
@@ -96,7 +96,7 @@ class GaussianBarycenter:
         weights = features.new_ones(len(features)) if weights is None else weights
         seen = person[weights > 0].unique()
         if len(seen) == 0:
-            raise ValueError("weights: no clip has a positive one. Give at least one clip weight.")
+            raise ValueError("weights: none is positive. Give at least one clip a positive weight.")
         people = [Gaussian.fit(features[person == p], weights[person == p], kind) for p in seen]
         mean = torch.stack([g.mean for g in people]).mean(0)
         covariance = bures_barycenter(torch.stack([g.covariance for g in people]))
@@ -111,9 +111,10 @@ class GaussianBarycenter:
             features: Features to move, shape ``(n, width)``.
             seen: Features that the person's Gaussian is estimated from, shape ``(m, width)``; by default
                 ``features``.
-            alpha: Share of the way (McCann's interpolation): 0 moves nothing, 1 goes all the way.
-            prior: Trust in the barycentre, as a number of clips: the person's Gaussian is shrunk
-                towards it, so that one clip moves little.
+            alpha: Position on the geodesic (McCann's interpolation): 0 is the identity, 1 the full
+                transport.
+            prior: Strength of the shrinkage towards the barycentre, as a number of clips: with few
+                clips, the person's Gaussian stays close to it and the features move little.
 
         Returns:
             Shape and type of ``features``.
@@ -129,7 +130,7 @@ def bures_map(source: Tensor, target: Tensor) -> Tensor:
     """Matrix of the optimal map between centred Gaussians: symmetric ``A`` with ``A S A = T``.
 
     ``A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2`` (Peyre and Cuturi, remark 2.31); a ridge on both keeps it
-    finite where a direction has no variance.
+    finite for directions without variance.
 
     Args:
         source, target: Positive semi-definite covariances, shape ``(width, width)``.
@@ -144,12 +145,13 @@ def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: floa
     """Covariance of the barycentre of Gaussians, by a fixed-point iteration.
 
     ``S <- S^-1/2 (mean_i (S^1/2 C_i S^1/2)^1/2)^2 S^-1/2`` (Alvarez-Esteban et al., 2016). Where the
-    matrices commute, as diagonal ones do, one step ends at the mean of the roots, squared.
+    matrices commute, as diagonal ones do, one step reaches the fixed point, the square of the mean of
+    the roots.
 
     Args:
         covariances: Covariance of each person, positive semi-definite, shape ``(people, width, width)``.
         iterations: Largest number of fixed-point iterations.
-        tolerance: Stops once no entry changes by more than this share of the mean variance.
+        tolerance: Largest change of an entry at which to stop, relative to the mean variance.
 
     Returns:
         Shape ``(width, width)``.
@@ -168,7 +170,7 @@ def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: floa
 
 
 class TrainingPeople:
-    """What a trained recogniser makes of its training clips: what new people are compared with.
+    """Features and statistics of the training clips under a trained recogniser, as a reference.
 
     Args:
         model: A trained recogniser.
@@ -181,7 +183,7 @@ class TrainingPeople:
             class, shape ``(2, classes, channels)``.
 
     Raises:
-        ValueError: If a norm gets frames of all clips in one row, as CFD's does.
+        ValueError: If a norm's input merges the frames of all clips into one axis, as CFD's does.
     """
 
     def __init__(self, model: Recognizer, data: Sequences) -> None:
@@ -194,7 +196,7 @@ class TrainingPeople:
 
         def note(name: str, norm: _BatchNorm, x: Tensor) -> None:
             if x.ndim == 2 and len(x) > 2 * some.stop - 2 * some.start:
-                raise ValueError(f"{name}: normalises single frames. Take a method that keeps clips.")
+                raise ValueError(f"{name}: normalises single frames. Use one that keeps clips.")
             x = x.cpu().double()  # a mean square less a squared mean
             clips = torch.stack([_per_clip(x), _per_clip(x.square())])  # (2, views * b, channels)
             clips = clips.unflatten(1, (-1, some.stop - some.start)).mean(1)
@@ -215,7 +217,7 @@ class TrainingPeople:
 
     def statistics(self, name: str, frequency: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance ``(channels,)`` of a norm's inputs at class frequencies ``(classes,)``."""
-        # Classes that nobody showed in training have no moments.
+        # Classes without training clips have no moments.
         known = frequency.double() * (self.counts > 0)
         mean, square = known / known.sum() @ self.moments[name]
         return mean, (square - mean.square()).clamp_min(0)
@@ -232,30 +234,31 @@ def normalize_person(
     prior: float = 4.0,
     matched: bool = True,
 ) -> np.ndarray:
-    """Recognise clips of one new person, with this person's features normalized.
+    """Recognise clips of one new person after normalising this person's features.
 
         training = TrainingPeople(model, train)
         probabilities = normalize_person(model, clips_of_new_person, training)
 
     Args:
-        model: A trained recogniser; it is left as it is.
+        model: A trained recogniser; it is not changed.
         clips: The new person's clips, shape ``(n, time, channels)``.
         training: Features and moments of the training people under this model.
         seen: Unlabelled clips of the person to estimate from, shape ``(m, time, channels)``; by default
             ``clips``.
         kind: What is normalised, one of `KINDS`.
-        alpha: Share of the way to the training people, in [0, 1].
+        alpha: Strength of the normalisation, in [0, 1]: 0 is the identity, 1 the full map to the
+            training people.
         prior: Shrinkage, as a number of clips; see `GaussianBarycenter.transport`.
         matched: Whether training people are weighted to the class frequencies that the model predicts
-            on ``seen``: the remedy for label shift. Its price: where most predictions are wrong, a part
-            of the person's own shift passes for another choice of classes and stays.
+            on ``seen``: the correction for label shift. Its disadvantage: if most predictions are wrong,
+            a part of the person's own shift is mistaken for label shift and remains.
 
     Returns:
         Class probabilities, shape ``(n, classes)``.
 
     Raises:
         ValueError: If there is no clip to estimate from, a value is out of range, the kind is unknown,
-            or batch statistics are asked of a model without batch normalisation.
+            or batch statistics are requested of a model without batch normalisation.
     """
     _check(model, clips, seen, kind, alpha, prior)
     clips = torch.as_tensor(clips).to(model.head.weight)
@@ -275,9 +278,9 @@ def normalize_person(
 def _adapt_norms(
     model: Recognizer, seen: Tensor, share: float, training: TrainingPeople, frequency: Tensor | None
 ) -> None:
-    """Shift each norm's running statistics, in place, by how the person differs from training.
+    """Shift each norm's running statistics, in place, by the person's deviation from training people.
 
-    Norm by norm: what a norm sees comes out of those that have been adapted before it.
+    Norms are adapted one after the other, because a norm's input depends on those before it.
     """
 
     def adapt(name: str, norm: _BatchNorm, x: Tensor) -> None:
@@ -291,7 +294,7 @@ def _adapt_norms(
         )
         ratio = (variance + norm.eps) / (usual_variance + norm.eps)
         norm.running_mean += share * (mean - usual_mean)
-        # Variances change by a factor, not by a summand, so that they cannot become negative.
+        # Variances are multiplied, not shifted, so that they stay positive.
         scaled = (norm.running_var + norm.eps) * ratio**share - norm.eps
         norm.running_var.copy_(scaled.clamp_min(0))
 
@@ -354,9 +357,9 @@ def _check(
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha: must be in [0, 1], got {alpha}.")
     if prior < 0:
-        raise ValueError(f"prior: {prior} clips cannot be. Choose 0, or more to shrink more.")
+        raise ValueError(f"prior: {prior} is negative. Choose 0, or more to shrink more.")
     if len(clips) == 0 or (seen is not None and len(seen) == 0):
-        raise ValueError("clips, seen: no clip of the new person. Give at least one of each.")
+        raise ValueError("clips, seen: empty. Give at least one clip of the new person in each.")
     if kind == KINDS[0] and not _norms(model):
         raise ValueError(
             "kind: the model has no batch normalisation to adapt. Choose 'diagonal' or 'full'."

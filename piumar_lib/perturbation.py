@@ -1,9 +1,9 @@
-"""Frequency branch of TFAM: perturb spectra by as much as people differ, and by nothing else.
+"""Frequency branch of TFAM: perturb spectra along the directions in which people differ.
 
-A person's body acts on the *smooth* part of a clip's log spectrum along time: how strong it is, how
-steeply it falls. That part is described by a few cosine coefficients along frequency (a cepstrum), and
-they alone are perturbed, by as much as they vary between clips of one class. Phases, the mean over time
-and, in the mean, the power of every frequency stay.
+A person's body affects the *smooth* part of a clip's log spectrum: its level and its slope. This part is
+described by a few cosine coefficients along frequency (a cepstrum). Only these are perturbed, in
+proportion to their standard deviation between clips of one class. Phases, the mean over time and the
+expected power of every frequency are preserved.
 
 The definitions are ours, the paper has no equations.
 """
@@ -31,7 +31,7 @@ MOST = 1.0  # largest standard deviation of a log gain: 95 % of gains then lie i
 def log_spectrum(spectrum: Tensor) -> Tensor:
     """``log |X|`` of a spectrum ``(batch, frequency, channels)``; empty frequencies stay finite.
 
-    Amplitudes below a thousandth of their frequency's typical one count as that much.
+    Amplitudes are clamped to at least a thousandth of their frequency's typical one.
     """
     power = spectrum.real.square() + spectrum.imag.square()
     least = 1e-6 * power.mean(0, keepdim=True) + torch.finfo(power.dtype).tiny
@@ -39,7 +39,7 @@ def log_spectrum(spectrum: Tensor) -> Tensor:
 
 
 def rayleigh_floor(time: int) -> Tensor:
-    """Variance of ``log |X|`` that Gaussian noise of *constant* power has already, for each frequency.
+    """Variance of ``log |X|`` of Gaussian noise of *constant* power, for each frequency.
 
     A coefficient of a single periodogram of Gaussian noise has real and imaginary part, so its power is
     exponentially distributed, and the variance of ``log`` of that is pi^2 / 6: a quarter of it for the
@@ -60,13 +60,13 @@ def rayleigh_floor(time: int) -> Tensor:
 
 
 def another_of_class(y: Tensor) -> Tensor:
-    """For each clip another one of its class, at random, or itself if there is none; ``(batch,)``."""
+    """Index of a random other clip of each clip's class, or of the clip itself; shape ``(batch,)``."""
     draw = torch.rand(len(y), len(y), device=y.device).masked_fill(y[:, None] != y, -1)
     return draw.fill_diagonal_(-0.5).argmax(1)
 
 
 def energy_preserving_gain(sd: Tensor, basis: Tensor, eps: Tensor) -> Tensor:
-    """Log gain that is smooth along frequency and keeps the power of every frequency in the mean.
+    """Log gain that is smooth along frequency and preserves the expected power of every frequency.
 
     ``sum_j basis_jf sd_j eps_j - sum_j basis_jf^2 sd_j^2``. If its standard deviation exceeds `MOST` at
     some frequency, all ``sd_j`` of that channel shrink until it is `MOST`.
@@ -85,10 +85,10 @@ def energy_preserving_gain(sd: Tensor, basis: Tensor, eps: Tensor) -> Tensor:
 
 
 class _Filter(torch.autograd.Function):
-    """`filtered`, with a gradient that costs as little: such a filter is its own adjoint.
+    """`filtered`, with an equally cheap gradient: such a filter is its own adjoint.
 
-    Torch would go back through both transforms with complex ones, at twice the time. Takes the spectrum
-    of ``x``, which is known already.
+    Torch would differentiate both transforms by complex ones, which takes twice the time. The spectrum
+    of ``x`` is an argument because it is known already.
     """
 
     @staticmethod
@@ -112,11 +112,12 @@ class SpectralPerturbation(PlugIn):
 
     Args:
         channels: Channels of the clips.
-        scale: Size s of the perturbation, in standard deviations; for ``"swap"`` the largest part of the
-            way, at most 1. 0 makes it the identity.
+        scale: Size s of the perturbation, in standard deviations; for ``"swap"`` the largest
+            interpolation weight, at most 1. At 0 it is the identity.
         probability: Probability of perturbing a clip.
-        kind: ``"gain"``: the log gain is ``s sd eps - (s sd)^2`` with eps ~ N(0, 1), so that power is
-            kept in the mean. ``"swap"``: a random part of the way to another clip of the class.
+        kind: ``"gain"``: the log gain is ``s sd eps - (s sd)^2`` with eps ~ N(0, 1), so that the
+            expected power is preserved. ``"swap"``: interpolation by a random weight towards another
+            clip of the class.
         coefficients: Cosine coefficients along frequency that count as smooth: level, tilt, and so on.
         groups_of_channels: The group of each channel, numbered from 0, for example ``[0, 0, 1, 1]`` for
             two limbs in two coordinates; the channels of a group share one random profile. By default
@@ -124,8 +125,8 @@ class SpectralPerturbation(PlugIn):
 
     Attributes:
         squares, freedom: Running means over batches: of the sum of squares within classes,
-            ``(coefficients, channels)``, and of its degrees of freedom. Their ratio is a variance also
-            if batches hold few clips of a class.
+            ``(coefficients, channels)``, and of its degrees of freedom. Their ratio estimates the
+            variance even if batches have few clips of a class.
 
     Raises:
         ValueError: If an option is unknown or out of range.
@@ -147,7 +148,7 @@ class SpectralPerturbation(PlugIn):
         if kind not in KINDS:
             raise ValueError(f"kind: {kind!r} is unknown. Choose from {KINDS}.")
         if kind == "swap":
-            Range(0, 1).check("scale", scale, "A swap goes at most the whole way.")
+            Range(0, 1).check("scale", scale, "A swap's is at most 1.")
         if coefficients < 1:
             raise ValueError(f"coefficients: {coefficients} describe nothing. Choose at least 1.")
         groups = list(range(channels) if groups_of_channels is None else groups_of_channels)
@@ -166,7 +167,7 @@ class SpectralPerturbation(PlugIn):
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Perturb ``x`` ``(batch, time, channels)``; ``y`` ``(batch,)`` are its classes.
 
-        Without ``y`` all clips count as one class, and what tells classes apart is perturbed, too.
+        Without ``y`` all clips count as one class, and differences between classes are perturbed, too.
 
         Raises:
             ValueError: If ``x`` is no batch of clips.
@@ -186,7 +187,7 @@ class SpectralPerturbation(PlugIn):
     def log_gain(self, spectrum: Tensor, y: Tensor, time: int) -> Tensor:
         """Draw a log gain for each clip, frequency and channel; updates the variances.
 
-        Its first frequency, the clip's mean, gets none.
+        The gain of the first frequency, the clip's mean, is zero.
         """
         level = log_spectrum(spectrum[:, 1:])  # (B, F, C)
         basis = dct_matrix(level.shape[1], level.dtype, level.device)[: self.coefficients]  # (J, F)
@@ -209,15 +210,15 @@ class SpectralPerturbation(PlugIn):
         self.freedom.update(len(y) - (1 / same.sum(1)).sum())  # clips less classes
 
     def variance(self, time: int) -> Tensor:
-        """How much people differ: variance within classes above that of noise, ``(coefficients, C)``.
+        """Variance between people: variance within classes minus that of noise, ``(coefficients, C)``.
 
         A smooth coefficient is a weighted sum over frequencies, which are independent in white noise, so
-        its floor is the sum of theirs, weighted by squares.
+        its noise variance is the sum of theirs, with squared weights.
         """
         floor = rayleigh_floor(time)
         basis = dct_matrix(len(floor), floor.dtype)[: self.coefficients]
         floor = (basis.square() @ floor).to(self.squares.mean)  # (J,)
-        # Less than one degree of freedom in all batches so far tells nothing.
+        # With less than one degree of freedom so far there is no estimate.
         total = self.squares.mean[: len(floor)] / self.freedom.mean.clamp_min(1e-6)
         return (total - floor[:, None]).clamp_min(0)
 

@@ -1,4 +1,4 @@
-"""The interface of every method at input or feature level: what a recogniser has plugged in."""
+"""The interface of every method at input or feature level: a module inside a recogniser."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from torch import Tensor, nn
 
 
 class PlugIn(nn.Module):
-    """Turns clips, or features, into one or two views. One view is what `forward` makes of a clip.
+    """Maps clips, or features, to one or two views. With one view, it is the output of `forward`.
 
     Attributes:
-        fusion: Turns both views' features into those of the decision, all ``(batch, width)``; only a
+        fusion: Maps both views' features to the features of the decision, all ``(batch, width)``; only a
             plug-in with two views has one.
     """
 

@@ -1,7 +1,7 @@
-"""Where groups of training clips come from: clusters of style, chance, or the true people.
+"""Sources of groups of training clips: clusters of style, random groups, or the true people.
 
-All sources are asked alike: between epochs, given each clip's style as it was in the epoch before. Two
-sources differ in who is put with whom, and in nothing else.
+All sources have the same interface: they are called between epochs, with each clip's style from the
+epoch before. So two sources differ only in how they partition the clips.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from piumar_lib.batch import Labels
 from piumar_lib.support.ranges import RANGES, Count
 from piumar_lib.transport import variance_over_time
 
-SAMPLE = 4096  # largest number of clips of a class that place its centres
+SAMPLE = 4096  # largest number of clips of a class from which its centres are estimated
 
 
 class GroupSource(Protocol):
-    """Anything that puts clips into groups."""
+    """Interface of all that partition clips into groups."""
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
-        """Put clips into groups.
+        """Partition clips into groups.
 
         Args:
             style: Style features of each clip, see `style_of`, shape ``(n, features)``.
             clips: All training clips.
-            seed: Seed of everything that is drawn.
+            seed: Seed of all random draws.
 
         Returns:
             Each clip's group, whole numbers, shape ``(n,)``.
@@ -49,7 +49,7 @@ def style_of(frames: Tensor) -> Tensor:
 
 
 def residual_style(style: Tensor, y: Tensor) -> Tensor:
-    """Style without what a class has in common; each feature in units of its standard deviation.
+    """Style minus its class's mean; each feature in units of its standard deviation.
 
     Args:
         style: Style features of each clip, shape ``(n, features)``.
@@ -63,7 +63,7 @@ def residual_style(style: Tensor, y: Tensor) -> Tensor:
     total = style.new_zeros(classes, style.shape[1]).index_add(0, y, style)
     residual = style - (total / y.bincount(minlength=classes).clamp_min(1)[:, None])[y]
     spread = residual.std(0, unbiased=False)
-    # What rounding leaves of a constant feature is no spread, in whatever unit.
+    # The rounding errors of a constant feature are not variance.
     return torch.where(spread > 1e-9 * style.abs().amax(0), residual / spread, 0.0)
 
 
@@ -71,8 +71,8 @@ def residual_style(style: Tensor, y: Tensor) -> Tensor:
 class StyleGroups:
     """Clusters of residual style within each class (k-means).
 
-    Within a class, because the question is in which style *an action* is recognised worst: across
-    classes, a cluster's risk would be mostly that of the classes in it.
+    Clusters are formed within a class, because the question is in which style *an action* is recognised
+    worst: across classes, a cluster's risk would mostly reflect which classes it contains.
 
     Attributes:
         each: Number of groups in a class; fewer where a class has fewer different clips.
@@ -97,14 +97,14 @@ class StyleGroups:
 
 
 class RandomGroups(StyleGroups):
-    """Style groups with their members shuffled in each class: as many, of the same sizes (a control)."""
+    """Control: style groups with their members shuffled within each class; all sizes are the same."""
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
         group = super().find(style, clips, seed)
         lots = torch.randperm(len(group), generator=torch.Generator().manual_seed(seed)).to(group.device)
         in_order = clips.y.argsort(stable=True)
-        drawn = lots[clips.y[lots].argsort(stable=True)]  # within each class, in the order of the lots
+        drawn = lots[clips.y[lots].argsort(stable=True)]  # within each class, in random order
         return torch.empty_like(group).scatter(0, in_order, group[drawn])
 
 

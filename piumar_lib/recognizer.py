@@ -1,4 +1,4 @@
-"""The recogniser: standardise, backbone with an optional plug-in, average over time, classify."""
+"""The recogniser: standardisation, backbone with an optional plug-in, average over time, classifier."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _absent = partial(torch.empty, 0)
 
 @dataclass
 class Prediction:
-    """What a recogniser says about a batch; one made by hand may leave all but ``logits`` empty.
+    """A recogniser's output for a batch; without a model, all but ``logits`` may be left empty.
 
     Attributes:
         logits: The decision, shape ``(batch, classes)``.
@@ -40,40 +40,40 @@ class Prediction:
 
 
 def channel_scale(x: Tensor) -> Tensor:
-    """Standard deviation of each channel of clips ``(n, time, channels)``, in whatever unit they are.
+    """Standard deviation of each channel of clips ``(n, time, channels)``, in the clips' own units.
 
-    A channel that is constant here, but for rounding, may move in unseen people: its scale is 1.
+    A channel that is constant here, up to rounding, may vary in unseen people: its scale is 1.
     """
     spread = x.std((0, 1))
     return torch.where(spread > 1e-6 * x.abs().amax((0, 1)), spread, 1.0)
 
 
 class Model(Protocol):
-    """What the loop and an objective may ask of a recogniser, whether of sequences or of video."""
+    """Interface of a recogniser, of sequences or of video, for the training loop and objectives."""
 
     @property
     def head(self) -> nn.Linear:
-        """From features to classes."""
+        """The classifier: a linear map from features to classes."""
 
     @property
     def plug_in(self) -> PlugIn | None:
-        """The module before one of its layers, such as TFAM."""
+        """The plug-in before one of the layers, such as TFAM."""
 
     @property
     def scale(self) -> Tensor:
         """Standard deviation of the input's channels."""
 
     def __call__(self, x: Tensor, y: Tensor | None = None) -> Prediction:
-        """Recognise clips ``x`` of classes ``y``, which only training knows."""
+        """Recognise clips ``x``; their classes ``y`` are given in training only."""
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """All that it learns."""
+        """The learned parameters."""
 
     def buffers(self) -> Iterator[Tensor]:
-        """All that it keeps besides."""
+        """The buffers, such as running statistics."""
 
     def train(self) -> Self:
-        """Turn to training; returns itself."""
+        """Switch to training mode; returns itself."""
 
 
 class Recognizer(nn.Module):
@@ -91,8 +91,8 @@ class Recognizer(nn.Module):
             or, with both, `TemporalFrequencyModule`; None leaves clips as they are.
         at: Layer of the backbone before which the plug-in sits: 0 or ``"input"`` for the input
             itself, 1 or ``"features"`` for the features after the first. After the last one
-            (``len(backbone)``) an average over time is all that follows: it sees no order, so aligning
-            only weighs moments, and keeps the clip's mean, so a perturbed spectrum changes nothing.
+            (``len(backbone)``) only an average over time follows. It ignores order, so alignment only
+            reweights frames, and it depends on the clip's mean alone, which the perturbation preserves.
 
     Raises:
         ValueError: If there is no such layer.
@@ -120,7 +120,7 @@ class Recognizer(nn.Module):
         self.register_buffer("scale", torch.ones(1))
 
     def standardize(self, x: Tensor) -> None:
-        """Learn each channel's mean and scale from training clips ``(n, time, channels)``."""
+        """Estimate each channel's mean and scale from training clips ``(n, time, channels)``."""
         self.mean = x.mean((0, 1)).to(self.mean)
         self.scale = channel_scale(x).to(self.scale)
 
@@ -134,9 +134,10 @@ class Recognizer(nn.Module):
         x = self.backbone[: self.at]((x - self.mean) / self.scale)
         plug_in = self.plug_in
         views = [x] if plug_in is None else plug_in.views(x, y)
-        # Views share one pass, so that batch normalisation sees in training what it sees later.
+        # Both views are one batch, so that batch normalisation has the same statistics in training and
+        # later.
         early = self.backbone[self.at : self.at + 1](torch.cat(views))
-        # Objectives compute with features outside of autocast.
+        # Objectives use the features outside autocast.
         deep = at_least_single(self.backbone[self.at + 1 :](early))
         frames = list(deep.unflatten(0, (len(views), -1)))
         pooled = [view.mean(1) for view in frames]

@@ -1,4 +1,4 @@
-"""Running estimates: what a batch alone is too small to tell, averaged over the batches of training."""
+"""Running estimates: statistics that one batch is too small for, averaged over training batches."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from piumar_lib.support.data_parallel import average_over_processes, sum_over_pr
 
 
 class RunningMean(nn.Module):
-    """Mean of a statistic over batches: the plain one at first, then an exponential moving average.
+    """Mean of a statistic over batches: arithmetic at first, then an exponential moving average.
 
     Args:
         shape: Shape of the statistic.
@@ -36,24 +36,24 @@ class RunningMean(nn.Module):
 
     @torch.no_grad()
     def update(self, value: Tensor) -> None:
-        """Take in a batch's statistic; entries that are no numbers are passed over.
+        """Update with a batch's statistic; NaN and infinite entries are ignored.
 
-        A statistic without any number is no update. With several processes, that of each one's part of
-        the batch: all take in their average.
+        A statistic without finite entries changes nothing. With several processes, each computes the
+        statistic of its part of the batch, and all update with the average.
         """
         finite = value.isfinite()
         some = (sum_over_processes(finite.any().to(self.mean)) > 0).to(self.mean)
         value = average_over_processes(torch.where(finite, value, self.mean).to(self.mean))
         weight = (1 / (self.updates + 1)).clamp_min(self.momentum) * some
-        # New tensors, as a loss of two batches still needs the old ones in its backward pass.
+        # New tensors, because the backward pass of a loss over two batches still needs the old ones.
         self.mean, self.updates = self.mean.lerp(value, weight), self.updates + some
 
 
 def require_clips(x: Tensor) -> None:
-    """Refuse what is no batch of clips.
+    """Raise unless ``x`` is a batch of clips.
 
     Raises:
-        ValueError: If ``x`` is not ``(batch, time, channels)``, holds no clip, or whole numbers.
+        ValueError: If ``x`` is not ``(batch, time, channels)``, is empty, or has an integer type.
     """
     if x.ndim != 3:
         raise ValueError(f"x: shape {tuple(x.shape)} is not (batch, time, channels). Add what lacks.")

@@ -1,4 +1,4 @@
-"""Which clips make a batch: drawn at random, or from a given number of people."""
+"""Sampling of batches: clips at random, or from a given number of people."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from torch import Tensor
 
 
 def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor]:
-    """Cut all clips, in random order, into batches: each clip once.
+    """Split all clips, in random order, into batches; each clip occurs once.
 
     Args:
         person: Who made each clip, shape ``(n,)``.
-        size: Clips in a batch, about.
-        people: Draw each batch from about this many people, evenly; None draws regardless of people.
+        size: Approximate number of clips in a batch.
+        people: Approximate number of people in a batch, with equal numbers of clips; None draws clips
+            regardless of people.
 
     Returns:
         Indices of the clips of each batch. People with many clips are in more batches.
@@ -25,7 +26,8 @@ def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor
     for p in person.unique():
         own = order[person[order] == p]
         parts = own.tensor_split(max(1, round(len(own) * people / size)))
-        # Each person's chunks are spread over the epoch, so that neighbours are different people.
+        # Each person's chunks are spread over the epoch, so that consecutive chunks are of different
+        # people.
         at = (torch.arange(len(parts)) + torch.rand(len(parts))) / len(parts)
         chunks += zip(at.tolist(), parts, strict=True)
     in_order = [chunk for _, chunk in sorted(chunks, key=lambda pair: pair[0])]

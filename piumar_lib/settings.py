@@ -1,4 +1,4 @@
-"""How a recogniser of sequences is trained."""
+"""Hyperparameters of training on sequences."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from piumar_lib.support.ranges import Count, NonNegative, Positive
 
 @dataclass(frozen=True)
 class Settings:
-    """How to train.
+    """Hyperparameters of training.
 
     Attributes:
         epochs: Passes over the training clips.
@@ -17,9 +17,9 @@ class Settings:
         learning_rate: Peak learning rate of AdamW; it rises and falls once (one cycle), while beta1
             falls from 0.95 to 0.85 and rises again.
         weight_decay: Weight decay of AdamW.
-        augmentation: ``""`` for none, or a kind of `piumar_lib.augment.augment`.
+        augmentation: A kind of `piumar_lib.augment.augment`, or ``""`` for none.
         strength: Strength of the augmentation, as a factor on its defaults.
-        seed: Fixes batches, augmentation and perturbation (not the model's own initialisation).
+        seed: Seed of batches, augmentation and perturbation (not of the model's initialisation).
     """
 
     epochs: Count = 20

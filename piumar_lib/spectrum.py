@@ -1,7 +1,7 @@
-"""Spectra along time, how much they differ, and the first TFAM's perturbation of them.
+"""Spectra along time, their variance within classes, and the perturbation of the first TFAM.
 
-TFAM's own, which keeps the power and perturbs what people differ in alone, is in
-`piumar_lib.perturbation`.
+The final TFAM's perturbation, which preserves the expected power and perturbs only what differs between
+people, is in `piumar_lib.perturbation`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch import Tensor
 from piumar_lib.transport import at_least_single, class_mean
 
 TRANSFORMS = ("fft", "dct")
-LOG_GAIN_LIMIT = 2.5  # no amplitude grows or shrinks more than exp(2.5), about twelvefold
+LOG_GAIN_LIMIT = 2.5  # no amplitude changes by more than a factor of exp(2.5), about twelve
 
 
 def dct_matrix(
@@ -44,7 +44,7 @@ def to_spectrum(x: Tensor, transform: str = "fft") -> Tensor:
 
 
 def from_spectrum(spectrum: Tensor, time: int) -> Tensor:
-    """Undo `to_spectrum`; ``time`` is the length of the clips that it was given."""
+    """Invert `to_spectrum`; ``time`` is the number of frames of the clips."""
     if spectrum.is_complex():
         return torch.fft.irfft(spectrum, n=time, dim=1, norm="ortho")
     return dct_matrix(time, spectrum.dtype, spectrum.device).T @ spectrum
@@ -56,7 +56,7 @@ def log_amplitude(spectrum: Tensor, offset: float = 1e-3) -> Tensor:
 
 
 def style_residual(level: Tensor, y: Tensor | None = None) -> Tensor:
-    """What is left of log-amplitudes once the class (or, without ``y``, the batch) mean is gone.
+    """Log-amplitudes minus the mean of their class (or, without ``y``, of the batch).
 
     Args:
         level: Log-amplitudes, shape ``(batch, frequency, channels)``.
@@ -73,8 +73,8 @@ def style_residual(level: Tensor, y: Tensor | None = None) -> Tensor:
 def style_deviation(level: Tensor, y: Tensor | None = None) -> Tensor:
     """Standard deviation of log-amplitudes between clips, within class if ``y`` is given.
 
-    The unbiased pooled estimate: as many degrees of freedom are lost as there are class means. Zero
-    if nothing can be estimated (every class has one clip).
+    The unbiased pooled estimate: each class mean costs one degree of freedom. Zero if there is no
+    estimate (every class has one clip).
 
     Args:
         level: Log-amplitudes, shape ``(batch, frequency, channels)``.
@@ -99,10 +99,10 @@ def perturb(x: Tensor, y: Tensor | None = None, scale: float = 1.0, probability:
 
     Args:
         x: Clips of shape ``(batch, time, channels)``.
-        y: Classes, shape ``(batch,)``. Without them the deviation is the total one, which also
-            perturbs what tells classes apart.
+        y: Classes, shape ``(batch,)``. Without them the total deviation is used, which also perturbs
+            differences between classes.
         scale: Size s of the perturbation, in standard deviations.
-        probability: Chance of each clip to be perturbed.
+        probability: Probability of perturbing a clip.
 
     Returns:
         Shape and type of ``x``.

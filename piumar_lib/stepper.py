@@ -1,6 +1,7 @@
-"""From a loss to a step: all that an objective asks of an optimiser.
+"""Gradients and optimiser steps, as an objective uses them.
 
-Here for one process and clips in memory; `piumar_lib.ma52.stepper` shares the work among processes.
+This one is for a single process and clips in memory; `piumar_lib.ma52.stepper` distributes the work over
+processes.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Stepper:
             self.schedule.step()
 
     def gradient(self, loss: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
-        """Put the gradient of ``loss(batch)`` in the place of the last one; return the loss, detached.
+        """Replace the stored gradient by that of ``loss(batch)``; return the loss, detached.
 
         Raises:
             FloatingPointError: If the loss is NaN or infinite; there is no gradient then.
@@ -46,12 +47,12 @@ class Stepper:
         return value.detach()
 
     def step(self) -> None:
-        """Go down the gradient."""
+        """Update the parameters with the stored gradient."""
         self.optimizer.step()
 
 
 def require_finite(loss: Tensor) -> None:
-    """Stop a training that has diverged.
+    """Stop training if it has diverged.
 
     Raises:
         FloatingPointError: If the loss is NaN or infinite.

@@ -1,4 +1,4 @@
-"""TFAM: the temporal-frequency alignment module, and what training minimises with it.
+"""TFAM: the temporal-frequency alignment module, and its training objective.
 
 module = TemporalFrequencyModule.make(channels=34, width=32)
 model = Recognizer(tiny_cnn(34), width=32, classes=12, plug_in=module, at="input")
@@ -24,13 +24,13 @@ class TemporalFrequencyModule(PlugIn):
     """Two views of a clip: one on a common clock, one with a perturbed spectrum; fused by agreement.
 
     A plug-in for `Recognizer`: before the backbone (``at="input"``) or after its first layer
-    (``at="features"``). The abstract says feature level; on development people no deeper place was ahead
-    of the input over all data, so sequences have it there, and video after its backbone. A layer
-    that is not linear in time has to follow the plug-in: an average over time alone would undo the
-    perturbation, which keeps each clip's mean.
+    (``at="features"``). The abstract says feature level; on the development people no deeper layer was
+    better than the input on average over data sets, so it is at the input for sequences, and after the
+    backbone for video. A layer that is not linear in time has to follow the plug-in: an average over
+    time alone would cancel the perturbation, which preserves each clip's mean.
 
-    The perturbed view is averaged to as many steps as the aligned one has. With half as many steps as
-    frames later layers therefore cost two views no more than they cost one clip.
+    The perturbed view is averaged to the number of steps of the aligned one. With half as many steps as
+    frames, later layers therefore cost no more for two views than for one clip.
 
     Args:
         temporal: Branch that makes the aligned view, such as `MonotoneAlignment`.
@@ -44,7 +44,7 @@ class TemporalFrequencyModule(PlugIn):
 
     @classmethod
     def make(cls, channels: int, width: int) -> TemporalFrequencyModule:
-        """All defaults, for inputs with ``channels`` channels and a backbone of width ``width``."""
+        """TFAM with its defaults, for ``channels`` input channels and a backbone's ``width``."""
         return cls(MonotoneAlignment(), SpectralPerturbation(channels), AdaptiveFusion(width))
 
     def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
@@ -55,7 +55,7 @@ class TemporalFrequencyModule(PlugIn):
 
 def evenly(x: Tensor, steps: int) -> Tensor:
     """Average clips ``(batch, time, channels)`` to equal steps, ``(batch, steps, channels)``."""
-    if x.shape[1] % steps == 0:  # several times as fast as a plan
+    if x.shape[1] % steps == 0:  # several times as fast as multiplying by a plan
         return x.unflatten(1, (steps, -1)).mean(2)
     with torch.autocast(x.device.type, enabled=False):
         wide = transport.at_least_single(x)
@@ -70,11 +70,11 @@ class TwoViews(Objective):
     Args:
         supervision: Weight of each view's own cross-entropy.
         consistency: Weight of the Jensen-Shannon divergence between the views' predictions.
-        regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
+        regularizer_share: Norm of the regulariser's gradient, relative to the cross-entropy's; see
             `WassersteinRegularizer`.
-        over: Turns the clips' losses into one, such as `GroupRobustObjective`; by default their mean.
-            Its `start`, `before_epoch`, `risk` and `people` count, its `loss`, `update` and `finish` do
-            not.
+        over: Objective that reduces the clips' losses to one, such as `GroupRobustObjective`; by default
+            their mean. Its `start`, `before_epoch`, `risk` and `people` are used, its `loss`, `update`
+            and `finish` are not.
     """
 
     @checked
@@ -91,7 +91,7 @@ class TwoViews(Objective):
         self.regularizer: WassersteinRegularizer | None = None
 
     def start(self, model: Model, clips: Labels, trainer: Trainer | None = None) -> None:
-        """Make a regulariser of the model's size; without a trainer, `over` is not started."""
+        """Create the regulariser for the model's width; without a trainer, `over` is not started."""
         if trainer is not None:
             self.over.start(model, clips, trainer)
         head = model.head
@@ -99,7 +99,7 @@ class TwoViews(Objective):
         self.regularizer = regularizer.to(clips.y.device)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
-        """Let groups be found, if there are any."""
+        """Call `over`, which may form groups."""
         self.over.before_epoch(clips, epoch)
 
     def loss(self, model: Model, batch: Batch) -> Tensor:

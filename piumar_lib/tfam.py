@@ -1,8 +1,8 @@
-"""The method's first TFAM, with which chapter 04 and the log of attempts compare.
+"""The first version of TFAM, the reference in chapter 04 and in the log of attempts.
 
-Its clock is half uniform, its gain does not preserve energy, and its gate hardly moves. What the course
-builds and trains is in `piumar_lib.alignment`, `piumar_lib.perturbation`, `piumar_lib.fusion` and
-`piumar_lib.temporal_frequency`.
+Its clock is half uniform, its gain does not preserve energy, and its gate is nearly constant. The
+version that the course builds and trains is in `piumar_lib.alignment`, `piumar_lib.perturbation`,
+`piumar_lib.fusion` and `piumar_lib.temporal_frequency`.
 
 Each branch, and TFAM itself, is a plug-in for `piumar_lib.recognizer.Recognizer`: it has
 ``views(x, y)``, which turns clips ``(batch, time, channels)`` into a list of one or two views
@@ -29,9 +29,9 @@ class TemporalBranch(PlugIn):
     Args:
         steps: Canonical steps K; by default as many as the clip has frames.
         mass: ``"motion"``, or ``"uniform"`` as a control (the same resampling, nothing aligned).
-        amplitude_step: Share alpha of the way towards unit spread, on a logarithmic scale:
-            ``x s^-alpha``, with ``s^2`` the mean over channels of the variance over time; 0 to omit.
-        floor: Share of evenly spread mass at the start; it is learned.
+        amplitude_step: Exponent alpha of the normalisation to unit variance: ``x s^-alpha``, with
+            ``s^2`` the mean over channels of the variance over time; 0 to omit.
+        floor: Initial fraction of the mass that is uniform over time; it is learned.
 
     Raises:
         ValueError: If ``mass`` is unknown, or ``floor`` is not in (0, 1).
@@ -55,7 +55,7 @@ class TemporalBranch(PlugIn):
 
     @property
     def floor(self) -> Tensor:
-        """Share of the mass that is spread evenly over time, in (0, 1)."""
+        """Fraction of the mass that is uniform over time, in (0, 1)."""
         return self.floor_logit.sigmoid()
 
     def clock(self, x: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class FrequencyBranch(PlugIn):
 
     Args:
         scale: Size s of the perturbation, in standard deviations; 0 makes it the identity.
-        probability: Chance of each clip to be perturbed.
+        probability: Probability of perturbing a clip.
 
     Raises:
         ValueError: If an option is out of range.
@@ -117,7 +117,7 @@ class ConsistencyFusion(nn.Module):
         self.bias = nn.Parameter(torch.zeros(()))
 
     def gate(self, a: Tensor, b: Tensor) -> Tensor:
-        """Trust in the mean, in (0, 1), shape ``(batch, ..., 1)``."""
+        """The gate g, the weight of the mean, in (0, 1), shape ``(batch, ..., 1)``."""
         return torch.sigmoid(self.weight * F.cosine_similarity(a, b, dim=-1) + self.bias)[..., None]
 
     def forward(self, a: Tensor, b: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""The one training loop, to be read from top to bottom, and training on sequences with it.
+"""The training loop of all methods, and training on sequences.
 
 `piumar_lib.ma52.train` trains on video with the same loop.
 """
@@ -34,22 +34,22 @@ def train_steps(
     steps_per_epoch: int,
     first: int = 0,
 ) -> Iterator[Tensor]:
-    """The loop: make a step with each batch, whatever the method, and whatever a clip is.
+    """The loop: one step per batch, for every method and every kind of clip.
 
     Args:
         model: A recogniser of what ``drawn`` holds.
         objective: Objective to minimise, after its `Objective.start`.
         clips: Labels of all training clips.
-        drawn: The batches of all steps that are left.
+        drawn: The batches of all remaining steps.
         stepper: Makes gradients and steps.
         steps_per_epoch: Number of steps in an epoch.
-        first: Number of the first step, from 0; more than 0 if a training goes on.
+        first: Number of the first step, from 0; more than 0 if training resumes.
 
     Yields:
-        The loss of each step, detached, once it is made.
+        The loss of each step, detached, after the step.
 
     Raises:
-        FloatingPointError: If the loss is not finite any more.
+        FloatingPointError: If the loss becomes NaN or infinite.
     """
     for step, batch in enumerate(drawn, first):
         if step % steps_per_epoch == 0:
@@ -82,7 +82,7 @@ def fit(
 
     Raises:
         ValueError: If the data has more classes than the model.
-        FloatingPointError: If the loss is not finite any more.
+        FloatingPointError: If the loss becomes NaN or infinite.
     """
     if data.classes > model.head.out_features:
         raise ValueError(
@@ -117,7 +117,7 @@ def fit_clips(
         schedule = torch.optim.lr_scheduler.OneCycleLR(
             optimizer,
             settings.learning_rate,
-            total_steps=max(2, settings.epochs * steps),  # a single step would have its last, tiny rate
+            total_steps=max(2, settings.epochs * steps),  # its only step would have the last, tiny rate
         )
         drawn, stepper = trainer.draw(objective.people), Stepper(optimizer, schedule)
         losses = train_steps(model, objective, trainer.labels, drawn, stepper, steps)
@@ -145,7 +145,7 @@ def _mean_by_epoch(
 
 
 class SequenceTrainer:
-    """Draws batches of clips in memory, and does what else an objective may ask: a `Trainer`.
+    """A `Trainer` for clips in memory.
 
     Args:
         clips: All training clips.
@@ -153,7 +153,7 @@ class SequenceTrainer:
 
     Attributes:
         labels: Classes and people of all clips.
-        epochs, seed: Passes over the training clips, and the seed of all that is drawn.
+        epochs, seed: Passes over the training clips, and the seed of all random draws.
     """
 
     def __init__(self, clips: Batch, settings: Settings) -> None:
@@ -162,7 +162,7 @@ class SequenceTrainer:
         self.epochs, self.seed = settings.epochs, settings.seed
 
     def draw(self, people: int | None) -> Iterator[Batch]:
-        """The batches of all epochs, each from about ``people`` people, see `batches`."""
+        """Batches of all epochs, each from about ``people`` people, see `batches`."""
         for _ in range(self.epochs):
             for index in batches(self.clips.person, self.settings.batch_size, people):
                 yield self._augmented(self.clips.take(index))
@@ -191,7 +191,7 @@ class SequenceTrainer:
 
 
 def clips_at_once(frames: int, most: int = 512) -> int:
-    """How many clips to evaluate at once: plans have up to frames by frames entries, and two copies."""
+    """Number of clips to evaluate at once: a plan has up to frames by frames entries, and two copies."""
     return max(1, min(most, 2**27 // frames**2))  # so that plans take about 1 GB
 
 
@@ -201,7 +201,7 @@ def predict(
 ) -> np.ndarray:
     """Return class probabilities in evaluation mode, shape ``(n, classes)``.
 
-    Long clips go in smaller batches, see `clips_at_once`.
+    Long clips are evaluated in smaller batches, see `clips_at_once`.
     """
     model.to(device).eval()
     batch = min(batch, clips_at_once(data.x.shape[1]))

@@ -12,11 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-LEAST = 1e-30  # sums below it are taken for it, so that scalings stay far from overflow
+LEAST = 1e-30  # smaller sums are replaced by it, so that scalings stay far from overflow
 
 
 def motion_energy(x: Tensor, smooth: int = 3) -> Tensor:
-    """How much happens at each moment: the size of the step from the frame before.
+    """Motion energy of each frame: the length of the step from the frame before.
 
     Args:
         x: Clips of shape ``(batch, time, channels)``.
@@ -40,16 +40,16 @@ def motion_energy(x: Tensor, smooth: int = 3) -> Tensor:
 
 
 def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
-    """Put mass on time by how much happens there: ``a_t = floor / T + (1 - floor) e_t / sum e``.
+    """Distribution of mass over time by motion energy: ``a_t = floor / T + (1 - floor) e_t / sum e``.
 
     Args:
         energy: Energy of each frame, non-negative, shape ``(batch, time)``.
-        floor: Share of the mass that is spread evenly, in [0, 1]; at 1 the clock is the old one.
+        floor: Fraction of the mass that is uniform over time, in [0, 1]; at 1 the clock is unchanged.
 
     Returns:
         Positive masses that sum to one over time, shape ``(batch, time)``.
     """
-    energy = energy + torch.finfo(energy.dtype).tiny  # where nothing moves at all: evenly
+    energy = energy + torch.finfo(energy.dtype).tiny  # uniform for a clip without motion
     share = energy / energy.sum(1, keepdim=True)
     mass = floor / energy.shape[1] + (1 - floor) * share
     return mass / mass.sum(1, keepdim=True)
@@ -88,8 +88,8 @@ def monotone_coupling(mass: Tensor, steps: int, check: bool = True) -> Tensor:
     Args:
         mass: Mass of each frame, non-negative, sums to one over time, shape ``(batch, time)``.
         steps: Number of canonical steps K.
-        check: See that masses sum to one. Modules whose masses do by construction pass it by, as a GPU
-            would have to wait for the answer.
+        check: Whether to check that masses sum to one. Modules whose masses do so by construction skip
+            the check, which synchronises with the GPU.
 
     Returns:
         Plan of shape ``(batch, time, steps)`` with marginals ``mass`` and ``1 / steps``.
@@ -103,8 +103,8 @@ def monotone_coupling(mass: Tensor, steps: int, check: bool = True) -> Tensor:
         raise ValueError(f"steps: {steps} canonical steps. Ask for at least 1.")
     if check:
         _require_unit_mass("mass", mass)
-    # By the end of frame t, step k has received the share clamp(K A_t - k, 0, 1) of what it will
-    # hold; what frame t itself brought is the increase.
+    # By the end of frame t, step k has received the fraction clamp(K A_t - k, 0, 1) of its mass; the
+    # increase is the contribution of frame t.
     edges = steps * torch.nn.functional.pad(mass.cumsum(1), (1, 0))
     filled = (edges[..., None] - torch.arange(steps, device=mass.device)).clamp_(0, 1)
     return filled.diff(dim=1).div_(steps)
@@ -127,9 +127,9 @@ def sinkhorn_plan(
         target: Masses, sum one, shape ``(batch, steps)`` or ``(steps,)``; a step without mass gets none.
         epsilon: Regularisation strength in units of ``cost``. Towards 0 the plan becomes exact,
             towards infinity it becomes the independent coupling, the product of its marginals.
-        iterations: Pairs of updates; the smaller ``epsilon``, the more are needed.
+        iterations: Largest number of pairs of updates; a smaller ``epsilon`` needs more.
         tolerance: Stop once every clip's marginal error (the mass in the wrong row) is at most this.
-        check: See that masses sum to one, as in `monotone_coupling`.
+        check: Whether to check that masses sum to one, as in `monotone_coupling`.
 
     Returns:
         Plan of shape ``(batch, time, steps)``. Its column sums are exact, its row sums converge. The
@@ -184,8 +184,8 @@ class EntropicPlan(torch.autograd.Function):
         rows, columns, weighted = plan.sum(2).clamp_min(LEAST), plan.sum(1), gradient * plan
         share = plan / rows[:, :, None]
         system = torch.diag_embed(columns) - share.mT @ plan
-        # Only sums of a row's and a column's change count, so one direction is free: fix it, and add
-        # rounding's size where a tiny epsilon cuts the plan into blocks.
+        # Only sums of a row's and a column's change matter, so one direction is undetermined: fix it,
+        # and add a ridge of rounding's size, because a tiny epsilon may split the plan into blocks.
         system = system + columns[:, :, None] * columns[:, None, :]
         system = system + 8 * torch.finfo(plan.dtype).eps * torch.diag_embed(columns)
         right = weighted.sum(1) - (share.mT @ weighted.sum(2)[:, :, None])[:, :, 0]
@@ -205,17 +205,18 @@ def scale_to_marginals(
     pause: int = 10,
     tolerance: float = 0.0,
 ) -> Tensor:
-    """Scale rows and columns of ``exp(exponent)`` in turn until they sum as they should (Sinkhorn).
+    """Scale rows and columns of ``exp(exponent)`` in turn to the given sums (Sinkhorn).
 
     Products with scalings are several times as fast as sums of exponentials, but overflow. So every
-    ``pause`` iterations the scalings are taken into the exponent, while they are still small
-    (Schmitzer, SIAM J. Sci. Comput. 2019); should one want to leap further, it waits for the next time.
+    ``pause`` iterations the scalings are absorbed into the exponent, while they are still small
+    (Schmitzer, SIAM J. Sci. Comput. 2019); a scaling that would change by more is clamped until then.
 
     Args:
         exponent: Shape ``(time, steps, batch)``.
         rows, columns: Positive sums, shapes ``(time, 1, batch)`` and ``(1, steps, batch)``.
-        iterations, pause: Pairs of updates, and after how many the scalings are taken in.
-        tolerance: Stop at such a pause if each plan's mass lies in the right rows but for this share.
+        iterations, pause: Number of pairs of updates, and of those between two absorptions.
+        tolerance: Largest fraction of each plan's mass in the wrong rows at which to stop, tested at
+            each absorption.
 
     Returns:
         Shape ``(time, steps, batch)``; its column sums are exact.
@@ -233,7 +234,7 @@ def scale_to_marginals(
         exponent = exponent + u.log() + v.log()
         if tolerance and _misplaced((u * kernel * v).sum(1), rows[:, 0]).amax() <= tolerance:
             break
-    # Without mass in a column all of its exponents are -inf.
+    # In a column without mass all exponents are -inf.
     return columns * exponent.softmax(0).nan_to_num(0.0)
 
 
@@ -255,12 +256,12 @@ def reclock(x: Tensor, mass: Tensor, other: Tensor, share: Tensor | float = 1.0)
     """Play clips on a clock between their own and another one (McCann's interpolation).
 
     On a line, the geodesic from ``mass`` to ``other`` moves quantiles evenly, ``(1 - share) Q(u) +
-    share Q'(u)``. What the clip does while the u-th part of its mass passes, it now does then.
+    share Q'(u)``. The frame at quantile u moves to the interpolated quantile.
 
     Args:
         x: Clips, shape ``(batch, time, channels)``.
         mass, other: Positive masses on time, sum one, shape ``(batch, time)``.
-        share: How far to go, in [0, 1], a number or shape ``(batch, 1)``: 0 changes nothing.
+        share: Position on the geodesic, in [0, 1], a number or shape ``(batch, 1)``: 0 changes nothing.
 
     Returns:
         Shape of ``x``, linearly interpolated between frames.
@@ -321,13 +322,13 @@ def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
         raise ValueError(f"x and y: {x.shape[-1]} and {y.shape[-1]} samples. Give equally many.")
     gap = (x.sort(-1).values - y.sort(-1).values).abs()
     total = gap.pow(p).mean(-1)
-    # A root has no finite gradient at 0, where the distance is least: take it to be 0 there.
+    # The root's gradient is infinite at 0, the minimum of the distance: define it as 0 there.
     apart = total > 0
     return torch.where(apart, torch.where(apart, total, 1.0).pow(1 / p), 0.0)
 
 
 def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) -> Tensor:
-    """Squared 2-Wasserstein distance between Gaussians: the means' part plus the Bures part.
+    """Squared 2-Wasserstein distance between Gaussians, of their means plus of their covariances.
 
     ``|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)`` (Peyre and Cuturi, remark 2.31).
 
@@ -375,20 +376,20 @@ def sliced_w2(
     axes = torch.randn(x.shape[-1], directions, dtype=x.dtype, device=x.device, generator=generator)
     axes = axes / axes.norm(dim=0)
     on_x, on_y = (x @ axes).transpose(-1, -2), (y @ axes).transpose(-1, -2)
-    # Squares, not squared distances: a root has no gradient where the clouds coincide.
+    # Mean squares directly, because a root has an infinite gradient where the clouds coincide.
     return (on_x.sort(-1).values - on_y.sort(-1).values).square().mean((-2, -1))
 
 
 def frame_law_spread(x: Tensor, y: Tensor | None = None) -> Tensor:
-    """Wasserstein regulariser: how far clips' distributions of frames lie from their barycentre.
+    """Wasserstein regulariser: mean squared distance of clips' frame distributions to their barycentre.
 
     Each clip's frames are summarised as a diagonal Gaussian. The barycentre of such Gaussians has the
     average mean and the average standard deviation; the result is the mean squared distance to it.
 
     Args:
         x: Features of shape ``(batch, time, channels)``.
-        y: Class of each clip, shape ``(batch,)``; with it each class has a barycentre of its own,
-            so that what tells actions apart is not pulled together.
+        y: Class of each clip, shape ``(batch,)``; with it each class has its own barycentre, so that
+            differences between actions are not reduced.
 
     Returns:
         A scalar in squared units of ``x``, divided by the number of channels.
@@ -403,7 +404,7 @@ def frame_law_spread(x: Tensor, y: Tensor | None = None) -> Tensor:
 def variance_over_time(x: Tensor) -> Tensor:
     """Biased variance of clips ``(batch, time, channels)`` over time, ``(batch, channels)``.
 
-    ``x.var(1)`` says the same, several times as slowly.
+    Equal to ``x.var(1, correction=0)``, and several times as fast.
     """
     return (x - x.mean(1, keepdim=True)).square().mean(1)
 
@@ -424,7 +425,7 @@ def class_mean(x: Tensor, y: Tensor) -> Tensor:
 
 
 def at_least_single(x: Tensor) -> Tensor:
-    """``x`` in single precision if it has less: sums over time need the digits."""
+    """``x`` in at least single precision, which sums over time need."""
     return x.float() if x.dtype.itemsize < 4 else x
 
 
@@ -432,13 +433,13 @@ class _SymmetricRoot(torch.autograd.Function):
     """Square root of a symmetric positive semi-definite matrix, shape ``(..., channels, channels)``.
 
     A small change dA changes the root R by dR with ``R dR + dR R = dA``. In A's eigenbasis that is one
-    division by the sum of two roots, which does not mind equal eigenvalues; the gradient through the
-    eigenvectors, which torch would take, divides by their difference.
+    division by the sum of two roots, which is well defined for equal eigenvalues; torch's gradient
+    through the eigenvectors divides by their difference.
     """
 
     @staticmethod
     def forward(ctx: Any, matrix: Tensor) -> Tensor:
-        """Through eigenvalues; those that rounding made negative count as zero."""
+        """The root by eigenvalues; negative ones, from rounding errors, count as zero."""
         values, vectors = torch.linalg.eigh(matrix)
         roots = values.clamp_min(0).sqrt()
         ctx.save_for_backward(roots, vectors)
@@ -447,7 +448,7 @@ class _SymmetricRoot(torch.autograd.Function):
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        """Solve the same equation for the gradient; flat where both roots are zero."""
+        """Solve the same equation for the gradient; it is zero where both roots are zero."""
         roots, vectors = ctx.saved_tensors
         sums = roots[..., :, None] + roots[..., None, :]
         turned = vectors.mT @ (gradient + gradient.mT) @ vectors / 2
@@ -456,17 +457,17 @@ class _SymmetricRoot(torch.autograd.Function):
 
 
 def _misplaced(sums: Tensor, mass: Tensor) -> Tensor:
-    """Share of each clip's mass that lies in the wrong rows; ``(time, batch)`` to ``(batch,)``."""
+    """Fraction of each clip's mass in the wrong rows; ``(time, batch)`` to ``(batch,)``."""
     return (sums - mass).abs().sum(0) / 2
 
 
 def _require_unit_mass(name: str, mass: Tensor) -> None:
-    """Refuse masses that are negative or do not sum to one; NaN is for the loss to report.
+    """Raise if masses are negative or do not sum to one; NaN is left for the loss to report.
 
     Raises:
         ValueError: Naming the argument, the sum and the remedy.
     """
-    if torch.compiler.is_compiling():  # a question to the data would cut the graph in two
+    if torch.compiler.is_compiling():  # a data-dependent branch would split the compiled graph
         return
     total = mass.detach().sum(-1)
     wrong = (total - 1).abs() > 1e-2

@@ -1,4 +1,4 @@
-"""Which parameters weight decay is for: weights, not floors, gates and scales."""
+"""Which parameters have weight decay: weights, but not floors, gates and scales."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def kept_parameters(*modules: nn.Module) -> set[int]:
 
 
 def parameter_groups(*modules: nn.Module) -> list[dict[str, Any]]:
-    """Parameters for an optimiser: those that it may decay, then, if there are any, those it may not.
+    """Parameter groups for an optimiser: those with weight decay, then those without, if any.
 
-    A module names the latter in ``no_weight_decay``: numbers whose zero has a meaning of its own. Decay
-    would pull the floor of a `MotionClock` to one half, for example, whatever the data say.
+    A module names the latter in ``no_weight_decay``: parameters for which zero is not a neutral value.
+    Decay would pull the floor of a `MotionClock` to one half, for example, regardless of the data.
     """
     kept = kept_parameters(*modules)
     parameters = [p for root in modules for p in root.parameters()]

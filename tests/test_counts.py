@@ -103,3 +103,63 @@ def test_sizes_add_up(root):
     header, _, first, total = table.splitlines()
     assert header.count("|") == len(Size.__dataclass_fields__) + 2
     assert first.split("|")[2:] == total.split("|")[2:]
+
+
+CODE = '''
+"""A knob, `rival`."""
+x = {"a knob": 1}  # cheapest
+# plan
+
+def f(rival, rivals="crease"):
+    """A bowl, on
+    two lines: the cheapest
+    plan."""
+    if rival == "a dearer rival":
+        raise ValueError(f"{rival}: the cheapest "
+                         f"plan of {x['a crease']}")
+    ax.plot(x, y, label="crease")
+    parser.add_argument("--knob", help="knob")
+    print("rival", "a knob")
+'''
+
+
+def found_in_code(root):
+    return [problem.partition(": say")[0] for problem in counts.search_code(root, [])]
+
+
+def test_docstrings_comments_and_messages_are_searched_but_not_names(tmp_path):
+    (tmp_path / "tools").mkdir()
+    (tmp_path / "tools" / "a.py").write_text(CODE)
+    assert sorted(found_in_code(tmp_path)) == [
+        "tools/a.py:11: 'cheapest plan'",  # a message of two parts
+        "tools/a.py:13: 'crease'",  # a label of one word
+        "tools/a.py:14: 'knob'",
+        "tools/a.py:15: 'rival'",  # but not "a knob", which is a key of a dictionary
+        "tools/a.py:2: 'knob'",
+        "tools/a.py:3: 'cheapest plan'",  # a comment of two lines
+        "tools/a.py:7: 'bowl'",
+        "tools/a.py:7: 'cheapest plan'",
+    ]
+
+
+def test_a_name_of_another_file_is_no_word(tmp_path):
+    for folder, text in {
+        "book": "f('a rival, by lot')",
+        "data_scripts": "x = {'a rival, by lot': 1}",
+    }.items():
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "a.py").write_text(text)
+    assert found_in_code(tmp_path) == []
+    (tmp_path / "data_scripts" / "a.py").unlink()
+    assert found_in_code(tmp_path) == ["book/a.py:1: 'rival'", "book/a.py:1: 'by lot'"]
+
+
+def test_code_of_chapters_is_searched_as_well(tmp_path):
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / "notebooks").mkdir()
+    cell = '\nprint("a dearer one")\n\n# %% [markdown]\n# Prose of `code`.\n'
+    path = write_chapter(tmp_path, "01_first", cell)
+    put_executed(tmp_path, path)
+    _, problems = count(tmp_path, ["01"])
+    (found,) = [problem for problem in problems if "dearer" in problem]
+    assert re.fullmatch(r"notebooks/01_first\.py:\d+: 'dearer': say more expensive", found)

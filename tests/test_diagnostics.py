@@ -178,7 +178,7 @@ def test_sharpness_restores_parameters_even_if_the_loss_fails(problem):
     [
         (lambda: motion_magnitude(torch.zeros(1, 9, 2), 1), "x, frames: 1 frames show no motion"),
         (lambda: spectral_entropy(torch.zeros(1, 3, 2)), "x: 3 frames have no two frequencies"),
-        (lambda: class_margins(torch.ones(4, 2), torch.zeros(4).long()), "y: 1 class has no other"),
+        (lambda: class_margins(torch.ones(4, 2), torch.zeros(4).long()), "y: 1 class leaves no other"),
         (lambda: class_margins(torch.ones(3, 2), torch.tensor([0, 0, 7])), "y: class 7 has one clip"),
         (lambda: sharpness(lambda: 0, [], 0.0), "radius: 0.0 goes nowhere"),
     ],

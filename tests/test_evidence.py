@@ -592,5 +592,5 @@ def test_ctrl_c_stops_at_once_and_says_so(own_of, empty):
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert b"stopped. What was done is kept; the same command resumes it.\n" in said
+    assert b"stopped. Finished records are kept; the same command resumes.\n" in said
     assert 0 < len(outcome(path)) < 1600

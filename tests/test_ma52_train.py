@@ -809,7 +809,7 @@ def test_runs_are_compared_over_people(prepared, tmp_path):
     assert (plain.method, ours.method) == ("ERM", "TFAM") and plain.gain is None
     assert plain.summary.people == ours.summary.people == len(people)
     assert ours.gain.difference == pytest.approx(ours.summary.mean - plain.summary.mean)
-    with pytest.raises(ValueError, match="TFAM: judged on .* people. Run the rest first"):
+    with pytest.raises(ValueError, match="TFAM: evaluated on .* people. Run the rest first"):
         compare_runs(folders[:-1])
     with pytest.raises(FileNotFoundError, match="no finished run"):
         compare_runs([tmp_path])

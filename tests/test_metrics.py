@@ -168,8 +168,8 @@ def test_holm_by_hand():
     ("call", "message"),
     [
         (lambda: metrics.accuracy_by_person([1, 0], [1]), r"correct, person: shapes \(2,\) and \(1,\)"),
-        (lambda: metrics.accuracy_by_person([], []), "correct, person: .* one entry a clip"),
-        (lambda: metrics.accuracy_by_person([[1]], [[1]]), "correct, person: .* one entry a clip"),
+        (lambda: metrics.accuracy_by_person([], []), "correct, person: .* one entry per clip"),
+        (lambda: metrics.accuracy_by_person([[1]], [[1]]), "correct, person: .* one entry per clip"),
         (lambda: metrics.bootstrap_interval([]), r"scores: shape \(0,\). .* each person"),
         (lambda: metrics.bootstrap_interval([[0.5]]), r"scores: shape \(1, 1\)"),
         (

@@ -81,7 +81,7 @@ def test_clips_that_hold_no_single_movement_are_named():
     with pytest.raises(ValueError, match="me: 9 frames hold no movement. Give a second or more"):
         measure_style(moving(0, 0.1, 0.1, seconds=0.3))
     nobody = moving(0.2, 0.5, 0.1)
-    with pytest.raises(ValueError, match="me: no torso was found. Film shoulders"):
+    with pytest.raises(ValueError, match="me: no torso was found. Record shoulders"):
         measure_style(replace(nobody, xy=np.full_like(nobody.xy, np.nan)))
     with pytest.raises(ValueError, match="styles: must be those of one or more clips, got none"):
         median_of([])

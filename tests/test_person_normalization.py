@@ -338,8 +338,8 @@ def test_mistakes_are_named(trained):
     for options, message in (
         ({"kind": "half"}, "kind: 'half' is unknown. Choose from batch statistics, diagonal, full"),
         ({"alpha": 1.5}, r"alpha: must be in \[0, 1\], got 1.5"),
-        ({"prior": -1}, "prior: -1 clips cannot be"),
-        ({"seen": stranger.x[:0]}, "clips, seen: no clip of the new person"),
+        ({"prior": -1}, "prior: -1 is negative"),
+        ({"seen": stranger.x[:0]}, "clips, seen: empty"),
     ):
         with pytest.raises(ValueError, match=message):
             normalize_person(model, stranger.x, training, **options)
@@ -348,5 +348,5 @@ def test_mistakes_are_named(trained):
         normalize_person(layer, stranger.x, TrainingPeople(layer, train))
     with pytest.raises(ValueError, match="kind: 'half' is unknown"):
         GaussianBarycenter.fit(torch.zeros(2, 3), torch.zeros(2), "half")
-    with pytest.raises(ValueError, match="weights: no clip has a positive one"):
+    with pytest.raises(ValueError, match="weights: none is positive"):
         GaussianBarycenter.fit(torch.zeros(2, 3), torch.zeros(2), weights=torch.zeros(2))

@@ -247,7 +247,7 @@ def test_a_clip_of_nan_spoils_itself_and_no_estimate():
     [
         (lambda: SpectralPerturbation(3, kind="warp"), "kind: 'warp' is unknown"),
         (lambda: SpectralPerturbation(3, scale=-1), "scale: must be a number, at least 0, got -1"),
-        (lambda: SpectralPerturbation(3, scale=1.5, kind="swap"), "scale: .* got 1.5. A swap goes"),
+        (lambda: SpectralPerturbation(3, scale=1.5, kind="swap"), "scale: .* got 1.5. A swap's is"),
         (lambda: SpectralPerturbation(3, probability=2), "probability: must be .* at most 1, got 2"),
         (lambda: SpectralPerturbation(3, coefficients=0), "coefficients: 0 .* at least 1"),
         (lambda: SpectralPerturbation(3, groups_of_channels=[0, 1]), r"\[0, 1\] does not group 3 ch"),

@@ -54,7 +54,7 @@ def test_shapes_must_go_together():
     clip = ("a.mp4", np.zeros((2, 17, 2)), np.zeros((2, 17)))
     with pytest.raises(ValueError, match=r"xy: must have shape \(2, 1, 2\), got \(2, 17, 2\)"):
         join([clip], ["nose"], [(1, 1)], [30], "drawn")
-    with pytest.raises(ValueError, match=r"names: a\.mp4 stands there more than once. Keep one"):
+    with pytest.raises(ValueError, match=r"names: a\.mp4 occurs more than once. Keep one"):
         join([clip, clip], JOINTS, [(1, 1)] * 2, [30, 30], "drawn")
     with pytest.raises(ValueError, match="must rise from 0 to 2"):
         join([clip, ("b.mp4", clip[1][:0], clip[2][:0])], JOINTS, [(1, 1)] * 2, [30, 30], "drawn")

@@ -65,7 +65,7 @@ def _parser() -> ArgumentParser:
     made.add_argument("--only", nargs="+", metavar="NAME", help="of animations, architecture, contrasts")
     made = add(claims, "put the records' numbers into the sentences of README and the chapters")
     made.add_argument("--check", action="store_true", help="only say what is outdated")
-    made = add(counts, "count what chapters hold, and say what is too much", only=True)
+    made = add(counts, "count sizes of chapters, and check limits and words", only=True)
     made.add_argument("--check", action="store_true", help="print only that, and fail if there is any")
     made = add(readme, "refresh the chapter table of README.md")
     made.add_argument("--check", action="store_true", help="only say whether it is current")

@@ -252,7 +252,7 @@ ANIMATIONS = {
 
 
 def _without_noise(film: np.ndarray) -> np.ndarray:
-    """A film ``(time, height, width, 3)`` whose pixels stay unless they change by more than noise."""
+    """A video ``(time, height, width, 3)`` whose pixels change only by more than noise."""
     usual = np.median(film, axis=0).astype(np.uint8)
     changed = np.abs(film.astype(int) - usual).max(-1, keepdims=True) > 24
     return np.where(changed, film, usual)

@@ -144,7 +144,7 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def write_notebook(notebook: NotebookNode, path: Path) -> None:
-    """Write an ``.ipynb``, whole or not at all.
+    """Write an ``.ipynb`` atomically.
 
     Raises:
         OSError: If it cannot be written.

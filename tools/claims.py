@@ -1,4 +1,4 @@
-"""Sentences with numbers of the study's records, and how outdated ones are rewritten."""
+"""Sentences with numbers of the study's records, and updates of outdated ones."""
 
 import re
 from functools import lru_cache
@@ -20,7 +20,7 @@ planned = lru_cache(contrasts.compute)
 
 
 def expected(said: dict[str, str], folder: Path = STUDY) -> dict[str, str]:
-    """What the records say in place of ``said``, groups of `SENTENCES`; an error if nothing."""
+    """The values in the records for ``said``, groups of `SENTENCES`; raises if there are none."""
     if "method" not in said and "name" not in said:
         return {form[:3]: str(contrasts.seeds_of_all(form, folder)) for form in protocol.FORMS}
     if "name" in said:

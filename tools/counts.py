@@ -1,4 +1,4 @@
-"""What chapters hold, counted, what they may hold, and the words that they must and must not use.
+"""Sizes of chapters and their limits, and words that must and must not be used.
 
     python -m tools counts
     python -m tools counts --check
@@ -19,6 +19,7 @@ from nbformat import NotebookNode
 from piumar_lib.notebook.figure import markdown_table
 from tools.chapters import list_chapters, read_notebook, to_notebook
 from tools.pages import CITATION, REFERENCES, TITLE
+from tools.words import find_prose, flatten, list_code, names_in
 
 # Of all chapters together.
 LIMITS = {"lines": 8122, "code": 500, "tables": 18, "numbers": 600, "slides": 360}
@@ -52,7 +53,7 @@ BANNED = {
     r"way back": "backward pass",
     r"cheapest plan": "optimal plan",
     r"mean squared way": "mean squared distance",
-    r"manners": "movement style",
+    r"manners?": "movement style",
     r"misery|misfortune": "what it is",
     r"by lot": "at random",
     r"set aside": "excluded, or held out",
@@ -60,7 +61,21 @@ BANNED = {
     r"crease": "kink",
     r"bowl": "convex function",
     r"deals? anew|dealt anew": "split again",
+    r"cannot be right": "is invalid",
+    r"if need be": "if necessary",
+    r"passed over": "ignored",
+    r"whole or not at all": "atomically",
+    r"told apart": "distinguished",
+    r"blown up": "amplified",
+    r"counts? alike": "have equal weights",
+    r"worst weightings?": "worst-case weights",
+    r"clocks? of others": "clock of another clip",
+    r"(?:all|everything) that is drawn": "all random draws",
+    r"(?:system|disk) refuses": "writing fails",
+    r"stands? there more than once": "occurs more than once",
+    r"without fail": "without errors",
 }
+ANY_BANNED = re.compile(rf"\b(?:{'|'.join(BANNED)})\b", re.IGNORECASE)
 TERMS = (
     "DTW", "cross-validation", "domain generalisation", "nearest neighbour", "matmul", "arc length",
     "leakage", "label smoothing", "effective sample size", "regression to the mean", "confusion matrix",
@@ -128,12 +143,26 @@ def _tables_of_prose(notebook: NotebookNode) -> Iterator[str]:
 
 
 def find_banned(text: str) -> list[str]:
-    """What a text says in words of its own, each with the standard term."""
+    """Banned words of a text, each with the standard term."""
     words = CODE.sub(" ", text)
     return [
         f"{found[0]!r}: say {instead}"
         for pattern, instead in BANNED.items()
         for found in re.finditer(rf"\b(?:{pattern})\b", words, re.IGNORECASE)
+    ]
+
+
+def search_code(root: Path, chapters: list[Path], library: bool = True) -> list[str]:
+    """Banned words in the code of chapters and, unless ``library`` is off, of `tools.words.FOLDERS`."""
+    texts = {path: path.read_text(encoding="utf-8") for path in [*chapters, *list_code(root)]}
+    suspects = {path: text for path, text in texts.items() if ANY_BANNED.search(flatten(text))}
+    names = set[str]().union(*(names_in(text) for text in suspects.values()))
+    return [
+        f"{path.relative_to(root)}:{line}: {found}"
+        for path, text in suspects.items()
+        if library or path in chapters
+        for line, prose in find_prose(text, names, comments=path not in chapters)
+        for found in find_banned(prose)
     ]
 
 
@@ -176,6 +205,7 @@ def count(root: Path, only: list[str] | None = None) -> tuple[str, list[str]]:
         prose = "\n".join(told(notebook))
         problems += [f"{chapter.stem}: {found}" for found in find_banned(prose)]
         problems += [f"{chapter.stem}: {title!r} is not cited" for title in find_uncited(notebook)]
+    problems += search_code(root, [chapter.path for chapter in chapters], library=not only)
     if not only:
         pages = [root / page for page in PAGES if (root / page).is_file()]
         for page in pages:

@@ -37,7 +37,7 @@ ARGUMENT = re.compile(r"(\w+)\s*=")
 
 
 class Row(NamedTuple):
-    """One line of a ledger: what was said, where the chapter takes it up, and our part in it."""
+    """One line of a ledger: the paper's statement, its place in the chapter, and our own choices."""
 
     said: str
     here: str

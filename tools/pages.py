@@ -1,4 +1,4 @@
-"""What the book adds to a chapter: numbered equations, citations, links to terms, reading time."""
+"""Additions of the book to a chapter: numbered equations, citations, links to terms, reading time."""
 
 from __future__ import annotations
 

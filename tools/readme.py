@@ -1,4 +1,4 @@
-"""What README.md takes from the chapters and records: a table of times, the costs."""
+"""Generated parts of README.md: the table of chapters with times, and the costs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The page of records: what was trained for the evidence, and every table that chapter 09 leaves out.
+"""The page of records: all trainings of the evidence, and the tables that chapter 09 leaves out.
 
     python -m tools records --out build/records.md
 
@@ -118,7 +118,7 @@ def records_page(root: Path) -> str:
 
 
 def planned_contrasts(folder: Path) -> Iterator[str]:
-    """Yield a table on all real people, and one on those on whom nothing was developed."""
+    """Yield a table on all real people, and one on those who were not used in development."""
     for pool in ("real people", "new people"):
         try:
             rows = contrasts.table(contrasts.compute(contrasts.POOLS[pool], folder=folder))
@@ -151,7 +151,7 @@ def literature(folder: Path) -> str:
 
 
 def attempt_tables(log: dict[str, list[dict]]) -> Iterator[str]:
-    """Yield what each attempt gave over its baseline, and over its control."""
+    """Yield the gains of each attempt over its reference, and over its control."""
     header = ["attempt", *development.POOLS]
     for over, words in {
         "against": "the method that each attempt has to beat",
@@ -243,7 +243,7 @@ def by_method(records: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def methods(records: dict[str, pd.DataFrame]) -> str:
-    """A line for each method: how well it recognises unseen people."""
+    """A line for each method: accuracy on unseen people."""
     header = ["method", "accuracy", "worst person", f"over {REFERENCE}", "seeds",
               "standard deviation over seeds", "trainings", "failed"]  # fmt: skip
     rows = []
@@ -278,7 +278,7 @@ def _data_set(records: pd.DataFrame) -> str:
 
 
 def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame) -> str:
-    """What a method adds to the reference on the trainings that both have; "" if there are none."""
+    """Gain of a method over the reference on the trainings that both have; "" if there are none."""
     if method == REFERENCE or not _runs(own) & _runs(reference):
         return ""
     both = pd.concat([own, reference]).to_dict("records")
@@ -296,7 +296,7 @@ def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
 
 
 def hyperparameters(records: dict[str, pd.DataFrame]) -> str:
-    """A line for each method: what was chosen most often, and how."""
+    """A line for each method: the hyperparameters that were chosen most often, and how."""
     rows = []
     for method, own in records.items():
         ((rule, _),) = Counter(own.selection.fillna("not said")).most_common(1)

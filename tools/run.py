@@ -1,4 +1,4 @@
-"""Execute chapters in kernels of their own, and say plainly what happened."""
+"""Execute chapters in kernels of their own, and report the outcomes."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ class OwnKernel(AsyncKernelManager):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one chapter; ``error`` is empty if all went well.
+    """Outcome of one chapter; ``error`` is empty if it ran without errors.
 
     Attributes:
         kept: Whether it was left as it had run before.
@@ -248,7 +248,7 @@ def _run_all(root: Path, profile: str, timeout: int | None, chapters: list[Chapt
 
 
 def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
-    """Sixteen digits that change with a chapter, its profile, the library, its records, and versions."""
+    """Sixteen digits of a digest of a chapter, its profile, the library, its records, and versions."""
     versions = sorted(f"{one.name} {one.version}" for one in metadata.distributions())
     digest = hashlib.sha256(f"{profile} {platform.python_version()} {versions}".encode())
     library = (p for p in (root / "piumar_lib").rglob("*") if p.suffix != ".pyc")
@@ -260,7 +260,7 @@ def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
 
 
 def _as_it_ran(root: Path, chapter: Chapter, profile: str) -> Outcome | None:
-    """What became of a chapter that ran in this state before, without errors; None if none did."""
+    """The outcome of an earlier run without errors in the same state; None if there is none."""
     target = build_path(root, chapter)
     try:
         ran = read_notebook(target).metadata.get("run", {})

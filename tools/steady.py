@@ -17,7 +17,7 @@ EVERY = 1.0  # seconds
 
 
 def keep_looking() -> None:
-    """Let every notebook client of this process look while it waits, papermill's and nbmake's too."""
+    """Let all notebook clients of this process poll while they wait, also papermill's and nbmake's."""
     original = NotebookClient._async_poll_for_reply
     if getattr(original, "keeps_looking", False):
         return

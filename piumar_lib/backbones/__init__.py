@@ -1,11 +1,11 @@
 """Models that turn a sequence into a sequence: ``(batch, time, channels)`` in and out.
 
 A backbone is an ``nn.Sequential``, so that a plug-in can sit before any of its layers. Time keeps its
-length; `width_behind` says how wide the features are where a plug-in or a head is to go.
+length; `width_behind` returns the width of the features before a plug-in or a head.
 
 - `piumar_lib.backbones.cnn`: the course's own, which trains in seconds.
 - `piumar_lib.backbones.resnet`, `piumar_lib.backbones.inception_time`: the field's usual networks.
-- `piumar_lib.backbones.skeleton_graph`: for skeletons; it knows which joints are connected.
+- `piumar_lib.backbones.skeleton_graph`: for skeletons; it uses the connections of the joints.
 - `piumar_lib.backbones.minirocket`: no network, but a strong classical baseline: fixed convolutions
   and a linear classifier.
 """

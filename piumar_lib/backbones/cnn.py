@@ -12,8 +12,8 @@ class TemporalConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 5) -> None:
         super().__init__()
-        # A clip is an image one pixel high. As such its memory stays (batch, time, channels) all
-        # the way ("channels last"), which trains 1.4 times as fast on CPU as nn.Conv1d.
+        # A clip is an image one pixel high. Its memory layout then stays (batch, time, channels)
+        # throughout ("channels last"), which trains 1.4 times as fast on CPU as nn.Conv1d.
         conv = nn.Conv2d(inputs, outputs, (1, kernel), padding=(0, kernel // 2), bias=False)
         self.conv = channels_last(conv)
         self.norm = nn.BatchNorm2d(outputs)
@@ -32,7 +32,7 @@ def tiny_cnn(channels: int, width: int = 32, depth: int = 3, kernel: int = 5) ->
         channels: Channels of the input.
         width: Channels of the output, and of every layer.
         depth: Number of layers.
-        kernel: Frames that a filter sees, an odd number.
+        kernel: Size of a filter, in frames; an odd number.
 
     Raises:
         ValueError: If ``kernel`` is even: clips would grow by a frame in each layer.

@@ -36,7 +36,7 @@ class InceptionModule(nn.Module):
 
 
 class InceptionBlock(nn.Module):
-    """Three modules, around which the input takes a short cut."""
+    """Three modules with a residual connection."""
 
     def __init__(self, inputs: int, width: int, frames: int) -> None:
         super().__init__()
@@ -54,14 +54,14 @@ def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int =
     """One network of InceptionTime; published results average the predictions of five.
 
     Ismail Fawaz et al., "InceptionTime: finding AlexNet for time series classification" (Data Mining and
-    Knowledge Discovery 34, 2020). Its filters see 40, 20 and 10 frames. A filter that is longer than the
-    clip would meet nothing but padding there, so here none is longer than ``frames``.
+    Knowledge Discovery 34, 2020). Its filters see 40, 20 and 10 frames. A filter longer than the clip
+    would only see padding beyond it, so here none is longer than ``frames``.
 
     Args:
         channels: Channels of the input.
         width: Filters of each branch, and of the bottleneck; the output has four times as many.
             Published: 32. Half of it costs a quarter of the time.
-        depth: Modules; every third one has a short cut around it and the two before. Published: 6.
+        depth: Modules; each three have a residual connection. Published: 6.
         frames: Length of the clips, in frames.
 
     Raises:

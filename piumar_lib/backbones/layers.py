@@ -1,4 +1,4 @@
-"""What the larger networks are built from: clips as images one pixel high, and convolutions over time.
+"""Components of the larger networks: clips as images one pixel high, and convolutions over time.
 
 Why images: see `piumar_lib.backbones.cnn.TemporalConv`.
 """
@@ -32,8 +32,8 @@ def channels_last(module: M) -> M:
 class TimeConv(nn.Conv2d):
     """Convolution of images over time that keeps their length; batch normalisation gives the bias.
 
-    An even kernel reaches one frame further into the future than into the past, as in the published
-    networks' code.
+    An even kernel sees one frame more of the future than of the past, as in the published networks'
+    code.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int) -> None:
@@ -61,7 +61,7 @@ def width_behind(backbone: nn.Sequential, channels: int, at: int | None = None) 
     Args:
         backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
         channels: Channels of the input.
-        at: Number of layers that are passed; 0 gives ``channels`` back.
+        at: Number of layers; 0 returns ``channels``.
     """
     training = backbone.training
     device = next(backbone.parameters()).device

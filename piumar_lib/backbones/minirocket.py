@@ -16,7 +16,7 @@ from piumar_lib.recognizer import channel_scale
 
 LENGTH = 9  # weights of a kernel
 MOST_DILATIONS = 32  # of a kernel
-MOST_CHANNELS = 9  # that a kernel adds up
+MOST_CHANNELS = 9  # summed by a kernel
 ALPHAS = np.logspace(-3, 3, 10)  # of the ridge, as in the paper
 
 
@@ -32,18 +32,18 @@ KERNELS = make_kernels()
 
 
 class MiniRocket:
-    """How often each of many convolutions lies above a threshold, as features of a clip.
+    """Features of a clip: how often each of many convolutions exceeds a threshold.
 
         features = MiniRocket(seed=0).fit(train.x).transform(unseen.x)
 
     Each of 84 kernels, at several dilations, is convolved with the sum of a few channels drawn at
-    random; the same seed draws the same. Thresholds are quantiles of that of one training clip, drawn
-    at random. A feature is the *proportion of positive values* (PPV): the share of moments at which the
-    convolution lies above its threshold. Every second convolution sees zeros around the clip, the
-    others only moments at which the kernel lies inside.
+    random; the same seed draws the same. Thresholds are quantiles of the convolution of a random
+    training clip. A feature is the *proportion of positive values* (PPV): the fraction of frames at
+    which the convolution exceeds its threshold. Every second convolution pads the clip with zeros, the
+    others use only frames at which the kernel lies inside.
 
-    Several channels as in the authors' code (``minirocket_multivariate``); they should be alike in
-    scale, as they are added up.
+    Several channels as in the authors' code (``minirocket_multivariate``); they should have similar
+    scales, because they are summed.
 
     Args:
         features: Number of features, rounded down to a multiple of 84.
@@ -107,7 +107,7 @@ class MiniRocket:
 def convolve(x: np.ndarray, dilation: int) -> np.ndarray:
     """Convolve each kernel with its own signal, with zeros around it; ``(..., 84, time)`` to the same.
 
-    In double precision sums of single-precision values are exact, so that a body held still gives 0.
+    In double precision sums of single-precision values are exact, so that a constant signal gives 0.
     """
     time, margin = x.shape[-1], LENGTH // 2 * dilation
     padded = np.pad(x, [(0, 0)] * (x.ndim - 1) + [(margin, margin)])
@@ -130,12 +130,12 @@ def spread_dilations(time: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     drawn = np.logspace(0, widest, several, base=2).astype(int)
     dilations, counts = np.unique(drawn, return_counts=True)
     counts = (counts * (features / several)).astype(int)
-    left = features - counts.sum()  # dealt out from the shortest dilation on
+    left = features - counts.sum()  # distributed from the shortest dilation on
     return dilations, counts + left // len(counts) + (np.arange(len(counts)) < left % len(counts))
 
 
 def golden_quantiles(counts: np.ndarray) -> list[np.ndarray]:
-    """Numbers that fill (0, 1) evenly, however many are taken: multiples of the golden ratio, mod 1.
+    """Low-discrepancy numbers in (0, 1): multiples of the golden ratio, mod 1.
 
     Returns:
         A list of arrays, one for each of ``counts`` with that many numbers.
@@ -145,9 +145,9 @@ def golden_quantiles(counts: np.ndarray) -> list[np.ndarray]:
 
 
 def draw_channels(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.ndarray:
-    """Which channels each kernel adds up: few, most often; 0 or 1, ``(dilations, kernels, channels)``.
+    """The channels that each kernel sums, mostly few; 0 or 1, ``(dilations, kernels, channels)``.
 
-    How many is drawn evenly on a logarithmic scale, from one to nine or to all if there are fewer.
+    Their number is log-uniform, from one to nine or to all if there are fewer.
     """
     most = np.log2(min(shape[2], MOST_CHANNELS) + 1)
     several = (2 ** rng.uniform(0, most, shape[:2])).astype(int)
@@ -158,9 +158,10 @@ def draw_channels(rng: np.random.Generator, shape: tuple[int, int, int]) -> np.n
 def minirocket_ridge(train: Sequences, unseen: Sequences, seed: int) -> np.ndarray:
     """Train MiniRocket with a ridge classifier and return the classes of unseen clips, ``(n,)``.
 
-    Channels are standardised by training clips, as a `Recognizer` does it, then so are features; the
-    ridge's strength is chosen by leaving one training clip out. That takes most of the time, which grows
-    faster than the number of training clips: 2,400 clips of 32 frames took 50 to 100 s on one core.
+    Channels are standardised by the training clips, as in a `Recognizer`, and so are features; the
+    strength of the ridge penalty is chosen by leave-one-out cross-validation on training clips. That
+    takes most of the time, which grows faster than the number of training clips: 2,400 clips of 32
+    frames took 50 to 100 s on one core.
 
     Args:
         train: Training clips.

@@ -10,9 +10,9 @@ KERNELS = (8, 5, 3)
 
 
 class ResidualBlock(nn.Module):
-    """Three convolutions over time, around which the input takes a short cut.
+    """Three convolutions over time with a residual connection.
 
-    Where the width changes, the short cut is a convolution of kernel 1; it is normalised in any case.
+    If the width changes, the residual connection is a convolution of kernel 1; it is always normalised.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:

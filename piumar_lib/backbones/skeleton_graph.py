@@ -1,4 +1,4 @@
-"""Graph network for skeletons: joints learn from the joints that they hang on and that hang on them."""
+"""Graph network for skeletons, with edges between each joint and its parent."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from piumar_lib.backbones.layers import channels_last
 
 
 def partitions(parents: Sequence[int]) -> Tensor:
-    """Normalized adjacency of a skeleton, split by the way to the root (Yan et al., section 3.3).
+    """Normalised adjacency of a skeleton, split by distance to the root (Yan et al., section 3.3).
 
-    ``D^-1/2 (A + I) D^-1/2``, with A the bones and D the number of neighbours, oneself included. Each
-    entry (i, j) goes to one of three parts, which get weights of their own: j is the joint i itself,
-    lies one bone nearer to the root (*centripetal*), or one farther from it (*centrifugal*).
+    ``D^-1/2 (A + I) D^-1/2``, with A the bones and D the number of neighbours, including the joint
+    itself. Each entry (i, j) goes to one of three parts, which get weights of their own: j is the joint
+    i itself, lies one bone nearer to the root (*centripetal*), or one farther from it (*centrifugal*).
 
     Args:
-        parents: The joint that each joint hangs on; -1 for the root.
+        parents: Parent of each joint; -1 for the root.
 
     Returns:
         Shape ``(3, joints, joints)``: self, centripetal, centrifugal.
@@ -38,7 +38,7 @@ def partitions(parents: Sequence[int]) -> Tensor:
 
 
 class Streams(nn.Module):
-    """Joints, bones and motion side by side, normalised: what the network looks at.
+    """Input of the network: joints, bones and motion, concatenated and normalised.
 
     A bone is a joint minus its parent (zero at the root), motion the step to the next frame (zero in
     the last). A `Recognizer` standardises each coordinate beforehand, so bones are in those units.
@@ -49,7 +49,7 @@ class Streams(nn.Module):
     def __init__(self, parents: Sequence[int], dims: int) -> None:
         super().__init__()
         joints = len(parents)
-        # Who is its own parent has a bone of zero.
+        # A joint that is its own parent has a bone of zero.
         own = [joint if parent < 0 else parent for joint, parent in enumerate(parents)]
         self.register_buffer("parents", torch.tensor(own), persistent=False)
         self.norm = nn.BatchNorm1d(joints * 3 * dims)
@@ -69,7 +69,7 @@ class GraphConv(nn.Module):
     The strengths E of the edges are learned, and start at one.
     """
 
-    no_weight_decay = ("edges",)  # decay would cut the skeleton into pieces
+    no_weight_decay = ("edges",)  # weight decay would disconnect the skeleton
 
     adjacency: Tensor
 
@@ -86,7 +86,7 @@ class GraphConv(nn.Module):
 
 
 class GraphBlock(nn.Module):
-    """Convolution over the graph, then over time, around which the input takes a short cut."""
+    """Convolution over the graph, then over time, with a residual connection."""
 
     def __init__(self, adjacency: Tensor, inputs: int, outputs: int, kernel: int) -> None:
         super().__init__()
@@ -134,11 +134,11 @@ def skeleton_graph(
 
     Args:
         channels: ``joints * dims`` of the input, all coordinates of the first joint first.
-        parents: The joint that each joint hangs on; -1 for the root.
+        parents: Parent of each joint; -1 for the root.
         width: Channels of each joint, and of the output. Published: 64 to 256. Twice as many take nearly
             three times as long.
         depth: Number of blocks. Published: 9.
-        kernel: Frames that a filter sees, an odd number. Published: 9.
+        kernel: Size of a filter, in frames; an odd number. Published: 9.
 
     Raises:
         ValueError: If ``parents`` is no tree, ``channels`` is no multiple of the number of joints, or

@@ -1,20 +1,20 @@
-"""CFD: normalise each training person, then give back what a clip needs of what was removed.
+"""CFD: normalise each training person, then restore a gated part of what was removed.
 
-CFD, calibrated feature decomposition (Zheng et al., arXiv 2111.13945), recognises persons again in
-sources that were never seen. Its two parts are built here for people in the place of sources: batch
+CFD, calibrated feature decomposition (Zheng et al., arXiv 2111.13945), is a method for person
+re-identification in unseen domains. Its two parts are implemented here with people as domains: batch
 normalisation for each person, calibrated by the instance and standardised over people (CSBN); and
-instance normalisation whose removed part is given back through a gate (CIN).
+instance normalisation whose removed part is restored through a gate (CIN).
 
 It is the nearest relative of `piumar_lib.person_normalization`, which estimates a new person from
-several unlabelled clips. CFD uses person labels in training only: of a
-new person it sees one clip.
+several unlabelled clips. CFD uses person labels in training only; for a new person it needs a single
+clip.
 
-Ledger. The paper's: both parts, their order and what each is for. Ours, as the repository announced for
-the code (zkcys001/CFD) held none when we looked and we work from the abstract: calibration mixes the
-person's moments with the clip's, in a learned share of each channel; for a new person, the training
-people's average replaces the person's moments; the gate reads the mean and the deviation that
-instance normalisation removed. The losses on the removed parts are left out: the one loss is that of
-the decision.
+Ledger. The paper's: both parts, their order and purpose. Ours, because the announced repository
+(zkcys001/CFD) had no code when we checked and we work from the abstract: calibration mixes the person's
+moments with the clip's, with a learned weight for each channel; for a new person, the training people's
+average replaces the person's moments; the gate reads the mean and the deviation that instance
+normalisation removed. The losses on the removed parts are left out: the only loss is that of the
+decision.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ class CFDPlugIn(PlugIn):
 
     Args:
         channels: Channels of the features.
-        calibration: The clip's share in the moments at the start; it is learned for each channel.
-            At 0 a person is normalised as a whole, at 1 each clip.
+        calibration: Initial weight of the clip in the moments; it is learned for each channel. At 0 a
+            person is normalised as a whole, at 1 each clip.
 
     Attributes:
         person: Who made the clips of the next training batch, shape ``(batch,)``; `CFD` fills it in.
-            None takes the batch for one person. Without meaning in evaluation.
+            None treats the batch as one person. It has no effect in evaluation.
 
     Raises:
         ValueError: If ``calibration`` is out of range.
@@ -76,7 +76,7 @@ class CFDPlugIn(PlugIn):
         return self.standard(x.flatten(0, 1)).unflatten(0, x.shape[:2])
 
     def restored(self, x: Tensor) -> Tensor:
-        """CIN: instance normalisation, and back as much of what it removed as the gate lets through."""
+        """CIN: instance normalisation plus the removed part, scaled by the gate."""
         mean, variance = moments(x)
         deviation = (variance + EPSILON).sqrt()
         gate = self.gate(torch.cat([mean, deviation], 1)).sigmoid()[:, None]  # (B, 1, C)
@@ -94,7 +94,7 @@ class CFDPlugIn(PlugIn):
 
 
 class CFD(Objective):
-    """ERM that tells a `CFDPlugIn` who made the training clips; batches are drawn from eight people."""
+    """ERM that passes person labels to a `CFDPlugIn`; batches are drawn from eight people."""
 
     people = 8
 

@@ -1,4 +1,4 @@
-"""DAID: rebalance classes and groups, and take the group out of the features (Cheng et al., 2025).
+"""DAID: rebalance classes and groups, and remove the group from the features (Cheng et al., 2025).
 
 Demographic Attribute-insensitive Intervention Detection, arXiv 2507.02645 (NeurIPS 2025), for fair
 detection of forged faces. There a group is a demographic one; here it is a person, or a style of
@@ -8,12 +8,13 @@ From the paper: inverse-propensity weights of the cells of class and group; feat
 groups before the classifier; an alignment loss that pulls together features of clips of one class
 and two groups, by their cosine. The alignment's weight is that of its code.
 
-Ours: a cell's propensity is its share of the training clips, and weights are capped. Features are
-normalised half-way, in training alone, back to the mean and deviation of the batch: so the classifier
-works at test, where the group is unknown, and classes that a group shows more often are not all taken
-for its style. Cosines are about the batch's mean (rectified features all point the same way), and all
-pairs of a batch count, where the paper draws one partner for each clip. Left out: the paper's learned
-orthogonal projection. Groups are found as in `GroupRobustObjective`: before the second epoch, once.
+Ours: a cell's propensity is its fraction of the training clips, and weights are capped. Features are
+normalised with strength one half, in training only, towards the mean and deviation of the batch: so the
+classifier works at test time, when the group is unknown, and classes that are frequent in a group are
+not entirely attributed to its style. Cosines are about the batch's mean (rectified features all have
+similar directions), and all pairs of a batch are used, whereas the paper draws one partner for each
+clip. Left out: the paper's learned orthogonal projection. Groups are found as in `GroupRobustObjective`:
+before the second epoch, once.
 """
 
 from __future__ import annotations
@@ -53,7 +54,7 @@ class MannerGroups:
 
 
 def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
-    """Weights with which all cells of class and group count alike.
+    """Weights by which all cells of class and group have equal total weight.
 
     Args:
         y: Classes, shape ``(n,)``.
@@ -69,12 +70,12 @@ def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
 
 
 def normalize_groups(features: Tensor, group: Tensor, strength: float) -> Tensor:
-    """Bring each group's mean and deviation to those of the batch, all the way or part of it.
+    """Move each group's mean and deviation towards those of the batch.
 
     Args:
         features: Features of each clip, shape ``(batch, width)``.
-        group: Groups, whole numbers from 0, shape ``(batch,)``; a single clip of a group stays as it is.
-        strength: Strength of the normalisation: 0 changes nothing, 1 makes groups alike.
+        group: Groups, whole numbers from 0, shape ``(batch,)``; a group of a single clip is unchanged.
+        strength: Strength of the normalisation: 0 is the identity, at 1 groups have equal moments.
 
     Returns:
         Shape ``(batch, width)``.
@@ -113,12 +114,12 @@ class DAID(GroupRobustObjective):
     Args:
         groups: `PersonGroups`, which uses person labels, or, by default, `MannerGroups`.
         weight: Weight of the alignment.
-        strength: Strength of the normalisation; 1 goes all the way.
+        strength: Strength of the normalisation, in [0, 1].
         cap: Largest weight of a clip, see `inverse_propensity`.
 
     Raises:
-        ValueError: If an argument is out of range, or groups lie within a class each: normalising them
-            would take the class out of the features.
+        ValueError: If an argument is out of range, or each group lies within one class: normalising
+            these would remove the class from the features.
     """
 
     @checked
@@ -138,12 +139,12 @@ class DAID(GroupRobustObjective):
         self.people = 8 if isinstance(self.groups, PersonGroups) else None
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Forget everything: one group."""
+        """Reset the state: one group."""
         super().start(model, clips, trainer)
         self.weights = torch.ones(len(clips), device=clips.y.device)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
-        """Find groups before the second epoch, and weigh the cells."""
+        """Form groups before the second epoch, and weight the cells."""
         super().before_epoch(clips, epoch)
         self.weights = inverse_propensity(clips.y, self.group, self.cap)
 

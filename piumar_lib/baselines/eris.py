@@ -1,17 +1,17 @@
-"""ERIS: features of the class and features of the person, told apart by energy (Wu et al., 2025).
+"""ERIS: features of the class and of the person, separated by energy (Wu et al., 2025).
 
 Energy-Regularized Information for Shift-Robustness, arXiv 2508.14134, for time series out of
 distribution; here a domain is a person. Uses person labels.
 
-From the paper: a branch for domains beside the one for labels; energies that say which is which; the
-squared product of the two branches' first weights as orthogonality; an adversarial perturbation of the
-input. The weights of these terms, the margin and the adversarial term's weight are those of its code.
+From the paper: a branch for domains beside the one for labels; energies that separate them; the squared
+product of the two branches' first weights as orthogonality; an adversarial perturbation of the input.
+The weights of these terms, the margin and the adversarial term's weight are those of its code.
 
-Ours: the recogniser's own features and head are the branch for labels, so that at test nothing is added.
-The person's features are one layer on top of these features, trained by cross-entropy. The energy is the
-label head's free energy, compared between both kinds of features of a clip, where the paper trains one
-energy network for each class and domain. Orthogonality is a mean over entries, not a sum. The
-perturbation follows the gradient of the cross-entropy, where its code follows a divergence. Left out:
+Ours: the recogniser's own features and head are the branch for labels, so that nothing is added at test
+time. The person's features are one layer on top of these features, trained by cross-entropy. The energy
+is the label head's free energy, compared between both kinds of features of a clip, whereas the paper
+trains one energy network for each class and domain. Orthogonality is a mean over entries, not a sum. The
+perturbation follows the gradient of the cross-entropy, whereas its code follows a divergence. Left out:
 information bottleneck, prototypes, adapters and the confusion of a domain classifier.
 """
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def free_energy(logits: Tensor) -> Tensor:
-    """``-log sum_k exp(logit_k)``, low where a head knows its features (Liu et al., NeurIPS 2020).
+    """``-log sum_k exp(logit_k)``, low for in-distribution features (Liu et al., NeurIPS 2020).
 
     Args:
         logits: Logits of each clip, shape ``(batch, classes)``.
@@ -87,7 +87,7 @@ class ERIS(Objective):
         self.adversarial, self.radius, self.margin = adversarial, radius, margin
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Make the person's branch, for as many people as there are."""
+        """Create the person's branch for the number of people."""
         width, people = model.head.in_features, int(clips.person.max()) + 1
         self.layer = nn.Linear(width, width).to(model.head.weight)
         self.head = nn.Linear(width, people).to(model.head.weight)
@@ -106,7 +106,7 @@ class ERIS(Objective):
         )
 
     def separation(self, label_head: nn.Linear, features: Tensor, person: Tensor) -> Tensor:
-        """What person, energy and orthogonality cost, of features ``(batch, width)``."""
+        """Loss terms of person, energy and orthogonality, for features ``(batch, width)``."""
         own = self.layer(features).relu()  # (B, W), the person's
         gap = free_energy(label_head(features)) - free_energy(label_head(own))  # (B,)
         return (
@@ -116,7 +116,7 @@ class ERIS(Objective):
         )
 
     def perturb(self, x: Tensor, slope: Tensor, scale: Tensor) -> Tensor:
-        """Clips ``x``, moved to where their losses rise; same shape.
+        """Adversarial perturbation of clips ``x`` along the gradient of their losses; same shape.
 
         Args:
             x: Clips ``(batch, time, channels)`` in their own units, or standardised video.

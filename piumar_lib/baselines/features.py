@@ -1,4 +1,4 @@
-"""Baselines at feature and input level: features that do not depend on who it was, or more variety."""
+"""Baselines at feature and input level: features that do not depend on the person, or augmented ones."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class MMD(CORAL):
 
 
 class DANN(Objective):
-    """Features from which an adversary cannot tell who it was (Ganin et al., JMLR 2016).
+    """Features from which an adversary cannot predict the person (Ganin et al., JMLR 2016).
 
     Args:
         weight: Weight lambda of the reversed gradient.
@@ -83,13 +83,13 @@ class DANN(Objective):
         self.weight, self.width = weight, width
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Make the adversary, for as many people as there are."""
+        """Create the adversary for the number of people."""
         people = int(clips.person.max()) + 1
         layers = nn.Linear(model.head.in_features, self.width), nn.ReLU(), nn.Linear(self.width, people)
         self.adversary = nn.Sequential(*layers).to(clips.y.device)
 
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
-        """Mean loss plus the adversary's; what reaches the features from it is reversed."""
+        """Mean loss plus the adversary's, whose gradient is reversed for the features."""
         features = prediction.frames[0].mean(1)
         # Forward the features themselves, backward minus weight times the gradient.
         reversed_ = (1 + self.weight) * features.detach() - self.weight * features

@@ -1,7 +1,7 @@
 """Baselines at loss level: robust, invariant or re-weighted averages of losses.
 
-"People" are the training people, whose labels these methods are given (CVaR, JTT and EIIL do without).
-A batch is drawn from eight of them, so that each has a risk of its own.
+"People" are the training people, whose labels these methods use (except for CVaR, JTT and EIIL). A batch
+is drawn from eight of them, so that each person's risk can be estimated.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ if TYPE_CHECKING:
 def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
     """Weighted mean loss of each group: ``R_g = sum_i m_ig w_i l_i / sum_i m_ig w_i``.
 
-    Under data-parallel training the sums run over the batches of all processes, so that the risks,
-    and through them the loss and its gradient, are those of the global batch.
+    Under data-parallel training the sums run over the batches of all processes, so that the risks, and
+    hence the loss and its gradient, are those of the global batch.
 
     Args:
         losses: Loss of each clip, shape ``(batch,)``.
         weights: Weight of each clip, shape ``(batch,)``.
-        membership: How much each clip belongs to each group, rows sum to one, ``(batch, groups)``.
+        membership: Membership of each clip in each group, rows sum to one, ``(batch, groups)``.
 
     Returns:
-        Shape ``(groups,)``; NaN for a group of which nobody is in the batch.
+        Shape ``(groups,)``; NaN for a group without clips in the batch.
     """
-    with torch.autocast(losses.device.type, enabled=False):  # else the product loses digits
+    with torch.autocast(losses.device.type, enabled=False):  # the product would lose precision
         share = membership.to(losses.dtype) * weights[:, None]
         total, size = sum_over_processes(share.T @ losses), sum_over_processes(share.sum(0))
     return torch.where(size > 0, total / size.clamp_min(torch.finfo(size.dtype).tiny), torch.nan)
@@ -59,8 +59,8 @@ def person_risks(losses: Tensor, person: Tensor) -> Tensor:
 def scale_gradient(logits: Tensor, y: Tensor) -> Tensor:
     """Derivative of each clip's cross-entropy with respect to a factor on its logits, at 1.
 
-    ``sum_k p_k z_k - z_y``: positive where the recogniser is more confident than right. A classifier
-    that is optimal for everyone has a mean of zero for everyone, which is IRM's idea.
+    ``sum_k p_k z_k - z_y``: positive if the recogniser is over-confident. A classifier that is optimal
+    for every person has a mean of zero for every person, which is IRM's principle.
 
     Returns:
         Shape ``(batch,)``.
@@ -70,7 +70,7 @@ def scale_gradient(logits: Tensor, y: Tensor) -> Tensor:
 
 
 class GroupDRO(Objective):
-    """The worst weighting of people's risks, followed online (Sagawa et al., ICLR 2020).
+    """Worst-case weights of people's risks, updated online (Sagawa et al., ICLR 2020).
 
     Args:
         step: Step size eta of the exponentiated gradient.
@@ -89,7 +89,7 @@ class GroupDRO(Objective):
         self._follow(clips.person)
 
     def _follow(self, group: Tensor) -> None:
-        """Begin with uniform weights of groups, of which ``group`` holds each training clip's."""
+        """Initialise uniform weights of groups; ``group`` has the group of each training clip."""
         count = int(group.max()) + 1
         self.group, self.q = group, torch.full((count,), 1 / count, device=group.device)
 
@@ -97,7 +97,7 @@ class GroupDRO(Objective):
         """``sum_g q_g R_g``, over those present."""
         membership = F.one_hot(self.group[batch.index], len(self.q))
         risks = group_risks(losses, torch.ones_like(losses), membership)
-        # No weight vanishes: its group could not come back, nor be a batch of its own.
+        # No weight may reach zero, from which its group could not recover, nor form a batch alone.
         self.q = dro.exponentiated_gradient(self.q, risks, self.step).clamp_min(1e-30)
         present = ~risks.isnan()
         q = self.q[present]
@@ -108,12 +108,12 @@ class EIIL(GroupDRO):
     """Environments inferred from a plain recogniser's mistakes, then GroupDRO (Creager et al., 2021).
 
     The two environments are those between which the reference is the least invariant in IRM's sense.
-    As IRM's penalty looks at one number of each clip (`scale_gradient`), that split is known in
-    closed form: where the reference is over-confident, and where it is not.
+    Because IRM's penalty depends on one number of each clip (`scale_gradient`), this split has a closed
+    form: clips for which the reference is over-confident, and all others.
 
     Args:
         step: Step size eta of GroupDRO's exponentiated gradient.
-        first: Share of the epochs that the reference is trained for, in addition.
+        first: Epochs of the additional training of the reference, as a fraction of all epochs.
     """
 
     people = None
@@ -124,7 +124,7 @@ class EIIL(GroupDRO):
         self.first = first
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Note how to train the reference; until then all clips are of one environment."""
+        """Store the trainer of the reference; until then all clips are in one environment."""
         self._follow(torch.zeros_like(clips.y))
         self.reference = partial(trainer.identification_model, model, self.first)
 
@@ -139,7 +139,7 @@ class VREx(Objective):
 
     Args:
         weight: Weight beta of the variance, once it is switched on; 1 before.
-        anneal: Share of the training before the weight is switched on.
+        anneal: Fraction of the training after which the weight is switched on.
     """
 
     people = 8
@@ -151,11 +151,11 @@ class VREx(Objective):
         self.weight, self.anneal = weight, anneal
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Note when to switch on."""
+        """Compute the epoch at which the weight is switched on."""
         self.switch, self.now = round(self.anneal * trainer.epochs), torch.tensor(0)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
-        """Note the time."""
+        """Store the number of the epoch."""
         self.now = torch.tensor(epoch)
 
     def risk(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
@@ -164,7 +164,7 @@ class VREx(Objective):
         return losses.mean() + weight * self.penalty(losses, prediction, batch)
 
     def penalty(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
-        """What people's risks should not do: vary."""
+        """Variance of people's risks."""
         return person_risks(losses, batch.person).var(unbiased=False)
 
 
@@ -176,7 +176,7 @@ class IRM(VREx):
 
     Args:
         weight: Weight lambda of the penalty, once it is switched on; 1 before.
-        anneal: Share of the training before the weight is switched on.
+        anneal: Fraction of the training after which the weight is switched on.
     """
 
     @checked
@@ -184,7 +184,7 @@ class IRM(VREx):
         super().__init__(weight, anneal)
 
     def penalty(self, losses: Tensor, prediction: Prediction, batch: Batch) -> Tensor:
-        """Mean over people of whom there are two clips or more."""
+        """Mean over people with at least two clips in the batch."""
         gradient = gather_over_processes(scale_gradient(prediction.logits, batch.y))
         person = gather_over_processes(batch.person)
         own = [gradient[person == p] for p in person.unique()]
@@ -193,12 +193,12 @@ class IRM(VREx):
 
 
 class Fish(Objective):
-    """Step through people one by one, then go part of the way (Shi et al., ICLR 2022).
+    """Inner steps on one person after another, then interpolation (Shi et al., ICLR 2022).
 
     To first order this maximises the agreement of people's gradients.
 
     Args:
-        share: Share of the way that is gone, the meta learning rate epsilon.
+        share: Weight of the interpolation, the meta learning rate epsilon.
     """
 
     people = 8
@@ -218,7 +218,7 @@ class Fish(Objective):
             return weight * self.loss(model, part)
 
         for person in gather_over_processes(batch.person).unique():
-            own = batch.person == person  # (B,); in some processes perhaps no clip
+            own = batch.person == person  # (B,); may be empty in some processes
             total = sum_over_processes(own.sum())
             weight = own.sum() * processes() / total
             clips = batch.take(own) if own.any() else batch.take(slice(1))
@@ -235,7 +235,7 @@ class CVaR(Objective):
     """The mean of the worst clips of the batch (Levy et al., NeurIPS 2020).
 
     Args:
-        alpha: Share of the clips that are the worst.
+        alpha: Fraction of the clips that count as the worst.
     """
 
     @checked
@@ -249,11 +249,11 @@ class CVaR(Objective):
 
 
 class JTT(Objective):
-    """Just train twice: clips that a short first training got wrong count more (Liu et al., 2021).
+    """Just train twice: clips that a short first training misclassifies weigh more (Liu et al., 2021).
 
     Args:
         weight: Weight lambda of these clips; others weigh 1.
-        first: Share of the epochs that the first training takes, in addition.
+        first: Epochs of the additional first training, as a fraction of all epochs.
     """
 
     @checked
@@ -263,12 +263,12 @@ class JTT(Objective):
         self.weight, self.first = weight, first
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Note how to train the first time."""
+        """Store the trainer of the first training."""
         self.weights = torch.ones(len(clips), device=clips.y.device)
         self.reference = partial(trainer.identification_model, model, self.first)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
-        """Before the first epoch: train a first time, and note the mistakes."""
+        """Before the first epoch: run the first training, and store the misclassified clips."""
         if epoch == 0:
             wrong = self.reference().argmax(1) != clips.y
             self.weights = torch.where(wrong, self.weight, 1.0)

@@ -1,9 +1,9 @@
-"""HDF: the predecessor of PIUmr by the same first author, as its description has it.
+"""HDF: the predecessor of PIUmr by the same first author, from its description.
 
-It carries HDF's two modules over to sequences, and the details are ours: queries and keys of the
-attention are the frames' scores themselves, the spectrum is one of time, its noise is drawn and off in
-evaluation, and the two branches are averaged. The row "HDF as published" has what figure and code say
-of video: see `piumar_lib.baselines.hdf_ledger`.
+It transfers HDF's two modules to sequences, and the details are ours: queries and keys of the attention
+are the frames' scores themselves, the spectrum is one of time, its noise is drawn and off in evaluation,
+and the two branches are averaged. The row "HDF as published" follows figure and code for video: see
+`piumar_lib.baselines.hdf_ledger`.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class HDFObjective(Objective):
 
     @torch.no_grad()
     def _to_worst_point(self, gradients: dict[nn.Parameter, Tensor]) -> dict[nn.Parameter, Tensor]:
-        """Move parameters by the radius along their gradients; return what was added to each."""
+        """Move parameters by the radius along their gradients; return the displacements."""
         norm = torch.stack([gradient.norm() for gradient in gradients.values()]).norm()
         factor = self.radius / norm.clamp_min(1e-12)
         # In half precision a gradient may overflow; such a step is left out, and must do no harm here.

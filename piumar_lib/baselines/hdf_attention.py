@@ -1,8 +1,8 @@
-"""HDF's attention over time and frequency, as its published code has it (repository QIcita/HDF_DFER).
+"""HDF's attention over time and frequency, from its published code (repository QIcita/HDF_DFER).
 
 The code takes its bank of cosine filters from a file that it lacks; the file of that name in the
-repository that the module was built on (yukairong/FSTA-SNN) holds the orthonormal one. What figure,
-code and this file have differently stands in `piumar_lib.baselines.hdf_ledger`.
+repository that the module was built on (yukairong/FSTA-SNN) holds the orthonormal one.
+`piumar_lib.baselines.hdf_ledger` lists the differences between figure, code and this file.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def cosine_filters(side: int = SIDE) -> Tensor:
 
 
 class FrameGate(nn.Module):
-    """How much each frame counts, from averages and maxima over places and over groups of channels.
+    """Weight of each frame, from averages and maxima over places and over groups of channels.
 
     Args:
         frames: Number of frames of a clip; there are as many groups of channels.
@@ -65,7 +65,7 @@ class FrameGate(nn.Module):
 
 
 class PlaceGate(nn.Module):
-    """How much each place counts, from the cosine spectrum of its surroundings in the mean frame.
+    """Weight of each place, from the cosine spectrum of its neighbourhood in the mean frame.
 
     The perturbation of the spectrum is learned, the same for all clips, and on in evaluation too.
     """

@@ -1,4 +1,4 @@
-"""What HDF's figure says, what its published code does, and what the course's row takes.
+"""Ledger of HDF: its figure, its published code, and the course's row.
 
 F.-Q. Cui et al., *Learning from Heterogeneity*, ACM MM 2025 (arXiv 2507.15765): the figure of the method
 in the repository QIcita/HDF_DFER, and the files ``DAM.py``, ``DSM.py`` and ``train_wSAM.py`` there. The
@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 
 class Line(NamedTuple):
-    """One part of HDF: what its figure has, what its code has, what the row has, and why."""
+    """One component of HDF in its figure, in its code and in the row, with the reason."""
 
     part: str
     figure: str

@@ -65,11 +65,11 @@ class MGSC(TwoViews):
 
 
 def step_distance(a: Tensor, b: Tensor) -> Tensor:
-    """How far the views' steps lie apart after time warping, as a share of how far any two lie apart.
+    """Distance of the views' steps after time warping, relative to the mean distance of any two.
 
     The warped mean squared distance of steps, divided by twice the mean variance of all steps in the
-    batch: 0 for equal views, about 1 for views that have nothing to do with each other (less, as warping
-    picks the near ones). No unit: smaller features gain nothing.
+    batch: 0 for equal views, about 1 for unrelated views (less, because warping selects near ones). It
+    has no unit, so scaling features down does not reduce it.
 
     Args:
         a, b: Features of the two views, shape ``(batch, steps, width)``.

@@ -12,15 +12,15 @@ from piumar_lib.support.ranges import InnerShare, Share, checked
 
 
 class Reclock(PlugIn):
-    """Transport as augmentation: play clips on the clocks of others; the identity in evaluation.
+    """Transport as augmentation: clips are resampled to other clips' clocks; the identity in evaluation.
 
-    Where alignment takes tempo away, this varies it, by as much as real clips of the class differ: the
-    twin in time of spectral perturbation. A clip goes a random part of the way
-    (`piumar_lib.transport.reclock`) to the clock of another clip of its class.
+    Alignment removes tempo; this varies it, by as much as real clips of the class differ: the temporal
+    counterpart of spectral perturbation. A clip moves by a random fraction
+    (`piumar_lib.transport.reclock`) towards the clock of another clip of its class.
 
     Args:
         probability: Probability of re-clocking a clip.
-        floor: Share of the clocks' mass that is spread evenly.
+        floor: Fraction of the clocks' mass that is uniform over time.
     """
 
     @checked

@@ -1,15 +1,15 @@
 """ReMA: replace a part of a clip by that of another clip of its class.
 
 ReMA (arXiv 2601.00311, by the first author of PIUmr) mixes videos of one class as a controlled
-replacement. One half says *how*: what is put in is aligned in distribution with what it replaces. The
-other half says *where*: masks of blocks, of size b0 and coverage r, are led by motion away from where
-the action is.
+replacement. One component defines *how*: the inserted part is aligned in distribution with the part that
+it replaces. The other defines *where*: masks of blocks, of size b0 and coverage r, are guided by motion
+away from the action.
 
 Ledger. The paper's: replacement within the class, alignment in distribution, masks of blocks with a
-coverage that avoid motion. Ours, as we know abstract and interface only: alignment is that of mean and
-standard deviation over the replaced frames; a clip of signals has no image plane, so blocks lie on the
-time axis where the paper's lie in the picture and stay there over time (of video, too: each pixel is a
-channel); the distribution from which blocks are drawn; all default values.
+coverage that avoid motion. Ours, because we know only the abstract and the interface: alignment is that
+of mean and standard deviation over the replaced frames; a clip of signals has no image plane, so blocks
+lie on the time axis where the paper's lie in the picture and stay there over time (of video, too: each
+pixel is a channel); the distribution from which blocks are drawn; all default values.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ from piumar_lib.support.ranges import Count, Share, ShareAboveZero, checked
 
 
 class ReMA(Objective):
-    """The first half: a random stretch of time is replaced, wherever it is.
+    """The first component: a random interval of time is replaced.
 
-    What is put in is brought to the mean and the standard deviation that the stretch had, so that the
-    clip's distribution of frames keeps both.
+    The inserted part gets the mean and the standard deviation of the interval, so that the clip's
+    distribution of frames keeps both.
 
     Args:
         probability: Probability of mixing a clip.
-        share: Largest share of the clip that is replaced.
+        share: Largest fraction of the clip that is replaced.
     """
 
     @checked
@@ -57,7 +57,7 @@ class ReMA(Objective):
         return torch.where(inside > 0, aligned(other, x, inside), x)
 
     def where(self, x: Tensor) -> Tensor:
-        """Frames that may be replaced, a mask of shape ``(batch, time)``: one random stretch."""
+        """Frames that may be replaced, a mask of shape ``(batch, time)``: one random interval."""
         n, time, _ = x.shape
         length = self.share * torch.rand(n, 1, device=x.device)
         start = (1 - length) * torch.rand(n, 1, device=x.device)
@@ -66,14 +66,14 @@ class ReMA(Objective):
 
 
 class MaskedReMA(ReMA):
-    """Both halves: blocks of time are replaced, and the more moves in a block, the less likely it is.
+    """Both components: blocks of time are replaced, with probabilities that fall with their motion.
 
-    Blocks are drawn one after the other without putting them back, each with a chance that is
-    proportional to ``exp(-motion / mean motion of the clip)``. A still clip's are equally likely.
+    Blocks are drawn without replacement, each with a probability that is proportional to ``exp(-motion /
+    mean motion of the clip)``. In a clip without motion all are equally likely.
 
     Args:
         probability: Probability of mixing a clip.
-        coverage: Share r of the clip's blocks that is replaced; rounded, at least one block.
+        coverage: Fraction r of the clip's blocks that is replaced; rounded, at least one block.
         block: Length b0 of a block, in frames; the last one of a clip may be shorter.
 
     Raises:
@@ -140,5 +140,5 @@ def aligned(other: Tensor, x: Tensor, inside: Tensor) -> Tensor:
         return mean, ((inside * (z - mean).square()).sum(1, keepdim=True) / frames).sqrt()
 
     (mean, spread), (mean_other, spread_other) = moments(x), moments(other)
-    least = 1e-6 * (x.std() / 1e-3).clamp(1e-12, 1)  # clips are raw, and may be of a tiny unit
+    least = 1e-6 * (x.std() / 1e-3).clamp(1e-12, 1)  # clips are raw, and their unit may be tiny
     return mean + (other - mean_other) * spread / spread_other.clamp_min(least)

@@ -1,4 +1,4 @@
-"""Weight averaging: the mean of the weights along the way, instead of the last ones."""
+"""Weight averaging: the mean of the weights over training, instead of the last ones."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from piumar_lib.support.ranges import ShareBelowOne, checked
 class WeightAveraging(Objective):
     """Any objective, with the weights averaged over all steps after a warm-up.
 
-    From SWAD (Cha et al., NeurIPS 2021): the weights of *every* step count, and count alike. SWAD looks
-    for the first and the last of these steps in the loss of held-out clips. Here nothing is held out
-    and the length is fixed, so averaging begins after a fixed share of the epochs, as in the simple
-    moving average of Arpit et al. (NeurIPS 2022), and lasts to the end.
+    From SWAD (Cha et al., NeurIPS 2021): the weights of *every* step are averaged, with equal weights.
+    SWAD chooses the first and the last of these steps by the loss on held-out clips. Here nothing is
+    held out and the length is fixed, so averaging begins after a fixed fraction of the epochs, as in the
+    simple moving average of Arpit et al. (NeurIPS 2022), and lasts to the end.
 
     Ours: where it begins. Not an exponential average: its length is counted in steps, of which small
     data sets have few, and the last steps of one cycle, with a learning rate near zero, are all alike.
@@ -31,7 +31,7 @@ class WeightAveraging(Objective):
 
     Args:
         over: Objective that is minimised, by default the mean cross-entropy.
-        warm_up: Share of the epochs before averaging begins; the last epoch always counts.
+        warm_up: Fraction of the epochs before averaging begins; the last epoch is always averaged.
 
     Raises:
         ValueError: If ``warm_up`` is out of range.
@@ -45,7 +45,7 @@ class WeightAveraging(Objective):
         self.over, self.people, self.warm_up = over, over.people, warm_up
 
     def start(self, model: Model, clips: Labels, trainer: Trainer) -> None:
-        """Note when averaging begins."""
+        """Compute the epoch at which averaging begins."""
         assert isinstance(model, nn.Module)
         self.over.start(model, clips, trainer)
         self.trainer, self.now = trainer, torch.tensor(0)
@@ -54,7 +54,7 @@ class WeightAveraging(Objective):
         self.average = AveragedModel(model).requires_grad_(False)
 
     def before_epoch(self, clips: Labels, epoch: int) -> None:
-        """Note the time."""
+        """Store the number of the epoch."""
         self.over.before_epoch(clips, epoch)
         self.now = torch.tensor(epoch)
 
@@ -63,7 +63,7 @@ class WeightAveraging(Objective):
         return self.over.loss(model, batch)
 
     def update(self, model: Model, batch: Batch, stepper: Stepper) -> Tensor:
-        """Make the objective's step, and count its weights."""
+        """Make the objective's step, and add its weights to the average."""
         loss = self.over.update(model, batch, stepper)
         if self.now >= self.switch:
             assert isinstance(model, nn.Module)
@@ -71,7 +71,7 @@ class WeightAveraging(Objective):
         return loss
 
     def finish(self, model: Model) -> None:
-        """Give the model the averaged weights, and statistics of batch normalisation that suit them."""
+        """Load the averaged weights, and re-estimate the statistics of batch normalisation."""
         with torch.no_grad():
             for own, mean in zip(model.parameters(), self.average.module.parameters(), strict=True):
                 own.copy_(mean)
@@ -83,7 +83,7 @@ class WeightAveraging(Objective):
 
 
 class _Labeled(nn.Module):
-    """A recogniser that is handed clips with their classes, as a plug-in may want to know them."""
+    """A recogniser that is called with clips and their classes, which a plug-in may use."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()

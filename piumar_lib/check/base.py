@@ -1,4 +1,4 @@
-"""What all checks of exercises share: when an answer is right, not yet right, or not there yet."""
+"""Base of all checks of exercises: whether an answer is right, not yet right, or missing."""
 
 from __future__ import annotations
 
@@ -29,12 +29,13 @@ def require(condition: object, hint: str) -> None:
 def rule_out(
     given: Any, misconceptions: dict[str, Any], right: Any = None, rtol: float = 1e-5, atol: float = 1e-8
 ) -> None:
-    """Raise `Hint` with the words of the misconception that would have given ``given``.
+    """Raise `Hint` with the message of the misconception that would have given ``given``.
 
     Args:
         given: A number or array that a learner's answer gave.
-        misconceptions: What each misconception gives, or a tuple of several such values, under its hint.
-        right: What is right, where by chance a misconception may give it as well.
+        misconceptions: Maps each hint to the value that its misconception gives, or to a tuple of such
+            values.
+        right: The right value, if a misconception may happen to give it as well.
         rtol: Relative tolerance of "the same".
         atol: Absolute tolerance of "the same".
     """
@@ -48,16 +49,16 @@ def rule_out(
 
 
 def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[..., Any]:
-    """Make ``check.NAME`` of a function that examines an answer.
+    """Decorator: turn a function that examines an answer into ``check.NAME``.
 
     Args:
         examine: Takes an answer and a generator for fresh inputs; it calls `require` with a hint for
-            each known misconception, and returns a sentence for those who are right. Answers are judged
-            by properties and by references of the library, never by themselves.
+            each known misconception, and returns a sentence for a right answer. Answers are judged by
+            properties and by references of the library, never by themselves.
 
     Returns:
-        The check. It prints one line and never raises, so that a chapter goes on. Given a function of
-        the library as ``otherwise``, it returns the answer if that is right, else the library's.
+        The check. It prints one line and never raises, so that the chapter continues. Given a function
+        of the library as ``otherwise``, it returns the answer if that is right, else the library's.
     """
 
     @functools.wraps(examine)
@@ -70,7 +71,7 @@ def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[..., A
         return otherwise
 
     vars(checked)["examine"] = examine
-    del checked.__wrapped__  # so that help() shows the one argument that there is
+    del checked.__wrapped__  # so that help() shows the only argument
     return checked
 
 
@@ -83,7 +84,7 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
     try:
         with _exit_raises():
             praise = vars(checked)["examine"](_asked(answer), rng or np.random.default_rng())
-    except KeyboardInterrupt:  # the reader's own wish
+    except KeyboardInterrupt:  # the reader interrupted it
         raise
     except Unsolved:
         return "unsolved", f"{name} has no answer yet. Fill in the cell above and run both again."
@@ -92,7 +93,7 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
     except SystemExit as error:
         where = _line_of(error, answer)
         return "not yet", f"Not yet: {where} ends Python, as exit() does. Return a value instead."
-    except BaseException as error:  # some exceptions, such as asyncio's, are no Exception
+    except BaseException as error:  # some exceptions, such as asyncio's, do not derive from Exception
         where, said = _line_of(error, answer), " ".join(str(error).split())
         return "not yet", f"Not yet: {where} raised {type(error).__name__}: {said.rstrip('.')}."
     return "right", f"Right: {praise}"
@@ -100,7 +101,7 @@ def judge(checked: Callable, answer: Any, rng: np.random.Generator | None = None
 
 @contextlib.contextmanager
 def _exit_raises() -> Iterator[None]:
-    """Let ``exit()`` raise SystemExit in a notebook, too; there it only asks the kernel to end soon."""
+    """Let ``exit()`` raise SystemExit in notebooks, where it would only ask the kernel to stop later."""
     from IPython import get_ipython
 
     shell = get_ipython()
@@ -115,7 +116,7 @@ def _exit_raises() -> Iterator[None]:
 
 
 def _asked(answer: Any) -> Any:
-    """The answer; if it is a function, one that admits to returning nothing."""
+    """The answer; a function is wrapped so that returning None counts as unsolved."""
     if answer is None or answer is Ellipsis:
         raise Unsolved
     if not callable(answer):

@@ -53,7 +53,7 @@ def temporal_branch(block: type[nn.Module]) -> None:
 
 
 def frequency_branch(block: Callable[[int], nn.Module]) -> None:
-    """Compare a class that is made from a number of channels and perturbs clips of known classes."""
+    """Compare a class, made from a number of channels, that perturbs clips with given classes."""
     _same("frequency branch", block(CHANNELS), SpectralPerturbation(CHANNELS), _clips())
 
 
@@ -112,7 +112,7 @@ def find_groups(block: Callable[..., Tensor]) -> None:
 
 
 def worst_weights(block: Callable[[Tensor, Tensor, float], Tensor]) -> None:
-    """Compare a function of risks ``(G,)``, shares ``(G,)`` and a radius that gives weights ``(G,)``."""
+    """Compare a function of risks ``(G,)``, fractions ``(G,)`` and a radius with weights ``(G,)``."""
     generator = _generator()
     for groups in range(2, 40):
         risks, shares = torch.rand(2, groups, generator=generator, dtype=torch.float64) + 0.01
@@ -138,13 +138,13 @@ def training(
     backbone: Callable[[int], nn.Sequential],
     epochs: int = 3,
 ) -> None:
-    """Compare a whole training, with groups found on the way: all weights, in double precision.
+    """Compare a complete training that forms groups, by all final weights, in double precision.
 
     Args:
         train: The reader's loop, called as ``train(model, loss, x, y, epochs)``.
         loss: The reader's loss, made by ``loss(y, width, classes)``, see chapter 08.
         recognizer, tfam, backbone: The three blocks, called as `recognizer` calls them.
-        epochs: Number of epochs of three batches each; pseudo-groups are there from the second on.
+        epochs: Number of epochs of three batches each; there are pseudo-groups from the second on.
     """
     x = torch.randn(192, TIME, CHANNELS, generator=_generator(), dtype=torch.float64).cumsum(1)
     y = torch.arange(len(x)) % CLASSES
@@ -167,7 +167,7 @@ def _same(
     inputs: Sequence[tuple[Tensor, ...]],
     call: Callable[[Any], Callable[..., Tensor]] = lambda block: block,
 ) -> None:
-    """Raise unless both give the same, batch after batch, then in evaluation if they are modules."""
+    """Raise unless outputs agree batch after batch, and then, for modules, in evaluation mode."""
     if isinstance(ours, nn.Module):
         inputs, ours, library = (
             [*inputs, inputs[0]],
@@ -186,7 +186,7 @@ def _same(
 
 
 def _value_and_gradient(function: Callable[..., Tensor], batch: tuple[Tensor, ...]) -> list[Tensor]:
-    """Of a function of a batch; the gradient is that of a random weighting of what it returns."""
+    """A function's value for a batch, and the gradient of a random weighting of its outputs."""
     x, *others = batch
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -234,6 +234,6 @@ def _library(ours: Any, x: Tensor) -> Recognizer:
 
 
 def _parameters(model: Any) -> list[Tensor]:
-    """Those of backbone and head, then the clock's floor and the gate's bias, which are scalars."""
+    """Parameters of backbone and head, then two scalars: the clock's floor and the gate's bias."""
     scalars = [p.detach() for p in model.parameters() if p.ndim == 0]
     return [p.detach() for p in (*model.backbone.parameters(), *model.head.parameters())] + scalars

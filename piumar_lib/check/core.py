@@ -25,7 +25,7 @@ def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, eps: Tensor) -> Ten
 
     Args:
         variance: Variance of the coefficients within classes, shape ``(coefficients, channels)``.
-        floor: Variance that noise alone has, shape ``(coefficients,)``.
+        floor: Variance of noise alone, shape ``(coefficients,)``.
         basis: Cosine basis, a row for each coefficient, shape ``(coefficients, frequencies)``.
         eps: Standard Gaussian draws, shape ``(batch, coefficients, channels)``.
     """
@@ -39,7 +39,7 @@ def gate(a: Tensor, b: Tensor, center: Tensor, mean: Tensor, sd: Tensor, bias: T
         a, b: Features of both views, shape ``(batch, width)``.
         center: Mean of the features, shape ``(width,)``.
         mean, sd: Mean and standard deviation of the cosine of the centred features.
-        bias: Added to the standardised cosine.
+        bias: Bias that is added to the standardised cosine.
     """
     fusion = AdaptiveFusion(a.shape[1]).to(a).eval()
     fusion.center.mean, fusion.mean.mean, fusion.variance.mean = center, mean, sd**2 - 1e-6
@@ -50,7 +50,7 @@ def worst_weights(risks: Tensor, shares: Tensor, rho: float) -> Tensor:
     """Worst-case weights of chapter 06, shape ``(groups,)``.
 
     Args:
-        risks, shares: Risk and share of each group, shape ``(groups,)``.
-        rho: Radius of the chi-square ball about the shares.
+        risks, shares: Risk of each group and its fraction of the clips, shape ``(groups,)``.
+        rho: Radius of the chi-square ball around the fractions.
     """
     return dro.chi_square(risks, rho, shares).weights

@@ -57,7 +57,7 @@ def best_gain(answer: Callable, rng: np.random.Generator) -> str:
     from scipy import integrate, stats
 
     def expected(m: int) -> float:
-        """Of the largest of m standard normal numbers."""
+        """Expectation of the largest of m standard normal numbers."""
         return integrate.quad(lambda z: z * m * stats.norm.pdf(z) * stats.norm.cdf(z) ** (m - 1), -9, 9)[
             0
         ]

@@ -55,8 +55,8 @@ def _fill_in_order(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def log_sinkhorn(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(cost, a, b, epsilon, iterations)``: entropic plans of a batch, in the log domain.
 
-    A plan is judged by what determines it: its marginals, and that ``log P + M / epsilon`` is a sum of
-    one number for each row and one for each column.
+    A plan is checked by the conditions that determine it: its marginals, and that ``log P + M /
+    epsilon`` is a sum of one number for each row and one for each column.
     """
     import torch
 
@@ -110,7 +110,7 @@ def _require_entropic(
 
 
 def _is_sum(table: np.ndarray) -> bool:
-    """Whether each table ``(batch, T, K)`` is a column plus a row: doubly centred, it vanishes."""
+    """Whether each table ``(batch, T, K)`` is a column plus a row, hence zero when doubly centred."""
     rest = table - table.mean(2, keepdims=True)
     return bool(np.allclose(rest, rest.mean(1, keepdims=True), atol=1e-6))
 
@@ -151,7 +151,7 @@ def _require_fractions(answer: Callable, plan: Tensor) -> None:
     import torch
 
     batch, frames, steps = plan.shape
-    # A matrix of weights is read off from unit clips, and compared with fractions counted one by one.
+    # Unit clips give the matrix of weights, which is compared with fractions from a plain loop.
     unit = torch.eye(frames, dtype=plan.dtype).expand(batch, -1, -1)
     weights = torch.as_tensor(answer(plan.clone(), unit.clone()))
     for clip in range(batch):
@@ -258,7 +258,7 @@ def soft_dtw(answer: Callable, rng: np.random.Generator) -> str:
 
 
 def _with_wrong_sign(cost: np.ndarray, gamma: float) -> float:
-    """What the recursion gives if each soft minimum has lost its minus."""
+    """The result of the recursion if the minus sign of each soft minimum is forgotten."""
     total = np.full(np.add(cost.shape, 1), np.inf)
     total[0, 0] = 0
     for t, k in np.ndindex(*cost.shape):

@@ -40,4 +40,4 @@ def worst_by_luck(answer: Callable, rng: np.random.Generator) -> str:
             found == same and (found != other or not drawn),
             "the generator decides: the same state gives the same number, another state another one.",
         )
-    return "equal people are told apart by luck alone."
+    return "equal people differ by chance alone."

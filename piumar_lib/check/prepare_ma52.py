@@ -11,7 +11,7 @@ from piumar_lib.check.base import check, require, rule_out
 
 @check
 def shared_people(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(train, val)``: the share of val clips whose person is in train, too."""
+    """``answer(train, val)``: the fraction of val clips whose person is in train, too."""
     for _ in range(5):
         who, session = rng.integers(1, 200, 1000), rng.integers(1, 5, 1000)
         names = [

@@ -55,7 +55,7 @@ def borrow_clock(answer: Callable, rng: np.random.Generator) -> str:
     turns, power = rng.uniform(0.6, 1.2), rng.uniform(1.4, 2.2)
 
     def way(progress: torch.Tensor) -> torch.Tensor:
-        """A path of even speed along an arc: how it is travelled is the clock's affair alone."""
+        """A path along an arc; only the clock determines the speed along it."""
         angle = 2 * np.pi * turns * progress
         return torch.stack([angle.cos(), angle.sin()], -1)[None]
 

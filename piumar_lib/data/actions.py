@@ -1,8 +1,8 @@
-"""MA-52's actions as movements of a skeleton: where the joints go, and how the way is run through.
+"""MA-52's actions as movements of a skeleton: displacements of the joints, and their course over time.
 
-The displacement fields and courses are stylised and ours; they keep what makes the benchmark hard:
-tiny amplitudes (0.01-0.2 torso lengths), and actions that share a field and differ in time only
-(to bow the head or to nod).
+The displacement fields and courses are stylised and our own. They preserve the difficulties of the
+benchmark: small amplitudes (0.01-0.2 torso lengths), and pairs of actions with the same field that
+differ only in time (bowing the head and nodding).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.data.skeleton import JOINTS
 
-Course = Callable[[np.ndarray], np.ndarray]  # phase to share of the displacement, any shape
+Course = Callable[[np.ndarray], np.ndarray]  # phase to fraction of the displacement, any shape
 
 # How far each joint follows when a part moves by one; the sign mirrors x on the body's left.
 _PARTS: dict[str, dict[int, float]] = {
@@ -109,9 +109,9 @@ class Action:
 def all_actions() -> tuple[Action, ...]:
     """The 52 actions of MA-52 in official order, with a long tail like the official one.
 
-    Published are the counts of the five most and five least frequent classes, and that nodding
-    leads, covering face and turning around end the list. Between them frequencies fall
-    geometrically; which action has which of those is drawn once.
+    The authors published the counts of the five most and five least frequent classes, and that nodding
+    is the most frequent, covering face and turning around the least. In between, frequencies fall
+    geometrically; their assignment to actions was drawn once at random.
     """
     counts = np.concatenate([[1283, 1193, 962, 497, 456], np.geomspace(450, 33, 42), [25, 20, 20]])
     others = [a for a in ACTIONS if a not in ("nodding", "covering face", "turning around")]
@@ -122,19 +122,19 @@ def all_actions() -> tuple[Action, ...]:
 
 
 def teaching_actions() -> tuple[Action, ...]:
-    """Twelve actions for teaching, equally frequent; five pairs share their field or nearly so."""
+    """Twelve equally frequent actions for teaching; five pairs have (nearly) the same field."""
     return tuple(_action(name, 1.0) for name in _TEACHING)
 
 
 def course(kind: np.ndarray, phase: np.ndarray) -> np.ndarray:
-    """How an action runs through its field.
+    """Course of an action: the displacement as a function of its phase.
 
     Args:
         kind: Name of the course for each clip, shape ``(n,)``.
         phase: Progress from 0 to 1, shape ``(n, time)``.
 
     Returns:
-        The share of the displacement field, shape ``(n, time)``, 0 at phase 0.
+        Fraction of the displacement field, shape ``(n, time)``, 0 at phase 0.
 
     Raises:
         ValueError: If a kind is unknown.

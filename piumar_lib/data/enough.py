@@ -1,4 +1,4 @@
-"""Whether a reader's own sequences are enough: for a chapter, for the evidence, for the memory."""
+"""Checks that a reader's own sequences suffice for a chapter or the evidence, and fit into memory."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 from piumar_lib.data.sequences import Sequences
 
-# A training step needs most memory for its clips' plans, frames by frames, and for their gradients:
-# 28 bytes an entry were measured. Half of a small laptop's memory may go there. Batches are of about 64
-# clips, which `piumar_lib.training.batches` makes of up to 95.
+# Most memory of a training step is for the clips' plans, frames by frames, and their gradients: we
+# measured 28 bytes per entry. They may take half of a small laptop's memory. Batches have about 64
+# clips, and up to 95 from `piumar_lib.training.batches`.
 BATCH, PLAN_BYTES, MEMORY = 95, 28, 4e9
 
 
@@ -27,13 +27,13 @@ def require(
     Args:
         data: A reader's own sequences.
         people: Least number of people.
-        classes: Least number of classes that somebody shows.
+        classes: Least number of classes that occur.
         clips: Least number of clips of one action by each person.
-        frames: Least number of frames in the longest clip. At most, as many as memory allows.
-        name: What messages call the data; by default its own name.
+        frames: Least number of frames in the longest clip. The largest number follows from the memory.
+        name: Name of the data in messages; by default its own.
 
     Raises:
-        ValueError: Naming what there is too little or too much of, and the remedy.
+        ValueError: If there is too little or too much of something; the message names it and the remedy.
     """
     if lack := next(_lacks(data, people, classes, clips, frames), ""):
         raise ValueError(f"data: {name or data.name} has {lack}.")
@@ -51,12 +51,12 @@ def _lacks(data: Sequences, people: int, classes: int, clips: int, frames: int) 
         )
     if there < people:
         yield (
-            f"{_count(there, 'person', 'people')}. This takes at least {people}: some to learn from, "
-            "others to be judged on. Record more people"
+            f"{_count(there, 'person', 'people')}. This takes at least {people}: some for training, "
+            "others to be held out. Record more people"
         )
     if shown < classes:
         yield (
-            f"{_count(shown, 'class', 'classes')}. This takes at least {classes} to tell apart. Add "
+            f"{_count(shown, 'class', 'classes')}. This takes at least {classes}. Add "
             "clips of another action"
         )
     most_of = {p: np.bincount(data.y[data.person == p]).max() for p in data.people}

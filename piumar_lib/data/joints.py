@@ -1,21 +1,21 @@
-"""Joints by name: the layouts of pose estimators, how to mirror them, and what each joint hangs on.
+"""Joints by name: layouts of pose estimators, mirroring, and the parent of each joint.
 
     order = mirror(joints)             # then x = width - x[order]: a mirrored person
-    above = parents(joints)            # a bone is the joint minus the joint it hangs on
+    above = parents(joints)            # a bone is the joint minus its parent
     kept = pick(HALPE, COCO)           # 136 joints to 17
 
-A joint that several layouts have bears the same name in all of them, and the name of one that comes in
-pairs begins with "left " or "right ", as the person sees it. So everything follows from names, for any
-choice of joints. PCAN's flip, which lists pairs by number, swaps 16 of the 28 joints: its fingertips
-stay on the wrong hand.
+A joint has the same name in all layouts, and the name of a paired joint begins with "left " or "right ",
+from the person's own perspective. So mirroring and parents follow from the names, for any subset of
+joints. PCAN's flip, which lists pairs by number, swaps 16 of the 28 joints: its fingertips stay on the
+wrong hand.
 
-Sources. OpenPose body in the order of COCO with the neck at 1; 18 to 22 hang on joint 7 and 23 to 27 on
-joint 4 in PCAN's configuration (`kunli-cs/PCAN`), which does not say which finger is which: thumb to
-little finger is OpenPose's own order. Halpe-136 after Fang et al., "AlphaPose", PAMI 2023, with the 68
-points of the face in the order of 300-W. The 44 of MMN (`momiji-bit/MMN`, ``feeders/feeder_ma52.py``)
-are 26 of the body, 6 of the face and 6 of each hand, in Halpe's order: its bones agree with the
-points that its predecessor picks from the 136 by number
-(`momiji-bit/Skeleton-Based-Micro-Action-Recognition`). MediaPipe's 33 landmarks after its documentation.
+Sources. OpenPose body in the order of COCO with the neck at 1; 18 to 22 have parent 7 and 23 to 27
+parent 4 in PCAN's configuration (`kunli-cs/PCAN`), which does not name the fingers: thumb to little
+finger is OpenPose's own order. Halpe-136 after Fang et al., "AlphaPose", PAMI 2023, with the 68 points
+of the face in the order of 300-W. The 44 of MMN (`momiji-bit/MMN`, ``feeders/feeder_ma52.py``) are 26 of
+the body, 6 of the face and 6 of each hand, in Halpe's order: its bones agree with the points that its
+predecessor picks from the 136 by number (`momiji-bit/Skeleton-Based-Micro-Action-Recognition`).
+MediaPipe's 33 landmarks after its documentation.
 """
 
 from __future__ import annotations
@@ -87,8 +87,8 @@ MEDIAPIPE = (
 )  # fmt: skip
 LAYOUTS = {len(layout): layout for layout in (COCO, OPENPOSE, MEDIAPIPE, MMN, HALPE)}
 
-# What a joint hangs on, the nearest first; "*" is its own side. Each stands below all that it may hang
-# on, so whichever joints are there form a tree.
+# Candidates for a joint's parent, the nearest first; "*" is its own side. Each joint comes after all of
+# its candidates, so any subset of joints forms a tree.
 _ABOVE = {
     "neck": (), "nose": ("neck",), "head": ("neck", "nose"), "* shoulder": ("neck", "nose"),
     "hip": ("neck", "nose"), "* hip": ("hip", "* shoulder"), "* eye": ("nose",), "* ear": ("* eye",),
@@ -118,7 +118,7 @@ _ABOVE = {
 
 
 def _both_sides() -> dict[str, tuple[str, ...]]:
-    """The table with "*" written out."""
+    """The table with "*" expanded to both sides."""
     table = {}
     for name, above in _ABOVE.items():
         for side in ("left", "right") if "*" in name else ("",):
@@ -138,32 +138,32 @@ def other_side(joint: str) -> str:
 
 
 def mirror(joints: Sequence[str]) -> np.ndarray:
-    """The order in which left and right joints have changed places; to mirror a person, negate x too.
+    """Permutation that exchanges left and right joints; to mirror a person, also negate x.
 
     Args:
-        joints: Any names, once each.
+        joints: Names of the joints, without duplicates.
 
     Returns:
-        Indices, shape ``(joints,)``; applied twice they change nothing.
+        Indices, shape ``(joints,)``; applied twice they are the identity.
 
     Raises:
-        ValueError: If a joint of a pair stands there without the other.
+        ValueError: If only one joint of a pair is given.
     """
     return pick(joints, [other_side(joint) for joint in joints])
 
 
 def pick(joints: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Where ``wanted`` joints stand in ``joints``, so that ``xy[:, pick(HALPE, COCO)]`` has COCO's.
+    """Indices of the ``wanted`` joints in ``joints``: ``xy[:, pick(HALPE, COCO)]`` has COCO's joints.
 
     Returns:
         Indices, shape ``(wanted,)``.
 
     Raises:
-        ValueError: If one is missing, or stands there more than once.
+        ValueError: If one is missing, or occurs more than once.
     """
     place = {joint: index for index, joint in enumerate(joints)}
     if len(place) < len(joints):
-        raise ValueError("joints: one stands there more than once. Give each name once.")
+        raise ValueError("joints: one occurs more than once. Give each name once.")
     if missing := [joint for joint in wanted if joint not in place]:
         raise ValueError(
             f"joints: must contain {missing[0]!r}, got {len(joints)} joints without it"
@@ -178,7 +178,7 @@ def shared(joints: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:
 
 
 def root(joints: Sequence[str]) -> str:
-    """The joint that hangs on none: the neck, else the nose, else the next one of the table.
+    """The joint without a parent: the neck, else the nose, else the next one of the table.
 
     Raises:
         ValueError: If there is no joint, or one without a known name.
@@ -192,7 +192,7 @@ def root(joints: Sequence[str]) -> str:
 
 
 def parents(joints: Sequence[str]) -> np.ndarray:
-    """What each joint hangs on: the nearest joint towards the neck that is there, else the root.
+    """Parent of each joint: the nearest joint towards the neck that is given, else the root.
 
     Args:
         joints: Names of a layout, or any of them.
@@ -209,7 +209,7 @@ def parents(joints: Sequence[str]) -> np.ndarray:
 
 
 def _nearest(joint: str, there: dict[str, int]) -> str | None:
-    """The nearest joint above that is there; those next to it first, then what these hang on."""
+    """The nearest given ancestor; direct candidates first, then their own."""
     for other in ABOVE[joint]:
         if other in there:
             return other

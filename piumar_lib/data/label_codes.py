@@ -1,12 +1,12 @@
 """Letter codes of MA-52's actions (A1, B1, ...), which are not in the order of the label ids.
 
-Codes stand in the annotation manual and in the names of the demo folders (``B1 nodding``), ids in the
-lists of clips. B1 is nodding, id 9; to count the codes through makes it id 5, bowing head. All six
-actions of the head are wrong then, and 46 of the 52. Nor can demo clips be looked up in the lists by
-their names: ``0030_01_0002.mp4`` lies in ``A1 shaking body``, and in the train list it has label 9.
+Codes are used in the annotation manual and in the names of the demo folders (``B1 nodding``), ids in the
+lists of clips. B1 is nodding, id 9; numbering the codes in order makes it id 5, bowing head. This is
+wrong for all six actions of the head, and for 46 of all 52. Nor do the names of demo clips identify them
+in the lists: ``0030_01_0002.mp4`` lies in ``A1 shaking body``, and in the train list it has label 9.
 
-Source: Annotation Manual for the MA-52 dataset, table 1, repository VUT-HFUT/Micro-Action. (There the
-descriptions of B4, tilting head, and B5, bowing head, read as if they were exchanged.)
+Source: Annotation Manual for the MA-52 dataset, table 1, repository VUT-HFUT/Micro-Action. (Its
+descriptions of B4, tilting head, and B5, bowing head, seem to be exchanged.)
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Code(NamedTuple):
         action: Id of the action in the lists, 0 to 51.
         name: Name of the action.
         part: Body part of the action.
-        counted: The id that the code would have if codes were counted through. It is wrong for most.
+        counted: The id that the code would have if codes were numbered in order. It is wrong for most.
     """
 
     code: str

@@ -1,4 +1,4 @@
-"""A reader's own sequences: one ``.npz`` file, told from others by what is in it."""
+"""A reader's own sequences: one ``.npz`` file, identified by its content."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from piumar_lib.support.files import as_path, sha256_of, whole
 
 
 def is_npz(name: str | Path) -> bool:
-    """Whether a name ends like an ``.npz`` file's, in whatever case."""
+    """Whether a name has the suffix ``.npz``, in upper or lower case."""
     return Path(name).suffix.lower() == ".npz"
 
 
 def find_npz(path: str | Path) -> Path:
-    """The one absolute path of a file, however it is spelled (relative, with ``~`` or ``..``).
+    """Canonical absolute path of a file that may be given relatively, with ``~`` or ``..``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -40,21 +40,21 @@ def find_npz(path: str | Path) -> Path:
 
 
 def content_of(path: str | Path) -> str:
-    """The first 16 digits of the SHA-256 of a file's content, which change whenever the file does.
+    """The first 16 digits of the SHA-256 of a file's content.
 
     Raises:
         FileNotFoundError: If there is no such file.
     """
     found = find_npz(path)
     state = found.stat()
-    if time.time() - state.st_mtime < 1:  # could change again before the file system's clock ticks
+    if time.time() - state.st_mtime < 1:  # its time stamp may be too coarse
         return _digest(found)
     return _known_digest(found, state.st_ino, state.st_size, state.st_mtime_ns)
 
 
 @lru_cache
 def _known_digest(path: Path, *state: int) -> str:
-    """Asked for in every fold, so read once for each ``state`` of the file."""
+    """Digest of a file, cached for each ``state`` of it because every fold needs it."""
     return _digest(path)
 
 
@@ -67,11 +67,11 @@ def load_npz(path: str | Path) -> Sequences:
 
     The file holds ``X (n, time, channels)``, ``y (n,)``, ``person (n,)`` and, if clips differ in
     length, ``lengths (n,)``; optionally ``class_names (classes,)``, ``rate`` in Hz and, of a skeleton,
-    ``parents (joints,)``, see `Sequences`. ``person`` may be text. Nothing of it is ever unpickled.
+    ``parents (joints,)``, see `Sequences`. ``person`` may be text. Nothing in the file is unpickled.
 
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If an array is missing, or its contents cannot be right; the message names the file.
+        ValueError: If an array is missing or invalid; the message names the file.
     """
     path = find_npz(path)
     arrays = _read(path)
@@ -97,7 +97,7 @@ def _read(path: Path) -> dict[str, np.ndarray]:
             f"{path}: cannot be read as a plain .npz ({error}). "
             "Write it with numpy.savez(path, X=..., y=..., person=...), with no object arrays."
         ) from error
-    # Of a member that is no array, numpy hands on the bytes.
+    # For a member that is no array, numpy returns the bytes.
     return {key: value for key, value in arrays.items() if isinstance(value, np.ndarray)}
 
 
@@ -129,7 +129,7 @@ def _sequences(arrays: dict[str, np.ndarray], name: str) -> Sequences:
 
 
 def save_npz(path: str | Path, data: Sequences, force: bool = False) -> None:
-    """Write ``data`` in the format of `load_npz`; a broken run leaves no half-written file.
+    """Write ``data`` in the format of `load_npz`; an interrupted run leaves no partial file.
 
     Raises:
         FileExistsError: If the file exists and ``force`` is off.

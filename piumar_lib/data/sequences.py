@@ -1,4 +1,4 @@
-"""The one container that every chapter trains on: clips, their action, and who made them."""
+"""Container of training data in all chapters: clips with labels of action and person."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numbers import Real
 import numpy as np
 from numpy.typing import ArrayLike
 
-# Variances are sums of squares, and float32 ends at 3e38 and at 1e-38.
+# Variances are sums of squares, and the range of float32 is 1e-38 to 3e38.
 SMALLEST, LARGEST = 1e-15, 1e15
 
 
@@ -19,21 +19,20 @@ class Sequences:
 
     Attributes:
         x: Signals, float32, shape ``(n, time, channels)``.
-        y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``. Labels that are codes, such
-            as 1001 and 2005, are numbered from 0 in sorted order.
+        y: Action of each clip, int64 in ``[0, classes)``, shape ``(n,)``. Codes, such as 1001 and 2005,
+            are mapped to numbers from 0 in sorted order.
         person: Person of each clip, any int64 identity, shape ``(n,)``.
-        lengths: Number of real frames in each clip, shape ``(n,)``. Frames after the last
-            real one repeat it (the body is held still), so no model needs a mask; what was there
-            before does not matter.
+        lengths: Number of real frames in each clip, shape ``(n,)``. Frames after the last real one are
+            replaced by it, so no model needs a mask.
         class_names: One name for each class; by default the codes, or "class 0", "class 1", ...
         rate: Frames per second, in Hz.
-        name: What the data is called in figures and records.
+        name: Name of the data in figures and records.
         parents: Parent of each joint, -1 for the root, if channels are three coordinates of each joint
             of a skeleton, else None; a graph network needs them.
 
     Raises:
-        ValueError: On construction, if a shape, a label or a value cannot be right. The message
-            names the argument, the value found and the remedy.
+        ValueError: On construction, if a shape, a label or a value is invalid. The message names the
+            argument, the value and the remedy.
     """
 
     x: np.ndarray
@@ -78,7 +77,7 @@ class Sequences:
 
     @property
     def people(self) -> np.ndarray:
-        """Sorted identities of everyone in the data, shape ``(people,)``."""
+        """Sorted identities of all people, shape ``(people,)``."""
         return np.unique(self.person)
 
     def take(self, index: np.ndarray) -> Sequences:
@@ -105,9 +104,9 @@ class Sequences:
         return replace(self, x=self._frames_at(at), lengths=np.full(len(self), time), rate=rate)
 
     def at_one_rate(self, time: int, share: float = 0.95) -> Sequences:
-        """Return all clips at one rate, at which ``share`` of them end within ``time`` frames.
+        """Return all clips at one rate, at which a fraction ``share`` ends within ``time`` frames.
 
-        Shorter clips are held still at their end, longer ones lose it; the rate is never raised.
+        Shorter clips repeat their last frame, longer ones are cut; the rate is never increased.
         """
         if time < 2:
             raise ValueError(f"time: {time} frames are too few. Give at least 2.")
@@ -126,7 +125,7 @@ class Sequences:
 
 
 def describe(data: Sequences, few: int = 5) -> str:
-    """Say what is in ``data``, line by line, and which classes fewer than ``few`` people make."""
+    """Summary of ``data`` as text, and the classes that occur for fewer than ``few`` people."""
     clips = np.unique(data.person, return_counts=True)[1]
     makers = [len(np.unique(data.person[data.y == k])) for k in range(data.classes)]
     rare = [f"{data.class_names[k]} ({n})" for k, n in enumerate(makers) if n < few]
@@ -146,7 +145,7 @@ def describe(data: Sequences, few: int = 5) -> str:
 
 
 def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stack pieces of different length, each held at its last frame up to ``time``.
+    """Stack pieces of different lengths; each is padded to ``time`` with its last frame.
 
     Args:
         pieces: Signals of shape ``(frames, channels)``; longer ones are cut at ``time``.
@@ -168,7 +167,7 @@ def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _numbered(y: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, Sequence[str]]:
-    """Number labels from 0 without a gap, unless names say which number is which class."""
+    """Map labels to numbers from 0 without gaps, unless ``names`` defines the numbers."""
     if names is not None and y.max() < len(names):
         return y, names
     codes, numbered = np.unique(y, return_inverse=True)
@@ -186,7 +185,7 @@ def _numbered(y: np.ndarray, names: Sequence[str] | None) -> tuple[np.ndarray, S
 def _checked(
     x: ArrayLike, y: ArrayLike, person: ArrayLike, lengths: ArrayLike | None
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return the four arrays in their canonical types, or say what is wrong with them."""
+    """Return the four arrays in their canonical types, or raise."""
     x = np.asarray(x)
     if x.ndim != 3 or 0 in x.shape[1:]:
         raise ValueError(f"x: shape {x.shape} is not (n, time, channels). Reshape it to 3 axes.")
@@ -206,7 +205,7 @@ def _checked(
             f"lengths: values from {lengths.min()} to {lengths.max()} do not fit "
             f"{x.shape[1]} frames. Each must lie in [1, {x.shape[1]}]."
         )
-    # Whatever stands after a clip's end is replaced by its last real frame.
+    # Frames after a clip's end are replaced by its last real frame.
     last = np.minimum(np.arange(x.shape[1])[None], lengths[:, None] - 1)
     return _single(np.take_along_axis(x, last[..., None], axis=1)), y, person, lengths
 
@@ -226,7 +225,7 @@ def _whole_numbers(name: str, values: ArrayLike, clips: int) -> np.ndarray:
 
 
 def _single(x: np.ndarray) -> np.ndarray:
-    """``x`` as float32, in which all of its values have to be finite, and not all but vanish."""
+    """``x`` as float32; its values must be finite and must not underflow."""
     finite = np.isfinite(x)
     if not finite.all():
         clip = int(np.argmin(finite.all(axis=(1, 2))))

@@ -1,7 +1,7 @@
-"""The seated body: 17 COCO joints in two dimensions, and how bones and posture shape it.
+"""A seated body of 17 COCO joints in two dimensions, from bone lengths and posture.
 
 Coordinates: x to the image's right, y downward, in torso lengths, the middle of the hips at the
-origin. The person faces the camera, so her left side is on the image's right.
+origin. The person faces the camera, so the left side of the body is on the image's right.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ POSES = np.array([
     (0.22, 0.00), (-0.22, 0.00), (0.34, 0.36), (-0.34, 0.36), (0.32, 1.15), (-0.32, 1.15),
 ])  # fmt: skip
 
-# Bones as (joint, the joint it hangs on), parents first; -1 is the middle of the hips, -2 the neck.
+# Bones as (joint, its parent), parents first; -1 is the middle of the hips, -2 the neck.
 _BONES = (
     (5, -1), (6, -1), (0, -2), (1, 0), (2, 0), (3, 0), (4, 0), (7, 5), (8, 6), (9, 7), (10, 8),
     (11, -1), (12, -1), (13, 11), (14, 12), (15, 13), (16, 14),
@@ -37,22 +37,22 @@ _TURNING = np.array([0.3, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0.6, 0.6, 1, 1])
 
 
 def rest_pose(bones: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Shape the seated body.
+    """Joint positions of the seated body.
 
     Args:
-        bones: Length of the bone that ends in each joint, relative to the usual, ``(n, 17)``.
-        angles: Turn of the bone that ends in each joint, in radians, passed on to the bones that hang
-            on it, ``(n, 17)``.
+        bones: Length of the bone that ends in each joint, relative to the default, ``(n, 17)``.
+        angles: Rotation of the bone that ends in each joint, in radians, which also rotates its
+            descendants, ``(n, 17)``.
 
     Returns:
         Joint positions in torso lengths, ``(n, 17, 2)``.
     """
     bones = np.where(np.isin(np.arange(len(JOINTS)), (5, 6)), 1.0, bones)  # the torso is the unit
-    # Mirror images share a length: nobody's left arm is half as long as the right one.
+    # Left and right bones have equal lengths.
     bones = np.sqrt(bones * bones[:, MIRROR])
     pose = np.zeros((len(bones), len(JOINTS), 2))
     turned = np.zeros((len(bones), len(JOINTS)))
-    before: np.ndarray | float  # turning of the bone before, of each person
+    before: np.ndarray | float  # rotation of the parent bone, of each person
     for joint, parent in _BONES:
         if parent >= 0:
             usual, start, before = POSES[parent], pose[:, parent], turned[:, parent]

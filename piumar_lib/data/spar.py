@@ -1,4 +1,4 @@
-"""SPAR: real wrist recordings of ten people who repeat seven shoulder exercises.
+"""SPAR: wrist recordings of ten people who repeat seven shoulder exercises.
 
 140 recordings (10 people x 2 arms x 7 exercises, about 20 repetitions each) of a six-axis inertial
 sensor at 50 Hz (Burns et al., arXiv 1802.01489; BSD licence), read from the installed ``seglearn``
@@ -20,7 +20,7 @@ from piumar_lib.data.sequences import Sequences, hold
 
 SHA256 = "eb122f23cdf06ef6bd6c6c5312958ec5cf9d038e2e6d457b8081662c75a42537"
 RATE = 50.0  # Hz
-SHORTEST, LONGEST = 0.6, 3.5  # seconds between which a recording's period is searched for
+SHORTEST, LONGEST = 0.6, 3.5  # range, in seconds, of a recording's period
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 EXERCISES = (
     "pendulum",
@@ -68,8 +68,8 @@ def load_recordings(path: str | Path | None = None) -> list[Recording]:
 
     Raises:
         FileNotFoundError: If the file is not there.
-        ValueError: If the file is not the published one. It is a NumPy pickle, which may run code
-            when opened, so its checksum is compared *before* it is.
+        ValueError: If the file is not the published one. It is a NumPy pickle, which may run code when
+            opened, so its checksum is compared *before* that.
     """
     path = find_file() if path is None else Path(path)
     if not path.is_file():
@@ -89,7 +89,7 @@ def load_recordings(path: str | Path | None = None) -> list[Recording]:
 
 
 def repetition_bounds(x: np.ndarray) -> np.ndarray:
-    """Find where repetitions begin and end in one recording.
+    """Segment one recording into repetitions.
 
     The period is the highest peak of the autocorrelation of the first principal component; the
     cuts are the component's troughs, about one period apart.
@@ -106,7 +106,7 @@ def repetition_bounds(x: np.ndarray) -> np.ndarray:
     smooth = (smooth - smooth.mean(0)) / (x.std(0) + 1e-6)
     _, _, directions = np.linalg.svd(smooth, full_matrices=False)
     component = smooth @ directions[0]
-    # The sign of a principal direction is arbitrary: let its largest channel point upward.
+    # The sign of a principal direction is arbitrary: make its largest entry positive.
     component *= np.sign(directions[0][np.abs(directions[0]).argmax()])
 
     shortest, longest = int(SHORTEST * RATE), int(LONGEST * RATE)
@@ -129,16 +129,16 @@ def repetitions(
         recordings: Recordings to cut, as `load_recordings` gives them.
         time: Frames of each clip.
         fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
-            (``time`` frames last `LONGEST` seconds) and holds the last frame; the few that last longer
-            lose their end.
-        part: Share of each recording to cut from, for example ``(0.0, 0.7)`` and ``(0.7, 1.0)`` for
-            training and testing on the same people. A repetition that crosses the border is dropped.
+            (``time`` frames last `LONGEST` seconds) and repeats the last frame; the few longer ones are
+            cut.
+        part: Interval of each recording to use, for example ``(0.0, 0.7)`` and ``(0.7, 1.0)`` for
+            training and testing on the same people. A repetition that crosses a boundary is dropped.
 
     Returns:
         Clips of shape ``(n, time, 6)``.
 
     Raises:
-        ValueError: If an argument cannot be right, or no repetition lies within ``part``.
+        ValueError: If an argument is invalid, or no repetition lies within ``part``.
     """
     if time < 2:
         raise ValueError(f"time: {time} frames are too few. Give at least 2.")
@@ -170,21 +170,21 @@ def windows(
     time: int = 64,
     part: tuple = (0.0, 1.0),
 ) -> Sequences:
-    """Cut recordings into plain windows, blind to repetitions.
+    """Cut recordings into windows, regardless of repetitions.
 
     Args:
         recordings: Recordings to cut, as `load_recordings` gives them.
         seconds: Length of a window.
-        overlap: Share of a window that the next one repeats, in ``[0, 1)``. Overlapping windows must
-            never be split at random: chapter 01 shows what happens.
+        overlap: Fraction of a window that overlaps with the next, in ``[0, 1)``. Overlapping windows
+            must never be split at random: chapter 01 shows what happens.
         time: Frames of each clip after resampling.
-        part: Share of each recording to cut from, see `repetitions`.
+        part: Interval of each recording to use, see `repetitions`.
 
     Returns:
         Clips of shape ``(n, time, 6)``.
 
     Raises:
-        ValueError: If an argument cannot be right, or no window fits.
+        ValueError: If an argument is invalid, or no window fits.
     """
     if seconds * RATE < 2:
         raise ValueError(f"seconds: {seconds} s hold no movement. Choose a longer window.")
@@ -205,7 +205,7 @@ def windows(
 
 
 def _part(recording: Recording, part: tuple) -> tuple[int, int]:
-    """Return the sample range that ``part`` means in this recording."""
+    """Return the range of samples for the interval ``part`` of this recording."""
     low, high = part
     if not 0 <= low < high <= 1:
         raise ValueError(f"part: {part} is not an interval inside (0.0, 1.0).")
@@ -213,7 +213,7 @@ def _part(recording: Recording, part: tuple) -> tuple[int, int]:
 
 
 def _lowpass(step: float) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a filter that removes what a rate of one sample in ``step`` cannot carry."""
+    """Return an anti-aliasing filter for keeping one sample in ``step``."""
     from scipy import signal
 
     sos = signal.butter(4, min(0.99, 0.9 / step), output="sos")

@@ -1,9 +1,9 @@
-"""Clips with a spurious attribute: where group robustness must win, or it is broken.
+"""Clips with a spurious attribute: a positive control for group-robust methods.
 
-Two noisy channels oscillate, and their frequency is the class. Two other channels hold an offset, as a
-sensor does that is worn the other way round. The offset says nothing about the class, but in most
-training clips it agrees with it, and it is far easier to see. A recogniser that leans on it fails for
-the minority: clips whose offset disagrees.
+Two noisy channels oscillate, and their frequency is the class. Two other channels hold an offset, as of
+a sensor that is worn upside down. The offset does not cause the class, but it agrees with it in most
+training clips and is a much simpler feature. A recogniser that relies on it fails for the minority:
+clips whose offset disagrees.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ FRAMES = 32
 def make_clips(
     clips: int, seed: int, agreement: float = 0.95, noise: float = 0.8, offset: float = 0.5
 ) -> Sequences:
-    """Make clips of two classes, half of each.
+    """Generate clips of two classes, half of each.
 
     Args:
         clips: Number of clips.
-        seed: Seed of everything that is drawn.
-        agreement: Share of clips of each class whose offset agrees with it, in [0, 1].
+        seed: Seed of all random draws.
+        agreement: Fraction of clips of each class whose offset agrees with it, in [0, 1].
         noise: Standard deviation of the noise in each channel; the oscillation's amplitude is 1.
         offset: Size of the offset.
 
@@ -33,7 +33,7 @@ def make_clips(
         are the minority.
 
     Raises:
-        ValueError: If there are fewer than two clips, or the agreement is no share.
+        ValueError: If there are fewer than two clips, or the agreement is not in [0, 1].
     """
     if clips < 2:
         raise ValueError(f"clips: {clips} cannot show two classes. Ask for at least 2.")

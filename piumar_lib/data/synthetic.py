@@ -1,4 +1,4 @@
-"""Synthetic people: seated skeletons that make micro-actions, each in a style of their own.
+"""Synthetic people: seated skeletons that perform micro-actions, each in a personal style.
 
 A clip of action y by person p is, for 17 COCO joints in two dimensions,
 
@@ -6,8 +6,8 @@ A clip of action y by person p is, for 17 COCO joints in two dimensions,
     phi(t) = clip((t - onset) / duration, 0, 1) ** asymmetry,
 
 with ``D_c`` the displacement field of action c (`piumar_lib.data.actions`) and ``g_c`` its course.
-Beside an action y two others move along, for which alone ``kappa_pyc`` is not zero.
-Every personal factor is heavy-tailed and can be switched off, to see which one breaks recognition.
+Each action y is accompanied by two others; only for these is ``kappa_pyc`` not zero. Every personal
+factor is heavy-tailed and can be switched off, for ablations.
 
 Coordinates: x to the image's right, y downward, in torso lengths, hips at the origin.
 """
@@ -30,14 +30,14 @@ FACTORS = (
 RATE = 12.5  # frames per second
 NOISE = 0.003  # torso lengths, of every joint in every frame: the pose estimator's error
 TEMPO_SPREAD, TEMPO_LIMITS = 0.55, (0.4, 2.8)  # of log tempo; limits relative to the typical tempo
-# Data sets by name, each with the strength of factors that are not at 1. A fold is a population of its
-# own: nobody of it occurs in another fold.
+# Data sets by name, each with the strength of factors that are not at 1. Each fold is a separate
+# population, and no person occurs in two folds.
 SYNTHETIC = {
     "synthetic": {},
-    "synthetic-52": {},  # MA-52's 52 actions with a long tail, clips per person as uneven as there
+    "synthetic-52": {},  # MA-52's 52 actions with a long tail, and its distribution of clips per person
     "synthetic-comotion": {"comotion": 3.0, "tempo": 0.5, "onset": 0.5},
 }
-JITTER = 1 / 4  # a person's own spread from clip to clip, as a share of the spread of people
+JITTER = 1 / 4  # standard deviation within a person, relative to that between people
 
 
 def is_synthetic(data: str) -> bool:
@@ -51,10 +51,10 @@ class People:
 
     Attributes:
         actions: The C actions that they make.
-        scale: How strongly each factor of `FACTORS` is on (0 off, 1 as designed).
+        scale: Strength of each factor of `FACTORS` (0 off, 1 as designed).
         tempo, onset, asymmetry, amplitude: Standardised t4 draw of each person, shape ``(P,)``.
         direction: Rotation of each action's field in radians, ``(P, C)``.
-        partners, comotion: Which other actions move along, ``(P, C, 2)``, and how much of them.
+        partners, comotion: The two accompanying actions, and their weights, ``(P, C, 2)``.
         left: Probability of using the left side, ``(P,)``.
         tremor_amplitude, tremor_rate: Size of the tremor in torso lengths, its rate in Hz, ``(P,)``.
         tremor_joints: Which joints tremble, ``(P, 17)``.
@@ -93,18 +93,18 @@ def make_people(
 ) -> People:
     """Draw the styles of ``n`` people.
 
-    The same seed draws the same people whatever ``scale`` says, so switching one factor off changes
-    nothing else.
+    The same seed draws the same people for every ``scale``, so switching one factor off changes nothing
+    else.
 
     Args:
         n: Number of people, at least 1.
-        seed: Seed of the styles, a whole number from 0.
+        seed: Seed of the styles, a non-negative integer.
         actions: Actions of the people; by default the 12 teaching ones (`all_actions` has MA-52's 52).
         scale: Strength of single factors, for example ``{"tempo": 0}``; those not named stay at 1.
 
     Raises:
-        ValueError: If ``n`` is not positive, ``actions`` are fewer than two, or ``scale`` names an
-            unknown factor or a bad value.
+        ValueError: If ``n`` is not positive, ``actions`` are fewer than two, or ``scale`` has an unknown
+            factor or an invalid value.
     """
     if n < 1:
         raise ValueError(f"n: {n} people cannot be drawn. Ask for at least 1.")
@@ -159,17 +159,17 @@ def make_people(
 
 
 def movement_seconds(tempo: np.ndarray) -> np.ndarray:
-    """How long a movement lasts, from a person's tempo, drawn about 0."""
+    """Duration of a movement, from a person's standardised tempo."""
     return 1.3 / np.clip(np.exp(TEMPO_SPREAD * tempo), *TEMPO_LIMITS)
 
 
 def onset_seconds(onset: np.ndarray) -> np.ndarray:
-    """When a movement begins, from a person's onset, drawn about 0."""
+    """Onset of a movement, from a person's standardised onset."""
     return np.clip(0.35 + 0.35 * onset, 0.05, 1.2)
 
 
 def relative_amplitude(amplitude: np.ndarray) -> np.ndarray:
-    """Size of a movement relative to its action's, from a person's amplitude, drawn about 0."""
+    """Amplitude of a movement relative to its action's, from a person's standardised amplitude."""
     return np.clip(np.exp(0.45 * amplitude), 0.35, 3.0)
 
 
@@ -182,24 +182,24 @@ def make_clips(
     person_offset: int = 0,
     rate: float = RATE,
 ) -> Sequences:
-    """Let people act.
+    """Generate clips of people.
 
     Args:
-        people: Styles of the people who act, as `make_people` draws them.
+        people: Styles of the people, as `make_people` draws them.
         clips_each: Number of clips of every person, or one number for each, shape ``(P,)``.
-        seed: Seed of the clips, a whole number from 0; others give other clips of the same people.
+        seed: Seed of the clips, a non-negative integer; other seeds give other clips of the same people.
         frames: Frames of a clip.
-        centered: Take each clip's mean pose away, so that only movement is left. If not, joints
-            are where they are (which the video renderer needs).
-        person_offset: Added to the person labels, to tell two populations apart.
+        centered: Whether to subtract each clip's mean pose, so that only movement is left. The video
+            renderer needs absolute positions.
+        person_offset: Offset of the person labels, to distinguish two populations.
         rate: Frames per second.
 
     Returns:
         Clips of shape ``(n, frames, 34)``: x and y of the 17 joints, in torso lengths.
 
     Raises:
-        ValueError: If ``clips_each`` are not whole numbers of clips, one or as many as people, or
-            ``frames`` are too few, or ``rate`` is not positive.
+        ValueError: If ``clips_each`` is not one integer or one for each person, ``frames`` is too small,
+            or ``rate`` is not positive.
     """
     counts = np.asarray(clips_each)
     if counts.shape not in ((), (len(people),)) or counts.dtype.kind not in "iu":
@@ -230,7 +230,7 @@ def make_clips(
     time = np.arange(frames) / rate
     phase = np.clip((time - onset[:, None]) / seconds[:, None], 0, 1) ** asymmetry[:, None]
 
-    # The action itself and two that move along with it, each turned by its personal angle.
+    # The action itself and the two that accompany it, each rotated by its personal angle.
     fields = np.stack([action.field for action in people.actions]).astype(np.float32)
     kinds = np.array([action.course for action in people.actions])
     motion = np.zeros((n, frames, len(JOINTS), 2), np.float32)
@@ -260,7 +260,7 @@ def make_clips(
 
 
 def clips_per_person(n: int, total: int, seed: int) -> np.ndarray:
-    """Share ``total`` clips among ``n`` people as unevenly as MA-52 does.
+    """Distribute ``total`` clips over ``n`` people as unevenly as in MA-52.
 
     MA-52's training people have 11 to 303 clips each, median 46: close to log-normal.
 
@@ -275,20 +275,20 @@ def clips_per_person(n: int, total: int, seed: int) -> np.ndarray:
     weights = np.exp(0.75 * np.clip(np.random.default_rng([seed, 3]).standard_normal(n), -2.2, 2.2))
     exact = 1 + (total - n) * weights / weights.sum()
     counts = exact.astype(int)
-    # The clips lost to rounding go where most was cut off.
+    # Clips lost to rounding go to the largest remainders.
     counts[np.argsort(counts - exact)[: total - counts.sum()]] += 1
     return counts
 
 
 def _t4(rng: np.random.Generator, shape: int | tuple[int, ...]) -> np.ndarray:
-    """Student's t with 4 degrees of freedom, clipped to +-5: most people average, some extreme."""
+    """Student's t with 4 degrees of freedom, clipped to +-5: a few people are extreme."""
     return np.clip(rng.standard_t(4, shape), -5, 5)
 
 
 def _two_others(rng: np.random.Generator, n: int, classes: int) -> np.ndarray:
     """For each person and action, two different other actions, shape ``(n, classes, 2)``.
 
-    Of two actions there is one other, twice.
+    With only two actions, it is the other one twice.
     """
     first = rng.integers(1, classes, (n, classes))
     second = rng.integers(1, max(2, classes - 1), (n, classes))
@@ -297,25 +297,25 @@ def _two_others(rng: np.random.Generator, n: int, classes: int) -> np.ndarray:
 
 
 def _rotate(field: np.ndarray, angle: np.ndarray) -> np.ndarray:
-    """Turn displacement fields ``(n, 17, 2)`` by ``(n,)`` radians."""
+    """Rotate displacement fields ``(n, 17, 2)`` by ``(n,)`` radians."""
     c, s = np.cos(angle)[:, None], np.sin(angle)[:, None]
     x, y = field[..., 0], field[..., 1]
     return np.stack([c * x - s * y, s * x + c * y], axis=-1).astype(np.float32)
 
 
 def _tremor(rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """A person's shaking joints: one rate each, random phases, shape ``(n, time, 17, 2)``."""
+    """Tremor of a person's joints: one rate per person, random phases, shape ``(n, time, 17, 2)``."""
     start = rng.uniform(0, 2 * np.pi, (len(who), len(JOINTS), 2)).astype(np.float32)
     angle = (2 * np.pi * people.tremor_rate[who, None] * time).astype(np.float32)
     size = (people.tremor_amplitude[who, None] * people.tremor_joints[who]).astype(np.float32)
-    # sin(angle + start), by the addition theorem: two products instead of a sine for each joint.
+    # sin(angle + start) by the addition theorem: two products per joint instead of a sine.
     sine, cosine = np.sin(angle)[..., None, None], np.cos(angle)[..., None, None]
     size = size[..., None]
     return sine * (size * np.cos(start))[:, None] + cosine * (size * np.sin(start))[:, None]
 
 
 def _sway(rng: np.random.Generator, people: People, who: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """The slow swing of the whole upper body about the hips, shape ``(n, time, 17, 2)``."""
+    """Slow sway of the whole upper body about the hips, shape ``(n, time, 17, 2)``."""
     height = np.maximum(-POSES[:, 1], 0).astype(np.float32)  # of each joint above the hips
     start = rng.uniform(0, 2 * np.pi, (len(who), 1))
     swing = np.sin(2 * np.pi * people.sway_rate[who, None] * time + start)

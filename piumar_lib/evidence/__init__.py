@@ -1,1 +1,1 @@
-"""The study of unseen people: methods by name, folds, records, and what they establish."""
+"""The study of unseen people: methods by name, folds, records, and inference from them."""

@@ -5,7 +5,7 @@
     python -m piumar_lib.evidence.person_study --workers 2
     python -m piumar_lib.evidence contrasts --json build/contrasts.json
 
-The third makes the records of the last planned contrast, of person normalisation.
+The third computes the records of the last planned contrast, that of person normalisation.
 """
 
 from __future__ import annotations
@@ -51,30 +51,30 @@ def main(arguments: list[str] | None = None) -> None:
         return sub
 
     for name, command, words in (
-        ("search", _search, "choose hyperparameters on the sets that the course develops on"),
-        ("train", _train, "train and judge whatever is missing"),
+        ("search", _search, "search hyperparameters on the development data sets"),
+        ("train", _train, "train and evaluate whatever is missing"),
     ):
         sub = add(name, command, words)
         sub.add_argument(
             "--methods", nargs="+", choices=list(METHODS), default=PLANNED, metavar="METHOD"
         )
         sub.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-        sub.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+        sub.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
         sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
         if name == "train":
-            sub.add_argument("--data", nargs="+", default=SETS, help="sets, or .npz files")
+            sub.add_argument("--data", nargs="+", default=SETS, help="data sets, or .npz files")
             sub.add_argument("--seeds", type=at_least(1), default=SEEDS, help="of each fold")
             sub.add_argument("--backbone", choices=list(BACKBONES), default=FIXED["backbone"])
             sub.add_argument("--width", type=at_least(1), default=FIXED["width"])
     sub = add("contrasts", _contrasts, "compute the planned contrasts from the records")
-    sub.add_argument("--data", nargs="+", default=REAL, help="sets, or .npz files; pooled")
+    sub.add_argument("--data", nargs="+", default=REAL, help="data sets, or .npz files; pooled")
     sub.add_argument("--forms", nargs="+", default=FORMS, choices=FORMS, metavar="FORM")
     sub.add_argument("--json", type=path, help="file for all numbers")
     options = parser.parse_args(arguments)
     try:
         options.command(options)
     except KeyboardInterrupt as stop:
-        words = "stopped. What was done is kept; the same command resumes it."
+        words = "stopped. Finished records are kept; the same command resumes."
         raise KeyboardInterrupt(words) from stop
 
 
@@ -86,7 +86,7 @@ def _search(options: argparse.Namespace) -> None:
 def _train(options: argparse.Namespace) -> None:
     model = {"backbone": options.backbone, "width": options.width}
     for data in dict.fromkeys(data_of(*pair) for pair in product(options.data, options.forms)):
-        folds.folds(data)  # says what is wrong with the data
+        folds.folds(data)  # raises if the data are invalid
         make(
             data,
             options.methods,

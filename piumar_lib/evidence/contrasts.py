@@ -1,10 +1,10 @@
-"""The six planned contrasts of the study, written down before its records were made, and their results.
+"""The six planned contrasts of the study, fixed before its records were computed, and their results.
 
     python -m piumar_lib.evidence contrasts --json build/contrasts.json
 
-Each is taken in both forms of the clips. The unit is the person; data sets are pooled by a
+Each is computed for both forms of the clips. The unit is the person; data sets are pooled by a
 random-effects meta-analysis (`piumar_lib.evidence.statistics.pool`), and p values of all twelve are
-corrected by Holm's method, those of equivalence likewise. All else in the records is exploration.
+corrected by Holm's method, those of equivalence likewise. All other comparisons are exploratory.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ from piumar_lib.evidence.protocol import (
 from piumar_lib.evidence.records import STUDY
 from piumar_lib.evidence.wording import in_words, points, signed
 
-# What may be pooled. The last served neither later development nor the choice of hyperparameters, though
-# all eight sets were tried early on (chapter 09, Development).
+# Pools of data sets. The last one was used neither in later development nor for choosing
+# hyperparameters, although all eight data sets were tried early on (chapter 09, Development).
 POOLS = {
     "real people": REAL,
     "new people": tuple(name for name in NAMES if name not in SEARCHED_ON),
@@ -52,10 +52,10 @@ class Contrast:
     """One planned comparison.
 
     Attributes:
-        name: What is asked, in a few words.
-        tried: The method that might gain.
-        against: What it is compared with. Of several, the one that did best on the search's people.
-        label: What figures and tables call it; by default its name.
+        name: The question, in a few words.
+        tried: The method that is tested.
+        against: The reference; of several, the most accurate one on the people of the search.
+        label: Its label in figures and tables; by default its name.
     """
 
     name: str
@@ -90,12 +90,12 @@ CONTRASTS = (
 
 @dataclass(frozen=True)
 class Result:
-    """What came of a contrast.
+    """Result of a contrast.
 
     Attributes:
         contrast: The contrast that was computed.
         form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
-        against: The method that it was compared with in the end.
+        against: The reference that was selected.
         pooled: Difference, pooled over all data sets.
         p_holm, equivalence_p_holm: P values after Holm's correction, of a difference and of
             equivalence.
@@ -111,11 +111,11 @@ class Result:
     verdict: str
 
     def summary(self) -> dict[str, Any]:
-        """All numbers under plain names, for a JSON file; what is not known is None."""
+        """All numbers by name, for a JSON file; unknown ones are None."""
         pooled = asdict(self.pooled)
         by_set = pooled.pop("by_set")
         names = [name_of(name) for name in by_set]
-        if len({*names}) < len(names):  # two files of one name
+        if len({*names}) < len(names):  # two files with the same name
             names = [*by_set]
         return {
             "name": self.contrast.name,
@@ -129,14 +129,14 @@ class Result:
 
 
 def _known(values: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with None for nan, which JSON has no word for."""
+    """The same with None instead of nan, which JSON cannot represent."""
     return {k: None if isinstance(v, float) and np.isnan(v) else v for k, v in values.items()}
 
 
 def differences(records: Iterable[dict], tried: str, against: str) -> dict[str, float]:
-    """Each person's accuracy under one method minus that under another, in shares.
+    """Each person's accuracy under one method minus that under another, as fractions.
 
-    Only folds and seeds that were trained under both count; a person's are averaged.
+    Only folds and seeds that were trained under both are used; they are averaged for each person.
 
     Raises:
         ValueError: If the methods have no training in common, or one was trained twice.
@@ -190,7 +190,7 @@ def _data_of(records: list[dict]) -> str:
 
 
 def _command(records: list[dict], *methods: str) -> str:
-    """What trains methods on the data of records; the person study makes `NORMALIZED`."""
+    """The command that trains methods on the data of records; not for `NORMALIZED`, see `read`."""
     names = " ".join(f"'{name}'" for name in methods if name != NORMALIZED)
     return f": python -m piumar_lib.evidence train --data {_data_of(records)} --methods {names}"
 
@@ -201,7 +201,7 @@ def read(
     folder: Path = STUDY,
     model: Mapping[str, str | int] | None = None,
 ) -> dict[str, list[dict]]:
-    """The records of several data sets; those of the study's network have the normalised person's, too.
+    """Records of several data sets; for the study's network, including those of person normalisation.
 
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
@@ -221,9 +221,9 @@ def read(
 
 
 def seeds(records: Mapping[str, list[dict]], method: str) -> int:
-    """The number of seeds with which a method was trained on each of several data sets, at least.
+    """The smallest number of seeds with which a method was trained, over several data sets.
 
-    A seed counts if it has every fold that any method has.
+    A seed counts if it has all folds that any method has.
     """
 
     def complete(own: list[dict]) -> int:
@@ -236,7 +236,7 @@ def seeds(records: Mapping[str, list[dict]], method: str) -> int:
 
 
 def seeds_of_all(form: str, folder: Path = STUDY) -> int:
-    """The number of seeds that every method of the contrasts has on every data set, by form."""
+    """The number of seeds of all methods of the contrasts on all data sets, by form."""
     records = read(REAL, form, folder)
     return min(seeds(records, method) for method in (*PLANNED, NORMALIZED))
 
@@ -244,13 +244,13 @@ def seeds_of_all(form: str, folder: Path = STUDY) -> int:
 def compare(
     records: Mapping[str, list[dict]], tried: str, against: str, partial: bool = False
 ) -> statistics.Pooled:
-    """One method over another on the same people, pooled over data sets.
+    """Paired difference of two methods on the same people, pooled over data sets.
 
     Args:
-        records: Records by data set, see `read`. Synthetic people stand alone: their populations are
-            clusters above them.
+        records: Records by data set, see `read`. Synthetic people cannot be pooled with others: their
+            populations are clusters.
         tried, against: Names of methods, `NORMALIZED` among them.
-        partial: Whether part of a set's people will do, for exploration.
+        partial: Whether part of a data set's people suffices, for exploration.
 
     Raises:
         ValueError: If a method was not trained on a set, or not for all its people.
@@ -267,7 +267,7 @@ def compare(
 
 
 def meant_by(where: str) -> tuple[tuple[str, ...], str]:
-    """The data sets and the form of what prose calls ``"real people, own tempo"`` or ``"shrec17"``.
+    """Data sets and form that a text such as ``"real people, own tempo"`` or ``"shrec17"`` refers to.
 
     Raises:
         ValueError: If it is neither a pool of `POOLS` with a form nor the name of a data set.
@@ -282,16 +282,16 @@ def meant_by(where: str) -> tuple[tuple[str, ...], str]:
 
 
 def best_baseline(baselines: tuple[str, ...], form: str, search: list[dict]) -> str:
-    """Of several methods the one that did best on the search's people, in that form.
+    """The most accurate of several methods on the people of the search, in that form.
 
-    Nobody whom the contrasts are about has a say, but for the people of the sets searched on.
+    People of the contrasts have no influence on this choice, except in the data sets of the search.
 
     Raises:
-        ValueError: If one of several was not searched, or not to the end.
+        ValueError: If the search of one of several is missing or incomplete.
     """
     if len(baselines) == 1:
         return baselines[0]
-    data = data_of("shrec17", form)  # any set that was not searched on
+    data = data_of("shrec17", form)  # any data set that was not used in the search
     for name in baselines:
         if not require_whole_search(search, data, name):
             raise ValueError(f"search.jsonl: has no search of {name}, {form}. Run it.")
@@ -307,18 +307,19 @@ def compute(
 ) -> list[Result]:
     """The planned contrasts from the records, pooled over data sets.
 
-    That of the normalised person is for real people: of synthetic ones it was run in development alone.
+    The contrast of person normalisation is for real people; it was run on synthetic ones in development
+    only.
 
     Args:
         sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        forms: Forms of the clips. A reader's file has one, as it is: it counts as own tempo.
+        forms: Forms of the clips. A reader's file is used unchanged and counts as own tempo.
         folder: Folder of the records.
         contrasts: Contrasts to compute.
 
     Raises:
         FileNotFoundError: If a data set has no records, or none of the normalised person.
-        ValueError: If a method was not trained for everybody of a set, the search is not complete, or no
-            set has clips in these forms.
+        ValueError: If a method was not trained for all people of a data set, the search is incomplete,
+            or no data set has clips in these forms.
     """
     forms = list(forms)
     sets, search = list(sets), read_search(folder)
@@ -345,7 +346,7 @@ def compute(
 
 
 def _require_normalized(records: Mapping[str, list[dict]], form: str, folder: Path) -> None:
-    """See that every data set has records of the person study, which makes those of `NORMALIZED`."""
+    """Raise unless every data set has records of the person study, which contain `NORMALIZED`."""
     there = {name for name, own in records.items() if any(r["method"] == NORMALIZED for r in own)}
     missing = " ".join(data_of(name, form) for name in records if name not in there)
     if missing:
@@ -368,13 +369,13 @@ def name_of(data_set: str) -> str:
 
 
 def label_of(data_set: str) -> str:
-    """What tables and figures call a data set, such as ``"SHREC'17"``; a reader's file by its stem."""
+    """Label of a data set in tables and figures, such as ``"SHREC'17"``; a reader's file by its stem."""
     name = name_of(data_set)
     return LABELS.get(name, name)
 
 
 def table(results: Iterable[Result]) -> list[Mapping[str, str]]:
-    """Rows for a table, differences in points with their intervals; "-" is not known."""
+    """Rows of a table: differences in points with their intervals; "-" if unknown."""
 
     def row(r: Result) -> Mapping[str, str]:
         found, share = r.pooled, r.pooled.i_squared

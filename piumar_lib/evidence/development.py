@@ -1,13 +1,13 @@
-"""The log of attempts: what was tried to find the defaults of TFAM and GIRL, and what came of it.
+"""The log of attempts: the experiments by which the defaults of TFAM and GIRL were chosen.
 
     python -m piumar_lib.evidence.development --people FOLDER --workers 2
 
-Each attempt differs from TFAM's or PIUmr's default in one thing. It is trained beside what it has to
-beat and beside its control, which has all of its hyperparameters: two views on an unchanged clock for
-TFAM, random groups for GIRL. People here are for development alone: synthetic populations 0 to 4,
-SPAR's search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
-``utkinect.npz``). Final folds are never looked at. A training has 20 epochs, whatever the size of a data
-set: on the smallest that is about 50 updates of the weights.
+Each attempt differs from TFAM's or PIUmr's default in one respect. It is trained together with its
+reference and its control, which has the same hyperparameters: two views on an unchanged clock for TFAM,
+random groups for GIRL. These people are for development only: synthetic populations 0 to 4, SPAR's
+search folds, and MSR Action3D and UTKinect-Action3D if FOLDER has them (``msraction3d.npz`` and
+``utkinect.npz``). Final folds are never evaluated. A training has 20 epochs for every data set: on the
+smallest these are about 50 updates of the weights.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ LOG = RESULTS / "development.jsonl"
 PEOPLE = ("msraction3d", "utkinect")
 LENGTH = 32  # frames, at one length
 MADE = ROOT / "build" / "development"
-COMMAND = "python -m piumar_lib.evidence.development --people FOLDER"  # wherever somebody's files are
+COMMAND = "python -m piumar_lib.evidence.development --people FOLDER"  # for every reader's folder
 TFAM, PIUMR = "TFAM + augmentation", "PIUmr + augmentation"
 RANDOM_GROUPS = "PIUmr, random groups + augmentation"
 FOR_ALL = ("spar-own-tempo", "spar-repetitions", "synthetic")  # come with the course
-# Data sets that are read together, as people are the unit: one column of the table each.
+# Data sets that are pooled, because people are the unit: one column of the table for each pool.
 POOLS = {
     "real, own tempo": tuple(f"{name}, own tempo" for name in PEOPLE),
     "real, one length": tuple(f"{name}, one length" for name in PEOPLE),
@@ -60,14 +60,15 @@ POOLS = {
 
 @dataclass(frozen=True)
 class Attempt:
-    """One thing tried.
+    """One attempt.
 
     Attributes:
-        about: What, in a few words; no two attempts share it.
-        method: Its name in `METHODS` or `VARIANTS`.
-        hyperparameters: What differs from the defaults.
-        against: What it has to beat, with as many of these as that has.
-        control: The method that lacks only what is tested, with as many of these as that has.
+        about: Unique description, in a few words.
+        method: Name in `METHODS` or `VARIANTS`.
+        hyperparameters: Those that differ from the defaults.
+        against: The reference, with those of these hyperparameters that it has.
+        control: The method that lacks only the tested component, with those of these hyperparameters
+            that it has.
     """
 
     about: str
@@ -166,13 +167,13 @@ def method_of(name: str) -> Method:
 
 
 def hyperparameters_of(name: str, chosen: Hyperparameters) -> Hyperparameters:
-    """All hyperparameters of a method; of ``chosen``, those that it has."""
+    """All hyperparameters of a method; entries of ``chosen`` that it does not have are ignored."""
     own = {*known_of(method_of(name)), "layer", "width", "steps"}
     return resolve(method_of(name), {key: value for key, value in chosen.items() if key in own})
 
 
 def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:
-    """What an attempt trains: itself, what it has to beat, its control."""
+    """The trainings of an attempt: the attempt, its reference and its control."""
     names = {"tried": attempt.method, "against": attempt.against, "control": attempt.control}
     return {
         role: (name, hyperparameters_of(name, attempt.hyperparameters)) for role, name in names.items()
@@ -180,11 +181,11 @@ def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:
 
 
 def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
-    """Name of each data set to what `folds.load_fold` takes.
+    """Maps the name of each data set to the argument of `folds.load_fold`.
 
     Args:
-        people: Folder of the real people's files; None does without them.
-        made: Folder for the same at one length, which are made here.
+        people: Folder of the real people's files; None leaves them out.
+        made: Folder for the same clips at one length, which are written here.
 
     Raises:
         FileNotFoundError: If ``people`` lacks a file.
@@ -204,7 +205,7 @@ def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
 
 
 def where(data: str) -> tuple[range, bool]:
-    """The folds that development may look at, and whether they are search folds."""
+    """The folds that development may use, and whether they are search folds."""
     if is_synthetic(data):
         return folds.DEVELOPMENT, False
     return (folds.search_folds(data), True) if data in folds.SPAR else (folds.folds(data), False)
@@ -213,9 +214,9 @@ def where(data: str) -> tuple[range, bool]:
 def trainings(
     attempts: Iterable[Attempt], found: dict[str, str], seeds: int
 ) -> list[tuple[Training, str]]:
-    """Everything to train, each with its data's place.
+    """All trainings, each with the place of its data.
 
-    All of a seed before the next seed; real people first, as they tell most and cost least.
+    Ordered by seed; real people first, because they are the most informative and the cheapest.
     """
     wanted = {}
     known = {name: (folds.identify(place)[1], where(place)[0]) for name, place in found.items()}
@@ -235,7 +236,7 @@ def run(training: Training, place: str) -> dict:
     A training that diverges counts no clip as correct, and ``failed`` says why.
 
     Raises:
-        ValueError: If a file is not any more what it was when the training was planned.
+        ValueError: If a file has changed since the training was planned.
     """
     fold = load(place, training.fold, training.content, where(place)[1])
     k, method = dict(training.hyperparameters), method_of(training.method)
@@ -253,11 +254,11 @@ def make(
     workers: int,
     scheduler: str = "",
 ) -> dict:
-    """Train what is missing in ``out``; return each training's record. A killed run resumes.
+    """Run the trainings that are missing in ``out``; return all records. A killed run resumes.
 
     Raises:
         InUse: If another run writes to ``out``.
-        OSError: If the system refuses to write.
+        OSError: If writing fails.
     """
     wanted, origin = trainings(attempts, found, seeds), provenance()
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -279,7 +280,7 @@ def _training(record: dict) -> Training:
 
 
 def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[dict]:
-    """The log: a line for each attempt and data set whose three roles were trained alike.
+    """The log: a line for each attempt and data set for which all three roles were trained.
 
     ``people`` maps each person to the mean accuracies over seeds: tried, against, control.
     """
@@ -313,10 +314,10 @@ def lines_of(attempts: Iterable[Attempt], done: dict[Training, dict]) -> list[di
 
 
 def outcome(lines: Iterable[dict], pool: str, over: str = "against") -> statistics.Difference | None:
-    """What came of one attempt's ``lines`` over a pool of `POOLS`; ``over`` what, or the ``"control"``.
+    """Pooled difference of an attempt's ``lines`` over its reference or, by ``over``, its ``"control"``.
 
-    The interval is over people; of synthetic ones, over their populations. None if the attempt was not
-    made on all data sets of the pool.
+    The interval is over people, or over populations if they are synthetic. None if the attempt was not
+    run on all data sets of the pool.
     """
     chosen = [line for line in lines if line["data"] in POOLS[pool]]
     if len(chosen) < len(POOLS[pool]):
@@ -337,7 +338,7 @@ def read_log(log: Path = LOG) -> dict[str, list[dict]]:
 
 
 def require_no_loss(log: Path, made: Iterable[tuple[str, str]]) -> None:
-    """See that a log keeps a line for each attempt and data set that it has one for.
+    """Raise if a log would lose the line of an attempt and data set.
 
     Raises:
         ValueError: If one is not among those ``made``.
@@ -368,11 +369,11 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--people", type=path, help="folder with msraction3d.npz and utkinect.npz")
     parser.add_argument("--seeds", type=at_least(1), default=1, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
     parser.add_argument("--trainings", type=path, default=MADE / "trainings.jsonl")
     parser.add_argument("--out", type=path, default=LOG, help="the log")
     parser.add_argument(
-        "--log", action="store_true", help="train nothing, write the log of what is there"
+        "--log", action="store_true", help="train nothing, write the log of existing records"
     )
     options = parser.parse_args(arguments)
     if options.log:
@@ -397,6 +398,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from piumar_lib.evidence import development  # by its name, under which workers find it, too
+    from piumar_lib.evidence import development  # by its module's name, so that workers find it, too
 
     sys.exit(development.main())

@@ -1,8 +1,8 @@
-"""Train and evaluate: one function for one record, and a runner that can be killed and resumed.
+"""Training and evaluation: one function per record, and a runner that resumes after being killed.
 
-A record holds each unseen person's score and all that is needed to run it again. Records live in
-JSON-lines files; whatever is there already is not computed again. `piumar_lib.evidence.protocol` says
-which records the course's tables are made of.
+A record holds each unseen person's score and everything needed to reproduce it. Records are kept in
+JSON-lines files; existing ones are not computed again. `piumar_lib.evidence.protocol` defines the
+records of the course's tables.
 """
 
 from __future__ import annotations
@@ -38,15 +38,14 @@ class Experiment:
     Attributes:
         data: See `piumar_lib.evidence.folds.load_fold`.
         method: A name in `piumar_lib.evidence.methods.METHODS`.
-        fold: Which people are held out.
+        fold: Number of the fold, which determines the held-out people.
         seed: Seed of the model's initialisation and of training.
-        hyperparameters: All of them, as sorted pairs of name and value: a record stays what it is if a
-            default changes.
-        search: Whether the fold is one for choosing hyperparameters.
-        content: What data that do not come with the course are known by, see
-            `piumar_lib.evidence.folds.identify`; a name does not tell them from what they were before a
-            correction.
-        selection: How hyperparameters were chosen, in words; no part of the key.
+        hyperparameters: All of them, as sorted pairs of name and value, so that records do not depend on
+            later changes of defaults.
+        search: Whether the fold is a search fold, for choosing hyperparameters.
+        content: Digest of data that do not come with the course, see
+            `piumar_lib.evidence.folds.identify`; their name does not change with a correction.
+        selection: How hyperparameters were chosen, in words; not a part of the key.
     """
 
     data: str
@@ -78,12 +77,12 @@ def experiment(
     chosen: dict[str, Any] | None = None,
     search: bool = False,
 ) -> Experiment:
-    """Make an `Experiment`; ``chosen`` are hyperparameters that differ from the method's defaults.
+    """Make an `Experiment`; ``chosen`` overrides the method's default hyperparameters.
 
     Raises:
-        ValueError: If the method or a hyperparameter is unknown, a value cannot be right, or the method
-            needs video.
-        FileNotFoundError: If the data are a file that is not there.
+        ValueError: If the method or a hyperparameter is unknown, a value is invalid, or the method needs
+            video.
+        FileNotFoundError: If the data are a file that does not exist.
     """
     methods.require_no_maps(method)
     name, content = folds.identify(data)
@@ -95,11 +94,11 @@ def run(e: Experiment) -> dict:
     """Train, evaluate on unseen people, and return the record.
 
     The record's ``people`` maps each unseen person to ``[correct clips, clips]``. A training that
-    diverges is a result too: its record says so in ``failed`` and counts no clip as correct.
+    diverges is a result, too: its record has the error in ``failed`` and no correct clip.
 
     Raises:
-        ValueError: If data, fold, method or a hyperparameter cannot be right, or a reader's file is
-            not any more what it was when the experiment was planned.
+        ValueError: If data, fold, method or a hyperparameter is invalid, or a reader's file has changed
+            since the experiment was planned.
     """
     start = time.process_time()
     fold = load(e.data, e.fold, e.content, e.search)
@@ -122,10 +121,10 @@ def run(e: Experiment) -> dict:
 
 
 def load(data: str, fold: int, content: str, search: bool = False) -> folds.Fold:
-    """Load a fold of data whose ``content`` is what it was when the training was planned.
+    """Load a fold of data whose ``content`` has not changed since the training was planned.
 
     Raises:
-        ValueError: If it is not, or data or fold cannot be right.
+        ValueError: If it has changed, or data or fold is invalid.
     """
     found = (folds.load_search_fold if search else folds.load_fold)(data, fold)
     if folds.identify(data)[1] != content:
@@ -136,9 +135,9 @@ def load(data: str, fold: int, content: str, search: bool = False) -> folds.Fold
 def train_and_predict(
     method: Method, k: Hyperparameters, fold: folds.Fold, seed: int
 ) -> tuple[np.ndarray, str]:
-    """Train a method on a fold; return the classes of the unseen clips, shape ``(clips,)``, and "".
+    """Train a method on a fold; return predictions ``(clips,)`` on unseen clips, and "".
 
-    Of a training that diverges the classes are all -1, and the text says why.
+    If training diverges, all predictions are -1, and the text is the error.
     """
     if method.classify is not None:
         return method.classify(fold.train, fold.unseen, seed), ""
@@ -161,10 +160,10 @@ def predict_finite(model: Recognizer, clips: Sequences) -> np.ndarray:
 
 
 def train(e: Experiment) -> tuple[Recognizer, folds.Fold]:
-    """Train an experiment's recogniser; return it and its fold, for studies of what it learnt.
+    """Train an experiment's recogniser; return it and its fold, for further analysis.
 
     Raises:
-        ValueError: If the experiment cannot be right, or its data have changed since, see `run`.
+        ValueError: If the experiment is invalid, or its data have changed since, see `run`.
         FloatingPointError: If training diverges, or predictions on unseen people are not finite.
     """
     fold = load(e.data, e.fold, e.content, e.search)
@@ -195,22 +194,22 @@ def run_all(
     scheduler: str = "",
     work: Callable[[Experiment], dict] = run,
 ) -> list[dict]:
-    """Run what is missing in ``path`` and return the records of all ``experiments``.
+    """Run the experiments that are missing in ``path``; return the records of all ``experiments``.
 
-    Each record is written as soon as it is done, so a killed run loses only what was in work.
+    Each record is written as soon as it is computed, so a killed run loses only unfinished ones.
 
     Args:
-        experiments: What to run.
-        path: A JSON-lines file; created if need be.
+        experiments: Experiments to run.
+        path: A JSON-lines file; created if necessary.
         workers: Processes, each with one thread.
         progress: Show a progress bar.
-        scheduler: Address of a scheduler, whose machines do the work instead, see
+        scheduler: Address of a scheduler whose machines compute instead, see
             `piumar_lib.support.cluster.in_parallel`.
-        work: Makes an experiment's record, which has the experiment's key, and its device.
+        work: Computes an experiment's record, which has the experiment's key, and its device.
 
     Raises:
         InUse: If another run writes to ``path``.
-        OSError: If the system refuses to write.
+        OSError: If writing fails.
     """
     experiments, path = list(experiments), as_path(path)
     done, missing = _look_up(experiments, path)
@@ -218,7 +217,7 @@ def run_all(
         with writing(path):
             path.parent.mkdir(parents=True, exist_ok=True)
         with only_run(path):
-            done, missing = _look_up(experiments, path)  # another run may just have ended
+            done, missing = _look_up(experiments, path)  # another run may have ended in the meantime
             origin = provenance()
             jobs, check = [(e,) for e in missing], check_of(e.data for e in missing)
             with tqdm(total=len(missing), disable=not progress) as bar:
@@ -228,20 +227,20 @@ def run_all(
                     done[_key(record)] = record
                     bar.set_description(f"{record['data']}, {record['method']}")
                     bar.update()
-    # A reader's file may have been trained on under another path.
+    # The records of a reader's file may have another path.
     return [done[_key(e.key())] | {"data": e.data} for e in experiments]
 
 
 def check_of(data: Iterable[str]) -> Callable[[], dict[str, str]]:
-    """A check for `piumar_lib.support.cluster.in_parallel`: a worker has the data sets that are here."""
+    """A check for `piumar_lib.support.cluster.in_parallel`: a worker has the same data sets."""
     return partial(contents, tuple(sorted({*data})))
 
 
 def contents(data: tuple[str, ...]) -> dict[str, str]:
-    """What each data set's content is known by, and in how many folds it is cut.
+    """Digest and number of folds of each data set.
 
     Raises:
-        FileNotFoundError: If a data set is not there.
+        FileNotFoundError: If a data set is missing.
         ValueError: If one is unknown or damaged.
     """
     return {
@@ -250,14 +249,14 @@ def contents(data: tuple[str, ...]) -> dict[str, str]:
 
 
 def _look_up(experiments: list[Experiment], path: Path) -> tuple[dict[str, dict], list[Experiment]]:
-    """The records that are there, by key, and the experiments that are missing."""
+    """Existing records, by key, and the missing experiments."""
     done = {_key(record): record for record in read_records(path)}
     return done, [e for e in dict.fromkeys(experiments) if _key(e.key()) not in done]
 
 
 def _key(record: dict) -> str:
     names = ("method", "fold", "seed", "hyperparameters", "search")
-    # A reader's file is the same data wherever it lies.
+    # A reader's file is identified by its content, not by its path.
     data = record["data"] if not is_npz(record["data"]) else record["content"]
     content = record.get("content", "")
     return json.dumps([data, content, *(record[name] for name in names)], sort_keys=True)

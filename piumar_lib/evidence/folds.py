@@ -1,8 +1,8 @@
-"""Who is held out: data sets by name, their folds, and the people that hyperparameters are chosen on.
+"""Data sets by name, their folds of held-out people, and the search folds for hyperparameters.
 
-A *fold* is one split into training people and unseen people. Hyperparameters for a fold are chosen
-on its training people alone: *search folds* hold out two of four groups of people; whichever group a
-fold tests, it looks only at the scores of the other groups, from training runs without its own.
+A *fold* is one split into training people and unseen people. Hyperparameters for a fold are chosen on
+its training people alone: *search folds* hold out two of four groups of people, and a fold that tests
+one group uses only the scores of the other groups, from training runs without its own.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from piumar_lib.data.sequences import Sequences
 from piumar_lib.data.synthetic import SYNTHETIC
 
 SPAR = ("spar-repetitions", "spar-own-tempo", "spar-windows")
-DEVELOPMENT = range(5)  # looked at while developing; hyperparameters are searched on them
-FINAL = range(10, 15)  # only ever looked at to make the evidence
+DEVELOPMENT = range(5)  # for development and the search of hyperparameters
+FINAL = range(10, 15)  # for the final evidence only
 GROUPS = 4
 NEEDED = {"people": 2, "classes": 2, "clips": 1, "frames": 2}  # of a reader's own file
 
 
 class Fold(NamedTuple):
-    """Training clips, clips of unseen people, and the kind of augmentation that suits them."""
+    """Training clips, clips of unseen people, and their kind of augmentation."""
 
     train: Sequences
     unseen: Sequences
@@ -38,20 +38,20 @@ class Fold(NamedTuple):
 
 
 def form_of(data: str) -> str:
-    """Of what form clips are; synthetic ones and a reader's file keep their tempo."""
+    """Form of a data set's clips; synthetic ones and a reader's file keep their tempo."""
     return "one length" if data in ("spar-repetitions", *PEOPLE) else "own tempo"
 
 
 def identify(data: str) -> tuple[str, str]:
-    """What records call a data set, and what its content is known by.
+    """Name of a data set in records, and digest of its content.
 
     Returns:
-        What comes with the course: its name and "". A set of real people: its name and a digest of
-        its arrays. A reader's file: its absolute path and a digest of its content; so the same file
-        under another path is the same data, a corrected one is not.
+        For data that come with the course: the name and "". For a set of real people: the name and a
+        digest of its arrays. For a reader's file: the absolute path and a digest of its content, by
+        which a moved file is the same data and a corrected one is not.
 
     Raises:
-        FileNotFoundError: If a set was not fetched, or there is no such file.
+        FileNotFoundError: If a data set was not downloaded, or there is no such file.
     """
     if is_npz(data):
         return str(find_npz(data)), content_of(data)
@@ -61,14 +61,14 @@ def identify(data: str) -> tuple[str, str]:
 
 
 def set_of(data: str) -> str:
-    """The set of real people that a name stands for, such as ``shrec17-own-tempo``; "" if none."""
+    """The set of real people behind a name such as ``shrec17-own-tempo``; "" if there is none."""
     name = data.removesuffix(OWN_TEMPO)
     return name if name in PEOPLE else ""
 
 
 def folds(data: str) -> range:
-    """The folds that a data set's evidence is made of: SPAR leaves each of its ten people out once;
-    other real people are cut into five folds of people; synthetic data has its final populations.
+    """The folds of a data set's final evidence: for SPAR, one for each of its ten people; for other real
+    people, five folds of people; for synthetic data, the final populations.
     """
     name, _ = _parse(data)
     if name in SYNTHETIC:
@@ -95,7 +95,7 @@ def load_fold(data: str, fold: int) -> Fold:
 
 @lru_cache(maxsize=4)
 def _load_fold(data: str, content: str, fold: int) -> Fold:
-    """Kept, as several methods share a fold; ``content`` keeps a corrected file apart."""
+    """`load_fold`, cached for all methods; ``content`` distinguishes a corrected file."""
     name, options = _parse(data)
     if name in SYNTHETIC:
         if fold < 0:
@@ -119,7 +119,7 @@ def load_search_fold(data: str, fold: int) -> Fold:
     """Load a fold for choosing hyperparameters.
 
     Synthetic data: a development population's training people, a quarter of whom are held out.
-    Otherwise people fall into four groups, two of which are held out.
+    Otherwise people are split into four groups, two of which are held out.
 
     Raises:
         ValueError: If the data set is unknown, or has no such search fold.
@@ -141,10 +141,10 @@ def _load_search_fold(data: str, content: str, fold: int) -> Fold:
 
 
 def search_people(data: str, fold: int) -> dict[int, set[str]]:
-    """For a fold of `folds`: which search folds may speak, and on which people.
+    """The search folds, and people in them, on which a fold of `folds` may choose hyperparameters.
 
     Returns:
-        Search fold to the people (as text) whose scores may be looked at; never the fold's own.
+        Maps a search fold to the people (as text) whose scores may be used; never the fold's own.
     """
     name, _ = _parse(data)
     if name in SYNTHETIC:
@@ -202,7 +202,7 @@ def _group_folds(name: str, group: int) -> list[int]:
 
 
 def _pairs(name: str) -> list[tuple[int, int]]:
-    """Pairs of groups that are held out together: each group with its two neighbours in a circle."""
+    """Pairs of groups that are held out together: each group with its two cyclic neighbours."""
     groups = min(GROUPS, len(folds(name)))
     return [(k, (k + 1) % groups) for k in range(groups)] if groups > 2 else []
 
@@ -237,7 +237,7 @@ def _load(name: str) -> Sequences:
 @lru_cache(maxsize=4)
 def _load_content(name: str, content: str) -> Sequences:
     if name == "spar-repetitions":
-        # 32 frames hold a repetition: 64 were no better and cost twice the time.
+        # 32 frames suffice for a repetition: 64 were no better and took twice the time.
         return spar.repetitions(spar.load_recordings(), time=32)
     if name == "spar-own-tempo":
         return spar.repetitions(spar.load_recordings(), fit="hold")

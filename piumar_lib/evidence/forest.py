@@ -17,13 +17,13 @@ from piumar_lib.evidence.wording import in_words, points
 def draw_forest(ax: Axes, pooled: Pooled) -> str:
     """Draw differences by data set, first on top, and pooled, in points, and return them in words.
 
-    Squares grow with the number of people; lines are intervals, missing where there is none. The
-    diamond spans the pooled interval; the thin line through it is the prediction interval for a new
-    data set. Differences in the grey band do not matter.
+    Squares grow with the number of people; lines are intervals, if there are any. The diamond spans the
+    pooled interval; the thin line through it is the prediction interval for a new data set. The grey
+    band is the range of equivalence.
 
     Args:
         ax: Axes to draw in.
-        pooled: The pooled difference, and those of the data sets, in shares.
+        pooled: The pooled difference, and those of the data sets, as fractions.
     """
     differences = pooled.by_set
     rows = range(len(differences), 0, -1)
@@ -48,10 +48,10 @@ def draw_forest(ax: Axes, pooled: Pooled) -> str:
 
 
 def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
-    """Draw several forests on one scale, and return the figure with what it shows in words.
+    """Draw several forest plots on one scale; return the figure and a description in words.
 
     Args:
-        pooled: Pooled differences of the same data sets, in shares, by title.
+        pooled: Pooled differences of the same data sets, as fractions, by title.
     """
     fig, axes = plt.subplots(1, len(pooled), figsize=(7, 3.6), sharex=True, squeeze=False)
     words = []
@@ -75,7 +75,7 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
         results: Contrasts and their outcomes, from `piumar_lib.evidence.contrasts.compute`.
 
     Returns:
-        The figure, and what it shows in words.
+        The figure, and its description in words.
     """
     forms = list(dict.fromkeys(r.form for r in results))
     fig, axes = plt.subplots(1, len(forms), figsize=(7, 3.8), sharex=True, sharey=True, squeeze=False)
@@ -114,7 +114,7 @@ def _draw_set(
 ) -> None:
     if not math.isnan(found.low):
         ax.plot([100 * found.low, 100 * found.high], [row, row], color="0.35", linewidth=1.4)
-    # Side of the square: its area grows with people.
+    # Side of the square, whose area is proportional to the number of people.
     size = 2.5 + 0.8 * math.sqrt(found.people) if isinstance(found, Difference) else 7
     color = "C0" if filled else "w"
     ax.plot(100 * found.difference, row, marker, markersize=size, color=color, markeredgecolor="0.1")

@@ -1,6 +1,7 @@
-"""The library's record that chapter 08's own code is compared with: ERM and PIUmr on SPAR.
+"""The library's reference record for the code of chapter 08: ERM and PIUmr on SPAR.
 
-Three of SPAR's ten people are held out, at their own tempo; all hyperparameters are defaults.
+Three of SPAR's ten people are held out, clips have their own tempo, and all hyperparameters are
+defaults.
 
     python -m piumar_lib.evidence.from_scratch --out notebooks/results/from-scratch.jsonl
 """
@@ -35,7 +36,7 @@ SEEDS = range(5)
 
 
 def split(clips: Sequences) -> tuple[Sequences, Sequences]:
-    """Training clips, and the clips of every third person from the second on, who are unseen.
+    """Training clips, and clips of unseen people: every third person, from the second on.
 
     Args:
         clips: Clips of at least two people.
@@ -50,7 +51,7 @@ def load() -> tuple[Sequences, Sequences]:
 
 
 def counts(predicted: ArrayLike, clips: Sequences) -> dict[str, list[int]]:
-    """Correct clips and all clips of each person, as a record has them.
+    """Numbers of correct clips and of all clips of each person, as in records.
 
     Args:
         predicted: Classes, shape ``(n,)``.
@@ -93,7 +94,7 @@ class Interval(NamedTuple):
 
 
 def interval_for_mean_of(others: int, values: ArrayLike, level: float = 0.95) -> Interval:
-    """Prediction interval: where the mean of other seeds lies if they come from the same distribution.
+    """Prediction interval: for the mean of other seeds from the same distribution.
 
     ``m +- t s sqrt(1 / n + 1 / others)`` with Student's t of n - 1 degrees of freedom.
 
@@ -138,13 +139,13 @@ def train_library(method: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any
 
 @command_line
 def main(argv: list[str] | None = None) -> None:
-    """Make the records that the course keeps."""
+    """Compute the records that are kept with the course."""
     parser = Parser(description="Train the library on chapter 08's split.")
     parser.add_argument("--out", type=path, required=True, help="file to write, .jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=SEEDS)
     parser.add_argument("--epochs", type=at_least(1), default=EPOCHS)
     parser.add_argument("--workers", type=at_least(1), default=1, help="processes")
-    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
     chosen = parser.parse_args(argv)
     require_writable(chosen.out.parent)
     jobs = [(method, seed, chosen.epochs) for seed, method in product(chosen.seeds, METHODS)]
@@ -155,6 +156,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from piumar_lib.evidence import from_scratch as named  # as workers find it, too
+    from piumar_lib.evidence import from_scratch as named  # so that workers find it, too
 
     sys.exit(named.main())

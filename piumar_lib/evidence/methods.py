@@ -1,9 +1,8 @@
 """Every method that the course compares, and the one table of their hyperparameters.
 
-A method says how a recogniser is built and trained: what is plugged in, what is minimised, whether
-clips are augmented. Each value that it could choose is a `Hyperparameter`, whose default, range and
-words are those of the class that takes it. Names of methods and hyperparameters are those of the
-records: they stay.
+A method defines how a recogniser is built and trained: its plug-in, its objective, and whether clips are
+augmented. Each free value is a `Hyperparameter`, whose default, range and description come from the
+class that takes it. Names of methods and hyperparameters are keys of the records and must not change.
 """
 
 from __future__ import annotations
@@ -59,25 +58,25 @@ GroupKind = type[StyleGroups] | type[PersonGroups]
 
 @dataclass(frozen=True)
 class Method:
-    """A way to train.
+    """A training method.
 
     Attributes:
-        about: What it is, in a few words.
+        about: Description in a few words.
         kind: ``"baseline"``, ``"ours"`` or ``"control"``.
-        objective: Makes what is minimised, from hyperparameters.
-        plug_in: Makes what is plugged into the recogniser, or None, from the channels before it, those
-            of the features after the backbone, and hyperparameters.
+        objective: Creates the objective, from hyperparameters.
+        plug_in: Creates the recogniser's plug-in, or None, from the number of its input channels, that
+            of the backbone's output channels, and hyperparameters.
         layer: The layer before which the plug-in sits, as `Recognizer` has it.
-        behind_stages: Makes, from the number of frames, what follows each stage of a network that gives
-            maps ``(batch, time, channels, height, width)``, as those of video do; None if it needs no
-            such maps.
+        behind_stages: Creates, from the number of frames, a module that follows each stage of a network
+            with feature maps ``(batch, time, channels, height, width)``, such as a network of video;
+            None if it needs no such maps.
         augmented: Whether training clips are augmented.
-        hyperparameters: Its own, besides those of `COMMON`.
-        like: Methods whose chosen hyperparameters it takes over, the first one's before the others'; it
-            is then not searched, and differs from the first in one thing.
-        uses_person_labels: Whether it is told who made a training clip.
-        classify: Replaces the recogniser: predicts the classes of unseen clips, from training clips,
-            unseen clips and a seed.
+        hyperparameters: Those of this method, besides `COMMON`.
+        like: Methods whose chosen hyperparameters it inherits, the first one's with priority; it is then
+            not searched, and differs from the first in one respect.
+        uses_person_labels: Whether it uses person labels of the training clips.
+        classify: Used instead of a recogniser: predicts the classes of unseen clips, from training
+            clips, unseen clips and a seed.
     """
 
     about: str
@@ -98,8 +97,8 @@ COMMON = {
     "weight_decay": of(Settings, "weight_decay", 1e-4, 1e-2, 1e-1),
 }
 AUGMENTATION = {"augmentation_strength": of(Settings, "strength", 0.5, 1.0, 2.0)}
-# From input channels, width and a skeleton's parents to a network. Of the larger ones, features are
-# twice as wide as ``width``.
+# From input channels, width and a skeleton's parents to a network. The larger ones have features of
+# twice ``width``.
 BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]] = {
     "cnn": lambda channels, width, parents: tiny_cnn(channels, width),
     "resnet": lambda channels, width, parents: resnet1d(channels, width),
@@ -110,10 +109,10 @@ BACKBONES: dict[str, Callable[[int, int, tuple[int, ...] | None], nn.Sequential]
 }
 
 _WHOLE = RANGES["Count"]
-# Never searched, may be set.
+# Not searched, but may be set.
 NOT_SEARCHED = {
     "epochs": of(Settings, "epochs"),
-    # Data sets of any size then cost the same, and small ones are trained to the end as well.
+    # Data sets of all sizes then have the same cost, and training on small ones converges as well.
     "updates": Hyperparameter(None, about="Updates of the weights, instead of epochs", range=_WHOLE),
     "batch_size": of(Settings, "batch_size"),
     "backbone": Hyperparameter("cnn", about="Network", choices=tuple(BACKBONES)),
@@ -157,7 +156,7 @@ def _pick(k: Hyperparameters, names: Mapping[str, Hyperparameter]) -> Hyperparam
 def temporal_frequency(
     channels: int, width: int, k: Hyperparameters, clock: type[nn.Module] | None = None
 ) -> TemporalFrequencyModule:
-    """TFAM, with hyperparameters; ``clock`` instead of that of motion."""
+    """TFAM, with hyperparameters; ``clock`` replaces the motion clock."""
     made = MotionClock(k["floor"]) if clock is None else clock()
     steps = {} if k["steps"] is None else {"steps": k["steps"]}
     return TemporalFrequencyModule(
@@ -172,7 +171,7 @@ def _uniform_clock(channels: int, width: int, k: Hyperparameters) -> TemporalFre
 
 
 def _equal_views(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
-    """Two views that are the same clip, averaged to as many steps as TFAM's."""
+    """Two identical views of a clip, averaged to the number of TFAM's steps."""
     return _uniform_clock(channels, width, k | {"amplitude_step": 0.0, "scale": 0.0})
 
 
@@ -183,7 +182,7 @@ def _unperturbed(channels: int, width: int, k: Hyperparameters) -> TemporalFrequ
 def two_views(
     k: Hyperparameters, over: Objective | None = None, kind: type[TwoViews] = TwoViews
 ) -> TwoViews:
-    """TFAM's objective, with hyperparameters; ``over`` turns clips' losses into one."""
+    """TFAM's objective, with hyperparameters; ``over`` reduces the clips' losses to one."""
     return kind(**_pick(k, _TWO_VIEWS), over=over)
 
 
@@ -193,7 +192,7 @@ def group_robust(
     step: float | None = None,
     kind: type[GroupRobustObjective] = GroupRobustObjective,
 ) -> GroupRobustObjective:
-    """GIRL, with hyperparameters; ``step`` of exponentiated gradient, if so."""
+    """GIRL, with hyperparameters; ``step`` is that of the exponentiated gradient, if used."""
     groups = source(int(k["groups"])) if issubclass(source, StyleGroups) else source()
     own = {name: k[name] for name in ("radius", "beta", "temperature", "momentum")}
     views = {name: k[name] for name in ("supervision", "consistency") if name in k}
@@ -201,7 +200,7 @@ def group_robust(
 
 
 def _loss(about: str, objective: type[Objective], told: bool = False, **declared: tuple) -> Method:
-    """A method at loss level; each of ``declared`` has its source, then the values of a search."""
+    """A method at loss level; each entry of ``declared`` is a source and the values of a search."""
     own = {name: of(objective, name, *v, source=source) for name, (source, *v) in declared.items()}
     return Method(
         about,
@@ -212,13 +211,13 @@ def _loss(about: str, objective: type[Objective], told: bool = False, **declared
 
 
 def _tfam(about: str, kind: str = "ours", **options: Any) -> Method:
-    """TFAM, or TFAM with one thing changed."""
+    """TFAM, or TFAM with one change."""
     usual = dict[str, Any](objective=two_views, plug_in=temporal_frequency, hyperparameters=_TFAM)
     return Method(about, kind, **usual | options)
 
 
 def _girl(about: str, source: GroupKind = StyleGroups, step: float | None = None) -> Method:
-    """GIRL alone, or with one thing changed."""
+    """GIRL alone, or with one change."""
     own = source is StyleGroups and step is None
     return Method(
         about,
@@ -231,7 +230,7 @@ def _girl(about: str, source: GroupKind = StyleGroups, step: float | None = None
 
 
 def _piumr(about: str, kind: str = "ours", source: GroupKind = StyleGroups) -> Method:
-    """TFAM and GIRL with what was chosen for each, so that the loss alone is added to TFAM."""
+    """TFAM and GIRL with the hyperparameters chosen for each, so only the loss differs from TFAM."""
     return _tfam(
         about,
         kind,
@@ -242,7 +241,7 @@ def _piumr(about: str, kind: str = "ours", source: GroupKind = StyleGroups) -> M
     )
 
 
-# Each of them also comes with augmentation, see `METHODS`.
+# Each of them also exists with augmentation, see `METHODS`.
 WITHOUT_AUGMENTATION: dict[str, Method] = {
     # Baselines: data and features
     "Mixup": _loss("blends of two clips", Mixup, alpha=(_BED, 0.1, 0.2, 0.5)),
@@ -253,14 +252,14 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         share=(_OURS, 0.25, 0.5, 0.75),
     ),
     "masked ReMA": _loss(
-        "the same, where little moves",
+        "ReMA in blocks with little motion",
         MaskedReMA,
         probability=(_OURS, 0.25, 0.5, 1.0),
         coverage=(_OURS, 0.25, 0.5),
         block=(_OURS, 2, 4, 8),
     ),
     "reclock": Method(
-        "clips on the clocks of others",
+        "clips resampled to other clips' clocks",
         plug_in=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
         hyperparameters={
             "probability": of(Reclock, "probability", 0.25, 0.5, 1.0),
@@ -297,7 +296,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         },
     ),
     "HDF as published": Method(
-        "weighed frames and places, weighted contrast, sharpness; on video alone",
+        "weighted frames and places, weighted contrast, sharpness; video only",
         objective=lambda k: DistributionAwareScaling(k["contrast"], k["trace"], k["radius"], k["eta"]),
         behind_stages=TimeFrequencyAttention,
         hyperparameters={
@@ -308,13 +307,13 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         },
     ),
     # Baselines: people's features and risks
-    "CORAL": _loss("equal covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
+    "CORAL": _loss("equal feature covariances of people", CORAL, True, weight=(_BED, 0.1, 1.0, 10.0)),
     "MMD": _loss(
         "equal distributions of features over people", MMD, True, weight=(_BED, 0.1, 1.0, 10.0)
     ),
-    "DANN": _loss("an adversary that looks for people", DANN, True, weight=(_BED, 0.01, 0.1, 1.0)),
+    "DANN": _loss("an adversary that predicts people", DANN, True, weight=(_BED, 0.01, 0.1, 1.0)),
     "IRM": _loss(
-        "one classifier, optimal for all",
+        "one classifier, optimal for every person",
         IRM,
         True,
         weight=(_BED, 0.1, 1.0, 10.0, 100.0),
@@ -323,12 +322,12 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     "V-REx": _loss(
         "variance of people's risks", VREx, True, weight=(_BED, 0.1, 1.0, 10.0), anneal=(_BED, 0.1, 0.5)
     ),
-    "GroupDRO": _loss("worst weighting of people", GroupDRO, True, step=(_BED, 0.001, 0.01, 0.1)),
-    "Fish": _loss("agreeing gradients of people", Fish, True, share=(_BED, 0.1, 0.5, 0.9)),
+    "GroupDRO": _loss("worst-case weights of people", GroupDRO, True, step=(_BED, 0.001, 0.01, 0.1)),
+    "Fish": _loss("aligned gradients of people", Fish, True, share=(_BED, 0.1, 0.5, 0.9)),
     # Baselines: hard clips and inferred groups
     "CVaR": _loss("the worst clips", CVaR, alpha=("Levy et al.", 0.1, 0.3, 0.5, 0.8)),
     "JTT": _loss(
-        "first mistakes count more",
+        "larger weights for a first training's errors",
         JTT,
         weight=("Liu et al.", 2.0, 5.0, 10.0),
         first=(_OURS, 0.1, 0.25, 0.5),
@@ -340,11 +339,11 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         first=(_OURS, 0.1, 0.25, 0.5),
     ),
     "weight averaging": _loss(
-        "the mean of the weights along the way", WeightAveraging, warm_up=(_OURS, 0.25, 0.5, 0.75)
+        "mean of the weights over training", WeightAveraging, warm_up=(_OURS, 0.25, 0.5, 0.75)
     ),
     # Relatives of PIUmr
     "ERIS": _loss(
-        "features of class and person told apart by energy",
+        "features of class and person, separated by energy",
         ERIS,
         True,
         person=(_OURS, 0.3, 0.9),
@@ -366,7 +365,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         hyperparameters=_TFAM | {"step_consistency": of(MGSC, "step_consistency", 0.3, 1.0, 3.0)},
     ),
     "DAID": _loss(
-        "cells of class and manner balanced, manner taken out",
+        "classes and styles balanced, style removed",
         DAID,
         weight=(_OURS, 0.3, 0.7, 1.5),
         strength=(_OURS, 0.25, 0.5, 1.0),
@@ -374,14 +373,14 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
     # Ours
     "TFAM": _tfam("common clock, smooth perturbation, adaptive fusion"),
     "TFAM, feature level": _tfam("behind the first block", layer="features", like=("TFAM",)),
-    "GIRL": _girl("worst weighting of style groups, hard clips"),
+    "GIRL": _girl("worst-case weights of style groups, hard clips"),
     "PIUmr": _piumr("TFAM and GIRL"),
     # Controls
     "TFAM, uniform clock": _tfam(
         "two views, nothing aligned", "control", plug_in=_uniform_clock, like=("TFAM",)
     ),
     "TFAM, no perturbation": _tfam(
-        "aligned beside unaligned, spectra as they are", "control", plug_in=_unperturbed, like=("TFAM",)
+        "aligned and unaligned view, unchanged spectra", "control", plug_in=_unperturbed, like=("TFAM",)
     ),
     "two equal views": _tfam(
         "nothing aligned, nothing perturbed", "control", plug_in=_equal_views, like=("TFAM",)
@@ -395,7 +394,7 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
 
 
 def augmented(method: Method) -> Method:
-    """The same on augmented clips; it takes over what was chosen for methods that are augmented, too."""
+    """The same with augmentation; it inherits hyperparameters from augmented methods."""
     like = tuple(f"{name} + augmentation" for name in method.like)
     return replace(method, augmented=True, like=like)
 
@@ -410,7 +409,7 @@ METHODS: dict[str, Method] = {
 
 
 def row_of(method: str | Method) -> Method:
-    """The row of a method in `METHODS`; a method that is no name may be in no table.
+    """The row of a method in `METHODS`; a `Method` object need not be in the table.
 
     Raises:
         ValueError: If the name is unknown.
@@ -431,10 +430,10 @@ def hyperparameters_of(method: str | Method) -> dict[str, Hyperparameter]:
 
 
 def resolve(method: str | Method, chosen: Mapping[str, Any] | None = None) -> Hyperparameters:
-    """Defaults of a method, with ``chosen`` put in.
+    """Defaults of a method, overridden by ``chosen``.
 
     Raises:
-        ValueError: If the method or a hyperparameter is unknown, or a value cannot be right.
+        ValueError: If the method or a hyperparameter is unknown, or a value is invalid.
     """
     name = method if isinstance(method, str) else method.about
     return put_in(name, hyperparameters_of(method) | NOT_SEARCHED, chosen)
@@ -443,10 +442,10 @@ def resolve(method: str | Method, chosen: Mapping[str, Any] | None = None) -> Hy
 def put_in(
     method: str, known: Mapping[str, Hyperparameter], chosen: Mapping[str, Any] | None
 ) -> Hyperparameters:
-    """Defaults of the ``known`` hyperparameters, with ``chosen`` put in; ``method`` is for messages.
+    """Defaults of the ``known`` hyperparameters, overridden by ``chosen``; ``method`` is for messages.
 
     Raises:
-        ValueError: If a hyperparameter is unknown, or a value cannot be right.
+        ValueError: If a hyperparameter is unknown, or a value is invalid.
     """
     values = {name: one.default for name, one in known.items()}
     for name, value in (chosen or {}).items():
@@ -459,8 +458,8 @@ def put_in(
 def draw(method: str, number: int) -> Hyperparameters:
     """The ``number``-th set of hyperparameters that a search tries; number 0 is the defaults.
 
-    Equal numbers draw equal common hyperparameters for all methods, and equal strengths of augmentation,
-    so that none is luckier in these; and other ones as long as there are any, so that a method with few
+    The same number draws the same common hyperparameters and strength of augmentation for all methods,
+    so that these do not favour any method. Draws differ as long as possible, so that a method with few
     hyperparameters tries as many sets as the others.
     """
     if number == 0:
@@ -477,7 +476,7 @@ def draw(method: str, number: int) -> Hyperparameters:
 
 
 def require_no_maps(method: str | Method) -> None:
-    """See that a method can be trained where features have no height and width.
+    """Raise if a method needs features with height and width.
 
     Raises:
         ValueError: If it cannot.
@@ -514,7 +513,7 @@ def build(
         torch.manual_seed(seed)
         backbone = BACKBONES[k["backbone"]](channels, int(k["width"]), parents)
         width = width_behind(backbone, channels)
-        # The plug-in draws its numbers last, so that the same seed gives all methods one backbone.
+        # The plug-in is initialised last, so that the same seed gives all methods the same backbone.
         model = Recognizer(backbone, width, classes, at=layer)
         model.plug_in = method.plug_in(width_behind(backbone, channels, model.at), width, k)
     return model
@@ -523,7 +522,7 @@ def build(
 def settings(
     method: str | Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
 ) -> Settings:
-    """How a method trains.
+    """Training settings of a method.
 
     Args:
         method: A method, or its name.
@@ -533,7 +532,7 @@ def settings(
         clips: Number of training clips; needed if ``k`` counts updates.
 
     Raises:
-        ValueError: If ``k`` counts updates, and clips are not said.
+        ValueError: If ``k`` counts updates and ``clips`` is missing.
     """
     epochs, batch = int(k["epochs"]), int(k["batch_size"])
     if k["updates"] is not None:

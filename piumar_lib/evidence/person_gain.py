@@ -1,4 +1,4 @@
-"""What normalizing a new person gains, from the records of `piumar_lib.evidence.person_study`."""
+"""Gain of person normalisation, from the records of `piumar_lib.evidence.person_study`."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from piumar_lib.evidence.folds import form_of
 from piumar_lib.evidence.records import read_records
 
 FILE = "person-normalization.jsonl"
-CLIPS = (1, 2, 5, 10, 20, None)  # that a person is estimated from; None: all of the person's
+CLIPS = (1, 2, 5, 10, 20, None)  # from which a person is estimated; None: all of the person's
 SHOWN = (None, 3)  # classes that the person shows; None: all
-NONE = "none"  # the recogniser as it is
+NONE = "none"  # the recogniser without normalisation
 WAYS: dict[str, dict[str, Any]] = {  # arguments of `normalize_person`
     "AdaBN": {"kind": "batch statistics", "alpha": 1.0, "prior": 0.0, "matched": False},
     "half-way": {"kind": "batch statistics", "alpha": 0.5, "prior": 0.0, "matched": False},
@@ -31,13 +31,13 @@ DEFAULT = "half-way, prior, matched"
 def differences(
     records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
 ) -> dict[str, float]:
-    """What a way adds to each person of one data set who has enough clips, in shares, over all seeds.
+    """Gain of a variant for each person with enough clips in one data set, as fractions, over all seeds.
 
     Args:
         records: Records of one data set.
-        way: One of `WAYS`.
-        shown: How many classes the person shows; None is all of them.
-        clips: How many of the person's clips the way has seen; None is all of them.
+        way: Variant of the normalisation, one of `WAYS`.
+        shown: Number of classes that the person shows; None for all.
+        clips: Number of the person's clips from which the variant estimates; None for all.
     """
     which, n = SHOWN.index(shown), CLIPS.index(clips)
     added: dict[str, list[float]] = {}
@@ -53,13 +53,13 @@ def differences(
 def gain(
     records: Iterable[dict], way: str, shown: int | None = None, clips: int | None = None
 ) -> statistics.Pooled | None:
-    """What a way adds to the recogniser as it is, over people, in shares; data sets are pooled.
+    """Mean gain of a variant over the unnormalised recogniser, as fractions, pooled over data sets.
 
-    Synthetic people stand alone: their populations are clusters above them. None if nobody has enough
-    clips. The arguments are those of `differences`, but the records may be of several data sets.
+    Synthetic people cannot be pooled with others: their populations are clusters. None if no person has
+    enough clips. The arguments are those of `differences`, but the records may be of several data sets.
 
     Raises:
-        ValueError: If the records are of two forms, in which a person would count as two, or of two
+        ValueError: If the records are of two forms, so that a person would count twice, or of two
             methods.
     """
     records = list(records)
@@ -78,11 +78,12 @@ def gain(
 
 
 def as_method(name: str, data: str, folder: Path) -> list[dict]:
-    """The default way with all of a person's clips, after augmentation, as records of a method.
+    """Records of the default variant with all of a person's clips, after augmentation, as of a method.
 
     Args:
         name: Name that the method has in the records returned.
-        data: See `piumar_lib.evidence.folds.load_fold`; a reader's file is known by what it holds now.
+        data: See `piumar_lib.evidence.folds.load_fold`; a reader's file is identified by its current
+            content.
         folder: Folder of the study's records.
     """
     held = {"content": folds.identify(data)[1]} if is_npz(data) else {"data": data}

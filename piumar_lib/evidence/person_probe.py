@@ -1,10 +1,10 @@
-"""How much of the person is left in the features: a linear classifier that looks for it.
+"""Person probe: a linear classifier that predicts the person from the features.
 
     python -m piumar_lib.evidence.person_probe --workers 2
 
-A recogniser that is agnostic of people gives clips of one class the same features for all people.
-People differ in what classes they make, too; so the class's mean is taken out first, and people count
-alike. Only unseen people are told apart, in folds that hold out at least two.
+A person-agnostic recogniser gives clips of one class the same features for all people. People also
+differ in their class frequencies, so the class mean is subtracted first, and all people have equal
+weights. The probe distinguishes unseen people only, in folds that hold out at least two.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ from piumar_lib.support.command import Parser, at_least, command_line, path
 
 FILE = "person-probe.jsonl"
 PROBED = ("ERM", "augmentation", "TFAM + augmentation", "PIUmr + augmentation")
-PARTS = 5  # of clips, each predicted by a classifier that was trained on the others
+PARTS = 5  # of clips: folds of the probe's cross-validation
 
 
 def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: int = 0) -> float:
-    """How well a linear classifier tells people apart within classes.
+    """Recall of a linear classifier that predicts the person within classes.
 
     Args:
         features: Shape ``(clips, width)``.
         y: Classes, shape ``(clips,)``.
         person: Who made each clip, shape ``(clips,)``; each at least `PARTS` clips.
-        seed: Seed of the cut into parts.
+        seed: Seed of the split into parts.
 
     Returns:
-        Mean recall over people, on a scale on which chance is 0 and no mistake is 1.
+        Mean recall over people, rescaled so that chance is 0 and a perfect score is 1.
 
     Raises:
         ValueError: If there are fewer than two people, or one has too few clips.
@@ -72,9 +72,9 @@ def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: 
 
 
 def run(e: Experiment) -> dict:
-    """Train once, and probe the features that decisions on unseen people are made from.
+    """Train once, and probe the features of the decisions on unseen people.
 
-    A training that diverges has no features: its probe is None, and ``failed`` says why.
+    A training that diverges has no features: its probe is None, and ``failed`` has the error.
     """
     try:
         model, (_, unseen, _) = train(e)
@@ -88,9 +88,9 @@ def run(e: Experiment) -> dict:
 
 
 def make(data: str, out: Path = STUDY / FILE, workers: int = 1, scheduler: str = "") -> list[dict]:
-    """Run what is missing in ``out``; return all records of a data set.
+    """Compute the records that are missing in ``out``; return all records of a data set.
 
-    Folds that hold out a single person, or people with too few clips, cannot be probed and are left out.
+    Folds with a single held-out person, or with people who have too few clips, are left out.
     """
     wanted = [e for e in plan(data, PROBED, read_search(out.parent), 1) if _may_be_probed(e)]
     return run_all(wanted, out, workers, scheduler=scheduler, work=run)
@@ -103,10 +103,10 @@ def _may_be_probed(e: Experiment) -> bool:
 
 
 def scores(records: Iterable[dict], form: str, method: str) -> dict[str, np.ndarray]:
-    """By data set, the probe of each fold under a method, ``(folds,)``, in shares: 0 chance, 1 perfect.
+    """By data set, the probe of each fold under a method, ``(folds,)``: 0 is chance, 1 is perfect.
 
-    Seeds are averaged. A fold counts that every method probed on its set has, none of them diverged, so
-    that two methods may be subtracted.
+    Seeds are averaged. Only folds for which all methods have a probe, and did not diverge, are used, so
+    that methods can be subtracted.
     """
     names = {data_of(name, form): name for name in NAMES}
     found: dict[tuple[str, int, int], dict[str, float | None]] = {}
@@ -133,7 +133,7 @@ def main(arguments: list[str] | None = None) -> None:
     every = [data_of(*pair) for pair in product(NAMES, FORMS[:1])]
     parser.add_argument("--data", nargs="+", default=every, help="names of data sets, or .npz files")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
     parser.add_argument("--out", type=path, default=STUDY / FILE)
     options = parser.parse_args(arguments)
     for data in options.data:
@@ -147,7 +147,7 @@ def main(arguments: list[str] | None = None) -> None:
 
 if __name__ == "__main__":
     from piumar_lib.evidence import (
-        person_probe as found,  # by its name, under which workers find it, too
+        person_probe as found,  # by its module's name, so that workers find it, too
     )
 
     sys.exit(found.main())

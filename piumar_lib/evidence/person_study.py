@@ -1,10 +1,10 @@
-"""What a few unlabelled clips of a new person are worth, and when normalizing this person does harm.
+"""Person normalisation from a few unlabelled clips: when it improves accuracy, and when it does harm.
 
     python -m piumar_lib.evidence.person_study --data synthetic
 
 Every training is evaluated on its unseen people before and after `normalize_person`, for several numbers
 of clips that a person is estimated from, and for people who show all classes or only three of them.
-The clips that a person is estimated from are among those evaluated: nobody looks at their labels.
+The clips that a person is estimated from are among those evaluated: their labels are not used.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from piumar_lib.training import predict
 
 
 def trainings(data: str, method: str, seeds: int, folder: Path = STUDY) -> list[Experiment]:
-    """What to train: synthetic populations of development, or all folds of other data.
+    """Trainings: on synthetic populations of development, or on all folds of other data.
 
     Hyperparameters are those of the study; synthetic data keep the method's defaults.
     """
@@ -44,11 +44,12 @@ def trainings(data: str, method: str, seeds: int, folder: Path = STUDY) -> list[
 
 
 def run(e: Experiment) -> dict:
-    """Train once, and evaluate every unseen person in every way.
+    """Train once, and evaluate every unseen person under every variant.
 
     The record's ``people`` maps each of them to ``"clips"`` and to the clips that are recognised under
     `NONE` and under each of `WAYS`, for each of `SHOWN`: one number for each of `CLIPS`, None where the
-    person has fewer. A training that diverges recognises no clip in any way, and ``failed`` says why.
+    person has fewer. A training that diverges has no correct clips under any variant, and ``failed`` has
+    the error.
     """
     try:
         model, (known, unseen, _) = train(e)
@@ -89,11 +90,11 @@ def clips_of(unseen: Sequences, person: int, shown: int | None, seed: int) -> Se
 def make(
     data: str, method: str, seeds: int, out: Path, workers: int = 1, scheduler: str = ""
 ) -> list[dict]:
-    """Run what is missing in ``out`` and return all records; a killed run resumes.
+    """Compute the records that are missing in ``out`` and return all; a killed run resumes.
 
     Raises:
         InUse: If another run writes to ``out``.
-        OSError: If the system refuses to write.
+        OSError: If writing fails.
     """
     wanted = trainings(data, method, seeds, out.parent)
     return run_all(wanted, out, workers, scheduler=scheduler, work=run)
@@ -111,7 +112,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--method", default="augmentation", choices=list(METHODS), metavar="METHOD")
     parser.add_argument("--seeds", type=at_least(1), default=SEEDS, help="initialisations of each fold")
     parser.add_argument("--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes")
-    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
     parser.add_argument("--out", type=path, default=STUDY / FILE)
     options = parser.parse_args(arguments)
     for data in options.data:
@@ -128,6 +129,6 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from piumar_lib.evidence import person_study  # by its name, under which workers find it, too
+    from piumar_lib.evidence import person_study  # by its module's name, so that workers find it, too
 
     sys.exit(person_study.main())

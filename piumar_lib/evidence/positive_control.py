@@ -1,7 +1,7 @@
-"""A case that group robustness must win: `piumar_lib.data.spurious`, with and without known groups.
+"""Positive control of group robustness: `piumar_lib.data.spurious`, with and without known groups.
 
-Before a loss is evaluated on people, it is shown something that it was made for. If it does not win
-there, it is broken; if it does, a failure elsewhere says something about that elsewhere.
+Before a loss is evaluated on people, it is tested on data for which it was designed. If it has no gain
+there, the implementation is wrong; if it has, a failure on other data is informative about these data.
 
     python -m piumar_lib.evidence.positive_control --out notebooks/results/positive-control.jsonl
 """
@@ -36,11 +36,11 @@ from piumar_lib.training import fit, predict
 # Chosen, like the data's noise and offset, on seeds 100 to 115, which are never reported.
 SETTINGS = Settings(
     epochs=8, learning_rate=1e-2
-)  # stops early: once all clips are learnt, risks say nothing
+)  # stops early: once all clips are fitted, risks are not informative
 WIDTH, DEPTH = 8, 2
 TRAIN_CLIPS, TEST_CLIPS = 1500, 2000
 
-# The four that differ in their groups alone weigh no hard clips, which need no groups.
+# The four that differ only in their groups have no weights for hard clips, which need no groups.
 OBJECTIVES: dict[str, Callable[[], Objective]] = {
     "ERM": Objective,
     "true groups": lambda: GroupRobustObjective(PersonGroups(), beta=0.0),
@@ -62,10 +62,10 @@ def positive_control(
     clips in which it does so as often as not.
 
     Args:
-        seeds: Each makes its own clips and its own network.
+        seeds: Seeds; each one has its own clips and its own network.
         rows: Names in `OBJECTIVES`.
         progress: Show a progress bar.
-        workers, scheduler: Who trains, see `piumar_lib.support.cluster.in_parallel`.
+        workers, scheduler: See `piumar_lib.support.cluster.in_parallel`.
 
     Returns:
         For each seed and row a record with ``row``, ``seed``, ``worst`` (accuracy in the worst of the
@@ -79,14 +79,14 @@ def positive_control(
 
 
 def recovered(rows: Iterable[dict[str, Any]], row: str) -> float:
-    """What ``row`` gains over ERM in the worst group, in units of what true groups gain.
+    """Gain of ``row`` over ERM in the worst group, relative to the gain of true groups.
 
     Args:
         rows: Records of `positive_control`.
         row: A name in `OBJECTIVES`.
 
     Returns:
-        The ratio of mean gains over all seeds: 1 as good as true groups, 0 no better than ERM.
+        The ratio of mean gains over all seeds: 1 equals true groups, 0 equals ERM.
     """
     worst: dict[str, list[float]] = {}
     for r in rows:
@@ -110,12 +110,12 @@ def _judge(seed: int, row: str) -> dict[str, Any]:
 
 @command_line
 def main(argv: list[str] | None = None) -> None:
-    """Make the records that the course keeps."""
+    """Compute the records that are kept with the course."""
     parser = Parser(description="Train the positive control and write its records.")
     parser.add_argument("--out", type=path, required=True, help="file to write, .jsonl")
     parser.add_argument("--seeds", type=int, nargs="+", default=range(10))
     parser.add_argument("--workers", type=at_least(1), default=1, help="processes")
-    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    parser.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
     chosen = parser.parse_args(argv)
     require_writable(chosen.out.parent)
     origin = provenance()
@@ -124,6 +124,6 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    from piumar_lib.evidence import positive_control as named  # as workers find it, too
+    from piumar_lib.evidence import positive_control as named  # so that workers find it, too
 
     sys.exit(named.main())

@@ -1,7 +1,7 @@
-"""The protocol of the study: what is trained, and how hyperparameters are chosen.
+"""The protocol of the study: trainings, and the choice of hyperparameters.
 
-Hyperparameters are chosen once, for every method with the same effort, on the two sets that the course
-develops on; every other set is only trained and evaluated on. Records are kept under
+Hyperparameters are chosen once, with the same budget for every method, on the two development data sets;
+all others are used for training and evaluation only. Records are kept under
 ``notebooks/results/study/``; a killed run resumes where it stopped.
 """
 
@@ -24,14 +24,14 @@ from piumar_lib.evidence.methods import FIXED, METHODS, Hyperparameters, draw, h
 from piumar_lib.evidence.records import STUDY, read_records
 
 SEEDS = 3
-UPDATES = 600  # of the weights, about, whatever the size of the data set
-BUDGET = 6  # sets of hyperparameters that are tried for each method, the defaults among them
+UPDATES = 600  # of the weights, approximately, for data sets of all sizes
+BUDGET = 6  # sets of hyperparameters that are tried for each method, including the defaults
 FORMS = ("own tempo", "one length")
 SEARCHED_ON = ("msraction3d", "utkinect")
 REAL = ("spar", *NAMES)
 SETS = (*REAL, "synthetic")
 BASELINES = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
-# What the planned contrasts are made of, see `piumar_lib.evidence.contrasts`:
+# Methods of the planned contrasts, see `piumar_lib.evidence.contrasts`:
 PLANNED = (
     "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
     "PIUmr + augmentation", *BASELINES,
@@ -60,9 +60,9 @@ NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the s
 
 
 def data_of(data_set: str, form: str) -> str:
-    """What `folds.load_fold` calls a set of `SETS`, or a reader's file, in one of `FORMS`.
+    """Name for `folds.load_fold` of a data set of `SETS`, or a reader's file, in one of `FORMS`.
 
-    Synthetic clips and a reader's are taken as they are, whatever the form.
+    Synthetic clips and a reader's are unchanged in both forms.
     """
     if data_set == "spar":
         return {"own tempo": "spar-own-tempo", "one length": "spar-repetitions"}[form]
@@ -80,7 +80,7 @@ def searched(methods: Iterable[str]) -> list[str]:
 def search_plan(
     methods: Iterable[str], budget: int = BUDGET, forms: Iterable[str] = FORMS
 ) -> list[Experiment]:
-    """The experiments that hyperparameters are chosen from, one seed each; each form has its own."""
+    """The experiments of the search, one seed each, in each form."""
     where = [data_of(name, form) for form, name in product(forms, SEARCHED_ON)]
     return [
         experiment(data, method, fold, 0, draw(method, number) | {"updates": UPDATES}, search=True)
@@ -101,9 +101,10 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
 
     Args:
         records: Records of the search, see `search_plan`.
-        data: Data set to choose for; the sets that were searched on count, in its form.
+        data: Data set to choose for; scores are from the search data sets in its form.
         method: Name of a method that was searched.
-        fold: If ``data`` was searched on itself, only people who are not held out in this fold speak.
+        fold: If ``data`` is a search data set itself, only people who are not held out in this fold are
+            used.
     """
     sources = sources_of(data)
     allowed = folds.search_people(data, fold) if data in sources else {}
@@ -119,15 +120,15 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
 
 
 def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparameters:
-    """The hyperparameters with which a method was best on people that may be looked at.
+    """The hyperparameters with the best mean accuracy on the people who may be used.
 
     Args:
         records: Records of the search, see `search_plan`.
         data, method, fold: Data set, method and fold to choose for; see `search_scores`.
 
     Returns:
-        All but the fixed ones; the earlier tried if several are equally good. Those of a method that
-        takes them over: the first method's before the second's. Empty if nothing was searched.
+        All but the fixed ones; in a tie, those tried first. A method that inherits them gets the first
+        method's with priority. Empty if nothing was searched.
     """
     chosen: Hyperparameters = {}
     for name in reversed(METHODS[method].like or (method,)):
@@ -139,7 +140,7 @@ def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparam
 
 
 def rule(method: str, search: list[dict], data: str) -> str:
-    """How hyperparameters were chosen, in words, as a record has it."""
+    """How hyperparameters were chosen, in words, as in records."""
     sources = sources_of(data)
     tried: dict[str, set[tuple]] = {}
     for r in search:
@@ -154,10 +155,10 @@ def rule(method: str, search: list[dict], data: str) -> str:
 
 
 def require_whole_search(search: list[dict], data: str, method: str) -> bool:
-    """Whether a method was searched for ``data``'s form.
+    """Whether a method was searched in the form of ``data``.
 
     Raises:
-        ValueError: If it was, but not to the end: what is best of a part need not be best of all.
+        ValueError: If the search is incomplete: the best of a part need not be the best of all.
     """
     own = [r for r in search if r["method"] == method and r["data"] in sources_of(data)]
     folds_of, tried = {(r["data"], r["fold"]) for r in own}, {_searched(r) for r in own}
@@ -172,7 +173,7 @@ def require_whole_search(search: list[dict], data: str, method: str) -> bool:
 
 
 def _searched(record: dict) -> tuple:
-    """The hyperparameters of a record that are searched for."""
+    """The hyperparameters of a record that the search varies."""
     return tuple(sorted((k, v) for k, v in record["hyperparameters"].items() if k not in FIXED))
 
 
@@ -207,9 +208,9 @@ def plan(
 
 
 def records_path(data: str, folder: Path = STUDY) -> Path:
-    """Where the records of a data set are kept, both of its forms in one file.
+    """Path of a data set's records, both of its forms in one file.
 
-    A reader's are marked by ``own-``, as a file may be called like another of the study's.
+    A reader's file gets the prefix ``own-``, because its name may equal one of the study's.
     """
     if is_npz(data):
         return folder / f"own-{Path(data).stem}.jsonl"
@@ -218,7 +219,7 @@ def records_path(data: str, folder: Path = STUDY) -> Path:
 
 
 def read_search(folder: Path = STUDY) -> list[dict]:
-    """The records of the search; the study's of each method and form that the folder has not.
+    """The records of the search; for methods and forms that the folder lacks, the study's.
 
     None if the folder's file is empty: all methods then keep their defaults.
     """
@@ -232,17 +233,17 @@ def read_search(folder: Path = STUDY) -> list[dict]:
 def committed(
     data: str, folder: Path = STUDY, model: Mapping[str, str | int] | None = None
 ) -> list[dict]:
-    """The records of a data set that are there, of one backbone and width.
+    """The existing records of a data set, of one backbone and width.
 
     Raises:
-        FileNotFoundError: If there are none; of a reader's file, none of what it holds now.
+        FileNotFoundError: If there are none, or for a reader's file, none of its current content.
     """
     known = {name: FIXED[name] for name in ("backbone", "width")} | dict(model or {})
     content = ""
     if is_npz(data):
         data, content = folds.identify(data)
     path = records_path(data, folder)
-    # A reader's file may have been trained on under another path.
+    # The records of a reader's file may have another path.
     wanted = {"content": content} if content else {"data": data}
     records = [
         r | {"data": data}
@@ -265,7 +266,7 @@ def make_search(
     scheduler: str = "",
     forms: Iterable[str] = FORMS,
 ) -> list[dict]:
-    """Make what is missing of `search_plan`; return its records."""
+    """Compute the missing records of `search_plan`; return all of its records."""
     wanted = search_plan(methods, forms=forms)
     return run_all(wanted, folder / "search.jsonl", workers, scheduler=scheduler)
 
@@ -280,6 +281,6 @@ def make(
     progress: bool = True,
     scheduler: str = "",
 ) -> list[dict]:
-    """Train and evaluate what is missing of `plan`; return its records."""
+    """Compute the missing records of `plan`; return all of its records."""
     wanted = plan(data, methods, read_search(folder), seeds, model)
     return run_all(wanted, records_path(data, folder), workers, progress, scheduler)

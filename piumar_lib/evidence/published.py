@@ -1,4 +1,4 @@
-"""Accuracies that others published on the study's data sets, where people are held out as well."""
+"""Published accuracies on the study's data sets, with held-out people."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ class Published:
 
     Attributes:
         data: The data set's name.
-        method: What was trained.
-        accuracy: On unseen people, in percent.
-        held_out: Who was held out, and what else differs from our protocol.
-        source: Where the figure was read.
+        method: The trained method.
+        accuracy: Accuracy on unseen people, in percent.
+        held_out: The held-out people, and other differences from our protocol.
+        source: Source of the number.
     """
 
     data: str

@@ -1,6 +1,7 @@
-"""Files of records: where the study's lie, reading and adding to them, and where a record comes from.
+"""Files of records: their paths, reading and appending, and the provenance of a record.
 
-Records live in JSON-lines files, one experiment a line; `piumar_lib.evidence.experiments` makes them.
+Records are kept in JSON-lines files, one experiment per line; `piumar_lib.evidence.experiments` computes
+them.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from piumar_lib.support.files import read_json_lines, writing
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "notebooks" / "results"
 STUDY = RESULTS / "study"
-# Programs that make records, beside this file; the first is called by the package's name.
+# Programs beside this file that compute records; the first is called by the package's name.
 PROGRAMS = (
     "__main__.py", "development.py", "from_scratch.py", "person_probe.py", "person_study.py",
     "positive_control.py",
@@ -30,11 +31,11 @@ PROGRAMS = (
 
 
 def read_records(path: Path) -> list[dict]:
-    """Read a JSON-lines file; an unfinished last line, left by a killed run, is passed over.
+    """Read a JSON-lines file; an unfinished last line, left by a killed run, is ignored.
 
     Raises:
-        ValueError: If another line is damaged, or a record of a reader's file does not say which
-            content it was made from; the message names the file.
+        ValueError: If another line is damaged, or a record of a reader's file has no digest of the
+            file's content; the message names the file.
     """
     records = read_json_lines(path)
     for record in records:
@@ -47,7 +48,7 @@ def read_records(path: Path) -> list[dict]:
 
 
 def append_record(path: Path, record: dict) -> None:
-    """Add one line; what a killed run left unfinished is removed, what lacks its end gets it."""
+    """Append one line, after removing an unfinished last line or adding a missing line break."""
     content = path.read_bytes() if path.is_file() else b""
     last = content[content.rfind(b"\n") + 1 :]
     try:
@@ -62,7 +63,7 @@ def append_record(path: Path, record: dict) -> None:
 
 
 def device() -> str:
-    """What computes here; a record names that of the worker which made it."""
+    """Description of this device; a record has that of the worker that computed it."""
     return f"CPU, {platform.machine()}, {os.cpu_count()} cores"
 
 
@@ -73,7 +74,7 @@ def _git(*arguments: str) -> str:
 
 @cache
 def provenance() -> dict:
-    """Where and how records are made: command, commit, versions."""
+    """Provenance of records: command, commit, versions."""
     try:
         commit = _git("rev-parse", "--short", "HEAD")
         if _git("status", "--porcelain", "--", "piumar_lib"):

@@ -1,8 +1,8 @@
-"""What a study of unseen people can say: differences, pooled over data sets, with their power.
+"""Statistics of a study of unseen people: paired differences, pooling over data sets, power.
 
-Scores are shares in [0, 1], so a bound of 0.01 is one point. The unit is the person: clips and seeds of
-one person are not independent. People of leave-one-person-out folds share most of their training people,
-which makes their differences somewhat dependent; no exact remedy is known.
+Scores are accuracies in [0, 1], so a bound of 0.01 is one point. The unit is the person: clips and seeds
+of one person are not independent. People of leave-one-person-out folds share most of their training
+people, which makes their differences somewhat dependent; no exact remedy is known.
 
 Without spread between people (one person, or all differ equally) there is no standard error: interval
 and p values are nan, and `verdict` says "not decided".
@@ -21,21 +21,21 @@ from scipy import optimize, special, stats
 from piumar_lib import metrics
 from piumar_lib.data.synthetic import is_synthetic
 
-ROUNDING = 1e-9  # shares closer than this are equal
+ROUNDING = 1e-9  # scores closer than this are equal
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean paired difference, with what people's spread says about it.
+    """A mean paired difference over people, with its inference.
 
     Attributes:
         difference: Mean over people.
-        low, high: Interval of the mean, at the ``level`` that was asked for.
+        low, high: Confidence interval of the mean, at the requested ``level``.
         p: Two-sided p value for a mean of 0.
         equivalence_p: P value for a mean outside ``[-bound, bound]`` (two one-sided tests).
         people: Number of people.
         deviation: Standard deviation over people (nan for one person).
-        bound: Bound of equivalence: differences within it do not matter.
+        bound: Equivalence bound: differences within it are negligible.
     """
 
     difference: float
@@ -54,13 +54,14 @@ class Pooled:
 
     Attributes:
         difference, low, high, p, equivalence_p, bound: The fields of `Difference`, over data sets.
-        prediction_low, prediction_high: Where the difference of a new data set is expected (nan for
-            fewer than three sets, or without spread).
+        prediction_low, prediction_high: Prediction interval for a new data set (nan for fewer than three
+            sets, or without spread).
         tau: Standard deviation of the true differences between data sets.
-        q, i_squared: Cochran's heterogeneity, and its share that is not due to people, in [0, 1].
-        people, sets: Number of people in all, and of data sets.
-        by_set: Each data set on its own.
-        note: What a reader must know of this pooling; empty if nothing.
+        q, i_squared: Cochran's Q, and the fraction of it that is due to differences between data sets,
+            in [0, 1].
+        people, sets: Total number of people, and number of data sets.
+        by_set: Difference within each data set.
+        note: Caveat of this pooling; may be empty.
     """
 
     difference: float
@@ -90,11 +91,11 @@ def paired(
     Args:
         scores, reference: One score for each person, in the same order, shape ``(people,)``.
         level: Coverage of the interval.
-        bound: Differences within it do not matter.
+        bound: Equivalence bound.
 
     Raises:
-        ValueError: If the shapes differ, nobody is there, a score is not finite, or level or bound is
-            out of range.
+        ValueError: If the shapes differ, there are no people, a score is not finite, or level or bound
+            is out of range.
     """
     scores, reference = _people(scores, "scores"), _people(reference, "reference")
     if scores.shape != reference.shape:
@@ -107,12 +108,12 @@ def paired(
 def clustered(
     differences: ArrayLike, cluster: ArrayLike, level: float = 0.95, bound: float = 0.01
 ) -> Difference:
-    """Mean difference of people who share something above them, as synthetic people their population.
+    """Mean difference of people in clusters, such as the populations of synthetic people.
 
     The unit is the cluster: a t interval over the clusters' means, with one degree of freedom less than
-    clusters. If all clusters have equally many people, and clusters differ by no less than chance, this
-    is the estimate and standard error of the mixed model with a random intercept for each cluster
-    (restricted maximum likelihood). In any case each cluster counts the same, however many its people.
+    there are clusters. If all clusters have equally many people, and clusters differ by no less than
+    chance, this is the estimate and standard error of the mixed model with a random intercept for each
+    cluster (restricted maximum likelihood). All clusters have equal weights, regardless of their sizes.
 
     Args:
         differences: Paired difference of each person, shape ``(people,)``.
@@ -120,7 +121,7 @@ def clustered(
         level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
 
     Returns:
-        ``people`` and ``deviation`` are of people, all else is of clusters.
+        ``people`` and ``deviation`` refer to people, all other fields to clusters.
 
     Raises:
         ValueError: If ``cluster`` has another shape, and for the reasons of `paired`.
@@ -146,9 +147,9 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     In simulations with 6 sets of 8 to 44 people and spreads that differ, the 95 % interval covered 93 to
     95 % and the prediction interval 88 to 96 %, least where the sets differ by little but not nothing.
 
-    A set without spread between its people (one person, or all equal) borrows the people's variance of
-    the other sets, so that it has neither no weight nor all of it. If no set has spread, all weigh the
-    same. Of a single set, its own `paired` statistics are returned, and ``note`` says so.
+    A set without spread between its people (one person, or all equal) gets the variance of the other
+    sets' people, because a variance of zero would give it all the weight. If no set has spread, all have
+    equal weights. Of a single set, its own `paired` statistics are returned, and ``note`` says so.
 
     Args:
         differences: Paired differences of each data set's people, ``(people,)``, by data set.
@@ -194,10 +195,10 @@ def pool_people(
 ) -> Pooled:
     """Pool people's paired differences over data sets.
 
-    Synthetic people stand alone: their populations are clusters above them.
+    Synthetic people cannot be pooled with others: their populations are clusters.
 
     Args:
-        differences: Each person's paired difference, in shares, by data set.
+        differences: Each person's paired difference, as a fraction, by data set.
         records: Records that the differences come from, by data set; a fold of synthetic ones is a
             population.
 
@@ -218,7 +219,7 @@ def pool_people(
 def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
     """Variance of the true differences between data sets, by restricted maximum likelihood.
 
-    A grid comes first, as the likelihood may have two peaks.
+    A grid search comes first, because the likelihood may have two maxima.
 
     Args:
         means, variances: Mean difference of each set, and the variance of that mean, ``(sets,)``.
@@ -234,7 +235,7 @@ def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
         misfit = ((means - mean[..., None]) ** 2 / total).sum(-1)
         return np.log(total).sum(-1) + np.log(weight) + misfit
 
-    grid = np.ptp(means) ** 2 * np.linspace(0, 1, 101) ** 2  # beyond it the loss only rises
+    grid = np.ptp(means) ** 2 * np.linspace(0, 1, 101) ** 2  # beyond it the loss is increasing
     best = int(np.argmin(loss(grid)))
     bracket = grid[max(best - 1, 0)], grid[min(best + 1, len(grid) - 1)]
     if bracket[0] == bracket[1]:
@@ -268,13 +269,13 @@ def heterogeneity(means: np.ndarray, variances: np.ndarray) -> tuple[float, floa
 
 
 def power(deviation: float, people: int, effect: float, alpha: float = 0.05) -> float:
-    """Chance that a two-sided paired t test sees an effect.
+    """Probability that a two-sided paired t test detects an effect.
 
     Args:
         deviation: Standard deviation of the paired differences over people.
         people: Number of people.
         effect: True mean difference, in the unit of ``deviation``.
-        alpha: Level of the test; 0.05 / 12 for the first of twelve tests after Holm.
+        alpha: Significance level; 0.05 / 12 for the first of twelve tests after Holm.
 
     Raises:
         ValueError: If the deviation is not positive, there are fewer than two people, or alpha is not in
@@ -285,7 +286,7 @@ def power(deviation: float, people: int, effect: float, alpha: float = 0.05) -> 
 
 
 def detectable(deviation: float, people: int, power: float = 0.8, alpha: float = 0.05) -> float:
-    """Smallest true mean difference that a two-sided paired t test sees with the given power.
+    """Smallest true mean difference that a two-sided paired t test detects with the given power.
 
     Arguments and errors are as in the function `power`; ``power`` lies between ``alpha`` and 1.
     """
@@ -303,7 +304,7 @@ def detectable(deviation: float, people: int, power: float = 0.8, alpha: float =
 
 
 def of_one_set(name: str, found: Difference) -> Pooled:
-    """A single data set's difference as a pooled one, which says nothing of other sets."""
+    """A single data set's difference as a `Pooled`, which does not generalise to other data sets."""
     return Pooled(
         found.difference,
         found.low,
@@ -333,15 +334,16 @@ def correct(found: Sequence[Difference | Pooled]) -> list[tuple[float, float]]:
 def verdict(
     found: Difference | Pooled, p: float | None = None, equivalence_p: float | None = None
 ) -> str:
-    """Say what a difference establishes, at the 5 % level.
+    """Conclusion from a difference, at the 5 % level.
 
-    One of "a gain", "a loss", "equivalent within 1 point" (or what the bound is), "not decided". A gain
-    or loss that is surely smaller than the bound is still called a gain or loss. Anything nan is "not
-    decided".
+    One of "a gain", "a loss", "equivalent within 1 point" (or another bound), "not decided". A
+    significant gain or loss that is also significantly smaller than the bound is called a gain or loss.
+    If a p value is nan, it is "not decided".
 
     Args:
         found: The difference.
-        p, equivalence_p: Its p values, see `correct`; by default as they are, for a single test.
+        p, equivalence_p: Its corrected p values, see `correct`; by default uncorrected, for a single
+            test.
     """
     p = found.p if p is None else p
     equivalence_p = found.equivalence_p if equivalence_p is None else equivalence_p
@@ -370,12 +372,12 @@ def _people(values: ArrayLike, name: str) -> np.ndarray:
 
 
 def _spreads(differences: np.ndarray) -> bool:
-    """Whether people differ by more than rounding."""
+    """Whether people differ by more than rounding errors."""
     return bool(np.ptp(differences) > ROUNDING)
 
 
 def _over_people(differences: np.ndarray, level: float, bound: float) -> Difference:
-    """`paired`, from differences ``(people,)`` that are checked."""
+    """`paired`, from validated differences ``(people,)``."""
     people = len(differences)
     deviation = float(differences.std(ddof=1)) if people > 1 else math.nan
     error = deviation / math.sqrt(people) if _spreads(differences) else math.nan
@@ -404,12 +406,12 @@ def _tests(
 
 
 def _chance_above(t: float, freedom: int) -> float:
-    """Of Student's t; a distribution of `scipy.stats` takes milliseconds to say the same."""
+    """Survival function of Student's t; the one of `scipy.stats` takes milliseconds."""
     return float(special.stdtr(freedom, -t))
 
 
 def _variances_of_means(differences: list[np.ndarray]) -> np.ndarray:
-    """Variance of each set's mean, ``(sets,)``; without spread the others' people lend theirs (or 0)."""
+    """Variance of each set's mean, ``(sets,)``; without spread, from the others' people (or 0)."""
     people = np.array([len(values) for values in differences])  # (sets,)
     spread = np.array([_spreads(values) for values in differences])  # (sets,)
     own = np.array([values.var(ddof=1) if _spreads(values) else 0.0 for values in differences])
@@ -421,7 +423,7 @@ def _power_of_size(size: float, people: int, alpha: float) -> float:
     """Power at an effect of ``size`` standard deviations.
 
     The square of a noncentral t is a noncentral F, whose distribution function is finite everywhere in
-    SciPy; that of the noncentral t is nan far in its tails.
+    SciPy; the noncentral t's is nan far in its tails.
     """
     edge = stats.f.isf(alpha, 1, people - 1)
     return float(1 - special.ncfdtr(1, people - 1, people * size**2, edge))

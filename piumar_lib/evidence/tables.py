@@ -1,4 +1,4 @@
-"""Tables of evidence, as chapters show them."""
+"""Tables of evidence for chapters."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def show_methods(
     methods: Sequence[str] = (*protocol.PLANNED, *protocol.OTHERS),
     folder: Path | None = None,
 ) -> None:
-    """Display what methods gain over a reference, in points, on three kinds of people.
+    """Display gains of methods over a reference, in points, on three kinds of people.
 
     An asterisk marks methods that use person labels of the training clips.
 
     Args:
-        form: Form of the clips; it does not matter for synthetic ones.
+        form: Form of the clips; synthetic ones have only one.
         reference: Method that the others are compared with.
-        methods: Methods to show; those without records have no line.
+        methods: Methods to show; those without records are left out.
         folder: Folder of the records; by default that of the study.
     """
     columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "eight other sets": NAMES}
     records = {column: contrasts.read(sets, form, folder or STUDY) for column, sets in columns.items()}
 
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
-        # Part of the people say nothing of all of them: a row that is still being trained is left out.
+        # A method that is not yet evaluated on all people is left out.
         whole = all(_people(of_set, method) == _people(of_set, reference) for of_set in own.values())
         return points(contrasts.compare(own, method, reference)) if whole else ""
 
@@ -54,7 +54,7 @@ def show_methods(
     show_table([f"over {reference}, {form} [points]", *columns], lines)
 
 
-PARTS = {  # what each part of the method is compared with
+PARTS = {  # the reference of each component of the method
     "augmentation": ("augmentation", "ERM"),
     "TFAM on top of it": ("TFAM + augmentation", "augmentation"),
     "GIRL on top of TFAM": ("PIUmr + augmentation", "TFAM + augmentation"),
@@ -62,15 +62,15 @@ PARTS = {  # what each part of the method is compared with
 
 
 def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
-    """Display how other networks recognise, and what each part of the method adds to them, in points.
+    """Display accuracies of other networks, and the gains of the method's components, in points.
 
-    Only the first seed counts, and only data sets on which every method was evaluated on all people.
+    Only the first seed is used, and only data sets on which every method was evaluated on all people.
 
     Args:
         form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
         folder: Folder of the records.
     """
-    lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any part, with all of them
+    lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any component, with all of them
     for network, model in protocol.NETWORKS.items():
         if own := _first_seed(form, folder, model):
             means = (np.mean([_mean(records, method) for records in own.values()]) for method in ends)

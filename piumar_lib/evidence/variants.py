@@ -1,4 +1,4 @@
-"""What was tried to find the defaults of TFAM and GIRL: a method each that differs in one thing.
+"""Variants of TFAM and GIRL that were tried in development; each differs from them in one respect.
 
 `piumar_lib.evidence.development` trains them and keeps the log. The course's own methods are in
 `piumar_lib.evidence.methods`.
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 
 class EveryMotionClock(MotionClock):
-    """Mass by all motion energy, that of the sensor's noise included."""
+    """Mass in proportion to all motion energy, including that of the sensor's noise."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Masses ``(batch, time)``, sum one, of clips ``(batch, time, channels)``."""
@@ -57,7 +57,7 @@ class EveryMotionClock(MotionClock):
 
 
 class ArcLengthClock(MotionClock):
-    """Mass by the arc length of the trajectory, smoothed over five frames, instead of a threshold."""
+    """Mass by the arc length of the trajectory, smoothed over five frames instead of thresholded."""
 
     def forward(self, x: Tensor) -> Tensor:
         """Masses ``(batch, time)``, sum one, of clips ``(batch, time, channels)``."""
@@ -79,7 +79,7 @@ class ConstantFusion(nn.Module):
 
 
 class UnsignedMargin(GroupRobustObjective):
-    """Hard is what lies near the boundary, on either side of it: a sure mistake counts as easy."""
+    """Unsigned margin: clips on both sides of the boundary are hard, confident mistakes are easy."""
 
     def hardness(self, prediction: Prediction, batch: Batch) -> Tensor:
         """Weights ``(batch,)``, of mean 1."""
@@ -89,7 +89,7 @@ class UnsignedMargin(GroupRobustObjective):
 
 
 class SimilarityMargin(GroupRobustObjective):
-    """Hard by the paper's margin: similarity to the own class minus that to the nearest other one."""
+    """The paper's margin: similarity to the true class minus similarity to the nearest other class."""
 
     def hardness(self, prediction: Prediction, batch: Batch) -> Tensor:
         """Weights ``(batch,)``, of mean 1; by logits in a batch in which a class has one clip."""
@@ -102,7 +102,7 @@ class SimilarityMargin(GroupRobustObjective):
 
 
 class SimilarityGroups(StyleGroups):
-    """Groups of a class's clips whose residual styles point the same way: pairs are compared."""
+    """Groups of clips of a class by the pairwise cosine similarity of their residual styles."""
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""
@@ -112,7 +112,7 @@ class SimilarityGroups(StyleGroups):
         for k in clips.y.unique().tolist():
             own = (clips.y == k).cpu()
             groups = min(self.each, int(own.sum()))
-            # A direction of their own for clips without any: cosine has no meaning at zero.
+            # Clips with zero residual, for which the cosine is undefined, get a direction of their own.
             rows = F.pad(residual[own], (0, 1), value=1e-9).numpy()
             way = AgglomerativeClustering(groups, metric="cosine", linkage="average")
             found = way.fit_predict(rows) if groups > 1 else [0] * int(own.sum())
@@ -121,10 +121,10 @@ class SimilarityGroups(StyleGroups):
 
 
 class UnseenGroup(TwoViews):
-    """Simulates unseen people: each step leaves a pseudo-group of each class out and is evaluated on it.
+    """Simulates unseen people: each step leaves a pseudo-group of each class out and evaluates on it.
 
     First-order meta-learning for domain generalization (Li et al., AAAI 2018): the gradient of the other
-    clips at the model, plus that of the group's clips where a step down the former would lead.
+    clips at the model, plus the gradient of the group's clips after a step along the former.
 
     Args:
         ahead: Size of that step, in units of the learning rate.
@@ -139,7 +139,7 @@ class UnseenGroup(TwoViews):
 
     @staticmethod
     def left_out(group: Tensor, y: Tensor) -> Tensor:
-        """Of each class with several groups in the batch, the clips of one at random; ``(batch,)``."""
+        """Mask of the clips of one random group of each class with several groups; ``(batch,)``."""
         drawn = torch.rand(int(group.max()) + 1, device=group.device)[group]
         of_class = torch.where(y[:, None] == y, drawn, torch.nan)
         most, least = of_class.nan_to_num(-1).amax(1), of_class.nan_to_num(2).amin(1)
@@ -182,7 +182,7 @@ def module(
     perturbation: Callable[[int, Hyperparameters], nn.Module] | None = None,
     fusion: Callable[[int], nn.Module] = AdaptiveFusion,
 ) -> TemporalFrequencyModule:
-    """TFAM with one part exchanged; all else as in `piumar_lib.evidence.methods`."""
+    """TFAM with one component replaced; all else as in `piumar_lib.evidence.methods`."""
     made = temporal_frequency(channels, width, k)
     assert isinstance(made.temporal, MonotoneAlignment)
     steps, amplitude = made.temporal.steps, made.temporal.amplitude.step
@@ -220,7 +220,7 @@ def _tfam(about: str, **parts: Any) -> Method:
 
 
 def _with_control(name: str, about: str, **parts: Any) -> dict[str, Method]:
-    """A variant, and the same with the clock left as it is."""
+    """A variant, and its control with an unchanged clock."""
     return {
         name: _tfam(about, **parts),
         f"{name}, uniform clock": _tfam(f"{about}, nothing aligned", **parts | {"clock": _uniform}),
@@ -240,7 +240,7 @@ def _perturbed(
 
 
 def _robust(about: str, **options: Any) -> Method:
-    """PIUmr with GIRL changed; TFAM stays."""
+    """PIUmr with a variant of GIRL and the default TFAM."""
 
     def objective(k: Hyperparameters) -> TwoViews:
         return two_views(k, group_robust(k, **options))
@@ -249,7 +249,7 @@ def _robust(about: str, **options: Any) -> Method:
 
 
 def _unseen(about: str, **options: Any) -> Method:
-    """TFAM that leaves a pseudo-group out in each step; groups and hard clips weigh nothing."""
+    """TFAM that leaves a pseudo-group out in each step; groups and hard clips have no weights."""
 
     def objective(k: Hyperparameters) -> TwoViews:
         over = group_robust(k | {"radius": 0.0, "beta": 0.0}, **options)
@@ -279,7 +279,7 @@ VARIANTS: dict[str, Method] = {
     "arc length": _tfam("mass by arc length of the smoothed clip", clock=ArcLengthClock),
     "Sinkhorn": replace(_AUGMENTED, about="entropic transport to anchors", plug_in=_sinkhorn),
     **_with_control(
-        "swap", "spectra move towards another clip's", perturbation=_perturbed(kind="swap")
+        "swap", "spectra interpolated towards another clip's", perturbation=_perturbed(kind="swap")
     ),
     **_with_control(
         "joints share", "one profile a joint or sensor",
@@ -296,9 +296,9 @@ VARIANTS: dict[str, Method] = {
     ),
     "exponentiated gradient": _robust("online group weights, no ball", step=0.05),
     "pairwise similarity": _robust("groups by pairs of clips", source=SimilarityGroups),
-    "unseen group": _unseen("each step is judged on a group that it left out"),
+    "unseen group": _unseen("each step is evaluated on a left-out group"),
     "unseen group, by lot": _unseen("the same, with random groups", source=RandomGroups),
-    "unsigned margin": _robust("a sure mistake counts as easy", kind=UnsignedMargin),
+    "unsigned margin": _robust("confident mistakes count as easy", kind=UnsignedMargin),
     "similarity margin": _robust("the paper's margin", kind=SimilarityMargin),
     "first version": _first_version("the method's first version"),
     "first version, uniform clock": _first_version("the same, nothing aligned", mass="uniform"),

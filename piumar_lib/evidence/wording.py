@@ -1,4 +1,4 @@
-"""Differences and p values in words, as tables and sentences have them."""
+"""Differences and p values as text, for tables and sentences."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 
 def signed(value: float) -> str:
-    """A share as signed points with one decimal place; never ``-0.0``."""
+    """A fraction as signed percentage points with one decimal place; never ``-0.0``."""
     return f"{round(100 * value, 1) + 0.0:+.1f}"
 
 
 def points(c: Difference | Pooled | None) -> str:
-    """A difference in shares as points, with its interval: ``+2.6 [+0.7, +4.5]``; "" if there is none.
+    """A difference as points, with its interval: ``+2.6 [+0.7, +4.5]``; "" if there is none.
 
-    One person has no interval, nor have people who all differ alike, or who are of one population.
+    There is no interval for one person, for people with equal differences, or for a single population.
     """
     if c is None:
         return ""

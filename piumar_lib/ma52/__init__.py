@@ -1,1 +1,1 @@
-"""From MA-52's zip files to training: its layout, a stand-in of the same layout, and what reads both."""
+"""From MA-52's zip files to training: its layout, a stand-in of it, and programs for both."""

@@ -1,4 +1,4 @@
-"""Train on MA-52, evaluate, submit, and use what was learned.
+"""Train on MA-52, evaluate, submit, and use the trained model.
 
     python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" \\
         --cache build/ma52/cache --index build/ma52/index.csv \\
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 # The settings that all trainings of a sweep share. How many processes read clips, and how the learning
 # rate falls, is the preset's: there, --workers and --scheduler are those of the evidence.
 OF_SWEEP = {*SETTINGS} - {"method", "split", "seed", "out", "workers", "scheduler"}
-MAY_MOVE = ("index", "cache", "poses")  # what `submit` reads, beside the run itself
+MAY_MOVE = ("index", "cache", "poses")  # paths that `submit` reads, besides the run itself
 
 
 @command_line
@@ -91,7 +91,7 @@ def run_recognize(options: argparse.Namespace) -> None:
     from piumar_lib.ma52.recognize_wording import say_majority, say_trained_on
 
     folder = options.checkpoint or FOLDER
-    # The course's is too small for a GPU to pay.
+    # The course's model is too small to benefit from a GPU.
     model = load_model(folder, fastest_device()) if options.checkpoint else load_course_model()
     record = read_record(folder) if (folder / RECORD).is_file() else None
     print(say_trained_on(record))
@@ -119,7 +119,7 @@ def recognize_video(
 def recognize_pose_file(
     model: MicroActionRecognizer, clip: Path, options: argparse.Namespace, majority: str
 ) -> None:
-    """Print what happens in each clip of a pose file; one that says nothing stops no other."""
+    """Print what happens in each clip of a pose file; a failing clip does not stop the others."""
     from piumar_lib.ma52.pose_tracks import read_tracks
     from piumar_lib.ma52.recognize_poses import Unseen, recognize_poses
     from piumar_lib.ma52.recognize_wording import say_answers, say_track
@@ -152,7 +152,7 @@ def run_table(options: argparse.Namespace) -> None:
 
 
 def run_sweep(options: argparse.Namespace) -> None:
-    """Make all trainings that are missing, and print their table."""
+    """Run all missing trainings, and print their table."""
     from piumar_lib.ma52 import sweep
     from piumar_lib.ma52.new_people import normalize_people
     from piumar_lib.ma52.sweep_table import to_markdown
@@ -185,8 +185,8 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
-    about = "train and judge; resumes where it stopped"
-    # No abbreviations: a setting of another version must not be taken for one that begins like it.
+    about = "train and evaluate; resumes where it stopped"
+    # No abbreviations: a setting of another version must not match one with the same prefix.
     command = commands.add_parser("train", help=about, allow_abbrev=False)
     command.add_argument("--preset", choices=PRESETS, default="", help="a recipe; settings change it")
     command.add_argument("--dry-run", action="store_true", help="only print all settings")
@@ -246,7 +246,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--folds", nargs="+", type=int, default=(), metavar="FOLD", help="(all)")
     command.add_argument("--seeds", type=at_least(1), default=1, help="of each fold (%(default)s)")
     command.add_argument("--workers", type=at_least(1), default=1, help="processes (%(default)s)")
-    command.add_argument("--scheduler", default="", help="tcp://HOST:PORT, whose workers do the work")
+    command.add_argument("--scheduler", default="", help="tcp://HOST:PORT, a Dask scheduler")
     command.add_argument("--out", type=path, required=True, help="the .jsonl of the records")
     command.add_argument("--runs", type=path, help="folder of the trainings' folders (beside --out)")
     about = "also evaluate with each held-out person's features normalised; poses only"
@@ -265,7 +265,7 @@ def add_settings(command: argparse.ArgumentParser, names: Collection[str]) -> No
 
 
 def hyperparameters() -> dict[str, tuple[Hyperparameter, str]]:
-    """Every hyperparameter of a method, and what it is in each method that has it, in words."""
+    """All hyperparameters of methods, with their descriptions in each method."""
     found: dict[str, tuple[Hyperparameter, dict[str, list[str]]]] = {}
     for method, row in METHODS.items():
         if row.classify is None and row.kind != "control" and " + " not in method:
@@ -279,7 +279,7 @@ def hyperparameters() -> dict[str, tuple[Hyperparameter, str]]:
 
 
 def add_option(command: argparse._ActionsContainer, name: str, one: Hyperparameter, words: str) -> None:
-    """Add an option that is left out unless it is given: a preset's value stays then."""
+    """Add an option without a default, so that a preset's value is kept unless it is given."""
     kind: dict[str, Any] = {"type": float if one.range and not one.range.whole else int}
     if isinstance(one.default, bool):
         kind = {"action": argparse.BooleanOptionalAction}

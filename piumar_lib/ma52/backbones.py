@@ -2,7 +2,7 @@
 
 VideoMAE is a transformer over patches of two frames; ResNet-50 with temporal shift is the family of
 MANet, the benchmark's own baseline. Both come from `transformers`. The tiny ones have random weights and
-run on any CPU; they are for tests and for trying things out.
+run on any CPU; they are for tests and experiments.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ class VideoMAE(nn.Module):
         model: A ``transformers.VideoMAEModel``.
 
     Attributes:
-        frames: Frames that it takes, as many as its position embedding has.
-        size: Pixels of the side that it takes.
+        frames: Number of input frames, as in its position embedding.
+        size: Side of the input, in pixels.
         channels: Channels of its output, at half of the frames.
-        behind: What a method put after the last layer: its layers have one resolution, so it has one
+        behind: Module of a method after the last layer: all layers have one resolution, so there is one
             stage.
     """
 
@@ -61,7 +61,7 @@ class VideoMAE(nn.Module):
         return self.model.config.num_frames // self.model.config.tubelet_size
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """Put after the last layer what ``make`` makes for the frames of its output.
+        """Insert after the last layer the module that ``make`` returns for the frames of its output.
 
         It maps ``(batch, frames, channels, height, width)`` to the same shape; its parameters' names
         hold ``behind``.
@@ -72,8 +72,8 @@ class VideoMAE(nn.Module):
 class TemporalShift(nn.Module):
     """Exchange an eighth of the channels with the frame before, an eighth with the one after.
 
-    After Lin et al., TSM, ICCV 2019: frames see their neighbours at no cost. Clips are told apart by
-    ``frames``, because ResNets take frames one by one.
+    After Lin et al., TSM, ICCV 2019: frames see their neighbours at no cost. The number of ``frames``
+    separates clips, because ResNets process single frames.
     """
 
     def __init__(self, frames: int, share: int = 8) -> None:
@@ -130,7 +130,7 @@ class ShiftedResNet(nn.Module):
             yield from stage.get_submodule("layers").children()
 
     def put_behind_stages(self, make: Callable[[int], nn.Module]) -> None:
-        """Put after each stage what ``make`` makes, see `VideoMAE.put_behind_stages`."""
+        """Insert the module that ``make`` returns after each stage, see `VideoMAE.put_behind_stages`."""
         for stage in self.model.encoder.stages:
             stage.get_submodule("layers").add_module("behind", OnClips(make(self.frames), self.frames))
 
@@ -160,20 +160,20 @@ class Source:
     build: Callable[[str | None, int, int], VideoMAE | ShiftedResNet]
 
 
-# What trained weights may hold besides: the head of their own task. And what they may lack: counters
-# that batch normalisation with a fixed momentum does not use.
+# Trained weights may have in addition the head of their own task. They may lack counters that batch
+# normalisation with a fixed momentum does not use.
 HEADS = ("classifier.", "fc_norm.")
 UNUSED = (".num_batches_tracked",)
 
 
 def _read_weights(kind: type[Loaded], checkpoint: str, **shape: Any) -> Loaded:
-    """Trained weights; `transformers` itself draws anew whatever is missing or of another shape.
+    """Trained weights; `transformers` itself would reinitialise tensors that do not fit.
 
     Raises:
         OtherModel: If a tensor is missing, has another shape, or is none of the model's.
         OSError: If there are no weights.
     """
-    # Other sizes are let pass here to be refused below, by name and with both shapes.
+    # Other sizes pass here and are refused below, by name and with both shapes.
     read: Any = kind.from_pretrained  # its stub knows of no report
     model, seen = read(checkpoint, ignore_mismatched_sizes=True, output_loading_info=True, **shape)
     faults = [f"{n} has shape {tuple(a)}, {tuple(b)} here" for n, a, b in seen["mismatched_keys"]]
@@ -218,7 +218,7 @@ BACKBONES = {
     "resnet-tiny-tsm": Source("", 8, 64, _tiny_resnet),
 }
 WEIGHTS = ("pretrained", "random")
-# "difference": each frame minus the clip's mean frame, so that all that stands still vanishes. That is
+# "difference": each frame minus the clip's mean frame, which removes all that does not move. That is
 # background subtraction; the RGB differences of Wang et al., TSN, are between neighbours. The camera has
 # to stand still.
 MODALITIES = ("rgb", "difference")
@@ -235,7 +235,7 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
     Raises:
         ValueError: If the name is unknown, the backbone has no trained weights, or cannot take the size;
             if the weights are of another model, or damaged: the tensor is named.
-        OSError: If the weights cannot be had; never are random ones taken instead.
+        OSError: If the weights are not available; they are never replaced by random ones.
     """
     if name not in BACKBONES or weights not in WEIGHTS:
         raise ValueError(
@@ -268,9 +268,9 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
 def compile_layers(
     backbone: VideoMAE | ShiftedResNet | nn.Sequential, backend: str = "inductor"
 ) -> None:
-    """Let `torch.compile` fuse what happens within each layer; weights and their names stay.
+    """Compile each layer by `torch.compile`; weights and their names do not change.
 
-    Layer by layer, because layers of one shape then share what was compiled for the first of them.
+    Layers are compiled separately, because layers of the same shape then share one compiled graph.
 
     Args:
         backbone: Is changed in place.

@@ -1,4 +1,4 @@
-"""Which clips each step of a training sees."""
+"""Sampling of the clips of each training step."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from piumar_lib.sampler import batches
 
 
 class BatchSampler:
-    """Which clips each step sees, and with which seed each of them is varied.
+    """Samples the clips of each step, and a seed for the augmentation of each.
 
-    All follows from seed and step, so that a training can begin at any step, and so that however many
-    processes share a step they see the same clips, varied alike.
+    Both are functions of seed and step, so that training can resume at any step, and does not depend on
+    the number of processes that share a step.
 
     Args:
         labels: Classes and people of the training clips.
@@ -25,8 +25,8 @@ class BatchSampler:
         processes, process: Number of processes that share each step, and which of them this is.
 
     Raises:
-        ValueError: If there are fewer clips than a batch, a batch cannot be dealt evenly, or clips are
-            to be drawn by people and by actions at once.
+        ValueError: If there are fewer clips than a batch, a batch cannot be dealt evenly, or sampling by
+            people and by actions is combined.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class BatchSampler:
         if self.people is not None:
             return np.stack(self._of_people(epoch))
         rng = np.random.default_rng([self.config.seed, epoch])
-        seen = self.steps_per_epoch * self.config.batch_size  # those beyond the last whole batch rest
+        seen = self.steps_per_epoch * self.config.batch_size  # the incomplete batch is left out
         if self.odds is None:
             drawn = rng.permutation(self.clips)[:seen]
         else:
@@ -97,9 +97,9 @@ class BatchSampler:
 
 
 def _exactly(size: int, places: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """``size`` of the clips: some are left out if there are more, some come again if there are fewer."""
+    """``size`` of the clips: some are left out if there are more, or repeated if there are fewer."""
     kept = np.resize(rng.permutation(len(places)), size)
-    return places[np.sort(kept)]  # one person's next to each other, so that each process gets some
+    return places[np.sort(kept)]  # sorted by person, so that each process gets some of each
 
 
 def mix(*numbers: int) -> int:

@@ -1,4 +1,4 @@
-"""Batches of video on the device, as the training loop takes them."""
+"""Batches of video on the device, for the training loop."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from piumar_lib.ma52.transforms import to_input
 
 
 class VideoBatches:
-    """Reads clips, moves them to the device, and varies them if the method augments.
+    """Reads clips, moves them to the device, and augments them if the method does.
 
     Args:
         data: Training clips.
@@ -82,10 +82,10 @@ class VideoBatches:
 
 
 def can_pin(size: int, count: int = 3) -> bool:
-    """Whether memory can be locked ``count`` times ``size`` bytes; if not, that is said, and no more.
+    """Whether ``count`` times ``size`` bytes can be locked in memory; if not, a note is printed.
 
-    Where the limit is low (``ulimit -l``), a `DataLoader` that is told to lock its batches ends with an
-    error in a thread of its own. From ordinary memory they are copied a little slower.
+    If the limit is low (``ulimit -l``), a `DataLoader` that locks its batches fails in a separate
+    thread. From ordinary memory batches are copied a little more slowly.
     """
     try:
         held = [torch.empty(size, dtype=torch.uint8).pin_memory() for _ in range(count)]

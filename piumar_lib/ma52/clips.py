@@ -1,4 +1,4 @@
-"""What a training is fed with: clips of a cache, or of a file of poses."""
+"""Training data: clips of a cache, or of a file of poses."""
 
 from __future__ import annotations
 
@@ -56,6 +56,6 @@ def load_data(config: TrainConfig, frames: int) -> tuple[Clips, Clips, Split]:
 
 
 def count_workers(clips: Clips, wished: int) -> int:
-    """Processes that read clips: none for poses, which are in memory, nor where none may be started."""
+    """Number of processes that read clips: none for poses in memory, or if none may be started."""
     in_memory = isinstance(clips, PoseDataset)
     return 0 if in_memory or multiprocessing.current_process().daemon else wished

@@ -38,7 +38,7 @@ def write_submission(
     probabilities: np.ndarray,
     parts: np.ndarray | None = None,
 ) -> None:
-    """Write a submission, and check it before it is called done.
+    """Write a submission and check it.
 
     Args:
         path: Ends in ``.zip``; an old file is replaced.
@@ -48,7 +48,7 @@ def write_submission(
             the parts are those of the five actions.
 
     Raises:
-        ValueError: If names and probabilities do not fit together, or the file would be refused.
+        ValueError: If names and probabilities do not match, or the file would be refused.
         OSError: If it cannot be written.
     """
     path, probabilities = require_zip(path), np.asarray(probabilities)
@@ -147,7 +147,7 @@ class Submission(NamedTuple):
 
 
 def read_submission(path: str | Path) -> Submission:
-    """What a submission that was checked holds.
+    """Read the contents of a checked submission.
 
     Raises:
         ValueError: If it is no submission.

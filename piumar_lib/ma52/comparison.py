@@ -38,7 +38,8 @@ class Compared(NamedTuple):
         majority: Mean over the same people of always answering the training clips' most frequent action,
             in [0, 1]; None if a record does not say it.
         protocol: How the scores came about; None if scores alone are compared.
-        settings: How many different settings its runs had. More than one are no seeds.
+        settings: Number of different settings of its runs. If there is more than one, they are not only
+            seeds.
     """
 
     method: str
@@ -87,12 +88,12 @@ def _compare_records(methods: Mapping[str, list[dict[str, Any]]]) -> list[Compar
 
 
 def baseline_of(method: str) -> str:
-    """What a method is compared with: ERM, on augmented clips if the method augments them."""
+    """The reference of a method: ERM, with augmentation if the method has it."""
     return "augmentation" if method in METHODS and METHODS[method].augmented else "ERM"
 
 
 def method_of(record: dict[str, Any]) -> str:
-    """A run's method; one of the first version says so, as in a table two would pass for one.
+    """A run's method; the first version is marked, so that both are distinct in a table.
 
     When ``plug_in`` and ``loss`` named a method, all runs were augmented, and none said so.
     """
@@ -114,7 +115,7 @@ def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]
     for name, own in scores.items():
         if len(own) < len(everyone):
             raise ValueError(
-                f"{name}: judged on {len(own)} of {len(everyone)} people. Run the rest first."
+                f"{name}: evaluated on {len(own)} of {len(everyone)} people. Run the rest first."
             )
     values = {name: np.array([own[p] for p in everyone]) for name, own in scores.items()}
     gains = {

@@ -34,7 +34,7 @@ from piumar_lib.support.files import as_path, read_json
 from piumar_lib.support.hyperparameter import Hyperparameter, unknown
 from piumar_lib.support.ranges import Range
 
-# What settings were called in earlier versions of the course, and what to use instead.
+# Names of settings in earlier versions of the course, and their replacements.
 RENAMED = {
     "mass": "floor",
     "amplitude": "amplitude_step",
@@ -63,8 +63,8 @@ RENAMED = {
 
 # Where the plug-in sits: where the method has it, at the input, or after the first layer.
 LEVELS = ("method", "input", "features")
-# What is said of body parts: that of the most probable action; what a head of its own says; or a head
-# for parts and one for actions within a part, whose probabilities are multiplied.
+# Prediction of body parts: the part of the most probable action; a separate head; or a head for parts
+# and one for actions within a part, whose probabilities are multiplied.
 BODIES = ("derived", "head", "hierarchical")
 
 
@@ -83,18 +83,18 @@ def _setting(
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """Settings of one training; `SETTINGS` has their words, ranges and choices.
+    """Settings of one training; `SETTINGS` has their descriptions, ranges and choices.
 
     Attributes:
         method: A name in `piumar_lib.evidence.methods.METHODS`. Clips are varied (``min_scale``,
             ``color_jitter``, ``hflip``) if its name ends in "augmentation".
-        hyperparameters: The method's own, all of them.
+        hyperparameters: All hyperparameters of the method.
 
     Raises:
         ValueError: If a value has another type, is out of range, or does not go with another one.
     """
 
-    # What is read and written
+    # Paths that are read and written
     cache: str = _setting("", "folder of the clip cache, for a video backbone")
     poses: str = _setting("", ".safetensors of poses, for a backbone of poses")
     index: str = _setting("", "the .csv of the index")
@@ -106,20 +106,20 @@ class TrainConfig:
     backbone: str = _setting(
         "videomae-base", "backbone: of video, or of poses", choices=(*BACKBONES, *POSE_BACKBONES)
     )
-    weights: str = _setting("pretrained", "where its weights start", choices=WEIGHTS)
+    weights: str = _setting("pretrained", "its initial weights", choices=WEIGHTS)
     pixels: int = _setting(0, "input size in pixels; 0: the backbone's own", 0, 1024)
-    modality: str = _setting("rgb", "what it sees: clips, or what moves in them", choices=MODALITIES)
-    joint_scores: bool = _setting(False, "poses: see how sure the estimator is of each joint, too")
+    modality: str = _setting("rgb", "input: clips, or their motion", choices=MODALITIES)
+    joint_scores: bool = _setting(False, "poses: add the estimator's confidence of each joint")
     level: str = _setting("method", "poses: where the plug-in sits; video: features", choices=LEVELS)
     body: str = _setting("derived", "body part: of the action, or of a head", choices=BODIES)
-    dropout: float = _setting(0.0, "share of features dropped before the head", 0, 0.95)
+    dropout: float = _setting(0.0, "fraction of features dropped before the head", 0, 0.95)
     # Steps
     epochs: int = _setting(30, "passes over the training clips", 1, 10_000)
     batch_size: int = _setting(64, "clips of a step, over all processes", 2, 65_536)
     grad_accum_steps: int = _setting(1, "gradient accumulation steps", 1, 1024)
     optimizer: str = _setting("adamw", "optimizer", choices=("adamw", "sgd"))
     learning_rate: float = _setting(2.5e-4, "peak learning rate", 1e-12, 100)
-    scheduler: str = _setting("cosine", "how the learning rate falls", choices=("cosine", "steps"))
+    scheduler: str = _setting("cosine", "schedule of the learning rate", choices=("cosine", "steps"))
     warmup: float = _setting(5.0, "epochs in which the learning rate rises", 0, 10_000)
     milestones: tuple[int, ...] = _setting((30, 60), "epochs after which 'steps' divides it by 10", 0)
     layer_decay: float = _setting(0.75, "layer-wise learning-rate decay", 0.01, 1)
@@ -127,14 +127,14 @@ class TrainConfig:
     sgd_momentum: float = _setting(0.9, "momentum of sgd", 0, 0.999)
     grad_clip: float = _setting(5.0, "gradient clipping norm; 0: no clipping", 0, 1e6)
     label_smoothing: float = _setting(
-        0.1, "label smoothing: share of a label spread over all actions", 0, 0.9
+        0.1, "label smoothing: fraction of a label spread over all actions", 0, 0.9
     )
     balanced: bool = _setting(False, "sample actions with equal probability")
     ema: float = _setting(
         0.0, "decay of weights' exponential moving average, evaluated; 0: none", 0, 0.99999
     )
     # Augmentation, of methods that augment
-    min_scale: float = _setting(0.7, "smallest side of a random crop, as a share", 0.05, 1)
+    min_scale: float = _setting(0.7, "smallest side of a random crop, as a fraction", 0.05, 1)
     color_jitter: float = _setting(0.2, "standard deviation of log brightness and contrast", 0, 2)
     hflip: float = _setting(0.5, "probability of exchanging left and right", 0, 1)
     rotation: float = _setting(0.1, "poses: standard deviation of a rotation, radians", 0, 3.2)
@@ -145,7 +145,7 @@ class TrainConfig:
     precision: str = _setting("fp32", "precision of arithmetic", choices=("fp32", "bf16", "fp16"))
     compiled: bool = _setting(False, "fuse the backbone's operations (torch.compile): pays in long runs")
     workers: int = _setting(0, "processes that read clips", 0, 256)
-    seed: int = _setting(0, "seed of everything that is drawn", 0, 2**31 - 1)
+    seed: int = _setting(0, "seed of all random draws", 0, 2**31 - 1)
     eval_every: int = _setting(
         1, "epochs between evaluations on held-out people; 0: only at the end", 0, 10_000
     )
@@ -177,7 +177,7 @@ class TrainConfig:
             )
 
     def _require_input(self) -> None:
-        """See that settings go with what the backbone sees."""
+        """Raise if settings do not match the backbone's input."""
         if self.sees_poses and self.pixels:
             raise ValueError(f"pixels: {self.pixels}, but {self.backbone} sees poses. Leave it at 0.")
         if self.sees_poses and METHODS[self.method].behind_stages is not None:
@@ -193,14 +193,14 @@ class TrainConfig:
 
     @classmethod
     def make(cls, preset: str = "", **settings: Any) -> TrainConfig:
-        """Settings of a preset (`PRESETS`; "" for the defaults), with ``settings`` put in.
+        """Settings of a preset (`PRESETS`; "" for the defaults), overridden by ``settings``.
 
         Args:
             preset: Name of a recipe.
             settings: Settings, and hyperparameters of the method.
 
         Raises:
-            ValueError: If the preset or a setting is unknown, or a value cannot be right.
+            ValueError: If the preset or a setting is unknown, or a value is invalid.
         """
         if preset and preset not in PRESETS:
             raise ValueError(f"preset: {preset!r} is unknown. Choose from {', '.join(PRESETS)}.")
@@ -214,12 +214,12 @@ class TrainConfig:
         return cls(**settings, hyperparameters=chosen)
 
     def objective(self) -> Objective:
-        """What the method minimises, untrained."""
+        """A new objective of the method."""
         return METHODS[self.method].objective(self.of_method)
 
     @property
     def of_method(self) -> Hyperparameters:
-        """All that the functions of the method's row in `METHODS` ask for."""
+        """All arguments of the functions of the method's row in `METHODS`."""
         return FIXED | dict(self.hyperparameters)
 
     @property
@@ -256,7 +256,7 @@ class TrainConfig:
             ) from error
 
     def require_paths(self) -> None:
-        """See that everything that is read is there.
+        """Raise unless all paths that are read exist.
 
         Raises:
             ValueError: If a path is not given.
@@ -276,7 +276,7 @@ class TrainConfig:
                 )
 
     def _say_input(self, missing: str) -> str:
-        """What to do if poses were given to a backbone of video, or the other way round."""
+        """Remedy if poses were given to a backbone of video, or vice versa."""
         other = {"cache": "poses", "poses": "cache"}.get(missing, "")
         if not other or not getattr(self, other):
             return ""
@@ -294,7 +294,7 @@ SETTINGS: dict[str, Hyperparameter] = {
 # 0.75, five epochs of warm-up, rate 1e-3 for 256 clips), without its mixing of clips. MANet's is as
 # published (Guo et al., repository VUT-HFUT/Micro-Action); its squeeze-and-excitation blocks are not
 # in our ResNet. That of poses was chosen on training people of the stand-in who were held out for it:
-# what moves told more about them than where joints are.
+# motion was more informative about them than positions of joints.
 PRESETS: Mapping[str, dict[str, Any]] = {
     "videomae-base": {"precision": "bf16", "workers": 8},
     "resnet50-tsm": {
@@ -366,7 +366,7 @@ def own_hyperparameters(method: str) -> dict[str, Hyperparameter]:
 
 
 def _unknown(name: str, known: list[str]) -> ValueError:
-    """The error about a setting that there is not (any more)."""
+    """The error for a setting that does not exist (any more)."""
     if name in RENAMED:
         return OtherVersion(f"{name}: this setting was replaced. Use {RENAMED[name]} instead.")
     return unknown(name, known)

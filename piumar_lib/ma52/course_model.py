@@ -1,4 +1,4 @@
-"""The course's own recogniser of poses, trained on the stand-in: what lies in ``models/poses``.
+"""The course's own recogniser of poses, trained on the stand-in: the files in ``models/poses``.
 
     model, record = load_course_model(), read_course_record()
 
@@ -30,7 +30,7 @@ WEIGHTS = "model.safetensors"
 
 
 def load_course_model(folder: Path = FOLDER) -> MicroActionRecognizer:
-    """Load the course's recogniser of poses, after a look at the hash of its weights.
+    """Load the course's recogniser of poses, after verifying the hash of its weights.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -62,12 +62,12 @@ def read_course_record(folder: Path = FOLDER) -> dict[str, Any]:
 
 
 def pack(run: Path, standin: Path, folder: Path = FOLDER) -> None:
-    """Copy what is published of a finished run, and measure the stand-in that it was trained on.
+    """Copy the published files of a finished run, and measure the stand-in that it was trained on.
 
     Args:
         run: Folder of the run.
         standin: Folder with the stand-in's ``poses.safetensors`` and ``standin.json``.
-        folder: Where to.
+        folder: Destination.
 
     Raises:
         FileNotFoundError, ValueError: If the run is not finished, or files are damaged.

@@ -1,7 +1,7 @@
-"""Clips of a cache as tensors: which frames are read, and what is said about them.
+"""Clips of a cache as tensors: the frames that are read, and their labels.
 
-Pictures stay uint8 until they are on the device (`piumar_lib.ma52.transforms`): a quarter of the bytes
-travel, and the processor that reads is not the one that computes.
+Pictures stay uint8 until they are on the device (`piumar_lib.ma52.transforms`): this moves a quarter of
+the bytes, and the processes that read do not compute.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from piumar_lib.support.files import as_path
 def frame_indices(
     total: int, frames: int, view: int = 0, views: int = 1, rng: np.random.Generator | None = None
 ) -> np.ndarray:
-    """Which frames to read: one of each of ``frames`` equal stretches of the clip.
+    """Indices of frames to read: one from each of ``frames`` equal segments of the clip.
 
     Args:
         total: Frames of the clip.
@@ -38,7 +38,7 @@ def frame_indices(
         Rising frame numbers, shape ``(frames,)``.
 
     Raises:
-        ValueError: If a number cannot be right.
+        ValueError: If a number is invalid.
     """
     if total < 1 or frames < 1 or not 0 <= view < views:
         raise ValueError(

@@ -29,7 +29,7 @@ CLIPS_AT_A_TIME = 32
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a recogniser says about clips; arrays have one row a clip.
+    """A recogniser's predictions; arrays have one row per clip.
 
     Attributes:
         names: Names of the clips.
@@ -90,7 +90,7 @@ def predict(
     model.eval()
     processes = 1 if accelerator is None else accelerator.num_processes
     own = range(0 if accelerator is None else accelerator.process_index, len(data), processes)
-    # Everyone gets equally many, so that results can be gathered; what is seen twice counts once.
+    # All processes get equally many, so that results can be gathered; duplicates count once.
     mine = [*own, *[0] * (-(-len(data) // processes) - len(own))]
     loader = DataLoader(data, CLIPS_AT_A_TIME, sampler=mine, num_workers=count_workers(data, workers))
     found, views = [], f" x {data.views} views" if data.views > 1 else ""
@@ -149,20 +149,20 @@ def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[st
 
 
 def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any]:
-    """All that is said about a trained recogniser; shares in [0, 1].
+    """Report on a trained recogniser; scores are in [0, 1].
 
     Args:
         found: Predictions on held-out clips.
-        train_y: Actions of the training clips, which say what is their most frequent one.
+        train_y: Actions of the training clips, for the most frequent one.
 
     Returns:
         ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
         its interval, None for one person; worst quarter, worst), ``f1 over people`` (each person's macro
-        F1 over the actions that she shows), ``confusion of parts`` (7 x 7; rows are true), ``hardest
-        pairs``, ``calibration error``, ``never predicted`` (actions that are shown, with their clips and
-        people), ``best constant`` (what is always right most often) and ``majority`` (always the most
-        frequent action and body part of the training clips; with the clips of each person that are
-        right).
+        F1 over the actions that the person shows), ``confusion of parts`` (7 x 7; rows are true),
+        ``hardest pairs``, ``calibration error``, ``never predicted`` (actions that are shown, with their
+        clips and people), ``best constant`` (what is always right most often) and ``majority`` (always
+        the most frequent action and body part of the training clips; with the clips of each person that
+        are right).
     """
     from sklearn.metrics import confusion_matrix
 

@@ -1,4 +1,4 @@
-"""A run's folder: whose it is, and what may be gone on with in it."""
+"""A run's folder: its owner, and which runs may resume in it."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def claim(out: Path, config: TrainConfig, accelerator: Accelerator) -> Iterator[None]:
-    """Keep other runs out of the folder while this lasts, and write down what it holds.
+    """Context that locks the folder against other runs, and records its split and settings.
 
-    The main process does; what it finds wrong is raised in all, so that none of them waits for it.
+    The main process does this; its error is raised in all processes, so that none of them waits.
     """
     from accelerate.utils import broadcast_object_list
 
@@ -62,13 +62,13 @@ def require_same(out: Path, config: TrainConfig) -> None:
 
 
 def _has_begun(out: Path) -> bool:
-    """Whether a folder holds steps of a run; settings alone, which were refused, bind nobody."""
+    """Whether a folder has steps of a run; settings alone, of a run that was refused, do not count."""
     made = ("checkpoint.safetensors", "first-stage/checkpoint.safetensors", "record.json")
     return any((out / name).is_file() for name in made)
 
 
 def _write_down(out: Path, config: TrainConfig) -> None:
-    """Keep the split, and the settings with the paths that hold now; all else is as it was."""
+    """Write the split, and the settings with their current paths; all others are unchanged."""
     if not _has_begun(out):
         write_text(out / "split.txt", as_path(config.split).read_text(encoding="utf-8"))
     write_text(out / "config.json", config.to_json() + "\n")

@@ -1,4 +1,4 @@
-"""A head that first says which part of the body moves, and then what it does."""
+"""A hierarchical head: body parts first, then actions within a part."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ class HierarchicalHead(nn.Linear):
 
     One linear layer scores parts; another one, this, scores actions, which compete only within their
     part. The cross-entropy of the product is the sum of both cross-entropies, and the probabilities of a
-    part's actions add up to that of the part. The fusion is soft: no part is decided for before its
-    actions are looked at.
+    part's actions add up to that of the part. The combination is soft: no part is chosen before its
+    actions are scored.
 
     Args:
         width: Channels of the features.

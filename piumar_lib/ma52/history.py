@@ -1,4 +1,4 @@
-"""What happened in a training, line by line: kept in a file, shown in TensorBoard and in figures."""
+"""The log of a training: rows in a file, shown in TensorBoard and in figures."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ Watch = Callable[[list[dict]], None]
 
 
 class History:
-    """Rows of a training, written as they come.
+    """Rows of a training's log, written as they arise.
 
     A row is about the steps since the row before (``loss``, ``learning rate``, ``clips/s``, ``memory
-    GB``, and ``waiting``, the share of time spent waiting for clips), or a look at held-out people
-    (``held out``). Each has ``step`` and ``epoch``. Of steps, TFAM tells its ``floor``; GIRL the
-    number of ``groups``, the ``risk of the worst group`` as a share of that of guessing, and the
-    ``weight of its clips``, where 1 is that of all clips.
+    GB``, and ``waiting``, the fraction of time spent waiting for clips), or an evaluation on held-out
+    people (``held out``). Each has ``step`` and ``epoch``. For steps, TFAM adds its ``floor``; GIRL adds
+    the number of ``groups``, the ``risk of the worst group`` relative to that of guessing, and the
+    ``weight of its clips`` relative to the mean over all clips.
 
     Args:
         out: Folder of the run.
-        upto: Rows of later steps are forgotten: a resumed run will write them again.
-        writes: Whether this process writes; of several, one does.
+        upto: Last step to keep; a resumed run writes later rows again.
+        writes: Whether this process writes; only one of several does.
         watch: Called with all rows whenever there are more.
 
     Attributes:
@@ -79,7 +79,7 @@ def say_progress(rows: Sequence[dict]) -> str:
 
 
 def read_history(out: str | Path) -> list[dict]:
-    """Rows of a run so far; a last one that a killed run left unfinished is passed over.
+    """Rows of a run so far; an unfinished last one, left by a killed run, is ignored.
 
     Raises:
         ValueError: If another one is damaged.

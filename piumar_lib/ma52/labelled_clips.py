@@ -1,4 +1,4 @@
-"""What is known of clips however they are read: their actions, people and temporal views."""
+"""Labels of clips of every kind: actions, people and temporal views."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from piumar_lib.ma52.prepare.index import Clip
 
 
 class LabelledClips(Dataset):
-    """Clips that can be read, with what the index says of them.
+    """Clips that can be read, with their entries of the index.
 
     Args:
         clips: Clips of the index, in the order of their numbers.

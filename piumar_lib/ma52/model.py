@@ -3,10 +3,10 @@
     video -> backbone -> [plug-in] -> mixing in time -> norm -> mean over time -> action (and part)
     poses -> [plug-in] -> block -> [or here] -> blocks -> norm -> mean over time -> action (and part)
 
-Whatever a method plugs in, TFAM or another, follows a video backbone, where a clip is a sequence of
-features; "HDF as published" alone works on maps, after the backbone's stages. Poses are a sequence
-already: there it sits at the input, or wherever the method has it. The very same layers are trained
-without it, so that a comparison is of the method.
+A method's plug-in follows a video backbone, where a clip is a sequence of features; only "HDF as
+published" works on feature maps, after the backbone's stages. Poses are a sequence already: there the
+plug-in sits at the input, or at the method's layer. All other layers are the same without it, so that a
+comparison isolates the method.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ FREE_SHAPES = ("recognizer.mean", "recognizer.scale")
 
 
 class TemporalMixing(nn.Module):
-    """A residual convolution over three neighbouring frames; at the start the identity.
+    """A residual convolution over three neighbouring frames, initialised to the identity.
 
-    Without a layer that sees order after it, an alignment in time could only weigh frames, and a
-    perturbed spectrum would change nothing, because features are averaged over time in the end.
+    Without a later layer that depends on order, temporal alignment could only reweight frames, and a
+    perturbed spectrum would have no effect, because features are averaged over time at the end.
     """
 
     def __init__(self, channels: int, hidden: int = 256) -> None:
@@ -63,8 +63,8 @@ class MicroActionRecognizer(nn.Module):
 
     Args:
         backbone: Network from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
-        config: Says which method's plug-in there is, and whether a head for body parts.
-        joints: Names of the joints, if it sees poses.
+        config: Configuration, which determines the plug-in and the heads.
+        joints: Names of the joints, for a recogniser of poses.
 
     Attributes:
         frames, size: Frames of a clip, and pixels of their side; size is 0 for poses.
@@ -87,7 +87,7 @@ class MicroActionRecognizer(nn.Module):
         last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
         layers, method = _stack(backbone, last), METHODS[config.method]
         at = method.layer if config.level == "method" else config.level
-        # What is drawn for the plug-in must not change the heads: all methods start from one model.
+        # Initialising the plug-in must not change the heads: all methods start from the same model.
         self.recognizer = Recognizer(
             layers, width, len(ACTIONS), at=at if config.sees_poses else "features"
         )
@@ -106,17 +106,17 @@ class MicroActionRecognizer(nn.Module):
 
     @property
     def backbone(self) -> VideoMAE | ShiftedResNet | PoseNetwork:
-        """What sees the video itself; of poses all blocks."""
+        """The network of video; for poses, all blocks."""
         first, *others = self.recognizer.backbone
         if isinstance(first, VideoMAE | ShiftedResNet):
             return first
         return PoseNetwork([first, *others[:-1]], self.shape[-1], self.recognizer.head.in_features)
 
     def standardize(self, poses: Tensor) -> None:
-        """Learn the mean of each channel from training clips, and one scale for all channels.
+        """Estimate the mean of each channel from training clips, and one scale for all channels.
 
-        One, because all of them are lengths of the same unit: a body keeps its shape, and joints that
-        hardly move, such as hips, are not blown up until nothing but noise is seen.
+        There is one scale because all channels are lengths in the same unit: this preserves the shape of
+        a body, and does not amplify the noise of joints that hardly move, such as hips.
 
         Args:
             poses: Shape ``(n, time, channels)``.
@@ -151,7 +151,7 @@ class MicroActionRecognizer(nn.Module):
         said = [prediction.logits.float().softmax(-1)]
         if prediction.coarse is not None:
             said.append(prediction.coarse[0].float().softmax(-1))
-        if self.config.body == "hierarchical":  # what its head for parts says, by way of the actions
+        if self.config.body == "hierarchical":  # of its head for parts, through the actions
             parts = said[0].new_zeros(len(said[0]), len(BODY_PARTS))
             said.append(parts.index_add(1, self.part_of, said[0]))
         return said
@@ -182,7 +182,7 @@ def build_model(
         joints: Names of the joints, for poses; by default those of the configuration's file.
 
     Raises:
-        OSError: If trained weights of the backbone cannot be had.
+        OSError: If trained weights of the backbone are not available.
         ValueError: If there are no trained weights, or no names of joints.
     """
     weights = weights or config.weights
@@ -258,7 +258,7 @@ def fastest_device() -> str:
 
 
 def _require_actions(names: Sequence[str]) -> None:
-    """Refuse a model of other classes, or of ours in another order: it would name each by another."""
+    """Raise if a model has other classes, or a different order: their names would be wrong."""
     if len(names) != len(ACTIONS):
         raise OtherModel([f"{len(names)} actions, {len(ACTIONS)} here"])
     pairs = enumerate(zip(names, ACTIONS, strict=True))
@@ -267,7 +267,7 @@ def _require_actions(names: Sequence[str]) -> None:
 
 
 class Probabilities(nn.Module):
-    """From a standardised video, or poses, to probabilities of actions alone: what is exported."""
+    """The exported program: from a standardised video, or poses, to probabilities of actions only."""
 
     def __init__(self, model: MicroActionRecognizer) -> None:
         super().__init__()
@@ -282,7 +282,7 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     """Write the recogniser, backbone and plug-in and all, as one program for `torch.export.load`.
 
     Args:
-        model: Is set to evaluation mode.
+        model: Trained recogniser; it is set to evaluation mode.
         path: Ends in ``.pt2``.
 
     Raises:
@@ -297,7 +297,7 @@ def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     # Clips of a batch may be any number; frames and pixels, or joints, are the backbone's.
     many = {"video": {0: torch.export.Dim("clips", min=1, max=4096)}}
     program = torch.export.export(recognizer, (video,), dynamic_shapes=many)
-    # By way of memory: torch's own writer ends the whole process when the disk is full.
+    # Through memory: torch's own writer kills the whole process when the disk is full.
     packed = io.BytesIO()
     torch.export.save(program, packed)
     with whole(path) as part:

@@ -1,16 +1,16 @@
-"""How somebody moves, beside the stand-in's people: tempo, onset, amplitude, measured from poses.
+"""Movement style of a person relative to the stand-in's people: tempo, onset and amplitude from poses.
 
     one = measure_style(track)                 # of one clip
     reference = read_reference()               # the stand-in's 186 people
     reference.percentiles(median_of(several))  # 80: four of five of them have a smaller value
 
-In a clip of one movement, joints move fast for a while and slowly before and after. So the clip is
-smoothed and reduced to its two principal components, and cut into before, during and after where two
-variances of the velocity, one during and one before and after, are most likely (a change-point model).
-Everything is measured alike for the stand-in's people, who were seen by an estimator that errs, too.
-Of them the truth is known, and `ReferencePeople.agreement` says how well measured values order people:
-amplitude well, onset fairly, tempo poorly. One reason is that an action which ends in a pose is over
-early.
+In a clip of one movement, joints move fast during it and slowly before and after. So the clip is
+smoothed, reduced to its two principal components, and segmented into before, during and after by maximum
+likelihood with two variances of the velocity, one during the movement and one outside it (a change-point
+model). The stand-in's people are measured in the same way, also from an estimator with errors. Their
+true values are known, and `ReferencePeople.agreement` is the rank correlation with the measured ones:
+high for amplitude, moderate for onset, low for tempo. One reason is that an action which ends in a pose
+has a short movement.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ from piumar_lib.support.files import as_path, read_json, write_text
 REFERENCE = Path(__file__).with_name("models") / "poses" / "people.json"
 SMOOTH = 0.1  # standard deviation of the Gaussian over time, seconds
 COMPONENTS = 2
-SHORTEST = 0.3  # seconds that a movement lasts at least
-STILL = 0.03  # torso lengths a second: slower than this nobody is said to move
+SHORTEST = 0.3  # shortest duration of a movement, in seconds
+STILL = 0.03  # torso lengths per second: speeds below it are noise
 CLIPS = 25  # of each of the stand-in's people are measured
 AGAIN = "Take the file as the course has it: git checkout, or install the course again."
 
 
 class MovementStyle(NamedTuple):
-    """How a movement is made.
+    """Style of a movement.
 
     Attributes:
-        tempo: Seconds from its beginning to its end, or to that of the clip.
-        onset: Seconds from the beginning of the clip to that of the movement.
-        amplitude: How far the joint that moves most gets, torso lengths.
+        tempo: Duration in seconds, up to the end of the movement or of the clip.
+        onset: Start of the movement, in seconds from the start of the clip.
+        amplitude: Largest displacement of a joint, in torso lengths.
     """
 
     tempo: float
@@ -57,11 +57,11 @@ class ReferencePeople:
     """Medians of people.
 
     Attributes:
-        source: Who they are.
+        source: Description of the people.
         styles: One for each person.
-        clips: How many clips of each were measured.
-        agreement: Rank correlation over people of tempo, onset and amplitude with what they truly are,
-            which of synthetic people is known.
+        clips: Number of measured clips of each person.
+        agreement: Rank correlation over people between measured and true tempo, onset and amplitude, for
+            synthetic people.
     """
 
     source: str
@@ -70,11 +70,11 @@ class ReferencePeople:
     agreement: MovementStyle
 
     def values(self, name: str) -> np.ndarray:
-        """One of `MovementStyle`'s fields of everybody, shape ``(people,)``."""
+        """A field of `MovementStyle` for all people, shape ``(people,)``."""
         return np.array([getattr(style, name) for style in self.styles])
 
     def percentiles(self, style: MovementStyle) -> MovementStyle:
-        """How many of the people, in percent, have smaller values; of equal ones, half count."""
+        """Percentage of people with smaller values, plus half of those with equal ones."""
         ranks = []
         for name, value in style._asdict().items():
             own = self.values(name)
@@ -90,7 +90,7 @@ class ReferencePeople:
 
 
 def read_reference(path: str | Path = REFERENCE) -> ReferencePeople:
-    """Read the people to be compared with, by default the stand-in's.
+    """Read the reference people, by default the stand-in's.
 
     Raises:
         FileNotFoundError, ValueError: If there is no such file, or it is damaged.
@@ -127,7 +127,7 @@ def measure_style(track: Track) -> MovementStyle:
         )
     body = measure(track.xy, track.score, track.joints, parents(track.joints).tolist())
     if body is None:
-        raise ValueError(f"{track.name}: no torso was found. Film shoulders, and hips if you can.")
+        raise ValueError(f"{track.name}: no torso was found. Record shoulders, and hips if possible.")
     fewest = max(2, round(SHORTEST * track.rate))
     if len(body) <= fewest + 1:
         raise ValueError(f"{track.name}: {len(body)} frames hold no movement. Give a second or more.")
@@ -141,7 +141,7 @@ def measure_style(track: Track) -> MovementStyle:
 
 
 def _reduce(body: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
-    """The smoothed clip as ``(frames, components)``, and what each component does, ``(., 2 joints)``."""
+    """The smoothed clip as ``(frames, components)``, and the loadings ``(components, 2 joints)``."""
     from scipy.ndimage import gaussian_filter1d
 
     smooth = gaussian_filter1d(body.astype(float), SMOOTH * rate, axis=0, mode="nearest")
@@ -152,7 +152,7 @@ def _reduce(body: np.ndarray, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
-    """The stretch of time in which something moves.
+    """Interval of the movement.
 
     Its ends are two change points of a Gaussian with mean 0, whose variance differs between the movement
     and the rest, estimated by maximum likelihood over all pairs of ends (compare Chen and Gupta, JASA
@@ -160,7 +160,7 @@ def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
 
     Args:
         speed: Squared speed, torso lengths a second squared, shape ``(time,)``.
-        fewest: How many steps the movement takes at least.
+        fewest: Smallest number of steps of the movement.
 
     Returns:
         Its first step, and the one after its last.
@@ -171,7 +171,7 @@ def find_movement(speed: np.ndarray, fewest: int) -> tuple[int, int]:
     during, rest = last - first, steps - (last - first)
     inside = (sums[last] - sums[first]) / during
     outside = (sums[-1] - sums[last] + sums[first]) / np.maximum(rest, 1)
-    # Minus twice the log likelihood of velocities with these variances, but for constants.
+    # Minus twice the log likelihood of velocities with these variances, up to a constant.
     cost = during * np.log(inside + STILL**2) + rest * np.log(outside + STILL**2)
     cost[(outside > inside) & (rest > 0)] = np.inf
     best = int(cost.argmin())
@@ -190,7 +190,7 @@ def median_of(styles: Sequence[MovementStyle]) -> MovementStyle:
 
 
 def measure_standin(folder: Path) -> ReferencePeople:
-    """Measure the people of a stand-in's train and val, and how well that agrees with what they are.
+    """Measure the people in a stand-in's train and val, and the agreement with their true styles.
 
     Args:
         folder: Folder of a stand-in, with ``poses.safetensors`` and ``standin.json``.
@@ -209,7 +209,7 @@ def measure_standin(folder: Path) -> ReferencePeople:
     clips: dict[int, list[Track]] = {}
     for row, name in enumerate(poses.names):
         if name in held[TRUTH]:
-            continue  # a test clip does not say whose it is
+            continue  # test clips have no person label
         mine = clips.setdefault(int(name.split("_")[0]) - 1, [])
         if len(mine) < CLIPS:
             mine.append(Track(name, poses.joints, *poses.clip(name), float(poses.rate[row])))
@@ -224,7 +224,7 @@ def measure_standin(folder: Path) -> ReferencePeople:
 
 
 def true_styles(people: int, seed: int) -> list[MovementStyle]:
-    """What a stand-in's people were made with: tempo and onset in seconds, and their amplitude's factor.
+    """True styles of a stand-in's people: tempo and onset in seconds, and their factor of the amplitude.
 
     An action's own amplitude is that factor times how far its joints go.
 

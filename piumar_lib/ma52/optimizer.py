@@ -1,4 +1,4 @@
-"""Rates: which layer learns how fast, and how that changes in the course of training."""
+"""Optimiser and learning rates: decay by layer, and schedule over training."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from torch import nn
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.weight_decay import kept_parameters
 
-# Names of a backbone's layers, from the input up; whatever matches none is its input.
+# Names of a backbone's layers, from the input up; all other names belong to its input.
 _LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.|^recognizer\.backbone\.block(\d+)\.")
 
 
 def depth(name: str, layers: int) -> int:
-    """How deep a parameter lies: 0 is the backbone's input, ``layers + 1`` all that is new.
+    """Depth of a parameter: 0 is the backbone's input, ``layers + 1`` a new layer.
 
-    New is what comes after the backbone, or was put after one of its stages.
+    New layers are those after the backbone, or inserted after one of its stages.
 
     Args:
         name: Name of a parameter of a `piumar_lib.ma52.model.MicroActionRecognizer`.
@@ -46,8 +46,8 @@ def parameter_groups(
     """Parameters by depth and decay; each group's ``share`` is its learning rate over the top's.
 
     The learning rate falls by ``layer_decay`` from each layer to the one below it; an objective's own
-    parameters learn as the top does. Biases and norms, and TFAM's floor and gate, are not pulled towards
-    zero: it is no simpler than any other value.
+    parameters have the top's. Biases and norms, and TFAM's floor and gate, have no weight decay: zero is
+    not a neutral value for them.
     """
     layers = count_layers(model)
     named = [*model.named_parameters(), *(objective or nn.Module()).named_parameters()]
@@ -90,6 +90,6 @@ def rate_at(step: int, steps_per_epoch: int, config: TrainConfig) -> float:
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Give every group its share of ``rate``."""
+    """Set the learning rate of every group to its fraction of ``rate``."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["share"]

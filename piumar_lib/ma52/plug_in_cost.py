@@ -1,4 +1,4 @@
-"""What TFAM and GIRL add to the work of a video backbone, counted."""
+"""The cost of TFAM and GIRL in addition to a video backbone."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from piumar_lib.training import SequenceTrainer
 
 
 def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
-    """Count what TFAM and GIRL add after a video backbone: their own layers and what runs twice.
+    """Count the work of TFAM and GIRL after a video backbone, including layers that run twice.
 
     The backbone is counted on torch's ``meta`` device, where nothing is computed; mixing, heads, plug-in
     and loss run for real, on random features of the shape that it gives. Attention counts as plain

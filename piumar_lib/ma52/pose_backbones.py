@@ -1,8 +1,9 @@
 """Networks for poses: ``(batch, time, channels)`` in, ``(batch, time, width)`` out, layer by layer.
 
 Both see joints, bones and motion (`piumar_lib.backbones.skeleton_graph.Streams`), side by side from the
-first layer on. Published networks often train one network for each of these streams, and add up what
-they say; here a plug-in has one place instead of three, and a run takes a third of the time.
+first layer on. Published methods often train one network for each of these streams and add their
+predictions; with one network a plug-in has one place instead of three, and a run takes a third of the
+time.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Batches of poses on the device, as the training loop takes them."""
+"""Batches of poses on the device, for the training loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from piumar_lib.ma52.pose_transforms import draw, vary, warp
 
 
 class PoseBatches:
-    """Looks clips up, varies them if the method augments, and moves them to the device.
+    """Selects clips, augments them if the method does, and moves them to the device.
 
     Args:
         data: Training clips.
@@ -46,7 +46,7 @@ class PoseBatches:
             yield batch
 
     def _look_up(self, places: Tensor, seeds: Sequence[int]) -> Tensor:
-        """Clips at random times, varied if the method augments: ``(batch, time, channels)``."""
+        """Clips at random times, augmented if the method does: ``(batch, time, channels)``."""
         data, config = self.data, self.config
         draws = draw(seeds, data.frames, len(data.joints))
         at = moments(draws.moment)

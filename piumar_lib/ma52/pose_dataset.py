@@ -1,10 +1,9 @@
-"""Clips of a file of poses as tensors, all in memory: a batch is looked up, no process has to read.
+"""Clips of a file of poses as tensors, all in memory, so that no processes have to read them.
 
 Each clip is measured in its own torso lengths from the middle of its hips, both as the median over its
-frames. So it makes no difference where in the picture somebody sits and how far away the camera is, but
-proportions, posture and the size of a movement stay. Scaling each clip to its smallest and largest
-coordinates, as is common, would take the size of the body away, and would stretch everything by how far
-the hands happen to reach.
+frames. This removes position and distance to the camera, and preserves proportions, posture and
+amplitude. The common scaling of each clip to its smallest and largest coordinates would remove the size
+of the body, and would depend on how far the hands happen to reach.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from piumar_lib.ma52.labelled_clips import LabelledClips
 from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.prepare.poses import Poses
 
-SHOULDERS = 0.76  # their usual distance in torso lengths, where no hip is seen
-MOST_MISSING = 0.05  # share of clips that a file of poses may lack
+SHOULDERS = 0.76  # default distance in torso lengths, if no hip was found
+MOST_MISSING = 0.05  # fraction of clips that a file of poses may lack
 
 
 class PoseDataset(LabelledClips):
@@ -38,9 +37,9 @@ class PoseDataset(LabelledClips):
     Attributes:
         left_out: Names of wanted clips that the file does not hold, or in which no torso was found.
         joints: Names of the joints.
-        tree: The joint that each joint hangs on; -1 for the root.
+        tree: Parent of each joint; -1 for the root.
         mirror: The mirror image of each joint, ``(joints,)``.
-        about: What a record says of the clips: where the poses come from.
+        about: Description of the clips in records: the source of the poses.
 
     Raises:
         ValueError: If the file lacks more than one clip in twenty, or none is left.
@@ -111,7 +110,7 @@ class PoseDataset(LabelledClips):
         return torch.lerp(self.rows[row], self.rows[following], (position - left)[..., None])
 
     def some_clips(self, most: int = 4096) -> Tensor:
-        """Clips as in evaluation, ``(clips, frames, channels)``; if there are more, evenly chosen."""
+        """Clips as in evaluation, ``(clips, frames, channels)``; at most so many, evenly spaced."""
         places = torch.linspace(0, len(self.clips) - 1, min(most, len(self.clips))).round().long()
         return self.read(places, moments(torch.full((len(places), self.frames), 0.5)))
 
@@ -144,11 +143,11 @@ def measure(
     Args:
         xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
         score: Confidence, ``(frames, joints)``.
-        joints, tree: Names of the joints, and the joint that each hangs on.
+        joints, tree: Names of the joints, and the parent of each.
 
     Returns:
-        Places and scores, float32 ``(frames, joints, 3)``; where a joint was not found, what
-        `fill_gaps` gives, with score 0. None if the clip shows no torso.
+        Places and scores, float32 ``(frames, joints, 3)``; where a joint was not found, the result of
+        `fill_gaps`, with score 0. None if the clip shows no torso.
     """
     found = np.isfinite(xy).all(-1)
     filled = fill_gaps(xy, found)
@@ -165,10 +164,10 @@ def measure(
 
 
 def fill_gaps(xy: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Put joints that were not found where a straight line in time puts them.
+    """Fill in joints that were not found by linear interpolation over time.
 
-    Before the first and after the last frame in which it was found a joint stays where it was; one that
-    was never found remains NaN.
+    Before the first and after the last frame in which it was found, a joint is constant; one that was
+    never found remains NaN.
 
     Args:
         xy: Places, ``(frames, joints, 2)``.
@@ -186,7 +185,7 @@ def fill_gaps(xy: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def place_missing(xy: np.ndarray, tree: Sequence[int]) -> np.ndarray:
-    """Put joints that were never found on the joints that they hang on; the root on the origin."""
+    """Place joints that were never found at their parents, and the root at the origin."""
     if not np.isnan(xy[0]).any():
         return xy
     placed = xy.copy()

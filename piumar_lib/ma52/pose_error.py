@@ -1,4 +1,4 @@
-"""How exact extracted poses are: an estimator looks at the stand-in's videos, whose joints are known.
+"""Errors of extracted poses: an estimator is applied to the stand-in's videos, whose joints are known.
 
     python -m piumar_lib.ma52.pose_error
 
@@ -37,15 +37,14 @@ SHOULDERS, HIPS = slice(5, 7), slice(11, 13)
 
 @dataclass(frozen=True)
 class JointError:
-    """How far a joint is from where it is, over all frames, in torso lengths.
+    """Error of a joint over all frames, in torso lengths.
 
     Attributes:
         joint: Its name, or `ALL`.
         median, ninth_decile: Median and ninth decile of the distance.
-        centered: Median distance once the median offset of each clip is taken away: what remains where
-            only movements count.
+        centered: Median distance after subtracting each clip's median offset: the error of movements.
         moved: Median distance of the true joint from its own median in the clip, to compare with.
-        found: Share of frames in which it was found.
+        found: Fraction of frames in which it was found.
     """
 
     joint: str

@@ -1,4 +1,4 @@
-"""Clips of a pose file for a recogniser: who is in each, and how surely every joint was seen.
+"""Clips of a pose file for a recogniser: the people in each, and the confidence of every joint.
 
     tracks, faults = read_tracks("mine.safetensors")   # by data_scripts/extract_poses.py
     tracks, faults = read_tracks("mine.json")          # COCO's results, 17 joints
@@ -30,10 +30,10 @@ class Person:
     """One of the people in a clip.
 
     Attributes:
-        number: Number by which she is chosen.
-        share: Share of frames in which she was found, in [0, 1].
-        height: Height that her joints span, in pixels, the median over frames.
-        x: Middle of her joints from the left, in pixels, the median over frames.
+        number: Number by which the person is chosen.
+        share: Fraction of frames in which the person was found, in [0, 1].
+        height: Height that the joints span, in pixels, the median over frames.
+        x: Middle of the joints from the left, in pixels, the median over frames.
     """
 
     number: int
@@ -60,7 +60,7 @@ class Track:
         rate: Frames a second.
         assumed: Whether that rate is a guess.
         person: Number of the person who was taken.
-        people: Everybody in the clip; none if the file holds one person of each clip.
+        people: All people in the clip; empty if the file holds one person per clip.
     """
 
     name: str
@@ -79,12 +79,12 @@ class Track:
 
     @property
     def seen(self) -> dict[str, float]:
-        """Share of frames in which each joint was found."""
+        """Fraction of frames in which each joint was found."""
         return dict(zip(self.joints, (self.score > 0).mean(0).tolist(), strict=True))
 
 
 def is_pose_file(path: str | Path) -> bool:
-    """Whether a file's ending is that of poses, and not of a video."""
+    """Whether a file has the suffix of poses, rather than of a video."""
     return as_path(path).suffix.lower() in POSE_FILES
 
 
@@ -162,7 +162,7 @@ def _read_found(found: Found, person: int | None, rate: float | None) -> Track |
 
 
 def _describe_people(keypoint: np.ndarray, score: np.ndarray) -> tuple[Person, ...]:
-    """Everybody who was found in any frame of ``(people, frames, joints, 2)``."""
+    """All people who were found in any frame of ``(people, frames, joints, 2)``."""
     described = []
     for number, (xy, found) in enumerate(zip(keypoint, are_found(keypoint, score), strict=True)):
         frames = found.any(1)

@@ -1,4 +1,4 @@
-"""Poses varied at random, each clip as a whole, by numbers that follow from its seed."""
+"""Random augmentation of poses, each clip as a whole, as a function of its seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ KNOTS = 5  # of the curve by which a clip runs faster and slower
 
 
 class Draws(NamedTuple):
-    """What decides how clips are varied.
+    """Random numbers that determine the augmentation of clips.
 
     Attributes:
         moment: Where each moment lies in its stretch, in [0, 1), ``(batch, time)``.
@@ -33,7 +33,7 @@ class Draws(NamedTuple):
 
 
 def draw(seeds: Sequence[int], frames: int, joints: int) -> Draws:
-    """Draw what varies clips, from one seed a clip: the same in any process and in any batch.
+    """Draw the augmentation of clips, from one seed per clip: independent of process and batch.
 
     Args:
         seeds: One for each clip.
@@ -52,7 +52,7 @@ def draw(seeds: Sequence[int], frames: int, joints: int) -> Draws:
 
 
 def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
-    """Moments of clips that run at a changing speed.
+    """Times of clips that are played at a varying speed.
 
     Args:
         at: Moments from 0 to 1, ``(batch, time)``.
@@ -78,15 +78,15 @@ def vary(
     size_jitter: float = 0.1,
     joint_jitter: float = 0.05,
 ) -> Tensor:
-    """Mirror, turn and resize bodies, and move each of their joints, alike in all frames of a clip.
+    """Mirror, rotate and scale bodies, and displace their joints, equally in all frames of a clip.
 
-    A joint's displacement makes another body: longer here, shorter there, held differently, or seen by
-    another estimator. Movements stay, but for turn and size. If the clip's mean pose is subtracted
+    Displacing joints simulates other proportions, another posture, or another estimator. Movements do
+    not change except for rotation and scale. If the clip's mean pose is subtracted
     (``modality="difference"``), this undoes the displacement.
 
     Args:
         x: Clips, ``(batch, time, joints, 2)``, or with scores, which stay, ``(batch, time, joints, 3)``.
-        draws: Random numbers that decide how each clip is varied, from `draw`.
+        draws: Random numbers from `draw`.
         mirror: The mirror image of each joint, ``(joints,)``.
         hflip: Probability of exchanging left and right.
         rotation: Standard deviation of the angle, radians.

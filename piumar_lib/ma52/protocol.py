@@ -1,7 +1,7 @@
-"""How scores came about, which every table and record says: on whom, chosen how, after how many epochs.
+"""Provenance of scores, in every table and record: people, selection of settings, number of epochs.
 
-A score of people who were trained on, too, says nothing about unseen ones; one of settings that were
-chosen on the same people is optimistic: the best of many is lucky as well as good.
+A score on people who are also in training is no estimate for unseen ones. A score with settings that
+were chosen on the same people is optimistic, because the best of many is partly due to chance.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ FREE = ("out", "cache", "poses", "index", "split", "chosen_on", "workers", "save
 
 
 class Protocol(NamedTuple):
-    """How the scores of a run, or of several, came about.
+    """Provenance of the scores of a run, or of several.
 
     Attributes:
         kind: Kind of the split: ``"person-disjoint"``, ``"official"`` and so on.
         people: Number of people evaluated; None if that was not recorded.
         shared: Number of evaluated people who are trained on, too; None if that was not recorded.
-        rules: Which state of a training is evaluated.
+        rules: State of a training that is evaluated.
         epochs: Number of epochs after which a training is evaluated.
         views: Temporal views of a clip.
         chosen_on: Number of evaluated people on whom the settings were chosen.
@@ -64,7 +64,7 @@ class Protocol(NamedTuple):
 
 
 def describe_split(title: str, train: Iterable[str], held_out: Iterable[str]) -> dict[str, Any]:
-    """What a record says about a split, from its title and the people of both sides."""
+    """Entries of a record about a split, from its title and the people on both sides."""
     train, held_out = set(train), set(held_out)
     return {
         "kind": kind_of(title),
@@ -78,7 +78,7 @@ def describe_split(title: str, train: Iterable[str], held_out: Iterable[str]) ->
 def describe_selection(
     held_out: Iterable[str], epochs: int, views: int, averaged: bool, chosen_on: str | Path = ""
 ) -> dict[str, Any]:
-    """What a record says about how the evaluated state and its settings were chosen.
+    """Entries of a record about the selection of the evaluated state and its settings.
 
     Args:
         held_out: People on whom the training is evaluated.
@@ -111,7 +111,7 @@ def kind_of(title: str) -> str:
 
 
 def protocol_of(record: Mapping[str, Any]) -> Protocol:
-    """How a record's scores came about; earlier versions did not write all of it down."""
+    """Provenance of a record's scores; earlier versions did not record all of it."""
     split, chosen, config = record.get("split", {}), record.get("selection", {}), record["config"]
     kind = kind_of(record["data"].removeprefix("MA-52 layout, "))
     return Protocol(
@@ -126,7 +126,7 @@ def protocol_of(record: Mapping[str, Any]) -> Protocol:
 
 
 def merge(protocols: Iterable[Protocol]) -> Protocol:
-    """The protocol of several runs on one kind of split; of numbers of people, the worst fold's."""
+    """The protocol of several runs on one kind of split; numbers of people are the worst fold's."""
     found = list(protocols)
     shared = [one.shared for one in found]
     return Protocol(
@@ -141,7 +141,7 @@ def merge(protocols: Iterable[Protocol]) -> Protocol:
 
 
 def fill_in(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A record with what an earlier version did not write, as far as the run's split says it."""
+    """A record, completed from the run's split if it is of an earlier version."""
     if "split" not in record and (folder / "split.txt").is_file():
         split = read_split(folder / "split.txt")
         sides = people_of(split.train), people_of(split.held_out)
@@ -153,7 +153,7 @@ def fill_in(record: dict[str, Any], folder: Path) -> dict[str, Any]:
 def read_record(folder: str | Path) -> dict[str, Any]:
     """The record of a finished run, as `piumar_lib.ma52.train.train` returns it.
 
-    Of a run of an earlier version, what is missing is filled in as far as its split says it.
+    A record of an earlier version is completed from the run's split.
 
     Raises:
         FileNotFoundError: If the folder holds no finished run.
@@ -169,8 +169,8 @@ def read_record(folder: str | Path) -> dict[str, Any]:
 def find_other_runs(folder: str | Path) -> list[Path]:
     """Finished runs in the same folder with the same method and split, but other settings.
 
-    To pick the best of them is to choose settings on the people on whom they are evaluated. Runs that
-    differ only in their seed are left out.
+    Picking the best of them would choose settings on the evaluated people. Runs that differ only in
+    their seed are left out.
     """
     folder = as_path(folder).absolute()
     own = read_json(folder / RECORD)
@@ -181,14 +181,14 @@ def find_other_runs(folder: str | Path) -> list[Path]:
 def _has_other_settings(folder: Path, own: Mapping[str, Any]) -> bool:
     try:
         other = read_json(folder / RECORD)
-    except ValueError:  # a damaged neighbour is its own report's matter
+    except ValueError:  # a damaged neighbour is left to its own report
         return False
     same = all(other.get(name) == own.get(name) for name in ("method", "data"))
     return same and count_settings([other, own]) > 1
 
 
 def count_settings(records: Iterable[Mapping[str, Any]]) -> int:
-    """How many different settings records have, but for the seed and what is free to change.
+    """Number of different settings of records, except for the seed and settings that may differ.
 
     Settings that one of them lacks, being of an earlier version, do not count.
     """
@@ -198,7 +198,7 @@ def count_settings(records: Iterable[Mapping[str, Any]]) -> int:
 
 
 def mark_chosen(record: Mapping[str, Any], chosen_on: str | Path | None) -> dict[str, Any]:
-    """A record that says on whom its settings were chosen; without ``chosen_on``, as it is.
+    """A record with the people on whom its settings were chosen; unchanged without ``chosen_on``.
 
     Raises:
         FileNotFoundError, ValueError: If ``chosen_on`` is no split.

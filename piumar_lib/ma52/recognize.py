@@ -1,4 +1,4 @@
-"""Use a trained recogniser on any recording: what happens in a short clip, and when in a long one.
+"""Apply a trained recogniser to any recording: actions of a short clip, or over time in a long one.
 
 model = load_model("build/ma52/run")
 for action, probability in recognize(model, "me.mp4").best(): ...
@@ -29,15 +29,15 @@ SMALL_ONES = 256  # thumbnails that are kept of a recording while it is surveyed
 
 @dataclass(frozen=True)
 class Recording:
-    """A recording as the recogniser sees it; its frames are read when they are asked for.
+    """A recording as input of a recogniser; its frames are read on demand.
 
     Attributes:
         path: The file.
         shown: When its frames are shown.
         size: Pixels of the square's side.
         box: The square, in shares of the picture.
-        people: Boxes of everybody found, the largest first; with none, the middle square is kept.
-        person: Which of them the square is about.
+        people: Boxes of all people found, the largest first; if empty, the middle square is used.
+        person: Index of the person in the square.
     """
 
     path: Path
@@ -73,7 +73,7 @@ class Recognized(Answers):
     """What was recognised in a video, window by window.
 
     Attributes:
-        recording: What was looked at.
+        recording: The recording.
     """
 
     recording: Recording
@@ -134,20 +134,20 @@ def recognize(
 ) -> Recognized:
     """Recognise the micro-actions of a recording.
 
-    It is decoded twice, to survey it and to look at it, and never held as a whole: only frames that a
-    window still waits for are kept.
+    It is decoded twice, for a survey and for recognition, and never held as a whole: only frames that
+    are needed for open windows are kept.
 
     Args:
         model: Trained recogniser, from `piumar_lib.ma52.model.load_model`.
         path: Any video. Up to `piumar_lib.ma52.windows.SHORT` seconds it is one clip, as long as
-            MA-52's; a longer one is looked at through windows.
+            MA-52's; a longer one is split into windows.
         length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
         crop, person: Kind of square, and whom it is about, see `read_recording`.
         progress: Show a progress bar.
 
     Raises:
-        FileNotFoundError, ValueError: If the recording cannot be read, or a number cannot be right.
+        FileNotFoundError, ValueError: If the recording cannot be read, or a number is invalid.
     """
     require_spans(length, stride)
     if not model.size:
@@ -173,7 +173,7 @@ def recognize(
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
-    """Which frames to look at: those that are seen in the middle of equal stretches of a window's time.
+    """Indices of the frames in the middle of equal segments of a window's time.
 
     With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training.
 
@@ -193,7 +193,7 @@ def sample(times: np.ndarray, start: float, end: float, frames: int, views: int)
 def _gather(
     frames: Iterable[np.ndarray], frame_indices: Sequence[np.ndarray], size: int
 ) -> Iterator[np.ndarray]:
-    """The frames of each window, as soon as its last one has passed; others are forgotten.
+    """The frames of each window, as soon as its last one was read; others are dropped.
 
     Args:
         frames: All frames, in order, each ``(size, size, 3)``.

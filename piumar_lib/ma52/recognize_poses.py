@@ -1,4 +1,4 @@
-"""Use a recogniser of poses on any clip of a pose file: what happens, and when in a long one.
+"""Apply a recogniser of poses to clips of a pose file: actions, over time in a long clip.
 
 tracks, _ = read_tracks("mine.safetensors")
 for action, probability in recognize_poses(load_course_model(), tracks[0]).best(): ...
@@ -20,12 +20,12 @@ from piumar_lib.ma52.prepare.index import Clip
 from piumar_lib.ma52.prepare.poses import join
 from piumar_lib.ma52.windows import Answers, windows
 
-FEW = 0.5  # a window with the person in a smaller share of its frames says nothing
+FEW = 0.5  # a window with the person in a smaller fraction of its frames has no answer
 AT_A_TIME = 512  # windows
 
 
 class Unseen(ValueError):
-    """A clip in which nothing can be recognised: nobody, no torso, or a single pose."""
+    """A clip without an answer: no person, no torso, or a single pose."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class RecognizedPoses(Answers):
     """What was recognised in poses, window by window.
 
     Attributes:
-        track: What was looked at, with the model's joints alone.
+        track: The poses, with only the model's joints.
         empty: Start and end of windows in which the person, or a torso, was seldom seen.
     """
 
@@ -56,14 +56,13 @@ def recognize_poses(
     Args:
         model: Recogniser trained on poses, from `piumar_lib.ma52.model.load_model`.
         track: Poses of the person, from `piumar_lib.ma52.pose_tracks.read_tracks`. Up to
-            `piumar_lib.ma52.windows.SHORT` seconds it is one clip; a longer one is looked at through
-            windows.
+            `piumar_lib.ma52.windows.SHORT` seconds it is one clip; a longer one is split into windows.
         length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
 
     Raises:
         Unseen: If the person is hardly ever seen, or no torso, or only for one frame.
-        ValueError: If the model sees video or other joints, or a number cannot be right.
+        ValueError: If the model is for video or other joints, or a number is invalid.
     """
     if model.size:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What `recognize` prints: each answer beside the majority share, and what the model was trained on."""
+"""Output of `recognize`: each answer beside the majority baseline, and the model's training data."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ if TYPE_CHECKING:
     from piumar_lib.ma52.pose_tracks import Track
     from piumar_lib.ma52.recognize import Recording
 
-SELDOM = 0.5  # a joint that was found in a smaller share of frames is named
+SELDOM = 0.5  # a joint that was found in a smaller fraction of frames is listed
 STANDIN = "stand-in"  # in a record's data, if people are synthetic
 
 
 def say_trained_on(record: Mapping[str, Any] | None) -> str:
-    """What a model was trained on, and how often it is right about people it never saw.
+    """A model's training data, and its accuracy on unseen people.
 
     Args:
         record: Record of the model's training; None if there is none.
@@ -44,7 +44,7 @@ def say_trained_on(record: Mapping[str, Any] | None) -> str:
 
 
 def say_majority(record: Mapping[str, Any] | None) -> str:
-    """How often the most frequent action of the training clips would be right; "" if not recorded."""
+    """Accuracy of always answering the training clips' most frequent action; "" if not recorded."""
     constant = {} if record is None else record["held out"].get("majority", {})
     if not constant:
         return ""
@@ -64,12 +64,12 @@ def say_answers(answers: Answers, majority: str = "") -> str:
 
 
 def say_recording(recording: Recording) -> list[str]:
-    """What was looked at in a video."""
+    """Description of a video: duration and people."""
     said = [f"{recording.path.name}: {recording.seconds:.1f} s"]
     if assumed := recording.shown.assumed:
         said.append(f"the file holds no times: {assumed:g} frames a second are assumed")
     if not recording.found:
-        said.append("no person was found before a plain wall: the middle of the picture is looked at")
+        said.append("no person was found before a plain wall: the middle of the picture is used")
     if len(recording.people) > 1:
         where = (100 * (box.left + box.right) / 2 for box in recording.people)
         listed = "; ".join(f"person {k} at {x:.0f} % of the width" for k, x in enumerate(where))
@@ -78,7 +78,7 @@ def say_recording(recording: Recording) -> list[str]:
 
 
 def say_track(seen: RecognizedPoses) -> list[str]:
-    """What was looked at in poses: joints, people and times."""
+    """Description of poses: joints, people and times."""
     track = seen.track
     said = [f"{track.name}: {track.seconds:.1f} s, {_say_joints(track)}"]
     if track.assumed:

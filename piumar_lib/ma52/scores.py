@@ -1,4 +1,4 @@
-"""MA-52's official scores, and what they hide: people, confusions, confidence, constant answers."""
+"""MA-52's official scores, and further ones: by person, confusions, calibration, majority baselines."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def official_scores(
             them the part is that of the most probable action (MANet).
 
     Raises:
-        ValueError: If shapes or actions cannot be right.
+        ValueError: If shapes or actions are invalid.
     """
     y, probabilities = np.asarray(y), np.asarray(probabilities)
     _require(y, probabilities, len(ACTIONS), "probabilities")
@@ -71,8 +71,8 @@ class Constant(NamedTuple):
 def most_frequent(y: np.ndarray) -> Constant:
     """The most frequent action, and the most frequent body part; of equally frequent ones the first.
 
-    Of training clips, it is what knowing nothing about a clip suggests. Of the evaluated clips, it is
-    the best constant answer, which no recogniser knows: 641 of the 5,586 clips of MA-52's val list are
+    For training clips, it is the majority baseline. For the evaluated clips, it is the best constant
+    answer, which is not available to a recogniser: 641 of the 5,586 clips of MA-52's val list are
     nodding, 11.475 %.
 
     Args:
@@ -95,7 +95,8 @@ def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
         reports: Reports of `piumar_lib.ma52.evaluate.report`, at least one of each fold.
 
     Returns:
-        The mean, of each person in her fold; None if a report of an earlier version does not say it.
+        The mean, with each person in the fold that holds this person out; None for a report of an
+        earlier version without it.
     """
     people: dict[str, float] = {}
     for found in reports:
@@ -113,7 +114,7 @@ def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]
         records: Records with a report of `piumar_lib.ma52.evaluate.report` under ``"held out"``.
 
     Returns:
-        Shares in [0, 1] by person; empty without records.
+        Accuracies in [0, 1] by person; empty without records.
     """
     people: dict[str, list[float]] = {}
     for record in records:
@@ -140,12 +141,12 @@ def never_predicted(
 
 
 def top_k(y: np.ndarray, probabilities: np.ndarray, k: int) -> float:
-    """Share of clips whose action is among the ``k`` most probable ones, in [0, 1]; nan without clips.
+    """Top-k accuracy in [0, 1]: the true action is among the ``k`` most probable; nan without clips.
 
     Args:
         y: Actions, shape ``(n,)``.
         probabilities: Shape ``(n, classes)``.
-        k: How many answers a clip has.
+        k: Number of answers per clip.
     """
     best = np.argsort(-np.asarray(probabilities), axis=1, kind="stable")[:, :k]
     return float((best == np.asarray(y)[:, None]).any(1).mean())
@@ -156,7 +157,7 @@ def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[
 
     Args:
         y, predicted: True and predicted actions, shape ``(n,)``.
-        most: How many are named.
+        most: Largest number of pairs.
 
     Returns:
         Of each the true action, the predicted action and the number of clips, most frequent first; empty
@@ -171,7 +172,7 @@ def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[
 def calibration(
     y: np.ndarray, probabilities: np.ndarray, bins: int = 10
 ) -> tuple[float, list[tuple[float, float, int]]]:
-    """Does confidence match accuracy? Expected calibration error and its bins (Guo et al., ICML 2017).
+    """Expected calibration error and its bins (Guo et al., ICML 2017).
 
     Args:
         y: Classes, shape ``(n,)``.

@@ -1,4 +1,4 @@
-"""Steps that several processes share, in mixed precision, and in parts if memory is short."""
+"""Steps of data-parallel training in mixed precision, with gradient accumulation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Diverged(FloatingPointError):
 
 
 class Trainee(nn.Module):
-    """The recogniser as an objective sees it: in the run's precision, with logits in single precision.
+    """The recogniser for objectives: in the run's precision, with logits in single precision.
 
     Args:
         model: A `MicroActionRecognizer`, as ``accelerator`` has prepared it.
@@ -53,7 +53,7 @@ class Trainee(nn.Module):
 
     @property
     def plain(self) -> MicroActionRecognizer:
-        """The recogniser without what several processes need around it."""
+        """The recogniser without the wrappers of data-parallel training."""
         return self.accelerator.unwrap_model(self.shared)
 
     @property
@@ -63,7 +63,7 @@ class Trainee(nn.Module):
 
     @property
     def plug_in(self) -> PlugIn | None:
-        """What the method plugs in."""
+        """The method's plug-in."""
         return self.plain.recognizer.plug_in
 
     @property
@@ -77,8 +77,8 @@ class Trainee(nn.Module):
     def forward(self, video: Tensor, y: Tensor | None = None) -> Prediction:
         """Recognise ``(batch, time, 3, size, size)``.
 
-        Logits are those in which losses are computed. Features stay as they are: TFAM's regulariser asks
-        for gradients with respect to these very tensors.
+        Losses are computed from these logits. Features are not converted, because TFAM's regulariser
+        needs gradients with respect to these tensors.
         """
         with self.accelerator.autocast():
             prediction = self.shared(video, y)
@@ -95,14 +95,14 @@ class SharedStepper(Stepper):
     Args:
         accelerator: Accelerate's handle of the processes that share the work.
         model: The recogniser, as ``accelerator`` has prepared it.
-        objective: What is minimised; its own parameters learn, too.
+        objective: Objective to minimise; its own parameters are trained, too.
         optimizer: Optimiser of model and objective, as ``accelerator`` has prepared it.
         config: See `TrainConfig`.
         steps_per_epoch: Steps of an epoch.
-        wishes: Asked in each step, whether this process is to stop, and whether it is time to save.
+        wishes: Called in each step: whether this process is to stop, and whether to save.
 
     Attributes:
-        stop, save: What some process has wished in the last step.
+        stop, save: Whether some process asked for it in the last step.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class SharedStepper(Stepper):
         self.stop = self.save = False
 
     def begin(self, step: int) -> None:
-        """Set the learning rate. What is drawn follows from the step, not from what was before it."""
+        """Set the learning rate, and seed all random draws by the step."""
         torch.manual_seed(mix(self.config.seed, step, self.accelerator.process_index))
         set_rate(self.optimizer, rate_at(step, self.steps_per_epoch, self.config))
 
@@ -147,7 +147,7 @@ class SharedStepper(Stepper):
         return self._hear_of_all(total, batch)
 
     def _hear_of_all(self, loss: Tensor, batch: Batch) -> Tensor:
-        """The mean loss over the processes; their wishes are heard on the way."""
+        """The mean loss over the processes; it also gathers their ``wishes``."""
         stop, save = self.wishes()
         told = torch.stack([loss, loss.new_tensor(float(stop)), loss.new_tensor(float(save))])
         total, stops, saves = self.accelerator.reduce(told, "sum").tolist()
@@ -158,7 +158,7 @@ class SharedStepper(Stepper):
         return loss.new_tensor(mean)
 
     def step(self) -> None:
-        """Go down the gradient, which is no longer than the configuration allows."""
+        """Clip the gradient and make the optimiser's step."""
         if self.config.grad_clip:
             parameters = [*self.model.parameters(), *self.own]
             self.accelerator.clip_grad_norm_(parameters, self.config.grad_clip)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM let the step that is under way end first."""
+"""Ctrl-C and SIGTERM stop a run after its current step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @contextmanager
 def stop_on_signal() -> Iterator[threading.Event]:
-    """While this lasts, Ctrl-C and SIGTERM let the step that is under way end first."""
+    """Context in which Ctrl-C and SIGTERM take effect after the current step."""
     stop = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield stop

@@ -26,7 +26,7 @@ def submit(
     root: str | Path | None = None,
     **moved: str | Path | None,
 ) -> int:
-    """Recognise all test clips and write a submission; it is checked before it is called done.
+    """Recognise all test clips, write a submission and check it.
 
     Args:
         folder: Folder of a finished run; its configuration says where clips and index were.

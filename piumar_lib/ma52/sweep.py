@@ -1,12 +1,12 @@
-"""Many trainings on MA-52: every method on every fold, with every seed; one record each.
+"""Sweeps on MA-52: every method on every fold, with every seed; one record each.
 
     python -m piumar_lib.ma52 sweep --preset poses --poses build/ma52/poses.safetensors \\
         --index build/ma52/index.csv --splits build/ma52/splits/person-disjoint \\
         --out build/ma52/sweep.jsonl
 
-A record is that of one training (`piumar_lib.ma52.train`), with its fold, its seed and digests of what
-it was trained on. What is recorded is not trained again; an interrupted training resumes from its
-checkpoint. The order is fold by fold, so that methods can be compared at any time.
+A record is that of one training (`piumar_lib.ma52.train`), with its fold, its seed and digests of its
+data. Recorded trainings are not repeated; an interrupted training resumes from its checkpoint. The order
+is fold by fold, so that methods can be compared at any time.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ from piumar_lib.support.files import as_path, sha256_of, writing
 from piumar_lib.support.hyperparameter import unknown
 from piumar_lib.support.locks import only_run
 
-# What is compared on the benchmark's data, all with augmentation: plain training, what is usual against
-# a shift between people or domains, and the method with and without its loss.
+# Methods that are compared on the benchmark, all with augmentation: ERM, common methods for shifts
+# between people or domains, and the course's method with and without its loss.
 PLANNED = (
     "ERM", "augmentation", "MixStyle + augmentation", "CORAL + augmentation", "GroupDRO + augmentation",
     "HDF as published + augmentation", "TFAM + augmentation", "PIUmr + augmentation",
@@ -56,8 +56,9 @@ class Training:
     Attributes:
         config: Its settings.
         fold: Number of the split's file.
-        content: Digests (SHA-256) of what is read: index, split, and poses or the cache's settings.
-        normalized: Evaluated as by `piumar_lib.ma52.new_people.normalize_people`, by this; "" is not.
+        content: Digests (SHA-256) of the input files: index, split, and poses or the cache's settings.
+        normalized: Whose features are normalised in the evaluation, see
+            `piumar_lib.ma52.new_people.normalize_people`; "" for none.
     """
 
     config: TrainConfig
@@ -120,7 +121,7 @@ def plan(
         own = {"method": method, "split": there[fold], "seed": seed, "out": runs}
         config = TrainConfig.make(preset, **settings | own)
         config.require_paths()
-        read_split(there[fold])  # says what is wrong with it
+        read_split(there[fold])  # raises if it is invalid
         content = digests | {"split": sha256_of(there[fold])}
         trainings.append(Training(_put_into(config, content, fold), fold, content, normalized))
     return trainings
@@ -137,15 +138,15 @@ def run(
 ) -> list[dict]:
     """Make the trainings that are missing in ``path``; return the records of all.
 
-    Each record is written as soon as it is there. An error ends its own training alone.
+    Each record is written as soon as it is computed. An error ends only its own training.
 
     Args:
-        trainings: Trainings to make, from `plan`.
-        path: A JSON-lines file; created if need be.
+        trainings: Trainings to run, from `plan`.
+        path: A JSON-lines file; created if necessary.
         work: Trains with given settings and returns the record, as `piumar_lib.ma52.train.train` does.
         workers: Processes of this machine; with 1 all is done in this one.
-        scheduler: Address of a Dask scheduler, whose workers do the work instead. They need the same
-            code, and the same files under the same paths; each keeps checkpoints on its own disk.
+        scheduler: Address of a Dask scheduler whose workers compute instead. They need the same code,
+            and the same files under the same paths; each keeps checkpoints on its own disk.
         progress: Show a progress bar, and a line for each training.
         normalize: Evaluates a finished run, if trainings are planned as ``normalized``; such a function
             as `piumar_lib.ma52.new_people.normalize_people`.
@@ -185,7 +186,7 @@ def run(
 def attempt(
     number: int, work: Work, normalize: Normalize | None, training: Training
 ) -> tuple[int, dict, str]:
-    """Make one training; return its number, its record, and what was wrong with it, if anything was."""
+    """Run one training; return its number, its record, and its error, if any."""
     try:
         record = work(training.config, False)
         if training.normalized and normalize is not None:
@@ -220,7 +221,7 @@ def _put_into(config: TrainConfig, content: Mapping[str, str], fold: int) -> Tra
 
 
 def _files(config: TrainConfig) -> dict[str, Path]:
-    """What all trainings read, as far as it is there; `TrainConfig.require_paths` says what is not."""
+    """Existing input files of all trainings; `TrainConfig.require_paths` reports missing ones."""
     source = ("poses", config.poses) if config.sees_poses else ("cache", config.cache)
     named = {name: as_path(path) for name, path in (source, ("index", config.index)) if path}
     files = {name: path / "settings.json" if path.is_dir() else path for name, path in named.items()}
@@ -228,7 +229,7 @@ def _files(config: TrainConfig) -> dict[str, Path]:
 
 
 def _contents(trainings: Sequence[Training]) -> dict[str, str]:
-    """The digests of what is read; a scheduler's worker must find the same."""
+    """Digests of the input files, which must be equal on a scheduler's workers."""
     paths: dict[str, Path] = {}
     for training in trainings:
         paths |= {str(path): path for path in _files(training.config).values()}

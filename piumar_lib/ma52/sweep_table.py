@@ -22,13 +22,13 @@ from piumar_lib.notebook.figure import markdown_table
 from piumar_lib.support.hyperparameter import unknown
 
 Records = Sequence[Mapping[str, Any]]
-# May differ between rows; between the records of one row, only the seed may.
+# Settings that may differ between rows; between the records of one row, only the seed may.
 OF_ROW = ("method", "hyperparameters", "body")
 
 
 @dataclass(frozen=True)
 class Row:
-    """A method of a sweep, with one kind of head; shares in [0, 1].
+    """A method of a sweep, with one kind of head; scores are in [0, 1].
 
     Attributes:
         name: Name of the method, of its head unless body parts are derived from actions, and of what
@@ -66,7 +66,7 @@ def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation
     """Compare a sweep's methods with one of them, over people.
 
     People of one fold are recognised by the same trained model, so their differences are not quite
-    independent, and the interval does not tell how much another seed would change.
+    independent, and the interval does not include the variance between seeds.
 
     Args:
         records: Records of `piumar_lib.ma52.sweep.run` on one data set; some folds may be missing.
@@ -132,7 +132,7 @@ def _content(record: Mapping[str, Any]) -> str:
 
 
 def _require_same(records: Records, name: str, free: set[str]) -> None:
-    """See that records differ in nothing but what is free to differ."""
+    """Raise if records differ in settings that must be equal."""
     configs = [record["config"] for record in records]
     settings = sorted(set.intersection(*map(set, configs)) - free)
     other = [s for s in settings if any(config[s] != configs[0][s] for config in configs)]

@@ -2,11 +2,10 @@
 
     python -m piumar_lib.ma52 train --preset videomae-base --method "PIUmr + augmentation" ...
 
-The loop is that of `piumar_lib.training`. Here is what a run has besides: it resumes where it
-stopped, evaluates on held-out people, and writes down what happens. One GPU, several (``python -m
-torch.distributed.run``), or a CPU run the same code, through `accelerate`.
-Everything that is drawn follows from the seed and the number of the step, so a run that was killed goes
-on from its checkpoint as if nothing had happened. Files of a run, all under ``out``:
+The loop is that of `piumar_lib.training`. A run adds checkpoints and resumption, evaluation on held-out
+people, and a log. One GPU, several (``python -m torch.distributed.run``), or a CPU run the same code,
+through `accelerate`. All random draws are functions of the seed and the number of the step, so a killed
+run resumes from its checkpoint exactly. Files of a run, all under ``out``:
 
     config.json, split.txt   its settings, and who trains and who is held out
     checkpoint.safetensors   the last state that was saved
@@ -69,7 +68,7 @@ STATE = ("step", "sums", "seconds", "model", "optimizer", "objective", "average"
 
 
 def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
-    """Train, evaluate, and return the record; what is done already is not done again.
+    """Train, evaluate, and return the record; completed work is not repeated.
 
     Args:
         config: See `TrainConfig`.
@@ -83,10 +82,10 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
         ValueError: If ``out`` holds a run of other settings or another split, or settings do not go with
             the data.
         InUse: If another run writes to ``out``.
-        OSError: If the system refuses to write; once there is room, the same call resumes the run.
-        FileNotFoundError: If something that is read is not there.
+        OSError: If writing fails; once there is room, the same call resumes the run.
+        FileNotFoundError: If an input file is missing.
         FloatingPointError: If the loss is not finite; the state is kept in ``failed.safetensors``.
-        MemoryError: If the device's memory does not suffice.
+        MemoryError: If the device runs out of memory.
         KeyboardInterrupt: After Ctrl-C, or SIGTERM; the state was saved.
     """
     config.require_paths()
@@ -159,7 +158,7 @@ class Run:
     def _make_model(self) -> MicroActionRecognizer:
         model = build_model(self.config)
         if self.device.type == "cuda":
-            # Convolutions of half precision want channels last, and time to find their fastest form.
+            # Convolutions in half precision are faster in channels-last layout and with autotuning.
             if isinstance(model.backbone, ShiftedResNet):  # VideoMAE's convolution has five axes
                 model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # its stub lacks it
             torch.backends.cudnn.benchmark = True
@@ -168,7 +167,7 @@ class Run:
         return model
 
     def _prepare(self, model: MicroActionRecognizer) -> None:
-        """Share the model among processes, start the objective, and make the optimiser of both."""
+        """Distribute the model over processes, start the objective, and create the optimiser of both."""
         shared = self.accelerator.prepare(model)
         self.trainee = Trainee(shared, self.accelerator)
         with torch.random.fork_rng():
@@ -184,7 +183,7 @@ class Run:
 
     @property
     def plain(self) -> MicroActionRecognizer:
-        """The model without what several processes need around it."""
+        """The model without the wrappers of data-parallel training."""
         return self.trainee.plain
 
     @property
@@ -196,7 +195,7 @@ class Run:
         return self.average.module
 
     def go_on(self, progress: bool) -> None:
-        """Make all steps that are left."""
+        """Make all remaining steps."""
         per_epoch, config = self.sampler.steps_per_epoch, self.config
         every = max(1, per_epoch // ROWS_PER_EPOCH)
         bar = tqdm(total=self.sampler.total, initial=self.step, desc="training", disable=not progress,
@@ -228,11 +227,11 @@ class Run:
         self.history.close()
 
     def _start_clock(self) -> None:
-        """The next row's speed is that of what comes from here on."""
+        """Reset the clock from which the next row's speed is computed."""
         self.clock = time.perf_counter(), self.batches.waited, self.step
 
     def _losses(self) -> Iterator[Tensor]:
-        """The loop, from the step that is due; what ends it early is explained."""
+        """The loop, from the current step; errors that end it early are explained."""
         drawn = self.batches.read(self.step)
         try:
             yield from train_steps(
@@ -256,7 +255,8 @@ class Run:
             eval_every=0,
             ema=0.0,
         )
-        # What shares its work goes away with it: model and optimiser, and the scaler of fp16.
+        # An accelerator of its own, which is released with the run: it refers to model, optimiser and
+        # scaler.
         run = Run(config, self.out / "first-stage", _accelerate(config), self.stop)
         run.go_on(progress=False)
         found = evaluate.predict(run.plain, self.data.for_evaluation(), run.accelerator, config.workers)
@@ -308,7 +308,7 @@ class Run:
         self.saved = time.perf_counter()
 
     def _is_late(self) -> bool:
-        """Whether the last checkpoint is older than the configuration wishes."""
+        """Whether the last checkpoint is older than the configured interval."""
         return time.perf_counter() - self.saved > 60 * self.config.save_minutes
 
     def _restore(self, state: checkpoint.Nested) -> None:
@@ -347,7 +347,7 @@ class Run:
         self.sums = [0.0, 0]
 
     def _learned(self) -> dict[str, float]:
-        """What can be watched of TFAM and GIRL while they learn."""
+        """Quantities of TFAM and GIRL for the log."""
         row = {}
         for part in (*self.plain.modules(), *self.objective.modules()):
             if isinstance(part, MotionClock):
@@ -367,7 +367,7 @@ class Run:
 
     @torch.no_grad()
     def _give_up(self, error: Diverged) -> None:
-        """The loss is not finite: keep the state, name the clips, stop."""
+        """Stop after a loss that is not finite: save the state and name the clips."""
         self.save("failed.safetensors")
         parts = error.batch.split(self.config.grad_accum_steps)
         losses = [self.objective.clip_losses(self.trainee(part.x, part.y), part.y) for part in parts]
@@ -395,7 +395,7 @@ class Run:
 
 
 def make_objective(config: TrainConfig) -> Objective:
-    """What a configuration's method minimises, with its label smoothing."""
+    """The objective of a configuration's method, with its label smoothing."""
     objective = config.objective()
     for part in objective.modules():
         if isinstance(part, Objective):
@@ -404,7 +404,7 @@ def make_objective(config: TrainConfig) -> Objective:
 
 
 def origin(accelerator: Accelerator) -> dict[str, Any]:
-    """Where and how a record is made: command, commit, versions, device."""
+    """Provenance of a record: command, commit, versions, device."""
     from piumar_lib.evidence import records
 
     device = accelerator.device
@@ -432,7 +432,7 @@ def _average(model: torch.nn.Module, decay: float) -> torch.optim.swa_utils.Aver
 
 
 def _accelerate(config: TrainConfig) -> Accelerator:
-    """What shares the work between processes, and sets the precision.
+    """The accelerator, which distributes the work and sets the precision.
 
     Raises:
         ValueError: If the device does not have the precision.

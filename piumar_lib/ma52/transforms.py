@@ -1,4 +1,4 @@
-"""From bytes to what a backbone takes, on the device; in training, each clip at random as a whole."""
+"""From bytes to a backbone's input, on the device; in training with augmentation of whole clips."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ IMAGENET_SD = (0.229, 0.224, 0.225)
 
 
 def draw_augmentation(rng: np.random.Generator) -> Tensor:
-    """Draw what `to_input` needs to vary a clip: four uniform and two normal numbers.
+    """Draw the augmentation of a clip for `to_input`: four uniform and two normal numbers.
 
-    Numbers that travel with a clip make its variation the same on any device, in any batch, and
-    however many processes read or train.
+    Because these numbers are stored with the clip, its augmentation does not depend on the device, the
+    batch, or the number of processes.
 
     Returns:
         Shape ``(6,)``.
@@ -33,15 +33,16 @@ def to_input(
 ) -> Tensor:
     """Cut, shrink and standardise a batch of clips, as ImageNet's pictures are.
 
-    In evaluation the whole square is shrunk. In training every clip is cut, mirrored and lit at random;
-    all of its frames alike, because a change from frame to frame would look like movement.
+    In evaluation the whole square is resized. In training every clip is cropped, mirrored and changed in
+    brightness at random; all of its frames in the same way, because a change between frames would look
+    like movement.
 
     Args:
         video: uint8 ``(batch, time, height, width, 3)``.
         size: Pixels of the side.
         augmentation: Numbers that vary clips, from `draw_augmentation`, shape ``(batch, 6)``; None for
             evaluation.
-        min_scale: Least share of the side that a random cut keeps, in (0, 1].
+        min_scale: Smallest fraction of the side that a random crop keeps, in (0, 1].
         color_jitter: Standard deviation of the logarithm of brightness and of contrast.
         hflip: Probability of exchanging left and right.
 
@@ -49,7 +50,7 @@ def to_input(
         float32 ``(batch, time, 3, size, size)``.
 
     Raises:
-        ValueError: If ``video`` has another shape or type, or a number cannot be right.
+        ValueError: If ``video`` has another shape or type, or a number is invalid.
     """
     if video.dtype != torch.uint8 or video.ndim != 5 or video.shape[-1] != 3:
         raise ValueError(
@@ -80,7 +81,7 @@ def to_input(
 def _cut(
     pictures: Tensor, time: int, size: int, uniform: Tensor, min_scale: float, hflip: float
 ) -> Tensor:
-    """A random square of each clip, mirrored or not, shrunk to ``size``."""
+    """A random square crop of each clip, mirrored or not, resized to ``size``."""
     share = min_scale + (1 - min_scale) * uniform[:, 0]
     # Where the cut's middle lies, from -1 to 1, so that it stays inside.
     x, y = ((1 - share) * (2 * uniform[:, k] - 1) for k in (1, 2))

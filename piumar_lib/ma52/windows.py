@@ -1,4 +1,4 @@
-"""Windows over a recording, and what is recognised in each; the same for video and for poses."""
+"""Windows over a recording, and predictions for each; for video and for poses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WINDOWS_AT_MOST = 1_000_000
 
 @dataclass(frozen=True)
 class Answers:
-    """What was recognised, window by window.
+    """Predictions by window.
 
     Attributes:
         start, end: Start and end of each window, in seconds, shape ``(windows,)``.
@@ -56,7 +56,7 @@ def windows(seconds: float, length: float, stride: float) -> list[tuple[float, f
 
 
 def require_spans(length: float, stride: float) -> None:
-    """Refuse windows that have no length, or that do not advance.
+    """Raise unless windows have a length and advance.
 
     Raises:
         ValueError: If one of the two is not a positive number.

@@ -1,4 +1,4 @@
-"""Records of runs in plain lines, each score beside what a constant answer would give."""
+"""Records of runs as text, each score beside that of a constant answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a chapter's cells call: profiles, figures with alt text, tables, costs."""
+"""Helper functions for chapters: profiles, figures with alt text, tables, costs."""
 
 from piumar_lib.notebook.agree import assert_same
 from piumar_lib.notebook.figure import fixed_figure, show, show_table

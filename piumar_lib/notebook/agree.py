@@ -1,4 +1,4 @@
-"""Does the library do what the chapter has just written out?"""
+"""Test that the library agrees with the code that a chapter has just written out."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from torch import Tensor
 def assert_same(
     ours: Callable[..., Tensor], library: Callable[..., Tensor], *inputs: Tensor, seed: int = 0
 ) -> None:
-    """Check that two functions agree in value and in gradient, and say so.
+    """Check that two functions agree in value and in gradient, and print the result.
 
     Both get the same inputs and the same random numbers. Gradients are those of a random weighting
-    of the outputs, so no error can hide in one entry.
+    of the outputs, so that no error in a single entry is missed.
 
     Args:
         ours: The chapter's function of ``inputs``.

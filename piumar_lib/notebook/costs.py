@@ -1,4 +1,4 @@
-"""What things cost: parameters, FLOPs, time, memory, and how a cost grows with a size."""
+"""Measurement of costs: FLOPs, operations, time, memory, and their scaling with size."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def count_flops(call: Callable[[], Any]) -> int:
     """Floating point operations of the matrix multiplications and convolutions in a call.
 
     The call may be a forward pass, or forward and backward pass. ``(m, k)`` times ``(k, n)`` counts
-    ``2 m k n``. Sums, exponentials, sorting and Fourier transforms are not counted; `seconds_each` sees
-    them.
+    ``2 m k n``. Sums, exponentials, sorting and Fourier transforms are not counted; `seconds_each`
+    measures them.
     """
     from torch.utils.flop_counter import FlopCounterMode
 
@@ -29,15 +29,15 @@ def count_flops(call: Callable[[], Any]) -> int:
 
 
 def count_operations(call: Callable[[], Any]) -> int:
-    """How many operations of PyTorch a call starts: on a GPU each launches at least one kernel.
+    """Number of PyTorch operations in a call: on a GPU each launches at least one kernel.
 
-    Views, which compute nothing, are left out.
+    Views, which compute nothing, are not counted.
     """
     return int(count_work(call).operations)
 
 
 class Work(NamedTuple):
-    """What a call makes run.
+    """FLOPs and operations of a call.
 
     Attributes:
         flops: Floating point operations, see `count_flops`.
@@ -68,9 +68,9 @@ def count_work(call: Callable[[], Any]) -> Work:
 
 
 def count_saved_bytes(call: Callable[[], Any]) -> int:
-    """Bytes that a forward pass keeps for the backward one, parameters among them; each storage once."""
+    """Bytes that a forward pass saves for the backward pass, including parameters; each storage once."""
     storages: dict[int, int] = {}
-    kept = []  # so that no address is used twice
+    kept = []  # so that no address is reused
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()
@@ -86,15 +86,15 @@ def count_saved_bytes(call: Callable[[], Any]) -> int:
 def seconds_each(
     ways: dict[str, Callable[[], Any]], rounds: int = 5, device: str = "cpu"
 ) -> dict[str, float]:
-    """Least seconds of each way to do the same work, taken in turn, so that bad moments hit all alike.
+    """Minimum time of each function over interleaved rounds, so that disturbances affect all alike.
 
     Args:
         ways: Functions to call, by name.
-        rounds: How often each function is measured, after one call that does not count. Short calls are
-            repeated until they are long enough to be measured.
-        device: Device that does the work. On ``"cpu"`` processor time is measured, which a busy machine
-            hardly changes; on ``"cuda"`` time on the clock, until the device has finished. Processor
-            time adds up over threads, so it is the latency with one thread only.
+        rounds: Number of measurements of each function, after one warm-up call. Short calls are repeated
+            until they are long enough to be measured.
+        device: Device of the computation. On ``"cpu"`` processor time is measured, which depends little
+            on other load; on ``"cuda"`` wall-clock time until the device has finished. Processor time
+            adds up over threads, so it equals the latency with one thread only.
 
     Returns:
         Seconds of one call, by name.
@@ -122,7 +122,7 @@ def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
     """The p of ``cost = c size^p``: the slope of a straight line in a log-log plot.
 
     Args:
-        sizes: Sizes of a batch, a clip or whatever grows, ``(sizes,)``.
+        sizes: Sizes, such as of a batch or a clip, ``(sizes,)``.
         costs: Cost at each size, in seconds, bytes or any other unit, ``(sizes,)``.
 
     Raises:
@@ -135,7 +135,7 @@ def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
 
 
 def machine(device: str = "cpu") -> str:
-    """The device in words, as records name it."""
+    """Description of the device, as in records."""
     if device != "cpu":
         return torch.cuda.get_device_name()
     threads = torch.get_num_threads()

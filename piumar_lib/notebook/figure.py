@@ -1,4 +1,4 @@
-"""Figures that a reader who cannot see them can still read."""
+"""Figures with alternative text, and tables."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SHORTEST_ALT = 30
-PIXELS = 110  # that an inch of a figure takes on a page; it is drawn with twice as many
-NUMBER = r"\W*\d|\W*$|nan"  # with a sign or a bracket before it; or nothing
+PIXELS = 110  # per inch of a figure on a page; it is drawn with twice as many
+NUMBER = r"\W*\d|\W*$|nan"  # optionally after a sign or a bracket; or empty
 
 
 def show(fig: Figure, alt: str) -> None:
@@ -40,13 +40,13 @@ def show(fig: Figure, alt: str) -> None:
 
 
 def to_image(fig: Figure, alt: str) -> Image:
-    """Draw a figure as a PNG that a page shows with `PIXELS` to the inch, then close it."""
+    """Draw a figure as a PNG, shown with `PIXELS` per inch, then close it."""
     import matplotlib.pyplot as plt
     from IPython.display import Image
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     drawn = io.BytesIO()
-    # Drawn once and hardly compressed, for a widget waits for it: `savefig` would draw twice.
+    # Drawn once and with little compression, because a widget waits for it; `savefig` draws twice.
     FigureCanvasAgg(fig).print_png(drawn, pil_kwargs={"compress_level": 1})
     plt.close(fig)
     width = round(PIXELS * fig.get_figwidth())
@@ -94,11 +94,11 @@ def show_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a table as Markdown; a number is shown with one decimal place.
 
-    The first column names the rows. Others stand on the right if their cells begin with a number.
+    The first column names the rows. Others are right-aligned if their cells begin with a number.
 
     Args:
         header: Column names.
-        rows: As many entries each as there are columns.
+        rows: Rows with one entry for each column.
 
     Raises:
         ValueError: If a row has another number of entries.

@@ -1,4 +1,4 @@
-"""What a chapter's parameter ``data`` names: a reader's own file, or a set of real people."""
+"""Data that a chapter's parameter ``data`` names: a reader's own file, or a set of real people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from piumar_lib.data.sequences import Sequences
 
 
 def given(data: str, **needed: int) -> tuple[str, Sequences | None]:
-    """Load what a chapter was asked for.
+    """Load the data that a chapter is to use.
 
     Args:
         data: ``""``; the path of an ``.npz``; or a name of `piumar_lib.data.people.NAMES`, at one
@@ -20,7 +20,7 @@ def given(data: str, **needed: int) -> tuple[str, Sequences | None]:
 
     Returns:
         ``data`` and its clips. ``""`` and None if nothing was asked for, or if a set was not fetched:
-        then this says how to get it, and the chapter goes on with the recordings that come with it.
+        then this prints how to get it, and the chapter continues with the recordings that come with it.
 
     Raises:
         ValueError: If there is no such name, or too little in the data.

@@ -1,4 +1,4 @@
-"""A figure that grows while something long is running."""
+"""A figure that is updated during a long computation."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 class Live:
-    """Draws what it is called with, over what it drew before.
+    """Draws its rows in place of the previous figure.
 
     Args:
         draw: Turns the rows of a history into a figure and its alternative text.
-        seconds: Least time between two drawings, so that drawing costs nothing that matters.
+        seconds: Least time between two drawings, to limit their cost.
     """
 
     def __init__(self, draw: Callable[[list[dict]], tuple[Figure, str]], seconds: float = 2.0) -> None:
@@ -26,13 +26,13 @@ class Live:
         self.rows: list[dict] = []
 
     def __call__(self, rows: list[dict]) -> None:
-        """Draw ``rows``, unless it was drawn a moment ago."""
+        """Draw ``rows``, unless less than ``seconds`` have passed since the last drawing."""
         self.rows = rows
         if time.monotonic() - self.last >= self.seconds:
             self._refresh()
 
     def finish(self, rows: list[dict]) -> None:
-        """Draw the whole history of a run that has ended, also if it had ended before."""
+        """Draw the whole history of a finished run, also of one that was finished before."""
         self.rows = rows
         self._refresh()
 

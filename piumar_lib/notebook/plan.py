@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 
 
 class Step(NamedTuple):
-    """One chapter on the map: its number, file stem without number, what it builds on, and its title."""
+    """One chapter on the map: its number, file stem without number, prerequisites, and title."""
 
     number: str
     name: str
@@ -45,10 +45,10 @@ PLAN: tuple[Step, ...] = (
 def arrange(plan: Sequence[Step] = PLAN) -> dict[str, tuple[int, float]]:
     """Return the column of each chapter, and its row below the middle, by its number.
 
-    A chapter stands one column to the right of the last that it builds on; a column is centred.
+    A chapter is one column to the right of its last prerequisite; columns are centred.
 
     Args:
-        plan: Chapters in order. A need that is not among them is passed over.
+        plan: Chapters in order. Prerequisites that are not among them are ignored.
     """
     depth: dict[str, int] = {}
     for step in plan:

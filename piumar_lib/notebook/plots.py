@@ -1,4 +1,4 @@
-"""Figures that more than one chapter draws. Each function draws into the axes that it is given."""
+"""Figures that several chapters use. Each function draws into given axes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from piumar_lib.data.skeleton import LIMBS
 
 KNOWN: dict[str, Any] = {"color": "C0"}
 UNSEEN: dict[str, Any] = {"color": "C1", "hatch": "///", "edgecolor": "white"}
-# By kind of method; hollow or filled, so that grey print tells them apart.
+# By kind of method; hollow or filled, so that they differ in greyscale, too.
 MARKS: dict[str, dict[str, Any]] = {
     "baseline": {"marker": "s", "color": "C2", "markerfacecolor": "white"},
     "ours": {"marker": "o", "color": "C0"},
@@ -54,7 +54,7 @@ def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> N
 
 
 def plan(ax: Axes, matrix: np.ndarray) -> None:
-    """Draw a transport plan ``(time, steps)``: dark where mass goes."""
+    """Draw a transport plan ``(time, steps)``; darker entries have more mass."""
     ax.imshow(matrix.T, origin="lower", aspect="auto", cmap="Greys", interpolation="nearest")
     ax.set(xlabel="time [frame]", ylabel="canonical step")
     ax.grid(False)
@@ -87,7 +87,7 @@ def forest(
 ) -> None:
     """Draw estimates with their intervals, first name on top, and a reference line.
 
-    ``marks`` has a style for each estimate; an estimate that is nan leaves its line empty.
+    ``marks`` has a style for each estimate; the line of a nan estimate stays empty.
     """
     at = np.arange(len(names))[::-1]
     middle, low, high = (np.asarray(values, float) for values in (middle, low, high))
@@ -109,7 +109,7 @@ def forest(
 
 
 def effects(ax: Axes, comparisons: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> str:
-    """Draw paired differences of shares, in points, and return them in words.
+    """Draw paired differences of accuracies, in points, and return them in words.
 
     Args:
         ax: Axes to draw on.

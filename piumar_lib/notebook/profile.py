@@ -1,4 +1,4 @@
-"""How much a chapter computes, and where: one call at the top of each chapter."""
+"""Profiles of a chapter: sizes of its computations, and their device."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ class Profile:
 
 
 def start(profile: str = "quick") -> Profile:
-    """Set a chapter up: profile, device, figure style. Prints what it chose, seeds nothing.
+    """Set a chapter up: profile, device, figure style. It prints its choices and sets no seed.
 
-    The environment variable ``PIUMR_PROFILE`` wins over the argument, because test runs cannot
-    hand parameters to a notebook.
+    The environment variable ``PIUMR_PROFILE`` overrides the argument, because test runs cannot pass
+    parameters to a notebook.
 
     Args:
-        profile: ``"quick"`` (minutes for the whole course), ``"full"`` (what the committed
-            figures were made with) or ``"gpu"``.
+        profile: ``"quick"`` (minutes for the whole course), ``"full"`` (of the committed figures) or
+            ``"gpu"``.
 
     Raises:
         ValueError: If the profile is unknown.

@@ -12,11 +12,11 @@ from numpy.typing import ArrayLike
 CORNERS = np.array([[0, 0], [1, 0], [0.5, 0.75**0.5]])
 _STEPS = 240
 _GRID = np.array([(i, j, _STEPS - i - j) for i in range(_STEPS + 1) for j in range(_STEPS + 1 - i)])
-GRID = _GRID / _STEPS  # weights (points, 3) all over the triangle
+GRID = _GRID / _STEPS  # grid of weights (points, 3) on the triangle
 
 
 def place(weights: ArrayLike) -> np.ndarray:
-    """Return the points ``(..., 2)`` of weights ``(..., 3)``, which sum to one."""
+    """Map weights ``(..., 3)``, which sum to one, to points ``(..., 2)``."""
     return np.asarray(weights) @ CORNERS
 
 
@@ -37,12 +37,12 @@ def shade(ax: Axes, risks: ArrayLike, names: str = "ABC") -> None:
 def outline(
     ax: Axes, divergence: Callable[[np.ndarray], np.ndarray], radius: float, **style: Any
 ) -> None:
-    """Draw the edge of a set of weights.
+    """Draw the boundary of a divergence ball of weights.
 
     Args:
         ax: Axes to draw on.
         divergence: Gives the divergence ``(points,)`` of weights ``(points, 3)`` from uniform ones.
-        radius: Divergence at the edge.
+        radius: Divergence at the boundary.
         style: Further arguments of `matplotlib.axes.Axes.tricontour`.
     """
     usual: dict[str, Any] = {"colors": "C0", "linewidths": 2}

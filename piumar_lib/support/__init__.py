@@ -1,1 +1,1 @@
-"""What any program needs: whole files, locks, other machines, command lines, ranges of arguments."""
+"""General utilities: atomic writes, locks, clusters, command lines, ranges of arguments."""

@@ -1,4 +1,4 @@
-"""Which workers of a Dask scheduler may take part: those with the run's code, packages and data."""
+"""Admission of a Dask scheduler's workers: those with the same code, packages and data."""
 
 from __future__ import annotations
 
@@ -24,22 +24,22 @@ LOST = "scheduler: the connection was lost. Start it again; the same command res
 
 
 class Admission:
-    """Asks each worker of a scheduler once what it has, and refuses those that differ.
+    """Queries each worker of a scheduler once, and refuses those that differ from this run.
 
     Args:
         client: Client of the scheduler.
         scheduler: Address of the scheduler.
-        check: Function that says what a worker must have besides code and packages, see `describe`.
+        check: Function that returns what a worker must have besides code and packages, see `describe`.
     """
 
     def __init__(self, client: Client, scheduler: str, check: Check) -> None:
         self.client, self.scheduler, self.check = client, scheduler, check
         self.expected = describe(check)
-        self.faults: dict[str, str] = {}  # by address; "" of who takes part
+        self.faults: dict[str, str] = {}  # by address; "" for an admitted worker
         self.last_able = float("-inf")  # seconds
 
     def able(self) -> list[str]:
-        """Addresses of those that take part.
+        """Addresses of the admitted workers.
 
         Raises:
             RuntimeError: If there is none, at the beginning or for a minute.
@@ -83,13 +83,13 @@ def _fault(answer: dict[str, str] | Exception, threads: int, expected: dict[str,
 
 
 def workers_of(client: Client) -> dict[str, dict]:
-    """By address, what the scheduler knows of each worker that is there now.
+    """The scheduler's information on each of its current workers, by address.
 
     Raises:
-        ConnectionError: If the scheduler is gone, of which the client would tell what it knew last.
+        ConnectionError: If the scheduler is gone; the client would return its last information.
     """
-    # Not `client.scheduler_info`, which can tell of no workers at all: every two seconds the client asks
-    # for itself, without them, and that answer may replace the one that was asked for.
+    # Not `client.scheduler_info`, which may lack all workers: every two seconds the client updates its
+    # information without them, and this update may replace the requested answer.
     if client.status not in ("running", "connecting") or client.scheduler is None:
         raise ConnectionError(LOST)
     try:
@@ -99,7 +99,7 @@ def workers_of(client: Client) -> dict[str, dict]:
 
 
 def describe(check: Check = dict) -> dict[str, str]:
-    """What must be the same wherever the work is done: the course's code, packages, and ``check()``."""
+    """What must be equal on all workers: the course's code, packages, and the result of ``check()``."""
     import torch
 
     return {
@@ -110,9 +110,9 @@ def describe(check: Check = dict) -> dict[str, str]:
     } | check()
 
 
-@cache  # so that a worker that imported the code before an edit still says what it imported
+@cache  # at import, so that a worker reports the code that it imported even after an edit
 def _source() -> str:
-    """Eight digits that change with the library's code, as edits change no version."""
+    """Eight digits of a digest of the library's code, because edits do not change the version."""
     digest, root = hashlib.sha256(), Path(__file__).parents[1]
     for file in sorted(root.rglob("*.py")):
         digest.update(f"{file.relative_to(root).as_posix()}\n{file.read_text('utf-8')}".encode())

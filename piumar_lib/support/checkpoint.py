@@ -1,8 +1,8 @@
-"""Checkpoints that are whole or not there, and that nothing is ever unpickled from.
+"""Checkpoints that are written atomically and contain no pickles.
 
-Tensors go into a safetensors file, everything else into its header as JSON. Writing goes to a file
-beside it, which takes the old one's place once it is on disk: a run that is killed at any moment leaves
-the old checkpoint or the new one.
+Tensors are stored in a safetensors file, everything else in its header as JSON. A temporary file beside
+it replaces the old one once it is on disk, so a run that is killed at any time leaves either the old
+checkpoint or the new one.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ Nested = dict[str, Any]  # tensors, numbers, strings and lists of these, nested 
 
 
 def save(path: Path, state: Nested) -> None:
-    """Write ``state``, whole or not at all.
+    """Write ``state`` atomically.
 
     Args:
-        path: Path of the file, ending in ``.safetensors``; an old file is replaced.
-        state: Dicts with string keys, nested at will, of tensors and of what JSON knows.
+        path: Path of the file, ending in ``.safetensors``; an existing file is replaced.
+        state: Nested dicts with string keys, of tensors and of values that JSON can represent.
 
     Raises:
-        OSError: If it cannot be written; an old file then stays as it was.
+        OSError: If it cannot be written; an existing file is then unchanged.
     """
     tensors: dict[str, Tensor] = {}
     rest = _split(state, "", tensors)
@@ -41,10 +41,10 @@ def save(path: Path, state: Nested) -> None:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] | None = None) -> None:
-    """Write a safetensors file, whole or not at all; ``about`` goes into its header.
+    """Write a safetensors file atomically; ``about`` is stored in its header.
 
     Raises:
-        OSError: If it cannot be written; an old file then stays as it was.
+        OSError: If it cannot be written; an existing file is then unchanged.
     """
     from safetensors import SafetensorError
     from safetensors.torch import save_file
@@ -52,10 +52,10 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] 
     with whole(path) as part:
         try:
             save_file(tensors, part, about)
-        except SafetensorError as error:  # holds the system's error as text
+        except SafetensorError as error:  # has the system's error as text
             number = re.search(r"os error (\d+)", str(error))
             raise OSError(int(number[1]) if number else errno.EIO, str(error)) from error
-        with part.open("r+b") as file:  # Windows flushes only what may be written
+        with part.open("r+b") as file:  # Windows flushes only files that are open for writing
             os.fsync(file.fileno())
 
 
@@ -86,10 +86,10 @@ def load(path: Path, keys: Iterable[str] = ()) -> Nested:
 
 
 class OtherModel(ValueError):
-    """Weights that are not those of a model; the message names tensors, with both of their shapes.
+    """Weights that do not fit a model; the message lists tensors with both of their shapes.
 
     Args:
-        faults: What is wrong, one text for each tensor; three are told.
+        faults: One text for each mismatched tensor; the message has the first three.
     """
 
     def __init__(self, faults: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ class OtherModel(ValueError):
 
 
 def restore_weights(model: nn.Module, state: Mapping[str, Any], free: Collection[str] = ()) -> None:
-    """Put weights into a model, all of them or none: no tensor is left as it was drawn.
+    """Load weights into a model, all of them or none: no tensor keeps its initial values.
 
     Args:
         model: Model whose weights are replaced.
@@ -121,13 +121,13 @@ def restore_weights(model: nn.Module, state: Mapping[str, Any], free: Collection
 
 
 def _say_shapes(name: str, saved: Any, own: torch.Size | None) -> str:
-    """What is wrong with a tensor: its shape in the file, and in the model; None if it has none."""
+    """Description of a mismatch: a tensor's shape in the file and in the model, if it is in both."""
     theirs = "is missing" if saved is None else f"has shape {tuple(getattr(saved, 'shape', ()))}"
     return f"{name} {theirs}, {'but there is none' if own is None else tuple(own)} here"
 
 
 def _split(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
-    """JSON in which every tensor is replaced by null under its key; tensors go into ``tensors``."""
+    """``state`` with every tensor replaced by null; the tensors are added to ``tensors``."""
     if isinstance(value, dict):
         return {str(key): _split(v, f"{name}/{key}", tensors) for key, v in value.items()}
     if isinstance(value, Tensor):
@@ -145,16 +145,16 @@ def _join(value: Any, name: str, tensors: dict[str, Tensor]) -> Any:
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> Nested:
-    """An optimiser's state in a form that `save` takes."""
+    """An optimiser's state in a form that `save` accepts."""
     state = optimizer.state_dict()["state"]
     return {str(k): {n: v for n, v in entry.items() if v is not None} for k, entry in state.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
-    """Put back what `optimizer_state` gave; rates and decays stay those of ``optimizer``.
+    """Restore what `optimizer_state` returned; learning rates and decays of ``optimizer`` are kept.
 
-    Moments get the memory layout of their parameter again, because fused optimisers go through both
-    memories side by side: next to weights in channels-last layout they would meet the wrong moments.
+    Moments get the memory layout of their parameter, because fused optimisers traverse both in memory
+    order: with weights in channels-last layout, entries would be paired with the wrong moments.
 
     Raises:
         OtherModel: If a tensor has another shape than its parameter, or there is no such parameter.
@@ -163,7 +163,7 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, state: Nested) -> None:
     for key, entry in state.items():
         own = parameters[int(key)].shape if int(key) < len(parameters) else None
         for name, value in entry.items():
-            # Steps are counted in tensors without dimensions; all others are as large as the parameter.
+            # Step counters are tensors without dimensions; all others have the shape of the parameter.
             if own is None or (isinstance(value, Tensor) and value.ndim and value.shape != own):
                 faults = [_say_shapes(f"{name} of the optimizer's parameter {key}", value, own)]
                 raise OtherModel(faults)

@@ -1,8 +1,8 @@
-"""Work shared between processes, on this machine or on the workers of a Dask scheduler.
+"""Parallel work in processes of this machine or on the workers of a Dask scheduler.
 
-`dask.distributed` starts the processes, takes the jobs there and says who is gone (Rocklin, "Dask:
-parallel computation with blocked algorithms and task scheduling", SciPy 2015). Each worker has one job
-at a time; what a killed worker had in work is done again by another.
+`dask.distributed` starts the processes, sends them jobs and detects lost ones (Rocklin, "Dask: parallel
+computation with blocked algorithms and task scheduling", SciPy 2015). Each worker has one job at a time;
+the job of a killed worker is repeated by another.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RETRIES = 2  # times that a job is done again after its worker was killed
-POLL = 0.2  # seconds after which a scheduler is asked again who is there
-TIMEOUT = 10.0  # seconds in which a scheduler has to answer
-# Dask would also have freed memory given back to the system at once, and take samples of what runs: a
-# training then takes more than twice as long. And it would give up a process of this machine that says
-# nothing for five minutes, as all are after a laptop's sleep; one that ends is noticed without that.
+RETRIES = 2  # retries of a job after its worker was killed
+POLL = 0.2  # seconds between queries of a scheduler's workers
+TIMEOUT = 10.0  # timeout for a scheduler's answer, in seconds
+# By default Dask returns freed memory to the system at once, and profiles running code: training then
+# takes more than twice as long. It also gives up a local process that is silent for five minutes, as all
+# are after a laptop's sleep; a process that ends is noticed without this timeout.
 SETTINGS = {
     "distributed.scheduler.worker-ttl": None,
     "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "MKL_NUM_THREADS": 1},
@@ -43,22 +43,23 @@ def in_parallel(
     scheduler: str = "",
     check: Check = dict,
 ) -> Iterator[T]:
-    """Call ``work(*job)`` for every job, and yield the results as they come.
+    """Call ``work(*job)`` for every job, and yield results in order of completion.
 
     Args:
-        work: A function of a module, as other processes have to find it.
+        work: A function at the top level of a module, so that other processes can import it.
         jobs: Arguments of each call of ``work``.
-        workers: Number of processes here, each with one thread; with 1 all is done here, in order.
+        workers: Number of local processes, each with one thread; with 1, jobs run in this process, in
+            order.
         scheduler: Address of a Dask scheduler, such as ``"tcp://192.168.0.2:8786"``, whose workers do
-            the work instead; if the run is stopped, they finish what is in work.
-        check: Says what a scheduler's worker must have besides the same code and packages: a name and
-            a value for each thing. Runs here and on each worker, whose answer must be the same.
+            the work instead; if the run is stopped, they finish their current jobs.
+        check: Returns names and values of what a scheduler's worker must have besides the same code and
+            packages. It runs here and on each worker; the results must be equal.
 
     Raises:
-        ValueError: If there is no worker, or the scheduler's address is none.
+        ValueError: If there is no worker, or the scheduler's address is invalid.
         ConnectionError: If the scheduler does not answer.
-        RuntimeError: If a job's workers were killed again and again, if none starts, or if a scheduler
-            has none that may take part.
+        RuntimeError: If a job's workers were killed repeatedly, if none starts, or if no worker of the
+            scheduler is admitted.
         Exception: Whatever ``work`` raises.
     """
     if workers < 1:
@@ -76,10 +77,10 @@ def in_parallel(
 def _hand_out(
     client: Client, work: Callable[..., T], jobs: Iterable[tuple], able: Callable[[], list[str]]
 ) -> Iterator[T]:
-    """Give each worker that is ``able`` a job, and another as soon as it is done."""
+    """Give each ``able`` worker a job, and the next one as soon as it is finished."""
     jobs, some_done = list(jobs), threading.Event()
     waiting = deque(range(len(jobs)))
-    lost: Counter[int] = Counter()  # by job, how often its worker was
+    lost: Counter[int] = Counter()  # number of lost workers, by job
     running: dict[str, tuple[int, Future]] = {}  # by worker
     while waiting or running:
         there = able()
@@ -117,7 +118,7 @@ def _result(future: Future) -> Any:
     from distributed import CancelledError
 
     if future.status == "error":
-        return future.result()  # raises what the work raised
+        return future.result()  # raises the exception of the job
     try:
         return future.result(timeout=TIMEOUT)
     except TimeoutError as error:
@@ -127,7 +128,7 @@ def _result(future: Future) -> Any:
 
 
 def _call(work: Callable[..., T], job: tuple) -> T:
-    """Do a job with one thread; an error takes along whose it is, since its frames stay behind."""
+    """Run a job with one thread; an error records whether it is ours, since frames get lost."""
     import torch
 
     torch.set_num_threads(1)
@@ -139,14 +140,14 @@ def _call(work: Callable[..., T], job: tuple) -> T:
 
 
 def _quieten() -> None:
-    """Dask would tell of lost workers and connections with tracebacks; this file says it in a line."""
+    """Silence Dask's tracebacks about lost workers and connections; this file reports them."""
     for name in ("distributed", "distributed.client"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
 
 
 @contextmanager
 def _local_client(workers: int) -> Iterator[Client]:
-    """A client of ``workers`` processes, which end with this one, however it ends."""
+    """A client of ``workers`` local processes, which always end with this one."""
     import dask
     from distributed import Client, LocalCluster
 
@@ -154,11 +155,11 @@ def _local_client(workers: int) -> Iterator[Client]:
     others = multiprocessing.active_children()
     dask.config.set(SETTINGS)
     cluster = LocalCluster(
-        n_workers=0,  # they start below, where an interrupt finds a cluster to end
+        n_workers=0,  # they start below, where an interrupt closes the cluster
         threads_per_worker=1,
         host="127.0.0.1",
-        dashboard_address="127.0.0.1:0",  # where the scheduler listens even without one
-        memory_limit=0,  # none: what does not fit is for the system to say
+        dashboard_address="127.0.0.1:0",  # a random port even without a dashboard
+        memory_limit=0,  # none: the operating system handles a lack of memory
         silence_logs=logging.CRITICAL,
         scheduler_kwargs={"dashboard": False},
     )
@@ -168,7 +169,7 @@ def _local_client(workers: int) -> Iterator[Client]:
             _wait_for_one(client)
             yield client
         finally:
-            # What is in work is lost anyhow; waiting for it would make Ctrl-C take minutes, or hang.
+            # Running jobs are lost anyway; waiting for them would delay Ctrl-C for minutes, or hang.
             for process in {*multiprocessing.active_children()} - {*others}:
                 process.kill()
 

@@ -1,4 +1,4 @@
-"""What all commands share: mistakes end in one line and exit code 1, bugs in their traceback."""
+"""Base of all commands: a user's mistake ends in one line and exit code 1, a bug in its traceback."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OURS = (_ROOT / "piumar_lib", _ROOT / "tools", _ROOT / "data_scripts", _ROOT / "
 
 
 class Parser(argparse.ArgumentParser):
-    """Names what comes nearest to a choice or an option that there is not."""
+    """Argument parser that suggests the nearest name for an unknown choice or option."""
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:
@@ -35,7 +35,7 @@ class Parser(argparse.ArgumentParser):
         return found
 
     def options(self) -> list[str]:
-        """The names of all options, those of commands included."""
+        """The names of all options, including those of subcommands."""
         names: list[str] = []
         for action in self._actions:
             names += action.option_strings
@@ -47,7 +47,7 @@ class Parser(argparse.ArgumentParser):
 def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
     """Make ``main(argv)`` return an exit code: 1 after a mistake, 130 after Ctrl-C, else its own or 0.
 
-    A mistake (see `is_mistake`) is told in one line on the error stream. A bug is raised.
+    A mistake (see `is_mistake`) is reported in one line on the error stream. A bug is raised.
     """
 
     @functools.wraps(main)
@@ -67,12 +67,12 @@ def command_line(main: Callable[..., int | None]) -> Callable[..., int]:
 
 
 def is_mistake(error: BaseException) -> bool:
-    """Whether an error is for the user to mend, in the input or on the machine, and no bug of ours.
+    """Whether an error is the user's to fix, in the input or on the machine, and not a bug.
 
-    Errors of the system are. A ValueError or the like is one where the course itself raises it, with a
-    message that was written for a user; where numpy, torch or json raise it, we failed to check.
+    Errors of the operating system are. A ValueError or the like is one if the course itself raises it,
+    with a message that was written for a user; if numpy, torch or json raises it, a check is missing.
     """
-    told = vars(error).get("is_mistake")  # by `piumar_lib.support.cluster`: frames do not travel
+    told = vars(error).get("is_mistake")  # by `piumar_lib.support.cluster`: frames are not transferred
     if told is not None:
         return told
     if isinstance(error, (OSError, MemoryError, ModuleNotFoundError)):
@@ -81,7 +81,7 @@ def is_mistake(error: BaseException) -> bool:
 
 
 def _is_ours(error: BaseException) -> bool:
-    """Whether a ``raise`` of the course raised it; a call or an operator that failed there is none."""
+    """Whether a ``raise`` statement of the course raised it, rather than a failing call or operator."""
     trace = error.__traceback__
     while trace and trace.tb_next:
         trace = trace.tb_next
@@ -131,5 +131,5 @@ def at_least(low: int) -> Callable[[str], int]:
             raise argparse.ArgumentTypeError(f"{text} is too small. Choose {low} or more.")
         return int(text)
 
-    number.__name__ = "int"  # so argparse names the type of what is no number
+    number.__name__ = "int"  # argparse uses it in its error message
     return number

@@ -1,7 +1,7 @@
 """Sums over the processes of data-parallel training, so that each sees the whole batch.
 
-All processes have to call these functions together. Gradients pass: where each process's loss holds the
-same term of the whole batch, the mean of their gradients is that term's.
+All processes have to call these functions together. They are differentiable: if each process's loss has
+the same term of the whole batch, the mean of the processes' gradients is the gradient of this term.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from torch import Tensor, distributed
 
 
 def processes() -> int:
-    """How many processes share the work; 1 for a training that knows of no others."""
+    """Number of processes; 1 for training in a single process."""
     return distributed.get_world_size() if distributed.is_initialized() else 1
 
 
 def sum_over_processes(values: Tensor) -> Tensor:
-    """Sum of each process's ``values``, in all processes; alone, the values themselves."""
+    """Sum of each process's ``values``, in all processes; with one process, the values themselves."""
     if processes() == 1:
         return values
     from torch.distributed.nn.functional import all_reduce
@@ -41,9 +41,9 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
 
 
 def gather_over_processes(values: Tensor) -> Tensor:
-    """Rows of all processes' ``values (batch, ...)``, one process's after another's.
+    """Rows of all processes' ``values (batch, ...)``, in the order of the processes.
 
-    Their batches have to be equally large.
+    Their batches must have equal sizes.
     """
     if processes() == 1:
         return values
@@ -53,6 +53,6 @@ def gather_over_processes(values: Tensor) -> Tensor:
 
 
 def own_rows(values: Tensor, count: int) -> Tensor:
-    """The ``count`` rows of this process in what `gather_over_processes` gave."""
+    """The ``count`` rows of this process in the result of `gather_over_processes`."""
     first = distributed.get_rank() * count if processes() > 1 else 0
     return values[first : first + count]

@@ -1,6 +1,7 @@
-"""Files: written whole or not at all, read with a word about what is damaged, and errors that help.
+"""Files: atomic writes, reading with messages about damage, and errors that name a remedy.
 
-A run that is killed, or that finds the disk full, leaves the old file or the new one, never half of one.
+A run that is killed, or fails because the disk is full, leaves the old file or the new one, never a
+partial one.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ class CannotWrite(OSError):
 
 _MAKE_ROOM = "Make room; the same command then resumes the run."
 _ELSEWHERE = "Choose another place to write to, or copy the course into a folder of your own."
-# What the system says by a number: the cause in words, and the remedy.
+# Cause and remedy of each error number of the operating system.
 CAUSES = {
     errno.ENOSPC: ("no room, the disk is full", _MAKE_ROOM),
     errno.EDQUOT: ("no room, your share of the disk is used up", _MAKE_ROOM),
@@ -53,11 +54,11 @@ def as_path(path: str | Path) -> Path:
 
 
 def explain(error: OSError, path: Path | None = None) -> str:
-    """Say in one line what the system refused: the file, the cause in words, the remedy.
+    """Describe an error of the operating system in one line: file, cause and remedy.
 
     Args:
         error: Error of the system, with an ``errno``.
-        path: File or folder that was worked on; by default what the error names.
+        path: The affected file or folder; by default the one that the error names.
     """
     name = path or error.filename2 or error.filename
     cause, remedy = CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
@@ -72,7 +73,7 @@ def _is_unreadable(name: Any) -> bool:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """While ``path`` is written, an error of the system names it and the remedy, but for a lost source.
+    """Context for writing ``path``: system errors name it and the remedy, except for a lost source.
 
     Raises:
         CannotWrite: Instead of it.
@@ -80,7 +81,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:  # not the system's: says already what it has to say
+        if error.errno is None:  # not from the operating system: its message is complete
             raise
         if error.errno == errno.ENOENT and path.name not in str(error.filename or path):
             raise  # another file, which was to be read
@@ -89,13 +90,13 @@ def writing(path: Path) -> Iterator[None]:
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:
-    """Write a file whole or not at all: ``with whole(path) as part: part.write_text(...)``.
+    """Write a file atomically: ``with whole(path) as part: part.write_text(...)``.
 
-    Folders are made if need be. The part, which no other writer has, takes the place of ``path`` at the
-    end of the block, and is removed if the block fails.
+    Folders are created if necessary. The temporary file ``part``, which is unique to this writer,
+    replaces ``path`` at the end of the block, and is removed if the block fails.
 
     Raises:
-        CannotWrite: If the system refuses; an old file then stays as it was.
+        CannotWrite: If writing fails; an existing file is then unchanged.
     """
     part = path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with writing(path):
@@ -117,17 +118,17 @@ def sha256_of(path: Path) -> str:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file whole or not at all; see `whole`."""
+    """Write a text file atomically; see `whole`."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8", newline="\n")
 
 
 def require_room(path: Path, needed: float, remedy: str = "Choose another disk.") -> None:
-    """See that the disk has room for what is to be written to ``path``, whether it exists or not.
+    """Check that the disk has enough free space for writing to ``path``, which need not exist.
 
     Args:
         path: A file or folder.
-        needed: Bytes that will be written.
+        needed: Required space, in bytes.
         remedy: What to do if there is no room, as a sentence.
 
     Raises:
@@ -142,10 +143,10 @@ def require_room(path: Path, needed: float, remedy: str = "Choose another disk."
 
 
 def fresh_folder(path: Path) -> None:
-    """Make an empty folder, in place of what was there.
+    """Create an empty folder; an existing one is deleted first.
 
     Raises:
-        CannotWrite: If the system refuses.
+        CannotWrite: If writing fails.
     """
     with writing(path):
         if path.is_dir():
@@ -154,10 +155,10 @@ def fresh_folder(path: Path) -> None:
 
 
 def require_writable(folder: Path) -> None:
-    """Make a folder if need be, and see, before work begins, that something can be written into it.
+    """Create a folder if necessary, and check that it is writable before work begins.
 
     Raises:
-        CannotWrite: If the system refuses.
+        CannotWrite: If writing fails.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -198,7 +199,7 @@ def read_json(path: Path, remedy: str = "", keys: Iterable[str] = ()) -> dict[st
 def read_json_lines(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]]:
     """Read a file with a JSON object on each line; none if there is no file.
 
-    An unfinished last line, left by a killed run, is passed over.
+    An unfinished last line, left by a killed run, is ignored.
 
     Raises:
         ValueError: If another line is damaged; the message names file and line.
@@ -219,7 +220,7 @@ def read_json_lines(path: Path, keys: Iterable[str] = ()) -> list[dict[str, Any]
 
 
 def parse_json(text: str, name: str, remedy: str = "", keys: Iterable[str] = ()) -> dict[str, Any]:
-    """An object from its JSON text; see `read_json`. ``name`` says where the text stands."""
+    """An object from its JSON text; see `read_json`. ``name`` is the source, for messages."""
     try:
         found = json.loads(text)
         fault = "" if isinstance(found, dict) else "it holds no object"

@@ -1,4 +1,4 @@
-"""One value to choose: what it is, where it starts, what it may be, and who says so."""
+"""Hyperparameters: description, default, range and source of each."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from piumar_lib.support.ranges import RANGES, Range
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """One value to choose, checked in one place wherever it is given.
+    """A hyperparameter; all given values are validated here.
 
     Attributes:
-        default: Default value; None where leaving it open has a meaning.
+        default: Default value; None if leaving it unset has a meaning.
         values: Values that a search may draw.
-        source: Where default and values come from.
-        about: What it is, in a few words, with its unit.
+        source: Source of default and values.
+        about: Description in a few words, with the unit.
         range: Range of a number, or of each of several.
-        choices: Words to choose from.
+        choices: Strings to choose from.
     """
 
     default: Any
@@ -34,7 +34,7 @@ class Hyperparameter:
 
     @property
     def allowed(self) -> str:
-        """What it may be, in words."""
+        """The allowed values, in words."""
         if self.choices:
             return f"one of {', '.join(self.choices)}"
         if isinstance(self.default, tuple):
@@ -43,7 +43,7 @@ class Hyperparameter:
         return kinds.get(type(self.default)) or str(self.range)
 
     def check(self, name: str, value: Any) -> Any:
-        """``value`` in its one form: equal values have to look the same in a record.
+        """``value`` in canonical form, because equal values must be written equally in records.
 
         Raises:
             ValueError: If it has another type, or is out of range.
@@ -70,14 +70,14 @@ class Hyperparameter:
 
 
 def of(owner: type, argument: str, *values: Any, source: str = "ours") -> Hyperparameter:
-    """The hyperparameter that a class declares: default, range and words are those of its argument.
+    """The hyperparameter of a class's argument, with the argument's default, range and description.
 
     Args:
-        owner: Its constructor annotates the argument with a name of `piumar_lib.support.ranges`; its
-            docstring says what the argument is.
+        owner: Class whose constructor annotates the argument with a name of `piumar_lib.support.ranges`,
+            and whose docstring describes it.
         argument: Name of the argument.
         values: Values that a search may draw.
-        source: Where default and values come from.
+        source: Source of default and values.
     """
     declared = inspect.signature(owner).parameters[argument]
     about = argument_doc(owner, argument)
@@ -85,10 +85,10 @@ def of(owner: type, argument: str, *values: Any, source: str = "ours") -> Hyperp
 
 
 def argument_doc(owner: type, argument: str) -> str:
-    """What the docstring of a class, or of its parent, says about an argument, up to a full stop.
+    """Description of an argument in the docstring of a class or its parent, up to a full stop.
 
     Raises:
-        ValueError: If it says nothing.
+        ValueError: If there is none.
     """
     for kind in owner.__mro__:
         text = inspect.cleandoc(kind.__doc__ or "")
@@ -99,14 +99,14 @@ def argument_doc(owner: type, argument: str) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A question for the known name that ``name`` may have been meant for, after a space; or ""."""
+    """A question that suggests a known name similar to ``name``, after a space; or ""."""
     known, word = list(known), name.strip("-")
     close = difflib.get_close_matches(name, known, 1) or [k for k in known if word and word in k]
     return f" Did you mean {close[0]!r}?" if close else ""
 
 
 def unknown(name: str, known: Iterable[str], what: str = "setting", whose: str = "") -> ValueError:
-    """The error about a name that there is not, with the one that it may have been meant for."""
+    """The error for an unknown name, with a suggestion."""
     known = list(known)
     remedy = f"Choose from {', '.join(known)}." if known else "Leave it out."
     return ValueError(

@@ -1,6 +1,6 @@
-"""One run at a time: what a run writes to is locked against a second one.
+"""Locks: two runs cannot write to the same file or folder.
 
-The lock is the system's own (`filelock`), so it ends with its process, however that ends.
+The lock belongs to the operating system (`filelock`), so it always ends with its process.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from piumar_lib.support.files import writing
 
-# What the system says where it cannot lock at all, as on some network disks.
+# Errors of systems without locks, such as some network disks.
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL)
 
 
@@ -26,7 +26,7 @@ class InUse(RuntimeError):
 
 @contextmanager
 def only_run(path: Path) -> Iterator[None]:
-    """Be the only run that writes to ``path`` while this lasts.
+    """Context in which this is the only run that writes to ``path``.
 
     Args:
         path: A folder that exists, or a file in one.
@@ -46,7 +46,7 @@ def only_run(path: Path) -> Iterator[None]:
         if lock.is_locked:
             owner.unlink(missing_ok=True)
             if os.name != "nt":  # there it is removed on release
-                place.unlink(missing_ok=True)  # while it is held: nobody else can have it
+                place.unlink(missing_ok=True)  # while the lock is held
             lock.release()
 
 

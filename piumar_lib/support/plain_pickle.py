@@ -1,8 +1,9 @@
 """Read pickles of arrays and plain containers without executing code from untrusted files.
 
 A pickle is a program: it may call anything that can be imported. Public pose files are pickles, so this
-reader knows numpy's arrays, types and numbers, and Python's containers, and refuses every other name
-before it is looked up. Even numpy's own helpers are replaced, as they trust what they are given.
+reader accepts numpy's arrays, types and numbers, and Python's containers, and refuses every other name
+before it is looked up. Even numpy's own helpers are replaced, because they do not validate their
+arguments.
 """
 
 from __future__ import annotations
@@ -24,11 +25,11 @@ AGAIN = "Download it again."
 
 
 class Foreign(ValueError):
-    """A pickle wants something that is neither an array nor a plain container."""
+    """A pickle contains something other than arrays and plain containers."""
 
 
 class _Dtype:
-    """Stands for a type of numpy's while its pickle is read."""
+    """Stand-in for a numpy type while its pickle is read."""
 
     def __init__(self, code: object, align: object = False, copy: object = True) -> None:
         self.code, self.swapped = code, False
@@ -45,7 +46,7 @@ class _Dtype:
 
 
 class _Array(np.ndarray):
-    """An array that checks what it is told to hold."""
+    """An array that validates its pickled state."""
 
     def __setstate__(self, state: tuple) -> None:
         _, shape, dtype, fortran, held = state
@@ -62,7 +63,7 @@ class _Array(np.ndarray):
 
 
 class _ArrayClass:
-    """Stands for ``numpy.ndarray``, which pickles name and `_reconstruct` alone receives."""
+    """Stand-in for ``numpy.ndarray``, which pickles pass to `_reconstruct` only."""
 
 
 def _reconstruct(kind: type, shape: tuple, code: object) -> np.ndarray:
@@ -132,12 +133,12 @@ def read_plain_pickle(path: str | Path) -> Any:
         path: Path of a pickle of any protocol, written with numpy 1 or 2.
 
     Returns:
-        What was pickled; arrays may be read-only.
+        The pickled object; arrays may be read-only.
 
     Raises:
-        Foreign: If it names anything else; nothing of it has been run then.
+        Foreign: If it names anything else; none of its code has been executed then.
         FileNotFoundError: If there is no such file.
-        ValueError: If it is cut off, damaged, or no pickle.
+        ValueError: If it is truncated, damaged, or not a pickle.
     """
     path = as_path(path)
     if not path.is_file():
@@ -154,7 +155,7 @@ def read_plain_pickle(path: str | Path) -> Any:
         except MemoryError as error:
             words = "it asks for more memory than there is: damaged, or too large for this machine"
             raise ValueError(f"{path}: {words}. {AGAIN}") from error
-        except Exception as error:  # a damaged stream fails anywhere
+        except Exception as error:  # a damaged stream may raise any error
             size = path.stat().st_size
             raise ValueError(
                 f"{path}: cut off or damaged after {size} bytes ({error}). {AGAIN}"
@@ -162,7 +163,7 @@ def read_plain_pickle(path: str | Path) -> Any:
 
 
 def _refuse_text(path: Path, start: bytes) -> None:
-    """Say what a file is that is no pickle at all."""
+    """Raise an error that names the kind of a file that is not a pickle."""
     kinds = {b"<": "a web page", b"version https://git-lfs": "a pointer to the file, not the file"}
     for begins, kind in kinds.items():
         if start.lstrip().startswith(begins):

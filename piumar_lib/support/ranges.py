@@ -1,11 +1,11 @@
-"""What a number may be, written once: in the signature of whatever takes it.
+"""Ranges of numeric arguments, declared once, in the signature.
 
     class CVaR(Objective):
         @checked
         def __init__(self, alpha: Share = 0.1) -> None: ...
 
-`checked` refuses what is out of range, and `piumar_lib.support.hyperparameter.of` reads the same
-annotation, so that the range, the error and the tables cannot differ.
+`checked` raises if an argument is out of range, and `piumar_lib.support.hyperparameter.of` reads the
+same annotation, so that the range, the error and the tables agree.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Range:
-    """Numbers between two ends.
+    """An interval of numbers.
 
     Attributes:
         low, high: The ends.
-        above, below: Whether the low and the high end themselves are left out.
-        whole: Whether only whole numbers count.
+        above, below: Whether the low and the high end are excluded.
+        whole: Whether only integers are allowed.
     """
 
     low: float = -math.inf
@@ -52,7 +52,7 @@ class Range:
         return low and high and (not self.whole or value == int(value))
 
     def check(self, name: str, value: Any, remedy: str = "") -> None:
-        """Refuse a value that is not in the range.
+        """Raise if a value is out of range.
 
         Raises:
             ValueError: If it is not.
@@ -70,7 +70,7 @@ RANGES = {
     "InnerShare": Range(0, 1, above=True, below=True),
     "Count": Range(1, whole=True),
 }
-# To a type checker these are numbers; their names say which.
+# For a type checker these are plain numbers.
 Positive: TypeAlias = float
 NonNegative: TypeAlias = float
 Share: TypeAlias = float
@@ -81,7 +81,7 @@ Count: TypeAlias = int
 
 
 def checked(init: Callable[..., None]) -> Callable[..., None]:
-    """Make a constructor refuse arguments that are out of the range that annotates them.
+    """Decorator of a constructor: raise if an argument is out of the range in its annotation.
 
     Raises:
         ValueError: If an argument is out of range; the message has its default.

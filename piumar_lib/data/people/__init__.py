@@ -1,4 +1,4 @@
-"""Recordings of real people in short movements, fetched from their public sources and converted."""
+"""Recordings of short movements of real people, downloaded from public sources and converted."""
 
 from piumar_lib.data.people.catalog import NAMES, PARENTS
 from piumar_lib.data.people.recordings import content, load, prepare

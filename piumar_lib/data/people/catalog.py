@@ -1,7 +1,8 @@
-"""The eight sets of real people: what each holds, under which licence, and where it is fetched from.
+"""The eight data sets of real people: contents, licence and source of each.
 
-Addresses are public copies, pinned at a commit, as some official pages are gone or ask for a form. In
-nearly all sets each person was recorded in one session: a gap between people is one of sessions, too.
+Addresses are of public copies, pinned at a commit, because some official pages are gone or require a
+form. In nearly all data sets each person was recorded in one session, so differences between people are
+also differences between sessions.
 """
 
 from __future__ import annotations
@@ -21,30 +22,31 @@ UNSTATED = "none stated; public for research: cite, do not redistribute"
 
 @dataclass(frozen=True)
 class PeopleSet:
-    """One set, and the public copy it is fetched from.
+    """One data set, and the public copy from which it is downloaded.
 
     Attributes:
         name: Name of the data set in the course, and of its file ``NAME.npz``.
         title: Title that the authors give the data set.
         label: Short name that tables and figures show.
-        modality: Sensor and what it gives.
+        modality: Sensor and its signals.
         people: Number of people.
         clips: Number of clips.
         class_names: One name for each class.
         rate: Frames per second, in Hz.
-        clips_are: Whether a clip is a whole movement, and who cut it.
+        clips_are: Whether a clip is a whole movement, and how it was cut.
         license: Licence of the data, as stated.
         citation: The publication to cite.
         page: Address of the official page.
-        traps: What a reader has to know before believing a result.
+        traps: Caveats for the interpretation of results.
         repository: Repository of the source files, ``OWNER/NAME`` on GitHub.
         commit: Commit of the repository, 40 hexadecimal digits.
         folder: Folder of the source files in the repository.
-        megabytes: Size of the download, about, in MB.
+        megabytes: Approximate size of the download, in MB.
         at_least: Whether the archive has a further file of unknown size.
         files: Number of source files that are converted.
         manifest: SHA-256 of their sorted lines ``sha256  path``, see `piumar_lib.data.people.sources`.
-        single_files: Whether files are fetched one by one; else as one archive of the repository.
+        single_files: Whether files are downloaded one by one, rather than as one archive of the
+            repository.
         parents: Parent of each joint of a skeleton, see `piumar_lib.data.people.joints`; else None.
     """
 
@@ -78,7 +80,7 @@ class PeopleSet:
 
     @property
     def size(self) -> str:
-        """Of the download, in words."""
+        """Size of the download, in words."""
         return f"{'at least' if self.at_least else 'about'} {self.megabytes} MB"
 
 
@@ -314,16 +316,16 @@ _ALL = (
 
 CATALOG: dict[str, PeopleSet] = {people_set.name: people_set for people_set in _ALL}
 NAMES: tuple[str, ...] = tuple(CATALOG)
-# What tables and figures call each data set, those that come with the course among them.
+# Names of all data sets in tables and figures, including those that come with the course.
 LABELS = {"spar": "SPAR", "synthetic": "synthetic people"} | {s.name: s.label for s in _ALL}
 PARENTS: dict[str, tuple[int, ...]] = {s.name: s.parents for s in _ALL if s.parents}
 
 
 def find(names: Iterable[str]) -> list[PeopleSet]:
-    """The sets of these names, each once.
+    """The data sets with these names, each once.
 
     Raises:
-        ValueError: If there is none of a name; the message says which names are near, or all.
+        ValueError: If a name is unknown; the message lists similar names, or all.
     """
     found = []
     for name in dict.fromkeys(names):

@@ -1,4 +1,4 @@
-"""What every converter hands on: clips of different length, and how they become arrays."""
+"""Output of every converter: clips of different lengths, and their conversion to arrays."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Clip(NamedTuple):
 
 
 def root_of(parents: tuple[int, ...]) -> int:
-    """The index of the joint that hangs on no other."""
+    """Index of the joint without a parent."""
     return parents.index(-1)
 
 
 def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
-    """Measure each joint from the root of its frame, and the root from where it began.
+    """Positions of joints relative to the root in the same frame, and of the root relative to its first.
 
     Args:
         joints: Position of each joint in each frame, ``(frames, joints, 3)``.
@@ -29,7 +29,7 @@ def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
 
     Returns:
         Channels joint by joint, ``(frames, 3 * joints)``, in the unit of ``joints``. The root's channels
-        hold its way since frame 0.
+        hold its displacement since frame 0.
     """
     root = root_of(parents)
     relative = joints - joints[:, root, None]  # (frames, joints, 3)
@@ -38,10 +38,11 @@ def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
 
 
 def onto_grid(milliseconds: np.ndarray, values: np.ndarray, rate: float) -> np.ndarray:
-    """Interpolate linearly from uneven times onto a fixed rate, from the first sample on.
+    """Resample at a fixed rate, from the first sample on, by linear interpolation.
 
     Args:
-        milliseconds: Times of the samples, non-decreasing, ``(samples,)``; of equals the first counts.
+        milliseconds: Times of the samples, non-decreasing, ``(samples,)``; of equal ones the first is
+            used.
         values: Samples, ``(samples, channels)``.
         rate: Rate of the result, in Hz.
 

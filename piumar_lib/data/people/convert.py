@@ -1,4 +1,4 @@
-"""From the source files of a set to the arrays of its ``.npz``."""
+"""Conversion of a data set's source files to the arrays of its ``.npz``."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ CONVERTERS: dict[str, Callable[[Path], Iterator[Clip]]] = {
 
 
 def convert(people_set: PeopleSet, folder: Path) -> dict[str, Any]:
-    """The arrays of a set, as `piumar_lib.data.load_npz` reads them.
+    """Arrays of a data set, as `piumar_lib.data.load_npz` reads them.
 
     Args:
         people_set: Description of the data set, from the catalogue.

@@ -1,7 +1,7 @@
-"""Fetch the source files of a set, verify and convert them; nothing is left half written.
+"""Download, verify and convert the source files of a data set; no partial files remain.
 
-What is fetched lies in ``download/`` below the folder of the result until it is converted. A run that
-broke off begins the file it was at again, and keeps those before.
+Downloads are kept in ``download/`` below the folder of the result until they are converted. After an
+interruption, complete files are kept and the unfinished one is downloaded again.
 """
 
 from __future__ import annotations
@@ -46,31 +46,31 @@ def file_url(people_set: PeopleSet, name: str, base_url: str = BASE_URL) -> str:
 
 
 def address(people_set: PeopleSet, base_url: str = BASE_URL) -> str:
-    """Where a set comes from, for the reader."""
+    """Address of a data set's source, for messages."""
     if people_set.single_files:
         return file_url(people_set, f"... ({people_set.files} files)", base_url)
     return archive_url(people_set, base_url)
 
 
 def archive_path(people_set: PeopleSet, out: Path) -> Path:
-    """Where the repository's archive is kept; sets of one repository share it."""
+    """Path of the repository's archive, which data sets of one repository share."""
     repository = people_set.repository.replace("/", "-")
     return out / "download" / f"{repository}-{people_set.commit}.tar.gz"
 
 
 def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progress: bool = True) -> Path:
-    """Fetch a set and convert it to ``out/NAME.npz``.
+    """Download a data set and convert it to ``out/NAME.npz``.
 
     Args:
         people_set: Description of the data set, from the catalogue.
-        out: Folder of the result; made if need be.
+        out: Folder of the result; created if necessary.
         base_url: Address of GitHub, or of a mirror with the same paths.
         progress: Show progress bars.
 
     Raises:
-        CannotWrite: If the disk refuses, or has no room.
-        DownloadError: If the server cannot be reached or has no such file, or if what arrives is damaged
-            or, of a set of single files, not what it was. The message says what to do next.
+        CannotWrite: If the disk is full or not writable.
+        DownloadError: If the server cannot be reached or has no such file, if the download is damaged,
+            or if a single file's checksum has changed. The message says what to do next.
         ValueError: If the files of an archive are not those of the catalogue.
     """
     require_writable(out)
@@ -89,7 +89,7 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
 
 
 def convert_folder(people_set: PeopleSet, folder: Path, out: Path, remedy: str) -> Path:
-    """Verify source files that are there already, and convert them to ``out/NAME.npz``.
+    """Verify existing source files and convert them to ``out/NAME.npz``.
 
     Args:
         people_set: Description of the data set, from the catalogue.
@@ -98,7 +98,7 @@ def convert_folder(people_set: PeopleSet, folder: Path, out: Path, remedy: str) 
         remedy: What to do if the files are not those of the catalogue, as a sentence.
 
     Raises:
-        CannotWrite: If the disk refuses.
+        CannotWrite: If writing fails.
         ValueError: If the files are not those of the catalogue.
     """
     if not folder.is_dir():
@@ -117,7 +117,7 @@ def unpack(archive: Path, folder: str, into: Path) -> None:
     """Unpack one folder of a repository's archive, without the archive's own top folder.
 
     Raises:
-        CannotWrite: If the disk refuses.
+        CannotWrite: If writing fails.
         DownloadError: If the archive is damaged.
     """
     wanted = PurePosixPath(folder).parts
@@ -135,7 +135,7 @@ def unpack(archive: Path, folder: str, into: Path) -> None:
 
 
 def megabytes_needed(people_set: PeopleSet, out: Path) -> int:
-    """Of the download unless it is there, of what is unpacked of it, and of the result."""
+    """Disk space for the download (unless it exists), the unpacked files and the result, in MB."""
     there = archive_path(people_set, out).is_file()
     return UNPACKED + (0 if there else people_set.megabytes)
 
@@ -147,7 +147,7 @@ def _fetch_files(people_set: PeopleSet, folder: Path, base_url: str, progress: b
 
 
 def _fetch(people_set: PeopleSet, url: str, path: Path, sha256: str | None, progress: bool) -> None:
-    """Fetch one file, unless it is there with this checksum, or there and without one."""
+    """Download one file, unless it exists and has this checksum, if one is given."""
     pooch.get_logger().setLevel(logging.WARNING)
     bar = _Bar(desc=people_set.name, unit="B", unit_scale=True, disable=not progress)
     with bar, _explained(people_set, url), writing(path):
@@ -156,19 +156,19 @@ def _fetch(people_set: PeopleSet, url: str, path: Path, sha256: str | None, prog
 
 
 class _Bar(tqdm):
-    """A bar for pooch that also runs where a server gives no size, as GitHub's does of archives."""
+    """A progress bar for pooch that works without a known size, as for GitHub's archives."""
 
     def __bool__(self) -> bool:
         return True
 
     def reset(self, total: float | None = None) -> None:
-        """Stay as it is: pooch calls this at the end, to set the bar to a size that may be unknown."""
+        """Do nothing: pooch calls this at the end to set the bar to a size that may be unknown."""
         self.close()
 
 
 @contextmanager
 def _explained(people_set: PeopleSet, url: str) -> Iterator[None]:
-    """Turn errors on the way into one that says what to do next."""
+    """Turn errors of the download into one whose message says what to do next."""
     try:
         yield
     except requests.HTTPError as error:
@@ -182,7 +182,7 @@ def _explained(people_set: PeopleSet, url: str) -> Iterator[None]:
         raise DownloadError(
             f"{url}: cannot be reached ({type(error).__name__}). Check the network, then run this again."
         ) from error
-    except ValueError as error:  # pooch's word on a checksum
+    except ValueError as error:  # pooch's message about a checksum
         raise DownloadError(
             f"{url}: the SHA-256 is not the known one. {_changed(people_set)}"
         ) from error
@@ -192,9 +192,9 @@ def _explained(people_set: PeopleSet, url: str) -> Iterator[None]:
 
 @contextmanager
 def _unpacked(archive: Path, folder: str, into: Path) -> Iterator[None]:
-    """While the block runs, a folder of the archive lies in ``into``.
+    """Context in which a folder of the archive is unpacked in ``into``.
 
-    An archive that is damaged or holds other files is not kept, so that the next run fetches it anew.
+    An archive that is damaged or has other files is removed, so that the next run downloads it again.
     """
     try:
         fresh_folder(into)

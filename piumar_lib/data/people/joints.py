@@ -1,7 +1,7 @@
 """Skeletons as trees: the parent of each joint, -1 at the root.
 
-The root is the joint against which a converter measures all others, so its three channels hold its way
-through the room. Orders are those of the sensors' software or of the data set's description.
+Converters measure all joints relative to the root, whose three channels hold its path through the room.
+The order of joints is that of the sensor's software or of the data set's description.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 # Kinect SDK 1: hip centre, spine, shoulder centre, head; left arm, right arm, left leg, right leg.
 KINECT = (-1, 0, 1, 2, 2, 4, 5, 6, 2, 8, 9, 10, 0, 12, 13, 14, 0, 16, 17, 18)
 
-# UTD-MHAD: the same joints, told from the head down, measured from the spine.
+# UTD-MHAD: the same joints, listed from the head down, measured from the spine.
 UTD_MHAD = (1, 2, -1, 2, 1, 4, 5, 6, 1, 8, 9, 10, 3, 12, 13, 14, 3, 16, 17, 18)
 
 # MSR Action3D: shoulders, neck, spine, hips, hip centre (the root); elbows, wrists, hands, knees,

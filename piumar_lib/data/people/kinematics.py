@@ -1,4 +1,4 @@
-"""Skeletons as offsets and angles: UI-PRMD, put together by forward kinematics."""
+"""Skeletons as offsets and angles (UI-PRMD), converted by forward kinematics."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def forward_kinematics(offsets: np.ndarray, angles: np.ndarray, parents: tuple[i
     Args:
         offsets: Position of each joint in its parent's frame, the root's in the room,
             ``(frames, joints, 3)``.
-        angles: Turn of each joint about x, y, z in degrees, put together as
-            :math:`R = R_z R_y R_x`, ``(frames, joints, 3)``.
+        angles: Rotation of each joint about x, y, z in degrees, composed as :math:`R = R_z R_y R_x`,
+            ``(frames, joints, 3)``.
         parents: Parent of each joint, listed before the joint itself; -1 at the root.
 
     Returns:

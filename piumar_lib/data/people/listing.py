@@ -1,4 +1,4 @@
-"""What the catalogue says, for a terminal: all sets in a table, and one set before it is fetched."""
+"""The catalogue on a terminal: a table of all data sets, and the card of one before its download."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ HEAD = ("name", "people", "classes", "clips", "download", "licence")
 
 
 def table(sets: Iterable[PeopleSet]) -> str:
-    """One line a set: name, people, classes, clips, download, licence."""
+    """One line per data set: name, people, classes, clips, download, licence."""
     rows = [HEAD, *((s.name, s.people, s.classes, s.clips, s.size, s.license) for s in sets)]
     lines = (f"{a:<17} {b:>6} {c:>7} {d:>6}  {e:<15}  {f}" for a, b, c, d, e, f in rows)
     return "\n".join(lines)
 
 
 def card(people_set: PeopleSet, address: str) -> str:
-    """All that a reader should know before the files are fetched from ``address``."""
+    """The facts that a reader should know before files are downloaded from ``address``."""
     s = people_set
     lines = {
         "holds": f"{s.people} people, {s.classes} classes, {s.clips} clips at {s.rate:g} Hz",

@@ -1,4 +1,4 @@
-"""The way of a fingertip through the air: gesturemidair."""
+"""Trajectories of a fingertip in the air: gesturemidair."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GESTURES = 26
 
 
 def complete_people(folder: Path) -> list[Path]:
-    """The folders of those who made all gestures, in order. One person made eight and is left out."""
+    """Folders of the people who made all gestures, in order. One person, who made eight, is left out."""
     return [
         person
         for person in sorted(folder.iterdir())

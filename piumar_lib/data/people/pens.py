@@ -13,8 +13,8 @@ from piumar_lib.data.people.clips import Clip, onto_grid
 
 TEST_WRITERS = 14  # of pendigits; numbered before the 30 writers of the training file
 MMG_RATE = 50.0  # Hz
-LONGEST_PAUSE = 500  # milliseconds; longer ones between two points, up to 94 s, are shortened to it
-MMG_FRAMES = 251  # five seconds; nine clips of 9,598 are longer and lose their end
+LONGEST_PAUSE = 500  # milliseconds; longer pauses between two points, up to 94 s, are shortened to it
+MMG_FRAMES = 251  # five seconds; nine of 9,598 clips are longer and are cut
 MMG_GESTURES = (
     "D", "H", "I", "N", "P", "T", "X", "arrowhead", "asterisk", "exclamation_point", "five_point_star",
     "half_note", "line", "null", "pitchfork", "six_point_star",
@@ -37,7 +37,7 @@ def pendigits(folder: Path) -> Iterator[Clip]:
 
 
 def _dots(strokes: list[str]) -> np.ndarray:
-    """Points of all strokes, and where a further one starts, ``(points, 3)``."""
+    """Points of all strokes, and an indicator of each further stroke's start, ``(points, 3)``."""
     parts = []
     for number, stroke in enumerate(strokes):
         points = np.array(stroke.split(), float).reshape(-1, 2)
@@ -50,7 +50,7 @@ def _dots(strokes: list[str]) -> np.ndarray:
 def mmg(folder: Path) -> Iterator[Clip]:
     """Mixed Multistroke Gestures: ``PERSON-INPUT-speed-GESTURE-TRIAL.xml``, points with times in ms.
 
-    Channels: x, y in pixels, pen down (0 on the way from one stroke to the next).
+    Channels: x, y in pixels, pen down (0 between two strokes).
     """
     for path in sorted(folder.glob("*-*-*/*.xml"), key=lambda path: path.as_posix()):
         person, _, _, gesture, _ = path.stem.split("-")
@@ -86,6 +86,6 @@ def _down(seconds: np.ndarray, points: list[int], frames: int) -> np.ndarray:
 
 
 def _times(milliseconds: np.ndarray) -> np.ndarray:
-    """Times from 0 in which a step back counts as none, and a pause as half a second at most."""
+    """Times from 0; negative steps are set to zero, and pauses are limited to half a second."""
     steps = np.clip(np.diff(milliseconds), 0, LONGEST_PAUSE)
     return np.concatenate([[0.0], np.cumsum(steps)])

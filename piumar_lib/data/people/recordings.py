@@ -1,4 +1,4 @@
-"""Sets of real people as chapters and evidence use them: loaded, thinned, and brought to few frames."""
+"""Data sets of real people for chapters and evidence: loaded, subsampled, and resampled."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from piumar_lib.data.sequences import Sequences
 from piumar_lib.support.files import as_path
 
 VARIABLE = "PIUMAR_PEOPLE"  # the environment variable that names another folder
-# Paths of a pen or a finger have no place and no size of their own. Which channels are coordinates:
+# Position and size of a pen's or finger's path carry no information. Which channels are coordinates:
 COORDINATES = {"gesturemidair": 3, "pendigits": 2, "mmg": 2}
 FRAMES, MOST = 32, 2000
-OWN_TEMPO = "-own-tempo"  # ends the name of a set whose clips keep their tempo
+OWN_TEMPO = "-own-tempo"  # suffix of a data set's name if clips keep their tempo
 
 
 def folder() -> Path:
-    """Where the sets lie: ``data/people`` of the repository, or what the environment variable says."""
+    """Folder of the data sets: the environment variable's, or ``data/people`` of the repository."""
     return as_path(os.environ.get(VARIABLE) or FOLDER)
 
 
 def load(name: str) -> Sequences:
-    """Load a set as it was recorded, each clip with its own length.
+    """Load a data set as recorded, each clip with its own length.
 
     Args:
         name: One of `piumar_lib.data.people.NAMES`.
 
     Raises:
         ValueError: If there is no such set, or its file is damaged.
-        FileNotFoundError: If it was not fetched; the message says how to.
+        FileNotFoundError: If it was not downloaded; the message says how to do so.
     """
     return replace(load_npz(find_file(name)), parents=PARENTS.get(name))
 
@@ -45,7 +45,7 @@ def find_file(name: str) -> Path:
 
     Raises:
         ValueError: If there is no such set.
-        FileNotFoundError: If it was not fetched; the message says how to.
+        FileNotFoundError: If it was not downloaded; the message says how to do so.
     """
     find([name])
     path = folder() / f"{name}.npz"
@@ -57,15 +57,15 @@ def find_file(name: str) -> Path:
 
 
 def prepare(name: str, own_tempo: bool, frames: int = FRAMES, most: int = MOST) -> Sequences:
-    """Load a set and bring it into the form in which every method gets it.
+    """Load a data set and preprocess it for all methods.
 
-    1. At most ``most`` clips, as evenly as can be over the cells of person and class, drawn once.
-    2. Paths of a pen or a finger are centred on the clip's mean and divided by its largest extent;
-       a third channel that tells strokes apart stays. Skeletons are measured from their root already,
-       in metres, with the root's own way in the root's channels: they stay as they are.
-    3. One length: each clip is stretched to ``frames`` frames, which takes its tempo away. Own tempo:
-       all clips run at one rate, at which 95 % of them end within ``frames`` frames, but never at more
-       than their own; shorter ones are held still, longer ones lose their end.
+    1. At most ``most`` clips, drawn once, as evenly as possible over pairs of person and class.
+    2. Paths of a pen or a finger are centred on the clip's mean and divided by its largest extent; a
+       third channel, which separates strokes, is unchanged. Skeletons are in metres relative to their
+       root already, with the root's path in the root's channels, and are unchanged.
+    3. One length: each clip is stretched to ``frames`` frames, which removes its tempo. Own tempo: all
+       clips have one rate, at which 95 % of them end within ``frames`` frames, but never a higher rate
+       than recorded; shorter ones repeat their last frame, longer ones are cut.
 
     Raises:
         ValueError, FileNotFoundError: See `load`.
@@ -75,7 +75,7 @@ def prepare(name: str, own_tempo: bool, frames: int = FRAMES, most: int = MOST) 
 
 @lru_cache(maxsize=2)
 def _prepare(name: str, own_tempo: bool, frames: int, most: int, file: str) -> Sequences:
-    """Kept as long as the ``file``, known by its digest, stays the same."""
+    """`prepare`, cached as long as the digest of the ``file`` stays the same."""
     clips = load(name)
     clips = clips.take(spread(clips, most))
     if name in COORDINATES:
@@ -84,9 +84,9 @@ def _prepare(name: str, own_tempo: bool, frames: int, most: int, file: str) -> S
 
 
 def spread(clips: Sequences, most: int) -> np.ndarray:
-    """Places of at most ``most`` clips, sorted: from each cell of person and class as many as can be.
+    """Sorted indices of at most ``most`` clips, balanced over pairs of person and class.
 
-    Cells that hold fewer give all they have; which clips go is drawn with a fixed seed.
+    All clips of smaller pairs are kept; the selection within the others is drawn with a fixed seed.
     """
     order = np.random.default_rng(0).permutation(len(clips))
     cell = np.unique(np.stack([clips.person, clips.y]), axis=1, return_inverse=True)[1].ravel()
@@ -102,7 +102,7 @@ def centered_and_scaled(clips: Sequences, coordinates: int) -> np.ndarray:
     x = clips.x.copy()
     real = np.arange(x.shape[1]) < clips.lengths[:, None]  # (n, T)
     place = x[..., :coordinates]
-    # Frames after the end repeat the last one: they change no extent, but would change a mean.
+    # Frames after the end repeat the last one: they do not change the extent, but would change the mean.
     mean = (place * real[..., None]).sum(1, keepdims=True) / clips.lengths[:, None, None]
     extent = np.ptp(place, axis=1).max(1)[:, None, None]  # (n, 1, 1)
     x[..., :coordinates] = (place - mean) / np.where(extent > 0, extent, 1)
@@ -110,7 +110,7 @@ def centered_and_scaled(clips: Sequences, coordinates: int) -> np.ndarray:
 
 
 def prepared_content(name: str, own_tempo: bool) -> str:
-    """The `content` of what `prepare` makes."""
+    """The `content` of the clips that `prepare` returns."""
     return _prepared_content(name, own_tempo, content_of(find_file(name)))
 
 
@@ -120,9 +120,9 @@ def _prepared_content(name: str, own_tempo: bool, file: str) -> str:
 
 
 def content(clips: Sequences) -> str:
-    """What clips are known by in records: 16 digits of a SHA-256 over their arrays.
+    """Identifier of clips in records: 16 digits of a SHA-256 over their arrays.
 
-    Two files with the same arrays have the same, however they were packed.
+    It depends on the arrays only, not on how a file stores them.
     """
     digest = hashlib.sha256()
     for name in ("x", "y", "person", "lengths"):

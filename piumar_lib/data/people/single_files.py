@@ -1,4 +1,4 @@
-"""SHA-256 of the files that are fetched one by one: sets of few files in a repository with many more."""
+"""SHA-256 of files that are downloaded one by one: data sets of few files in large repositories."""
 
 from __future__ import annotations
 

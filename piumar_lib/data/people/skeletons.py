@@ -1,4 +1,4 @@
-"""Skeletons as text, one row of numbers a frame or a joint: MSR Action3D, UTKinect, SHREC'17."""
+"""Skeletons as text, one row of numbers per frame or joint: MSR Action3D, UTKinect, SHREC'17."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from piumar_lib.data.people import joints
 from piumar_lib.data.people.clips import Clip, onto_grid, root_relative
 
-# Recordings whose skeletons are broken. The paper on the joints leaves them out, and so do we.
+# Recordings with corrupted skeletons. Like the paper on the joints, we leave them out.
 BROKEN = (
     "a02_s03_e02", "a04_s03_e01", "a07_s04_e01", "a13_s09_e01", "a13_s09_e02", "a13_s09_e03",
     "a14_s03_e01", "a20_s07_e01", "a20_s07_e03", "a20_s10_e03",
@@ -37,7 +37,7 @@ def msraction3d(folder: Path) -> Iterator[Clip]:
 
 
 def utkinect(folder: Path) -> Iterator[Clip]:
-    """UTKinect-Action3D: recordings of ten actions each, and a list of the frames where each one lies.
+    """UTKinect-Action3D: recordings of ten actions each, and a list of each action's frames.
 
     A row holds its frame number at 30 Hz, of which about every second is there, and x, y, z of 20 joints
     in metres. An interval without numbers was never recorded.

@@ -1,4 +1,4 @@
-"""The source files of a set, and the checksum that tells whether they are those of the catalogue."""
+"""Source files of a data set, and the checksum that identifies the catalogue's version."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PATTERNS: dict[str, tuple[str, ...]] = {
 
 
 def _people_numbered(folder: Path) -> dict[str, Path]:
-    """The folders are people's names: in the manifest they are p01, p02, ..."""
+    """Files of folders that are named after people, which are p01, p02, ... in the manifest."""
     return {
         f"p{number:02d}/{path.name}": path
         for number, person in enumerate(complete_people(folder), start=1)
@@ -57,7 +57,7 @@ def manifest(people_set: PeopleSet, folder: Path) -> str:
 
 
 def verify(people_set: PeopleSet, folder: Path, remedy: str = "Give an unchanged copy.") -> None:
-    """Make sure that all source files of a set are there, as they were.
+    """Check that all source files of a data set exist and are unchanged.
 
     Args:
         people_set: Description of the data set, from the catalogue.

@@ -142,7 +142,7 @@ def _is_part(archive: Path) -> bool:
 
 
 def _extract(held: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    """Whole or not at all."""
+    """Write one member atomically."""
     with whole(path) as part, held.open(member) as source, part.open("wb") as file:
         shutil.copyfileobj(source, file)  # checks the sum, too
 

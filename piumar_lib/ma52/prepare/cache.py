@@ -1,11 +1,11 @@
-"""Each clip decoded once, cropped to the person, and kept small: what training reads.
+"""The cache that training reads: each clip decoded once, cropped to the person, and resized.
 
     FOLDER/settings.json             what the cache was made with
     FOLDER/cache.csv                 a line for each clip: frames, crop, whether a person was found
     FOLDER/bad.csv                   clips that could not be decoded, and why; only if there are any
     FOLDER/train/0003_01_0001.mp4    h264 with a keyframe every 8 frames, or .npy if raw
 
-A clip is written whole or not at all, so a run can be killed at any moment; the same command resumes it.
+Clips are written atomically, so a run can be killed at any time; the same command resumes it.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class CacheSettings:
 
     Attributes:
         size: Pixels of the square's side, 32 to 1024, even.
-        crop: ``"person"``: a square about the person, the middle one where nobody is found;
+        crop: ``"person"``: a square about the person, the middle one if no person is found;
             ``"middle"``: the largest square about the middle.
         form: ``"mp4"``, or ``"raw"`` (uint8 arrays, sixty times the space, read at once).
         frames: Number of frames kept, evenly spread over the clip's time; 0 keeps as many as it has.
@@ -63,7 +63,7 @@ class CacheSettings:
             varying frame rate, so its caches of version 1 stay valid.
 
     Raises:
-        ValueError: If a value cannot be right.
+        ValueError: If a value is invalid.
     """
 
     size: int = 256
@@ -131,7 +131,7 @@ def make_cache(
     Args:
         root: The download.
         clips: Clips of the download's index.
-        folder: The cache; created if need be.
+        folder: The cache; created if necessary.
         settings: See `CacheSettings`.
         workers: Processes.
         progress: Show a progress bar.
@@ -187,7 +187,7 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
 
 
 def save_raw(path: Path, frames: np.ndarray) -> None:
-    """Keep frames as they are, whole or not at all."""
+    """Write frames without coding, atomically."""
     with whole(path) as part, part.open("wb") as file:
         np.save(file, frames)
 
@@ -251,7 +251,7 @@ def read_settings(folder: str | Path) -> CacheSettings:
 
 
 def read_entries(folder: Path) -> list[CacheEntry]:
-    """The clips of a cache; a last line that a killed run left unfinished is passed over.
+    """The clips of a cache; an unfinished last line, left by a killed run, is ignored.
 
     Raises:
         ValueError: If another line is damaged; the message names file and line.

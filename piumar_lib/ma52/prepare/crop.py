@@ -1,4 +1,4 @@
-"""Where the person is: in front of a plain wall, whatever differs from the wall is the person.
+"""Detection of the person in front of a plain wall, by the difference from the wall.
 
 MA-52's camera stands still and shows a seated person who fills about a quarter of the width, so most
 pixels of a frame are wall. A crop about the person keeps more of what moves at the same size.
@@ -11,11 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 DIFFERENT = 24  # grey levels: more than light and noise change a wall, less than clothes differ from it
-SMALLEST, LARGEST = 0.02, 0.6  # share of the frame that a person may cover
+SMALLEST, LARGEST = 0.02, 0.6  # fraction of the frame that a person may cover
 
 
 class Box(NamedTuple):
-    """A part of the frame, in shares of its width and height: 0 is left or top, 1 right or bottom."""
+    """A part of the frame, in fractions of its width and height: 0 is left or top, 1 right or bottom."""
 
     left: float
     top: float
@@ -40,7 +40,7 @@ def foreground(frames: np.ndarray) -> np.ndarray:
         frames: A few of a clip, uint8 ``(time, height, width, 3)``.
 
     Returns:
-        Whether somebody is there in any of them, ``(height, width)``.
+        Mask of pixels that are foreground in any of them, ``(height, width)``.
     """
     film = frames.astype(np.float32)
     strip = max(2, film.shape[2] // 20)
@@ -86,9 +86,9 @@ def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:
     """The square about a box with a margin on all sides, moved and shrunk to fit into the frame.
 
     Args:
-        box: Box about the person, in shares of the frame, from `find_person`.
+        box: Box about the person, in fractions of the frame, from `find_person`.
         width, height: Width and height of the frame, in pixels.
-        margin: Margin in shares of the box's longer side, 0 or more.
+        margin: Margin as a fraction of the box's longer side, 0 or more.
     """
     across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
     side = min(max(across, down) * (1 + 2 * margin), width, height)

@@ -56,7 +56,7 @@ def download_poses(
     """Download pose files that are missing into ``root/poses/form``.
 
     Args:
-        root: Folder of MA-52; created if need be.
+        root: Folder of MA-52; created if necessary.
         form: "openpose" or "halpe".
         token, endpoint: Access token and address of the hub, see `download`.
 
@@ -105,7 +105,7 @@ def download(
     """Download whatever is missing into ``root/download``, and unpack it into ``root``.
 
     Args:
-        root: Folder; created if need be.
+        root: Folder; created if necessary.
         token: Access token of the hub; by default the one that ``hf auth login`` has kept.
         endpoint: Address of another hub.
         progress: Show progress bars.

@@ -25,7 +25,7 @@ import numpy as np
 
 SIZE = struct.Struct("<II")
 COUNT = struct.Struct("<I")
-MOST_PEOPLE = 50  # in an answer, which then fits into a pipe: nobody waits for anybody
+MOST_PEOPLE = 50  # in an answer, which then fits into a pipe, so that neither side waits
 
 
 class MediaPipe:

@@ -1,6 +1,6 @@
-"""Poses from video: every clip through a pose estimator, into one file of poses.
+"""Extraction of poses: a pose estimator is applied to every clip of video.
 
-Clips are looked at by several processes at a time. A run can be killed at any moment, and the same
+Clips are processed by several processes at a time. A run can be killed at any moment, and the same
 command resumes it (see `piumar_lib.ma52.prepare.pose_parts`); clips whose video is newer than their
 poses are done again, and so are those without poses.
 """
@@ -54,8 +54,8 @@ class Extraction:
     Attributes:
         poses: Poses of all clips that have any; None where none has.
         bad: Why the others have none, by name.
-        found: Share of frames with the person in them, by name.
-        frames: Number of frames that this run looked at.
+        found: Fraction of frames with the person in them, by name.
+        frames: Number of frames that this run processed.
         seconds: How long it took.
     """
 
@@ -67,7 +67,7 @@ class Extraction:
 
 
 class NoPerson(ValueError):
-    """Nobody is in a clip."""
+    """There is no person in a clip."""
 
 
 def videos_of_index(root: Path, clips: Iterable[Clip]) -> list[Video]:
@@ -219,7 +219,7 @@ def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> Part:
 
     Raises:
         FileNotFoundError, VideoError: If it cannot be read.
-        NoPerson: If nobody is in it.
+        NoPerson: If there is no person in it.
         EstimatorError: If the estimator ends meanwhile.
     """
     with open_video(video.path) as opened:

@@ -75,7 +75,7 @@ def make_index(
 
 
 def write_index(path: Path, clips: Iterable[Clip]) -> None:
-    """Write the table as CSV, whole or not at all."""
+    """Write the table as CSV, atomically."""
     with whole(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         table = csv.DictWriter(file, [field.name for field in fields(Clip)])
         table.writeheader()

@@ -1,4 +1,4 @@
-"""MA-52's list files, read so that no fault stops the reading and none is passed over.
+"""Reading of MA-52's list files: all faults are reported, and none stops the reading.
 
 A line reads ``PERSON_SESSION_CLIP.mp4 LABEL``; test lists have ``test0000.mp4 0`` instead.
 """

@@ -1,4 +1,4 @@
-"""One person of several: who is followed through a clip in which an estimator finds more."""
+"""Tracking of one person through a clip in which an estimator finds several."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ PATIENCE = 15  # frames without the person after which another one may be follow
 class OnePerson:
     """Follows the largest person of the first frame that shows any, always to the nearest one.
 
-    Nearest is who has the smallest mean distance of joints to where the person was last seen. Who is
-    farther away than the person is tall is somebody else.
+    The nearest person has the smallest mean distance of joints to the last known ones. A person who is
+    farther away than the tracked person is tall is another one.
 
     Attributes:
         last: Joints of the person when last seen, ``(joints, 3)``.

@@ -3,7 +3,7 @@
     poses, report = gather(["data/ma52/MA-52_openpose_28kp"], read_index("build/ma52/index.csv"))
 
 Nothing is normalised here: pixels stay pixels. MMN scales every clip to its own smallest and largest
-coordinate, which takes away how large a person is and how far she moves.
+coordinate, which removes the sizes of the person and of the movement.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ class Part:
 
     @property
     def found(self) -> float:
-        """Share of frames with the person in them."""
+        """Fraction of frames with the person in them."""
         return float(np.isfinite(self.xy).any((1, 2)).mean())
 
 
@@ -58,7 +58,7 @@ class PoseParts:
         if out.suffix != ".safetensors":
             raise ValueError(f"out: must end in .safetensors, got {out.name}. Name a file of poses.")
         if len(set(names)) < len(names):
-            raise ValueError("videos: a name stands there more than once. Give each clip once.")
+            raise ValueError("videos: a name occurs more than once. Give each clip once.")
         self.out, self.names, self.joints, self.source = out, tuple(names), tuple(joints), source
         self.folder = out.with_name(f"{out.name}.parts")
         self.old = self._read_old() if out.is_file() else None
@@ -92,7 +92,7 @@ class PoseParts:
         return any(path.stat().st_mtime >= changed for path in there)
 
     def add(self, part: Part) -> None:
-        """Keep a part, whole or not at all."""
+        """Write a part atomically."""
         with whole(self._path(part.name)) as path, path.open("wb") as file:
             np.savez(file, xy=part.xy, score=part.score, size=part.size, rate=part.rate)
 

@@ -52,7 +52,7 @@ FORM = "See prepare_ma52.py poses --help for the forms that are read."
 
 @dataclass(frozen=True)
 class Found:
-    """What a pose file says of one clip, as it stands there and unchecked.
+    """The unchecked content of a pose file for one clip.
 
     Attributes:
         where: File and entry.

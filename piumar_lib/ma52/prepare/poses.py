@@ -74,7 +74,7 @@ class Poses:
             raise ValueError(f"start: must rise from 0 to {rows}, a frame or more a clip.")
         if len(set(self.names)) != clips:
             twice, _ = Counter(self.names).most_common(1)[0]
-            raise ValueError(f"names: {twice} stands there more than once. Keep one of its clips.")
+            raise ValueError(f"names: {twice} occurs more than once. Keep one of its clips.")
 
     def __len__(self) -> int:
         return len(self.names)
@@ -124,7 +124,7 @@ def join(clips: Sequence[tuple[str, np.ndarray, np.ndarray]], joints: Sequence[s
 
 
 def write_poses(path: str | Path, poses: Poses) -> None:
-    """Write ``poses``, whole or not at all.
+    """Write ``poses`` atomically.
 
     Args:
         path: Ends in ``.safetensors``.

@@ -1,6 +1,6 @@
-"""Who is held out: the official split and its leak, person-disjoint folds, leaving people out.
+"""Splits: the official one and its leakage, person-disjoint folds, leave-people-out.
 
-A split is a small text file, so that it can be looked at, compared and published:
+A split is a small text file that can be read, compared and published:
 
     # person-disjoint, fold 1 of 5, seed 0, sha256 0f3a...
     train 0003_01_0001.mp4

@@ -1,4 +1,4 @@
-"""Is a download of MA-52 whole? Every fault is found and named; nothing is changed."""
+"""Verification of a download of MA-52: every fault is reported; nothing is changed."""
 
 from __future__ import annotations
 

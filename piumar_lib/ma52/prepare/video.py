@@ -36,10 +36,10 @@ def write_mp4(
     crf: int = 18,
     between: int = 1,
 ) -> None:
-    """Write an h264 clip (yuv420p), whole or not at all.
+    """Write an h264 clip (yuv420p) atomically.
 
     Args:
-        path: Ends in ``.mp4``; an old file is replaced once the new one is complete.
+        path: Ends in ``.mp4``; an existing file is replaced once the new one is complete.
         frames: Red, green, blue, uint8 ``(time, height, width, 3)``; even height and width.
         rate: Frames per second.
         keyframe_every: Frames from one keyframe to the next; MA-52's clips have one alone.

@@ -1,4 +1,4 @@
-"""The stand-in for MA-52: synthetic people on video, in the files and folders of the original."""
+"""The stand-in for MA-52: videos of synthetic people, in the original's files and folders."""
 
 from piumar_lib.ma52.standin.videos import Plan, plan, write
 

@@ -37,7 +37,7 @@ def write_cache(
     are kept, so the same call resumes a killed run.
 
     Args:
-        folder: The cache; created if need be.
+        folder: The cache; created if necessary.
         plan: Clips to render, from `plan`; its width is that of the camera.
         size: Pixels of the square about the person.
         frames: Number of frames kept of each clip, evenly spread.
@@ -103,7 +103,7 @@ def film_person(
 
 
 def _cut(film: torch.Tensor, box: Box, size: int) -> np.ndarray:
-    """The square ``box`` of a film ``(time, height, width, 3)``, shrunk to ``size``."""
+    """The square ``box`` of a video ``(time, height, width, 3)``, resized to ``size``."""
     height, width = film.shape[1:3]
     rows = slice(round(box.top * height), round(box.bottom * height))
     columns = slice(round(box.left * width), round(box.right * width))

@@ -1,9 +1,9 @@
-"""What a pose estimator would say of a stand-in's videos: true joints in pixels, and its errors.
+"""Simulated output of a pose estimator on a stand-in's videos: true joints in pixels, plus errors.
 
-The errors are those that estimators make. They are larger at hands and feet; they are alike from one
-frame to the next; for some frames a joint is hard to see, and then the error is large and the score low;
-a joint or a whole frame may be lost; and in a few clips somebody else sits behind. Their sizes are
-`Detector`'s; none was fitted to MA-52, whose poses nobody may pass on.
+The errors have the properties of real estimators' errors: they are larger at hands and feet, and
+correlated over time; in some frames a joint is hard to see, with a large error and a low score; a joint
+or a whole frame may be lost; and in a few clips another person sits behind. Their sizes are those of
+`Detector`; none was fitted to MA-52, whose poses must not be redistributed.
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ HARDER = {"elbow": 1.3, "knee": 1.3, "wrist": 1.8, "ankle": 1.8, "foot": 2.0, "h
 
 @dataclass(frozen=True)
 class Detector:
-    """How an estimator errs.
+    """Error model of an estimator.
 
     Attributes:
         jitter: Standard deviation at shoulders, hips and head, torso lengths.
         memory: Correlation of the error from one frame to the next.
         spread: Standard deviation, from clip to clip, of the jitter's logarithm.
-        hard, hard_frames: Share of joints that are hard to see, and for how many frames on average.
+        hard, hard_frames: Fraction of joints that are hard to see, and for how many frames on average.
         harder: How many times larger the error then is.
-        dropped, dropped_frames: Share of joints that are lost, and for how many frames on average.
-        lost, lost_frames: Share of frames without a person, and how many on average follow one another.
-        bystanders: Share of clips with a second person.
+        dropped, dropped_frames: Fraction of joints that are lost, and for how many frames on average.
+        lost, lost_frames: Fraction of frames without a person, and their mean number in succession.
+        bystanders: Fraction of clips with a second person.
         certainty: Error, in torso lengths, at which the score is 1 / e.
     """
 
@@ -81,7 +81,7 @@ def estimate(
     Args:
         plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
         joints: Names of a layout.
-        detector: How it errs; by default as `Detector` does.
+        detector: Error model; by default that of `Detector`.
     """
     crowd = make_people(plan.people, plan.seed, all_actions()).pose
     looks = make_looks(plan.people, plan.seed)
@@ -115,7 +115,7 @@ def _bystander(
     pose: np.ndarray, frames: int, plan: Plan, looks: Looks, joints: Sequence[str],
     detector: Detector, rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray]:  # fmt: skip
-    """Somebody who sits still, half as large, beside and behind."""
+    """A second person who sits still, half as large, beside and behind."""
     place = np.array([rng.choice([-1.6, 1.6]), -0.4])
     still = np.broadcast_to(0.5 * pose + place, (1, frames, len(COCO), 2))
     seen, score = blur(derive(still, joints), joints, detector, rng)
@@ -133,12 +133,12 @@ def blur(
     Args:
         true: Torso lengths, ``(clips, frames, joints, 2)``.
         joints: Their names.
-        detector: How it errs.
+        detector: Error model.
         rng: Draws the errors.
 
     Returns:
-        What it sees, float32 of the same shape, and its scores ``(clips, frames, joints)``; NaN and 0
-        where it finds nothing.
+        Estimated joints, float32 of the same shape, and their scores ``(clips, frames, joints)``; NaN
+        and 0 where a joint is not found.
     """
     shape = true.shape[:3]
     size = detector.jitter * np.array([_difficulty(joint) for joint in joints], np.float32)
@@ -171,7 +171,7 @@ def _correlated(rng: np.random.Generator, shape: tuple[int, ...], memory: float)
 
 
 def _spells(rng: np.random.Generator, shape: tuple[int, ...], share: float, length: float) -> np.ndarray:
-    """Spells of ``length`` frames on average (axis 1) that take up a share of them, bool."""
+    """Random intervals of ``length`` frames on average (axis 1) that cover a fraction, bool."""
     drawn = rng.random(shape, np.float32)
     on = np.empty(shape, bool)
     on[:, 0] = drawn[:, 0] < share

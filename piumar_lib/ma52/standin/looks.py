@@ -1,4 +1,4 @@
-"""What synthetic people look like: colours, proportions, and the shapes that they are painted from.
+"""Appearance of synthetic people: colours, proportions, and the shapes of the rendering.
 
 Coordinates as in `piumar_lib.data.skeleton`: torso lengths, y downward, the hips at the origin.
 """
@@ -50,7 +50,7 @@ _HAIR = np.array([(24, 20, 20), (58, 38, 26), (108, 72, 42), (178, 140, 84), (14
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """What P people and their recordings look like; all arrays, first axis people.
+    """Appearance of P people and their recordings; all arrays, first axis people.
 
     Attributes:
         shirt, trousers, skin, hair, wall: Red, green, blue in [0, 1], shape ``(P, 3)``.

@@ -39,7 +39,7 @@ def make_poses(
     Args:
         plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
         joints: 17, 28, 33, 44 or 136.
-        detector: How the estimator errs.
+        detector: Error model of the estimator.
         progress: Show a progress bar.
     """
     clips: list[Any] = [None] * len(plan)
@@ -58,13 +58,13 @@ def write_standin_poses(
     """Write ``poses.safetensors`` and ``index.csv``, to train on at once.
 
     Args:
-        folder: Created if need be.
+        folder: Folder of the files; created if necessary.
         plan, joints, detector, progress: Clips, joints, errors and progress bar, see `make_poses`.
 
     Raises:
         ValueError: If the folder holds a stand-in of another plan.
         InUse: If another run writes it.
-        OSError: If the system refuses.
+        OSError: If writing fails.
     """
     claim(folder, plan)
     with only_run(folder):
@@ -78,7 +78,7 @@ def write_pose_files(
     """Write poses in a published form.
 
     Args:
-        folder: Created if need be.
+        folder: Folder of the files; created if necessary.
         plan, detector, progress: Clips, errors and progress bar, see `make_poses`.
         form: One of `FORMS`.
 
@@ -88,7 +88,7 @@ def write_pose_files(
     Raises:
         ValueError: If the form is unknown, or the folder holds a stand-in of another plan.
         InUse: If another run writes it.
-        OSError: If the system refuses.
+        OSError: If writing fails.
     """
     if form not in FORMS:
         raise ValueError(f"form: must be one of {', '.join(FORMS)}, got {form!r}.")

@@ -66,7 +66,7 @@ def render(
         Red, green, blue, uint8 ``(batch, time, height, width, 3)``, on the device.
 
     Raises:
-        ValueError: If a shape, a value, a person or a size cannot be right.
+        ValueError: If a shape, a value, a person or a size is invalid.
     """
     height = round(1.2 * width) if height is None else height
     for name, value, least in (("width", width, 16), ("height", height, 16), ("chunk", chunk, 1)):

@@ -76,7 +76,7 @@ class Plan:
 def plan(
     clips: int = sum(CLIPS.values()), people: int = PEOPLE, width: int = 1080, seed: int = 0
 ) -> Plan:
-    """Decide who does what in which clip; as much as MA-52 has by default.
+    """Draw person and action of every clip; by default as many as in MA-52.
 
     Raises:
         ValueError: If there are too few people or clips, or the width is odd or too small.
@@ -111,7 +111,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
     """Write a stand-in; clips that are already there are kept, which resumes a killed run.
 
     Args:
-        root: Folder; created if need be.
+        root: Folder; created if necessary.
         plan: Clips to write, from `plan`.
         workers: Processes.
         progress: Show a progress bar.
@@ -122,7 +122,7 @@ def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> in
     Raises:
         ValueError: If the folder holds a stand-in of another plan.
         InUse: If another run writes it.
-        OSError: If the system refuses.
+        OSError: If writing fails.
     """
     claim(root, plan)
     with only_run(root):
@@ -188,7 +188,7 @@ def _names(person: np.ndarray, split: np.ndarray, rng: np.random.Generator) -> n
 
 
 def claim(root: Path, plan: Plan) -> None:
-    """Write down what the folder holds, or refuse if it holds something else."""
+    """Record the contents of the folder, or raise if it holds something else."""
     said = {"seed": plan.seed, "clips": len(plan), "people": plan.people, "width": plan.width}
     path = root / STANDIN
     if path.is_file():
