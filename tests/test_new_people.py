@@ -104,7 +104,7 @@ def test_what_cannot_be_normalised_is_refused(run, prepared, tmp_path):
         normalize_people(tmp_path / "nothing")
     config = prepared.config(tmp_path / "video", epochs=1)
     train.train(config, progress=False)
-    with pytest.raises(ValueError, match="is a run on video. Only runs on poses are normalised"):
+    with pytest.raises(ValueError, match="is a run on video. Choose a run on poses"):
         normalize_people(config.out)
     paths = {"cache": prepared.cache, "index": prepared.index, "splits": prepared.splits}
     with pytest.raises(ValueError, match="only runs on poses are normalised, not resnet-tiny-tsm"):

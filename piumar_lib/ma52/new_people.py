@@ -1,7 +1,7 @@
-"""A trained run on its held-out people again, with the features of each normalised.
+"""Evaluation of a finished run with person normalisation.
 
-Nobody looks at a label of the held-out clips, but all clips of a person have to be there at once, and it
-has to be known who made them. So this is for the folds of train and val: MA-52's test list hides people.
+Labels of held-out clips are not used, but all clips of a person are needed at once, with the person's
+identity. So this is for the folds of train and val; MA-52's test list does not identify people.
 """
 
 from __future__ import annotations
@@ -21,33 +21,32 @@ from piumar_lib.ma52.protocol import read_record
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 from piumar_lib.support.files import as_path
 
-BY = ("person", "session")  # whose clips are normalised together: all of a person, or of one session
+BY = ("person", "session")  # clips that are normalised together: of a person, or of one session
 
 
 def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
     """Evaluate a finished run with each held-out person normalised from this person's unlabelled clips.
 
-    Body parts are derived from actions, and each clip has one view. The hyperparameters of
-    `piumar_lib.person_normalization.normalize_person` are its defaults.
+    Body parts are derived from actions, and each clip has one view. The hyperparameters are the defaults
+    of `piumar_lib.person_normalization.normalize_person`.
 
     Args:
-        folder: Folder of the run; it is left as it is.
+        folder: Folder of the run; it is not changed.
         by: One of `BY`.
 
     Returns:
-        The run's record with ``held out`` as it is now; besides ``normalized by``, and ``before``:
-        correct clips and clips of each person without normalisation.
+        The run's record with the new results as ``held out``, the argument as ``normalized by``, and as
+        ``before`` the number of correct clips and of clips of each person without normalisation.
 
     Raises:
-        FileNotFoundError: If the run has not ended, or something that it has read is not there.
-        ValueError: If ``by`` is unknown, the run is one on video, or its network has no batch
-            normalisation.
+        FileNotFoundError: If the run has not ended, or one of its input files is missing.
+        ValueError: If ``by`` is unknown, the run is on video, or its network has no batch normalisation.
     """
     if by not in BY:
         raise ValueError(f"by: {by!r} is unknown. Choose from {', '.join(BY)}.")
     record, model = read_record(folder), load_model(folder, fastest_device())
     if not model.config.sees_poses:
-        raise ValueError(f"{as_path(folder)}: is a run on video. Only runs on poses are normalised.")
+        raise ValueError(f"{as_path(folder)}: is a run on video. Choose a run on poses.")
     known, held_out, _ = load_data(model.config, model.frames)
     assert isinstance(known, PoseDataset) and isinstance(held_out, PoseDataset)
     training = TrainingPeople(model.recognizer, to_sequences(model, known))
@@ -68,6 +67,6 @@ def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
 
 
 def to_sequences(model: MicroActionRecognizer, data: PoseDataset) -> Sequences:
-    """Clips as the model's recogniser takes them, one view each."""
+    """Clips as inputs of the model's recogniser, one view each."""
     x = model.to_modality(data.some_clips(len(data.clips)))
     return Sequences(x, data.labels(), data.persons(), class_names=ACTIONS)
