@@ -176,22 +176,24 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Notation
 #
-# | symbol | meaning |
-# |---|---|
-# | $x \in \mathbb{R}^{T \times C}$ | a clip: $T$ frames, $C$ channels; a batch has $B$ clips |
-# | $y$ | class of a clip |
-# | $e_t$ | motion energy at frame $t$ |
-# | $a$, $b$ | distributions over frames (the mass of a motion clock) and over canonical steps |
-# | $K$ | number of canonical steps |
-# | $P \in \mathbb{R}^{T \times K}$ | transport plan with marginals $a$ and $b$ |
-# | $\varepsilon$ | entropic regularisation of a plan |
-# | $X$ | Fourier transform of a clip along time |
-# | $h$ | features behind the backbone |
-# | $\ell$ | loss of a clip |
-# | $R_g$, $p_g$ | risk and weight of group $g$, of $G$ groups |
-# | $\rho$ | radius of the chi-square ball of group weights |
+# | symbol | meaning | symbol | meaning |
+# |---|---|---|---|
+# | $x \in \mathbb{R}^{T \times C}$ | a clip: $T$ frames, $C$ channels | $h$; $h'$, $h''$; $c$ | features; of two views; their cosine |
+# | $B$, $N$ | clips in a batch, in the training set | $\hat p$ | predicted probabilities |
+# | $y$, $Y$ | class of a clip, number of classes | $\ell$, $H$, $\mathcal L$ | loss of a clip, cross-entropy, whole loss |
+# | $e_t$, $\nu$, $\phi$ | motion energy, noise level, floor | $\Omega$, $\lambda$ | Wasserstein regulariser, weight of a penalty |
+# | $a$, $b$, $A$ | masses of frames, of steps; cumulative mass | $\mu$, $\sigma$ | mean, standard deviation |
+# | $P \in \mathbb{R}^{T \times K}$ | plan from frames to $K$ canonical steps | $R_g$, $\pi_g$ | risk and share of group $g$, of $G$ groups |
+# | $M$, $\varepsilon$ | cost of a plan, entropic regularisation | $p_g$, $q_g$ | weight of a group: any, in training |
+# | $W_p$ | Wasserstein distance of order $p$ | $\rho$, $\eta$ | radius of the chi-square ball, threshold |
+# | $z$, $s$ | aligned clip, size of its movement | $V$, $v$ | variance of the risks, other variances |
+# | $X_f$, $L_f$ | spectrum, log-amplitude at frequency $f$ of $F$ | $\psi$, $Q$ | style of a clip, clusters in a class |
+# | $D$, $J$ | cosine transform, number of coefficients | $u_i$, $\beta$ | weight of a hard clip, its strength |
+# | $\gamma_f$, $\xi_j$ | log gain, Gaussian draw | $\kappa$, $w$ | momentum, weight in a mean |
+# | $\alpha$ | a fraction, as of the worst groups | $d$, $\tau$ | gain of a person, deviation between data sets |
 #
-# Other letters are defined where they are used; some have another meaning in another chapter.
+# These letters mean the same in the text of all chapters; others serve one section. Transport keeps its own (02, 13):
+# $x$, $y$ are also two samples, $u$, $v$ Sinkhorn's factors, $f$, $g$ their logarithms, and $\gamma$ smooths soft-DTW.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Predict, run, compare

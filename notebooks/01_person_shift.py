@@ -212,11 +212,10 @@ interact(draw_nods, factor=SelectionSlider(options=["tempo", "onset", "asymmetry
 # $-\log 0.88 = 0.13$. Nothing in ERM knows that clips belong to people.
 
 # %% [markdown]
-# With features $h_t$ (32 for each of $T$ frames), weights $W$, bias $b$ and true class $y$, ERM minimises the mean of
-# $\ell$:
+# With features $h_t$ (32 for each of $T$ frames), a linear head and true class $y$, ERM minimises the mean of $\ell$:
 #
-# $$ p = \mathrm{softmax}\left(W \bar h + b\right), \qquad \bar h = \tfrac{1}{T} \sum_t h_t, \qquad
-# \ell = -\log p_y $$
+# $$ \hat p = \mathrm{softmax}\bigl(\text{head}(\bar h)\bigr), \qquad \bar h = \tfrac{1}{T} \sum_t h_t, \qquad
+# \ell = -\log \hat p_y $$
 
 # %%
 def loss_by_hand(x, y):
@@ -461,8 +460,8 @@ check.split_people(split_people)
 # *15 minutes, medium.*
 #
 # You may record 400 clips to *test* a recogniser: 10 people with 40 clips each, or 40 people with 10 each. People's
-# true accuracies have mean `mean` and standard deviation `between`, and a clip of a person with accuracy $a$ is
-# recognised with probability $a$. Write the standard error of the mean accuracy over `people` people with `clips`
+# true accuracies have mean `mean` and standard deviation `between`, and each clip of a person is recognised with the
+# person's accuracy as probability. Write the standard error of the mean accuracy over `people` people with `clips`
 # clips each. Which of the two designs is better, with `mean` 0.8 and `between` 0.2?
 
 # %% tags=["exercise"]

@@ -174,9 +174,9 @@ show(fig, alt="Histogram of the mean squared distance of all 5,040 assignments, 
 # ### An overlap of intervals
 #
 # In general, $a_t$ and $b_k$ are the masses of $T$ and $K$ ordered points, each with sum one. With cumulative sums
-# $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $B_k$ likewise, each entry of the optimal plan is the length of an overlap:
+# $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $A'_k$ of $b$, each entry of the optimal plan is the length of an overlap:
 #
-# $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [B_{k-1}, B_k] \, \vert $$
+# $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [A'_{k-1}, A'_k] \, \vert $$
 #
 # the **monotone** or **quantile coupling**: mass moves to the same quantile of the target.
 
@@ -195,9 +195,8 @@ overlap_plan = check.overlap_plan(overlap_plan, otherwise=transport.overlap_plan
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The library's `monotone_coupling` is the special case $b_k = 1/K$, which chapter 03 uses. Masses must sum to one, so
-# we compare gradients with respect to logits, whose softmax is the mass: a gradient with respect to the mass itself
-# is only defined up to a constant. Two distributions return in several figures: a source with two modes, and a target
-# with one.
+# we compare gradients with respect to logits, whose softmax is the mass: a gradient with respect to the mass is defined
+# only up to a constant. Two distributions return in several figures: a source with two modes and a target with one.
 
 # %% slideshow={"slide_type": "skip"}
 from piumar_lib.notebook import plots
@@ -207,18 +206,18 @@ print(overlap_plan(a, b))
 logits, even = torch.randn(5, 12).double(), torch.full((5, 7), 1 / 7).double()
 assert_same(lambda z: overlap_plan(z.softmax(1), even),
             lambda z: transport.monotone_coupling(z.softmax(1), 7), logits)
-N = 40
-position = torch.arange(N, dtype=torch.float64) / (N - 1)
-modes = torch.exp(-((position - torch.tensor([[0.2], [0.45], [0.75]])) ** 2) / 0.0098) + 0.01  # (3, N)
+BINS = 40
+position = torch.arange(BINS, dtype=torch.float64) / (BINS - 1)
+modes = torch.exp(-((position - torch.tensor([[0.2], [0.45], [0.75]])) ** 2) / 0.0098) + 0.01  # 3 rows
 source, target = modes[:2].sum(0) / modes[:2].sum(), modes[2] / modes[2].sum()
-line_cost = (position[:, None] - position[None, :]) ** 2  # (N, N)
+line_cost = (position[:, None] - position[None, :]) ** 2  # (BINS, BINS)
 exact = overlap_plan(source, target)
 exact_cost = (exact * line_cost).sum().item()
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 fig, (left, right) = plt.subplots(1, 2, figsize=(7, 3))
 above, below = source.cumsum(0), target.cumsum(0)
-area = ((above - below).abs()[:-1] / (N - 1)).sum().item()
+area = ((above - below).abs()[:-1] / (BINS - 1)).sum().item()
 assert abs(area - (exact * line_cost.sqrt()).sum().item()) < 1e-12
 left.step(position, above, where="post", label="source")
 left.step(position, below, "--", where="post", color="C4", label="target")
@@ -272,25 +271,24 @@ assert np.isclose(change, 1e-3 * np.trace(plan))
 # place, and jumps as soon as staying costs more than switching. A smooth plan splits the mass like a softmax of the
 # negative costs: a fraction $1 / (1 + e^{-1/\varepsilon})$ stays, 0.73 for $\varepsilon = 1$.
 # **[Entropic transport](glossary.md#entropic-transport)** does this. It adds $\varepsilon$ times the
-# [Kullback-Leibler](glossary.md#kullback-leibler) divergence from the independent coupling $a b^\top$
-# [[2](#references)]:
+# [Kullback-Leibler](glossary.md#kullback-leibler) divergence from the independent coupling $a b^\top$ [[2](#references)]:
 #
 # $$ \min_{P} \; \sum_{t,k} P_{tk} M_{tk} + \varepsilon \, \mathrm{KL}(P \,\Vert\, a b^\top), \qquad
-# \mathrm{KL}(P \,\Vert\, Q) = \sum_{t,k} P_{tk} \log \frac{P_{tk}}{Q_{tk}} $$
+# \mathrm{KL}(P \,\Vert\, a b^\top) = \sum_{t,k} P_{tk} \log \frac{P_{tk}}{a_t b_k} $$
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Sinkhorn's algorithm
 #
-# With Lagrange multipliers $\lambda_t$, $\mu_k$ for the marginals, set the Lagrangian's derivative in $P_{tk}$ to zero:
+# With Lagrange multipliers $\zeta_t$, $\omega_k$ for the marginals, set the Lagrangian's derivative in $P_{tk}$ to zero:
 #
-# $$ M_{tk} + \varepsilon \Bigl( \log \frac{P_{tk}}{a_t b_k} + 1 \Bigr) - \lambda_t - \mu_k = 0
+# $$ M_{tk} + \varepsilon \Bigl( \log \frac{P_{tk}}{a_t b_k} + 1 \Bigr) - \zeta_t - \omega_k = 0
 # \quad \Longrightarrow \quad P_{tk} = a_t \, u_t \, e^{-M_{tk} / \varepsilon} \, v_k \, b_k $$
 #
-# Here $u_t = e^{\lambda_t / \varepsilon - 1}$ and $v_k = e^{\mu_k / \varepsilon}$ scale rows and columns.
+# Here $u_t = e^{\zeta_t / \varepsilon - 1}$ and $v_k = e^{\omega_k / \varepsilon}$ scale rows and columns.
 # **Sinkhorn's algorithm** updates them in turn.
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# $\lambda$ and $\mu$ are the **dual variables**, or potentials. The objective is strictly convex, so a plan of this
+# $\zeta$ and $\omega$ are the **dual variables**, or potentials. The objective is strictly convex, so a plan of this
 # form with the right marginals is the only optimum. The row sums determine $u$ given $v$:
 # $u_t = 1 / \sum_k e^{-M_{tk} / \varepsilon} v_k b_k$. The column sums determine $v$ given $u$.
 
@@ -385,12 +383,12 @@ show(fig, alt="From left to right: the independent coupling, entropic plans with
 # ### A small epsilon takes many iterations
 #
 # After each iteration the columns have the right sums, the rows only in the limit. The **marginal error** is the
-# $L_1$ distance of the row sums from $a$.
+# sum of absolute differences between the row sums and $a$.
 
 # %% tags=["hide-input"]
 def marginal_errors(epsilon, iterations=1000):
     kernel, errors = -line_cost / epsilon + source.log()[:, None] + target.log(), []
-    f, g = torch.zeros(2, N, dtype=torch.float64)
+    f, g = torch.zeros(2, BINS, dtype=torch.float64)
     for _ in range(iterations):
         f = source.log() - torch.logsumexp(kernel + g, 1)
         g = target.log() - torch.logsumexp(kernel + f[:, None], 0)
@@ -403,7 +401,7 @@ for (e, error), style in zip(errors.items(), ("-", "--", "-.", ":", (0, (6, 1)))
     ax.loglog(np.arange(1, len(error) + 1), error, ls=style, label=f"$\\varepsilon$ = {e:g}")
 ax.axhline(1e-6, color="0.5", lw=1)
 ax.text(1.02, 1.6e-6, "tolerance $10^{-6}$", fontsize=9)
-ax.set(xlabel="iterations", ylabel="marginal error ($L_1$)", ylim=(1e-11, 3))
+ax.set(xlabel="iterations", ylabel="marginal error", ylim=(1e-11, 3))
 ax.legend(loc="lower left", fontsize=9, bbox_to_anchor=(1, 0))
 needed = {e: int((error < 1e-6).argmax()) + 1 for e, error in errors.items()}
 show(fig, alt="Marginal error against iterations, falling faster for larger epsilon. Iterations to "
@@ -471,11 +469,11 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # Align $x = (0, 1, 2)$ with $y = (0, 2)$; the cost is the squared distance. In **dynamic time warping** (DTW) the
 # ends match at no cost, and the middle frame joins either end at cost 1 [[4](#references)]. The monotone coupling of
 # uniform masses splits the middle frame and costs $1/3$, as each frame has mass $1/3$. In general, a warping path is
-# a 0-1 matrix $A$ from the first corner to the last, by steps down, right or diagonal, of cost
-# $\langle A, M \rangle = \sum_{t,k} A_{tk} M_{tk}$:
+# a 0-1 matrix $\Pi$ from the first corner to the last, by steps down, right or diagonal, of cost
+# $\langle \Pi, M \rangle = \sum_{t,k} \Pi_{tk} M_{tk}$:
 #
-# $$ \mathrm{DTW}(M) = \min_{A} \, \langle A, M \rangle, \qquad
-# \mathrm{DTW}_\gamma(M) = -\gamma \log \sum_{A} e^{-\langle A, M \rangle / \gamma} $$
+# $$ \mathrm{DTW}(M) = \min_{\Pi} \, \langle \Pi, M \rangle, \qquad
+# \mathrm{DTW}_\gamma(M) = -\gamma \log \sum_{\Pi} e^{-\langle \Pi, M \rangle / \gamma} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # [Dynamic time warping](glossary.md#dynamic-time-warping) and transport minimise the same linear cost over different
@@ -508,13 +506,12 @@ def dtw(cost):
 #
 # - **monotone**: the coupling of motion mass (the idea figure);
 # - **pose**: entropic transport; its cost is the squared distance of poses, divided by its maximum, which ignores time;
-# - **pose + order**: the same cost plus five times the squared difference of the cumulative masses $A_t$ and $B_k$
+# - **pose + order**: the same cost plus five times the squared difference of the cumulative masses $A_t$ and $A'_k$
 #   (the factor is our choice);
 # - **DTW**: the optimal warping path for the squared distance of poses.
 #
-# The truth is known: frames of equal progress in the generator correspond. For each frame in which the slow person
-# moves, we average the distance in time to the true partner, weighted by the row of the plan; the *error* is the
-# mean over these frames.
+# The truth is known: frames of equal progress in the generator correspond. For each frame in which the slow person moves,
+# we average the distance in time to its true partner, weighted by the plan's row; the *error* is their mean.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Four plans
@@ -588,17 +585,17 @@ project = check.project(project, otherwise=transport.barycentric_projection)
 # ## A distance for features: diagonal Gaussians
 #
 # A regulariser needs only a distance, not a plan. From $\mathcal{N}(0, 1)$ to $\mathcal{N}(3, 2^2)$ the monotone map
-# sends the quantile $z$ to $3 + 2 z$; its mean squared displacement is $\mathbb{E} (3 + z)^2 = 10$. For independent
-# channels, with means $m, n$ and standard deviations $s, r$:
+# sends the quantile $r$ to $3 + 2 r$; its mean squared displacement is $\mathbb{E} (3 + r)^2 = 10$. For independent
+# channels, with means $\mu_x, \mu_y$ and standard deviations $\sigma_x, \sigma_y$:
 #
-# $$ W_2^2 = {\lVert m - n \rVert}^2 + {\lVert s - r \rVert}^2 $$
+# $$ W_2^2 = {\lVert \mu_x - \mu_y \rVert}^2 + {\lVert \sigma_x - \sigma_y \rVert}^2 $$
 #
 # Chapter 05 penalises this distance from each clip to the barycentre of its class. It ignores the order
 # of frames. The [appendix](13_appendix_transport.ipynb) has full covariances and other distributions.
 
 # %%
-def w2_diagonal(m, s, n, r):
-    return (m - n).square().sum(-1) + (s - r).square().sum(-1)
+def w2_diagonal(mean_x, sd_x, mean_y, sd_y):
+    return (mean_x - mean_y).square().sum(-1) + (sd_x - sd_y).square().sum(-1)
 
 print(w2_diagonal(*torch.tensor([[0.0], [1], [3], [2]])))
 

@@ -424,9 +424,9 @@ assert_same(Alignment(steps=7).double(), alignment.MonotoneAlignment(steps=7).do
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Alternative: entropic transport to learned anchors
 #
-# Each frame $x_t$ goes to the learned anchor $m_k$ that it resembles, with a penalty for breaking the temporal order:
+# Each frame $x_t$ goes to the learned anchor $k$ that it resembles, with a penalty for breaking the temporal order:
 #
-# $$ M_{tk} = 1 - \cos(\mathrm{LN}(x_t), m_k) + \lambda {\Bigl(\frac{t - 1/2}{T} - \frac{k - 1/2}{K}\Bigr)}^2 $$
+# $$ M_{tk} = 1 - \cos(\mathrm{LN}(x_t), \text{anchor}_k) + \lambda {\Bigl(\frac{t - 1/2}{T} - \frac{k - 1/2}{K}\Bigr)}^2 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The exact plan depends on *when* and *how much* something moves, but not on *what* is seen. A second kind of plan has $K$

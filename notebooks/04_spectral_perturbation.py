@@ -225,10 +225,10 @@ show(fig, alt="Variance of log-amplitude within classes, nearly equal at all fre
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The smooth part
 #
-# The discrete cosine transform (DCT) of the log-spectrum: $s_0$ is its level, $s_1$ its tilt, $s_j$ its component of $j$ half-waves.
+# The discrete cosine transform (DCT) of $L$: $\tilde L_0$ is its level, $\tilde L_1$ its tilt; $\tilde L_j$ has $j$ half-waves.
 #
-# $$ s_j = \sum_{f=1}^{F} D_{jf} \, L_f, \qquad D_{jf} = c_j \cos\Bigl(\frac{\pi}{F} \bigl(f - \tfrac12\bigr) j\Bigr),
-# \qquad c_0 = \sqrt{1/F}, \quad c_j = \sqrt{2/F} $$
+# $$ \tilde L_j = \sum_{f=1}^{F} D_{jf} \, L_f, \qquad D_{jf} = r_j \cos\Bigl(\frac{\pi}{F} \bigl(f - \tfrac12\bigr) j\Bigr),
+# \qquad r_0 = \sqrt{1/F}, \quad r_j = \sqrt{2/F} $$
 #
 # > **Predict.** How much of the variance above the floor do 4 of 32 coefficients hold? Which fraction of their variance is
 # > between the ten people who wore the watch?
@@ -240,7 +240,7 @@ show(fig, alt="Variance of log-amplitude within classes, nearly equal at all fre
 #
 # What is above the floor need not be personal: one person's clips vary, too. We may look, with person labels that training never
 # sees. Remove the mean of each class *and person* instead of that of each class; the fraction by which the variance falls is the
-# fraction that lies between people ($R^2$, corrected for degrees of freedom).
+# fraction that lies between people, here corrected for degrees of freedom.
 
 # %% slideshow={"slide_type": "skip"}
 def cosines(frequencies, count):
@@ -262,7 +262,7 @@ fig, ax = plt.subplots(figsize=(7, 2.8))
 ax.bar(range(len(D[:10])), within[:10].mean(1), color="C3", label="within classes")
 ax.bar(range(len(D[:10])), between[:10].mean(1), fill=False, hatch="///", label="between people")
 ax.plot((D.square() @ floor)[:10], "_", color="C2", ms=30, mew=2, label="Rayleigh floor")
-ax.set(xlabel="coefficient $j$", ylabel="variance of $s_j$")
+ax.set(xlabel="coefficient $j$", ylabel="variance of $\\tilde L_j$")
 ax.legend()
 show(fig, alt="Variance of ten coefficients within classes. The level's is largest by far, and a large "
      "part of it lies between people; from the sixth coefficient on, it is close to the floor.")
@@ -282,9 +282,9 @@ print(f"{len(D[:4])} of {len(D)} hold {100 * above[:4].sum() / above.sum():.0f} 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## A gain that keeps the power
 #
-# A first idea: multiply each amplitude by $e^{d \epsilon}$, with $d = \sqrt{v_f}$ and a standard Gaussian draw $\epsilon$.
+# A first idea: multiply each amplitude by $e^{\sigma \xi}$, with $\sigma = \sqrt{v_f}$ and a standard Gaussian draw $\xi$.
 #
-# > **Predict.** For the wrist recordings $d$ is about 0.8. By how much does this gain raise the power on average?
+# > **Predict.** For the wrist recordings $\sigma$ is about 0.8. By how much does this gain raise the power on average?
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # By hand: multiply amplitudes by $e$ or by $1/e$, with equal odds. The log gain $\gamma$ is 0 on average, but the power is
@@ -292,49 +292,49 @@ print(f"{len(D[:4])} of {len(D)} hold {100 * above[:4].sum() / above.sum():.0f} 
 
 # %% slideshow={"slide_type": "skip"}
 torch.manual_seed(seed)
-d, eps = variance_within(level, y).sqrt(), torch.randn_like(level)  # (F, C), (B, F, C)
-for words, gamma in (("d eps", d * eps), ("d eps - d^2", d * eps - d**2)):
+sigma, xi = variance_within(level, y).sqrt(), torch.randn_like(level)  # (F, C), (B, F, C)
+for words, gamma in (("sigma xi", sigma * xi), ("sigma xi - sigma^2", sigma * xi - sigma**2)):
     print(f"{words}: power times {(2 * gamma).exp().mean():.2f}, median gain {gamma.exp().median():.2f}")
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # **Compare.** The power is 3.67 times as large. A log gain $\gamma$ that is lowered by its variance keeps it:
 #
-# $$ \mathrm{E} \, e^{2 d \epsilon} = e^{2 d^2}, \qquad \text{so} \quad \gamma = d \, \epsilon - d^2 \quad
+# $$ \mathrm{E} \, e^{2 \sigma \xi} = e^{2 \sigma^2}, \qquad \text{so} \quad \gamma = \sigma \, \xi - \sigma^2 \quad
 # \text{has} \quad \mathrm{E} \, e^{2 \gamma} = 1 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The first version of the branch did not lower it. Keeping the power has a price: the median gain falls to 0.55, so that a few
-# waves can be much stronger. A small $d$ costs little.
+# waves can be much stronger. A small $\sigma$ costs little.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The variance-guided gain
 #
 # The log gain is smooth over frequency, as large as clips of a class differ beyond noise; the second sum keeps the power:
 #
-# $$ \gamma_f = \sum_{j=0}^{J-1} D_{jf} \, d_j \epsilon_j - \sum_{j=0}^{J-1} D_{jf}^2 \, d_j^2 $$
+# $$ \gamma_f = \sum_{j=0}^{J-1} D_{jf} \, \sigma_j \xi_j - \sum_{j=0}^{J-1} D_{jf}^2 \, \sigma_j^2 $$
 #
-# $$ d_j = \sqrt{\max(0, v_j - \text{floor}_j)}, \qquad \text{floor}_j = \sum_f D_{jf}^2 \, \text{floor}_f $$
+# $$ \sigma_j = \sqrt{\max(0, v_j - \text{floor}_j)}, \qquad \text{floor}_j = \sum_f D_{jf}^2 \, \text{floor}_f $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Here $v_j$ is the variance of $s_j$ within classes, and the $\epsilon_j$ are standard Gaussian draws. The second sum is the
+# Here $v_j$ is the variance of $\tilde L_j$ within classes, and the $\xi_j$ are standard Gaussian draws. The second sum is the
 # variance of the first, so the mean power is kept at each frequency: an
 # [energy-preserving gain](glossary.md#energy-preserving-gain). If the standard deviation of the log gain exceeds 1 at some
-# frequency, all $d_j$ of the channel shrink until it is 1.
+# frequency, all $\sigma_j$ of the channel shrink until it is 1.
 #
-# By hand: the variance of the level is 4 above its floor, so $d_0 = 2$. With 16 frequencies its row is $1/4$ everywhere, so all
-# frequencies share a log gain of $0.5 \, \epsilon_0 - 0.25$.
+# By hand: the variance of the level is 4 above its floor, so $\sigma_0 = 2$. With 16 frequencies its row is $1/4$ everywhere, so all
+# frequencies share a log gain of $0.5 \, \xi_0 - 0.25$.
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
-def log_gain(variance, floor, basis, eps):
-    """Return the log gain (B, F, C) for the draws ``eps`` (B, J, C) of a standard Gaussian.
+def log_gain(variance, floor, basis, xi):
+    """Return the log gain (B, F, C) for the draws ``xi`` (B, J, C) of a standard Gaussian.
 
     It is guided by the ``variance`` (J, C) of coefficients above their ``floor`` (J,); ``basis``
     (J, F) holds the cosines. If its standard deviation exceeds 1 at a frequency of a channel, all
-    ``d`` of that channel shrink by one factor, until the largest is 1."""
-    above = (variance - floor[:, None]).clamp(min=0)  # (J, C), d squared
+    ``sigma`` of that channel shrink by one factor, until the largest is 1."""
+    above = (variance - floor[:, None]).clamp(min=0)  # (J, C), sigma squared
     spread = basis.T.square() @ above  # (F, C), the variance of the log gain
     above = above / spread.amax(0).clamp(min=1)
-    return basis.T @ (above.sqrt() * eps) - basis.T.square() @ above
+    return basis.T @ (above.sqrt() * xi) - basis.T.square() @ above
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 log_gain = check.log_gain(log_gain, otherwise=core.log_gain)
@@ -380,7 +380,7 @@ blocks.frequency_branch(FrequencyBranch)  # three batches of training, then eval
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The branch agrees with the library's `SpectralPerturbation`, which has more options, among them a scale, which multiplies all
-# $d_j$, and the number of coefficients that count as smooth. Try these two; the first figure shows the defaults.
+# $\sigma_j$, and the number of coefficients that count as smooth. Try these two; the first figure shows the defaults.
 
 # %% slideshow={"slide_type": "skip"} tags=["hide-input"]
 def draw(scale=1.0, coefficients=4):

@@ -106,40 +106,40 @@ show(fig, alt=f"Two channels of one clip, {train.class_names[clips.y[0]]}, of {x
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gate: how well do two views agree?
 #
-# The gate $g$ rises with the cosine $c$ of the views' features $a$, $b$, centred by their mean $\mu$; only $\beta$ is learned:
+# The gate rises with the cosine $c$ of the views' features $h'$, $h''$, less their mean $\bar h$; only its bias is learned:
 #
-# $$ c = \cos(a - \mu, \, b - \mu), \qquad g = \sigma \Bigl( \frac{c - \bar c}{s_c} + \beta \Bigr) $$
+# $$ c = \cos(h' - \bar h, \, h'' - \bar h), \qquad \text{gate} = \mathrm{sigmoid} \Bigl( \frac{c - \bar c}{\sigma_c} + \text{bias} \Bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Both views pass through the *same* [backbone](glossary.md#backbone) and, averaged over time, become features $a$ and $b$ of
+# Both views pass through the *same* [backbone](glossary.md#backbone) and, averaged over time, become features $h'$ and $h''$ of
 # shape `(batch, width)`. The obvious measure of agreement is their cosine, and it fails: post-ReLU features are non-negative and
 # most channels are active in most clips, so every cosine is close to 1. Take two clips with two channels. The views of the first
 # are equal, those of the second rank the channels in opposite order:
 
 # %% slideshow={"slide_type": "skip"}
-a = torch.tensor([[5.0, 4.0], [5.0, 4.0]]).double()
-b = torch.tensor([[5.0, 4.0], [4.0, 5.0]]).double()
+first = torch.tensor([[5.0, 4.0], [5.0, 4.0]]).double()
+second = torch.tensor([[5.0, 4.0], [4.0, 5.0]]).double()
 center = torch.tensor([4.5, 4.5])  # the mean of the features of many clips
-print("cosine:         ", F.cosine_similarity(a, b).numpy().round(3))
-print("centred cosine: ", F.cosine_similarity(a - center, b - center).numpy().round(3))
+print("cosine:         ", F.cosine_similarity(first, second).numpy().round(3))
+print("centred cosine: ", F.cosine_similarity(first - center, second - center).numpy().round(3))
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The cosines are 1 and 0.976; after centring they are 1 and $-1$. So TFAM compares *centred* features, and standardises the
-# result: $\mu$ is the running mean of the features (an exponential moving average over training batches), $\bar c$ and $s_c$ are
-# the running mean and standard deviation of $c$. The bias $\beta$ starts at 0. With $\bar c = 0$ and $s_c = 1$ the two clips have
-# the gates $\sigma(1) = 0.73$ and $\sigma(-1) = 0.27$.
+# result: $\bar h$ is the running mean of the features (an exponential moving average over training batches), $\bar c$ and
+# $\sigma_c$ are the running mean and standard deviation of $c$. The bias starts at 0. With $\bar c = 0$ and $\sigma_c = 1$ the two
+# clips have the gates $\mathrm{sigmoid}(1) = 0.73$ and $\mathrm{sigmoid}(-1) = 0.27$.
 #
 # No gradient passes through $c$: otherwise the network could open the gate by making any two views similar. A gated multimodal
 # unit [[4](#references)] learns its gate from the features; ours has one parameter, which leaves little to overfit to training
 # people. The abstract asks for "consistency-driven" fusion and gives no formula [[1](#references)]; this one is ours.
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
-def gate(a, b, center, mean, sd, bias):
-    """Gate of each clip, (batch, 1), from features a and b, (batch, width).
+def gate(first, second, center, mean, sd, bias):
+    """Gate of each clip, (batch, 1), from both views' features, (batch, width).
 
     It is the logistic function of bias plus the cosine of the centred features, standardised by its
     mean and standard deviation. Only the bias gets a gradient. ``center`` has shape (width,)."""
-    cosine = F.cosine_similarity(a - center, b - center).detach()  # (batch,)
+    cosine = F.cosine_similarity(first - center, second - center).detach()  # (batch,)
     return torch.sigmoid((cosine - mean) / sd + bias)[:, None]
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
@@ -148,36 +148,37 @@ gate = check.gate(gate, otherwise=core.gate)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The fusion: the mean where views agree, the minimum where they do not
 #
-# $$ f = g \, \frac{a + b}{2} + (1 - g) \min(a, b) $$
+# $$ h = \text{gate} \cdot \frac{h' + h''}{2} + (1 - \text{gate}) \min(h', h'') $$
 #
 # A post-ReLU feature says how much of a pattern was found. The minimum in each channel keeps what *both* views found. In the
 # example both channels of the second clip become $0.27 \cdot 4.5 + 0.73 \cdot 4 = 4.13$.
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
-def fuse(a, b, g):
-    """Mix the mean of features a and b, (batch, width), with their minimum in each channel. The gate g,
-    (batch, 1), is the weight of the mean."""
-    return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
+def fuse(first, second, g):
+    """Mix the mean of both views' features, (batch, width), with their minimum in each channel. The
+    gate g, (batch, 1), is the weight of the mean."""
+    return g * (first + second) / 2 + (1 - g) * torch.minimum(first, second)
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 fuse = check.fuse(fuse, otherwise=mix)
 
 # %% slideshow={"slide_type": "skip"}
-by_hand = gate(a, b, center, *torch.tensor([0.0, 1.0, 0.0]))
-print("gates", by_hand[:, 0].numpy().round(2), "fused", fuse(a, b, by_hand).numpy().round(2).tolist())
+by_hand = gate(first, second, center, *torch.tensor([0.0, 1.0, 0.0]))
+print("gates", by_hand[:, 0].numpy().round(2),
+      "fused", fuse(first, second, by_hand).numpy().round(2).tolist())
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Consistency as a loss
 #
-# Training asks the views' predictions $p_a$ and $p_b$ to agree. The [Jensen-Shannon](glossary.md#jensen-shannon) divergence is
-# their mean [Kullback-Leibler](glossary.md#kullback-leibler) divergence to the mixture of both, $\bar p$:
+# Training asks the views' predictions $\hat p'$ and $\hat p''$ to agree. The [Jensen-Shannon](glossary.md#jensen-shannon)
+# divergence is their mean [Kullback-Leibler](glossary.md#kullback-leibler) divergence to the mixture of both, $\bar p$:
 #
-# $$ \mathrm{JS}(p_a, p_b) = \tfrac12 \, \mathrm{KL}(p_a \Vert \bar p) + \tfrac12 \, \mathrm{KL}(p_b \Vert \bar p), \qquad
-# \bar p = \tfrac12 (p_a + p_b) $$
+# $$ \mathrm{JS}(\hat p', \hat p'') = \tfrac12 \bigl( \mathrm{KL}(\hat p' \Vert \bar p) + \mathrm{KL}(\hat p'' \Vert \bar p) \bigr), \qquad
+# \bar p = \tfrac12 (\hat p' + \hat p'') $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# If the views are certain of different classes, $p_a = (1, 0)$ and $p_b = (0, 1)$, both are at the divergence
-# $\mathrm{KL}(p \Vert \bar p) = \sum_k p_k \log (p_k / \bar p_k) = \log 2$ from their mixture $\bar p = (\tfrac12, \tfrac12)$.
+# If the views are certain of different classes, $\hat p' = (1, 0)$ and $\hat p'' = (0, 1)$, their mixture is $(\tfrac12, \tfrac12)$,
+# and both are at the divergence $\mathrm{KL}(\hat p' \Vert \bar p) = \sum_y \hat p'_y \log (\hat p'_y / \bar p_y) = \log 2$ from it.
 # The Jensen-Shannon divergence [[2](#references)] is symmetric, and never above $\log 2$. Consistency regularisation is common:
 # AugMix [[5](#references)] uses the same divergence between augmented images, R-Drop [[6](#references)] a similar one between
 # passes with different dropout. Our views differ in what differs between people.
@@ -197,14 +198,14 @@ consistency = check.consistency(consistency, otherwise=js_divergence)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The Wasserstein regulariser
 #
-# We penalise the squared 2-[Wasserstein](glossary.md#wasserstein) distance of a clip's features, of means $m$ and standard
-# deviations $s$ over time, to the [barycentre](glossary.md#barycentre) of its class $y$:
+# We penalise the squared 2-[Wasserstein](glossary.md#wasserstein) distance of a clip's features, of means $\mu$ and standard
+# deviations $\sigma$ over time, to the [barycentre](glossary.md#barycentre) of its class $y$:
 #
-# $$ \Omega = \Vert m - \bar m_y \Vert^2 + \Vert s - \bar s_y \Vert^2 $$
+# $$ \Omega = \Vert \mu - \bar \mu_y \Vert^2 + \Vert \sigma - \bar \sigma_y \Vert^2 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# This is the squared distance between Gaussians with independent channels; their barycentre has the average mean $\bar m_y$
-# and the average standard deviation $\bar s_y$ [[3](#references)]. The penalty is a mean over clips and channels. With one
+# This is the squared distance between Gaussians with independent channels; their barycentre has the average mean $\bar \mu_y$
+# and the average standard deviation $\bar \sigma_y$ [[3](#references)]. The penalty is a mean over clips and channels. With one
 # channel, two clips with means 1 and 3 and standard deviations 1 and 2 have the barycentre $(2, 1.5)$, and both are at squared
 # distance $1^2 + 0.5^2 = 1.25$.
 
@@ -225,18 +226,18 @@ assert_same(lambda f: distance_to_barycenter(f, labels),
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The library computes this on the first batch; later its barycentres are exponential moving averages, as a batch has few clips of
 # each class. The right weight $\lambda$ depends on the scale of the features, which changes in training. So we choose it such
-# that the gradient of $\lambda \Omega$ with respect to the features is $\kappa = 0.1$ times as long as that of the cross-entropy,
+# that the gradient of $\lambda \Omega$ with respect to the features is 0.1 times as long as that of the cross-entropy,
 # as VQGAN weights its adversarial loss [[7](#references)].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## All of TFAM in one loss
 #
-# Four terms: the cross-entropy $H$ of the fused prediction; those of the two views, so that each is useful by itself;
-# consistency; and the regulariser on the aligned view. In $\lambda$, $\nabla H$ is the gradient of all three
+# Four terms: the cross-entropy $H$ of the fused prediction; those of the two views, $H'$ and $H''$, so that each is useful by
+# itself; consistency; and the regulariser on the aligned view. In $\lambda$, $\nabla H$ is the gradient of all three
 # cross-entropies; the ratio is a moving average, and constant in backpropagation.
 #
-# $$ L = H(f) + \tfrac12 \bigl( H(a) + H(b) \bigr) + \mathrm{JS}(p_a, p_b) + \lambda \, \Omega(a), \qquad
-# \lambda = \kappa \, \frac{\Vert \nabla H \Vert}{\Vert \nabla \Omega \Vert} $$
+# $$ \mathcal L = H + \tfrac12 (H' + H'') + \mathrm{JS}(\hat p', \hat p'') + \lambda \, \Omega, \qquad
+# \lambda = 0.1 \, \frac{\Vert \nabla H \Vert}{\Vert \nabla \Omega \Vert} $$
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## TFAM, written out
@@ -253,17 +254,17 @@ class Fusion(nn.Module):
         self.bias, self.center = nn.Parameter(torch.zeros(())), RunningMean(width)
         self.mean, self.variance = RunningMean(), RunningMean(start=1.0)
 
-    def gate(self, a, b):
+    def gate(self, first, second):
         sd = (self.variance.mean + 1e-6).sqrt()
-        return gate(a, b, self.center.mean, self.mean.mean, sd, self.bias)  # (batch, 1)
+        return gate(first, second, self.center.mean, self.mean.mean, sd, self.bias)  # (batch, 1)
 
-    def forward(self, a, b):
+    def forward(self, first, second):
         if self.training:
-            self.center.update((a + b).mean(0) / 2)
-            cosine = F.cosine_similarity(a - self.center.mean, b - self.center.mean)  # (batch,)
+            self.center.update((first + second).mean(0) / 2)
+            cosine = F.cosine_similarity(first - self.center.mean, second - self.center.mean)  # (batch,)
             self.mean.update(cosine.mean())
             self.variance.update((cosine - self.mean.mean).square().mean())
-        return fuse(a, b, self.gate(a, b))  # (batch, width)
+        return fuse(first, second, self.gate(first, second))  # (batch, width)
 
 # %%
 class TFAM(nn.Module):
@@ -333,8 +334,8 @@ def look(model, unseen):
     found = []
     for rows in torch.arange(len(unseen)).split(clips_at_once(unseen.x.shape[1])):
         p = model(torch.as_tensor(unseen.x[rows]))
-        a, b = (frames.mean(1) for frames in p.frames)
-        gates = model.plug_in.fusion.gate(a, b)[:, 0], F.cosine_similarity(a, b).sigmoid()
+        pair = [frames.mean(1) for frames in p.frames]
+        gates = model.plug_in.fusion.gate(*pair)[:, 0], F.cosine_similarity(*pair).sigmoid()
         found.append(torch.stack([*gates, p.logits.argmax(1) == torch.as_tensor(unseen.y[rows])]))
     return torch.cat(found, 1).numpy()
 
@@ -377,7 +378,7 @@ if len(quarters) >= 5:
 # at their own tempo: twenty of MSR Action3D and UTKinect, the ten of SPAR, and a hundred synthetic ones. Each row below changes
 # one thing in TFAM: its place, by default in front of all blocks of the backbone, or one of the parts that this chapter derived.
 #
-# > **Predict.** A plain mean takes the place of the gate, and $f = (a + b) / 2$. How many points does that cost?
+# > **Predict.** A plain mean takes the place of the gate, and $h = (h' + h'') / 2$. How many points does that cost?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 POOLS = {"real, own tempo": "MSR, UTKinect", "SPAR, own tempo": "SPAR", "synthetic": "synthetic"}
@@ -422,7 +423,7 @@ for pool, name in POOLS.items():
 #
 # *10 minutes, medium.*
 #
-# Write `bias_for(kept)`: the bias $\beta$ with which, where two views agree as well as views usually do, the fused feature keeps
+# Write `bias_for(kept)`: the bias with which, where two views agree as well as views usually do, the fused feature keeps
 # the fraction `kept` (between 0 and 0.5) of what only one view found, while the other has 0 in this channel.
 
 # %% tags=["exercise"]

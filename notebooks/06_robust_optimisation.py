@@ -139,8 +139,7 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # \sum_g \frac{p_g^2}{\pi_g} \le 1 + 2 \rho $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# For equal shares, the **effective sample size** of the weights, $1 / \sum_g p_g^2$ (Kish), is at least
-# $G / (1 + 2 \rho)$.
+# For equal shares, the **effective sample size** of the weights, $1 / \sum_g p_g^2$ (Kish), is at least $G / (1 + 2 \rho)$.
 #
 # Write $(R_g - \eta)_+$ for the excess over a threshold, 0 if there is none. The second inequality below is
 # Cauchy-Schwarz, applied to $p_g / \sqrt{\pi_g}$ and $\sqrt{\pi_g} \, (R_g - \eta)_+$.
@@ -266,9 +265,9 @@ assert max(differences) < 2e-5
 # p^*_g = \pi_g \Bigl( 1 + \sqrt{2 \rho / V} \, (R_g - \bar R) \Bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# *Proof.* Write $p_g = \pi_g (1 + d_g)$ with $\sum_g \pi_g d_g = 0$. Then
-# $\sum_g p_g R_g = \bar R + \sum_g \pi_g d_g (R_g - \bar R)$. By Cauchy-Schwarz the second term is at most
-# $\sqrt{\sum_g \pi_g d_g^2} \, \sqrt V$, and in the ball $\sum_g \pi_g d_g^2 \le 2 \rho$: this is the bound. It is
+# *Proof.* Write $p_g = \pi_g (1 + r_g)$ with $\sum_g \pi_g r_g = 0$. Then
+# $\sum_g p_g R_g = \bar R + \sum_g \pi_g r_g (R_g - \bar R)$. By Cauchy-Schwarz the second term is at most
+# $\sqrt{\sum_g \pi_g r_g^2} \, \sqrt V$, and in the ball $\sum_g \pi_g r_g^2 \le 2 \rho$: this is the bound. It is
 # attained only by the multiple of $R - \bar R$ on the edge of the ball, which is $p^*$. These are weights if the
 # smallest of them is not negative, $\sqrt{2 \rho / V} \, (\bar R - R_{\min}) \le 1$, that is $\rho \le \rho^*$. ∎
 
@@ -358,23 +357,23 @@ interact(draw, rho=(0.0, 2.0, 0.05), tail=(-1.5, 1.5, 0.1), groups=(3, 12));
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Beyond $\rho^*$ the formula is still an upper bound, but it is no longer an average: some of its weights are
-# negative. The best-known penalty of this kind has the same problem. V-REx [[4](#references)] adds $\beta$ times the
-# variance. For A, B, C and the common choice $\beta = 10$ its gradient is
+# negative. The best-known penalty of this kind has the same problem. V-REx [[4](#references)] adds $\lambda$ times the
+# variance. For A, B, C and the common choice $\lambda = 10$ its gradient is
 # $\tfrac13 (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3)$: two of three people have a negative weight, and gradient
 # *descent* on the loss is gradient *ascent* on their risk.
 
 # %% [markdown]
-# V-REx adds $\beta$ times the variance. Its gradient is the weight of a group, and it is *negative* for easy groups:
+# V-REx adds $\lambda$ times the variance. Its gradient is the weight of a group, and it is *negative* for easy groups:
 #
-# $$ \bar R + \beta V, \qquad \text{gradient} \quad \pi_g \bigl( 1 + 2 \beta (R_g - \bar R) \bigr) $$
+# $$ \bar R + \lambda V, \qquad \text{gradient} \quad \pi_g \bigl( 1 + 2 \lambda (R_g - \bar R) \bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The weight of the easiest group is negative as soon as $\beta > 1 / (2 (\bar R - R_{\min}))$. A loss with a negative
+# The weight of the easiest group is negative as soon as $\lambda > 1 / (2 (\bar R - R_{\min}))$. A loss with a negative
 # gradient is not **monotone** [[5](#references)]: it can prefer a model that is worse for everybody.
 
 # %% slideshow={"slide_type": "skip"}
-def vrex(risks, beta=10.0):
-    return risks.mean() + beta * risks.var(unbiased=False)
+def vrex(risks, weight=10.0):
+    return risks.mean() + weight * risks.var(unbiased=False)
 
 def gradient(loss, risks):
     risks = risks.clone().requires_grad_()
@@ -388,7 +387,7 @@ print(gradient(vrex, abc).numpy().round(2))
 # %% tags=["hide-input"]
 LOSSES = {
     "mean (ERM)": lambda r: r.mean(),
-    "V-REx, $\\beta = 10$": vrex,
+    "V-REx, $\\lambda = 10$": vrex,
     "mean + standard deviation, $\\rho = 2$": lambda r: dro.mean_plus_deviation(r, 2.0),
     "chi-square ball, $\\rho = 2$": lambda r: dro.chi_square(r, 2.0).value,
 }
@@ -506,13 +505,13 @@ print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}"
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # [GroupDRO](glossary.md#groupdro) [[3](#references)] does not solve for the weights in each step. It keeps weights
-# $q$ and multiplies each by $e^{\gamma R_g}$. From uniform weights, with step size $\gamma = 1$, those of A, B and C
+# $q$ and multiplies each by $e^{\delta R_g}$. From uniform weights, with step size $\delta = 1$, those of A, B and C
 # become proportional to $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $q = (0.24, 0.29, 0.48)$:
 
 # %% [markdown]
-# GroupDRO multiplies each weight by $e^{\gamma \cdot \text{risk}}$ after every batch, and no ball limits it:
+# GroupDRO multiplies each weight by $e^{\delta R_g}$ after every batch, and no ball limits it:
 #
-# $$ q_g \leftarrow \frac{q_g \, e^{\gamma R_g}}{\sum_h q_h \, e^{\gamma R_h}} $$
+# $$ q_g \leftarrow \frac{q_g \, e^{\delta R_g}}{\sum_{g'} q_{g'} \, e^{\delta R_{g'}}} $$
 
 # %% tags=["core"]
 def exponentiated_weights(q, risks, step):
@@ -525,11 +524,11 @@ exponentiated_weights = check.exponentiated_weights(
     exponentiated_weights, otherwise=dro.exponentiated_gradient)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# (Values only: the weights are constants for backpropagation.) After $t$ steps $q$ is the softmax of $\gamma$ times the
+# (Values only: the weights are constants for backpropagation.) After $t$ steps $q$ is the softmax of $\delta$ times the
 # *sum* of all past risks. For a convex problem the average of the models along the way approaches the minimax solution
 # over all weights. GIRL uses exponentiated weights only in an **ablation**, for two reasons: no ball limits them, and
-# they depend on the *scale* of the risks, which grows with the number of classes $K$ (the ball's weights do not). So
-# that one step suits all data sets, GIRL divides risks by $\log K$, the cross-entropy of guessing among $K$ classes.
+# they depend on the *scale* of the risks, which grows with the number of classes $Y$ (the ball's weights do not). So
+# that one step suits all data sets, GIRL divides risks by $\log Y$, the cross-entropy of guessing among $Y$ classes.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** Four people's true risks stay constant at 0.3, 0.4, 0.5 and 0.6. Batches give noisy estimates, and
@@ -719,7 +718,7 @@ check.radius_for(radius_for)
 # |---|---|---|---|---|
 # | distributionally robust optimisation | the worst case in a ball | `dro.chi_square`, `dro.Robust` | `test_dro.py` (CVXPY) | the paper's ball is not public to us |
 # | subgroup variance is regularised | mean plus standard deviation as a worst case | `dro.mean_plus_deviation`, `dro.variance_threshold`, `dro.deviation` | `test_dro.py` | the *root* of the variance; the proposition is ours |
-# | group-invariant regularised loss | the module | `group_robust.GroupRobustObjective` | `test_group_robust.py` | radius 0.05 about the groups' shares; EMA of risks over $\log K$ |
+# | group-invariant regularised loss | the module | `group_robust.GroupRobustObjective` | `test_group_robust.py` | radius 0.05 about the groups' shares; EMA of risks over $\log Y$ |
 # | worst groups count more | exponentiated weights | `dro.exponentiated_gradient` | `test_dro.py` | as in GroupDRO; in GIRL an ablation |
 #
 # ## References

@@ -110,9 +110,9 @@ show(fig, alt=f"{len(one_action)} clips of one action by five people, by style. 
 # ## Style: mean and standard deviation over time
 #
 # One channel has the values $0, 0, 2, 2$ in four frames: mean 1, standard deviation 1. *When* it rises is averaged out; what
-# is left is where it stays and how much it moves. For features $h_t$ with $C$ channels, style is a vector of $2C$ numbers:
+# is left is where it stays and how much it moves. For features $h_t$ with $C$ channels, style $\psi$ is a vector of $2C$ numbers:
 #
-# $$ s = (\mu_1, \dots, \mu_C, \sigma_1, \dots, \sigma_C), \qquad
+# $$ \psi = (\mu_1, \dots, \mu_C, \sigma_1, \dots, \sigma_C), \qquad
 # \mu_c = \frac1T \sum_t h_{tc}, \qquad \sigma_c^2 = \frac1T \sum_t (h_{tc} - \mu_c)^2 $$
 
 # %%
@@ -133,13 +133,13 @@ print(style_by_hand(torch.tensor([[[0.0], [0], [2], [2]]])))
 #
 # Two nods have style 1 and 3, two waves 11 and 13. k-means over all four clips finds the actions. Without the mean of each
 # action they are $-1, 1, -1, 1$; then two clusters *within* each action tell the first nod from the second. With $Q$ clusters
-# per action, whose centres are $c_{yk}$:
+# per action, whose centres are $\bar r_{yk}$:
 #
-# $$ r_i = \frac{s_i - \bar s_{y_i}}{\text{standard deviation}}, \qquad
-# g_i = Q y_i + \arg \min_{k < Q} \, \Vert r_i - c_{y_i k} \Vert $$
+# $$ r_i = \frac{\psi_i - \bar \psi_{y_i}}{\text{standard deviation}}, \qquad
+# g_i = Q y_i + \arg \min_{k < Q} \, \Vert r_i - \bar r_{y_i k} \Vert $$
 
 # %% slideshow={"slide_type": "skip"}
-def groups_by_hand(style, y, each):  # (N, F), (N,) -> (N,)
+def groups_by_hand(style, y, each):  # (N, 2 C), (N,) -> (N,)
     residual, group = style.double().clone(), torch.zeros_like(y)
     for k in y.unique():
         residual[y == k] -= residual[y == k].mean(0)
@@ -158,7 +158,7 @@ assert torch.equal(groups_by_hand(moves, clips.y, 4), StyleGroups(4).find(moves,
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Why within an action? The question is in which *style* an action is recognised worst. Across actions, a cluster's risk would
-# be mostly that of the actions in it. With $K$ actions there are $G = Q K$ groups.
+# be mostly that of the actions in it. With $Y$ actions there are $G = Q Y$ groups.
 #
 # A control should differ in one thing. **Random groups** are these groups with their members shuffled within each action: as
 # many groups, of the same sizes. **True people** as groups are the [oracle](glossary.md#oracle), which uses person labels.
@@ -169,10 +169,10 @@ assert torch.equal(groups_by_hand(moves, clips.y, 4), StyleGroups(4).find(moves,
 # ## Do the groups find people?
 #
 # To compare two groupings, look at *pairs* of clips. They agree on a pair if both put it together, or both keep it apart. The
-# **adjusted Rand index** (ARI) [[4](#references)] scales the fraction $a$ of pairs on which they agree, so that equal
+# **adjusted Rand index** (ARI) [[4](#references)] scales the fraction of pairs on which they agree, so that equal
 # groupings have 1, and random ones 0 on average:
 #
-# $$ \mathrm{ARI} = \frac{a - a_{\mathrm{chance}}}{1 - a_{\mathrm{chance}}} $$
+# $$ \mathrm{ARI} = \frac{\text{agreement} - \text{chance}}{1 - \text{chance}} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # With fewer groups than people the ARI cannot reach 1. Say there are four people, and two groups of two people each: $1/4$ of
@@ -240,11 +240,11 @@ show(fig, alt=f"Agreement of clusters with people within each action. {'; '.join
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What did they find?
 #
-# We know the traits of synthetic people. For one trait $f$, say tempo, **eta squared** (the correlation ratio) is the
+# We know the traits of synthetic people. For one trait $\theta$, say tempo, **eta squared** (the correlation ratio) is the
 # fraction of its variance within an action that lies *between* groups. Groups {1, 3} and {3, 5} have means 2 and 4 about 3,
-# so $\eta^2 = (2 + 2) / (4 + 0 + 0 + 4) = 0.5$:
+# so it is $(2 + 2) / (4 + 0 + 0 + 4) = 0.5$:
 #
-# $$ \eta^2 = \frac{\sum_g n_g \, (\bar f_g - \bar f_{y(g)})^2}{\sum_i (f_i - \bar f_{y_i})^2} $$
+# $$ \text{eta squared} = \frac{\sum_g n_g \, (\bar \theta_g - \bar \theta_{y(g)})^2}{\sum_i (\theta_i - \bar \theta_{y_i})^2} $$
 
 # %%
 def within(values, label):  # (N, ...), (N,) -> (...): sum of squares about the mean of each label
@@ -290,20 +290,21 @@ show(fig, alt=f"Fraction of each trait's variance between groups: {words}. Above
 #
 # The [signed margin](glossary.md#signed-margin) of a clip is the logit of its true class minus the largest other logit. Three
 # clips of the first class have logits $(5, 0, 0)$, $(2, 2, 0)$ and $(0, 5, 0)$, so margins $5$ (safe), $0$ (on the
-# **boundary**) and $-5$ (wrong). With $\beta = \tau = 1$ the weights are $1.007$, $1.5$ and $1.993$, divided by their mean:
+# **boundary**) and $-5$ (wrong). With $\beta = 1$ the weights are $1.007$, $1.5$ and $1.993$, divided by their mean:
 #
-# $$ m_i = z_{i y_i} - \max_{k \ne y_i} z_{ik}, \qquad h_i \propto 1 + \beta \, \sigma(-m_i / \tau) $$
+# $$ \text{margin}_i = \text{logit}_{i y_i} - \max_{k \ne y_i} \text{logit}_{ik}, \qquad
+# u_i \propto 1 + \beta \, \mathrm{sigmoid}(-\text{margin}_i) $$
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def hard_weights(logits, y, beta=1.0, tau=1.0):
     """Return ``1 + beta * sigmoid(-margin / tau)``, divided by its mean: ``(B,)``, without gradient.
 
-    ``margin``: logit of the true class ``y (B,)`` minus the largest of its other ``logits (B, K)``."""
+    ``margin``: logit of the true class ``y (B,)`` minus the largest other of ``logits (B, classes)``."""
     logits = logits.detach()
     own = logits.gather(1, y[:, None])[:, 0]  # (B,)
     other = logits.scatter(1, y[:, None], -torch.inf).amax(1)  # (B,)
-    h = 1 + beta * torch.sigmoid((other - own) / tau)
-    return h / h.mean()
+    u = 1 + beta * torch.sigmoid((other - own) / tau)
+    return u / u.mean()
 
 # %% slideshow={"slide_type": "skip"} tags=["core-check"]
 from piumar_lib import check, dro, group_robust
@@ -314,18 +315,18 @@ hard_weights = check.hard_weights(hard_weights, otherwise=group_robust.hard_weig
 # The abstract says that GIRL up-weights "hard boundary cases". The gap between the *two largest* logits would be natural,
 # too. But it has no sign: the third clip's gap is 5, so it would count as little as the first. The sign has a price: a
 # **mislabelled** clip looks confidently wrong, too. As no clip counts more than $1 + \beta$ times as much as another, a
-# fraction $\epsilon$ of wrong labels carries at most $\epsilon (1 + \beta) / (1 + \epsilon \beta)$ of the weight, 9.5 % for 5
-# % wrong labels and $\beta = 1$.
+# fraction $\alpha$ of wrong labels carries at most $\alpha (1 + \beta) / (1 + \alpha \beta)$ of the weight, 9.5 % for 5 %
+# wrong labels and $\beta = 1$. (The temperature `tau`, by default 1, divides the margin.)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Running group risks
 #
 # A batch has losses 1 and 2 nats in group A, 4 in group B, no clip of group C, and there are 7 classes. Guessing costs
 # $\log 7 = 1.95$ nats. So in this batch A has risk $1.5 / 1.95 = 0.77$, and B $2.06$. If all three had risk 1 so far, an
-# **exponential moving average** with momentum $\mu = 0.9$ moves A to $0.98$ and B to $1.11$, and C keeps 1:
+# **exponential moving average** with momentum $\kappa = 0.9$ moves A to $0.98$ and B to $1.11$, and C keeps 1:
 #
-# $$ \tilde R_g \leftarrow \mu \tilde R_g + (1 - \mu) \, R_g, \qquad
-# R_g = \frac{1}{n_g \log K} \sum_{i: g_i = g} \ell_i \qquad \text{if } n_g > 0 $$
+# $$ \tilde R_g \leftarrow \kappa \tilde R_g + (1 - \kappa) \, R_g, \qquad
+# R_g = \frac{1}{n_g \log Y} \sum_{i: g_i = g} \ell_i \qquad \text{if } n_g > 0 $$
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def update_risks(running, costs, group, momentum=0.9):
@@ -343,7 +344,7 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Here $n_g$ is the number of clips of $g$ in the batch, and $\ell_i$ the cross-entropy of the prediction. Divided by
-# $\log K$, a [group risk](glossary.md#group-risk) of 1 means guessing, with 7 classes as with 52. Why a moving average? On
+# $\log Y$, a [group risk](glossary.md#group-risk) of 1 means guessing, with 7 classes as with 52. Why a moving average? On
 # [MA-52](glossary.md#ma-52) a batch has 10 to 16 clips, but there are 208 groups, four for each of 52 actions. A batch has
 # one clip each of a few groups, so an adversary that trusts it chases noise. Chapter 14 measures how much averaging helps.
 
@@ -354,7 +355,7 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 # radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$, that is
 # $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of [hard clips](glossary.md#hard-clips):
 #
-# $$ L = \frac1n \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, h_i \, \ell_i $$
+# $$ \mathcal L = \frac1B \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, u_i \, \ell_i $$
 #
 # $$ q = \arg \max_{p \ge 0, \, \sum_g p_g = 1} \sum_g p_g \tilde R_g \quad \text{with} \quad
 # \tfrac12 \sum_g \pi_g {\Bigl( \frac{p_g}{\pi_g} - 1 \Bigr)}^2 \le \rho $$
@@ -364,8 +365,8 @@ def worst_weights(risks, shares, rho):  # of chapter 06: (G,), (G,) -> (G,)
     return dro.chi_square(risks, rho, shares).weights
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# With $\rho = \beta = 0$ this is [ERM](glossary.md#erm). The defaults are $Q = 4$, $\rho = 0.05$, $\beta = \tau = 1$ and
-# $\mu = 0.9$. The radius costs effective sample size: in the worst case $n / (1 + 2 \rho)$ clips are left, 91 %. The
+# With $\rho = \beta = 0$ this is [ERM](glossary.md#erm). The defaults are $Q = 4$, $\rho = 0.05$, $\beta = 1$ and
+# $\kappa = 0.9$. The radius costs effective sample size: in the worst case $1 / (1 + 2 \rho)$ of the clips are left, 91 %. The
 # exponentiated weights of chapter 06 are an ablation.
 #
 # **Related work.** GroupDRO [[5](#references)] trains for the worst of *given* groups. GEORGE [[6](#references)] is the
@@ -523,7 +524,7 @@ class GIRL(torch.nn.Module):
         super().__init__()
         self.y, self.each, self.rho, self.momentum = y, each, rho, momentum
         self.beta, self.tau = beta, tau
-        self.group, self.style = torch.zeros_like(y), torch.zeros(len(y), 2 * features)  # (N,), (N, F)
+        self.group, self.style = torch.zeros_like(y), torch.zeros(len(y), 2 * features)  # (N, 2 C)
         self.shares = self.risks = torch.ones(1)  # (G,): one group, with the risk of guessing
 
     def regroup(self):
@@ -532,7 +533,7 @@ class GIRL(torch.nn.Module):
         self.shares = self.group.bincount() / len(self.y)
         self.risks = self.risks.repeat(len(self.shares))  # all begin with the risk of all clips
 
-    def forward(self, logits, early, y, index):  # (B, K), (B, T, C), (B,), (B,) -> ()
+    def forward(self, logits, early, y, index):  # (B, T, C) features
         self.style[index], group = style_by_hand(early), self.group[index]
         losses = cross_entropy(logits, y, reduction="none")  # (B,)
         costs = losses.detach() / np.log(logits.shape[1])
@@ -568,7 +569,7 @@ assert torch.equal(ours.group, library.group)
 #
 # Write `pair_index(a, b)`: the [adjusted Rand index](glossary.md#adjusted-rand-index) by counting pairs, from two arrays of
 # group numbers. Chance is the agreement of two groupings that keep their group sizes but are shuffled: with fractions
-# $\alpha$ and $\gamma$ of pairs together in $a$ and in $b$, it is $\alpha \gamma + (1 - \alpha)(1 - \gamma)$.
+# $\alpha_1$ and $\alpha_2$ of pairs together in `a` and in `b`, it is $\alpha_1 \alpha_2 + (1 - \alpha_1)(1 - \alpha_2)$.
 
 # %% tags=["exercise"]
 def pair_index(a, b):
@@ -584,8 +585,8 @@ check.pair_index(pair_index)
 # def pair_index(a, b):
 #     first, second = np.triu_indices(len(a), 1)
 #     in_a, in_b = a[first] == a[second], b[first] == b[second]
-#     agree, alpha, gamma = (in_a == in_b).mean(), in_a.mean(), in_b.mean()
-#     chance = alpha * gamma + (1 - alpha) * (1 - gamma)
+#     agree, alpha_1, alpha_2 = (in_a == in_b).mean(), in_a.mean(), in_b.mean()
+#     chance = alpha_1 * alpha_2 + (1 - alpha_1) * (1 - alpha_2)
 #     return (agree - chance) / (1 - chance)
 # ```
 # </details>

@@ -74,7 +74,7 @@ seeds = [seed + k for k in range(run.pick(quick=1, full=5))]
 # them to you again; here, put yours in place of ours, and the tests will tell whether the method is still the same.
 #
 # Comments give the shapes: $B$ clips in a batch, $N$ training clips, $T$ frames, $K$ steps of the common clock, $C$
-# channels, $F$ frequencies above zero, $J$ cosine coefficients, $W$ the width of the features, $G$ pseudo-groups.
+# channels, $F$ frequencies above zero, $J$ cosine coefficients, $G$ pseudo-groups; the features have a `width`.
 
 # %% slideshow={"slide_type": "skip"}
 import math
@@ -117,13 +117,13 @@ print(f"{len(training)} clips {training.x.shape[1:]} of people {training.people}
 # are $\sqrt 3$ times as large as its first differences. A learned fraction $\phi$ of the mass is uniform:
 #
 # $$ e_t = \tfrac12 \bigl( \Vert x_t - x_{t-1} \Vert + \Vert x_{t+1} - x_t \Vert \bigr), \qquad
-# a_t = \frac{\phi}{T} + (1 - \phi) \frac{(e_t - \nu)_+}{\sum_s (e_s - \nu)_+} $$
+# a_t = \frac{\phi}{T} + (1 - \phi) \frac{(e_t - \nu)_+}{\sum_u (e_u - \nu)_+} $$
 #
 # Optimal transport on a line is monotone. With $A_t = a_1 + \dots + a_t$, frame $t$ covers $[A_{t-1}, A_t]$ and gives
 # each step $k$ of $K$ their overlap, $P_{tk}$. A step shows the average $z_k$ of the frames that it received.
 #
 # Last, the size $s$ of the movement about its mean goes half-way, on a logarithmic scale, to the training set's typical
-# size $\bar s$: $z \mapsto \bar z + (s / \bar s)^{-1/2} (z - \bar z)$. Statistics that need more clips than a batch has
+# size $\tilde s$: $z \mapsto \bar z + (s / \tilde s)^{-1/2} (z - \bar z)$. Statistics that need more clips than a batch has
 # are averaged over batches. These [running statistics](glossary.md#running-statistics) are saved with the weights.
 
 # %% slideshow={"slide_type": "skip"}
@@ -192,15 +192,15 @@ blocks.temporal_branch(TemporalBranch)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 2 Frequency branch
 #
-# Multiply the spectrum by a smooth random gain, as large as the differences between clips of one class, beyond noise:
+# Multiply the spectrum by a smooth gain $e^{\gamma_f}$, as large as the differences between clips of one class, beyond noise:
 #
-# $$ \log \text{gain}_f = \sum_j D_{jf} d_j \epsilon_j - \sum_j D_{jf}^2 d_j^2 $$
+# $$ \gamma_f = \sum_j D_{jf} \sigma_j \xi_j - \sum_j D_{jf}^2 \sigma_j^2 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # People differ in the smooth part of their spectra. Take $\log \vert X \vert$ of each clip along time, $(B, F, C)$, and
 # keep $J = 4$ cosine coefficients along frequency, $D \log \vert X \vert$ with $D$ of shape $(J, F)$. Their running
-# variance within classes, less the variance $\pi^2 / 24$ that white noise has at each frequency, is the $d_j^2$ that
-# guides the perturbation. Half of the clips are perturbed, each by Gaussian $\epsilon_j$ of its own. The second sum
+# variance within classes, less the variance $\pi^2 / 24$ that white noise has at each frequency, is the $\sigma_j^2$ that
+# guides the perturbation. Half of the clips are perturbed, each by Gaussian $\xi_j$ of its own. The second sum
 # makes it an [energy-preserving gain](glossary.md#energy-preserving-gain): the mean power stays, and so do the phases.
 
 # %% slideshow={"slide_type": "skip"}
@@ -229,11 +229,11 @@ class WithinClassVariance(nn.Module):
         return self.squares.mean / self.freedom.mean.clamp_min(1e-6)  # (J, C)
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
-def log_gain(variance, floor, basis, eps):
-    """Log gain (B, F, C) of chapter 04, of variance (J, C), floor (J,), basis (J, F), eps (B, J, C)."""
+def log_gain(variance, floor, basis, xi):
+    """Log gain (B, F, C) of chapter 04, of variance (J, C), floor (J,), basis (J, F), xi (B, J, C)."""
     sd = (variance - floor[:, None]).clamp_min(0).sqrt()  # (J, C)
     sd = sd / (basis.square().T @ sd.square()).amax(0).sqrt().clamp_min(1)
-    return basis.T @ (sd * eps) - basis.square().T @ sd.square()  # (B, F, C)
+    return basis.T @ (sd * xi) - basis.square().T @ sd.square()  # (B, F, C)
 
 # %% slideshow={"slide_type": "skip"}
 class FrequencyBranch(nn.Module):
@@ -264,22 +264,23 @@ blocks.frequency_branch(FrequencyBranch)
 #
 # Fusion takes the views' mean where they agree more than usual, and what both of them show where they do not:
 #
-# $$ z = g \, \tfrac12 (a + b) + (1 - g) \min(a, b), \qquad g = \sigma(\zeta + v) $$
+# $$ h = \text{gate} \cdot \tfrac12 (h' + h'') + (1 - \text{gate}) \min(h', h''), \qquad
+# \text{gate} = \mathrm{sigmoid} \Bigl( \frac{c - \bar c}{\sigma_c} + \text{bias} \Bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Two views $a, b$ of shape $(B, W)$. The [adaptive gate](glossary.md#adaptive-gate) $g$ is high where they agree better than
-# usual: $\zeta$ is the cosine of the centred features, standardised by its running mean and variance; the bias $v$ is learned.
+# The views' features are $h'$ and $h''$. The [adaptive gate](glossary.md#adaptive-gate) is high where they agree better than
+# usual: $c$ is the cosine of the centred features, $\bar c$ and $\sigma_c$ its running mean and deviation; the bias is learned.
 # Where the views disagree, the minimum keeps only what both show, as long as features are not negative (as after a ReLU).
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
-def gate(a, b, center, mean, sd, bias):
-    """Gate (B, 1) of chapter 05, of features (B, W) with center (W,); gradient for the bias alone."""
-    cosine = F.cosine_similarity(a - center, b - center).detach()  # (B,)
+def gate(first, second, center, mean, sd, bias):
+    """Gate (B, 1) of chapter 05, of features (B, width), center (width,); only bias gets a gradient."""
+    cosine = F.cosine_similarity(first - center, second - center).detach()  # (B,)
     return torch.sigmoid((cosine - mean) / sd + bias)[:, None]  # (B, 1)
 
-def fuse(a, b, g):
-    """Mix the mean of features a and b (B, W), weight g (B, 1), with their minimum."""
-    return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)  # (B, W)
+def fuse(first, second, g):
+    """Mix the mean of both views' features (B, width), weight g (B, 1), with their minimum."""
+    return g * (first + second) / 2 + (1 - g) * torch.minimum(first, second)  # (B, width)
 
 # %% slideshow={"slide_type": "skip"}
 class AdaptiveFusion(nn.Module):
@@ -288,14 +289,14 @@ class AdaptiveFusion(nn.Module):
         self.bias, self.center = nn.Parameter(torch.zeros(())), RunningMean(width)
         self.mean, self.variance = RunningMean(), RunningMean(start=1.0)
 
-    def forward(self, a, b):
+    def forward(self, first, second):
         if self.training:
-            self.center.update((a + b).mean(0) / 2)
-            cosine = F.cosine_similarity(a - self.center.mean, b - self.center.mean)  # (B,)
+            self.center.update((first + second).mean(0) / 2)
+            cosine = F.cosine_similarity(first - self.center.mean, second - self.center.mean)  # (B,)
             self.mean.update(cosine.mean())
             self.variance.update((cosine - self.mean.mean).square().mean())
         sd = (self.variance.mean + 1e-6).sqrt()
-        return fuse(a, b, gate(a, b, self.center.mean, self.mean.mean, sd, self.bias))
+        return fuse(first, second, gate(first, second, self.center.mean, self.mean.mean, sd, self.bias))
 
 blocks.adaptive_fusion(AdaptiveFusion)
 
@@ -328,7 +329,7 @@ blocks.tfam(TFAM)
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The network is 32 channels wide, and TFAM sits in front of it. As both views are in one batch, batch normalisation sees
-# in training what it sees later. The average over time gives $a$ and $b$; the linear layer makes logits of the fused
+# in training what it sees later. The average over time gives $h'$ and $h''$; the linear layer makes logits of the fused
 # features and of each view. Without TFAM it is a plain network, trained by [ERM](glossary.md#erm).
 
 # %% slideshow={"slide_type": "skip"}
@@ -355,9 +356,9 @@ class Recognizer(nn.Module):
     def forward(self, x, y=None):
         x = (x - self.mean) / self.scale
         views = [x] if self.tfam is None else self.tfam.views(x, y)
-        early = self.backbone[0](torch.cat(views))  # (2 B, K, W), both views in one batch
+        early = self.backbone[0](torch.cat(views))  # (2 B, K, width), both views in one batch
         frames = self.backbone[1:](early).chunk(len(views))
-        pooled = [view.mean(1) for view in frames]  # a and b, (B, W)
+        pooled = [view.mean(1) for view in frames]  # of each view, (B, width)
         fused = pooled[0] if self.tfam is None else self.tfam.fusion(*pooled)
         logits = [self.head(features) for features in (fused, *pooled)]  # of (B, classes)
         return SimpleNamespace(logits=logits, features=fused, frames=frames[0], early=early[: len(x)])
@@ -369,8 +370,8 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 #
 # The loss adds weighted cross-entropy of three predictions, consistency of the views, and a regulariser that contracts classes:
 #
-# $$ L = \frac1B \sum_i w_i \ell_i + \mathrm{JS}(p^a, p^b) + \lambda \, \Omega, \qquad
-# \ell_i = H_i + \tfrac12 (H^a_i + H^b_i) $$
+# $$ \mathcal L = \frac1B \sum_i w_i \ell_i + \mathrm{JS}(\hat p', \hat p'') + \lambda \, \Omega, \qquad
+# \ell_i = H_i + \tfrac12 (H'_i + H''_i) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The loss is the mean over clips of the cross-entropy $H$ of the fused prediction plus half of each view's, with weights
@@ -379,11 +380,11 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 #
 # The regulariser summarises the aligned view's features over time as a Gaussian with independent channels, means $\mu$
 # and standard deviations $\sigma$. It is the mean squared 2-Wasserstein distance to the class's running
-# [barycentre](glossary.md#barycentre), divided by $W$. A fixed factor $\lambda$ would be too small at first and too large
+# [barycentre](glossary.md#barycentre), divided by the width. A fixed factor $\lambda$ would be too small at first and too large
 # later. So at the features, the gradient of $\lambda \Omega$ is to be a tenth as long as the cross-entropy's; every
 # fourth batch updates the ratio, a running mean:
 #
-# $$ \Omega = \frac{1}{B W} \sum_i \bigl( \Vert \mu_i - \bar \mu_{y_i} \Vert^2 +
+# $$ \Omega = \frac{1}{B \cdot \text{width}} \sum_i \bigl( \Vert \mu_i - \bar \mu_{y_i} \Vert^2 +
 # \Vert \sigma_i - \bar \sigma_{y_i} \Vert^2 \bigr), \qquad
 # \lambda = 0.1 \; \frac{\Vert \nabla \text{cross-entropy} \Vert}{\Vert \nabla \Omega \Vert} $$
 
@@ -395,7 +396,7 @@ def consistency(logits_a, logits_b):
     return sum((one.exp() * (one - log_m)).sum(1).mean() for one in (log_p, log_q)) / 2
 
 def mean_and_sd(frames, ridge=0.0):
-    return torch.cat([frames.mean(1), (frames.var(1, unbiased=False) + ridge).sqrt()], 1)  # (B, 2 W)
+    return torch.cat([frames.mean(1), (frames.var(1, unbiased=False) + ridge).sqrt()], 1)  # (B, 2 width)
 
 # %% slideshow={"slide_type": "skip"}
 class WassersteinRegularizer(nn.Module):
@@ -405,7 +406,7 @@ class WassersteinRegularizer(nn.Module):
         self.register_buffer("barycenter", torch.full((classes, 2 * width), math.nan))
 
     def forward(self, entropy, frames, y):
-        summary, old = mean_and_sd(frames, 1e-8), self.barycenter[y]  # (B, 2 W)
+        summary, old = mean_and_sd(frames, 1e-8), self.barycenter[y]  # (B, 2 width)
         new = class_mean(summary.detach(), y)
         self.barycenter[y] = torch.where(old.isnan(), new, old.lerp(new, 0.1))
         distance = (summary - self.barycenter[y]).square().sum(1).mean() / frames.shape[2]
@@ -434,17 +435,17 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 #
 # Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the logarithm of the
 # number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$
-# around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$, mean $m$ and variance
-# $v$, the edge of the ball is at $(1 + v / (m - \eta)^2) / S = 1 + 2 \rho$, so $\eta_k = m - \sqrt{v / ((1 + 2 \rho) S - 1)}$;
-# the right $k$ is the largest whose own risk exceeds $\eta_k$. (Chapter 06 finds the same threshold by bisection.)
+# around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$, mean $\bar R$ and
+# variance $V$, the edge of the ball is at $(1 + V / (\bar R - \eta)^2) / S = 1 + 2 \rho$, so
+# $\eta_k = \bar R - \sqrt{V / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds it. (Chapter 06 bisects.)
 #
 # [Hard clips](glossary.md#hard-clips) are near the decision boundary or on its wrong side: with the [signed
-# margin](glossary.md#signed-margin) $m_i$ of the true class, $h_i \propto 1 + \sigma(-m_i)$. A clip's weight is
-# $w_i = h_i \, q_{g(i)} / \pi_{g(i)}$, without gradient.
+# margin](glossary.md#signed-margin) of the true class, $u_i \propto 1 + \mathrm{sigmoid}(-\text{margin}_i)$. A clip's weight is
+# $w_i = u_i \, q_{g(i)} / \pi_{g(i)}$, without gradient.
 
 # %% slideshow={"slide_type": "skip"}
 def find_groups(style, y, each=4, seed=0):
-    residual = style.double() - class_mean(style.double(), y)  # (N, 2 W)
+    residual = style.double() - class_mean(style.double(), y)  # (N, 2 width)
     residual, group = residual / residual.std(0, unbiased=False).clamp_min(1e-9), torch.zeros_like(y)
     for k in y.unique():
         own = residual[y == k].cpu()
@@ -612,7 +613,7 @@ show(fig, alt=f"Accuracy on unseen people, each seed. Means of this chapter's co
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Another backbone
 #
-# PIUmr needs a backbone that maps $(B, K, C)$ to $(B, K, W)$, and whose first layer still carries style.
+# PIUmr needs a backbone that maps $(B, K, C)$ to `(B, K, width)`, and whose first layer still carries style.
 #
 # > **Predict.** A GRU carries its state over many steps, so it can cope with slow and fast clips. Will PIUmr still add to it?
 
@@ -623,7 +624,7 @@ class Recurrent(nn.Module):
         self.gru = nn.GRU(width, width, batch_first=True)
 
     def forward(self, x):
-        return self.gru(x)[0]  # (B, K, W)
+        return self.gru(x)[0]  # (B, K, width)
 
 def gru_backbone(channels, width=32):
     return nn.Sequential(TemporalConv(channels, width), Recurrent(width))
@@ -676,9 +677,9 @@ show_table(["unseen people", *LOOKS], [[m, *map(float, v)] for m, v in looks.ite
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Why do people fail? An intervention
 #
-# Set one trait $f$ of a person $p$ to the training people's median, keep everything else, and recognise $p$ again:
+# Set one trait of a person to the training people's median, keep everything else, and recognise that person again:
 #
-# $$ \Delta_{p,f} = \mathrm{accuracy}(p \text{ with } f \text{ at the training median}) - \mathrm{accuracy}(p) $$
+# $$ \text{change} = \mathrm{accuracy}(\text{trait at the training median}) - \mathrm{accuracy}(\text{own trait}) $$
 #
 # > **Predict.** Which trait, set to the median, restores most of the worst quarter's accuracy under ERM? And for which is
 # > there less to restore under PIUmr, because it was built for it?

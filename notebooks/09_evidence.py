@@ -136,12 +136,12 @@ print(f"{wording.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}
 # Each data set has its own true difference, with variance $\tau^2$ between data sets; its weight is $w_j$.
 #
 # $$ w_j = \frac{1}{v_j + \tau^2}, \qquad \hat d = \frac{\sum_j w_j \bar d_j}{\sum_j w_j}, \qquad
-# s^2 = \frac{\sum_j w_j (\bar d_j - \hat d)^2}{(J - 1) \sum_j w_j} $$
+# \mathrm{SE}^2 = \frac{\sum_j w_j (\bar d_j - \hat d)^2}{(S - 1) \sum_j w_j} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# This is a **random-effects meta-analysis** of $J$ data sets. With $\tau = 0$ the precise data sets dominate; the more
+# This is a **random-effects meta-analysis** of $S$ data sets. With $\tau = 0$ the precise data sets dominate; the more
 # data sets differ, the more equal the weights, and the wider the interval. The variance $\tau^2$ is estimated by
-# restricted maximum likelihood [[16](#references)], the standard error $s$ has $J - 1$ degrees of freedom
+# restricted maximum likelihood [[16](#references)], the standard error $\mathrm{SE}$ has $S - 1$ degrees of freedom
 # [[2](#references)], and the prediction interval for one more data set adds $\tau^2$ [[3](#references)].
 
 # %%
@@ -171,7 +171,7 @@ print(f"the library's: {wording.points(found)} points; tau {100 * found.tau:.1f}
 # %% [markdown] slideshow={"slide_type": "notes"}
 # *Not decided* is no reason against a method. In one data set with $n$ people, whose differences have standard
 # deviation $\sigma$, a test has power 0.8 only for differences above about $2.8 \, \sigma / \sqrt n$. Over nine data
-# sets they have to be above about $3.2 \, s$, and more after the correction.
+# sets they have to be above about $3.2 \, \mathrm{SE}$, and more after the correction.
 
 # %% slideshow={"slide_type": "skip"}
 for name in ("TFAM on top of it", "GIRL on top of TFAM"):
@@ -338,9 +338,9 @@ print("not on every data set yet:", wording.listed(m for m, n in seeds.items() i
 # [[15](#references)] replaces the statistics of batch normalisation by the person's, which is where
 # [label shift](glossary.md#label-shift) does harm. Contrast 6 therefore goes half-way, shrinks towards the training
 # statistics as if a few of their clips had been seen [[24](#references)], and compares the person with training people
-# reweighted to the classes that the recogniser predicts. The library can also move the features' means $m$ and standard
-# deviations $s$ to the barycentre $\bar m, \bar s$ of the training people [[14](#references)], by the optimal transport
-# of Gaussians with independent features, $x \mapsto \bar m + (x - m) \, \bar s / s$.
+# reweighted to the classes that the recogniser predicts. The library can also move the features' means $\mu$ and standard
+# deviations $\sigma$ to the barycentre $\bar \mu, \bar \sigma$ of the training people [[14](#references)], by the optimal transport
+# of Gaussians with independent features, $h \mapsto \bar \mu + (h - \mu) \, \bar \sigma / \sigma$.
 
 # %% tags=["hide-input"]
 from piumar_lib.evidence import experiments, person_gain, person_probe

@@ -319,7 +319,7 @@ print(f"frames x 4: spectral perturbation x {4 ** slopes['perturbation', 'T']:.1
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The spectral perturbation takes 4.9 times as long, as $T \log T$ predicts; groups are free: sixteen times as
-# many take no longer. A cost $c \, n^p$ has slope $p$ in a log-log plot. At small sizes the lines are flat, because the fixed
+# many take no longer. In a log-log plot $n^r$ has slope $r$. At small sizes the lines are flat, because the fixed
 # cost of a kernel launch dominates (*launch-bound*). At the largest sizes the slopes of this run are between 0.5 and 1.1:
 # near the formulas' 1 (1.1 for $T \log T$), below it where fixed costs still count, above it where the cache is too small.
 
@@ -418,7 +418,7 @@ print(f"{sum(met)} of {len(met)} goals met; {len(records)} benchmarks on record"
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # All layers behind the plug-in see two views of $K$ steps instead of one clip of $T$ frames. If they hold the fraction
-# $p$ of the FLOPs, the recogniser needs $1 - p + 2 p K / T$ times as many. We compare the formula with a count for each
+# $\alpha$ of the FLOPs, the recogniser needs $1 - \alpha + 2 \alpha K / T$ times as many. We compare the formula with a count for each
 # layer of the course's CNN. At the input, 16 steps of 32 frames cost nothing by the formula, as two views have half the
 # length each; counted, they cost 4 % more than no plug-in.
 

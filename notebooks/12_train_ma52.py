@@ -131,8 +131,8 @@ show(fig, alt="From a clip to actions: " + ", ".join(
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What the network sees
 #
-# A clip in its own torso lengths $\ell$, from the middle of the hips $h$ (medians over time), **minus its mean pose**:
-# $x_{tj} = (p_{tj} - h) / \ell - \overline{(p_j - h) / \ell}$
+# A clip in its own torso lengths, from the middle of the hips (medians over time), **minus its mean pose**:
+# $x_{tj} = r_{tj} - \bar r_j$ with $r_{tj} = (\text{joint}_{tj} - \text{hips}) / \text{torso}$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Position and distance to the camera then make no difference, while the size of a movement relative to the torso stays. The mean
@@ -288,7 +288,7 @@ show(fig, alt=f"Left: accuracy of each unseen person, with PIUmr from {low} to {
 #
 # Score the seven body parts, then actions within each part, and multiply: rare actions compete with few others.
 #
-# $$ P(\text{action}) = P(\text{part}) \; P(\text{action} \mid \text{part}) $$
+# $$ \hat p(\text{action}) = \hat p(\text{part}) \; \hat p(\text{action} \mid \text{part}) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Each of the 52 actions belongs to one of seven body parts. A flat head lets all actions compete. By hand:

@@ -65,20 +65,20 @@ def root(matrix):
     values, vectors = torch.linalg.eigh(matrix)
     return vectors @ torch.diag(values.clamp_min(0).sqrt()) @ vectors.T
 
-def mccann(A, B, alpha):
-    """Covariance (C, C) a fraction alpha of the way from A to B."""
-    half = root(A)
-    M = torch.linalg.inv(half) @ root(half @ B @ half) @ torch.linalg.inv(half)  # the optimal map
-    S = (1 - alpha) * torch.eye(len(A), dtype=A.dtype) + alpha * M
-    return S @ A @ S
+def mccann(cov_x, cov_y, alpha):
+    """Covariance (C, C) a fraction alpha of the way from cov_x to cov_y."""
+    half = root(cov_x)
+    whole = torch.linalg.inv(half) @ root(half @ cov_y @ half) @ torch.linalg.inv(half)  # optimal map
+    part = (1 - alpha) * torch.eye(len(half), dtype=half.dtype) + alpha * whole
+    return part @ cov_x @ part
 
 # %% slideshow={"slide_type": "skip"}
-A = torch.tensor([[1.0, 0.85], [0.85, 1.0]], dtype=torch.float64)
-B = torch.tensor([[1.0, -0.6], [-0.6, 0.5]], dtype=torch.float64)
+cov_x = torch.tensor([[1.0, 0.85], [0.85, 1.0]], dtype=torch.float64)
+cov_y = torch.tensor([[1.0, -0.6], [-0.6, 0.5]], dtype=torch.float64)
 ALPHAS = (0, 0.25, 0.5, 0.75, 1)
 between_them = {
-    "McCann": [mccann(A, B, alpha) for alpha in ALPHAS],
-    "averaged covariance": [(1 - alpha) * A + alpha * B for alpha in ALPHAS],
+    "McCann": [mccann(cov_x, cov_y, alpha) for alpha in ALPHAS],
+    "averaged covariance": [(1 - alpha) * cov_x + alpha * cov_y for alpha in ALPHAS],
 }
 size = {name: [torch.linalg.det(m).sqrt().item() for m in found] for name, found in between_them.items()}
 
@@ -101,30 +101,30 @@ show(fig, alt="Ellipses from one leaning right to one leaning left. Half-way, Mc
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** Both midpoints are rounder than the ends, whose areas are 0.53 π and 0.37 π. McCann's interpolation
-# reaches 0.64 π, the averaged covariance 0.86 π. Averaging covariances puts one cloud on top of the other; transport
-# moves the points.
+# reaches 0.64 π, the averaged covariance 0.86 π. Averaging puts one cloud on top of the other; transport moves points.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Gaussians: a closed form
 #
 # In one dimension, $\mathcal{N}(0, 1)$ and $\mathcal{N}(3, 2^2)$ have $W_2^2 = (0 - 3)^2 + (1 - 2)^2 = 10$ (chapter
-# 02). For means $m, n$ and full covariances $A, B$ [[1](#references)]:
+# 02). For means $\mu_x, \mu_y$ and full covariances $\Sigma_x, \Sigma_y$ [[1](#references)]:
 #
-# $$ W_2^2 = {\lVert m - n \rVert}^2 + \mathrm{tr}\left( A + B - 2 (A^{1/2} B A^{1/2})^{1/2} \right) $$
+# $$ W_2^2 = {\lVert \mu_x - \mu_y \rVert}^2 +
+# \mathrm{tr}\left( \Sigma_x + \Sigma_y - 2 (\Sigma_x^{1/2} \Sigma_y \Sigma_x^{1/2})^{1/2} \right) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The trace is the squared **Bures distance** of the covariances. Our code computes it differently from the library:
-# the trace of the root is the sum of the square roots of the eigenvalues of $A B$.
+# the trace of the root is the sum of the square roots of the eigenvalues of $\Sigma_x \Sigma_y$.
 
 # %%
-def w2_by_hand(m, root_a, n, root_b):
-    A, B = root_a @ root_a.T, root_b @ root_b.T  # (C, C)
-    cross = torch.linalg.eigvals(A @ B).real.sqrt().sum()
-    return (m - n).square().sum() + A.trace() + B.trace() - 2 * cross
+def w2_by_hand(mean_x, root_x, mean_y, root_y):
+    cov_x, cov_y = root_x @ root_x.T, root_y @ root_y.T  # (C, C)
+    cross = torch.linalg.eigvals(cov_x @ cov_y).real.sqrt().sum()
+    return (mean_x - mean_y).square().sum() + cov_x.trace() + cov_y.trace() - 2 * cross
 
 # %% slideshow={"slide_type": "skip"}
-def w2_library(m, root_a, n, root_b):
-    return transport.gaussian_w2(m, root_a @ root_a.T, n, root_b @ root_b.T)
+def w2_library(mean_x, root_x, mean_y, root_y):
+    return transport.gaussian_w2(mean_x, root_x @ root_x.T, mean_y, root_y @ root_y.T)
 
 gaussians = [torch.randn(*shape, dtype=torch.float64) for shape in ((3,), (3, 3), (3,), (3, 3))]
 assert_same(w2_by_hand, w2_library, *gaussians)
@@ -135,15 +135,16 @@ assert_same(w2_by_hand, w2_library, *gaussians)
 # For mean zero the optimal map is linear, and **McCann's interpolation** [[2](#references)] moves each point a
 # fraction $\alpha$ of the way to its image. Its covariance is
 #
-# $$ A_\alpha = S A S, \qquad S = (1 - \alpha) I + \alpha M, \qquad
-# M = A^{-1/2} (A^{1/2} B A^{1/2})^{1/2} A^{-1/2} $$
+# $$ \Sigma_\alpha = S \Sigma_x S, \qquad S = (1 - \alpha) I + \alpha
+# \Sigma_x^{-1/2} (\Sigma_x^{1/2} \Sigma_y \Sigma_x^{1/2})^{1/2} \Sigma_x^{-1/2} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # It is a geodesic: a quarter of the way along, the distance from the start is a quarter of the whole.
 
 # %% slideshow={"slide_type": "skip"}
 zero = torch.zeros(2, dtype=torch.float64)
-whole, part = (transport.gaussian_w2(zero, A, zero, end).sqrt() for end in (B, mccann(A, B, 0.25)))
+ends = cov_y, mccann(cov_x, cov_y, 0.25)
+whole, part = (transport.gaussian_w2(zero, cov_x, zero, end).sqrt() for end in ends)
 torch.testing.assert_close(part, 0.25 * whole)
 print(f"distance {whole:.3f}; a quarter of the way along: {part:.3f}")
 
@@ -201,8 +202,8 @@ PAIRS = {"shift": (blob, blob + 0.5), "ring and cloud": (ring, blob), "reversal"
 
 # %% slideshow={"slide_type": "skip"}
 def gaussian(x, y):
-    (m, A), (n, B) = ((z.mean(0), torch.cov(z.T, correction=0)) for z in (x, y))
-    return transport.gaussian_w2(m, A, n, B).item()
+    moments = [moment for z in (x, y) for moment in (z.mean(0), torch.cov(z.T, correction=0))]
+    return transport.gaussian_w2(*moments).item()
 
 seen = {name: (abs(gaussian(*pair)), sliced_library(*pair).item()) for name, pair in PAIRS.items()}
 
@@ -220,8 +221,7 @@ show(fig, alt="Three pairs of clouds. Squared distances, Gaussian and sliced: "
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The Gaussian distance sees only means and covariances: squared, it is 0.00 between the ring and the
 # cloud, where the sliced distance is 0.10. Neither sees *time*: both are 0.00 for the reversal, as a set of frames
-# has no order. As a regulariser of features this is welcome, since people differ in tempo. For alignment it is not,
-# and PIUmr uses plans.
+# has no order. To regularise features this is welcome, since people differ in tempo; for alignment PIUmr uses plans.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: McCann's interpolation of two samples

@@ -137,29 +137,29 @@ assert_same(lambda r: cvar_by_hand(r, 0.3), lambda r: dro.cvar(r, 0.3).value, so
 # ## Kullback-Leibler: a soft maximum
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Here any weights are allowed, but the adversary pays $T$ for each unit of
+# Here any weights are allowed, but the adversary pays $\lambda$ for each unit of
 # [Kullback-Leibler](glossary.md#kullback-leibler) divergence from uniform weights,
-# $\mathrm{KL}(p) = \sum_g p_g \log (G p_g)$. For $T = 0.5$ the exponentials of $R_g / T$ are $1.49$, $2.23$ and
+# $\mathrm{KL}(p) = \sum_g p_g \log (G p_g)$. For $\lambda = 0.5$ the exponentials of $R_g / \lambda$ are $1.49$, $2.23$ and
 # $6.05$ with mean $3.26$. The value is $0.5 \log 3.26 = 0.59$, and the weights are $0.15$, $0.23$ and $0.62$:
 
 # %% [markdown]
-# Subtract a price $T$ for moving away from uniform weights: the maximum is a softmax.
+# Subtract a price $\lambda$ for moving away from uniform weights: the maximum is a softmax.
 #
-# $$ \max_p \; \sum_g p_g R_g - T \, \mathrm{KL}(p) \;=\; T \log \Bigl( \frac1G \sum_g e^{R_g / T} \Bigr), \qquad p^*_g = \frac{e^{R_g / T}}{\sum_h e^{R_h / T}} $$
+# $$ \max_p \; \sum_g p_g R_g - \lambda \, \mathrm{KL}(p) \;=\; \lambda \log \Bigl( \frac1G \sum_g e^{R_g / \lambda} \Bigr), \qquad p^*_g = \frac{e^{R_g / \lambda}}{\sum_{g'} e^{R_{g'} / \lambda}} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# At the optimum, moving a little weight between groups gains nothing, so $R_g - T \log (G p_g)$ is the same number
+# At the optimum, moving a little weight between groups gains nothing, so $R_g - \lambda \log (G p_g)$ is the same number
 # for all groups. Solving for $p_g$ gives a softmax, and inserting it shows that the number is the value. A low
-# temperature $T$ is close to the maximum, a high one close to the mean.
+# temperature $\lambda$ is close to the maximum, a high one close to the mean.
 #
 # With a *ball* $\mathrm{KL}(p) \le \rho$ instead of a price, the weights are again a softmax, at the temperature
-# where the edge is reached. In the ball the price is at most $T \rho$, so for *every* $T$ there is a bound (the
-# Lagrangian dual), with equality at the right $T$:
+# where the edge is reached. In the ball the price is at most $\lambda \rho$, so for *every* $\lambda$ there is a bound (the
+# Lagrangian dual), with equality at the right $\lambda$:
 
 # %% [markdown]
-# With a ball in place of the price, each $T$ gives a bound, and the best $T$ the maximum:
+# With a ball in place of the price, each $\lambda$ gives a bound, and the best $\lambda$ the maximum:
 #
-# $$ \max_{\mathrm{KL}(p) \le \rho} \; \sum_g p_g R_g \;\le\; T \rho + T \log \Bigl( \frac1G \sum_g e^{R_g / T} \Bigr) $$
+# $$ \max_{\mathrm{KL}(p) \le \rho} \; \sum_g p_g R_g \;\le\; \lambda \rho + \lambda \log \Bigl( \frac1G \sum_g e^{R_g / \lambda} \Bigr) $$
 
 # %% slideshow={"slide_type": "skip"}
 from scipy.optimize import minimize_scalar
@@ -225,16 +225,16 @@ assert max(error.values()) < 2e-5
 # The mean over a batch is an unbiased estimate. A worst case is not [[2](#references)]: there are two opposite biases.
 #
 # **Few samples: too low.** Take the robust risk of $m$ losses as an estimate of that of the population. By duality it
-# is the least of many upper bounds (over $T$ for KL, over thresholds $\eta$ otherwise), chosen to suit *the batch*;
+# is the least of many upper bounds (over $\lambda$ for KL, over thresholds $\eta$ otherwise), chosen to suit *the batch*;
 # and the expectation of a minimum is at most the minimum of the expectations.
 #
 # **Noisy group risks: too high.** Let all people be present, but estimate each person's risk from $n$ clips. The
 # maximum over weights is convex in the risks, so by Jensen's inequality it is too high on average: the adversary
-# overfits the estimation noise. GIRL therefore uses an exponential moving average (EMA) with momentum $\mu = 0.9$:
-# its variance is that of a mean over $(1 + \mu) / (1 - \mu) = 19$ batches.
+# overfits the estimation noise. GIRL therefore uses an exponential moving average (EMA) with momentum $\kappa = 0.9$:
+# its variance is that of a mean over $(1 + \kappa) / (1 - \kappa) = 19$ batches.
 
 # %% [markdown]
-# > **Predict.** Losses are distributed like $\vert N(0, 1) \vert$, and the fraction is 0.3. By how many percent is
+# > **Predict.** Losses are distributed like $\vert \mathcal{N}(0, 1) \vert$, and the fraction is 0.3. By how many percent is
 # > CVaR of a batch of 16 too low: 0.3, 3 or 30? And with two clips of each person and no EMA, how close to the
 # > true direction does an adversary with $\rho = 0.05$ push: is the cosine 0.3, 0.6 or 0.9?
 

@@ -135,7 +135,7 @@ QUOTES: dict[str, Quotes] = {
     "05_consistency_fusion": [
         ("cosines are 1 and 0.976; after", r"cosine: +\[(\S+) +(\S+)\]"),
         (
-            "$\\sigma(1) = 0.73$ and $\\sigma(-1) = 0.27$",
+            "$\\mathrm{sigmoid}(1) = 0.73$ and $\\mathrm{sigmoid}(-1) = 0.27$",
             r"centred cosine: +\[ *(1)\. +(-1)\.\](?s:.*?)gates \[(\S+) (\S+)\]",
         ),
         ("cdot 4 = 4.13$", r"fused \[\[5\.0, (4)\.0\], \[(\d\.\d\d)"),
@@ -214,8 +214,8 @@ QUOTES: dict[str, Quotes] = {
             r"own tempo: .*?UTKinect, 10 people: (\S+) .*?SHREC'17, 28 people: -(\S+) "
             r".*?Pen digits, 44 people: -(\S+) ",
         ),
-        ("The power is 3.67 times as large", r"d eps: power times ([\d.]+),"),
-        ("the median gain falls to 0.55", r"d eps - d\^2: .* median gain (\S+)"),
+        ("The power is 3.67 times as large", r"sigma xi: power times ([\d.]+),"),
+        ("the median gain falls to 0.55", r"sigma xi - sigma\^2: .* median gain (\S+)"),
         (
             "moves 1.07 times as far as two people are apart, the rest 0.03 times, and the mean power "
             "stays (1.01 times)",
