@@ -29,6 +29,8 @@ def to_mathml(formula: str, display: str) -> str:
     # 'aligned' is what GitHub needs inside $$; the converter knows its twin only.
     known = re.sub(r"\\(begin|end)\{aligned\}", r"\\\1{split}", formula).strip()
     known = _space_functions(known)
+    # Only with braces does the converter write the letter itself; browsers ignore its attribute.
+    known = re.sub(r"\\(mathcal|mathbb) ([A-Za-z])", r"\\\1{\2}", known)
     known = re.sub(r"\\arg\b", r"\\operatorname{arg}", known).replace(r"\mathbb{1}", "\U0001d7d9")
     try:
         mathml = convert(known, display=display)

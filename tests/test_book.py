@@ -5,6 +5,7 @@ Headless Chromium shows the pages; without it, those tests are skipped.
 
 from __future__ import annotations
 
+import html
 import re
 from copy import copy
 from pathlib import Path
@@ -475,6 +476,9 @@ def test_formulas_beyond_the_converter_are_taught_to_it():
     assert "<mtable" in to_mathml("\\begin{aligned} a &= b \\end{aligned}", "block")
     indicator = to_mathml("\\arg\\min_x \\mathbb{1}[x > 0]", "inline")
     assert "<mo>arg</mo>" in indicator and "\U0001d7d9" in indicator
+    letters = {r"\mathcal L": "ℒ", r"S_{\mathcal A}": "𝒜", r"\mathbb R": "ℝ"}
+    for formula, letter in letters.items():
+        assert letter in html.unescape(to_mathml(formula, "inline"))
 
 
 def test_a_browser_that_fails_says_why(tmp_path, monkeypatch):
