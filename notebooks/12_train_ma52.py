@@ -101,8 +101,8 @@ def settings(method, name, **more):
 # %% tags=["hide-input"]
 from torch.utils.data import default_collate
 
+from piumar_lib.ma52.clips import load_data
 from piumar_lib.ma52.model import build_model
-from piumar_lib.ma52.train import load_data
 
 whole = settings("PIUmr", "none")
 model = build_model(whole).eval()
@@ -419,17 +419,17 @@ reference, you = read_reference(), median_of([measure_style(track) for track in 
 labels = ("duration [s]", "onset [s]", "amplitude [torso lengths]")
 values = [*zip(labels, you, reference.percentiles(you), reference.agreement, strict=True)]
 fig, axes = plt.subplots(1, 3, figsize=(7, 2.8))
-fig.suptitle("you (line) among 186 synthetic people; ρ: rank correlation with the truth")
+fig.suptitle("you (line) among 186 synthetic people; above: rank correlation with the truth")
 for ax, name, (label, own, _, rho) in zip(axes, you._fields, values, strict=True):
     ax.hist(reference.values(name), 20, color="0.75")
     ax.axvline(own, color="C0", lw=2.5)
-    ax.set(xlabel=label, yticks=[], title=f"ρ = {rho:.2f}")
-said = (f"{label}: {own:.2f}, percentile {rank:.0f}, ρ {rho:.2f}" for label, own, rank, rho in values)
+    ax.set(xlabel=label, yticks=[], title=f"{rho:.2f}")
+said = (f"{x}: {own:.2f}, percentile {rank:.0f}, correlation {r:.2f}" for x, own, rank, r in values)
 show(fig, alt=f"Histograms of 186 synthetic people with a line for you: {'; '.join(said)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The histograms show how long a movement takes, when it begins, and how far the joint that moves most gets (medians over clips).
-# Their rank correlation ρ with the truth is 0.80 for amplitude and 0.66 for onset, but 0.35 for duration: do not rely on that one.
+# Their rank correlation with the truth is 0.80 for amplitude and 0.66 for onset, but 0.35 for duration: do not rely on that one.
 #
 # **Compare.** Very little. The names of the actions are MA-52's; the movement models are ours, without hands and faces, and the
 # model was never validated on a real person. Its confidence was learned on synthetic people, so high confidence is no evidence.

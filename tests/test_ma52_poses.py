@@ -17,6 +17,7 @@ from piumar_lib.data.labels import ACTIONS, body_part
 from piumar_lib.data.skeleton import JOINTS
 from piumar_lib.ma52 import train
 from piumar_lib.ma52.__main__ import main
+from piumar_lib.ma52.clips import load_data
 from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.evaluate import predict, read_predictions
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
@@ -373,7 +374,7 @@ def test_a_run_is_trained_judged_and_reported(finished, capsys):
 
 def test_a_trained_model_says_the_same_wherever_it_is(finished, posed, tmp_path, monkeypatch):
     run = json.loads((finished / "config.json").read_text())
-    clips = train.load_data(TrainConfig.make(**run), 32)[1]
+    clips = load_data(TrainConfig.make(**run), 32)[1]
     monkeypatch.setattr("piumar_lib.ma52.model.read_joints", None)  # the file is not needed any more
     model = load_model(finished)
     assert model.joints == JOINTS and model.recognizer.mean.shape == (34,)

@@ -31,6 +31,7 @@ from piumar_lib.ma52 import train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.backbones import BACKBONES
 from piumar_lib.ma52.batch_sampler import BatchSampler
+from piumar_lib.ma52.clips import load_data
 from piumar_lib.ma52.codabench import check_submission
 from piumar_lib.ma52.comparison import compare_methods, compare_runs
 from piumar_lib.ma52.config import TrainConfig
@@ -104,13 +105,13 @@ def test_a_run_is_judged_on_the_people_it_never_saw(prepared, finished):
 def test_scores_are_those_of_the_predictions_that_were_kept(prepared, finished):
     config, record = finished
     found = read_predictions(Path(config.out) / "predictions.safetensors")
-    trained_on = train.load_data(config, 8)[0].labels().numpy()
+    trained_on = load_data(config, 8)[0].labels().numpy()
     assert report(found, trained_on) == {
         k: ({p: list(v) for p, v in value.items()} if k == "people" else value)
         for k, value in record["held out"].items()
     }
     model = load_model(config.out)
-    data = train.load_data(config, model.frames)[1]
+    data = load_data(config, model.frames)[1]
     from piumar_lib.ma52.dataset import ClipDataset
 
     again = predict(model, ClipDataset(config.cache, data.clips, model.frames, views=2))
@@ -259,7 +260,7 @@ def test_learning_is_beyond_doubt(prepared, tmp_path):
     train.train(config, progress=False)
     losses = [row["loss"] for row in read_history(config.out) if "loss" in row]
     assert np.mean(losses[-3:]) < 0.3 * losses[0]
-    data = train.load_data(config, 8)[0]
+    data = load_data(config, 8)[0]
     data.train = False
     found = predict(load_model(config.out), data)
     assert (found.actions.argmax(1) == found.y).mean() > 0.7
@@ -305,7 +306,7 @@ class OnMac(torch.Tensor):
 
 def test_double_precision_is_left_to_the_cpu(prepared, tmp_path, monkeypatch):
     config = prepared.config(tmp_path, method="ERM", balanced=True)
-    data = train.load_data(config, 8)[1]
+    data = load_data(config, 8)[1]
     labels = Labels(data.labels().as_subclass(OnMac), data.persons())
     shares = BatchSampler(labels, config).odds
     assert shares.sum() == pytest.approx(1)

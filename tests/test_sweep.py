@@ -17,7 +17,7 @@ from piumar_lib.evidence.records import RESULTS, ROOT, read_records
 from piumar_lib.evidence.wording import points
 from piumar_lib.ma52 import standin, sweep, train
 from piumar_lib.ma52.__main__ import main
-from piumar_lib.ma52.clips import count_workers
+from piumar_lib.ma52.clips import count_workers, load_data
 from piumar_lib.ma52.prepare.index import write_index
 from piumar_lib.ma52.prepare.splits import person_disjoint, write_splits
 from piumar_lib.ma52.standin.cache import describe_clip
@@ -211,7 +211,7 @@ def test_processes_share_the_trainings(swept, plan, path):
 
 def test_a_process_of_dask_reads_its_clips_itself(prepared, tmp_path, monkeypatch):
     config = prepared.config(tmp_path, workers=3)
-    data, _, _ = train.load_data(config, 4)
+    data, _, _ = load_data(config, 4)
     assert count_workers(data, config.workers) == 3
     monkeypatch.setitem(multiprocessing.current_process()._config, "daemon", True)
     assert count_workers(data, config.workers) == 0
