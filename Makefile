@@ -20,7 +20,7 @@ TAG ?=
 PY := $(VENV)/bin/python
 COURSE := $(PY) -m tools
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
-UNIT := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder tests --ignore tests/test_chapters.py
+UNIT := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 tests --ignore tests/test_chapters.py
 STAMP := $(VENV)/.installed
 # Versions of all that is installed. `make course LOCK=` takes the newest of what is not pinned.
 LOCK ?= constraints.txt

@@ -205,14 +205,27 @@ def open_page(page, book, name):
     page.goto((book / f"{name}.html").as_uri())
 
 
+# In the dark the colours are those of one style sheet: one page of each make stands for all.
+DARK = (
+    "index",
+    "search",
+    "notebooks/05_consistency_fusion",
+    "notebooks/glossary",
+    "api/piumar_lib.notebook",
+)
+
+
 def test_every_page_is_whole_in_light_and_dark_at_the_desk_and_on_a_phone(page, book, names):
+    assert {*DARK} <= {*names}
     problems = []
     for name in [n for n in names if not n.startswith("api/") or n == "api/piumar_lib.notebook"]:
         for size, scheme in ((DESK, "light"), (PHONE, "dark")):
             page.set_viewport_size(size)
             page.emulate_media(color_scheme=scheme)
             open_page(page, book, name)
-            found = [*look(page), *judge(page, colors_only=scheme == "dark")]
+            found = [*look(page)]
+            if scheme == "light" or name in DARK:
+                found += judge(page, colors_only=scheme == "dark")
             problems += [f"{name}, {scheme}: {problem}" for problem in found]
     assert not problems, "\n".join(problems)
 
