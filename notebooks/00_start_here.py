@@ -184,7 +184,7 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 # | $e_t$, $\nu$, $\phi$ | motion energy, noise level, floor | $\Omega$, $\lambda$ | Wasserstein regulariser, weight of a penalty |
 # | $a$, $b$, $A$ | masses of frames, of steps; cumulative mass | $\mu$, $\sigma$ | mean, standard deviation |
 # | $P \in \mathbb{R}^{T \times K}$ | plan from frames to $K$ canonical steps | $R_g$, $\pi_g$ | risk and share of group $g$, of $G$ groups |
-# | $M$, $\varepsilon$ | cost of a plan, entropic regularisation | $p_g$, $q_g$ | weight of a group: any, in training |
+# | $M$, $\varepsilon$ | cost of a plan, entropic regularisation | $p_g$, $q_g$ | weights of groups: arbitrary ones, those in training |
 # | $W_p$ | Wasserstein distance of order $p$ | $\rho$, $\eta$ | radius of the chi-square ball, threshold |
 # | $z$, $s$ | aligned clip, size of its movement | $V$, $v$ | variance of the risks, other variances |
 # | $X_f$, $L_f$ | spectrum, log-amplitude at frequency $f$ of $F$ | $\psi$, $Q$ | style of a clip, clusters in a class |

@@ -214,7 +214,7 @@ interact(draw_nods, factor=SelectionSlider(options=["tempo", "onset", "asymmetry
 # %% [markdown]
 # With features $h_t$ (32 for each of $T$ frames), a linear head and true class $y$, ERM minimises the mean of $\ell$:
 #
-# $$ \hat p = \mathrm{softmax}\bigl(\text{head}(\bar h)\bigr), \qquad \bar h = \tfrac{1}{T} \sum_t h_t, \qquad
+# $$ \hat p = \mathrm{softmax}\bigl(\text{head}(h)\bigr), \qquad h = \tfrac{1}{T} \sum_t h_t, \qquad
 # \ell = -\log \hat p_y $$
 
 # %%
@@ -476,7 +476,7 @@ check.standard_error(standard_error)
 #
 # ```python
 # def standard_error(mean, between, people, clips):
-#     within = mean * (1 - mean) - between**2  # mean of a (1 - a) over people
+#     within = mean * (1 - mean) - between**2  # mean over people of accuracy * (1 - accuracy)
 #     return np.sqrt((between**2 + within / clips) / people)
 # ```
 #

@@ -174,7 +174,7 @@ show(fig, alt="Histogram of the mean squared distance of all 5,040 assignments, 
 # ### An overlap of intervals
 #
 # In general, $a_t$ and $b_k$ are the masses of $T$ and $K$ ordered points, each with sum one. With cumulative sums
-# $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and $A'_k$ of $b$, each entry of the optimal plan is the length of an overlap:
+# $A_t = a_1 + \dots + a_t$, $A_0 = 0$, and likewise $A'_k$ of $b$, each entry of the optimal plan is the length of an overlap:
 #
 # $$ P_{tk} = \vert \, [A_{t-1}, A_t] \cap [A'_{k-1}, A'_k] \, \vert $$
 #
@@ -511,7 +511,7 @@ def dtw(cost):
 # - **DTW**: the optimal warping path for the squared distance of poses.
 #
 # The truth is known: frames of equal progress in the generator correspond. For each frame in which the slow person moves,
-# we average the distance in time to its true partner, weighted by the plan's row; the *error* is their mean.
+# we average the distance in time to its true partner, weighted by the plan's row; the *error* is the mean over frames.
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # ### Four plans

@@ -225,7 +225,7 @@ show(fig, alt="Variance of log-amplitude within classes, nearly equal at all fre
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The smooth part
 #
-# The discrete cosine transform (DCT) of $L$: $\tilde L_0$ is its level, $\tilde L_1$ its tilt; $\tilde L_j$ has $j$ half-waves.
+# In the discrete cosine transform (DCT) of $L$ over $F$ frequencies, $\tilde L_0$ is its level, $\tilde L_1$ its tilt, $\tilde L_j$ its part of $j$ half-waves.
 #
 # $$ \tilde L_j = \sum_{f=1}^{F} D_{jf} \, L_f, \qquad D_{jf} = r_j \cos\Bigl(\frac{\pi}{F} \bigl(f - \tfrac12\bigr) j\Bigr),
 # \qquad r_0 = \sqrt{1/F}, \quad r_j = \sqrt{2/F} $$
@@ -299,8 +299,8 @@ for words, gamma in (("sigma xi", sigma * xi), ("sigma xi - sigma^2", sigma * xi
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # **Compare.** The power is 3.67 times as large. A log gain $\gamma$ that is lowered by its variance keeps it:
 #
-# $$ \mathrm{E} \, e^{2 \sigma \xi} = e^{2 \sigma^2}, \qquad \text{so} \quad \gamma = \sigma \, \xi - \sigma^2 \quad
-# \text{has} \quad \mathrm{E} \, e^{2 \gamma} = 1 $$
+# $$ \mathbb{E} \, e^{2 \sigma \xi} = e^{2 \sigma^2}, \qquad \text{so} \quad \gamma = \sigma \, \xi - \sigma^2 \quad
+# \text{has} \quad \mathbb{E} \, e^{2 \gamma} = 1 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # The first version of the branch did not lower it. Keeping the power has a price: the median gain falls to 0.55, so that a few
@@ -491,10 +491,10 @@ check.smooth_noise(smooth_noise)
 #
 # ```python
 # def smooth_noise(clips, frequencies, channels, r=0.7):
-#     eps = torch.randn(clips, frequencies, channels)
+#     xi = torch.randn(clips, frequencies, channels)
 #     for k in range(1, frequencies):
-#         eps[:, k] = r * eps[:, k - 1] + (1 - r**2) ** 0.5 * eps[:, k]  # variance r^2 + 1 - r^2
-#     return eps
+#         xi[:, k] = r * xi[:, k - 1] + (1 - r**2) ** 0.5 * xi[:, k]  # variance r^2 + 1 - r^2
+#     return xi
 # ```
 # </details>
 

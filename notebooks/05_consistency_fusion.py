@@ -233,11 +233,11 @@ assert_same(lambda f: distance_to_barycenter(f, labels),
 # ## All of TFAM in one loss
 #
 # Four terms: the cross-entropy $H$ of the fused prediction; those of the two views, $H'$ and $H''$, so that each is useful by
-# itself; consistency; and the regulariser on the aligned view. In $\lambda$, $\nabla H$ is the gradient of all three
-# cross-entropies; the ratio is a moving average, and constant in backpropagation.
+# itself; consistency; and the regulariser on the aligned view. In $\lambda$, the cross-entropy is the sum of all three, as weighted
+# here; the ratio is a moving average, and constant in backpropagation.
 #
 # $$ \mathcal L = H + \tfrac12 (H' + H'') + \mathrm{JS}(\hat p', \hat p'') + \lambda \, \Omega, \qquad
-# \lambda = 0.1 \, \frac{\Vert \nabla H \Vert}{\Vert \nabla \Omega \Vert} $$
+# \lambda = 0.1 \, \frac{\Vert \nabla \text{cross-entropy} \Vert}{\Vert \nabla \Omega \Vert} $$
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## TFAM, written out

@@ -110,10 +110,10 @@ show(fig, alt=f"{len(one_action)} clips of one action by five people, by style. 
 # ## Style: mean and standard deviation over time
 #
 # One channel has the values $0, 0, 2, 2$ in four frames: mean 1, standard deviation 1. *When* it rises is averaged out; what
-# is left is where it stays and how much it moves. For features $h_t$ with $C$ channels, style $\psi$ is a vector of $2C$ numbers:
+# is left is where it stays and how much it moves. For features $h_t$ with $C$ channels, style $\psi$ is a vector of $2C$ numbers, in each channel:
 #
-# $$ \psi = (\mu_1, \dots, \mu_C, \sigma_1, \dots, \sigma_C), \qquad
-# \mu_c = \frac1T \sum_t h_{tc}, \qquad \sigma_c^2 = \frac1T \sum_t (h_{tc} - \mu_c)^2 $$
+# $$ \psi = (\mu, \sigma), \qquad
+# \mu = \frac1T \sum_t h_t, \qquad \sigma^2 = \frac1T \sum_t (h_t - \mu)^2 $$
 
 # %%
 def style_by_hand(h):  # (B, T, C) -> (B, 2 C)
@@ -353,7 +353,7 @@ update_risks = check.update_risks(update_risks, otherwise=group_robust.update_ri
 #
 # Two groups have shares $\pi = (0.8, 0.2)$ of the clips and risks $0.5$ and $1$: mean $0.6$, variance $0.04$. In the ball of
 # radius $\rho = 0.05$ the worst-case weights relative to the shares are $1 + \sqrt{2 \rho / 0.04} \, (\tilde R_g - 0.6)$, that is
-# $0.84$ and $1.63$ (chapter 06). A clip has the weight of its group times that of [hard clips](glossary.md#hard-clips):
+# $0.84$ and $1.63$ (chapter 06). A clip of a batch of $B$ has the weight of its group times that of [hard clips](glossary.md#hard-clips):
 #
 # $$ \mathcal L = \frac1B \sum_i \frac{q_{g_i}}{\pi_{g_i}} \, u_i \, \ell_i $$
 #

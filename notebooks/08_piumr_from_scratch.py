@@ -433,11 +433,11 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 # GIRL needs no person labels. After the first epoch k-means finds four pseudo-groups in each class by style: mean and standard
 # deviation over time of the aligned view's first-layer features, less the class mean, each in units of its standard deviation.
 #
-# Groups have shares $\pi_g$ of the clips and risks $R_g$, moving averages of the cross-entropy divided by the logarithm of the
-# number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$
+# Groups have shares $\pi_g$ of the clips and risks $R_g$, here the moving averages $\tilde R_g$ of chapter 07, of the cross-entropy
+# divided by the logarithm of the number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$
 # around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$, mean $\bar R$ and
 # variance $V$, the edge of the ball is at $(1 + V / (\bar R - \eta)^2) / S = 1 + 2 \rho$, so
-# $\eta_k = \bar R - \sqrt{V / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds it. (Chapter 06 bisects.)
+# $\eta_k = \bar R - \sqrt{V / ((1 + 2 \rho) S - 1)}$; the right $k$ is the largest whose own risk exceeds $\eta_k$. (Chapter 06 bisects.)
 #
 # [Hard clips](glossary.md#hard-clips) are near the decision boundary or on its wrong side: with the [signed
 # margin](glossary.md#signed-margin) of the true class, $u_i \propto 1 + \mathrm{sigmoid}(-\text{margin}_i)$. A clip's weight is

@@ -319,7 +319,7 @@ print(f"frames x 4: spectral perturbation x {4 ** slopes['perturbation', 'T']:.1
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The spectral perturbation takes 4.9 times as long, as $T \log T$ predicts; groups are free: sixteen times as
-# many take no longer. In a log-log plot $n^r$ has slope $r$. At small sizes the lines are flat, because the fixed
+# many take no longer. A cost that grows like $n^r$ has slope $r$ in a log-log plot. At small sizes the lines are flat, because the fixed
 # cost of a kernel launch dominates (*launch-bound*). At the largest sizes the slopes of this run are between 0.5 and 1.1:
 # near the formulas' 1 (1.1 for $T \log T$), below it where fixed costs still count, above it where the cache is too small.
 

@@ -28,12 +28,12 @@ class Robust(NamedTuple):
 def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust:
     """Worst case over the chi-square ball ``(1 / 2G) sum (G p_g - 1)^2 <= rho``.
 
-    The optimal weights are ``(R_g - eta)_+``, normalised. With the k largest risks active, of mean m
-    and variance v, ``eta = m - sqrt(v / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
+    The optimal weights are ``(R_g - eta)_+``, normalised. With the k largest risks active, of mean R'
+    and variance V, ``eta = R' - sqrt(V / ((1 + 2 rho) k / G - 1))``; the right k is the one whose eta
     lies between the k-th and the next risk. No iterations. Source: Namkoong and Duchi (2017).
 
-    For groups of unequal size the ball is centred at their fractions ``s`` of the clips: ``(1 / 2) sum
-    s_g (p_g / s_g - 1)^2 <= rho``, with weights ``s_g (R_g - eta)_+``, normalised.
+    For groups of unequal size the ball is centred at their fractions ``pi`` of the clips: ``(1 / 2) sum
+    pi_g (p_g / pi_g - 1)^2 <= rho``, with weights ``pi_g (R_g - eta)_+``, normalised.
 
     Args:
         risks: Risk of each group, shape ``(..., groups)``.
@@ -159,7 +159,7 @@ def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tenso
         weights: Weight of each group, positive, sum one, shape ``(..., groups)``.
         risks: Risk of each group, shape ``(..., groups)``; a group that is absent from the
             batch has NaN, which counts as risk 0.
-        step: Step size eta; at 0 the weights stay.
+        step: Step size; at 0 the weights stay.
 
     Returns:
         Detached weights, shape ``(..., groups)``.

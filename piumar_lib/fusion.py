@@ -30,12 +30,12 @@ class AdaptiveFusion(nn.Module):
     """Fuse two views by how well they agree on *this* clip, compared with other clips.
 
     ``fused = g mean(a, b) + (1 - g) min(a, b)``: where the views disagree, only features that are active
-    in both are kept. The gate is ``g = sigmoid(w z + v)``; z is the cosine of the two views' features
-    about their running mean, standardised by its own running mean and deviation. Averages of rectified
-    features all have similar directions: without centring and standardising, their cosine is 0.99 for
-    every clip, and g is a constant. The bias v is learned. The weight w is fixed at 1: training people
-    are soon recognised without errors, so nothing in the loss rewards a low gate, and a learned w would
-    shrink until g is a constant again.
+    in both are kept. The gate is ``g = sigmoid(weight c + bias)``; c is the cosine of the two views'
+    features about their running mean, standardised by its own running mean and deviation. Averages of
+    rectified features all have similar directions: without centring and standardising, their cosine is
+    0.99 for every clip, and g is a constant. The bias is learned. The weight is fixed at 1: training
+    people are soon recognised without errors, so nothing in the loss rewards a low gate, and a learned
+    weight would shrink until g is a constant again.
 
     Args:
         channels: Channels of the features.
@@ -53,7 +53,7 @@ class AdaptiveFusion(nn.Module):
 
     @torch.no_grad()
     def agreement(self, a: Tensor, b: Tensor) -> Tensor:
-        """Standardised agreement z of features ``(batch, ..., channels)``, shape ``(batch, ...)``.
+        """Standardised agreement of features ``(batch, ..., channels)``, shape ``(batch, ...)``.
 
         No gradient flows through it: the views should agree because their contents do, not to open the
         gate.

@@ -1,10 +1,10 @@
 """GIRL: worst-case group weights within a chi-square ball, and larger weights for hard clips.
 
-    loss = mean_i  (q_g(i) / s_g(i)) h_i l_i
+    loss = mean_i  (q_g(i) / pi_g(i)) u_i l_i
 
-``l_i`` is a clip's loss, ``s_g`` the fraction of training clips in group g, ``q`` the worst-case weights
-of groups in a chi-square ball around these fractions (`piumar_lib.dro`), computed from running risks,
-and ``h`` the weight of hard clips. All weights are non-negative, and constants in back-propagation; with
+``l_i`` is a clip's loss, ``pi_g`` the fraction of training clips in group g, ``q`` the worst-case
+weights of groups in a chi-square ball around these fractions (`piumar_lib.dro`), computed from running
+risks, and ``u`` the weight of hard clips. All weights are non-negative, and constants in back-propagation; with
 radius 0 and beta 0 the loss is plain cross-entropy.
 
 The paper publishes no equations; these definitions are ours.
@@ -183,7 +183,7 @@ class GroupRobustObjective(Objective):
                     getattr(self, name).zero_()
 
     def _judge(self, group: Tensor, logits: Tensor, y: Tensor) -> None:
-        """Update the running risks, and the weights, of the groups that have clips in the batch."""
+        """Update the running risks of the groups in the batch, and then the weights of all groups."""
         classes = max(logits.shape[1], 2)
         costs = F.cross_entropy(logits, y, reduction="none") / math.log(classes)
         self.running = update_risks(self.running, costs, group, self.momentum)

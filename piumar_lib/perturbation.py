@@ -1,9 +1,9 @@
-"""Frequency branch of TFAM: perturb spectra along the directions in which people differ.
+"""Frequency branch of TFAM: perturb the smooth part of spectra, in which people differ most.
 
 A person's body affects the *smooth* part of a clip's log spectrum: its level and its slope. This part is
 described by a few cosine coefficients along frequency (a cepstrum). Only these are perturbed, in
-proportion to their standard deviation between clips of one class. Phases, the mean over time and the
-expected power of every frequency are preserved.
+proportion to their standard deviation, beyond noise, between clips of one class. Phases, the mean over
+time and the expected power of every frequency are preserved.
 
 The definitions are ours, the paper has no equations.
 """
@@ -31,7 +31,7 @@ MOST = 1.0  # largest standard deviation of a log gain: 95 % of gains then lie i
 def log_spectrum(spectrum: Tensor) -> Tensor:
     """``log |X|`` of a spectrum ``(batch, frequency, channels)``; empty frequencies stay finite.
 
-    Amplitudes are clamped to at least a thousandth of their frequency's typical one.
+    A millionth of its frequency's mean power is added to each power.
     """
     power = spectrum.real.square() + spectrum.imag.square()
     least = 1e-6 * power.mean(0, keepdim=True) + torch.finfo(power.dtype).tiny
@@ -210,7 +210,7 @@ class SpectralPerturbation(PlugIn):
         self.freedom.update(len(y) - (1 / same.sum(1)).sum())  # clips less classes
 
     def variance(self, time: int) -> Tensor:
-        """Variance between people: variance within classes minus that of noise, ``(coefficients, C)``.
+        """Variance within classes minus that of noise, which guides the gain; ``(coefficients, C)``.
 
         A smooth coefficient is a weighted sum over frequencies, which are independent in white noise, so
         its noise variance is the sum of theirs, with squared weights.

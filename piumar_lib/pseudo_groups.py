@@ -97,7 +97,7 @@ class StyleGroups:
 
 
 class RandomGroups(StyleGroups):
-    """Control: style groups with their members shuffled within each class; all sizes are the same."""
+    """Control: style groups with members shuffled within each class; each group keeps its size."""
 
     def find(self, style: Tensor, clips: Labels, seed: int) -> Tensor:
         """See `GroupSource.find`."""

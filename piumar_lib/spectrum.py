@@ -1,7 +1,7 @@
 """Spectra along time, their variance within classes, and the perturbation of the first TFAM.
 
-The final TFAM's perturbation, which preserves the expected power and perturbs only what differs between
-people, is in `piumar_lib.perturbation`.
+The final TFAM's perturbation, which preserves the expected power and perturbs only the smooth part of
+spectra, is in `piumar_lib.perturbation`.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def time_mass(energy: Tensor, floor: Tensor | float = 0.5) -> Tensor:
 def overlap_plan(source: Tensor, target: Tensor) -> Tensor:
     """Monotone coupling of two distributions on a line: the optimal plan for any convex cost.
 
-    ``P_tk = |[A_{t-1}, A_t] intersected with [B_{k-1}, B_k]|`` with A and B the cumulative masses
+    ``P_tk = |[A_{t-1}, A_t] intersected with [A'_{k-1}, A'_k]|`` with A and A' the cumulative masses
     (Peyre and Cuturi, section 2.6).
 
     Args:
@@ -330,7 +330,8 @@ def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
 def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) -> Tensor:
     """Squared 2-Wasserstein distance between Gaussians, of their means plus of their covariances.
 
-    ``|m - n|^2 + tr(A + B - 2 (A^1/2 B A^1/2)^1/2)`` (Peyre and Cuturi, remark 2.31).
+    ``|mean_x - mean_y|^2 + tr(X + Y - 2 (X^1/2 Y X^1/2)^1/2)``, X and Y the covariances (Peyre and
+    Cuturi, remark 2.31).
 
     Args:
         mean_x, mean_y: Means, shape ``(..., channels)``.
@@ -347,7 +348,7 @@ def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) ->
 
 
 def gaussian_w2_diagonal(mean_x: Tensor, sd_x: Tensor, mean_y: Tensor, sd_y: Tensor) -> Tensor:
-    """`gaussian_w2` for independent channels: ``|m - n|^2 + |s - t|^2``.
+    """`gaussian_w2` for independent channels: ``|mean_x - mean_y|^2 + |sd_x - sd_y|^2``.
 
     Args:
         mean_x, sd_x, mean_y, sd_y: Means and standard deviations, shape ``(..., channels)``.

@@ -73,7 +73,7 @@ class GroupDRO(Objective):
     """Worst-case weights of people's risks, updated online (Sagawa et al., ICLR 2020).
 
     Args:
-        step: Step size eta of the exponentiated gradient.
+        step: Step size of the exponentiated gradient.
     """
 
     people: int | None = 8
@@ -112,7 +112,7 @@ class EIIL(GroupDRO):
     form: clips for which the reference is over-confident, and all others.
 
     Args:
-        step: Step size eta of GroupDRO's exponentiated gradient.
+        step: Step size of GroupDRO's exponentiated gradient.
         first: Epochs of the additional training of the reference, as a fraction of all epochs.
     """
 
@@ -138,7 +138,7 @@ class VREx(Objective):
     """Mean risk plus variance of people's risks (Krueger et al., ICML 2021).
 
     Args:
-        weight: Weight beta of the variance, once it is switched on; 1 before.
+        weight: Weight lambda of the variance, once it is switched on; 1 before.
         anneal: Fraction of the training after which the weight is switched on.
     """
 

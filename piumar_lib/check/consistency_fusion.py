@@ -12,7 +12,7 @@ from piumar_lib.check.base import check, require, rule_out
 
 @check
 def gate(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(a, b, center, mean, sd, bias)``: the gate of each clip, shape ``(batch, 1)``."""
+    """``answer(first, second, center, mean, sd, bias)``: the gate of each clip, shape ``(batch, 1)``."""
     import torch
 
     for batch, width in ((6, 3), (4, 9)):
@@ -67,7 +67,7 @@ def gate(answer: Callable, rng: np.random.Generator) -> str:
 
 @check
 def fuse(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(a, b, g)``: the fused features, shape ``(batch, width)``."""
+    """``answer(first, second, g)``: the fused features, shape ``(batch, width)``."""
     import torch
 
     for batch, width in ((5, 4), (3, 8)):

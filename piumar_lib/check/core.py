@@ -1,4 +1,4 @@
-"""The library's core functions, with the signatures of the chapters that derive them."""
+"""The library's core functions, to be called by position like those of the chapters."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ __all__ = [
 ]  # fmt: skip
 
 
-def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, eps: Tensor) -> Tensor:
+def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, xi: Tensor) -> Tensor:
     """Log gain of chapter 04, shape ``(batch, frequencies, channels)``.
 
     Args:
         variance: Variance of the coefficients within classes, shape ``(coefficients, channels)``.
         floor: Variance of noise alone, shape ``(coefficients,)``.
         basis: Cosine basis, a row for each coefficient, shape ``(coefficients, frequencies)``.
-        eps: Standard Gaussian draws, shape ``(batch, coefficients, channels)``.
+        xi: Standard Gaussian draws, shape ``(batch, coefficients, channels)``.
     """
-    return energy_preserving_gain((variance - floor[:, None]).clamp(min=0).sqrt(), basis, eps)
+    return energy_preserving_gain((variance - floor[:, None]).clamp(min=0).sqrt(), basis, xi)
 
 
-def gate(a: Tensor, b: Tensor, center: Tensor, mean: Tensor, sd: Tensor, bias: Tensor) -> Tensor:
+def gate(
+    first: Tensor, second: Tensor, center: Tensor, mean: Tensor, sd: Tensor, bias: Tensor
+) -> Tensor:
     """Gate of chapter 05, shape ``(batch, 1)``.
 
     Args:
-        a, b: Features of both views, shape ``(batch, width)``.
+        first, second: Features of both views, shape ``(batch, width)``.
         center: Mean of the features, shape ``(width,)``.
         mean, sd: Mean and standard deviation of the cosine of the centred features.
         bias: Bias that is added to the standardised cosine.
     """
-    fusion = AdaptiveFusion(a.shape[1]).to(a).eval()
+    fusion = AdaptiveFusion(first.shape[1]).to(first).eval()
     fusion.center.mean, fusion.mean.mean, fusion.variance.mean = center, mean, sd**2 - 1e-6
-    return torch.sigmoid(fusion.agreement(a, b) + bias)[:, None]
+    return torch.sigmoid(fusion.agreement(first, second) + bias)[:, None]
 
 
 def worst_weights(risks: Tensor, shares: Tensor, rho: float) -> Tensor:

@@ -61,7 +61,7 @@ def standard_error(error: Callable, rng: np.random.Generator) -> str:
         truth = rng.beta(a, b, (20_000, people))
         simulated = (rng.binomial(clips, truth) / clips).mean(1).std()
         given = float(error(mean, between, people, clips))
-        within = mean * (1 - mean) - between**2  # mean over people of a (1 - a)
+        within = mean * (1 - mean) - between**2  # mean over people of accuracy * (1 - accuracy)
         right = np.sqrt((between**2 + within / clips) / people)
         misconceptions = {
             "this is a variance; a standard error has the unit of the accuracy itself.": right**2,

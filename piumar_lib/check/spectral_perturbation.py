@@ -11,7 +11,7 @@ from piumar_lib.check.base import check, require, rule_out
 
 @check
 def log_gain(answer: Callable, rng: np.random.Generator) -> str:
-    """``answer(variance, floor, basis, eps)``: the log gain that variance above the floor guides."""
+    """``answer(variance, floor, basis, xi)``: the log gain that variance above the floor guides."""
     import torch
 
     from piumar_lib.perturbation import energy_preserving_gain

@@ -225,7 +225,7 @@ def _whole_numbers(name: str, values: ArrayLike, clips: int) -> np.ndarray:
 
 
 def _single(x: np.ndarray) -> np.ndarray:
-    """``x`` as float32; its values must be finite and must not underflow."""
+    """``x`` as float32; finite, and its largest value 0 or between `SMALLEST` and `LARGEST`."""
     finite = np.isfinite(x)
     if not finite.all():
         clip = int(np.argmin(finite.all(axis=(1, 2))))

@@ -236,7 +236,7 @@ def seeds(records: Mapping[str, list[dict]], method: str) -> int:
 
 
 def seeds_of_all(form: str, folder: Path = STUDY) -> int:
-    """The number of seeds of all methods of the contrasts on all data sets, by form."""
+    """The smallest number of seeds of any method of the contrasts on any data set, in a form."""
     records = read(REAL, form, folder)
     return min(seeds(records, method) for method in (*PLANNED, NORMALIZED))
 
