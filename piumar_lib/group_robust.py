@@ -4,8 +4,8 @@
 
 ``l_i`` is a clip's loss, ``pi_g`` the fraction of training clips in group g, ``q`` the worst-case
 weights of groups in a chi-square ball around these fractions (`piumar_lib.dro`), computed from running
-risks, and ``u`` the weight of hard clips. All weights are non-negative, and constants in back-propagation; with
-radius 0 and beta 0 the loss is plain cross-entropy.
+risks, and ``u`` the weight of hard clips. All weights are non-negative, and constants in
+back-propagation; with radius 0 and beta 0 the loss is plain cross-entropy.
 
 The paper publishes no equations; these definitions are ours.
 """

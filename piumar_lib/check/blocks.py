@@ -112,7 +112,7 @@ def find_groups(block: Callable[..., Tensor]) -> None:
 
 
 def worst_weights(block: Callable[[Tensor, Tensor, float], Tensor]) -> None:
-    """Compare a function that gives weights ``(G,)`` for risks, fractions (``(G,)`` each), and a radius."""
+    """Compare a function from risks and fractions, both ``(G,)``, and a radius to weights ``(G,)``."""
     generator = _generator()
     for groups in range(2, 40):
         risks, shares = torch.rand(2, groups, generator=generator, dtype=torch.float64) + 0.01
