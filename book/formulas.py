@@ -31,16 +31,30 @@ def to_mathml(formula: str, display: str) -> str:
     known = _space_functions(known)
     # Only with braces does the converter write the letter itself; browsers ignore its attribute.
     known = re.sub(r"\\(mathcal|mathbb) ([A-Za-z])", r"\\\1{\2}", known)
+    known = re.sub(r"\\mathrm\{([A-Za-z])\}", r"\\text{\1}", known)  # one letter would be italic
     known = re.sub(r"\\arg\b", r"\\operatorname{arg}", known).replace(r"\mathbb{1}", "\U0001d7d9")
     try:
         mathml = convert(known, display=display)
     except Exception as error:  # the converter has a dozen exceptions without a common parent
         raise ValueError(f"formula {formula!r}: {type(error).__name__}. Simplify it.") from error
+    mathml = _set_primes_and_words(mathml)
     if unknown := re.search(r"\\[A-Za-z]+", mathml):
         raise ValueError(f"formula {formula!r}: {unknown[0]} is not known. Write it differently.")
     if "<mi>&</mi>" in mathml:
         raise ValueError(f"formula {formula!r}: '&' outside of aligned, split, cases or a matrix.")
     return mathml
+
+
+def _set_primes_and_words(mathml: str) -> str:
+    """Primes in the size of their letter, and words as names: a minus between texts has no space."""
+    base, prime = r"(<mi>[^<]+</mi>|<mover.*?</mover>)", r"<mi>(&#x0203[2-4];)</mi>"
+    mathml = re.sub(rf"<msup>{base}{prime}</msup>", r"<mrow>\1<mo>\2</mo></mrow>", mathml)
+    mathml = re.sub(
+        rf"<msubsup>{base}(<mi>[^<]+</mi>|<mrow>(?:(?!<mrow>).)*?</mrow>){prime}</msubsup>",
+        r"<msub><mrow>\1<mo>\3</mo></mrow>\2</msub>",
+        mathml,
+    )
+    return re.sub(r"<mtext>([\w-]+)</mtext>", r'<mi mathvariant="normal">\1</mi>', mathml)
 
 
 def _space_functions(formula: str) -> str:

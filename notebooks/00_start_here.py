@@ -193,7 +193,7 @@ show(fig, alt="From person shift (01) two paths lead to the whole method in chap
 # | $\alpha$ | a fraction, as of the worst groups | $d$, $\tau$ | gain of a person, deviation between data sets |
 #
 # These letters mean the same in the text of all chapters; others serve one section. Transport keeps its own (02, 13):
-# $x$, $y$ are also two samples, $u$, $v$ Sinkhorn's factors, $f$, $g$ their logarithms, and $\gamma$ smooths soft-DTW.
+# $x$, $y$ are also two samples, $u$, $v$ Sinkhorn's factors, $f$, $g$ the logarithms of $a u$, $b v$, and $\gamma$ smooths soft-DTW.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Predict, run, compare

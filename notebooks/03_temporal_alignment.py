@@ -424,7 +424,7 @@ assert_same(Alignment(steps=7).double(), alignment.MonotoneAlignment(steps=7).do
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Alternative: entropic transport to learned anchors
 #
-# Each frame $x_t$ goes to the learned anchor $k$ that it resembles, with a penalty for breaking the temporal order:
+# Each frame $x_t$ goes to the learned anchor $k$ that it resembles (LN: layer normalisation), with a penalty for breaking the order:
 #
 # $$ M_{tk} = 1 - \cos(\mathrm{LN}(x_t), \text{anchor}_k) + \lambda {\Bigl(\frac{t - 1/2}{T} - \frac{k - 1/2}{K}\Bigr)}^2 $$
 

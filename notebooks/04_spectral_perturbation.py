@@ -134,7 +134,7 @@ assert_same(fourier, lambda x: torch.fft.rfft(x, dim=1), some)
 # The amplitude says how strong a wave is, the [phase](glossary.md#phase) $\varphi_f$ when it peaks. In logarithms a longer limb
 # adds the same number at all frequencies:
 #
-# $$ L_f = \log \vert X_f \vert, \qquad X_f = \vert X_f \vert \, e^{i \varphi_f}, \qquad f = 1, \dots, T/2 $$
+# $$ L_f = \log \vert X_f \vert, \qquad X_f = \vert X_f \vert \, e^{i \varphi_f}, \qquad f = 1, \dots, F, \quad F = T/2 $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # A limb that is a quarter longer moves 1.25 times as far: every amplitude is multiplied by 1.25, which adds $\log 1.25 = 0.22$ to
@@ -309,16 +309,16 @@ for words, gamma in (("sigma xi", sigma * xi), ("sigma xi - sigma^2", sigma * xi
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The variance-guided gain
 #
-# The log gain is smooth over frequency, as large as clips of a class differ beyond noise; the second sum keeps the power:
+# The log gain is smooth over frequency, as large as clips of a class differ beyond noise ($v_j$: variance of $\tilde L_j$ within classes;
+# $\text{floor}_f$: the variance of noise); the second sum keeps the power:
 #
 # $$ \gamma_f = \sum_{j=0}^{J-1} D_{jf} \, \sigma_j \xi_j - \sum_{j=0}^{J-1} D_{jf}^2 \, \sigma_j^2 $$
 #
 # $$ \sigma_j = \sqrt{\max(0, v_j - \text{floor}_j)}, \qquad \text{floor}_j = \sum_f D_{jf}^2 \, \text{floor}_f $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Here $v_j$ is the variance of $\tilde L_j$ within classes, and the $\xi_j$ are standard Gaussian draws. The second sum is the
-# variance of the first, so the mean power is kept at each frequency: an
-# [energy-preserving gain](glossary.md#energy-preserving-gain). If the standard deviation of the log gain exceeds 1 at some
+# The $\xi_j$ are standard Gaussian draws. The second sum is the variance of the first, so the mean power is kept at each
+# frequency: an [energy-preserving gain](glossary.md#energy-preserving-gain). If the standard deviation of the log gain exceeds 1 at some
 # frequency, all $\sigma_j$ of the channel shrink until it is 1.
 #
 # By hand: the variance of the level is 4 above its floor, so $\sigma_0 = 2$. With 16 frequencies its row is $1/4$ everywhere, so all

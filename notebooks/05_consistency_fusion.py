@@ -106,15 +106,15 @@ show(fig, alt=f"Two channels of one clip, {train.class_names[clips.y[0]]}, of {x
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The gate: how well do two views agree?
 #
-# The gate rises with the cosine $c$ of the views' features $h'$, $h''$, less their mean $\bar h$; only its bias is learned:
+# The gate rises with the cosine $c$ of the views' features $h'$, $h''$, less the mean $\bar h$ of all features, and standardised by
+# its own mean and standard deviation; these are running statistics, and only the bias is learned:
 #
 # $$ c = \cos(h' - \bar h, \, h'' - \bar h), \qquad \text{gate} = \mathrm{sigmoid} \Bigl( \frac{c - \bar c}{\sigma_c} + \text{bias} \Bigr) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # Both views pass through the *same* [backbone](glossary.md#backbone) and, averaged over time, become features $h'$ and $h''$ of
-# shape `(batch, width)`. The obvious measure of agreement is their cosine, and it fails: post-ReLU features are non-negative and
-# most channels are active in most clips, so every cosine is close to 1. Take two clips with two channels. The views of the first
-# are equal, those of the second rank the channels in opposite order:
+# shape `(batch, width)`. Their plain cosine fails as a measure of agreement: post-ReLU features are non-negative, so every cosine is
+# close to 1. Take two clips with two channels. The views of the first are equal, those of the second rank them in opposite order:
 
 # %% slideshow={"slide_type": "skip"}
 first = torch.tensor([[5.0, 4.0], [5.0, 4.0]]).double()
@@ -150,8 +150,8 @@ gate = check.gate(gate, otherwise=core.gate)
 #
 # $$ h = \text{gate} \cdot \frac{h' + h''}{2} + (1 - \text{gate}) \min(h', h'') $$
 #
-# A post-ReLU feature says how much of a pattern was found. The minimum in each channel keeps what *both* views found. In the
-# example both channels of the second clip become $0.27 \cdot 4.5 + 0.73 \cdot 4 = 4.13$.
+# A post-ReLU feature says how much of a pattern was found. The minimum in each channel keeps what *both* views found. With
+# features $(5, 4)$ and $(4, 5)$ and gate 0.27, both channels become $0.27 \cdot 4.5 + 0.73 \cdot 4 \approx 4.13$.
 
 # %% slideshow={"slide_type": "skip"} tags=["core"]
 def fuse(first, second, g):

@@ -509,7 +509,7 @@ print(f"threshold rho* at ERM's risks: {dro.variance_threshold(got['ERM']):.2f}"
 # become proportional to $e^{0.2}, e^{0.4}, e^{0.9} = 1.22, 1.49, 2.46$, so $q = (0.24, 0.29, 0.48)$:
 
 # %% [markdown]
-# GroupDRO multiplies each weight by $e^{\delta R_g}$ after every batch, and no ball limits it:
+# GroupDRO multiplies each weight by $e^{\delta R_g}$, with step size $\delta$, after every batch, and no ball limits it:
 #
 # $$ q_g \leftarrow \frac{q_g \, e^{\delta R_g}}{\sum_{g'} q_{g'} \, e^{\delta R_{g'}}} $$
 

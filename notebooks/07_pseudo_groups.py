@@ -376,7 +376,7 @@ def worst_weights(risks, shares, rho):  # of chapter 06: (G,), (G,) -> (G,)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## What it does in training
 #
-# > **Predict.** GIRL trains on the synthetic people, with groups of style and with random groups. With which do the risks of
+# > **Predict.** GIRL trains on the synthetic people, with style groups and with random groups. With which do the risks of
 # > an action's four groups differ more? What fraction of the variance of the risks lies between *actions*?
 
 # %% slideshow={"slide_type": "skip"}
@@ -406,7 +406,7 @@ show(fig, alt="Running risks of the groups of each action after training, with t
      f"actions lies this much of the variance: {'; '.join(words)}.")
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Circles are groups, bars the means of actions. In the hardest action the risks of groups of style range from 0.03 to
+# **Compare.** Circles are groups, bars the means of actions. In the hardest action the risks of style groups range from 0.03 to
 # 0.20, those of random groups from 0.11 to 0.15. So style shows GIRL differences that random groups hide. But 69 % of the variance
 # of the risks lies between actions, and random groups see that part too (87 % of theirs). GIRL mostly weights hard *actions*.
 
@@ -435,7 +435,7 @@ show(fig, alt="A clip of each group. Slow and fast differ in the frequency of a 
 
 # %% [markdown] slideshow={"slide_type": "subslide"}
 # > **Predict.** In the worst of the four groups, how far do true groups lift accuracy over ERM? Which fraction of that gain
-# > do groups of style recover, and which do random groups?
+# > do style groups recover, and which do random groups?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.evidence.positive_control import OBJECTIVES, recovered
@@ -458,7 +458,7 @@ show(fig, alt=f"Accuracy in the worst group of ten seeds, which vary widely. Mea
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** In the worst group ERM reaches 47 %, true groups 79 %. Groups of style recover 0.97 of this gain, random groups
 # 0.05; these rows have groups alone ($\beta = 0$). So the loss does what it was made for, *if* the groups show in the style
-# and the minority is in the training set. Hard clips alone reach 60 %, as the minority is hard; groups of style *and* hard
+# and the minority is in the training set. Hard clips alone reach 60 %, as the minority is hard; style groups *and* hard
 # clips, the default, reach 90 %. Seeds vary widely.
 
 # %% [markdown] slideshow={"slide_type": "slide"}

@@ -368,15 +368,15 @@ blocks.recognizer(Recognizer, TFAM, small_cnn)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 6 The loss
 #
-# The loss adds weighted cross-entropy of three predictions, consistency of the views, and a regulariser that contracts classes:
+# The loss adds cross-entropy of three predictions, weighted by $w_i = u_i \, q_{g_i} / \pi_{g_i}$ from GIRL, consistency of the views, and
+# a regulariser that contracts classes:
 #
 # $$ \mathcal L = \frac1B \sum_i w_i \ell_i + \mathrm{JS}(\hat p', \hat p'') + \lambda \, \Omega, \qquad
 # \ell_i = H_i + \tfrac12 (H'_i + H''_i) $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# The loss is the mean over clips of the cross-entropy $H$ of the fused prediction plus half of each view's, with weights
-# $w_i$ from GIRL; the [Jensen-Shannon](glossary.md#jensen-shannon) divergence of the two views' predictions; and a
-# [Wasserstein](glossary.md#wasserstein) regulariser $\Omega$.
+# The terms: cross-entropy $H$ of the fused prediction plus half of each view's; the [Jensen-Shannon](glossary.md#jensen-shannon)
+# divergence of the two views' predictions; and a [Wasserstein](glossary.md#wasserstein) regulariser $\Omega$.
 #
 # The regulariser summarises the aligned view's features over time as a Gaussian with independent channels, means $\mu$
 # and standard deviations $\sigma$. It is the mean squared 2-Wasserstein distance to the class's running
@@ -422,18 +422,18 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## 7 GIRL
 #
-# Groups $g$ with shares $\pi_g$ and risks $R_g$ get the worst-case weights $q$; hard clips count up to twice.
+# Groups $g$ with shares $\pi_g$ and running risks $\tilde R_g$ get the worst-case weights $q$; hard clips count up to twice.
 #
-# $$ q = \arg \max_{p \ge 0, \, \sum_g p_g = 1} \sum_g p_g R_g \quad \text{with} \quad
+# $$ q = \arg \max_{p \ge 0, \, \sum_g p_g = 1} \sum_g p_g \tilde R_g \quad \text{with} \quad
 # \tfrac12 \sum_g \pi_g {\Bigl( \frac{p_g}{\pi_g} - 1 \Bigr)}^2 \le \rho $$
 #
-# $$ q_g \propto \pi_g (R_g - \eta)_+ $$
+# $$ q_g \propto \pi_g (\tilde R_g - \eta)_+ $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # GIRL needs no person labels. After the first epoch k-means finds four pseudo-groups in each class by style: mean and standard
 # deviation over time of the aligned view's first-layer features, less the class mean, each in units of its standard deviation.
 #
-# Groups have shares $\pi_g$ of the clips and risks $R_g$, here the moving averages $\tilde R_g$ of chapter 07, of the cross-entropy
+# Groups have shares $\pi_g$ of the clips and risks $\tilde R_g$, the moving averages of the cross-entropy
 # divided by the logarithm of the number of classes. Weights $q$ are the worst case in a [chi-square ball](glossary.md#chi-square-ball) of radius $\rho = 0.05$
 # around $\pi$: linear above a threshold $\eta$, zero below. For the $k$ largest risks, of total share $S$, mean $\bar R$ and
 # variance $V$, the edge of the ball is at $(1 + V / (\bar R - \eta)^2) / S = 1 + 2 \rho$, so
@@ -441,7 +441,7 @@ blocks.wasserstein_regularizer(WassersteinRegularizer)
 #
 # [Hard clips](glossary.md#hard-clips) are near the decision boundary or on its wrong side: with the [signed
 # margin](glossary.md#signed-margin) of the true class, $u_i \propto 1 + \mathrm{sigmoid}(-\text{margin}_i)$. A clip's weight is
-# $w_i = u_i \, q_{g(i)} / \pi_{g(i)}$, without gradient.
+# $w_i = u_i \, q_{g_i} / \pi_{g_i}$, without gradient.
 
 # %% slideshow={"slide_type": "skip"}
 def find_groups(style, y, each=4, seed=0):
@@ -803,7 +803,7 @@ check.worst_by_luck(worst_by_luck)
 # - **On three unseen people ERM recognises 69.0 %, PIUmr 79.1 %**; both are inside the library's intervals. With a GRU
 #   the gain is 3.2 points instead of 10.2. Chapter 09 has the evidence, from 153 people.
 # - **Interventions name causes.** Under ERM direction costs these people most, then tempo and tremor. PIUmr removes part
-#   of the effect of tempo, at the border of chance.
+#   of the effect of tempo, at the limit of what is significant.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger

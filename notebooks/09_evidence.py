@@ -133,7 +133,7 @@ print(f"{wording.points(own)} points, p = {own.p:.3f}: {statistics.verdict(own)}
 # set $j$ has variance $v_j + \tau^2$: $v_j$ because it has few people, $\tau^2$ because data sets differ.
 
 # %% [markdown]
-# Each data set has its own true difference, with variance $\tau^2$ between data sets; its weight is $w_j$.
+# Each data set $j$ of $S$ has its own true difference, with variance $\tau^2$ between data sets; its weight is $w_j$.
 #
 # $$ w_j = \frac{1}{v_j + \tau^2}, \qquad \hat d = \frac{\sum_j w_j \bar d_j}{\sum_j w_j}, \qquad
 # \mathrm{SE}^2 = \frac{\sum_j w_j (\bar d_j - \hat d)^2}{(S - 1) \sum_j w_j} $$

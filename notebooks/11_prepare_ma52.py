@@ -319,7 +319,7 @@ for name, scale in (("pixels", np.array), ("min-max", min_max)):
 # ## Poses from video
 #
 # > **Predict.** MediaPipe finds 33 joints in any video. The stand-in's joints are known exactly, so its videos come with ground
-# > truth: 80 clips of 20 people. Its joints move by 0.008 torso lengths (median). Is the estimator's error smaller than that?
+# > truth: 80 clips of 20 people. These joints move by 0.008 torso lengths (median). Is the estimator's error smaller than that?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 rows = [r for r in read_records(ROOT / "notebooks/results/pose-extraction.jsonl") if r["width"] == 216]

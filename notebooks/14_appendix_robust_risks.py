@@ -143,7 +143,7 @@ assert_same(lambda r: cvar_by_hand(r, 0.3), lambda r: dro.cvar(r, 0.3).value, so
 # $6.05$ with mean $3.26$. The value is $0.5 \log 3.26 = 0.59$, and the weights are $0.15$, $0.23$ and $0.62$:
 
 # %% [markdown]
-# Subtract a price $\lambda$ for moving away from uniform weights: the maximum is a softmax.
+# Subtract a price $\lambda$ for $\mathrm{KL}(p) = \sum_g p_g \log (G p_g)$, the divergence from uniform weights: the maximum is a softmax.
 #
 # $$ \max_p \; \sum_g p_g R_g - \lambda \, \mathrm{KL}(p) \;=\; \lambda \log \Bigl( \frac1G \sum_g e^{R_g / \lambda} \Bigr), \qquad p^*_g = \frac{e^{R_g / \lambda}}{\sum_{g'} e^{R_{g'} / \lambda}} $$
 
@@ -180,7 +180,7 @@ assert_same(lambda r: kl_penalty_by_hand(r, 0.5), lambda r: dro.kl_penalty(r, 0.
 assert_same(lambda r: kl_ball_by_hand(r, 0.3), lambda r: dro.kl_ball(r, 0.3).value, some)
 
 # %% [markdown] slideshow={"slide_type": "slide"}
-# ## Three nested sets, and an independent check
+# ## Three nested sets
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # To compare the three, choose the radii of both balls from CVaR's fraction $\alpha$, so that the sets are nested. The cap
@@ -234,7 +234,7 @@ assert max(error.values()) < 2e-5
 # its variance is that of a mean over $(1 + \kappa) / (1 - \kappa) = 19$ batches.
 
 # %% [markdown]
-# > **Predict.** Losses are distributed like $\vert \mathcal{N}(0, 1) \vert$, and the fraction is 0.3. By how many percent is
+# > **Predict.** Losses are distributed like $\vert \mathcal{N}(0, 1) \vert$, and $\alpha = 0.3$. By how many percent is
 # > CVaR of a batch of 16 too low: 0.3, 3 or 30? And with two clips of each person and no EMA, how close to the
 # > true direction does an adversary with $\rho = 0.05$ push: is the cosine 0.3, 0.6 or 0.9?
 

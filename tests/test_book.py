@@ -492,6 +492,11 @@ def test_formulas_beyond_the_converter_are_taught_to_it():
     letters = {r"\mathcal L": "ℒ", r"S_{\mathcal A}": "𝒜", r"\mathbb R": "ℝ"}
     for formula, letter in letters.items():
         assert letter in html.unescape(to_mathml(formula, "inline"))
+    for formula in ("h'", r"\hat p''", "A'_k", "A'_{k-1}"):  # as a superscript a prime is hardly seen
+        primed = to_mathml(formula, "inline")
+        assert "<mo>&#x0203" in primed and "sup>" not in primed
+    assert '<mi mathvariant="normal">d</mi>' in to_mathml(r"\mathrm{d}P", "inline")
+    assert "mtext" not in to_mathml(r"\text{agreement} - \text{chance}", "inline")
 
 
 def test_a_browser_that_fails_says_why(tmp_path, monkeypatch):

@@ -380,7 +380,7 @@ QUOTES: dict[str, Quotes] = {
         ),
         ("it is 0.11: a mean", r"tempo (\S+),"),
         (
-            "groups of style range from 0.03 to 0.20, those of random groups from 0.11 to 0.15",
+            "style groups range from 0.03 to 0.20, those of random groups from 0.11 to 0.15",
             r"%, and (\S+) to (\S+) in the hardest action; .* and (\S+) to (\S+) in the hardest",
         ),
         ("But 69 % of the variance of the risks", r"groups of style (\d+) %"),
