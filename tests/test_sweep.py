@@ -338,8 +338,8 @@ def test_committed_records_are_of_the_planned_rows_on_disjoint_people():
 def test_committed_runs_were_normalised_as_they_had_been_recorded():
     """The models had to be trained again: on the same machine, with the same number of threads."""
     records = read_records(RESULTS / "poses.jsonl")
-    runs = {(r["method"], r["fold"]): r["held out"]["people"]
-            for r in records if "normalized by" not in r and r["config"]["body"] == "derived"}  # fmt: skip
+    derived = [r for r in records if "normalized by" not in r and r["config"]["body"] == "derived"]
+    runs = {(r["method"], r["fold"]): r["held out"]["people"] for r in derived}
     normalized = [r for r in records if "normalized by" in r]
     same = [r["before"] == runs[r["method"], r["fold"]] for r in normalized]
     assert len(same) == 20 and all(same)
