@@ -186,8 +186,8 @@ baseline = train(plain, progress=False, watch=live)
 live.finish(read_history(plain.out))
 
 # %% [markdown]
-# **Compare.** It recognises 47.6 % of unseen synthetic people's clips, four times the constant answer's 12.1 %. Next is PIUmr,
-# with the same budget:
+# **Compare.** It recognises 47.6 % of unseen synthetic people's clips, four times the constant answer's 12.1 %. PIUmr has
+# the same budget:
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 from piumar_lib.evidence import statistics

@@ -212,7 +212,7 @@ fig, axes = plt.subplots(1, 3, figsize=(7, 2.7))
 for ax, (name, pair) in zip(axes, PAIRS.items(), strict=True):
     for points, marker, color in zip(pair, "ox", ("C0", "C4"), strict=True):
         ax.plot(*points.T, marker, ms=3.5, alpha=0.6, color=color, mfc="none")
-    ax.set_title("{}\nGaussian {:.2f}, sliced {:.2f}".format(name, *seen[name]), fontsize=10)
+    ax.set_title("{}\nsquared: Gaussian {:.2f}, sliced {:.2f}".format(name, *seen[name]), fontsize=10)
     ax.set_aspect("equal", adjustable="datalim")
 show(fig, alt="Three pairs of clouds. Squared distances, Gaussian and sliced: "
      + "; ".join(f"{k} {g:.2f} and {s:.2f}" for k, (g, s) in seen.items())

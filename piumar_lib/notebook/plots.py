@@ -178,16 +178,17 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
         pace = f"{steps[-1]['clips/s']:.0f} clips per second, {steps[-1]['memory GB']:.1f} GB of memory"
         axes[1, 1].set_title(pace, fontsize=9)
     epochs = [row["epoch"] for row in looks]
-    shown = {"F1_mean": "F1_mean", "mean over people": "people", "worst quarter of people": "worst 1/4"}
-    for (name, words), style in zip(shown.items(), LINES, strict=False):
+    shown = ("F1_mean", "mean over people", "worst quarter of people")
+    for name, style in zip(shown, LINES, strict=False):
+        words = name.removesuffix(" of people")
         axes[0, 1].plot(epochs, [100 * row["held out"][name] for row in looks], label=words, **style)
     axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, None))
     seen = [row["held out"] for row in looks]
     constant = [scores["majority top-1"] for scores in seen if "majority top-1" in scores]
     if constant:
-        axes[0, 1].axhline(100 * constant[-1], color="0.4", ls=":", label="one action")
+        axes[0, 1].axhline(100 * constant[-1], color="0.4", ls=":", label="most frequent action")
     if looks:
-        axes[0, 1].legend(fontsize=8)
+        axes[0, 1].legend(fontsize=8, loc="upper left", framealpha=1)
         parts = {n: 100 * v for n, v in looks[-1]["held out"].items() if n.startswith("part ")}
         axes[1, 0].barh([name.removeprefix("part ") for name in parts], list(parts.values()), **UNSEEN)
     axes[1, 0].set(xlabel="clips recognised, %")
