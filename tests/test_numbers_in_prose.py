@@ -240,7 +240,7 @@ QUOTES: dict[str, Quotes] = {
     ],
     "12_train_ma52": [
         (
-            "47.6 % of unseen synthetic people's clips, four times the constant answer's 12.1 %",
+            "47.6 % of unseen synthetic people's clips, a constant answer 12.1 %",
             r"10\.0: .* top-1 (\S+) %, always the most frequent action (\S+) %",
         ),
         (
