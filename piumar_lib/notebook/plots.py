@@ -182,13 +182,13 @@ def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     for name, style in zip(shown, LINES, strict=False):
         words = name.removesuffix(" of people")
         axes[0, 1].plot(epochs, [100 * row["held out"][name] for row in looks], label=words, **style)
-    axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, None))
+    axes[0, 1].set(xlabel="epoch", ylabel="held-out people, %", ylim=(0, 100))
     seen = [row["held out"] for row in looks]
     constant = [scores["majority top-1"] for scores in seen if "majority top-1" in scores]
     if constant:
-        axes[0, 1].axhline(100 * constant[-1], color="0.4", ls=":", label="most frequent action")
+        axes[0, 1].axhline(100 * constant[-1], color="0.4", ls=":", label="constant answer")
     if looks:
-        axes[0, 1].legend(fontsize=8, loc="upper left", framealpha=1)
+        axes[0, 1].legend(fontsize=8, loc="upper center", ncols=2, handlelength=1.3, columnspacing=0.8)
         parts = {n: 100 * v for n, v in looks[-1]["held out"].items() if n.startswith("part ")}
         axes[1, 0].barh([name.removeprefix("part ") for name in parts], list(parts.values()), **UNSEEN)
     axes[1, 0].set(xlabel="clips recognised, %")
