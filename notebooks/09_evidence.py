@@ -303,7 +303,7 @@ tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, "MiniRocket
 # ## Another network
 #
 # > **Predict.** A ResNet-1D [[25](#references)] in place of the CNN, with many times its parameters and the same
-# > hyperparameters. Does TFAM's gain at own tempo shrink, grow or stay?
+# > hyperparameters, one seed each. Does TFAM's gain at own tempo shrink, grow or stay?
 
 # %% slideshow={"slide_type": "subslide"} tags=["hide-input"]
 tables.show_networks()
