@@ -138,7 +138,7 @@ QUOTES: dict[str, Quotes] = {
             "$\\mathrm{sigmoid}(1) = 0.73$ and $\\mathrm{sigmoid}(-1) = 0.27$",
             r"centred cosine: +\[ *(1)\. +(-1)\.\](?s:.*?)gates \[(\S+) (\S+)\]",
         ),
-        ("cdot 4 = 4.13$", r"fused \[\[5\.0, (4)\.0\], \[(\d\.\d\d)"),
+        ("cdot 4 \\approx 4.13$", r"fused \[\[5\.0, (4)\.0\], \[(\d\.\d\d)"),
         (
             "is recognised in 79 % of the cases, that with the highest in 92 %",
             r"10 people: (\S+) %, .* (\S+) %\.",
@@ -191,7 +191,7 @@ QUOTES: dict[str, Quotes] = {
         ("The error is 0.041 torso lengths", r"median error (\S+), offset"),
         ("of each clip it is 0.009, about", r"offset removed (\S+), movement"),
         ("joints move by only 0.008 torso lengths", r"movement (\S+) torso"),
-        ("Its joints move by 0.008 torso lengths", r"movement (\S+) torso"),
+        ("These joints move by 0.008 torso lengths", r"movement (\S+) torso"),
         (
             "correlate with the original's at 0.79; with crf 14 at 0.95.",
             r"crf (14): .* (0\.\d+)\ncrf 23: .* (0\.\d+)",
@@ -284,7 +284,7 @@ QUOTES: dict[str, Quotes] = {
         ("recognises 59.7 % of unseen synthetic", r"never saw it recognises (\S+) %"),
         (
             "is 0.80 for amplitude and 0.66 for onset, but 0.35 for duration",
-            r"duration .* ρ (\S+); onset .* ρ (\S+); amplitude .* ρ (\S+)\.",
+            r"duration .* correlation (\S+); onset .* correlation (\S+); ampl.* correlation (\S+)\.",
         ),
         (
             "frequent (9.6 %); on frames minus their mean it reached 25.7 %",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import subprocess
@@ -54,6 +55,15 @@ def test_conda_environment_installs_the_same_pins():
     assert pip == {"pip": ["-c constraints.txt", "-r requirements.txt", "-e ."]}
 
 
+def imported(path):
+    """Names of the packages that a file imports, wherever in it."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level:
+            yield node.module.partition(".")[0]
+
+
 def test_every_module_imports_only_what_is_declared():
     # Distribution and import name differ for these; the last three come with ipykernel.
     names = {"sklearn": "scikit-learn", "bs4": "beautifulsoup4", "PIL": "pillow", "jinja2": "nbconvert",
@@ -65,10 +75,9 @@ def test_every_module_imports_only_what_is_declared():
     # A program of an environment of its own, which these files describe.
     files = (ROOT / "data_scripts").glob("poses-*.txt")
     poses = {line.split("==")[0] for file in files for line in file.read_text().splitlines()}
-    pattern = re.compile(r"^\s*(?:from|import) ([A-Za-z_]\w*)", re.MULTILINE)
     for path in (p for name in ("piumar_lib", "tools", "book") for p in (ROOT / name).rglob("*.py")):
         known_here = poses if path.name == "estimator_program.py" else known
-        for module in pattern.findall(path.read_text()):
+        for module in imported(path):
             if module not in sys.stdlib_module_names:
                 assert names.get(module, module).lower() in known_here, f"{path.name}: {module}"
 
