@@ -378,9 +378,9 @@ show_table(["method", "people", "mean [%]", "worst quarter [%]", "over augmentat
              points(row.difference), row.verdict] for row in table])
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# **Compare.** Augmentation. On these people nothing adds to it, and some methods cost accuracy. Over augmentation, ERM has
+# **Compare.** Augmentation. On these people no gain over it is established, and some methods cost accuracy. Over it, ERM has
 # -2.2 points [-2.9, -1.5], MixStyle -1.7 [-2.4, -1.1], PIUmr -1.1 [-1.8, -0.4] and GroupDRO -8.5 [-9.6, -7.4], four losses;
-# CORAL is equivalent within a point; TFAM, HDF and a hierarchical head are not decided, nor is normalising the features of each new
+# CORAL is equivalent within a point; TFAM, HDF and, with augmentation, a hierarchical head are not decided, nor is normalising the features of each new
 # person with all of this person's unlabelled clips, +0.6 [+0.1, +1.2] (exploratory: on the two best rows). These intervals leave
 # out how much two trainings differ, as one model per method evaluates all people of a fold.
 

@@ -361,8 +361,9 @@ def test_readme_and_chapter_12_say_what_the_committed_sweep_found():
     assert (piumr.folds, piumr.accuracy.people) == ((1, 2, 3, 4, 5), 186)
     assert piumr.verdict == "a loss" and "a gain" not in {row.verdict for row in rows.values()}
     found = points(piumr.difference)
+    value = found.replace(" [", " points [")
     readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
-    said = f"nothing adds to augmentation, and PIUmr costs accuracy: {found.replace(' [', ' points [')}"
+    said = f"no gain over augmentation is established, and PIUmr costs accuracy: {value}"
     assert said in readme
     chapter = (ROOT / "notebooks" / "12_train_ma52.py").read_text(encoding="utf-8")
     one = rows["augmentation, normalised by person"]

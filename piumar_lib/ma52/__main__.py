@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from piumar_lib.evidence.methods import METHODS
-from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig, own_hyperparameters
+from piumar_lib.ma52.config import NORMALIZED_BY, PRESETS, SETTINGS, TrainConfig, own_hyperparameters
 from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.hyperparameter import Hyperparameter
 
@@ -154,7 +154,7 @@ def run_table(options: argparse.Namespace) -> None:
 def run_sweep(options: argparse.Namespace) -> None:
     """Run all missing trainings, and print their table."""
     from piumar_lib.ma52 import sweep
-    from piumar_lib.ma52.new_people import normalize_people
+    from piumar_lib.ma52.normalize_people import normalize_people
     from piumar_lib.ma52.sweep_table import to_markdown
     from piumar_lib.ma52.train import train
 
@@ -250,7 +250,7 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--out", type=path, required=True, help="the .jsonl of the records")
     command.add_argument("--runs", type=path, help="folder of the trainings' folders (beside --out)")
     about = "also evaluate with each held-out person's features normalised; poses only"
-    command.add_argument("--normalize", choices=("person", "session"), default="", help=about)
+    command.add_argument("--normalize", choices=NORMALIZED_BY, default="", help=about)
     command.add_argument("--dry-run", action="store_true", help="only list the trainings")
     add_settings(command, OF_SWEEP)
     command.set_defaults(run=run_sweep)

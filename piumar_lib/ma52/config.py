@@ -66,6 +66,8 @@ LEVELS = ("method", "input", "features")
 # Prediction of body parts: the part of the most probable action; a separate head; or a head for parts
 # and one for actions within a part, whose probabilities are multiplied.
 BODIES = ("derived", "head", "hierarchical")
+# Clips that a sweep can normalise together in the evaluation: of a person, or of one session.
+NORMALIZED_BY = ("person", "session")
 
 
 class OtherVersion(ValueError):

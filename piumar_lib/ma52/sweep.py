@@ -58,7 +58,7 @@ class Training:
         fold: Number of the split's file.
         content: Digests (SHA-256) of the input files: index, split, and poses or the cache's settings.
         normalized: Whose features are normalised in the evaluation, see
-            `piumar_lib.ma52.new_people.normalize_people`; "" for none.
+            `piumar_lib.ma52.normalize_people.normalize_people`; "" for none.
     """
 
     config: TrainConfig
@@ -149,13 +149,16 @@ def run(
             and the same files under the same paths; each keeps checkpoints on its own disk.
         progress: Show a progress bar, and a line for each training.
         normalize: Evaluates a finished run, if trainings are planned as ``normalized``; such a function
-            as `piumar_lib.ma52.new_people.normalize_people`.
+            as `piumar_lib.ma52.normalize_people.normalize_people`.
 
     Raises:
+        ValueError: If trainings are planned as ``normalized``, but ``normalize`` is None.
         InUse: If another sweep writes to ``path``.
         RuntimeError: If trainings failed; the others were recorded.
     """
     trainings, path = list(trainings), as_path(path)
+    if normalize is None and any(training.normalized for training in trainings):
+        raise ValueError("normalize: None, but normalised trainings are planned. Give normalize_people.")
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
     failed = []
@@ -189,7 +192,8 @@ def attempt(
     """Run one training; return its number, its record, and its error, if any."""
     try:
         record = work(training.config, False)
-        if training.normalized and normalize is not None:
+        if training.normalized:
+            assert normalize is not None  # `run` refuses such trainings otherwise
             record = normalize(training.config.out, training.normalized)
         return number, record, ""
     except Exception as error:

@@ -14,14 +14,13 @@ import numpy as np
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.data.sequences import Sequences
 from piumar_lib.ma52.clips import load_data
+from piumar_lib.ma52.config import NORMALIZED_BY
 from piumar_lib.ma52.evaluate import Predicted, report
 from piumar_lib.ma52.model import MicroActionRecognizer, fastest_device, load_model
 from piumar_lib.ma52.pose_dataset import PoseDataset
 from piumar_lib.ma52.protocol import read_record
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 from piumar_lib.support.files import as_path
-
-BY = ("person", "session")  # clips that are normalised together: of a person, or of one session
 
 
 def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
@@ -32,7 +31,7 @@ def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
 
     Args:
         folder: Folder of the run; it is not changed.
-        by: One of `BY`.
+        by: One of `piumar_lib.ma52.config.NORMALIZED_BY`.
 
     Returns:
         The run's record with the new results as ``held out``, the argument as ``normalized by``, and as
@@ -42,8 +41,8 @@ def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
         FileNotFoundError: If the run has not ended, or one of its input files is missing.
         ValueError: If ``by`` is unknown, the run is on video, or its network has no batch normalisation.
     """
-    if by not in BY:
-        raise ValueError(f"by: {by!r} is unknown. Choose from {', '.join(BY)}.")
+    if by not in NORMALIZED_BY:
+        raise ValueError(f"by: {by!r} is unknown. Choose from {', '.join(NORMALIZED_BY)}.")
     record, model = read_record(folder), load_model(folder, fastest_device())
     if not model.config.sees_poses:
         raise ValueError(f"{as_path(folder)}: is a run on video. Choose a run on poses.")
@@ -51,8 +50,10 @@ def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
     assert isinstance(known, PoseDataset) and isinstance(held_out, PoseDataset)
     training = TrainingPeople(model.recognizer, to_sequences(model, known))
     clips = to_sequences(model, held_out)
-    person, session = (np.array([getattr(c, key) for c in held_out.clips]) for key in BY)
-    together = np.char.add(person, session) if by == "session" else person
+    person = np.array([clip.person for clip in held_out.clips])
+    # Sessions are numbered anew for each person.
+    sessions = np.array([f"{clip.person} {clip.session}" for clip in held_out.clips])
+    together = person if by == "person" else sessions
     actions = np.empty((len(clips), len(ACTIONS)))
     for one in np.unique(together):
         mine = together == one

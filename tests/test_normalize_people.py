@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from piumar_lib.evidence.records import read_records
-from piumar_lib.ma52 import new_people, sweep, train
+from piumar_lib.ma52 import normalize_people as evaluation
+from piumar_lib.ma52 import sweep, train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.clips import load_data
+from piumar_lib.ma52.config import NORMALIZED_BY
 from piumar_lib.ma52.evaluate import read_predictions
 from piumar_lib.ma52.model import load_model
-from piumar_lib.ma52.new_people import normalize_people, to_sequences
+from piumar_lib.ma52.normalize_people import normalize_people, to_sequences
 from piumar_lib.ma52.sweep_table import compare
 from piumar_lib.person_normalization import TrainingPeople, normalize_person
 
@@ -47,7 +49,7 @@ def test_a_record_says_what_is_normalised_and_what_came_before(swept):
         for key in ("config", "content", "split", "steps", "seed"):
             assert after[key] == before[key]
     names = [row.name for row in compare(records)]
-    assert names == ["augmentation"] + [f"augmentation, normalised by {by}" for by in new_people.BY]
+    assert names == ["augmentation"] + [f"augmentation, normalised by {by}" for by in NORMALIZED_BY]
 
 
 def test_what_is_trained_is_not_trained_again(swept, monkeypatch):
@@ -73,8 +75,8 @@ def test_a_share_of_nothing_leaves_every_probability_as_it_was(run, monkeypatch)
         seen.append(found)
         return {}
 
-    monkeypatch.setattr(new_people, "report", watch)
-    monkeypatch.setattr(new_people, "normalize_person", partial(normalize_person, alpha=0.0))
+    monkeypatch.setattr(evaluation, "report", watch)
+    monkeypatch.setattr(evaluation, "normalize_person", partial(normalize_person, alpha=0.0))
     normalize_people(run)
     plain = read_predictions(f"{run}/predictions.safetensors")
     assert seen[0].names == plain.names and np.array_equal(seen[0].y, plain.y)
@@ -109,3 +111,11 @@ def test_what_cannot_be_normalised_is_refused(run, prepared, tmp_path):
     paths = {"cache": prepared.cache, "index": prepared.index, "splits": prepared.splits}
     with pytest.raises(ValueError, match="only runs on poses are normalised, not resnet-tiny-tsm"):
         sweep.plan("tiny", runs=tmp_path, normalized="person", **paths)
+
+
+def test_a_normalised_sweep_needs_its_evaluation(posed, tmp_path):
+    paths = {"poses": posed.poses, "index": posed.index, "splits": posed.splits}
+    plan = sweep.plan("poses", runs=tmp_path, methods=["ERM"], normalized="person", **paths)
+    with pytest.raises(ValueError, match="normalize: None, but normalised trainings are planned"):
+        sweep.run(plan, tmp_path / "records.jsonl", train.train)
+    assert not [*tmp_path.iterdir()]
