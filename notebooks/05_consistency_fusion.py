@@ -137,7 +137,7 @@ print("centred cosine: ", F.cosine_similarity(first - center, second - center).n
 def gate(first, second, center, mean, sd, bias):
     """Gate of each clip, (batch, 1), from both views' features, (batch, width).
 
-    It is the logistic function of bias plus the cosine of the centred features, standardised by its
+    It is the sigmoid of bias plus the cosine of the centred features, standardised by its
     mean and standard deviation. Only the bias gets a gradient. ``center`` has shape (width,)."""
     cosine = F.cosine_similarity(first - center, second - center).detach()  # (batch,)
     return torch.sigmoid((cosine - mean) / sd + bias)[:, None]

@@ -79,7 +79,7 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
     monkeypatch.setattr(tables, "NAMES", ("spar",))
     tables.show_methods("own tempo", "augmentation", folder=study)
     ((header, lines),) = shown
-    assert header == ["over augmentation, own tempo [points]", "synthetic", "SPAR", "eight other sets"]
+    assert header == ["gain over augmentation at own tempo [points]", "synthetic", "SPAR", "eight other sets"]
     rows = {line[0]: line[1:] for line in lines}
     assert rows.keys() == {"ERM", "TFAM + augmentation"}
     for name, (synthetic, spar, pooled) in rows.items():
@@ -113,7 +113,7 @@ def test_a_network_counts_on_data_sets_with_every_method(study, shown, monkeypat
     tables.show_networks("own tempo", study)
     ((header, lines),) = shown
     assert header[2:4] == ["ERM, mean [%]", "TFAM + augmentation, mean [%]"]
-    assert header[4:] == ["augmentation", "TFAM on top of it"]
+    assert header[4:] == ["augmentation [points]", "TFAM on top of it [points]"]
     assert [line[:2] for line in lines] == [["CNN, 32 channels", 1], ["CNN, 64 channels", 1]]
     first = {"spar": [r for r in usual if r["seed"] == 0]}
     means = [
@@ -122,7 +122,7 @@ def test_a_network_counts_on_data_sets_with_every_method(study, shown, monkeypat
     ]
     assert lines[1][2:4] == pytest.approx(means)
     assert lines[1][4:] == [
-        wording.points(contrasts.compare(first, *tables.PARTS[name])) for name in header[4:]
+        wording.points(contrasts.compare(first, *pair)) for pair in tables.PARTS.values()
     ]
 
 

@@ -31,7 +31,7 @@ def gate(answer: Callable, rng: np.random.Generator) -> str:
             return 1 / (1 + np.exp(-x))
 
         misconceptions = {
-            "this is what goes into the logistic function; a gate lies between 0 and 1.": z + v,
+            "this is what goes into the sigmoid; a gate lies between 0 and 1.": z + v,
             "this is the cosine of the features as they are; take their centre away first.": squash(
                 (uncentred - mean) / sd + v
             ),
@@ -112,16 +112,16 @@ def bias_for(answer: Callable, rng: np.random.Generator) -> str:
         odds, odds_of_share = 2 * kept / (1 - 2 * kept), kept / (1 - kept)
         right = np.log(odds)
         misconceptions = {
-            "this is the gate itself; the bias is what the logistic function makes it from.": 2 * kept,
+            "this is the gate itself; the bias is what the sigmoid makes it from.": 2 * kept,
             "this makes the gate equal to `kept`; but even a gate of 1 keeps only half of what one view "
             "found.": np.log(odds_of_share),
             "the sign is wrong: a larger bias keeps more.": -right,
             "these are the odds of the gate, which are never negative; a bias may be.": odds,
-            "the logistic function is taken once more; go back from the gate to what is inside it.": (
+            "the sigmoid is taken once more; go back from the gate to what is inside it.": (
                 1 / (1 + np.exp(-2 * kept)),
                 1 / (1 + np.exp(-kept)),
             ),
-            "this logarithm has another base; the logistic function goes with the natural one.": (
+            "this logarithm has another base; the sigmoid goes with the natural one.": (
                 np.log2(odds),
                 np.log10(odds),
             ),

@@ -51,7 +51,7 @@ def show_methods(
         cells = [cell(name, own) for own in records.values()]
         if name != reference and any(cells):
             lines.append([name + " *" * METHODS[name].uses_person_labels, *cells])
-    show_table([f"over {reference}, {form} [points]", *columns], lines)
+    show_table([f"gain over {reference} at {form} [points]", *columns], lines)
 
 
 PARTS = {  # the reference of each component of the method
@@ -76,7 +76,8 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
             means = (np.mean([_mean(records, method) for records in own.values()]) for method in ends)
             cells = [points(contrasts.compare(own, *pair)) for pair in PARTS.values()]
             lines.append([network, len(own), *(100 * mean for mean in means), *cells])
-    show_table(["network", "data sets", *(f"{method}, mean [%]" for method in ends), *PARTS], lines)
+    gains = (f"{part} [points]" for part in PARTS)
+    show_table(["network", "data sets", *(f"{method}, mean [%]" for method in ends), *gains], lines)
 
 
 def _mean(records: Sequence[dict], method: str) -> float:
