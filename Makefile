@@ -10,6 +10,8 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 # Chapters and tests run in so many processes; each may take 1.5 GB.
 WORKERS ?= 2
+# Any value: `make test` and `make unit` also run the slow tests, each of which has a quicker relative.
+SLOW ?=
 # What `make poses-env` installs: mediapipe, or rtmlib; and with which Python if uv is not at hand.
 ENGINE ?= mediapipe
 POSES_PYTHON ?= python3.12 python3.11
@@ -20,7 +22,8 @@ TAG ?=
 PY := $(VENV)/bin/python
 COURSE := $(PY) -m tools
 EXECUTE := --nbmake --nbmake-timeout=300 --overwrite
-UNIT := $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 tests --ignore tests/test_chapters.py
+UNIT = $(PY) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 12 \
+  $(if $(SLOW),,-m "not slow") tests --ignore tests/test_chapters.py
 STAMP := $(VENV)/.installed
 # Versions of all that is installed. `make course LOCK=` takes the newest of what is not pinned.
 LOCK ?= constraints.txt
@@ -74,9 +77,10 @@ chapters: $(STAMP) ## execute every chapter and test what came out
 	$(PY) -m pytest $(EXECUTE) build/notebooks/10*.ipynb
 	$(PY) -m pytest tests/test_chapters.py
 
-unit: $(STAMP) ## run all tests of the library
+unit: $(STAMP) ## run the tests of the library (SLOW=yes for the slow ones, too)
 	$(UNIT)
 
+coverage: SLOW := yes
 coverage: $(STAMP) ## run all tests of the library with coverage of at least 95 % of lines (takes longer)
 	$(UNIT) --cov=piumar_lib --cov=tools --cov=book --cov-report=term --cov-fail-under=95
 

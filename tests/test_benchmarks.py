@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from slow import slow_but
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests" / "benchmarks"))
@@ -15,8 +16,10 @@ import evidence  # noqa: E402
 import run as benchmarks  # noqa: E402
 from row import Row  # noqa: E402
 
+SLOW = ("sinkhorn", "reading", "preparation", "course")
 
-@pytest.mark.parametrize("name", benchmarks.NAMES)
+
+@pytest.mark.parametrize("name", slow_but({*benchmarks.NAMES} - {*SLOW}, benchmarks.NAMES))
 def test_benchmark_runs(name, tmp_path):
     rows = benchmarks.run(name, quick=True, device="cpu", workers=1, build=tmp_path)
     assert rows and all(row.ratio is None or row.ratio > -100 for row in rows)

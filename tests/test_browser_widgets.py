@@ -1,7 +1,7 @@
 """Every chapter's widget in a running JupyterLab, turned with the keyboard in headless Chromium.
 
-A chapter runs as far as its widget: "Run All Cells", as a reader would. Skipped without Chromium. Some
-chapters stand for all, since this takes minutes; the weekly workflow sets ``PIUMAR_WIDGETS=all``.
+A chapter runs as far as its widget: "Run All Cells", as a reader would. Skipped without Chromium. One
+chapter stands for all in `make test`, where test_chapters.py looks for errors inside each widget.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from slow import slow_but
 
 from tools.chapters import list_chapters, to_notebook
 
@@ -34,8 +35,6 @@ CHAPTERS = {
     for stem, notebook in NOTEBOOKS.items()
     if any(WIDGET.search(cell.source) for cell in notebook.cells)
 }
-SOME = {"01_person_shift", "02_optimal_transport", "06_robust_optimisation", "09_evidence"}
-TURNED = CHAPTERS if os.environ.get("PIUMAR_WIDGETS") == "all" else sorted(SOME)
 # Resolves to the milliseconds from the next key to the moment at which the figure differs.
 WATCH = """() => {
     const picture = () => document.querySelector(".widget-interact img")?.src;
@@ -101,7 +100,7 @@ def wait_for(address, server, log):
     pytest.fail(f"JupyterLab does not start:\n{log.read_text()[-2000:]}")
 
 
-@pytest.mark.parametrize("stem", TURNED)
+@pytest.mark.parametrize("stem", slow_but(["02_optimal_transport"], CHAPTERS))
 def test_widget_follows_the_keyboard(browser, lab, stem):
     context = browser.new_context(viewport={"width": 1400, "height": 1000})
     context.set_default_timeout(60_000)

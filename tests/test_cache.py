@@ -262,6 +262,7 @@ def test_a_cache_that_is_killed_twenty_times_ends_like_an_uninterrupted_one(
     assert {*read_entries(killed)} == {*read_entries(through)}
 
 
+@pytest.mark.slow  # besides the test above
 def test_a_cache_whose_workers_are_killed_with_it_goes_on(root, clips, tmp_path):
     index, killed = tmp_path / "index.csv", tmp_path / "killed"
     write_index(index, clips)

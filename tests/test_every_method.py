@@ -11,6 +11,7 @@ import pytest
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from slow import slow_but
 
 from piumar_lib.data import Sequences
 from piumar_lib.evidence.methods import METHODS, build, resolve, settings
@@ -19,6 +20,7 @@ from piumar_lib.ma52.history import read_history
 from piumar_lib.ma52.stepper import SharedStepper
 from piumar_lib.training import fit
 
+FEW = ("DANN", "Fish", "EIIL", "GroupDRO", "HDF as published", "weight averaging", "PIUmr", "MGSC")
 NETWORKS = [name for name, method in METHODS.items() if method.classify is None]
 
 # Means of the losses of each epoch, before one loop trained sequences and video.
@@ -86,7 +88,10 @@ def made(request):
     return partial(request.getfixturevalue(name).config, **size)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+# Augmentation is done before a method sees its clips.
+@pytest.mark.parametrize(
+    "name", slow_but([n for n in NETWORKS if " + " not in n or n in BEFORE], NETWORKS)
+)
 def test_every_method_makes_two_steps(made, tmp_path, name, gradients):
     settings = {"method": name, "batch_size": 20, "epochs": 2, "warmup": 0, "body": "head"}
     if made(tmp_path).sees_poses and METHODS[name].behind_stages is not None:
@@ -118,7 +123,7 @@ def half():
     AcceleratorState._reset_state(reset_partial_state=True)
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
+@pytest.mark.parametrize("name", slow_but(FEW, PUBLISHED))
 def test_every_method_trains_in_half_precision_and_in_parts(prepared, tmp_path, name, half):
     chosen = {"precision": "bf16", "grad_accum_steps": 2, "batch_size": 20, "epochs": 2, "warmup": 0}
     config = prepared.config(tmp_path, method=name, body="head", **SMALL, **chosen)
@@ -133,7 +138,7 @@ STATEFUL = ["DANN", "V-REx", "GroupDRO", "Fish", "JTT", "EIIL", "weight averagin
             "MGSC", "DAID", "GIRL, exponentiated gradient"]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", STATEFUL)
+@pytest.mark.parametrize("name", slow_but(["DANN", "Fish", "EIIL", "ERIS"], STATEFUL))
 def test_what_a_method_has_learned_survives_interruptions(prepared, tmp_path, name, train_in_parts):
     whole, parts = (prepared.config(tmp_path / n, method=name, **SMALL) for n in "ab")
     train.train(whole, progress=False)

@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 import psutil
 import pytest
+from slow import slow_but
 from test_video import make_video
 
 from piumar_lib.data.joints import MEDIAPIPE
@@ -242,7 +243,7 @@ def test_no_clip_with_a_person_writes_no_file(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
-@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.parametrize("how", slow_but([signal.SIGKILL], [signal.SIGKILL, signal.SIGINT]))
 def test_a_killed_run_goes_on_and_leaves_no_process(tmp_path, how):
     folder, out = tmp_path / "own", tmp_path / "poses.safetensors"
     folder.mkdir()

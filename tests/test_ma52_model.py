@@ -15,6 +15,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from safetensors import SafetensorError
+from slow import slow_but
 from torch.nn import functional as F
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -201,7 +202,7 @@ def batches(data, size, steps):
     return [data.take(order[k * size : (k + 1) * size]) for k in range(steps)]
 
 
-@pytest.mark.parametrize("size", [10, 16])
+@pytest.mark.parametrize("size", slow_but([10], [10, 16]))
 def test_the_perturbation_is_guided_as_by_a_large_batch(rare_actions, size):
     small, large = (SpectralPerturbation(16).train() for _ in range(2))
     alone = []
@@ -221,7 +222,7 @@ def test_the_perturbation_is_guided_as_by_a_large_batch(rare_actions, size):
     assert np.abs(one / deviation(large) - 1).mean() > 2 * abs(running / deviation(large) - 1)
 
 
-@pytest.mark.parametrize("size", [10, 16])
+@pytest.mark.parametrize("size", slow_but([10], [10, 16]))
 def test_the_regulariser_keeps_its_share_and_finds_the_barycentres(rare_actions, size):
     config = TrainConfig(method="TFAM")
     head, objective = torch.nn.Linear(16, 52), make_objective(config)
@@ -427,7 +428,9 @@ def test_a_checkpoint_of_something_else_is_named(tmp_path):
 
 
 @pytest.mark.parametrize("backbone", BOTH)
-@pytest.mark.parametrize("method", ["ERM", "TFAM", "CFD", "HDF", "HDF as published"])
+@pytest.mark.parametrize(
+    "method", slow_but(["TFAM", "HDF as published"], ["ERM", "TFAM", "CFD", "HDF", "HDF as published"])
+)
 def test_an_exported_program_says_the_same_of_any_number_of_clips(tmp_path, backbone, method):
     model = make(backbone=backbone, method=method).eval()
     program = torch.export.load(export(model, tmp_path / "model.pt2")).module()

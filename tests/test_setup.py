@@ -168,7 +168,7 @@ def test_automation_runs_what_a_person_runs():
     assert "make test" in (ROOT / ".ci/run").read_text()
 
 
-def test_make_test_is_lint_chapters_and_unit_and_no_test_is_left_out():
+def test_make_test_is_lint_chapters_and_unit_and_slow_tests_are_left_to_the_week():
     command = ["make", "-n", "-C", str(ROOT), "-o", ".venv/.installed", "test"]
     done = subprocess.check_output(command, text=True)
     assert all(part in done for part in ("ruff check .", "codespell", "mypy"))
@@ -177,6 +177,10 @@ def test_make_test_is_lint_chapters_and_unit_and_no_test_is_left_out():
         assert sum(fnmatch(f"{chapter.stem}.ipynb", one) for one in patterns) == 1, chapter.stem
     ignored = re.findall(r"--ignore (\S+)", done)
     assert ignored == ["tests/test_chapters.py"] and f"pytest {ignored[0]}\n" in done
+    assert done.count('-m "not slow"') == 1
+    assert "not slow" not in subprocess.check_output([*command, "SLOW=yes"], text=True)
+    weekly = (ROOT / ".github/workflows/weekly.yml").read_text()
+    assert 'SLOW: "yes"' in weekly and "run: make test\n" in weekly
 
 
 def test_ci_script_is_strict_and_executable():

@@ -79,7 +79,8 @@ def test_every_trained_method_has_a_line_and_what_was_not_run_an_empty_cell(stud
     monkeypatch.setattr(tables, "NAMES", ("spar",))
     tables.show_methods("own tempo", "augmentation", folder=study)
     ((header, lines),) = shown
-    assert header == ["gain over augmentation at own tempo [points]", "synthetic", "SPAR", "eight other sets"]
+    assert header[0] == "gain over augmentation at own tempo [points]"
+    assert header[1:] == ["synthetic", "SPAR", "eight other sets"]
     rows = {line[0]: line[1:] for line in lines}
     assert rows.keys() == {"ERM", "TFAM + augmentation"}
     for name, (synthetic, spar, pooled) in rows.items():

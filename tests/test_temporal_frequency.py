@@ -143,6 +143,7 @@ def test_the_gate_spreads_over_clips_of_unseen_people(trained):
     assert gate.std() > 0.1
 
 
+@pytest.mark.slow
 def test_a_whole_training_leaves_the_gate_its_spread():
     fold = load_fold("synthetic", 0)
     train = fold.train.take(np.arange(0, len(fold.train), 2))
