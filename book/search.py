@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
+from functools import cache
 from typing import TYPE_CHECKING
+
+from sphinx.search.en import SearchEnglish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -18,8 +22,8 @@ texts: dict[str, str] = {}  # of each page by its name
 
 
 def keep_text(app: Sphinx, page: nodes.document, name: str) -> None:
-    """Keep the text of a page that is about to be written."""
-    texts[name] = page.astext()
+    """Keep the text of a page that is about to be written, without HTML."""
+    texts[name] = re.sub(r"</?[a-z][^<>]*>", "", page.astext())
 
 
 def write_texts(app: Sphinx, problem: Exception | None) -> None:
@@ -39,6 +43,7 @@ def load_texts(app: Sphinx, page: str, *_: object) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all three with Sphinx."""
     texts.clear()  # of another book in the same process
+    SearchEnglish.stem = cache(SearchEnglish.stem)  # of a word, once for all pages
     app.connect("doctree-resolved", keep_text)
     app.connect("build-finished", write_texts)
     app.connect("html-page-context", load_texts)

@@ -15,6 +15,7 @@ from pathlib import Path
 from nbformat.v4 import new_markdown_cell
 from sphinx.cmd.build import build_main
 
+from book.foreign import PROCESSES
 from piumar_lib.support.files import fresh_folder, sha256_of, write_text
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook
@@ -92,8 +93,7 @@ def call_sphinx(source: Path, out: Path, builder: str) -> Path:
     done.unlink(missing_ok=True)
     fresh_folder(out)
     doctrees = source.with_name("book-doctrees")
-    # More processes than cores: each gets pages that follow one another, and the library's are slow.
-    options = ["-q", "-W", "--keep-going", "-j", "6", "-c", str(SETTINGS), "-b", builder]
+    options = ["-q", "-W", "--keep-going", "-j", str(PROCESSES), "-c", str(SETTINGS), "-b", builder]
     try:
         if build_main([*options, "-d", str(doctrees), str(source), str(out)]):
             raise ValueError("the book has the faults named above. Correct them.")

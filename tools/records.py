@@ -212,52 +212,58 @@ def overview(parts: dict[str, pd.DataFrame]) -> str:
 def by_person(records: pd.DataFrame) -> pd.DataFrame:
     """A row for each training and each unseen person it was evaluated on; ``share`` is the accuracy."""
     rows = [
-        (r.fold, r.seed, person, right / clips, clips)
+        (r.method, r.fold, r.seed, person, right / clips, clips)
         for r in records.itertuples()
         for person, (right, clips) in r.people.items()
     ]
-    return pd.DataFrame(rows, columns=["fold", "seed", "person", "share", "clips"])
+    return pd.DataFrame(rows, columns=["method", "fold", "seed", "person", "share", "clips"])
 
 
 def _models(records: pd.DataFrame) -> Iterable[str]:
     """Two tables for each backbone and width, the usual ones first."""
     models = records.hyperparameters.map(lambda own: (own["backbone"], own["width"]))
     for model in sorted(set(models), key=lambda m: (m != USUAL, m)):
-        own = by_method(records[models == model])
+        own = records[models == model]
         yield "### Backbone {}, width {}".format(*model)
         yield methods(own)
-        if model == USUAL and (missing := [m for m in METHODS if m not in own]):
+        if model == USUAL and (missing := [m for m in METHODS if m not in set(own.method)]):
             yield f"Not run: {listed(missing)}."
-        yield _folded("Hyperparameters", hyperparameters(own))
+        yield _folded("Hyperparameters", *hyperparameters(own))
 
 
-def _folded(title: str, table: str) -> str:
-    return f"<details><summary>{title}</summary>\n\n{table}\n\n</details>"
+def _folded(title: str, header: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A table behind its title, as HTML: Sphinx takes longer over a large one than over a chapter."""
+    table = pd.DataFrame(rows, columns=header).to_html(
+        index=False, border=0, justify="left", classes="table"
+    )
+    return f'<details><summary>{title}</summary>\n<div class="scroll">\n{table}\n</div>\n</details>'
 
 
 def by_method(records: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """Records of each method: first those of the study, in its order, then any others."""
-    order = dict.fromkeys([*METHODS, *records.method])
-    there = set(records.method)
-    return {method: records[records.method == method] for method in order if method in there}
+    found = dict(iter(records.groupby("method")))
+    return {method: found[method] for method in dict.fromkeys([*METHODS, *found]) if method in found}
 
 
-def methods(records: dict[str, pd.DataFrame]) -> str:
+def methods(records: pd.DataFrame) -> str:
     """A line for each method: accuracy on unseen people."""
     header = ["method", "accuracy", "worst person", f"over {REFERENCE}", "seeds",
               "standard deviation over seeds", "trainings", "failed"]  # fmt: skip
+    judged, data_set = by_person(records), DATA[records.data.iloc[0]]
+    people = judged.groupby(["method", "person"], sort=False).agg({"share": "mean", "fold": "last"})
+    seeds = judged.groupby(["method", "seed"]).share.agg(["mean", "size"])
+    of_method = by_method(records)
+    trainings = {method: own.to_dict("records") for method, own in of_method.items()}
     rows = []
-    for method, own in records.items():
-        judged = by_person(own)
-        of_seed = judged.groupby("seed").share.agg(["mean", "size"])
-        everyone = of_seed["size"] == judged.person.nunique()
-        deviation = of_seed["mean"][everyone].std()
+    for method, own in of_method.items():
+        of_seed, accuracies = seeds.loc[method], people.loc[method]
+        deviation = of_seed["mean"][of_seed["size"] == len(accuracies)].std()
         rows.append([
             method,
-            _text(mean_accuracy(judged, _data_set(own)), metrics.percent),
-            metrics.percent(judged.groupby("person").share.mean().min()),
-            _gain(method, own, records.get(REFERENCE, own[:0])),
-            own.seed.nunique(),
+            _text(mean_accuracy(accuracies, data_set), metrics.percent),
+            metrics.percent(accuracies.share.min()),
+            _gain(method, trainings, data_set),
+            len(of_seed),
             "" if math.isnan(deviation) else metrics.percent(deviation),
             len(own),
             own.failed.count(),
@@ -265,28 +271,24 @@ def methods(records: dict[str, pd.DataFrame]) -> str:
     return markdown_table(header, rows)
 
 
-def mean_accuracy(judged: pd.DataFrame, data_set: str) -> statistics.Difference:
+def mean_accuracy(people: pd.DataFrame, data_set: str) -> statistics.Difference:
     """Mean over people with its interval; synthetic populations are clusters above people."""
-    people = judged.groupby("person", sort=False).agg({"share": "mean", "fold": "last"})
     if data_set == "synthetic":
         return statistics.clustered(people.share, people.fold)
     return statistics.paired(people.share, np.zeros(len(people)))
 
 
-def _data_set(records: pd.DataFrame) -> str:
-    return DATA[records.data.iloc[0]]
-
-
-def _gain(method: str, own: pd.DataFrame, reference: pd.DataFrame) -> str:
+def _gain(method: str, trainings: dict[str, list[dict]], data_set: str) -> str:
     """Gain of a method over the reference on the trainings that both have; "" if there are none."""
+    own, reference = trainings[method], trainings.get(REFERENCE, [])
     if method == REFERENCE or not _runs(own) & _runs(reference):
         return ""
-    both = pd.concat([own, reference]).to_dict("records")
-    return _text(contrasts.compare({_data_set(own): both}, method, REFERENCE, partial=True))
+    both = {data_set: [*own, *reference]}
+    return _text(contrasts.compare(both, method, REFERENCE, partial=True))
 
 
-def _runs(records: pd.DataFrame) -> set[tuple[int, int]]:
-    return set(zip(records.fold, records.seed, strict=True))
+def _runs(records: Iterable[dict]) -> set[tuple[int, int]]:
+    return {(r["fold"], r["seed"]) for r in records}
 
 
 def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
@@ -295,14 +297,14 @@ def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
     return write(found.difference) + ends
 
 
-def hyperparameters(records: dict[str, pd.DataFrame]) -> str:
-    """A line for each method: the hyperparameters that were chosen most often, and how."""
+def hyperparameters(records: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+    """Header, and a line for each method: the hyperparameters chosen most often, and how."""
     rows = []
-    for method, own in records.items():
+    for method, own in by_method(records).items():
         ((rule, _),) = Counter(own.selection.fillna("not said")).most_common(1)
         ((chosen, times),) = Counter(own.hyperparameters.map(_chosen)).most_common(1)
         rows.append([method, rule, chosen or "none", f"{times} of {len(own)}"])
-    return markdown_table(["method", "how chosen", "chosen most often", "trainings"], rows)
+    return ["method", "how chosen", "chosen most often", "trainings"], rows
 
 
 def _chosen(own: dict[str, float]) -> str:
@@ -314,12 +316,14 @@ def _normalization(records: pd.DataFrame) -> Iterable[str]:
     yield from (NORMALIZATION, origin(records))
     if len(records):
         yield f"The default, {person_gain.DEFAULT}:"
-        yield gains(records, [person_gain.DEFAULT], _text)
-        yield _folded("All ways", gains(records, person_gain.WAYS, lambda c: signed(c.difference)))
+        yield markdown_table(*gains(records, [person_gain.DEFAULT], _text))
+        yield _folded("All ways", *gains(records, person_gain.WAYS, lambda c: signed(c.difference)))
 
 
-def gains(records: pd.DataFrame, ways: Iterable[str], write: Callable[[Difference], str]) -> str:
-    """A line for each way of normalising a person, by data set and number of classes shown."""
+def gains(
+    records: pd.DataFrame, ways: Iterable[str], write: Callable[[Difference], str]
+) -> tuple[list[str], list[list[str]]]:
+    """Header, and a line for each way of normalising, by data set and number of classes shown."""
     of_data = {data: own.to_dict("records") for data, own in records.groupby("data")}
     rows = []
     for data, way, shown in product(TITLES, ways, person_gain.SHOWN):
@@ -327,7 +331,7 @@ def gains(records: pd.DataFrame, ways: Iterable[str], write: Callable[[Differenc
             found = [person_gain.gain(own, way, shown, n) for n in person_gain.CLIPS]
             rows.append([TITLES[data], way, shown or "all", *(write(g) if g else "" for g in found)])
     numbers = ["1 clip" if n == 1 else f"{n or 'all'} clips" for n in person_gain.CLIPS]
-    return markdown_table(["data set, form", "way", "classes shown", *numbers], rows)
+    return ["data set, form", "way", "classes shown", *numbers], rows
 
 
 def probe(records: pd.DataFrame) -> str:
