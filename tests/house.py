@@ -32,10 +32,16 @@ def find_modules(root: Path) -> dict[str, Path]:
     return {name: path for name, path in names.items() if name != "piumar_lib"}
 
 
+@cache  # a file is asked for its imports, then for its functions, by several tests
+def parse(path: Path) -> ast.Module:
+    """The syntax tree of a file."""
+    return ast.parse(path.read_text(encoding="utf-8"))
+
+
 def find_imports(path: Path, modules: Mapping[str, Path]) -> set[str]:
     """The modules that a file imports, wherever it does so."""
     found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(parse(path)):
         if isinstance(node, ast.Import):
             found |= {name.name for name in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -112,8 +118,7 @@ def count_lines(path: Path) -> int:
 def find_functions(root: Path) -> Iterator[DEFINITION]:
     """Every function and method of the library."""
     for path in find_modules(root).values():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        yield from (node for node in ast.walk(tree) if isinstance(node, DEFINITION))
+        yield from (node for node in ast.walk(parse(path)) if isinstance(node, DEFINITION))
 
 
 def function_length(function: DEFINITION) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -11,7 +12,8 @@ import jupytext
 import matplotlib.pyplot as plt
 import pytest
 
-from piumar_lib.evidence import contrasts, experiments, forest, protocol
+from piumar_lib.evidence import contrasts, experiments, forest, person_gain, protocol
+from piumar_lib.evidence.records import read_records
 from tools import claims
 from tools.__main__ import main
 from tools.claims import NUMBER, SENTENCES, update
@@ -23,7 +25,17 @@ MEASURED = re.compile(r"[+\-−]?\d[\d.,]*(?:\s*\[[^\]]*\])?\s*(?:%|percent\b|pe
 STRICT = "09_evidence"  # holds no measured number but in this syntax
 DOCUMENTS = [*sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.py")), ROOT / "README.md"]
 
+read_once = cache(read_records)  # for committed records alone: those of a test may change
 
+
+@pytest.fixture
+def committed(monkeypatch):
+    """Each claim reads the files of all data sets; here each file is parsed once."""
+    for module in (protocol, person_gain):
+        monkeypatch.setattr(module, "read_records", read_once)
+
+
+@cache
 def prose(path: Path) -> str:
     """A document's prose in one line, without links and the marks that begin a quotation's lines."""
     if path.suffix == ".py":
@@ -44,20 +56,23 @@ def problems(text: str, folder: Path = protocol.STUDY, strict: bool = False) -> 
     return found
 
 
+@pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_every_claim_is_what_the_records_say(path):
     assert not problems(prose(path), strict=path.stem == STRICT)
 
 
+@pytest.mark.usefixtures("committed")
 def test_the_figure_on_the_front_page_is_drawn_from_these_records():
     drawn = ElementTree.parse(ROOT / "notebooks" / "pictures" / "contrasts.svg").getroot()
-    figure, words = forest.draw_contrasts(contrasts.compute())
+    figure, words = forest.draw_contrasts(claims.planned(folder=protocol.STUDY))
     plt.close(figure)
     assert words in [element.text for element in drawn.iter() if element.text], (
         "contrasts.svg is outdated. Run: python -m tools pictures --only contrasts"
     )
 
 
+@pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize("name", CONCLUDING)
 def test_conclusions_are_what_the_planned_contrasts_say(name):
     """`problems` compares their numbers and verdicts; here, that all are there, and the baseline."""
@@ -65,7 +80,8 @@ def test_conclusions_are_what_the_planned_contrasts_say(name):
     text = prose(path)
     told = [match["name"].lower().replace("normalis", "normaliz") for match in CONCLUSION.finditer(text)]
     assert told == [contrast.name.lower() for contrast in contrasts.CONTRASTS]
-    best = [r.against for r in contrasts.compute() if len(r.contrast.against) > 1]
+    results = claims.planned(folder=protocol.STUDY)
+    best = [r.against for r in results if len(r.contrast.against) > 1]
     own, one = (baseline.removesuffix(" + augmentation") for baseline in best)
     assert f"{own} at own tempo, {one} at one length" in text
     own, one = map(contrasts.seeds_of_all, protocol.FORMS)
@@ -187,9 +203,8 @@ SAID = (
 )
 
 
-def test_a_conclusion_is_rewritten_numbers_and_verdicts(monkeypatch):
-    results = contrasts.compute()
-    monkeypatch.setattr(claims, "planned", lambda folder: results)
+def test_a_conclusion_is_rewritten_numbers_and_verdicts():
+    results = claims.planned(folder=protocol.STUDY)
     said = SAID.format("a gain", "not\n# decided")
     text, found = update(said)
     own, one = (r for r in results if r.contrast.name == "TFAM on top of it")

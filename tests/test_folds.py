@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 import pytest
 
 from piumar_lib.data import synthetic
 from piumar_lib.data.actions import all_actions
+from piumar_lib.evidence import folds as library
 from piumar_lib.evidence.folds import (
     DEVELOPMENT,
     FINAL,
@@ -22,6 +25,14 @@ from piumar_lib.evidence.folds import (
 )
 
 REAL = (*SPAR, 2, 3, 5, 11)  # numbers: a reader's own file of so many people
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room():
+    """Room for all data sets of this file; the library keeps four, and preparing SPAR takes seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(library, "_load_content", lru_cache(32)(library._load_content.__wrapped__))
+        yield
 
 
 @pytest.fixture

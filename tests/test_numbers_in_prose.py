@@ -8,6 +8,7 @@ notebook (printed lines, tables, alternative texts of figures).
 from __future__ import annotations
 
 import re
+from functools import cache
 from pathlib import Path
 
 import nbformat
@@ -443,6 +444,7 @@ QUOTES: dict[str, Quotes] = {
 }
 
 
+@cache
 def outputs(path: Path) -> str:
     """Everything that an executed notebook printed or showed, as text."""
     found = []
