@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import multiprocessing
 import os
@@ -23,45 +22,19 @@ import distributed
 import psutil
 import pytest
 import torch
+from jobs import about, fails, note_and_sleep
+from slow import slow_but
 
 import piumar_lib
 from piumar_lib.evidence import experiments, positive_control
 from piumar_lib.evidence.experiments import contents, experiment, run_all
 from piumar_lib.evidence.records import ROOT
-from piumar_lib.ma52.standin import plan
 from piumar_lib.support import cluster
 from piumar_lib.support.admission import _fault, describe, workers_of
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import command_line, is_mistake
-from piumar_lib.support.files import CannotWrite
 
 TESTS = Path(__file__).parent
-
-
-# Work
-
-
-def about(number: int):
-    """Who works: number, process and threads."""
-    return number, os.getpid(), torch.get_num_threads()
-
-
-def note_and_sleep(folder: Path, number: int, seconds: float) -> int:
-    """Leave a file of this process's number, then take a while."""
-    (folder / str(os.getpid())).touch()
-    time.sleep(seconds)
-    return number
-
-
-def fails(how: str):
-    """Work that ends badly."""
-    if how == "mistake":
-        plan(people=1)
-    if how == "full":
-        raise CannotWrite("a.npy: no room.") from OSError(errno.ENOSPC, "")
-    if how == "bug":
-        json.loads("")
-    os.kill(os.getpid(), signal.SIGKILL)
 
 
 # In this process
@@ -108,6 +81,12 @@ def main(work):
     work()
 
 
+def test_no_worker_is_given_up_for_being_silent():
+    """Not even after a laptop's sleep; the next test tries it."""
+    assert cluster.SETTINGS["distributed.scheduler.worker-ttl"] is None
+
+
+@pytest.mark.slow
 def test_processes_that_slept_go_on(tmp_path):
     """As after a laptop's sleep; Dask's own limit, five minutes by default, is five seconds here."""
     with dask.config.set({"distributed.scheduler.worker-ttl": "1s"}):
@@ -178,7 +157,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize(
+    "how", slow_but([signal.SIGINT], [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+)
 def test_workers_end_with_the_run(tmp_path, how):
     script, workers = tmp_path / "script.py", tmp_path / "workers"
     script.write_text(SCRIPT)
