@@ -1,14 +1,13 @@
-"""The book: the real one as a reader sees it, and what it refuses, tried on chapters made for that.
+"""The real book as a reader sees it; `test_small_books` has what it refuses.
 
 Headless Chromium shows the pages; without it, those tests are skipped.
 """
 
 from __future__ import annotations
 
-import html
 import re
-from copy import copy
 from pathlib import Path
+from posixpath import dirname, normpath
 
 import pytest
 from bs4 import BeautifulSoup
@@ -16,13 +15,10 @@ from executed_chapters import executed
 from nbformat.v4 import new_markdown_cell, new_notebook
 from pybtex.database import parse_file
 from pygments.styles import get_style_by_name
-from test_course import ALT, ERROR, MARKERS, png, put_executed, write_chapter
 
-from book.formulas import to_mathml
 from tools import book as tools_book
-from tools.__main__ import main
 from tools.animations import ANIMATIONS
-from tools.book import build_book, lay_out
+from tools.book import build_book
 from tools.chapters import list_chapters, to_notebook
 from tools.counts import find_uncited
 from tools.pages import BIBLIOGRAPHY, bibliography, cite, reading_minutes
@@ -66,13 +62,10 @@ def test_every_figure_of_every_chapter_is_there_with_its_text(pages):
 
 
 def test_formulas_are_mathml_and_no_dollar_is_left(pages):
-    for name, page in pages.items():
-        text = copy(page.main)
-        for part in text.select("pre, code, math"):
-            part.decompose()
-        if name.startswith("notebooks/"):
-            left = re.search(r".{0,40}\$.{0,40}", text.get_text())
-            assert not left, f"{name}: {left[0]!r}"
+    for name in (name for name in pages if name.startswith("notebooks/")):
+        texts = pages[name].main.strings
+        left = [t for t in texts if "$" in t and not t.find_parent(["pre", "code", "math"])]
+        assert not left, f"{name}: {left}"
 
 
 def test_equations_are_numbered_by_chapter_and_the_cheat_sheet_refers_to_each(pages):
@@ -167,19 +160,10 @@ def test_nothing_is_loaded_from_elsewhere(book, pages):
         for tag in page(["script", "link", "img", "iframe"]):
             source = tag.get("src") or tag.get("href") or ""
             assert not re.match(r"(https?:)?//", source), (name, source)
+            there = (book / name).parent / re.split("[?#]", source)[0]
+            assert name in read or there.exists(), (name, source)
     for path in [*book.rglob("*.css")]:
         assert not re.search(r"url\(['\"]?(https?:)?//", path.read_text()), path.name
-
-
-def test_a_page_that_stays_keeps_its_time(book):
-    source = book.with_name("book-source")
-    times = {path: path.stat().st_mtime_ns for path in source.rglob("*.*") if path.is_file()}
-    changed = source / "notebooks" / "glossary.md"
-    changed.write_text("another")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tools_book, "find_executed", executed)
-        lay_out(ROOT)
-    assert [path for path, time in times.items() if path.stat().st_mtime_ns != time] == [changed]
 
 
 def test_animations_and_their_still_twins_are_there(book, pages):
@@ -321,18 +305,24 @@ def test_search_says_when_there_is_nothing(page, book):
     page.get_by_text("did not match any documents").wait_for()
 
 
-def test_links_lead_through_the_whole_book(page, book, names):
-    open_page(page, book, "index")
+def test_links_lead_through_the_whole_book(page, book, pages, names):
     seen = ["index"]
-    while (onward := page.locator("a.right-next")).count():
-        target = onward.get_attribute("href")
-        onward.click()
-        page.wait_for_url(f"**/{target.removeprefix('../')}")
-        seen.append(page.url.removeprefix(book.as_uri()).strip("/").removesuffix(".html"))
+    while onward := pages[seen[-1]].select_one("a.right-next"):
+        seen.append(follow(seen[-1], onward))
     assert sorted(seen) == [name for name in names if name != "search"]
+    assert seen[:-1] == [follow(name, pages[name].select_one("a.left-prev")) for name in seen[1:]]
+    open_page(page, book, "index")
+    for name, link in [(name, "a.right-next") for name in seen[1:4]] + [(seen[2], "a.left-prev")]:
+        page.locator(link).click()
+        page.wait_for_url((book / f"{name}.html").as_uri())
     page.locator(".bd-sidebar-primary a", has_text="02 · Optimal transport").click()
     assert page.locator(".bd-sidebar-primary .current.active").inner_text() == "02 · Optimal transport"
     assert page.locator("article h1").inner_text().startswith("02 · Optimal transport")
+
+
+def follow(name, link):
+    """The name of the page that a link of a page leads to."""
+    return normpath(f"{dirname(name)}/{link['href']}").strip("/").removesuffix(".html")
 
 
 def test_print_shows_the_text_alone(page, book):
@@ -343,169 +333,3 @@ def test_print_shows_the_text_alone(page, book):
     solution = page.locator("details", has_text="Solution")
     assert solution.evaluate("d => d.open === false && d.clientHeight > 100"), "it is folded on paper"
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
-
-
-# What is refused
-
-
-BOOK_CELL = """ [markdown]
-# ## A formula & more
-#
-# Inline $x_i^2$, and `$HOME` in code:
-#
-# $$\\begin{aligned} a &= b \\\\ c &= d \\end{aligned}$$
-#
-# See [the next](02_second.ipynb#a-formula--more), [this file](01_first.py),
-# [here](#a-formula--more), [data](data.csv), [start](../README.md),
-# [one](glossary.md#one), [[1](#references)]
-
-# %% [markdown]
-# ## References
-#
-# 1. Somebody. *Causality.* 2009.
-"""
-GLOSSARY = "# Glossary\n\nWords.\n\n## one\n\nThe first of all numbers.\n\n[01 · A](01_first.ipynb)\n"
-
-
-@pytest.fixture
-def root(tmp_path):
-    (tmp_path / "pyproject.toml").touch()
-    for folder in ("notebooks", "piumar_lib"):
-        (tmp_path / folder).mkdir()
-    (tmp_path / "README.md").write_text(f"# Course\n\n{MARKERS}\n\n<!-- book:end -->\n\nThe rest.\n")
-    (tmp_path / "notebooks/glossary.md").write_text(GLOSSARY)
-    (tmp_path / "notebooks/related_work.md").write_text("# Related work\n\nNone.\n")
-    (tmp_path / "piumar_lib/__init__.py").touch()
-    put_executed(tmp_path, write_chapter(tmp_path, "09_evidence"))  # the page of records leads to it
-    return tmp_path
-
-
-def test_book_is_complete(root, capsys):
-    (root / "notebooks/data.csv").write_text("1")
-    first = write_chapter(root, "01_first", BOOK_CELL, ' tags=["hide-input"]\nprint("figure")')
-    second = write_chapter(root, "02_second", BOOK_CELL, "\ninteract(print)")
-    put_executed(root, first, outputs=[png()])
-    put_executed(root, second, place="build")
-    assert main(["--root", str(root), "book"]) == 0
-    assert "build/book/index.html" in capsys.readouterr().out
-    index = (root / "build/book/index.html").read_text()
-    assert "The rest" not in index
-    page = BeautifulSoup((root / "build/book/notebooks/01_first.html").read_text(), "html.parser")
-    assert page.select("math msubsup") and page.select("math mtable") and "$HOME" in page.main.get_text()
-    assert page.select_one(".eqno").get_text().startswith("(01.1)")
-    image = page.select_one("main img")
-    assert image["alt"] == ALT and image["style"] == "width: 440px;" and image.parent.name != "a"
-    links = {a.get("href") for a in page.select("main a")}
-    assert {"02_second.html#a-formula-more", "#a-formula-more", "../index.html"} <= links
-    assert "glossary.html#term-one" in links
-    cited = [a.get_text() for a in page.select("main a[href^='bibliography.html']")]
-    assert cited == ["Pearl, 2009"] * 2
-    (copy,) = (root / "build/book/_downloads").rglob("data.csv")
-    assert copy.read_text() == "1"
-    folded = page.select_one("details.hide")
-    assert "print" in folded.get_text() and "Show the code" in folded.get_text()
-    assert "A slider, to be moved" in (root / "build/book/notebooks/02_second.html").read_text()
-
-
-def test_a_book_stays_while_nothing_has_changed(root, monkeypatch):
-    put_executed(root, write_chapter(root, "01_first"))
-    build_book(root)
-    calls = []
-    monkeypatch.setattr(tools_book, "build_main", lambda options: calls.append(options) or 0)
-    build_book(root)
-    assert not calls
-    (root / "notebooks/glossary.md").write_text(
-        GLOSSARY + "\n## two\n\nThe next.\n\n[01](01_first.ipynb)\n"
-    )
-    tools_book.call_sphinx(lay_out(root), root / "build" / "book", "html")
-    assert len(calls) == 1
-    tools_book.call_sphinx(lay_out(root), root / "build" / "book", "html")
-    assert len(calls) == 2  # there is no first page, as no Sphinx has written it
-
-
-@pytest.mark.parametrize(
-    ("cell", "outputs", "message"),
-    [
-        ("\n1", [png(alt="")], "a figure has no alt text"),
-        (" [markdown]\n# [x](gone.md)", [], "target not found: 'gone.md'"),
-        (" [markdown]\n# [x](#gone)", [], "target not found: 'gone'"),
-        (" [markdown]\n# [x](01_first.ipynb#gone)", [], "local id not found .*'gone'"),
-        (" [markdown]\n# $\\unknown x$", [], "unknown is not known"),
-        (" [markdown]\n# {eq}`gone`", [], "equation not found: gone"),
-        (" [markdown]\n# <script src='https://example.org/x.js'></script>", [], "01_first: <script"),
-        (" [markdown]\n# ![x](https://example.org/x.png)", [], "01_first: <img"),
-        (" [markdown]\n# [x](glossary.md#two)", [], "the glossary has no 'two'"),
-        (" [markdown]\n# [[7](#references)]", [], "no reference has the number 7"),
-        (" [markdown]\n# ## References\n#\n# 1. A. *B.*", [], "references.bib has no 'B'"),
-    ],
-)
-def test_book_refuses_what_would_be_broken(root, cell, outputs, message, capsys):
-    path = write_chapter(root, "01_first", cell, "\n1 + 1")
-    put_executed(root, path, outputs=outputs)
-    with pytest.raises(ValueError) as caught:
-        build_book(root)
-    assert re.search(message, f"{caught.value}\n{capsys.readouterr().err}")
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[x](gone.md)", "target not found: 'gone.md'"),  # said by Sphinx, which keeps what it has read
-        ("![x](https://example.org/x.png)", "01_first: <img"),  # and by us
-    ],
-)
-def test_a_fault_is_not_taken_for_good_the_second_time(root, text, message, capsys):
-    put_executed(root, write_chapter(root, "01_first", f" [markdown]\n# {text}", "\n1 + 1"))
-    for _ in range(2):
-        with pytest.raises(ValueError) as caught:
-            build_book(root)
-        assert message in f"{caught.value}\n{capsys.readouterr().err}"
-
-
-def test_every_chapter_that_never_ran_is_reported(root):
-    path = write_chapter(root, "01_first", "\n1 + 1")
-    write_chapter(root, "02_second", "\n1 + 1")
-    put_executed(root, path, place="build", outputs=[ERROR])
-    with pytest.raises(ValueError) as caught:
-        lay_out(root)
-    for stem, number in (("01_first", "01"), ("02_second", "02")):
-        assert f"{stem}: no executed notebook matches the source" in str(caught.value)
-        assert f"python -m tools run --only {number}" in str(caught.value)
-
-
-def test_printing_says_that_it_takes_a_browser(root, monkeypatch, capsys):
-    monkeypatch.setattr(tools_book.shutil, "which", lambda name: None)
-    assert main(["--root", str(root), "pdf"]) == 1
-    assert "pdf: no browser found to print it (looked for chromium" in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("formula", ["\\begin{matrix} a", "a & b", "\\right)"])
-def test_formulas_that_fail_are_named(formula):
-    with pytest.raises(ValueError, match="formula "):
-        to_mathml(formula, "block")
-
-
-def test_formulas_beyond_the_converter_are_taught_to_it():
-    assert "<mtable" in to_mathml("\\begin{aligned} a &= b \\end{aligned}", "block")
-    indicator = to_mathml("\\arg\\min_x \\mathbb{1}[x > 0]", "inline")
-    assert "<mo>arg</mo>" in indicator and "\U0001d7d9" in indicator
-    letters = {r"\mathcal L": "ℒ", r"S_{\mathcal A}": "𝒜", r"\mathbb R": "ℝ"}
-    for formula, letter in letters.items():
-        assert letter in html.unescape(to_mathml(formula, "inline"))
-    for formula in ("h'", r"\hat p''", "A'_k", "A'_{k-1}"):  # as a superscript a prime is hardly seen
-        primed = to_mathml(formula, "inline")
-        assert "<mo>&#x0203" in primed and "sup>" not in primed
-    assert '<mi mathvariant="normal">d</mi>' in to_mathml(r"\mathrm{d}P", "inline")
-    assert "mtext" not in to_mathml(r"\text{agreement} - \text{chance}", "inline")
-
-
-def test_a_browser_that_fails_says_why(tmp_path, monkeypatch):
-    browser = tmp_path / "browser"
-    browser.write_text("#!/bin/sh\necho first >&2; echo 'no display' >&2; exit 3\n")
-    browser.chmod(0o755)
-    monkeypatch.setattr(tools_book, "BROWSERS", ("nowhere", str(browser)))
-    for name in ("lay_out", "copy_pictures"):
-        monkeypatch.setattr(tools_book, name, lambda *_: tmp_path)
-    monkeypatch.setattr(tools_book, "call_sphinx", lambda *_: tmp_path / "index.html")
-    with pytest.raises(RuntimeError, match=r"browser cannot print it \(no display\). Try another"):
-        tools_book.build_pdf(tmp_path)
