@@ -43,9 +43,11 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # The files that take longest start first, so that no process is left alone with one of them at the end.
 LONGEST = (
-    "test_book", "test_ma52_train", "test_cluster", "test_ma52_model", "test_browser_widgets",
-    "test_from_scratch", "test_benchmarks", "test_browser_slides", "test_every_method", "test_course",
-    "test_cache", "test_standin", "test_hosted", "test_evidence", "test_recognizer",
+    "test_book", "test_ma52_train", "test_cluster", "test_browser_widgets", "test_ma52_model",
+    "test_every_method", "test_benchmarks", "test_course", "test_from_scratch", "test_cache",
+    "test_browser_slides", "test_standin", "test_methods", "test_exercises", "test_hosted",
+    "test_small_books", "test_evidence", "test_sweep", "test_extract_poses",
+    "test_temporal_frequency", "test_editions", "test_group_robust", "test_experiments",
 )  # fmt: skip
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "microsoft-edge")
 QUIET = [
