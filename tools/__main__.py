@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import ast
-import gc
 import re
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,27 +107,15 @@ def pairs(root: Path, given: Namespace) -> None:
 
 
 def book(root: Path, given: Namespace) -> None:
-    with _no_collection():
-        from tools.book import build_book
+    from tools.book import build_book
 
-        print(f"The book is at {build_book(root).as_uri()}")
+    print(f"The book is at {build_book(root).as_uri()}")
 
 
 def pdf(root: Path, given: Namespace) -> None:
-    with _no_collection():
-        from tools.book import build_pdf
+    from tools.book import build_pdf
 
-        print(f"The book is at {build_pdf(root).as_uri()}")
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Leave cycles of objects where they are: documents are large, and most stay until the end."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
+    print(f"The book is at {build_pdf(root).as_uri()}")
 
 
 def records(root: Path, given: Namespace) -> None:

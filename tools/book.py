@@ -6,10 +6,12 @@
 from __future__ import annotations
 
 import filecmp
+import gc
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from nbformat.v4 import new_markdown_cell
@@ -41,6 +43,17 @@ FOREIGN = re.compile(r'<(?:img|script|iframe|link)\b[^>]*\s(?:src|href)=["\'](?:
 MODULE = re.compile(r"\]\((?:\.\./)?(piumar_lib/[\w/]+)\.py\)")
 
 
+@contextmanager
+def no_collection() -> Iterator[None]:
+    """Leave cycles of objects where they are: documents are large, and most stay until the end."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+@no_collection()
 def build_book(root: Path) -> Path:
     """Build ``build/book/`` from executed notebooks and return its first page.
 
@@ -59,6 +72,7 @@ def build_book(root: Path) -> Path:
     return first
 
 
+@no_collection()
 def build_pdf(root: Path) -> Path:
     """Print all pages of the book to ``build/piumr-course.pdf``, by a browser.
 
