@@ -43,7 +43,7 @@ def load_texts(app: Sphinx, page: str, *_: object) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all three with Sphinx."""
     texts.clear()  # of another book in the same process
-    SearchEnglish.stem = cache(SearchEnglish.stem)  # of a word, once for all pages
+    SearchEnglish.stem = cache(SearchEnglish.stem)  # type: ignore[method-assign]  # once for all pages
     app.connect("doctree-resolved", keep_text)
     app.connect("build-finished", write_texts)
     app.connect("html-page-context", load_texts)

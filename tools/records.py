@@ -297,9 +297,9 @@ def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
     return write(found.difference) + ends
 
 
-def hyperparameters(records: pd.DataFrame) -> tuple[list[str], list[list[str]]]:
+def hyperparameters(records: pd.DataFrame) -> tuple[list[str], list[list[object]]]:
     """Header, and a line for each method: the hyperparameters chosen most often, and how."""
-    rows = []
+    rows: list[list[object]] = []
     for method, own in by_method(records).items():
         ((rule, _),) = Counter(own.selection.fillna("not said")).most_common(1)
         ((chosen, times),) = Counter(own.hyperparameters.map(_chosen)).most_common(1)
@@ -322,10 +322,10 @@ def _normalization(records: pd.DataFrame) -> Iterable[str]:
 
 def gains(
     records: pd.DataFrame, ways: Iterable[str], write: Callable[[Difference], str]
-) -> tuple[list[str], list[list[str]]]:
+) -> tuple[list[str], list[list[object]]]:
     """Header, and a line for each way of normalising, by data set and number of classes shown."""
     of_data = {data: own.to_dict("records") for data, own in records.groupby("data")}
-    rows = []
+    rows: list[list[object]] = []
     for data, way, shown in product(TITLES, ways, person_gain.SHOWN):
         if own := of_data.get(data):
             found = [person_gain.gain(own, way, shown, n) for n in person_gain.CLIPS]
