@@ -143,11 +143,10 @@ show(fig, alt=f"Synthetic people: {bars_known[0]:.0f} % accuracy on new clips of
 # ## Meet the synthetic people
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Real people differ in everything at once. The synthetic ones have a [style](glossary.md#style) of twelve factors
-# that can be switched off one by one: tempo, onset, asymmetry, amplitude, direction,
-# [co-motion](glossary.md#co-motion) (other actions that move along), handedness, tremor, sway, bones, posture, and
-# habits (which actions are frequent). Each factor is drawn once per person.
-# [synthetic.py](../piumar_lib/data/synthetic.py) has the formula of a clip.
+# Real people differ in everything at once. The synthetic ones have a [style](glossary.md#style) of twelve factors that can be
+# switched off one by one: tempo, onset, asymmetry, amplitude, direction, [co-motion](glossary.md#co-motion) (other actions
+# that move along), handedness, tremor, sway, bones, posture, and habits (which actions are frequent). Each factor is drawn
+# once per person. [synthetic.py](../piumar_lib/data/synthetic.py) has the formula of a clip.
 
 # %% [markdown]
 # <picture><source media="(prefers-reduced-motion: reduce), print" srcset="pictures/two_people.png"><img src="pictures/two_people.gif" alt="Two seated skeletons lift a hand towards the nose. The fast person&#x27;s hand is down again when the slow person&#x27;s is still on its way up."></picture>
@@ -197,10 +196,9 @@ interact(draw_nods, factor=SelectionSlider(options=["tempo", "onset", "asymmetry
          strength=(0.0, 1.0, 0.25));
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# A limit of this generator: tempo is clipped to between 0.4 and 2.8 times the typical one, and 7 % of people are at
-# the upper limit. Three swings, as in waving, take them 0.46 s: 6.5 Hz. At 12.5 frames per second the Nyquist
-# frequency is 6.25 Hz, so these clips are **aliased**: a part of what tempo costs below is lost in the recording,
-# and no method can recover it.
+# A limit of this generator: tempo is clipped to between 0.4 and 2.8 times the typical one, and 7 % of people are at the upper
+# limit. Three swings, as in waving, take them 0.46 s: 6.5 Hz. At 12.5 frames per second the Nyquist frequency is 6.25 Hz, so
+# these clips are **aliased**: a part of what tempo costs below is lost in the recording, and no method can recover it.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## The recogniser
@@ -330,10 +328,9 @@ show(fig, alt="Reported accuracy: " + ", ".join(f"{s} {v:.1f} %" for s, v in mea
 
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **Compare.** The random split with overlapping windows reports 97.0 %, the split by person 86.2 %: two ways of
-# testing the same network differ by 10.8 points. The hatched bars answer "how well will it work for somebody new?",
-# the plain ones "how well does it work for the people in the file?". The person is the large leak here; overlap adds
-# about a point. For everyday activities a random split inflated scores by about 10 points, and by 16 with
-# overlapping windows [[3](#references)].
+# testing the same network differ by 10.8 points. The hatched bars answer "how well will it work for somebody new?", the plain
+# ones "how well does it work for the people in the file?". The person is the large leak here; overlap adds about a point. For
+# everyday activities a random split inflated scores by about 10 points, and by 16 with overlapping windows [[3](#references)].
 #
 # The reason is a nearest neighbour that only the random split offers: for 89 % of windows the nearest window by
 # amplitude spectrum (chapter 04) is one of the same person. Copying the label of the person's own nearest window
@@ -426,9 +423,8 @@ assert mean_gain["bones"] == 0  # exactly: the clips are the same numbers
 #
 # *10 minutes, easy.*
 #
-# Write `split_people`: given the person of each clip, return a boolean array that is true for test clips. No person
-# may be on both sides. About `share` of the *people* (rounded, at least one) are tested, and another `seed` draws
-# other people.
+# Write `split_people`: given the person of each clip, return a boolean array that is true for test clips. No person may be on
+# both sides. About `share` of the *people* (rounded, at least one) are tested, and another `seed` draws other people.
 
 # %% tags=["exercise"]
 def split_people(person, share, seed):

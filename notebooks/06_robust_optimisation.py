@@ -150,9 +150,8 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # How large can the weighted mean get? Take any threshold $\eta$ and use Cauchy-Schwarz:
 #
 # $$ \begin{aligned}
-# \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \;
-# \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \\
-# &\le \; \sqrt{1 + 2 \rho} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2}
+# \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \; \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \,
+# \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \\ &\le \; \sqrt{1 + 2 \rho} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2}
 # \end{aligned} $$
 #
 # All three are equalities for $p_g \propto \pi_g (R_g - \eta)_+$ on the edge of the ball: **groups below the
@@ -356,11 +355,10 @@ interact(draw, rho=(0.0, 2.0, 0.05), tail=(-1.5, 1.5, 0.1), groups=(3, 12));
 # ## The trap: negative weights train against people
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Beyond $\rho^*$ the formula is still an upper bound, but it is no longer an average: some of its weights are
-# negative. The best-known penalty of this kind has the same problem. V-REx [[4](#references)] adds $\lambda$ times the
-# variance. For A, B, C and the common choice $\lambda = 10$ its gradient is
-# $\tfrac13 (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3)$: two of three people have a negative weight, and gradient
-# *descent* on the loss is gradient *ascent* on their risk.
+# Beyond $\rho^*$ the formula is still an upper bound, but it is no longer an average: some of its weights are negative. The
+# best-known penalty of this kind has the same problem. V-REx [[4](#references)] adds $\lambda$ times the variance. For A, B, C
+# and the common choice $\lambda = 10$ its gradient is $\tfrac13 (1 - 6, \, 1 - 2, \, 1 + 8) = (-1.67, -0.33, 3)$: two of three
+# people have a negative weight, and gradient *descent* on the loss is gradient *ascent* on their risk.
 
 # %% [markdown]
 # V-REx adds $\lambda$ times the variance. Its gradient is the weight of a group, and it is *negative* for easy groups:
