@@ -514,8 +514,7 @@ check.training_hours(training_hours)
 # | (silent) cost of the transport | implicit differentiation, measured | `transport.EntropicPlan`, `transport.scale_to_marginals` | `test_transport.py` | implicit differentiation, factors moved into the exponent |
 # | (silent) GFLOPs, latency, memory | cost breakdown, scaling, benchmarks | `costs.exponent`, `costs.count_saved_bytes`, `costs.count_operations` | `test_costs.py` | ratios in one run, goals set beforehand |
 #
-# Reviewers of the paper [[1](#references)] asked for these costs. Those of the authors' code are not known; these
-# are of ours.
+# Reviewers of the paper [[1](#references)] asked for these costs. Those of the authors' code are not known; these are of ours.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## References
