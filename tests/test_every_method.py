@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import threading
-from functools import partial
 
 import numpy as np
 import pytest
@@ -46,9 +45,6 @@ BEFORE = {
 }
 
 
-SMALL = {"pixels": 32}  # of video; the backbone's own 64 take four times as long
-
-
 def few():
     """48 clips of 16 frames: three classes that are not too easy, four people."""
     rng = np.random.default_rng(3)
@@ -79,11 +75,10 @@ def gradients(monkeypatch):
     return seen
 
 
-@pytest.fixture(params=[("prepared", SMALL), ("posed", {})], ids=["video", "poses"])
+@pytest.fixture(params=["prepared", "posed"], ids=["video", "poses"])
 def made(request):
     """Settings of a training on a stand-in as video, then as poses."""
-    name, size = request.param
-    return partial(request.getfixturevalue(name).config, **size)
+    return request.getfixturevalue(request.param).config
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -121,7 +116,7 @@ def half():
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_every_method_trains_in_half_precision_and_in_parts(prepared, tmp_path, name, half):
     chosen = {"precision": "bf16", "grad_accum_steps": 2, "batch_size": 20, "epochs": 2, "warmup": 0}
-    config = prepared.config(tmp_path, method=name, body="head", **SMALL, **chosen)
+    config = prepared.config(tmp_path, method=name, body="head", **chosen)
     run = train.Run(config, tmp_path, half, threading.Event())
     assert run.accelerator.mixed_precision == "bf16"
     run.go_on(progress=False)
@@ -135,7 +130,7 @@ STATEFUL = ["DANN", "V-REx", "GroupDRO", "Fish", "JTT", "EIIL", "weight averagin
 
 @pytest.mark.parametrize("name", STATEFUL)
 def test_what_a_method_has_learned_survives_interruptions(prepared, tmp_path, name, train_in_parts):
-    whole, parts = (prepared.config(tmp_path / n, method=name, **SMALL) for n in "ab")
+    whole, parts = (prepared.config(tmp_path / n, method=name) for n in "ab")
     train.train(whole, progress=False)
     assert train_in_parts(parts, every=2) > 4
     one, two = ((tmp_path / n / "model.safetensors").read_bytes() for n in "ab")
