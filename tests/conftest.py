@@ -7,7 +7,6 @@ import os
 import random
 import shutil
 import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from forks import calm
 from hypothesis import settings
 from quick_files import mark_quick
-from tqdm import tqdm
 
 from piumar_lib.data import Sequences, save_npz
 from piumar_lib.data.people import recordings
@@ -182,10 +181,7 @@ def kill_often() -> Callable[..., None]:
         for _ in range(20):
             child = os.fork()  # much faster than a new interpreter
             if child == 0:
-                torch.set_num_threads(1)
-                # The lock of progress bars is shared with this process; a child that is killed while
-                # it holds it would make everybody wait for ever.
-                tqdm.set_lock(threading.RLock())
+                calm()
                 try:
                     work()
                 finally:

@@ -17,6 +17,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from forks import in_forks
 
 from piumar_lib.data.actions import all_actions
 from piumar_lib.data.synthetic import make_clips, make_people
@@ -224,6 +225,7 @@ def test_bad_clips_are_left_out_by_name_and_tried_again(root, clips, tmp_path):
 def test_nothing_is_decoded_twice_and_processes_change_nothing(root, clips, tmp_path, monkeypatch):
     one, two = tmp_path / "one", tmp_path / "two"
     first = make_cache(root, clips, one, SMALL)
+    monkeypatch.setattr(cache, "in_parallel", in_forks)
     assert make_cache(root, clips, two, SMALL, workers=2) == first
     assert contents(one) == contents(two)
     monkeypatch.setattr(cache, "cache_clip", lambda *_: pytest.fail("decoded again"))

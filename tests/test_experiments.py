@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from forks import in_forks
 
 from piumar_lib import metrics
 from piumar_lib.data.people import recordings
@@ -271,9 +272,10 @@ def test_a_damaged_line_is_named(computed, path):
     assert len(read_records(path)) == 2
 
 
-def test_two_workers_give_the_scores_of_one(own, path):
+def test_two_workers_give_the_scores_of_one(own, path, monkeypatch):
     wanted = [experiment(own, name, 0, 0, SHORT) for name in ("TFAM + augmentation", "Fish")]
     one = run_all(wanted, path, progress=False)
+    monkeypatch.setattr(experiments, "in_parallel", in_forks)
     two = run_all(wanted, path.with_name("two.jsonl"), workers=2, progress=False)
     for name in ("method", "people", "accuracy", "macro_f1"):
         assert [r[name] for r in one] == [r[name] for r in two]

@@ -13,6 +13,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from forks import in_forks
 
 from piumar_lib.data.labels import ACTIONS, CLIPS
 from piumar_lib.ma52 import standin
@@ -141,13 +142,14 @@ def test_a_clip_shows_its_person_and_action(root):
     assert all(np.abs(shirts[a, 0] - shirts[b, 0]).max() > 20 for a, b in ((0, 1), (0, 2), (1, 2)))
 
 
-def test_processes_and_a_killed_run_change_nothing(root, tmp_path):
+def test_processes_and_a_killed_run_change_nothing(root, tmp_path, monkeypatch):
     again = tmp_path / "again"
     standin.write(again, PLAN, progress=False)
     assert fingerprints(again) == fingerprints(root)
     lost = [again / str(PLAN.split[row]) / str(PLAN.name[row]) for row in (3, 4, 20, 39)]
     for path in lost:
         path.unlink()
+    monkeypatch.setattr(standin.videos, "in_parallel", in_forks)
     assert standin.write(again, PLAN, workers=2, progress=False) == 4
     assert fingerprints(again) == fingerprints(root)
 
@@ -205,7 +207,7 @@ def test_the_command_says_what_it_would_do_and_does_it(tmp_path, capsys):
     [
         (["--clips", "3", "--people", "3"], "error: clips: 3 for 3 people"),
         (["--width", "99"], "error: width: 99 pixels"),
-        (["--width", "1000000"], "GB free. Make it smaller"),
+        (["--width", "1000000", "--clips", "1000", "--people", "40"], "GB free. Make it smaller"),
     ],
 )
 def test_the_command_explains_what_is_wrong(arguments, message, tmp_path, capsys):
@@ -230,7 +232,9 @@ def test_the_command_says_how_large_a_cache_would_be(tmp_path, capsys, monkeypat
 # Straight into a cache
 
 
-def test_a_film_into_the_cache_is_what_coding_and_decoding_would_leave(tmp_path, kill_often):
+def test_a_film_into_the_cache_is_what_coding_and_decoding_would_leave(
+    tmp_path, kill_often, monkeypatch
+):
     plan = standin.plan(24, 4, 96, seed=3)
     standin.write(tmp_path / "ma52", plan, progress=False)
     clips = make_index(tmp_path / "ma52", verify(tmp_path / "ma52").entries)
@@ -257,6 +261,7 @@ def test_a_film_into_the_cache_is_what_coding_and_decoding_would_leave(tmp_path,
     # Killed, and from two processes: the same bytes.
     killed = tmp_path / "killed"
     kill_often(lambda: write_cache(killed, plan, 48, 8, progress=False), 0.5, lambda: None)
+    monkeypatch.setattr(standin.cache, "in_parallel", in_forks)
     write_cache(killed, plan, 48, 8, workers=2, progress=False)
     for clip in clips:
         pair = [cached_path(f, clip.split, clip.name, settings) for f in (killed, tmp_path / "short")]

@@ -10,6 +10,7 @@ import signal
 
 import numpy as np
 import pytest
+from forks import in_forks
 from scipy import stats
 
 from piumar_lib.evidence.methods import METHODS
@@ -203,7 +204,8 @@ def _and_then(first, second):
     return both
 
 
-def test_processes_share_the_trainings(swept, plan, path):
+def test_processes_share_the_trainings(swept, plan, path, monkeypatch):
+    monkeypatch.setattr(sweep, "in_parallel", in_forks)
     records = sweep.run(plan(), path, train.train, workers=2, progress=False)
     assert [r["held out"] for r in records] == [r["held out"] for r in read_records(swept[1])]
     assert {r["command"] for r in records} == {"notebook"}

@@ -1,0 +1,43 @@
+"""Processes that are forks of this one: they start at once, where a new interpreter takes seconds."""
+
+from __future__ import annotations
+
+import multiprocessing
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+from tqdm import tqdm
+
+FORK = multiprocessing.get_context("fork")
+
+
+def calm() -> None:
+    """What a fork does first."""
+    torch.set_num_threads(1)
+    # The lock of progress bars is shared with the tests' process; a fork that is killed while it holds
+    # it would make everybody wait for ever.
+    tqdm.set_lock(threading.RLock())
+
+
+def start(work: Callable[[], int | None], said: Path) -> multiprocessing.Process:
+    """Begin work in a fork: what it returns is the exit code, what it prints goes to a file."""
+
+    def begin() -> None:
+        calm()
+        sys.stdout = sys.stderr = said.open("w", buffering=1)
+        sys.exit(work())
+
+    process = FORK.Process(target=begin)
+    process.start()
+    return process
+
+
+def in_forks(work: Callable, jobs: Iterable[tuple], workers: int = 1, *_: object) -> Iterator:
+    """Stands in for `piumar_lib.support.cluster.in_parallel`, whose own processes test_cluster tests."""
+    with ProcessPoolExecutor(workers, FORK, calm) as pool:
+        for done in as_completed([pool.submit(work, *job) for job in jobs]):
+            yield done.result()
