@@ -40,6 +40,14 @@ def start(work: Callable[[], int | None], folder: Path) -> multiprocessing.Proce
     return process
 
 
+def exit_code(process: multiprocessing.Process) -> int:
+    """Wait for the end; what takes five minutes is killed."""
+    process.join(300)
+    process.kill()
+    process.join()
+    return process.exitcode
+
+
 def in_forks(work: Callable, jobs: Iterable[tuple], workers: int = 1, *_: object) -> Iterator:
     """Stands in for `piumar_lib.support.cluster.in_parallel`, whose own processes test_cluster tests."""
     with ProcessPoolExecutor(workers, FORK, calm) as pool:

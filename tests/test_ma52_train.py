@@ -24,7 +24,7 @@ import pytest
 import safetensors.torch
 import torch
 import two_processes
-from forks import start
+from forks import exit_code, start
 from house import draw_graph
 from safetensors import SafetensorError
 from scipy.stats import ttest_1samp
@@ -528,9 +528,8 @@ def test_ctrl_c_saves(prepared, tmp_path, number):
         time.sleep(0.1)
         assert process.exitcode is None
     os.kill(process.pid, number)
-    process.join(60)
-    said = (tmp_path / "stderr").read_text()
-    assert process.exitcode == 130, said
+    code, said = exit_code(process), (tmp_path / "stderr").read_text()
+    assert code == 130, said
     assert "all is saved" in said and "Traceback" not in said
     state = checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
     assert state["step"] >= read_history(tmp_path / "run")[-1]["step"] > 0
@@ -719,8 +718,7 @@ def shared(prepared, tmp_path_factory):
     words = [*launch, two_processes.__file__, str(folder / "two.json"), str(folder / "two")]
     done = subprocess.run(words, capture_output=True, timeout=500)
     assert done.returncode == 0, done.stderr.decode()[-3000:]
-    alone.join(500)
-    assert alone.exitcode == 0, (folder / "stderr").read_text()
+    assert exit_code(alone) == 0, (folder / "stderr").read_text()
     gradients = [torch.load(folder / name, weights_only=True) for name in ("one", "two")]
     assert [found["processes"] for found in gradients] == [1, 2]
     return folder, *gradients
