@@ -10,7 +10,7 @@ OMP_NUM_THREADS ?= 1
 export OMP_NUM_THREADS
 # Chapters and tests run in so many processes; each may take 1.5 GB.
 WORKERS ?= 2
-# Any value: `make test` and `make unit` also run the slow tests, each of which has a quicker relative.
+# With any value, `make test` and `make unit` also run the slow cases; a quicker test of the same remains.
 SLOW ?=
 # What `make poses-env` installs: mediapipe, or rtmlib; and with which Python if uv is not at hand.
 ENGINE ?= mediapipe

@@ -20,7 +20,7 @@ extensions = [
     "sphinxcontrib.bibtex",
     "book.formulas",
     "book.search",
-    "book.foreign",
+    "book.faster",
 ]
 
 # Chapters: executed before, with nothing from elsewhere

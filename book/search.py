@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from functools import cache
 from typing import TYPE_CHECKING
-
-from sphinx.search.en import SearchEnglish
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +40,6 @@ def load_texts(app: Sphinx, page: str, *_: object) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     """Register all three with Sphinx."""
     texts.clear()  # of another book in the same process
-    SearchEnglish.stem = cache(SearchEnglish.stem)  # type: ignore[method-assign]  # once for all pages
     app.connect("doctree-resolved", keep_text)
     app.connect("build-finished", write_texts)
     app.connect("html-page-context", load_texts)

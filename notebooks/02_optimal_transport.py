@@ -455,13 +455,12 @@ interact(draw_plan, log10_epsilon=(-3.5, 1.0, 0.25));
 # \frac{1}{\varepsilon} \begin{pmatrix} (P \odot \mathrm{d} M) \, 1 \\ (P \odot \mathrm{d} M)^\top 1 \end{pmatrix} $$
 
 # %% [markdown] slideshow={"slide_type": "notes"}
-# Autograd differentiates `log_sinkhorn` by *unrolling*: it saves all 500 iterations for the backward pass.
-# [Implicit differentiation](glossary.md#implicit-differentiation) needs the plan alone: the backward pass solves one
-# linear system with the same symmetric matrix [[3](#references)]. The matrix is singular, because adding a constant
-# to $f$ and subtracting it from $g$ changes no plan; so one direction is fixed. Eliminating $\mathrm{d} f$ leaves a
-# system for $\mathrm{d} g$ alone, with $K$ unknowns for each clip. The library solves this one (`EntropicPlan`), and
-# the check above compared its gradient with the unrolled one. It assumes a converged plan.
-# [Chapter 10](10_costs.ipynb) measures what it saves.
+# Autograd differentiates `log_sinkhorn` by *unrolling*: it saves all 500 iterations for the backward pass. [Implicit
+# differentiation](glossary.md#implicit-differentiation) needs the plan alone: the backward pass solves one linear system with
+# the same symmetric matrix [[3](#references)]. The matrix is singular, because adding a constant to $f$ and subtracting it
+# from $g$ changes no plan; so one direction is fixed. Eliminating $\mathrm{d} f$ leaves a system for $\mathrm{d} g$ alone,
+# with $K$ unknowns for each clip. The library solves this one (`EntropicPlan`), and the check above compared its gradient with
+# the unrolled one. It assumes a converged plan. [Chapter 10](10_costs.ipynb) measures what it saves.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Dynamic time warping

@@ -150,8 +150,9 @@ show(fig, alt="A triangle of weights, darker towards C, whose risk is highest. T
 # How large can the weighted mean get? Take any threshold $\eta$ and use Cauchy-Schwarz:
 #
 # $$ \begin{aligned}
-# \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \; \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \,
-# \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \\ &\le \; \sqrt{1 + 2 \rho} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2}
+# \sum_g p_g R_g - \eta \; &\le \; \sum_g p_g (R_g - \eta)_+ \; \le \;
+# \sqrt{\textstyle\sum_g p_g^2 / \pi_g} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2} \\
+# &\le \; \sqrt{1 + 2 \rho} \, \sqrt{\textstyle\sum_g \pi_g (R_g - \eta)_+^2}
 # \end{aligned} $$
 #
 # All three are equalities for $p_g \propto \pi_g (R_g - \eta)_+$ on the edge of the ball: **groups below the

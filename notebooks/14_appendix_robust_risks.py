@@ -363,9 +363,8 @@ print("weight of the worst unseen person: " + ", ".join(
 # those of the derivations: a step at a rank, zero and then a line above a threshold, an exponential. KL can give most
 # of the weight to *one* person, who may simply have few or odd clips.
 #
-# Now compare the two horizontal axes. The risks of training people go from 0.01 to 0.16 nats, those of unseen people
-# from 0.04 to 7.25. A robust loss sees only the left axis, and a network that fits all training people leaves it
-# nothing to reweight.
+# Now compare the two horizontal axes. The risks of training people go from 0.01 to 0.16 nats, those of unseen people from 0.04
+# to 7.25. A robust loss sees only the left axis, and a network that fits all training people leaves it nothing to reweight.
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Exercise: CVaR by a threshold

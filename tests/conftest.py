@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from forks import calm
 from hypothesis import settings
 from quick_files import mark_quick
@@ -114,15 +115,18 @@ class Prepared:
 
 @pytest.fixture(scope="session")
 def prepared(tmp_path_factory) -> Prepared:
-    """Six people, 60 clips, as video, index, folds and cache."""
-    folder = tmp_path_factory.mktemp("prepared")
-    root = folder / "ma52"
-    standin.write(root, standin.plan(60, 6, 64, seed=1), progress=False)
-    clips = make_index(root, verify(root).entries)
-    write_index(folder / "index.csv", clips)
-    splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
-    make_cache(root, clips, folder / "cache", CacheSettings(size=48, form="raw"))
-    return Prepared(root, clips, folder / "index.csv", folder / "splits", folder / "cache")
+    """Six people, 60 clips, as video, index, folds and cache; one for all processes of a session."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "prepared"
+    root, index, cache = folder / "ma52", folder / "index.csv", folder / "cache"
+    with FileLock(folder.with_suffix(".lock")):
+        if not cache.is_dir():
+            standin.write(root, standin.plan(60, 6, 64, seed=1), progress=False)
+            clips = make_index(root, verify(root).entries)
+            write_index(index, clips)
+            splits.write_splits(folder / "splits", splits.person_disjoint(clips, 0, 2), 0)
+            make_cache(root, clips, cache, CacheSettings(size=48, form="raw"))
+    return Prepared(root, read_index(index), index, folder / "splits", cache)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -12,7 +13,8 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-FORK = multiprocessing.get_context("fork")
+# Elsewhere it is not to be had, or not safe.
+FORK = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
 
 
 def calm() -> None:
@@ -23,17 +25,27 @@ def calm() -> None:
     tqdm.set_lock(threading.RLock())
 
 
-def start(work: Callable[[], int | None], said: Path) -> multiprocessing.Process:
-    """Begin work in a fork: what it returns is the exit code, what it prints goes to a file."""
+def start(work: Callable[[], int | None], folder: Path) -> multiprocessing.Process:
+    """Begin work in a fork: what it returns is the exit code; it prints into files of a folder."""
 
     def begin() -> None:
         calm()
-        sys.stdout = sys.stderr = said.open("w", buffering=1)
+        sys.stdout, sys.stderr = ((folder / f"std{n}").open("w", buffering=1) for n in ("out", "err"))
+        for number, stream in enumerate((sys.stdout, sys.stderr), 1):
+            os.dup2(stream.fileno(), number)  # also for what is not Python's
         sys.exit(work())
 
     process = FORK.Process(target=begin)
     process.start()
     return process
+
+
+def exit_code(process: multiprocessing.Process) -> int:
+    """Wait for the end; what takes five minutes is killed."""
+    process.join(300)
+    process.kill()
+    process.join()
+    return process.exitcode
 
 
 def in_forks(work: Callable, jobs: Iterable[tuple], workers: int = 1, *_: object) -> Iterator:

@@ -12,6 +12,7 @@ import time
 from itertools import product
 from pathlib import Path
 
+import forks
 import numpy as np
 import pytest
 
@@ -571,12 +572,12 @@ def test_a_command_that_is_killed_and_resumed_ends_with_the_same_records(
     assert len(expected) == 2 * 12 * 4
     dice, done = random.Random(0), 0
     for more in (1, 10):
-        process = start(*options, "--out", empty)
-        while process.poll() is None and len(outcome(path)) < done + more:
+        process = forks.start(lambda: main(*options, "--out", empty), tmp_path)
+        while process.exitcode is None and len(outcome(path)) < done + more:
             time.sleep(0.01)
         time.sleep(dice.uniform(0, 0.05))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait() == -signal.SIGKILL
+        process.kill()
+        assert forks.exit_code(process) == -signal.SIGKILL
         left = outcome(path)  # can be read: nothing is corrupted,
         assert left == expected[: len(left)] and len(left) >= done + more  # and nothing is lost
         done = len(left)

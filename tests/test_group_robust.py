@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import math
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import cvxpy as cp
 import numpy as np
 import pytest
 import torch
+from forks import FORK, calm, exit_code
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from torch import distributed as dist
+from torch import nn
 from torch.nn import functional as F
+from torch.nn.parallel import DistributedDataParallel
 from torch.utils._python_dispatch import TorchDispatchMode
 
-import piumar_lib
 from piumar_lib import dro
 from piumar_lib.backbones import tiny_cnn
 from piumar_lib.batch import Batch
@@ -400,18 +400,6 @@ def test_a_gpu_waits_for_nothing_in_a_step():
     assert waits
 
 
-TWO = '''
-import os
-import torch
-from torch import distributed as dist, nn
-from torch.nn.parallel import DistributedDataParallel
-from piumar_lib.group_robust import GroupRobustObjective
-from piumar_lib.batch import Batch
-from piumar_lib.pseudo_groups import PersonGroups, RandomGroups, StyleGroups
-from piumar_lib.recognizer import Recognizer
-from piumar_lib.training import Settings
-
-
 def build():
     torch.manual_seed(1)
     # No batch normalisation, whose statistics would be those of half a batch.
@@ -419,64 +407,51 @@ def build():
     return model.double()
 
 
-def train(model, rows, resume=False, **options):
+def train(model, data, rows, resume=False, **options):
     """The last loss, its gradient, and the state, for given rows of each batch."""
     objective = GroupRobustObjective(radius=0.3, **options)
-    objective.start(None, clips, Settings())
+    objective.start(None, data, Settings())
     for epoch in range(3):
-        objective.before_epoch(clips, epoch)
+        objective.before_epoch(data, epoch)
         for k, batch in enumerate(rows):
             if resume and k == 1:
                 state = objective.state()
                 objective = GroupRobustObjective(radius=0.3, **options)
-                objective.start(None, clips, Settings())
+                objective.start(None, data, Settings())
                 objective.restore(state)
             model.zero_grad()
-            loss = objective.loss(model, clips.take(batch))
+            loss = objective.loss(model, data.take(batch))
             loss.backward()
     return loss.detach(), [p.grad for p in model.parameters()], objective.state()
 
 
-n = 24
-torch.manual_seed(0)
-y = torch.arange(n) % 3
-x = torch.randn(n, 6, 3).double() * (1 + y[:, None, None])
-clips = Batch(x, y, torch.arange(n) % 5, torch.arange(n))
-cases = [dict(groups=g) for g in (StyleGroups(2), RandomGroups(2), PersonGroups())] + [dict(step=0.3)]
-batches = torch.randperm(n).split(8)
-expected = [train(build(), batches, **case) for case in cases]
-
-dist.init_process_group("gloo")
-rank = dist.get_rank()
-assert dist.get_world_size() == 2
-for case, (loss, gradient, state) in zip(cases, expected):
+def compare_halves(rank, meeting):
+    """What one of two processes does: it trains alone, then on half of each batch."""
+    calm()
+    torch.manual_seed(0)
+    index = torch.arange(24)
+    x = torch.randn(24, 6, 3).double() * (1 + index % 3)[:, None, None]
+    data, batches = Batch(x, index % 3, index % 5, index), torch.randperm(24).split(8)
+    cases = [*({"groups": source} for source in SOURCES), {"step": 0.3}]
+    expected = [train(build(), data, batches, **case) for case in cases]
+    dist.init_process_group("gloo", store=dist.FileStore(meeting, 2), rank=rank, world_size=2)
     halves = [batch[:3] if rank == 0 else batch[3:] for batch in batches]
-    for resume in (False, True):
-        ours = train(DistributedDataParallel(build()), halves, resume, **case)
-        assert torch.allclose(ours[0], loss, rtol=1e-5), (case, ours[0], loss)
-        for a, b in zip(ours[1], gradient):
-            assert torch.allclose(a, b, atol=1e-6), (case, a, b)
-        assert ours[2].keys() == state.keys()
-        for name, value in state.items():
-            assert torch.allclose(ours[2][name], value, atol=1e-5), (case, name)
-os.write(1, b"agreed-%d " % rank)  # in one piece: two processes share the output
-dist.barrier()
-os._exit(0)  # without taking gloo's threads down, which now and then aborts the faster process
-'''
+    for case, (loss, gradient, state) in zip(cases, expected, strict=True):
+        for resume in (False, True):
+            ours = train(DistributedDataParallel(build()), data, halves, resume, **case)
+            assert torch.allclose(ours[0], loss, rtol=1e-5), (case, ours[0], loss)
+            for a, b in zip(ours[1], gradient, strict=True):
+                assert torch.allclose(a, b, atol=1e-6), (case, a, b)
+            assert ours[2].keys() == state.keys()
+            for name, value in state.items():
+                assert torch.allclose(ours[2][name], value, atol=1e-5), (case, name)
+    dist.barrier()
+    os._exit(0)  # without taking gloo's threads down, which now and then aborts the faster process
 
 
 def test_two_processes_with_half_a_batch_each_are_one_with_the_whole(tmp_path):
-    script = tmp_path / "two.py"
-    script.write_text(TWO)
-    root = Path(piumar_lib.__file__).parents[1]
-    paths = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
-    launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script)]
-    done = subprocess.run(
-        [sys.executable, *launch],
-        env=os.environ | {"PYTHONPATH": paths, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    assert sorted(done.stdout.split()) == ["agreed-0", "agreed-1"]
+    meeting = str(tmp_path / "meeting")
+    two = [FORK.Process(target=compare_halves, args=(rank, meeting)) for rank in (0, 1)]
+    for process in two:
+        process.start()
+    assert [*map(exit_code, two)] == [0, 0]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import warnings
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
+from forks import exit_code, start
 from sklearn.dummy import DummyClassifier
 from sklearn.metrics import f1_score
 
@@ -341,23 +340,22 @@ def test_batches_are_locked_only_where_that_is_allowed(monkeypatch, allowed):
     assert told["pin_memory"] is False and len(asked) == 1, "a CPU has no use for it"
 
 
-LOW = """
-import resource, sys
-resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))  # as ulimit -l 64 does
-from piumar_lib.ma52.__main__ import main
-assert resource.getrlimit(resource.RLIMIT_MEMLOCK) == (65536, 65536)
-sys.exit(main(sys.argv[1:]))
-"""
-
-
 def test_a_training_needs_no_locked_memory_and_its_record_says_how_it_was_judged(prepared, tmp_path):
     config = prepared.config(tmp_path / "run", epochs=1, eval_every=1, workers=1)
     given = [f"--{name}={getattr(config, name)}" for name in ("cache", "index", "split", "out")]
     chosen = f"--chosen-on={prepared.splits / 'fold1.txt'}"
     command = ["train", "--preset=tiny", "--epochs=1", "--batch-size=8", "--workers=1", *given, chosen]
-    done = subprocess.run([sys.executable, "-c", LOW, *command], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    assert "(most frequent action" in done.stderr, "the line of progress"
+
+    def train_with_little():
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_MEMLOCK, (65536, 65536))  # as ulimit -l 64 does
+        return main([*command, "--pixels=32"])
+
+    code = exit_code(start(train_with_little, tmp_path))
+    said, shown = ((tmp_path / name).read_text() for name in ("stderr", "stdout"))
+    assert code == 0, said
+    assert "(most frequent action" in said, "the line of progress"
     record = json.loads((tmp_path / "run" / "record.json").read_text())
     by_name = {clip.name: clip for clip in prepared.clips}
     lines = [line.split() for line in (prepared.splits / "fold1.txt").read_text().splitlines()[1:]]
@@ -377,8 +375,8 @@ def test_a_training_needs_no_locked_memory_and_its_record_says_how_it_was_judged
     assert majority["action"] == ACTIONS[counts.argmax()] and majority["body part"] in BODY_PARTS
     share = np.mean([clip.action == counts.argmax() for clip in sides["held-out"]])
     assert majority["scores"]["action top-1"] == pytest.approx(share)
-    assert f"evaluating {len(sides['held-out'])} clips: 100%" in done.stderr
-    assert f"({100 * share:.2f})" in done.stdout and "OPTIMISTIC: settings were chosen on" in done.stdout
+    assert f"evaluating {len(sides['held-out'])} clips: 100%" in said
+    assert f"({100 * share:.2f})" in shown and "OPTIMISTIC: settings were chosen on" in shown
     assert protocol_of(record).chosen_on == len(who["held-out"])
 
 

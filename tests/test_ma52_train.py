@@ -23,12 +23,14 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+import two_processes
+from forks import exit_code, start
 from house import draw_graph
 from safetensors import SafetensorError
 from scipy.stats import ttest_1samp
-from slow import slow_but
 
 from piumar_lib.batch import Labels
+from piumar_lib.evidence.records import ROOT
 from piumar_lib.ma52 import train
 from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.backbones import BACKBONES
@@ -181,10 +183,9 @@ def test_a_run_of_an_earlier_version_is_refused_but_its_record_can_be_read(
     assert names == list(dict.fromkeys(["PIUmr + augmentation", name]))
 
 
-def test_a_checkpoint_that_does_not_fit_names_the_tensor(prepared, tmp_path):
-    settings = {"method": "TFAM", "epochs": 1, "ema": 0.5}
-    config, out = prepared.config(tmp_path / "run", **settings), tmp_path / "run"
-    train.train(config, progress=False)
+def test_a_checkpoint_that_does_not_fit_names_the_tensor(finished, tmp_path):
+    config, out = replace(finished[0], out=str(tmp_path / "run")), tmp_path / "run"
+    shutil.copytree(finished[0].out, out)
     (out / "record.json").unlink()
     path, head = out / "checkpoint.safetensors", "recognizer.head.weight"
     whole = path.read_bytes()
@@ -207,19 +208,19 @@ def test_a_checkpoint_that_does_not_fit_names_the_tensor(prepared, tmp_path):
 
 
 def test_nothing_of_the_first_version_is_reached():
+    graph, reached = draw_graph(ROOT), set()
+    left = [f"piumar_lib.ma52.{name}" for name in ("__main__", "evaluate", "model", "submit", "train")]
+    while left:
+        name = left.pop()
+        if name in graph and name not in reached:
+            reached.add(name)
+            left += [*graph[name], name.rpartition(".")[0]]
+    assert "piumar_lib.support.command" in reached and "piumar_lib.tfam" not in reached
     config = TrainConfig.make("tiny", method="PIUmr")
-    made = {
-        type(m).__module__.removeprefix("piumar_lib.")
-        for m in (*build_model(config).modules(), *train.make_objective(config).modules())
-    }
-    assert {"temporal_frequency", "alignment", "perturbation", "fusion", "group_robust"} <= made
-    assert not made & {"tfam", "spectrum"}
-    graph, reached = draw_graph(Path(__file__).parents[1]), set()
-    onward = {f"piumar_lib.ma52.{name}" for name in ("__main__", "evaluate", "model", "submit", "train")}
-    while onward:
-        reached |= onward
-        onward = {one for name in onward for one in graph[name]} - reached
-    assert "piumar_lib.temporal_frequency" in reached and "piumar_lib.tfam" not in reached
+    made = *build_model(config).modules(), *train.make_objective(config).modules()
+    of = {type(module).__module__.removeprefix("piumar_lib.") for module in made}
+    assert {"temporal_frequency", "alignment", "perturbation", "fusion", "group_robust"} <= of
+    assert not {"tfam", "spectrum"} & of
 
 
 def test_a_folder_of_another_run_is_refused(finished):
@@ -276,7 +277,8 @@ def test_learning_is_beyond_doubt(prepared, tmp_path):
 def test_every_video_backbone_can_be_made_for_a_gpu(prepared, tmp_path, monkeypatch, backbone):
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
     settings = prepared.config(tmp_path, backbone=backbone, weights="random")
-    made = train.Run._make_model(SimpleNamespace(config=settings, device=torch.device("cuda")))
+    with torch.device("meta"):  # without numbers
+        made = train.Run._make_model(SimpleNamespace(config=settings, device=torch.device("cuda")))
     weights = [p for p in made.backbone.parameters() if p.dim() == 4]
     assert all(p.is_contiguous(memory_format=torch.channels_last) for p in weights)
     assert bool(weights) == (backbone in ("resnet50-tsm", "resnet-tiny-tsm"))
@@ -516,17 +518,19 @@ def test_a_run_that_is_killed_at_twenty_random_moments_ends_the_same(
     assert what_counts(tmp_path / "a") == what_counts(tmp_path / "b")
 
 
-@pytest.mark.parametrize("number", slow_but([signal.SIGINT], [signal.SIGINT, signal.SIGTERM]))
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ctrl_c_saves(prepared, tmp_path, number):
     config = prepared.config(tmp_path / "run", epochs=500)
-    process = subprocess.Popen(command(config), stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+    words = command(config)
+    plain = number == signal.SIGINT  # a new interpreter once
+    process = start(lambda: os.execv(words[0], words) if plain else main(words[3:]), tmp_path)
     while not (tmp_path / "run" / "history.jsonl").is_file() or not read_history(tmp_path / "run"):
         time.sleep(0.1)
-        assert process.poll() is None
-    process.send_signal(number)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 130, said.decode()
-    assert b"all is saved" in said and b"Traceback" not in said
+        assert process.exitcode is None
+    os.kill(process.pid, number)
+    code, said = exit_code(process), (tmp_path / "stderr").read_text()
+    assert code == 130, said
+    assert "all is saved" in said and "Traceback" not in said
     state = checkpoint.load(tmp_path / "run" / "checkpoint.safetensors")
     assert state["step"] >= read_history(tmp_path / "run")[-1]["step"] > 0
 
@@ -683,82 +687,54 @@ def test_memory_is_known_on_windows_too(monkeypatch):
 # Several processes, and the plain command
 
 
-TWO = """
-import json, os, sys, torch, torch.distributed as dist
-from dataclasses import replace
-from pathlib import Path
-from piumar_lib.evidence import methods
-from piumar_lib.alignment import UniformClock
-from piumar_lib.ma52 import train
-from piumar_lib.ma52.config import TrainConfig
-from piumar_lib.ma52.stepper import SharedStepper
-from piumar_lib.running import RunningMean
-config, names = TrainConfig.make(**json.loads(Path(sys.argv[1]).read_text())), sys.argv[3:]
-torch.set_num_threads(1)
-methods.MotionClock = lambda floor: UniformClock()
-step, grads = SharedStepper.step, {name: [] for name in names}
-def spy(self):
-    model = self.accelerator.unwrap_model(self.model)
-    own = {f"own {k}": p for k, p in enumerate(self.own)}
-    named = dict(model.named_parameters()) | own
-    grads[self.config.method].append({n: p.grad.clone() for n, p in named.items()})
-    step(self)
-SharedStepper.step = spy
-for name in names:
-    chosen = {"amplitude_step": 0.0, "probability": 0.0} if name == "PIUmr" else {}
-    out = f"{config.out}/{name}"
-    train.train(replace(config, method=name, hyperparameters=chosen, out=out), progress=False)
-rank = int(os.environ.get("RANK", 0))
-world = dist.get_world_size() if dist.is_initialized() else 1
-running = RunningMean()
-running.update(torch.tensor(1.0 + rank))
-assert running.mean == (1 + world) / 2, "a statistic of all processes"
-if rank == 0:
-    torch.save(grads, sys.argv[2])
-    Path(sys.argv[2] + ".world").write_text(str(world))
-if dist.is_initialized():
-    dist.barrier()
-sys.stdout.flush()
-os._exit(0)  # gloo may abort while it is torn down
-"""
-
-
-def trained_by(processes, prepared, folder, names, **settings):
-    """Gradients of each step of methods that so many processes trained; runs lie in the folder."""
-    (folder / "two.py").write_text(TWO)
-    # Layer norms only: batch norm sees its own process's half. And SGD: where a gradient is nearly zero,
-    # Adam makes a whole step of its rounding.
-    settings = {"backbone": "videomae-tiny", "optimizer": "sgd", "learning_rate": 0.05} | settings
-    config = prepared.config(folder / f"run{processes}", **settings)
-    (folder / "config.json").write_text(config.to_json())
-    launch, out = [sys.executable], folder / f"grads{processes}"
-    if processes > 1:
-        launch += ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes)]
-    command = [*launch, str(folder / "two.py"), str(folder / "config.json"), str(out), *names]
-    done = subprocess.run(command, capture_output=True, timeout=500)
-    assert done.returncode == 0, done.stderr.decode()[-3000:]
-    assert Path(f"{out}.world").read_text() == str(processes)
-    return torch.load(out, weights_only=True)
-
-
 # PIUmr but for two medians, of noise and of sizes, which are averages of the processes', and for what
 # each process draws. The others as they are. IRM, which pairs clips in their order, is left out, and who
 # draws numbers, changes clips or looks at its own half.
-EXACT = ["ERM", "PIUmr", "GroupDRO", "Fish", "EIIL"]
-ALSO_EXACT = ["CORAL", "MMD", "DANN", "V-REx", "CVaR", "JTT", "ERIS", "DAID", "GIRL, true people"]
+EXACT = ["ERM", "PIUmr", "CORAL", "MMD", "DANN", "V-REx", "GroupDRO", "Fish", "CVaR", "JTT", "EIIL",
+         "ERIS", "DAID", "GIRL, true people"]  # fmt: skip
+DRAWING = ["Mixup", "masked ReMA", "reclock", "MixStyle", "DSU", "HDF", "IRM", "CFD", "MGSC", "PIUmr",
+           "weight averaging", "TFAM + augmentation", "HDF as published"]  # fmt: skip
 
 
-@pytest.mark.parametrize("names", slow_but([EXACT], [EXACT, ALSO_EXACT]))
-def test_two_processes_make_the_steps_of_one(prepared, tmp_path, names):
-    gradients = {k: trained_by(k, prepared, tmp_path, names, eval_every=1) for k in (1, 2)}
-    for name in names:
-        assert len(gradients[1][name]) == len(gradients[2][name]) >= 3
-        for one, two in zip(gradients[1][name], gradients[2][name], strict=True):
-            assert one.keys() == two.keys()
-            for parameter in one:
-                scale = one[parameter].abs().max().clamp_min(1e-4)
-                assert (one[parameter] - two[parameter]).abs().max() < 2e-3 * scale, (name, parameter)
-        runs = [tmp_path / f"run{k}" / name for k in (1, 2)]
+@pytest.fixture(scope="module")
+def shared(prepared, tmp_path_factory):
+    """A folder of runs, the gradients of their steps in one process, and in two."""
+    folder = tmp_path_factory.mktemp("shared")
+
+    def plan(name, methods, **settings):
+        # SGD: where a gradient is nearly zero, Adam makes a whole step of its rounding.
+        settings = {"optimizer": "sgd", "learning_rate": 0.05} | settings
+        own = {"PIUmr": {"amplitude_step": 0.0, "probability": 0.0}}
+        all_of = {method: settings | own.get(method, {}) for method in methods}
+        return [asdict(prepared.config(folder / name / m, method=m, **of)) for m, of in all_of.items()]
+
+    # Layer norms only: batch norm sees its own process's half.
+    one, two = (plan(f"run{k}", EXACT, backbone="videomae-tiny", eval_every=1) for k in (1, 2))
+    two += plan("drawing", DRAWING, backbone="resnet-tiny-tsm")
+    (folder / "one.json").write_text(json.dumps(one))
+    (folder / "two.json").write_text(json.dumps(two))
+    alone = start(lambda: two_processes.main(folder / "one.json", folder / "one"), folder)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    words = [*launch, two_processes.__file__, str(folder / "two.json"), str(folder / "two")]
+    done = subprocess.run(words, capture_output=True, timeout=500)
+    assert done.returncode == 0, done.stderr.decode()[-3000:]
+    assert exit_code(alone) == 0, (folder / "stderr").read_text()
+    gradients = [torch.load(folder / name, weights_only=True) for name in ("one", "two")]
+    assert [found["processes"] for found in gradients] == [1, 2]
+    return folder, *gradients
+
+
+def test_two_processes_make_the_steps_of_one(shared):
+    folder, *gradients = shared
+    for name in EXACT:
+        one, two = (found[f"run{k}: {name}"] for k, found in enumerate(gradients, 1))
+        assert len(one) == len(two) >= 3
+        for a, b in zip(one, two, strict=True):
+            assert a.keys() == b.keys()
+            for parameter in a:
+                scale = a[parameter].abs().max().clamp_min(1e-4)
+                assert (a[parameter] - b[parameter]).abs().max() < 2e-3 * scale, (name, parameter)
+        runs = [folder / f"run{k}" / name for k in (1, 2)]
         one, two = (checkpoint.load(run / "checkpoint.safetensors")["objective"] for run in runs)
         assert one.keys() == two.keys()
         for key, value in one.items():
@@ -770,16 +746,10 @@ def test_two_processes_make_the_steps_of_one(prepared, tmp_path, names):
         assert one.names == two.names and np.allclose(one.actions, two.actions, atol=1e-4), name
 
 
-DRAWING = ["HDF as published", "weight averaging", "TFAM + augmentation"]
-ALSO_DRAWING = ["Mixup", "masked ReMA", "reclock", "MixStyle", "DSU", "HDF", "IRM", "CFD", "MGSC",
-                "PIUmr"]  # fmt: skip
-
-
-@pytest.mark.parametrize("names", slow_but([DRAWING], [DRAWING, ALSO_DRAWING]))
-def test_methods_that_draw_train_in_two_processes(prepared, tmp_path, names):
-    gradients = trained_by(2, prepared, tmp_path, names, backbone="resnet-tiny-tsm")
-    for name in names:
-        assert all(torch.isfinite(g).all() for step in gradients[name] for g in step.values()), name
+def test_methods_that_draw_train_in_two_processes(shared):
+    for name in DRAWING:
+        steps = shared[2][f"drawing: {name}"]
+        assert steps and all(torch.isfinite(g).all() for step in steps for g in step.values()), name
 
 
 def test_the_whole_path_runs_from_the_shell(prepared, tmp_path, capsys, monkeypatch):

@@ -17,7 +17,7 @@ from pathlib import Path
 from nbformat.v4 import new_markdown_cell
 from sphinx.cmd.build import build_main
 
-from book.foreign import PROCESSES
+from book.faster import PROCESSES
 from piumar_lib.support.files import fresh_folder, sha256_of, write_text
 from tools.chapter_map import draw_map
 from tools.chapters import list_chapters, to_slug, write_notebook

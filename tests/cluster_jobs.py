@@ -1,4 +1,4 @@
-"""Jobs for other processes, in a module that they import in no time."""
+"""Work for other processes, in a file that they import at once."""
 
 from __future__ import annotations
 

@@ -1,19 +1,22 @@
-"""What a build does not need, skipped to save Sphinx's time: foreign names, lines of definitions."""
+"""Sphinx in less time: what it need not do, or not twice, and pages dealt out to processes."""
 
 from __future__ import annotations
 
 import inspect
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sphinx.addnodes import pending_xref
 from sphinx.pycode.parser import Parser
+from sphinx.search.en import SearchEnglish
 from sphinx.transforms.post_transforms import SphinxPostTransform
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 
-PROCESSES = 6  # which read and write pages, more than cores: chapters and the library differ in length
+# That read and write pages: more than cores, as some pages take much longer than others.
+PROCESSES = 6
 
 
 class ForeignTypes(SphinxPostTransform):
@@ -38,17 +41,18 @@ def skip_imported(app: Sphinx, what: str, _: str, member: Any, *__: Any) -> bool
 
 
 def deal_out(app: Sphinx, env: Any, pages: list[str]) -> None:
-    """Order pages so that each process reads some of the library's, which are neighbours and long."""
+    """Order pages so that no process gets all of the library's, which are long and stand together."""
     pages[:] = [page for first in range(PROCESSES) for page in pages[first::PROCESSES]]
 
 
 def find_nothing(self: Parser) -> None:
-    """Look for no lines of definitions, which links to sources would take."""
+    """Look for no lines of definitions: they are for links to sources, and there are none."""
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    """Register all of them with Sphinx."""
+    """Register all of it with Sphinx."""
     Parser.parse_definition = find_nothing  # type: ignore[method-assign]
+    SearchEnglish.stem = cache(SearchEnglish.stem)  # type: ignore[method-assign]
     app.add_post_transform(ForeignTypes)
     app.connect("autodoc-skip-member", skip_imported)
     app.connect("env-before-read-docs", deal_out)
