@@ -295,19 +295,19 @@ tables.show_methods("own tempo", "augmentation", (*protocol.PLANNED, "MiniRocket
 # %% [markdown] slideshow={"slide_type": "notes"}
 # **CFD** [[21](#references)] has the largest mean gain: `CFD + augmentation` over `augmentation` on `real people, own tempo`:
 # +5.0 points [-0.1, +10.1]; on the six that served neither later development nor the search, `CFD + augmentation` over
-# `augmentation` on `new people, own tempo`: +3.4 points [-2.1, +9.0]. It normalises the features of each training person, by
-# person labels, and those of each clip, and a gate restores part of what that removes. No gain over TFAM is established: `CFD
-# + augmentation` over `TFAM + augmentation` on `real people, own tempo`: +2.3 points [-0.7, +5.2]. MGSC [[22](#references)]
-# makes TFAM's views agree step by step as well, which changes less than a point: `MGSC + augmentation` over `TFAM +
-# augmentation` on `real people, own tempo`: +0.0 points [-0.5, +0.4]. ReMA [[19](#references)], by PIUmr's first author,
-# changes less than a point, too: `ReMA + augmentation` over `augmentation` on `real people, own tempo`: -0.2 points [-0.4,
-# +0.0]. ERIS [[20](#references)] is worse than augmentation alone: `ERIS + augmentation` over `augmentation` on `real people,
-# own tempo`: -2.3 points [-3.7, -0.8]. For DAID [[23](#references)] and GroupDRO nothing is established: `GroupDRO +
-# augmentation` over `augmentation` on `real people, own tempo`: -1.0 points [-2.6, +0.5]. Averaging the weights changes
-# nothing. No difference between TFAM and MiniRocket, which learns no features, is established: `TFAM + augmentation` over
-# `MiniRocket` on `real people, own tempo`: +0.6 points [-1.7, +2.9]. Two controls: one clip in both views, `TFAM +
-# augmentation` over `two equal views + augmentation` on `real people, own tempo`: +0.8 points [-0.4, +2.0]; no perturbation,
-# `TFAM + augmentation` over `TFAM, no perturbation + augmentation` on `real people, own tempo`: -0.6 points [-1.7, +0.6].
+# `augmentation` on `new people, own tempo`: +3.4 points [-2.1, +9.0]. It normalises the features of each training person and
+# of each clip, and a gate restores part of what that removes. No gain over TFAM is established: `CFD + augmentation` over
+# `TFAM + augmentation` on `real people, own tempo`: +2.3 points [-0.7, +5.2]. MGSC [[22](#references)] makes TFAM's views
+# agree step by step as well, which changes less than a point: `MGSC + augmentation` over `TFAM + augmentation` on `real
+# people, own tempo`: +0.0 points [-0.5, +0.4]. ReMA [[19](#references)], by PIUmr's first author, changes less than a point,
+# too: `ReMA + augmentation` over `augmentation` on `real people, own tempo`: -0.2 points [-0.4, +0.0]. ERIS
+# [[20](#references)] is worse than augmentation alone: `ERIS + augmentation` over `augmentation` on `real people, own tempo`:
+# -2.3 points [-3.7, -0.8]. For DAID [[23](#references)] and GroupDRO nothing is established: `GroupDRO + augmentation` over
+# `augmentation` on `real people, own tempo`: -1.0 points [-2.6, +0.5]. Averaging the weights changes nothing. No difference
+# between TFAM and MiniRocket, which learns no features, is established: `TFAM + augmentation` over `MiniRocket` on `real
+# people, own tempo`: +0.6 points [-1.7, +2.9]. Two controls: one clip in both views, `TFAM + augmentation` over `two equal
+# views + augmentation` on `real people, own tempo`: +0.8 points [-0.4, +2.0]; no perturbation, `TFAM + augmentation` over
+# `TFAM, no perturbation + augmentation` on `real people, own tempo`: -0.6 points [-1.7, +0.6].
 
 # %% [markdown] slideshow={"slide_type": "slide"}
 # ## Another network

@@ -56,6 +56,12 @@ def problems(text: str, folder: Path = protocol.STUDY, strict: bool = False) -> 
     return found
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
+def test_no_name_is_broken_before_its_plus(path):
+    """A line that begins with "+ augmentation" begins a list; lists here begin with "-"."""
+    assert not re.findall(r"^(?:# )?[+*] .*", path.read_text(encoding="utf-8"), re.M)
+
+
 @pytest.mark.usefixtures("committed")
 @pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: path.stem)
 def test_every_claim_is_what_the_records_say(path):
