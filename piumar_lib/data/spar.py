@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -120,9 +121,7 @@ def repetition_bounds(x: np.ndarray) -> np.ndarray:
     return troughs
 
 
-def repetitions(
-    recordings: list[Recording], time: int = 64, fit: str = "resample", part: tuple = (0.0, 1.0)
-) -> Sequences:
+def repetitions(recordings: list[Recording], time: int = 64, fit: str = "resample") -> Sequences:
     """Cut recordings into single repetitions.
 
     Args:
@@ -131,14 +130,12 @@ def repetitions(
         fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
             (``time`` frames last `LONGEST` seconds) and repeats the last frame; the few longer ones are
             cut.
-        part: Interval of each recording to use, for example ``(0.0, 0.7)`` and ``(0.7, 1.0)`` for
-            training and testing on the same people. A repetition that crosses a boundary is dropped.
 
     Returns:
         Clips of shape ``(n, time, 6)``.
 
     Raises:
-        ValueError: If an argument is invalid, or no repetition lies within ``part``.
+        ValueError: If an argument is invalid, or there is no repetition.
     """
     if time < 2:
         raise ValueError(f"time: {time} frames are too few. Give at least 2.")
@@ -146,14 +143,11 @@ def repetitions(
         raise ValueError(f"fit: {fit!r} is unknown. Choose 'resample' or 'hold'.")
     pieces, labels = [], []
     for recording in recordings:
-        first, last = _part(recording, part)
-        bounds = repetition_bounds(recording.x)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
-            if first <= start and stop <= last:
-                pieces.append(recording.x[start:stop])
-                labels.append((recording.y, recording.person))
+        for start, stop in pairwise(repetition_bounds(recording.x)):
+            pieces.append(recording.x[start:stop])
+            labels.append((recording.y, recording.person))
     if not pieces:
-        raise ValueError(f"part: no whole repetition lies within {part}. Choose a longer share.")
+        raise ValueError("recordings: hold no whole repetition. Give longer ones.")
     if fit == "resample":
         x, lengths = hold(pieces, max(map(len, pieces)))
         return _sequences(x, labels, lengths, RATE, "SPAR repetitions").resampled(time)
@@ -164,11 +158,7 @@ def repetitions(
 
 
 def windows(
-    recordings: list[Recording],
-    seconds: float = 4.0,
-    overlap: float = 0.0,
-    time: int = 64,
-    part: tuple = (0.0, 1.0),
+    recordings: list[Recording], seconds: float = 4.0, overlap: float = 0.0, time: int = 64
 ) -> Sequences:
     """Cut recordings into windows, regardless of repetitions.
 
@@ -178,7 +168,6 @@ def windows(
         overlap: Fraction of a window that overlaps with the next, in ``[0, 1)``. Overlapping windows
             must never be split at random: chapter 01 shows what happens.
         time: Frames of each clip after resampling.
-        part: Interval of each recording to use, see `repetitions`.
 
     Returns:
         Clips of shape ``(n, time, 6)``.
@@ -194,22 +183,13 @@ def windows(
     stride = max(1, round(size * (1 - overlap)))
     pieces, labels = [], []
     for recording in recordings:
-        first, last = _part(recording, part)
-        for start in range(first, last - size + 1, stride):
+        for start in range(0, len(recording.x) - size + 1, stride):
             pieces.append(recording.x[start : start + size])
             labels.append((recording.y, recording.person))
     if not pieces:
         raise ValueError(f"seconds: no recording holds {seconds} s here. Choose a shorter window.")
     x, lengths = hold(pieces, size)
     return _sequences(x, labels, lengths, RATE, f"SPAR {seconds:g} s windows").resampled(time)
-
-
-def _part(recording: Recording, part: tuple) -> tuple[int, int]:
-    """Return the range of samples for the interval ``part`` of this recording."""
-    low, high = part
-    if not 0 <= low < high <= 1:
-        raise ValueError(f"part: {part} is not an interval inside (0.0, 1.0).")
-    return round(low * len(recording.x)), round(high * len(recording.x))
 
 
 def _lowpass(step: float) -> Callable[[np.ndarray], np.ndarray]:
