@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from piumar_lib import transport
 from piumar_lib.plug_in import PlugIn
 from piumar_lib.running import RunningMean, require_clips
-from piumar_lib.support.ranges import InnerShare, Range, Share, checked
+from piumar_lib.support.ranges import Count, InnerShare, Positive, Range, Share, checked
 
 
 def centered_motion_energy(x: Tensor) -> Tensor:
@@ -195,12 +195,11 @@ class MonotoneAlignment(_Alignment):
         ValueError: If an option is out of range.
     """
 
+    @checked
     def __init__(
-        self, steps: int = 16, clock: nn.Module | None = None, amplitude_step: Share = 0.5
+        self, steps: Count = 16, clock: nn.Module | None = None, amplitude_step: Share = 0.5
     ) -> None:
         super().__init__(clock, amplitude_step)
-        if steps < 1:
-            raise ValueError(f"steps: {steps} canonical steps. Ask for at least 1.")
         self.steps = steps
 
     def plan(self, x: Tensor) -> Tensor:
@@ -232,23 +231,19 @@ class SinkhornAlignment(_Alignment):
         ValueError: If an option is out of range.
     """
 
+    @checked
     def __init__(
         self,
         channels: int,
-        steps: int = 16,
+        steps: Count = 16,
         clock: nn.Module | None = None,
-        amplitude_step: float = 0.5,
-        epsilon: float = 0.05,
+        amplitude_step: Share = 0.5,
+        epsilon: Positive = 0.05,
         prior: float = 4.0,
-        tolerance: float = 1e-3,
-        iterations: int = 2000,
+        tolerance: Positive = 1e-3,
+        iterations: Count = 2000,
     ) -> None:
         super().__init__(clock, amplitude_step)
-        if steps < 1 or epsilon <= 0 or tolerance <= 0 or iterations < 1:
-            raise ValueError(
-                f"steps, epsilon, tolerance, iterations: {steps}, {epsilon}, {tolerance}, {iterations} "
-                "are out of range. Choose positive numbers."
-            )
         self.epsilon, self.prior = epsilon, prior
         self.tolerance, self.iterations = tolerance, iterations
         self.anchors = nn.Parameter(torch.randn(steps, channels))

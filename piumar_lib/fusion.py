@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from piumar_lib.running import RunningMean
 from piumar_lib.support.data_parallel import sum_over_processes
+from piumar_lib.support.ranges import NonNegative, ShareAboveZero, checked
 from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance_over_time
 
 EVERY = 4  # batches between comparisons of gradients; each comparison costs two short backward passes
@@ -108,13 +109,11 @@ class WassersteinRegularizer(nn.Module):
     barycenter: Tensor
     known: Tensor
 
-    def __init__(self, classes: int, channels: int, share: float = 0.1, momentum: float = 0.1) -> None:
+    @checked
+    def __init__(
+        self, classes: int, channels: int, share: NonNegative = 0.1, momentum: ShareAboveZero = 0.1
+    ) -> None:
         super().__init__()
-        if share < 0 or not 0 < momentum <= 1:
-            raise ValueError(
-                f"share, momentum: {share}, {momentum} are out of range. Choose share >= 0 and momentum "
-                "in (0, 1]."
-            )
         self.share, self.momentum = share, momentum
         self.register_buffer("barycenter", torch.zeros(classes, 2 * channels))  # mean, then deviation
         self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
