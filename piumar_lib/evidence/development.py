@@ -181,9 +181,8 @@ def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:
 def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
     """Maps the name of each data set to the argument of `folds.load_fold`.
 
-    Args:
-        people: Folder of the real people's files; None leaves them out.
-        made: Folder for the same clips at one length, which are written here.
+    ``people`` is the folder of the real people's files; None leaves them out. The same clips at one
+    length are written to ``made``.
 
     Raises:
         FileNotFoundError: If ``people`` lacks a file.

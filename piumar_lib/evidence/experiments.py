@@ -204,7 +204,7 @@ def run_all(
         experiments: Experiments to run.
         path: A JSON-lines file; created if necessary.
         workers: Processes, each with one thread.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
         scheduler: Address of a scheduler whose machines compute instead, see
             `piumar_lib.support.cluster.in_parallel`.
         work: Computes an experiment's record, which has the experiment's key, and its device.

@@ -479,7 +479,7 @@ def require_no_maps(method: str | Method) -> None:
     """Raise if a method needs features with height and width.
 
     Raises:
-        ValueError: If it cannot.
+        ValueError: If it does.
     """
     if row_of(method).behind_stages is not None:
         name = method if isinstance(method, str) else method.about
@@ -522,14 +522,10 @@ def build(
 def settings(
     method: str | Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
 ) -> Settings:
-    """Training settings of a method.
+    """Training settings of a method, with ``k`` from `resolve`.
 
-    Args:
-        method: A method, or its name.
-        k: Hyperparameters, from `resolve`.
-        augmentation: The kind that suits the data.
-        seed: See `Settings`.
-        clips: Number of training clips; needed if ``k`` counts updates.
+    ``augmentation`` is the kind that suits the data. The number of training clips is needed if ``k``
+    counts updates.
 
     Raises:
         ValueError: If ``k`` counts updates and ``clips`` is missing.
