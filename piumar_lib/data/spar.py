@@ -24,14 +24,9 @@ RATE = 50.0  # Hz
 SHORTEST, LONGEST = 0.6, 3.5  # range, in seconds, of a recording's period
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 EXERCISES = (
-    "pendulum",
-    "abduction",
-    "forward elevation",
-    "internal rotation",
-    "external rotation",
-    "trapezius extension",
-    "upright row",
-)
+    "pendulum", "abduction", "forward elevation", "internal rotation", "external rotation",
+    "trapezius extension", "upright row",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,10 +57,7 @@ def find_file() -> Path:
 
 
 def load_recordings(path: str | Path | None = None) -> list[Recording]:
-    """Load the 140 recordings.
-
-    Args:
-        path: The data file; by default the one that ``seglearn`` ships.
+    """Load the 140 recordings, by default from the file that ``seglearn`` ships.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -90,13 +82,10 @@ def load_recordings(path: str | Path | None = None) -> list[Recording]:
 
 
 def repetition_bounds(x: np.ndarray) -> np.ndarray:
-    """Segment one recording into repetitions.
+    """Segment one recording ``(time, channels)`` at 50 Hz into repetitions.
 
-    The period is the highest peak of the autocorrelation of the first principal component; the
-    cuts are the component's troughs, about one period apart.
-
-    Args:
-        x: Signal of shape ``(time, channels)`` at 50 Hz.
+    The period is the highest peak of the autocorrelation of the first principal component; the cuts are
+    the component's troughs, about one period apart.
 
     Returns:
         Increasing sample indices, shape ``(repetitions + 1,)``.
@@ -122,17 +111,10 @@ def repetition_bounds(x: np.ndarray) -> np.ndarray:
 
 
 def repetitions(recordings: list[Recording], time: int = 64, fit: str = "resample") -> Sequences:
-    """Cut recordings into single repetitions.
+    """Cut recordings into single repetitions: clips of shape ``(n, time, 6)``.
 
-    Args:
-        recordings: Recordings to cut, as `load_recordings` gives them.
-        time: Frames of each clip.
-        fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
-            (``time`` frames last `LONGEST` seconds) and repeats the last frame; the few longer ones are
-            cut.
-
-    Returns:
-        Clips of shape ``(n, time, 6)``.
+    With ``fit="resample"`` each is stretched to ``time`` frames. ``"hold"`` keeps its tempo (``time``
+    frames last `LONGEST` seconds) and repeats the last frame; the few longer ones are cut.
 
     Raises:
         ValueError: If an argument is invalid, or there is no repetition.
@@ -160,17 +142,10 @@ def repetitions(recordings: list[Recording], time: int = 64, fit: str = "resampl
 def windows(
     recordings: list[Recording], seconds: float = 4.0, overlap: float = 0.0, time: int = 64
 ) -> Sequences:
-    """Cut recordings into windows, regardless of repetitions.
+    """Cut recordings into windows of ``seconds``, regardless of repetitions: clips ``(n, time, 6)``.
 
-    Args:
-        recordings: Recordings to cut, as `load_recordings` gives them.
-        seconds: Length of a window.
-        overlap: Fraction of a window that overlaps with the next, in ``[0, 1)``. Overlapping windows
-            must never be split at random: chapter 01 shows what happens.
-        time: Frames of each clip after resampling.
-
-    Returns:
-        Clips of shape ``(n, time, 6)``.
+    A fraction ``overlap`` of a window, in [0, 1), overlaps with the next. Overlapping windows must never
+    be split at random: chapter 01 shows what happens.
 
     Raises:
         ValueError: If an argument is invalid, or no window fits.

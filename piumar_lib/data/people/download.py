@@ -59,13 +59,9 @@ def archive_path(people_set: PeopleSet, out: Path) -> Path:
 
 
 def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progress: bool = True) -> Path:
-    """Download a data set and convert it to ``out/NAME.npz``.
+    """Download a data set and convert it to ``out/NAME.npz``; the folder is created if necessary.
 
-    Args:
-        people_set: Description of the data set, from the catalogue.
-        out: Folder of the result; created if necessary.
-        base_url: Address of GitHub, or of a mirror with the same paths.
-        progress: Show progress bars.
+    ``base_url`` is the address of GitHub, or of a mirror with the same paths.
 
     Raises:
         CannotWrite: If the disk is full or not writable.
@@ -91,11 +87,8 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
 def convert_folder(people_set: PeopleSet, folder: Path, out: Path, remedy: str) -> Path:
     """Verify existing source files and convert them to ``out/NAME.npz``.
 
-    Args:
-        people_set: Description of the data set, from the catalogue.
-        folder: Folder of the source files, or of the whole repository with them in it.
-        out: Folder of the result.
-        remedy: What to do if the files are not those of the catalogue, as a sentence.
+    ``folder`` holds them, or is the whole repository. ``remedy`` says, as a sentence, what to do if they
+    are not those of the catalogue.
 
     Raises:
         CannotWrite: If writing fails.
