@@ -33,13 +33,10 @@ def skeleton(ax: Axes, pose: np.ndarray, **style: Any) -> None:
 
 
 def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> None:
-    """Draw frames of a clip over one another, early ones pale.
+    """Draw ``shown`` frames of a clip ``(time, 17, 2)`` over one another, early ones pale.
 
-    Args:
-        ax: Axes to draw on.
-        poses: Joints over time, torso lengths, shape ``(time, 17, 2)``.
-        shown: Number of frames to draw.
-        magnify: Factor on the movement about the mean pose: micro-actions are hard to see.
+    ``magnify`` is a factor on the movement about the mean pose: micro-actions are hard to see. Units are
+    torso lengths.
     """
     mean = poses.mean(0)
     moments = np.linspace(0, len(poses) - 1, shown).round().astype(int)
@@ -107,13 +104,10 @@ def effects(ax: Axes, comparisons: Mapping[str, Any]) -> str:
 def two_by_person(
     ax: Axes, scores: Mapping[str, float], reference: Mapping[str, float], names: tuple[str, str]
 ) -> None:
-    """Draw each person's accuracy under a reference and under a method, joined by a line.
+    """Draw each person's accuracy, in [0, 1], under a reference and under a method, joined by a line.
 
-    Args:
-        ax: Axes to draw on.
-        scores: Accuracy of each person under the method, in [0, 1], by person.
-        reference: Accuracy of the same people under the reference, by which they are sorted.
-        names: Names of the method and of the reference.
+    People are sorted by their accuracy under the reference; ``names`` are the method's and the
+    reference's.
     """
     order = sorted(reference, key=lambda person: reference[person])
     first, second = (np.array([100 * s[p] for p in order]) for s in (reference, scores))
@@ -137,11 +131,8 @@ def people_bars(ax: Axes, scores: dict, unseen: bool = True) -> None:
 def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     """A training on MA-52 so far: loss, held-out people, body parts, rate, speed and memory.
 
-    Args:
-        rows: Rows of the training's history, see `piumar_lib.ma52.history.History`.
-
-    Returns:
-        The figure, and what it shows in words.
+    ``rows`` are those of the training's history, see `piumar_lib.ma52.history.History`. Returns the
+    figure, and what it shows in words.
     """
     import matplotlib.pyplot as plt
 
