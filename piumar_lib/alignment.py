@@ -29,13 +29,7 @@ def centered_motion_energy(x: Tensor) -> Tensor:
 
     `transport.motion_energy` is delayed by half a frame, which is a larger fraction of a fast movement
     than of a slow one. Averaging over more frames would give mass to the rest before and after a fast
-    movement.
-
-    Args:
-        x: Clips, shape ``(batch, time, channels)``.
-
-    Returns:
-        Non-negative energies in units of ``x``, shape ``(batch, time)``.
+    movement. From ``(batch, time, channels)`` to ``(batch, time)``, in the same unit.
 
     Raises:
         ValueError: If there are fewer than 2 frames.
@@ -53,13 +47,8 @@ def noise_energy(x: Tensor) -> Tensor:
     The second difference of a smooth movement is close to zero. The second difference of white noise is
     distributed as sqrt(3) times the first, because their variances are 6 and 2 times that of the noise,
     whatever its covariance over channels. The median therefore tolerates motion in half of all frames.
-    Frames without any change are ignored.
-
-    Args:
-        x: Clips, shape ``(batch, time, channels)``.
-
-    Returns:
-        A scalar in units of ``x``; 0 if there are fewer than three frames.
+    Frames without any change are ignored. A scalar in units of the clips ``(batch, time, channels)``; 0
+    if there are fewer than three frames.
     """
     bend = x.diff(n=2, dim=1).norm(dim=-1)  # (B, T - 2)
     bend = torch.where(bend > 0, bend, math.nan)

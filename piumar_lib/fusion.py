@@ -17,12 +17,7 @@ EVERY = 4  # batches between comparisons of gradients; each comparison costs two
 def mix(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     """``g mean(a, b) + (1 - g) min(a, b)``: between the mean of two views' features and their minimum.
 
-    Args:
-        a, b: Features, shape ``(..., channels)``.
-        g: Weight of the mean, in [0, 1], shape ``(..., 1)``.
-
-    Returns:
-        Shape ``(..., channels)``.
+    Features are ``(..., channels)``; the weight of the mean is in [0, 1], shape ``(..., 1)``.
     """
     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 
@@ -123,9 +118,7 @@ class WassersteinRegularizer(nn.Module):
     def distance(self, frames: Tensor, y: Tensor) -> Tensor:
         """Update the classes' barycentres, then return the clips' mean squared distance to them.
 
-        Args:
-            frames: Features, shape ``(batch, time, channels)``.
-            y: Classes, shape ``(batch,)``.
+        Features are ``(batch, time, channels)``, their classes ``(batch,)``.
         """
         with torch.autocast(frames.device.type, enabled=False):
             frames = at_least_single(frames)

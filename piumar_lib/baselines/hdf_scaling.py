@@ -52,8 +52,8 @@ class DistributionAwareScaling(HDFObjective):
     def contrast(self, features: Tensor, y: Tensor) -> Tensor:
         """Supervised contrastive loss whose denominator weighs pairs by a Gaussian of their cosine.
 
-        Of features ``(batch, width)``. Since weights are at most 1 it may be negative, down to ``-(1 +
-        eta) ** 2 / (2 * eta ** 2)``.
+        Of features ``(batch, width)``. Since weights are at most 1 it may be negative, down to
+        ``-(1 + eta) ** 2 / (2 * eta ** 2)``.
         """
         unit = F.normalize(features, dim=1)
         cosine = unit @ unit.T

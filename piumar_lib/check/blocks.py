@@ -137,9 +137,9 @@ def training(
 ) -> None:
     """Compare a complete training that forms groups, by all final weights, in double precision.
 
-    The reader's loop is called as ``train(model, loss, x, y, epochs=3)``, the loss made by ``loss(y,
-    width, classes)``, see chapter 08, and the three blocks called as `recognizer` calls them. Epochs
-    have three batches each; there are pseudo-groups from the second on.
+    The reader's loop is called as ``train(model, loss, x, y, epochs=3)``, the loss made by
+    ``loss(y, width, classes)``, see chapter 08, and the three blocks called as `recognizer` calls them.
+    Epochs have three batches each; there are pseudo-groups from the second on.
     """
     x = torch.randn(192, TIME, CHANNELS, generator=_generator(), dtype=torch.float64).cumsum(1)
     y = torch.arange(len(x)) % CLASSES

@@ -129,8 +129,8 @@ def teaching_actions() -> tuple[Action, ...]:
 def course(kind: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Course of an action: the displacement as a function of its phase.
 
-    ``kind`` has the name of each clip's course, shape ``(n,)``; ``phase`` goes from 0 to 1, ``(n,
-    time)``. Returns fractions of the displacement field, ``(n, time)``, 0 at phase 0.
+    ``kind`` has the name of each clip's course, shape ``(n,)``; ``phase`` goes from 0 to 1,
+    ``(n, time)``. Returns fractions of the displacement field, ``(n, time)``, 0 at phase 0.
 
     Raises:
         ValueError: If a kind is unknown.
