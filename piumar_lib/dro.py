@@ -112,8 +112,8 @@ def kl_ball(risks: Tensor, rho: float) -> Robust:
 def cvar(risks: Tensor, alpha: float) -> Robust:
     """Conditional value at risk: the mean of the worst fraction ``alpha`` of groups.
 
-    It is the worst case over weights of at most ``1 / (alpha G)`` (Rockafellar and Uryasev, 2000). The
-    group at the fraction's boundary counts in part.
+    It is the worst case of risks ``(..., groups)`` over weights of at most ``1 / (alpha G)``
+    (Rockafellar and Uryasev, 2000). The group at the fraction's boundary counts in part.
 
     Raises:
         ValueError: If ``alpha`` is not in (0, 1].

@@ -64,8 +64,8 @@ def hard_weights(logits: Tensor, y: Tensor, beta: float = 1.0, temperature: floa
 def update_risks(running: Tensor, costs: Tensor, group: Tensor, momentum: float = 0.9) -> Tensor:
     """Exponential moving average of the groups' risks ``(groups,)``, after a batch.
 
-    ``costs`` of clips have no gradient; ``momentum`` in [0, 1) is the weight of the previous running
-    risk. A group that no process has clips of keeps its risk.
+    ``costs (batch,)`` of clips have no gradient; ``momentum`` in [0, 1) is the weight of the previous
+    running risk. A group that no process has clips of keeps its risk.
     """
     both = torch.stack([costs, torch.ones_like(costs)])  # (2, batch)
     total, count = sum_over_processes(both.new_zeros(2, len(running)).index_add(1, group, both))

@@ -31,14 +31,10 @@ class MGSC(TwoViews):
         model = Recognizer(tiny_cnn(34), 32, 12, TemporalFrequencyModule.make(34, 32), at="input")
         losses = fit(model, data, objective=MGSC())
 
+    The other arguments are those of `TwoViews`, which is left if ``step_consistency`` is 0.
+
     Args:
-        supervision: Weight of each view's own cross-entropy.
-        consistency: Weight of the clip's consistency, the Jensen-Shannon divergence; 0 switches it off.
-        step_consistency: Weight of the steps' consistency, see `step_distance`; 0 switches it off, which
-            leaves `TwoViews`.
-        regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
-            `WassersteinRegularizer`.
-        over: Turns the clips' losses into one; by default their mean.
+        step_consistency: Weight of the steps' consistency, see `step_distance`.
 
     Raises:
         ValueError: If a weight is negative.

@@ -30,24 +30,24 @@ FORMS = ("own tempo", "one length")
 SEARCHED_ON = ("msraction3d", "utkinect")
 REAL = ("spar", *NAMES)
 SETS = (*REAL, "synthetic")
-BASELINES = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
+_COMPARED = ("Mixup", "MixStyle", "DSU", "CORAL")
+BASELINES = tuple(f"{name} + augmentation" for name in _COMPARED)
 # Methods of the planned contrasts, see `piumar_lib.evidence.contrasts`:
 PLANNED = (
     "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
     "PIUmr + augmentation", *BASELINES,
 )  # fmt: skip
 # For orientation:
+_ORIENTING = (
+    "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
+    "DAID",
+)  # fmt: skip
 OTHERS = (
     "TFAM, feature level + augmentation", "TFAM", "PIUmr", "GIRL", "GIRL + augmentation",
     "PIUmr, random groups + augmentation", "TFAM, no perturbation + augmentation",
     "two equal views + augmentation",
-    *(f"{name} + augmentation" for name in (
-        "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
-        "DAID",
-    )),
-    "Mixup", "MixStyle", "DSU", "CORAL", "weight averaging", "reclock", "ReMA", "masked ReMA",
-    "GroupDRO", "HDF", "ERIS", "CFD", "MGSC", "DAID", "TFAM, uniform clock", "TFAM, feature level",
-    "MiniRocket",
+    *(f"{name} + augmentation" for name in _ORIENTING), *_COMPARED, *_ORIENTING,
+    "TFAM, uniform clock", "TFAM, feature level", "MiniRocket",
 )  # fmt: skip
 
 NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -49,7 +49,7 @@ class Difference:
     bound: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pooled:
     """Differences of several data sets, pooled by a random-effects meta-analysis.
 
@@ -71,11 +71,11 @@ class Pooled:
     p: float
     equivalence_p: float
     bound: float
-    prediction_low: float
-    prediction_high: float
-    tau: float
-    q: float
-    i_squared: float
+    prediction_low: float = math.nan
+    prediction_high: float = math.nan
+    tau: float = math.nan
+    q: float = math.nan
+    i_squared: float = math.nan
     people: int
     sets: int
     by_set: Mapping[str, Difference]
@@ -293,23 +293,10 @@ def detectable(deviation: float, people: int, power: float = 0.8, alpha: float =
 
 def of_one_set(name: str, found: Difference) -> Pooled:
     """A single data set's difference as a `Pooled`, which does not generalise to other data sets."""
-    return Pooled(
-        found.difference,
-        found.low,
-        found.high,
-        found.p,
-        found.equivalence_p,
-        found.bound,
-        prediction_low=math.nan,
-        prediction_high=math.nan,
-        tau=math.nan,
-        q=math.nan,
-        i_squared=math.nan,
-        people=found.people,
-        sets=1,
-        by_set={name: found},
-        note=f"one data set ({name}): the interval says nothing of other sets",
-    )
+    shared = asdict(found)
+    del shared["deviation"]
+    note = f"one data set ({name}): the interval says nothing of other sets"
+    return Pooled(**shared, sets=1, by_set={name: found}, note=note)
 
 
 def correct(found: Sequence[Difference | Pooled]) -> list[tuple[float, float]]:

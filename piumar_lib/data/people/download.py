@@ -70,15 +70,15 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
         ValueError: If the files of an archive are not those of the catalogue.
     """
     require_writable(out)
-    needed = megabytes_needed(people_set, out)
+    folder, archive = out / "download" / people_set.name, archive_path(people_set, out)
+    needed = UNPACKED + (0 if archive.is_file() else people_set.megabytes)
     require_room(out, 1e6 * needed, "Make room, or choose another disk with --out.")
-    folder, changed = out / "download" / people_set.name, _changed(people_set)
+    changed = _changed(people_set)
     if people_set.single_files:
         _fetch_files(people_set, folder, base_url, progress)
         result = convert_folder(people_set, folder, out, changed)
         shutil.rmtree(folder)
         return result
-    archive = archive_path(people_set, out)
     _fetch(people_set, archive_url(people_set, base_url), archive, None, progress)
     with _unpacked(archive, people_set.folder, folder):
         return convert_folder(people_set, folder, out, changed)
@@ -125,12 +125,6 @@ def unpack(archive: Path, folder: str, into: Path) -> None:
         raise DownloadError(
             f"{archive}: is damaged ({error}). It was removed; run this again to fetch it anew."
         ) from error
-
-
-def megabytes_needed(people_set: PeopleSet, out: Path) -> int:
-    """Disk space for the download (unless it exists), the unpacked files and the result, in MB."""
-    there = archive_path(people_set, out).is_file()
-    return UNPACKED + (0 if there else people_set.megabytes)
 
 
 def _fetch_files(people_set: PeopleSet, folder: Path, base_url: str, progress: bool) -> None:
