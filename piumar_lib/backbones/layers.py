@@ -55,8 +55,10 @@ def conv_norm(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 def width_behind(backbone: nn.Sequential, channels: int, at: int | None = None) -> int:
     """Channels of a backbone's features after ``at`` layers, by default all, for clips of ``channels``.
 
-    width = width_behind(backbone, channels)
-    model = Recognizer(backbone, width, classes, plug_in=plug_in, at=1)
+    So a head, or a plug-in before one of the layers, gets its width:
+
+        width = width_behind(backbone, channels)
+        model = Recognizer(backbone, width, classes, plug_in=plug_in, at=1)
     """
     training = backbone.training
     device = next(backbone.parameters()).device

@@ -96,7 +96,7 @@ def interval_for_mean_of(others: int, values: ArrayLike) -> Interval:
         raise ValueError(
             f"values, others: must be at least 2 and 1, got {len(values)} and {others}. Add seeds."
         )
-    factor = np.sqrt(1 / len(values) + 1 / others) * stats.t.ppf((1 + 0.95) / 2, len(values) - 1)
+    factor = np.sqrt(1 / len(values) + 1 / others) * stats.t.ppf(0.975, len(values) - 1)
     half = factor * values.std(ddof=1)
     return Interval(float(values.mean() - half), float(values.mean() + half))
 
