@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from piumar_lib import transport
 from piumar_lib.plug_in import PlugIn
 from piumar_lib.running import RunningMean, require_clips
-from piumar_lib.support.ranges import InnerShare, Range, Share, checked
+from piumar_lib.support.ranges import Count, InnerShare, Positive, Range, Share, checked
 
 
 def centered_motion_energy(x: Tensor) -> Tensor:
@@ -29,13 +29,7 @@ def centered_motion_energy(x: Tensor) -> Tensor:
 
     `transport.motion_energy` is delayed by half a frame, which is a larger fraction of a fast movement
     than of a slow one. Averaging over more frames would give mass to the rest before and after a fast
-    movement.
-
-    Args:
-        x: Clips, shape ``(batch, time, channels)``.
-
-    Returns:
-        Non-negative energies in units of ``x``, shape ``(batch, time)``.
+    movement. From ``(batch, time, channels)`` to ``(batch, time)``, in the same unit.
 
     Raises:
         ValueError: If there are fewer than 2 frames.
@@ -53,13 +47,8 @@ def noise_energy(x: Tensor) -> Tensor:
     The second difference of a smooth movement is close to zero. The second difference of white noise is
     distributed as sqrt(3) times the first, because their variances are 6 and 2 times that of the noise,
     whatever its covariance over channels. The median therefore tolerates motion in half of all frames.
-    Frames without any change are ignored.
-
-    Args:
-        x: Clips, shape ``(batch, time, channels)``.
-
-    Returns:
-        A scalar in units of ``x``; 0 if there are fewer than three frames.
+    Frames without any change are ignored. A scalar in units of the clips ``(batch, time, channels)``; 0
+    if there are fewer than three frames.
     """
     bend = x.diff(n=2, dim=1).norm(dim=-1)  # (B, T - 2)
     bend = torch.where(bend > 0, bend, math.nan)
@@ -195,12 +184,11 @@ class MonotoneAlignment(_Alignment):
         ValueError: If an option is out of range.
     """
 
+    @checked
     def __init__(
-        self, steps: int = 16, clock: nn.Module | None = None, amplitude_step: Share = 0.5
+        self, steps: Count = 16, clock: nn.Module | None = None, amplitude_step: Share = 0.5
     ) -> None:
         super().__init__(clock, amplitude_step)
-        if steps < 1:
-            raise ValueError(f"steps: {steps} canonical steps. Ask for at least 1.")
         self.steps = steps
 
     def plan(self, x: Tensor) -> Tensor:
@@ -232,23 +220,19 @@ class SinkhornAlignment(_Alignment):
         ValueError: If an option is out of range.
     """
 
+    @checked
     def __init__(
         self,
         channels: int,
-        steps: int = 16,
+        steps: Count = 16,
         clock: nn.Module | None = None,
-        amplitude_step: float = 0.5,
-        epsilon: float = 0.05,
+        amplitude_step: Share = 0.5,
+        epsilon: Positive = 0.05,
         prior: float = 4.0,
-        tolerance: float = 1e-3,
-        iterations: int = 2000,
+        tolerance: Positive = 1e-3,
+        iterations: Count = 2000,
     ) -> None:
         super().__init__(clock, amplitude_step)
-        if steps < 1 or epsilon <= 0 or tolerance <= 0 or iterations < 1:
-            raise ValueError(
-                f"steps, epsilon, tolerance, iterations: {steps}, {epsilon}, {tolerance}, {iterations} "
-                "are out of range. Choose positive numbers."
-            )
         self.epsilon, self.prior = epsilon, prior
         self.tolerance, self.iterations = tolerance, iterations
         self.anchors = nn.Parameter(torch.randn(steps, channels))

@@ -16,14 +16,10 @@ from piumar_lib.transport import frames_at
 
 
 def warp_time(x: Tensor, strength: float = 0.5) -> Tensor:
-    """Play each clip at a randomly varying speed, by linear interpolation.
+    """Play each clip ``(batch, time, channels)`` at a randomly varying speed, by linear interpolation.
 
-    The warped time is a cumulative sum of positive steps; their logarithm is Gaussian at five knots and
-    linear in between.
-
-    Args:
-        x: Clips, shape ``(batch, time, channels)``.
-        strength: Standard deviation of the log speed at the knots.
+    The warped time is a cumulative sum of positive steps; their logarithm is Gaussian at five knots, of
+    standard deviation ``strength``, and linear in between.
     """
     batch, time, _ = x.shape
     knots = strength * torch.randn(batch, 1, 5, device=x.device)
@@ -60,9 +56,7 @@ def rotate_skeleton(x: Tensor, strength: float = 0.2) -> Tensor:
 def rotate_space(x: Tensor, strength: float = 0.2) -> Tensor:
     """Rotate three-axis sensors or joints in space, ``channels = 3 n``, together about a random axis.
 
-    Args:
-        x: Clips, shape ``(batch, time, 3 n)``.
-        strength: Standard deviation of the angle, in radians.
+    ``strength`` is the standard deviation of the angle, in radians.
     """
     axis = torch.randn(len(x), 3, device=x.device)
     axis = axis / axis.norm(dim=1, keepdim=True) * strength * torch.randn(len(x), 1, device=x.device)
@@ -83,12 +77,10 @@ AUGMENTATIONS: dict[str, dict[Callable[[Tensor, float], Tensor], float]] = {
 
 
 def augment(x: Tensor, kind: str, strength: float = 1.0) -> Tensor:
-    """Apply the augmentations that suit a kind of data.
+    """Apply the augmentations that suit a kind of data to raw clips ``(batch, time, channels)``.
 
-    Args:
-        x: Raw clips, shape ``(batch, time, channels)``.
-        kind: ``"skeleton"``, ``"space"`` or ``"any"``.
-        strength: Factor on all default strengths; it does not change how often a skeleton is mirrored.
+    ``kind`` is ``"skeleton"``, ``"space"`` or ``"any"``; ``strength`` is a factor on all default
+    strengths, and does not change how often a skeleton is mirrored.
 
     Raises:
         ValueError: If the kind is unknown.

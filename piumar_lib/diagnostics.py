@@ -24,12 +24,8 @@ Encoder = Callable[[Tensor], Tensor]  # (batch, time, channels) to (batch, steps
 def motion_magnitude(x: Tensor, frames: int = 16) -> Tensor:
     """Mean length of the step from one frame to the next: the counterpart of optical flow's magnitude.
 
-    Args:
-        x: Clips or features, shape ``(batch, time, channels)``.
-        frames: Number of frames to use, from the first; all of them if there are fewer.
-
-    Returns:
-        Motion magnitudes in units of ``x`` per frame, shape ``(batch,)``.
+    Of clips or features ``(batch, time, channels)``, from their first ``frames`` frames, or all if there
+    are fewer; in units of ``x`` per frame, shape ``(batch,)``.
 
     Raises:
         ValueError: If fewer than 2 frames are used.
@@ -41,16 +37,11 @@ def motion_magnitude(x: Tensor, frames: int = 16) -> Tensor:
 
 
 def spectral_entropy(x: Tensor) -> Tensor:
-    """Shannon entropy of the power over frequencies, divided by its maximum.
+    """Shannon entropy of the power over frequencies, divided by its maximum, ``(batch,)``.
 
-    Power is summed over channels. Frequency 0 is left out, so that a constant changes nothing.
-
-    Args:
-        x: Clips or features, shape ``(batch, time, channels)``.
-
-    Returns:
-        Entropies in [0, 1], shape ``(batch,)``: 0 for one pure frequency (or no motion), close to 1 for
-        white noise in many channels (0.85 in one channel of 32 frames).
+    Power is summed over the channels of clips or features ``(batch, time, channels)``. Frequency 0 is
+    left out, so that a constant changes nothing. 0 for one pure frequency (or no motion), close to 1 for
+    white noise in many channels (0.85 in one channel of 32 frames).
 
     Raises:
         ValueError: If there are fewer than 4 frames, hence fewer than 2 frequencies.
@@ -86,7 +77,6 @@ def cross_talk(
     encode: Encoder = lambda x: x,
     noise: float = 0.1,
     warp: float = 0.5,
-    frames: int = 16,
     seed: int = 0,
 ) -> CrossTalk:
     """Perturb clips in space and in time, and measure how their features change in the other domain.
@@ -97,14 +87,13 @@ def cross_talk(
             evaluation mode; by default the features are the clips themselves.
         noise: Standard deviation of the noise in space, in standard deviations of each channel.
         warp: Strength of the change of tempo, see `piumar_lib.augment.warp_time`.
-        frames: How many of the first frames the motion magnitude is taken over.
         seed: Seed of both perturbations; with one seed, several encoders get the same ones.
     """
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         noisy, warped = add_spatial_noise(x, noise), warp_time(x, warp)
     plain = encode(x)
-    before, after = motion_magnitude(plain, frames), motion_magnitude(encode(noisy), frames)
+    before, after = motion_magnitude(plain), motion_magnitude(encode(noisy))
     motion = (after - before).abs().mean() / before.mean()
     entropy = (spectral_entropy(encode(warped)) - spectral_entropy(plain)).abs().mean()
     return CrossTalk(motion.item(), entropy.item())
@@ -113,14 +102,9 @@ def cross_talk(
 def class_margins(features: Tensor, y: Tensor) -> Tensor:
     """Similarity to the same class minus similarity to the nearest other class.
 
-    The similarity to a class is the mean cosine to its clips, the clip itself left out.
-
-    Args:
-        features: Features of each clip, shape ``(n, width)``.
-        y: Classes, shape ``(n,)``.
-
-    Returns:
-        Margins in [-2, 2], shape ``(n,)``; negative where another class is nearer.
+    The similarity to a class is the mean cosine to its clips, the clip itself left out. Of features
+    ``(n, width)`` and classes ``(n,)``; the margins, ``(n,)``, lie in [-2, 2] and are negative where
+    another class is nearer.
 
     Raises:
         ValueError: If there are fewer than two classes, or a class has one clip.
@@ -143,13 +127,9 @@ def class_margins(features: Tensor, y: Tensor) -> Tensor:
 def sharpness(loss: Callable[[], Tensor], parameters: Sequence[Tensor], radius: float = 0.05) -> float:
     """How much the loss rises at distance ``radius`` along its gradient (SAM's ascent step).
 
-    To first order this is the largest rise within the radius (Foret et al., ICLR 2021).
-
-    Args:
-        loss: Computes the loss at the current ``parameters``. It must be deterministic: put the model
-            into evaluation mode.
-        parameters: Parameters to move, such as ``list(model.parameters())``; they are restored.
-        radius: Length of the step along the gradient, in units of the parameters.
+    To first order this is the largest rise within the radius (Foret et al., ICLR 2021), which is in
+    units of the parameters. They are moved, then restored; the loss must be deterministic: put the model
+    into evaluation mode.
 
     Raises:
         ValueError: If the radius is not positive.

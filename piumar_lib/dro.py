@@ -41,9 +41,6 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
             largest risk.
         sizes: Sizes of the groups, all positive, in any unit, same shape; equal by default.
 
-    Returns:
-        Value ``(...,)`` and weights ``(..., groups)``.
-
     Raises:
         ValueError: If ``rho`` is negative.
     """
@@ -60,8 +57,7 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
     eta = mean - (variance / room.clamp_min(torch.finfo(given.dtype).tiny)).sqrt()
     following = torch.cat([ordered[..., 1:], torch.full_like(ordered[..., :1], -math.inf)], -1)
     fits = (room > 0) & (eta >= following) & (eta < ordered)
-    # If no k fits, the ball is so large (or the risks so equal) that the largest risks get all the
-    # weight.
+    # If no k fits, the ball is so large (or the risks so equal) that the largest risks get all weight.
     first = fits.to(torch.int8).argmax(-1, keepdim=True)
     excess = (given - eta.gather(-1, first)).clamp_min(0)
     largest = (given == ordered[..., :1]).to(given.dtype)
@@ -74,15 +70,9 @@ def chi_square(risks: Tensor, rho: float, sizes: Tensor | None = None) -> Robust
 def kl_penalty(risks: Tensor, temperature: float) -> Robust:
     """Worst case under the penalty ``temperature * KL(p | uniform)``: a soft maximum.
 
-    ``value = temperature * log mean exp(R / temperature)``; the penalty is part of the value.
-
-    Args:
-        risks: Risk of each group, shape ``(..., groups)``.
-        temperature: Temperature, positive, in units of the risks; as it tends to 0, the value tends to
-            the maximum.
-
-    Returns:
-        Value ``(...,)`` and weights ``(..., groups)``.
+    ``value = temperature * log mean exp(R / temperature)``; the penalty is part of the value. The
+    temperature is in units of the risks ``(..., groups)``; as it tends to 0, the value tends to the
+    maximum.
 
     Raises:
         ValueError: If ``temperature`` is not positive.
@@ -92,20 +82,12 @@ def kl_penalty(risks: Tensor, temperature: float) -> Robust:
     return Robust(value, (risks.detach() / temperature).softmax(-1))
 
 
-def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
+def kl_ball(risks: Tensor, rho: float) -> Robust:
     """Worst case over the ball ``KL(p | uniform) <= rho``.
 
     The weights are ``softmax(R / temperature)``; their divergence falls as the temperature rises, so
-    bisection finds the temperature at which it is ``rho``.
-
-    Args:
-        risks: Risk of each group, shape ``(..., groups)``.
-        rho: Radius of the ball in nats, at least 0; at ``log(groups)`` or more, all weight goes to the
-            largest risk.
-        iterations: Halvings of the interval of log temperatures.
-
-    Returns:
-        Value ``(...,)`` and weights ``(..., groups)``.
+    bisection finds the temperature at which it is ``rho``, in nats. At ``log(groups)`` or more, all
+    weight goes to the largest of the risks ``(..., groups)``.
 
     Raises:
         ValueError: If ``rho`` is negative.
@@ -114,12 +96,11 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
     given = risks.detach().cpu().double()  # a Mac's GPU has no double precision
     if rho == 0:
         return _value(risks, torch.full_like(risks, 1 / risks.shape[-1]).detach())
-    # In units of the risks' spread, temperatures from 1e-6 to 1e6 cover all radii that differ
-    # numerically.
+    # In units of the risks' spread, temperatures from 1e-6 to 1e6 cover all numerically different radii.
     spread = (given.amax(-1, keepdim=True) - given.amin(-1, keepdim=True)).clamp_min(1e-30)
     scaled = (given - given.amax(-1, keepdim=True)) / spread
     low, high = torch.full_like(spread, math.log(1e-6)), torch.full_like(spread, math.log(1e6))
-    for _ in range(iterations):
+    for _ in range(80):  # halvings of the interval of log temperatures
         middle = (low + high) / 2
         weights = (scaled / middle.exp()).softmax(-1)
         divergence = torch.special.xlogy(weights, weights * risks.shape[-1]).sum(-1, keepdim=True)
@@ -131,14 +112,8 @@ def kl_ball(risks: Tensor, rho: float, iterations: int = 80) -> Robust:
 def cvar(risks: Tensor, alpha: float) -> Robust:
     """Conditional value at risk: the mean of the worst fraction ``alpha`` of groups.
 
-    It is the worst case over weights of at most ``1 / (alpha G)`` (Rockafellar and Uryasev, 2000).
-
-    Args:
-        risks: Risk of each group, shape ``(..., groups)``.
-        alpha: Fraction in (0, 1]; the group at its boundary counts in part.
-
-    Returns:
-        Value ``(...,)`` and weights ``(..., groups)``.
+    It is the worst case of risks ``(..., groups)`` over weights of at most ``1 / (alpha G)``
+    (Rockafellar and Uryasev, 2000). The group at the fraction's boundary counts in part.
 
     Raises:
         ValueError: If ``alpha`` is not in (0, 1].
@@ -155,14 +130,8 @@ def cvar(risks: Tensor, alpha: float) -> Robust:
 def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tensor:
     """Update of GroupDRO's weights (Sagawa et al., 2020): multiply by ``exp(step R_g)``, then normalise.
 
-    Args:
-        weights: Weight of each group, positive, sum one, shape ``(..., groups)``.
-        risks: Risk of each group, shape ``(..., groups)``; a group that is absent from the
-            batch has NaN, which counts as risk 0.
-        step: Step size; at 0 the weights stay.
-
-    Returns:
-        Detached weights, shape ``(..., groups)``.
+    Weights are positive and sum to one, shape ``(..., groups)``, as do those returned, detached. A group
+    that is absent from the batch has the risk NaN, which counts as 0.
     """
     growth = step * torch.nan_to_num(risks.detach(), nan=0.0)
     return (weights.log() + growth).softmax(-1)
@@ -171,14 +140,8 @@ def exponentiated_gradient(weights: Tensor, risks: Tensor, step: float) -> Tenso
 def variance_threshold(risks: Tensor) -> Tensor:
     """Largest radius at which mean plus ``sqrt(2 rho V)`` equals the chi-square worst case.
 
-    ``rho = V / (2 (mean - min)^2)``: beyond it the smallest risk's weight would be negative. V is the
-    biased variance; infinite if all risks are equal.
-
-    Args:
-        risks: Risk of each group, shape ``(..., groups)``.
-
-    Returns:
-        Shape ``(...,)``.
+    ``rho = V / (2 (mean - min)^2)``, shape ``(...,)``, of risks ``(..., groups)``: beyond it the
+    smallest risk's weight would be negative. V is the biased variance; infinite if all risks are equal.
     """
     gap = risks.mean(-1) - risks.amin(-1)
     variance = risks.var(-1, unbiased=False)
@@ -187,32 +150,22 @@ def variance_threshold(risks: Tensor) -> Tensor:
 
 
 def mean_plus_deviation(risks: Tensor, rho: float) -> Tensor:
-    """``mean + sqrt(2 rho V)``: an upper bound of `chi_square`, and equal to it up to
-    `variance_threshold`.
+    """``mean + sqrt(2 rho V)``: an upper bound of `chi_square`, equal to it up to `variance_threshold`.
 
-    Args:
-        risks: Risk of each group, shape ``(..., groups)``.
-        rho: Radius of the ball, at least 0.
-
-    Returns:
-        Shape ``(...,)``; where all risks are equal the gradient is that of the mean.
+    Of risks ``(..., groups)``, shape ``(...,)``; where all are equal the gradient is that of the mean.
     """
     _require(rho >= 0, f"rho: must be at least 0, got {rho}.")
     return risks.mean(-1) + math.sqrt(2 * rho) * deviation(risks)
 
 
-def deviation(risks: Tensor, shares: Tensor | None = None) -> Tensor:
+def deviation(risks: Tensor) -> Tensor:
     """Biased standard deviation ``sqrt(V)`` of risks ``(..., groups)``, shape ``(...,)``.
 
     Where all risks are equal the gradient is zero, not infinite.
-
-    Args:
-        risks: Risk of each group, shape ``(..., groups)``.
-        shares: Weight of each group, sum one, shape ``(..., groups)``; uniform by default.
     """
-    shares = torch.full_like(risks, 1 / risks.shape[-1]) if shares is None else shares
-    middle = (shares * risks).sum(-1, keepdim=True)
-    variance = (shares * (risks - middle).square()).sum(-1)
+    share = 1 / risks.shape[-1]
+    middle = (share * risks).sum(-1, keepdim=True)
+    variance = (share * (risks - middle).square()).sum(-1)
     safe = torch.where(variance > 0, variance, 1.0)
     return torch.where(variance > 0, safe.sqrt(), 0.0)
 

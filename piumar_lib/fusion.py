@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from piumar_lib.running import RunningMean
 from piumar_lib.support.data_parallel import sum_over_processes
+from piumar_lib.support.ranges import NonNegative, ShareAboveZero, checked
 from piumar_lib.transport import at_least_single, gaussian_w2_diagonal, variance_over_time
 
 EVERY = 4  # batches between comparisons of gradients; each comparison costs two short backward passes
@@ -16,12 +17,7 @@ EVERY = 4  # batches between comparisons of gradients; each comparison costs two
 def mix(a: Tensor, b: Tensor, g: Tensor) -> Tensor:
     """``g mean(a, b) + (1 - g) min(a, b)``: between the mean of two views' features and their minimum.
 
-    Args:
-        a, b: Features, shape ``(..., channels)``.
-        g: Weight of the mean, in [0, 1], shape ``(..., 1)``.
-
-    Returns:
-        Shape ``(..., channels)``.
+    Features are ``(..., channels)``; the weight of the mean is in [0, 1], shape ``(..., 1)``.
     """
     return g * (a + b) / 2 + (1 - g) * torch.minimum(a, b)
 
@@ -108,13 +104,11 @@ class WassersteinRegularizer(nn.Module):
     barycenter: Tensor
     known: Tensor
 
-    def __init__(self, classes: int, channels: int, share: float = 0.1, momentum: float = 0.1) -> None:
+    @checked
+    def __init__(
+        self, classes: int, channels: int, share: NonNegative = 0.1, momentum: ShareAboveZero = 0.1
+    ) -> None:
         super().__init__()
-        if share < 0 or not 0 < momentum <= 1:
-            raise ValueError(
-                f"share, momentum: {share}, {momentum} are out of range. Choose share >= 0 and momentum "
-                "in (0, 1]."
-            )
         self.share, self.momentum = share, momentum
         self.register_buffer("barycenter", torch.zeros(classes, 2 * channels))  # mean, then deviation
         self.register_buffer("known", torch.zeros(classes, dtype=torch.bool))
@@ -124,9 +118,7 @@ class WassersteinRegularizer(nn.Module):
     def distance(self, frames: Tensor, y: Tensor) -> Tensor:
         """Update the classes' barycentres, then return the clips' mean squared distance to them.
 
-        Args:
-            frames: Features, shape ``(batch, time, channels)``.
-            y: Classes, shape ``(batch,)``.
+        Features are ``(batch, time, channels)``, their classes ``(batch,)``.
         """
         with torch.autocast(frames.device.type, enabled=False):
             frames = at_least_single(frames)

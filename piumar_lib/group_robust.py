@@ -33,12 +33,7 @@ if TYPE_CHECKING:
 def true_class_margin(logits: Tensor, y: Tensor) -> Tensor:
     """The true class's logit minus the largest other one; negative if the clip is misclassified.
 
-    Args:
-        logits: Logits of each clip, shape ``(batch, classes)``, at least two classes.
-        y: Classes, shape ``(batch,)``.
-
-    Returns:
-        Detached, shape ``(batch,)``.
+    Of logits ``(batch, classes)``, at least two classes; detached, shape ``(batch,)``.
     """
     logits = logits.detach().float()
     place = y[:, None]
@@ -67,16 +62,10 @@ def hard_weights(logits: Tensor, y: Tensor, beta: float = 1.0, temperature: floa
 
 
 def update_risks(running: Tensor, costs: Tensor, group: Tensor, momentum: float = 0.9) -> Tensor:
-    """Exponential moving average of the groups' risks, after a batch.
+    """Exponential moving average of the groups' risks ``(groups,)``, after a batch.
 
-    Args:
-        running: Risk of each group so far, shape ``(groups,)``.
-        costs: Cost of each clip, shape ``(batch,)``, without gradient.
-        group: Group of each clip, shape ``(batch,)``.
-        momentum: Weight of the previous running risk, in [0, 1).
-
-    Returns:
-        Shape ``(groups,)``; a group that no process has clips of keeps its risk.
+    ``costs (batch,)`` of clips have no gradient; ``momentum`` in [0, 1) is the weight of the previous
+    running risk. A group that no process has clips of keeps its risk.
     """
     both = torch.stack([costs, torch.ones_like(costs)])  # (2, batch)
     total, count = sum_over_processes(both.new_zeros(2, len(running)).index_add(1, group, both))

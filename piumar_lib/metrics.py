@@ -15,11 +15,7 @@ from scipy import stats
 
 
 def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float]:
-    """Accuracy on each person's clips.
-
-    Args:
-        correct: Whether each clip was recognised, shape ``(n,)``.
-        person: Who made each clip, shape ``(n,)``.
+    """Accuracy on each person's clips, from whether each was recognised and who made it, ``(n,)``.
 
     Raises:
         ValueError: If the shapes differ or there are no clips.
@@ -33,12 +29,7 @@ def accuracy_by_person(correct: ArrayLike, person: ArrayLike) -> dict[int, float
 
 
 def count_by_person(correct: np.ndarray, person: np.ndarray) -> dict[str, list[int]]:
-    """Each person, as text, to ``[correct clips, clips]``.
-
-    Args:
-        correct: Whether each clip was recognised, shape ``(n,)``.
-        person: Person of each clip, by number or name, shape ``(n,)``.
-    """
+    """Each person, by number or name, as text, to ``[correct clips, clips]``; arguments ``(n,)``."""
     own = {str(p): correct[person == p] for p in np.unique(person)}
     return {p: [int(mine.sum()), len(mine)] for p, mine in own.items()}
 
@@ -62,11 +53,7 @@ class Summary:
 
 
 def summarize(scores: ArrayLike, level: float = 0.95) -> Summary:
-    """Summarise one score for each person.
-
-    Args:
-        scores: Accuracies in [0, 1], shape ``(people,)``.
-        level: Coverage of the interval, in (0, 1).
+    """Summarise one accuracy in [0, 1] for each person, shape ``(people,)``.
 
     Raises:
         ValueError: If there are no people, or the level is not in (0, 1).
@@ -85,13 +72,8 @@ def bootstrap_interval(
     """Percentile interval of the mean over people; whole people are drawn with replacement.
 
     With few people it is too narrow: at level 0.95 it covers the mean of Gaussian scores about 90 % of
-    the time with 10 people, 85 % with 6, 74 % with 3. `summarize` has a t interval.
-
-    Args:
-        scores: One score (or paired difference) for each person, shape ``(people,)``.
-        level: Coverage, in (0, 1).
-        draws: Number of bootstrap draws.
-        seed: Seed of the bootstrap draws.
+    the time with 10 people, 85 % with 6, 74 % with 3. `summarize` has a t interval. ``scores`` has one
+    score (or paired difference) for each person, shape ``(people,)``.
 
     Raises:
         ValueError: If there are no people, or the level is not in (0, 1).
@@ -125,9 +107,8 @@ def one_digit(points: float) -> str:
 def interval(low: float | None, high: float | None, write: Callable[[float], str] = percent) -> str:
     """An interval as text, ``[40.1, 50.2]``, or why there is none.
 
-    Args:
-        low, high: Ends of the interval; nan, or None as in JSON, if there is none.
-        write: Turns an end into text; `percent` if the ends are fractions.
+    Its ends are nan, or None as in JSON, if there is none. ``write`` turns an end into text; `percent`
+    if the ends are fractions.
     """
     if low is None or high is None or math.isnan(low):
         return "(one person: no interval)"
@@ -135,13 +116,9 @@ def interval(low: float | None, high: float | None, write: Callable[[float], str
 
 
 def holm(p_values: ArrayLike) -> np.ndarray:
-    """Correct p values for multiple comparisons (Holm, 1979).
+    """Correct p values ``(tests,)`` for multiple comparisons (Holm, 1979); at most 1, same shape.
 
-    Args:
-        p_values: P value of each test, shape ``(tests,)``; a nan counts as a test, and stays nan.
-
-    Returns:
-        Corrected p values, at most 1, shape ``(tests,)``.
+    A nan counts as a test, and stays nan.
     """
     p_values = np.asarray(p_values, float)
     order = np.argsort(p_values)
@@ -152,15 +129,9 @@ def holm(p_values: ArrayLike) -> np.ndarray:
 
 
 def f1(y: np.ndarray, predicted: np.ndarray, classes: int) -> tuple[float, float]:
-    """Macro and micro F1 over all classes, including those without clips.
+    """Macro and micro F1 (which equals accuracy), in [0, 1], over all classes, with clips or without.
 
-    Args:
-        y: True classes, shape ``(n,)``.
-        predicted: Predicted classes, shape ``(n,)``.
-        classes: Number of classes.
-
-    Returns:
-        Macro F1 and micro F1 (which equals accuracy), in [0, 1].
+    True and predicted classes have shape ``(n,)``.
     """
     from sklearn.metrics import f1_score
 

@@ -146,11 +146,7 @@ def clip_losses(
 ) -> Tensor:
     """Cross-entropy of each clip, ``(batch,)``: of the decision, of each view, and of coarser labels.
 
-    Args:
-        prediction: The recogniser's output for the batch.
-        y: Classes, shape ``(batch,)``.
-        view_weights: Weights of the terms of a recogniser with two views.
-        smoothing: Fraction of each label that is spread uniformly over all classes.
+    ``smoothing`` is the fraction of each label that is spread uniformly over all classes.
     """
     entropy = partial(F.cross_entropy, target=y, reduction="none", label_smoothing=smoothing)
     losses = entropy(prediction.logits)
@@ -179,11 +175,7 @@ def training_loss(prediction: Prediction, y: Tensor, view_weights: ViewWeights |
 def js_divergence(logits_a: Tensor, logits_b: Tensor) -> Tensor:
     """Jensen-Shannon divergence between predictions, in nats, in [0, log 2], batch mean.
 
-    Args:
-        logits_a, logits_b: Logits of the two views, shape ``(batch, classes)``.
-
-    Returns:
-        A scalar.
+    The two views' logits have shape ``(batch, classes)``.
     """
     log_a, log_b = logits_a.log_softmax(-1), logits_b.log_softmax(-1)
     middle = torch.logaddexp(log_a, log_b) - math.log(2)

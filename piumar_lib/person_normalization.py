@@ -58,9 +58,8 @@ class Gaussian:
     def shrunk(self, target: Gaussian, clips: int, prior: float) -> Gaussian:
         """Shrink towards ``target``, which counts as ``prior`` clips beside this one's ``clips``."""
         share = clips / (clips + prior)
-        return Gaussian(
-            target.mean.lerp(self.mean, share), target.covariance.lerp(self.covariance, share)
-        )
+        mean = target.mean.lerp(self.mean, share)
+        return Gaussian(mean, target.covariance.lerp(self.covariance, share))
 
 
 @dataclass(frozen=True)
@@ -81,12 +80,8 @@ class GaussianBarycenter:
     ) -> GaussianBarycenter:
         """Estimate the barycentre over people.
 
-        Args:
-            features: Features of each clip, shape ``(n, width)``.
-            person: Who made each clip, shape ``(n,)``.
-            kind: ``"diagonal"`` or ``"full"``.
-            weights: Weight of each clip among its person's clips, shape ``(n,)``; people whose weights
-                are all zero are left out.
+        Features are ``(n, width)``, ``kind`` is ``"diagonal"`` or ``"full"``, and ``weights`` are those
+        of each clip among its person's clips, ``(n,)``; people whose weights are all zero are left out.
 
         Raises:
             ValueError: If the kind is unknown, or no clip has any weight.
@@ -129,11 +124,8 @@ class GaussianBarycenter:
 def bures_map(source: Tensor, target: Tensor) -> Tensor:
     """Matrix of the optimal map between centred Gaussians: symmetric ``A`` with ``A S A = T``.
 
-    ``A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2`` (Peyre and Cuturi, remark 2.31); a ridge on both keeps it
-    finite for directions without variance.
-
-    Args:
-        source, target: Positive semi-definite covariances, shape ``(width, width)``.
+    ``A = S^-1/2 (S^1/2 T S^1/2)^1/2 S^-1/2`` (Peyre and Cuturi, remark 2.31), of positive semi-definite
+    covariances ``(width, width)``; a ridge on both keeps it finite for directions without variance.
     """
     ridge = RIDGE * target.diagonal().mean().clamp_min(1e-12) * torch.eye(len(target)).to(target)
     source, target = source + ridge, target + ridge
@@ -141,40 +133,29 @@ def bures_map(source: Tensor, target: Tensor) -> Tensor:
     return inverse @ _power(root @ target @ root, 0.5) @ inverse
 
 
-def bures_barycenter(covariances: Tensor, iterations: int = 100, tolerance: float = 1e-7) -> Tensor:
+def bures_barycenter(covariances: Tensor) -> Tensor:
     """Covariance of the barycentre of Gaussians, by a fixed-point iteration.
 
     ``S <- S^-1/2 (mean_i (S^1/2 C_i S^1/2)^1/2)^2 S^-1/2`` (Alvarez-Esteban et al., 2016). Where the
     matrices commute, as diagonal ones do, one step reaches the fixed point, the square of the mean of
-    the roots.
-
-    Args:
-        covariances: Covariance of each person, positive semi-definite, shape ``(people, width, width)``.
-        iterations: Largest number of fixed-point iterations.
-        tolerance: Largest change of an entry at which to stop, relative to the mean variance.
-
-    Returns:
-        Shape ``(width, width)``.
+    the roots. From each person's covariance, positive semi-definite, ``(people, width, width)``, to
+    ``(width, width)``.
     """
     scale = covariances.diagonal(dim1=1, dim2=2).mean().clamp_min(1e-12)
     # Without variance in every direction there is no inverse root.
     ridge = 1e-6 * scale * torch.eye(covariances.shape[1]).to(covariances)
     center = covariances.mean(0) + ridge
-    for _ in range(iterations):
+    for _ in range(100):
         root, inverse = _power(center, 0.5), _power(center, -0.5)
         middle = _power(root @ (covariances + ridge) @ root, 0.5).mean(0)
         before, center = center, inverse @ middle @ middle @ inverse
-        if (center - before).abs().max() <= tolerance * scale:
+        if (center - before).abs().max() <= 1e-7 * scale:
             break
     return center
 
 
 class TrainingPeople:
     """Features and statistics of the training clips under a trained recogniser, as a reference.
-
-    Args:
-        model: A trained recogniser.
-        data: The model's training clips, with true classes and people.
 
     Attributes:
         features: Features that decisions are made from, shape ``(n, width)``.

@@ -43,15 +43,9 @@ def rayleigh_floor(time: int) -> Tensor:
 
     A coefficient of a single periodogram of Gaussian noise has real and imaginary part, so its power is
     exponentially distributed, and the variance of ``log`` of that is pi^2 / 6: a quarter of it for the
-    amplitude, pi^2 / 24 (a standard deviation of 0.64). The last coefficient of an even number of
-    frames is real: its power has a chi-square distribution of one degree of freedom, pi^2 / 2, a quarter
-    of it pi^2 / 8.
-
-    Args:
-        time: Number of frames.
-
-    Returns:
-        Shape ``(time // 2,)``, for the frequencies above zero.
+    amplitude, pi^2 / 24 (a standard deviation of 0.64). The last coefficient of an even number of frames
+    is real: its power has a chi-square distribution of one degree of freedom, pi^2 / 2, a quarter of it
+    pi^2 / 8. For ``time`` frames and the frequencies above zero, shape ``(time // 2,)``.
     """
     floor = torch.full((time // 2,), math.pi**2 / 24)
     if time % 2 == 0:

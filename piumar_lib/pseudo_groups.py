@@ -38,26 +38,16 @@ class GroupSource(Protocol):
 def style_of(frames: Tensor) -> Tensor:
     """Mean and standard deviation over time of each channel, detached.
 
-    Args:
-        frames: Features, shape ``(batch, time, channels)``.
-
-    Returns:
-        Shape ``(batch, 2 channels)``.
+    From features ``(batch, time, channels)`` to ``(batch, 2 channels)``.
     """
     frames = frames.detach().float()
     return torch.cat([frames.mean(1), variance_over_time(frames).sqrt()], dim=1)
 
 
 def residual_style(style: Tensor, y: Tensor) -> Tensor:
-    """Style minus its class's mean; each feature in units of its standard deviation.
+    """Style ``(n, features)`` minus its class's mean; each feature in units of its standard deviation.
 
-    Args:
-        style: Style features of each clip, shape ``(n, features)``.
-        y: Classes, shape ``(n,)``.
-
-    Returns:
-        Double precision, on the CPU, as a Mac's GPU has none; shape ``(n, features)``. A feature that
-        varies in no class is zero.
+    Double precision, on the CPU, as a Mac's GPU has none. A feature that varies in no class is zero.
     """
     style, y, classes = style.cpu().double(), y.cpu(), int(y.max()) + 1
     total = style.new_zeros(classes, style.shape[1]).index_add(0, y, style)

@@ -125,12 +125,7 @@ class Recognizer(nn.Module):
         self.scale = channel_scale(x).to(self.scale)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Prediction:
-        """Recognise.
-
-        Args:
-            x: Clips, shape ``(batch, time, channels)``.
-            y: Classes of the clips, shape ``(batch,)``; only training uses them, for the perturbation.
-        """
+        """Recognise clips ``(batch, time, channels)``; only training uses their classes, to perturb."""
         x = self.backbone[: self.at]((x - self.mean) / self.scale)
         plug_in = self.plug_in
         views = [x] if plug_in is None else plug_in.views(x, y)

@@ -10,14 +10,9 @@ from torch import Tensor
 def batches(person: Tensor, size: int, people: int | None = None) -> list[Tensor]:
     """Split all clips, in random order, into batches; each clip occurs once.
 
-    Args:
-        person: Who made each clip, shape ``(n,)``.
-        size: Approximate number of clips in a batch.
-        people: Approximate number of people in a batch, with equal numbers of clips; None draws clips
-            regardless of people.
-
-    Returns:
-        Indices of the clips of each batch. People with many clips are in more batches.
+    Of about ``size`` clips, from about ``people`` people with equal numbers of clips; None draws clips
+    regardless of people. Returns the indices of each batch's clips. People with many clips are in more
+    batches.
     """
     order = torch.randperm(len(person), device=person.device)
     if people is None:

@@ -56,15 +56,7 @@ def log_amplitude(spectrum: Tensor, offset: float = 1e-3) -> Tensor:
 
 
 def style_residual(level: Tensor, y: Tensor | None = None) -> Tensor:
-    """Log-amplitudes minus the mean of their class (or, without ``y``, of the batch).
-
-    Args:
-        level: Log-amplitudes, shape ``(batch, frequency, channels)``.
-        y: Classes, shape ``(batch,)``.
-
-    Returns:
-        Residuals, shape of ``level``.
-    """
+    """Log-amplitudes ``(batch, frequency, channels)`` minus their mean, by class if ``y`` is given."""
     if y is None:
         return level - level.mean(0, keepdim=True)
     return level - class_mean(level, y)
@@ -74,14 +66,8 @@ def style_deviation(level: Tensor, y: Tensor | None = None) -> Tensor:
     """Standard deviation of log-amplitudes between clips, within class if ``y`` is given.
 
     The unbiased pooled estimate: each class mean costs one degree of freedom. Zero if there is no
-    estimate (every class has one clip).
-
-    Args:
-        level: Log-amplitudes, shape ``(batch, frequency, channels)``.
-        y: Classes, shape ``(batch,)``; without it, the total deviation.
-
-    Returns:
-        Shape ``(frequency, channels)``.
+    estimate (every class has one clip). From ``(batch, frequency, channels)`` to
+    ``(frequency, channels)``.
     """
     classes = 1.0 if y is None else (1 / (y[:, None] == y[None, :]).sum(1)).sum()
     freedom = torch.as_tensor(len(level) - classes, dtype=level.dtype, device=level.device).round()
@@ -97,15 +83,9 @@ def apply_gain(spectrum: Tensor, log_gain: Tensor) -> Tensor:
 def perturb(x: Tensor, y: Tensor | None = None, scale: float = 1.0, probability: float = 0.5) -> Tensor:
     """The first TFAM's perturbation of a batch: ``log|X| + scale sd eps``, phases kept.
 
-    Args:
-        x: Clips of shape ``(batch, time, channels)``.
-        y: Classes, shape ``(batch,)``. Without them the total deviation is used, which also perturbs
-            differences between classes.
-        scale: Size s of the perturbation, in standard deviations.
-        probability: Probability of perturbing a clip.
-
-    Returns:
-        Shape and type of ``x``.
+    Of clips ``(batch, time, channels)``, each with this probability; ``scale`` is in standard
+    deviations. Without classes ``y`` the total deviation is used, which also perturbs differences
+    between classes.
     """
     with torch.autocast(x.device.type, enabled=False):
         spectrum = to_spectrum(at_least_single(x))

@@ -15,11 +15,9 @@ from piumar_lib.batch import Batch
 
 
 class Stepper:
-    """Gradients and steps of an optimiser.
+    """Gradients and steps of an optimiser, of the model's parameters and of the objective's, if any.
 
-    Args:
-        optimizer: Optimiser of the model's parameters, and of the objective's if it has any.
-        schedule: Schedule that changes the learning rate from step to step; None keeps it constant.
+    A ``schedule`` changes the learning rate from step to step; None keeps it constant.
     """
 
     def __init__(

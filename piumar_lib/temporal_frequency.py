@@ -1,7 +1,9 @@
 """TFAM: the temporal-frequency alignment module, and its training objective.
 
-module = TemporalFrequencyModule.make(channels=34, width=32)
-model = Recognizer(tiny_cnn(34), width=32, classes=12, plug_in=module, at="input")
+With their defaults, for the course's own network:
+
+    module = TemporalFrequencyModule.make(channels=34, width=32)
+    model = Recognizer(tiny_cnn(34), width=32, classes=12, plug_in=module, at="input")
 """
 
 from __future__ import annotations

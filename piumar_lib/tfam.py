@@ -4,9 +4,8 @@ Its clock is half uniform, its gain does not preserve energy, and its gate is ne
 version that the course builds and trains is in `piumar_lib.alignment`, `piumar_lib.perturbation`,
 `piumar_lib.fusion` and `piumar_lib.temporal_frequency`.
 
-Each branch, and TFAM itself, is a plug-in for `piumar_lib.recognizer.Recognizer`: it has
-``views(x, y)``, which turns clips ``(batch, time, channels)`` into a list of one or two views
-``(batch, steps, channels)``.
+Each branch is a plug-in for `piumar_lib.recognizer.Recognizer`;
+`piumar_lib.temporal_frequency.TemporalFrequencyModule` joins them and the gate.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from torch.nn import functional as F
 from piumar_lib import spectrum, transport
 from piumar_lib.fusion import mix
 from piumar_lib.plug_in import PlugIn
-from piumar_lib.temporal_frequency import evenly
+from piumar_lib.support.ranges import InnerShare, NonNegative, Share, checked
 
 MASSES = ("motion", "uniform")
 
@@ -37,19 +36,18 @@ class TemporalBranch(PlugIn):
         ValueError: If ``mass`` is unknown, or ``floor`` is not in (0, 1).
     """
 
+    @checked
     def __init__(
         self,
         *,
         steps: int | None = None,
         mass: str = "motion",
         amplitude_step: float = 0.5,
-        floor: float = 0.5,
+        floor: InnerShare = 0.5,
     ) -> None:
         super().__init__()
         if mass not in MASSES:
             raise ValueError(f"mass: {mass!r} is unknown. Choose from {MASSES}.")
-        if not 0 < floor < 1:
-            raise ValueError(f"floor: must be in (0, 1), got {floor}.")
         self.mass, self.steps, self.amplitude_step = mass, steps, amplitude_step
         self.floor_logit = nn.Parameter(torch.logit(torch.tensor(float(floor))))
 
@@ -92,13 +90,9 @@ class FrequencyBranch(PlugIn):
         ValueError: If an option is out of range.
     """
 
-    def __init__(self, scale: float = 1.0, probability: float = 0.5) -> None:
+    @checked
+    def __init__(self, scale: NonNegative = 1.0, probability: Share = 0.5) -> None:
         super().__init__()
-        if scale < 0 or not 0 <= probability <= 1:
-            raise ValueError(
-                f"scale, probability: {scale}, {probability} are out of range. "
-                "Choose scale >= 0 and probability in [0, 1]."
-            )
         self.scale, self.probability = scale, probability
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
@@ -123,21 +117,3 @@ class ConsistencyFusion(nn.Module):
     def forward(self, a: Tensor, b: Tensor) -> Tensor:
         """Fuse features of equal shape ``(batch, ..., channels)`` to the same shape."""
         return mix(a, b, self.gate(a, b))
-
-
-class TFAM(PlugIn):
-    """Temporal and frequency branch, fused by consistency.
-
-    Args:
-        temporal: The temporal branch.
-        frequency: The frequency branch.
-    """
-
-    def __init__(self, temporal: TemporalBranch, frequency: FrequencyBranch) -> None:
-        super().__init__()
-        self.temporal, self.frequency, self.fusion = temporal, frequency, ConsistencyFusion()
-
-    def views(self, x: Tensor, y: Tensor | None = None) -> list[Tensor]:
-        """The aligned and the perturbed view of ``x``, both ``(batch, steps, channels)``."""
-        aligned = self.temporal(x, y)
-        return [aligned, evenly(self.frequency(x, y), aligned.shape[1])]

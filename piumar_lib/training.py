@@ -36,17 +36,9 @@ def train_steps(
 ) -> Iterator[Tensor]:
     """The loop: one step per batch, for every method and every kind of clip.
 
-    Args:
-        model: A recogniser of what ``drawn`` holds.
-        objective: Objective to minimise, after its `Objective.start`.
-        clips: Labels of all training clips.
-        drawn: The batches of all remaining steps.
-        stepper: Makes gradients and steps.
-        steps_per_epoch: Number of steps in an epoch.
-        first: Number of the first step, from 0; more than 0 if training resumes.
-
-    Yields:
-        The loss of each step, detached, after the step.
+    ``objective`` has been started; ``drawn`` are the batches of all remaining steps, the ``first`` of
+    which is numbered from 0, and more if training resumes. Yields the loss of each step, detached, after
+    it.
 
     Raises:
         FloatingPointError: If the loss becomes NaN or infinite.
@@ -66,19 +58,10 @@ def fit(
     device: str | torch.device = "cpu",
     progress: bool = False,
 ) -> list[float]:
-    """Train in place, on every clip of ``data``.
+    """Train in place, on every clip of ``data``; return the mean loss of each epoch.
 
-    Args:
-        model: Recogniser to train; it is moved to ``device``, and its input standardisation is learned
-            from ``data``.
-        data: Training clips.
-        settings: Hyperparameters of the training, see `Settings`.
-        objective: Objective to minimise; by default the mean cross-entropy (ERM).
-        device: Device to train on.
-        progress: Show a progress bar.
-
-    Returns:
-        Mean loss of each epoch.
+    The model is moved to ``device``, and its input standardisation is learned from ``data``. By default
+    the objective is the mean cross-entropy (ERM).
 
     Raises:
         ValueError: If the data has more classes than the model.
@@ -145,16 +128,7 @@ def _mean_by_epoch(
 
 
 class SequenceTrainer:
-    """A `Trainer` for clips in memory.
-
-    Args:
-        clips: All training clips.
-        settings: Hyperparameters of the training, see `Settings`.
-
-    Attributes:
-        labels: Classes and people of all clips.
-        epochs, seed: Passes over the training clips, and the seed of all random draws.
-    """
+    """A `Trainer` for clips in memory, with the labels of all of them."""
 
     def __init__(self, clips: Batch, settings: Settings) -> None:
         self.clips, self.settings = clips, settings

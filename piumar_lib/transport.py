@@ -18,12 +18,8 @@ LEAST = 1e-30  # smaller sums are replaced by it, so that scalings stay far from
 def motion_energy(x: Tensor, smooth: int = 3) -> Tensor:
     """Motion energy of each frame: the length of the step from the frame before.
 
-    Args:
-        x: Clips of shape ``(batch, time, channels)``.
-        smooth: Width of the moving average over time, in frames (odd).
-
-    Returns:
-        Non-negative energies in units of ``x``, shape ``(batch, time)``.
+    Of clips ``(batch, time, channels)``, averaged over ``smooth`` frames (odd): non-negative energies in
+    units of ``x``, shape ``(batch, time)``.
 
     Raises:
         ValueError: If there are fewer than 2 frames, or ``smooth`` is not odd.
@@ -241,12 +237,8 @@ def scale_to_marginals(
 def barycentric_projection(plan: Tensor, x: Tensor) -> Tensor:
     """Resample a clip by a plan: each step is the average frame, weighted by the mass it received.
 
-    Args:
-        plan: Transport plans, shape ``(batch, time, steps)``.
-        x: Clips, shape ``(batch, time, channels)``.
-
-    Returns:
-        Shape ``(batch, steps, channels)``: ``z_k = sum_t P_tk x_t / sum_t P_tk``.
+    ``z_k = sum_t P_tk x_t / sum_t P_tk``, of plans ``(batch, time, steps)`` and clips
+    ``(batch, time, channels)``; shape ``(batch, steps, channels)``.
     """
     share = plan / plan.sum(1, keepdim=True).clamp_min(torch.finfo(plan.dtype).tiny)
     return share.transpose(1, 2).to(x.dtype) @ x
@@ -279,12 +271,7 @@ def reclock(x: Tensor, mass: Tensor, other: Tensor, share: Tensor | float = 1.0)
 def interpolate(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
     """Piecewise linear interpolation, row by row, constant outside.
 
-    Args:
-        at: Points at which to read, shape ``(batch, m)``.
-        x, y: Rising nodes and their values, shape ``(batch, n)``.
-
-    Returns:
-        Shape ``(batch, m)``.
+    Of values ``y`` at rising nodes ``x``, both ``(batch, n)``; read at points ``(batch, m)``.
     """
     right = torch.searchsorted(x.contiguous(), at.contiguous()).clamp(1, x.shape[1] - 1)
     (x0, y0), (x1, y1) = ((x.gather(1, k), y.gather(1, k)) for k in (right - 1, right))
@@ -303,15 +290,9 @@ def frames_at(x: Tensor, position: Tensor) -> Tensor:
 
 
 def wasserstein_1d(x: Tensor, y: Tensor, p: float = 2) -> Tensor:
-    """p-Wasserstein distance between two samples of equal size in one dimension, by sorting.
+    """p-Wasserstein distance, p at least 1, between two samples of equal size on a line, by sorting.
 
-    Args:
-        x: Samples, shape ``(..., n)``.
-        y: Samples, shape ``(..., n)``.
-        p: Order, at least 1.
-
-    Returns:
-        Distances, shape ``(...,)``.
+    From samples ``(..., n)`` to distances ``(...,)``.
 
     Raises:
         ValueError: If the numbers of samples differ, or ``p`` is below 1.
@@ -350,11 +331,7 @@ def gaussian_w2(mean_x: Tensor, cov_x: Tensor, mean_y: Tensor, cov_y: Tensor) ->
 def gaussian_w2_diagonal(mean_x: Tensor, sd_x: Tensor, mean_y: Tensor, sd_y: Tensor) -> Tensor:
     """`gaussian_w2` for independent channels: ``|mean_x - mean_y|^2 + |sd_x - sd_y|^2``.
 
-    Args:
-        mean_x, sd_x, mean_y, sd_y: Means and standard deviations, shape ``(..., channels)``.
-
-    Returns:
-        Squared distances, shape ``(...,)``.
+    From means and standard deviations ``(..., channels)`` to squared distances ``(...,)``.
     """
     return (mean_x - mean_y).square().sum(-1) + (sd_x - sd_y).square().sum(-1)
 
@@ -364,15 +341,8 @@ def sliced_w2(
 ) -> Tensor:
     """Squared sliced 2-Wasserstein distance: the 1-D one, averaged over random directions.
 
-    Source: Bonneel et al. (2015).
-
-    Args:
-        x, y: Clouds of equally many points, shape ``(..., n, channels)``.
-        directions: Number of random directions.
-        generator: Source of the directions.
-
-    Returns:
-        Squared distances, shape ``(...,)``.
+    Of two clouds of equally many points, ``(..., n, channels)``; shape ``(...,)``. Source: Bonneel et
+    al. (2015).
     """
     axes = torch.randn(x.shape[-1], directions, dtype=x.dtype, device=x.device, generator=generator)
     axes = axes / axes.norm(dim=0)
@@ -384,16 +354,10 @@ def sliced_w2(
 def frame_law_spread(x: Tensor, y: Tensor | None = None) -> Tensor:
     """Wasserstein regulariser: mean squared distance of clips' frame distributions to their barycentre.
 
-    Each clip's frames are summarised as a diagonal Gaussian. The barycentre of such Gaussians has the
-    average mean and the average standard deviation; the result is the mean squared distance to it.
-
-    Args:
-        x: Features of shape ``(batch, time, channels)``.
-        y: Class of each clip, shape ``(batch,)``; with it each class has its own barycentre, so that
-            differences between actions are not reduced.
-
-    Returns:
-        A scalar in squared units of ``x``, divided by the number of channels.
+    Each clip's frames ``(time, channels)`` are summarised as a diagonal Gaussian. The barycentre of such
+    Gaussians has the average mean and the average standard deviation; the result is the mean squared
+    distance to it, divided by the number of channels. With classes ``y (batch,)`` each class has its own
+    barycentre, so that differences between actions are not reduced.
     """
     mean = x.mean(1)
     sd = (variance_over_time(x) + 1e-8).sqrt()
@@ -411,15 +375,7 @@ def variance_over_time(x: Tensor) -> Tensor:
 
 
 def class_mean(x: Tensor, y: Tensor) -> Tensor:
-    """For each clip, the mean of ``x`` over the batch's clips of its class.
-
-    Args:
-        x: Any values of each clip, shape ``(batch, ...)``.
-        y: Classes, shape ``(batch,)``.
-
-    Returns:
-        Shape of ``x``.
-    """
+    """For each clip, the mean of ``x (batch, ...)`` over the batch's clips of its class; same shape."""
     same = (y[:, None] == y[None, :]).to(x.dtype)
     same = same / same.sum(1, keepdim=True)
     return torch.einsum("ij,j...->i...", same, x)

@@ -559,44 +559,25 @@ def counting(k: int, seconds: float, period: float) -> spar.Recording:
 COUNTING = [counting(k, 40 + 3 * k, 1.2 + 0.1 * k) for k in range(8)]
 
 
-def pieces(part: tuple = (0.0, 1.0)) -> tuple[np.ndarray, np.ndarray]:
-    """First and last sample of each repetition in ``part``."""
-    count = spar.repetitions(COUNTING, part=part).x[:, :, 5]
-    return count[:, 0], count[:, -1]
-
-
-@pytest.mark.parametrize("border", [0.25, 0.5, 0.7])
-def test_repetitions_of_two_parts_share_no_sample(border):
-    early, late, every = pieces((0.0, border)), pieces((border, 1.0)), pieces()
-    for k, recording in enumerate(COUNTING):
-        cut = 100_000 * k + round(border * len(recording.x))
-        assert early[1][early[0] // 100_000 == k].max() < cut
-        assert late[0][late[0] // 100_000 == k].min() >= cut
-    lost = len(every[0]) - len(early[0]) - len(late[0])
-    assert 0 <= lost <= len(COUNTING), "only a repetition that crosses the border may be dropped"
-
-
 def test_repetitions_follow_one_another_without_overlap():
-    first, last = pieces()
+    count = spar.repetitions(COUNTING).x[:, :, 5]
+    first, last = count[:, 0], count[:, -1]
     same = first[1:] // 100_000 == first[:-1] // 100_000
     assert (first[1:][same] == last[:-1][same] + 1).all()
 
 
-@pytest.mark.parametrize("border", [0.5, 0.7])
 @pytest.mark.parametrize("overlap", [0.0, 0.5, 0.9])
-def test_windows_stay_in_their_recording_and_part(border, overlap):
+def test_windows_stay_in_their_recording(overlap):
     size = 200
-    for part in ((0.0, border), (border, 1.0)):
-        clips = spar.windows(COUNTING, 4.0, overlap, time=size, part=part)
-        count = clips.x[:, :, 5].astype(np.float64)
-        assert (np.diff(count, axis=1) == 1).all()
-        assert (count // 100_000 == clips.person[:, None]).all()
-        starts = count[:, 0] % 100_000
-        for k, recording in enumerate(COUNTING):
-            low, high = (round(share * len(recording.x)) for share in part)
-            mine = starts[clips.person == k]
-            assert mine.min() == low and mine.max() + size <= high
-            assert (np.diff(mine) == round(size * (1 - overlap))).all()
+    clips = spar.windows(COUNTING, 4.0, overlap, time=size)
+    count = clips.x[:, :, 5].astype(np.float64)
+    assert (np.diff(count, axis=1) == 1).all()
+    assert (count // 100_000 == clips.person[:, None]).all()
+    starts = count[:, 0] % 100_000
+    for k, recording in enumerate(COUNTING):
+        mine = starts[clips.person == k]
+        assert mine.min() == 0 and mine.max() + size <= len(recording.x)
+        assert (np.diff(mine) == round(size * (1 - overlap))).all()
 
 
 def test_resampled_repetitions_have_one_length_and_held_ones_their_own(recordings):
@@ -624,19 +605,16 @@ def test_held_repetitions_are_smoothed_before_they_are_thinned():
         (spar.repetitions, {"fit": "crop"}, "fit: 'crop'.*Choose"),
         (spar.repetitions, {"time": 1}, "time: 1 .*Give at least 2"),
         (spar.repetitions, {"time": 0, "fit": "hold"}, "time: 0 .*Give at least 2"),
-        (spar.repetitions, {"part": (0.7, 0.3)}, "part: .*not an interval"),
-        (spar.repetitions, {"part": (0.0, 1.1)}, "part: .*not an interval"),
-        (spar.repetitions, {"part": (0.5, 0.51)}, "part: no whole repetition"),
+        (spar.repetitions, {"recordings": []}, "recordings: .*no whole repetition. Give"),
         (spar.windows, {"overlap": 1.0}, "overlap: 1.0 .*Choose"),
         (spar.windows, {"overlap": -0.1}, "overlap: -0.1 .*Choose"),
         (spar.windows, {"seconds": 0}, "seconds: 0 .*Choose"),
         (spar.windows, {"seconds": 500}, "seconds: .*500.*Choose"),
-        (spar.windows, {"part": (-0.1, 1.0)}, "part: .*not an interval"),
     ],
 )
 def test_bad_cuts_are_named(cut, arguments, message):
     with pytest.raises(ValueError, match=message):
-        cut(COUNTING[:2], **arguments)
+        cut(**{"recordings": COUNTING[:2]} | arguments)
 
 
 # ---------------------------------------------------------------- MA-52

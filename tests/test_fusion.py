@@ -197,7 +197,9 @@ def test_at_share_zero_it_is_off():
     assert not regularizer.known.any()
 
 
-@pytest.mark.parametrize(("share", "momentum"), [(-0.1, 0.1), (0.1, 0.0), (0.1, 1.5)])
-def test_options_out_of_range_are_refused(share, momentum):
-    with pytest.raises(ValueError, match=f"share, momentum: {share}, {momentum} are out of range"):
-        WassersteinRegularizer(4, 8, share, momentum)
+@pytest.mark.parametrize(("name", "value"), [("share", -0.1), ("momentum", 0.0), ("momentum", 1.5)])
+def test_options_out_of_range_are_refused(name, value):
+    with pytest.raises(
+        ValueError, match=f"{name}: must be a number, .*, got {value}. Its default is 0.1"
+    ):
+        WassersteinRegularizer(4, 8, **{name: value})

@@ -23,10 +23,8 @@ from piumar_lib.data.people.catalog import CATALOG, find
 from piumar_lib.data.people.clips import onto_grid, root_of, root_relative
 from piumar_lib.data.people.convert import CONVERTERS, convert
 from piumar_lib.data.people.kinematics import forward_kinematics, rotations
-from piumar_lib.data.people.matlab import utdmhad
-from piumar_lib.data.people.paths import gesturemidair
-from piumar_lib.data.people.pens import mmg, pendigits
-from piumar_lib.data.people.skeletons import msraction3d, shrec17, utkinect
+from piumar_lib.data.people.paths import gesturemidair, mmg, pendigits
+from piumar_lib.data.people.skeletons import msraction3d, shrec17, utdmhad, utkinect
 from piumar_lib.data.people.sources import manifest, source_files, verify
 
 # The real thing, where it is at hand: unpacked repositories NAME-COMMIT, and converted NAME.npz files.

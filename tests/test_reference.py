@@ -121,7 +121,7 @@ def test_every_public_symbol_of_the_method_is_in_a_ledger(name):
     [
         ("dro.gone", "dro.gone: neither piumar_lib.support nor"),
         ("gone.dro", "has 'gone.dro'. Correct the ledger"),
-        ("tfam.TFAM(sauce=1)", "tfam.TFAM takes no argument 'sauce'"),
+        ("tfam.FrequencyBranch(sauce=1)", "tfam.FrequencyBranch takes no argument 'sauce'"),
         ("a - b", "has 'a - b'"),
     ],
 )

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 
 from piumar_lib.evidence import contrasts, experiments, folds, protocol, statistics, tables, wording
-from piumar_lib.evidence.methods import METHODS
 from piumar_lib.notebook import plots
 
 
@@ -147,23 +146,12 @@ def test_contrasts_have_a_line_each(study, shown):
 
 
 def test_effects_are_in_points_and_leave_lines_empty(ax):
-    words = plots.effects(ax, {"a": known(0.02, 0.01, 0.04), "b": None}, {"a": "ours", "b": "baseline"})
+    words = plots.effects(ax, {"a": known(0.02, 0.01, 0.04), "b": None})
     assert words == "a +2.0"
     segments = ax.collections[0].get_segments()
     assert segments[0][:, 0].tolist() == [1.0, 4.0]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["a", "b"]
     assert plots.effects(ax, {}) == ""
-
-
-def test_kinds_have_marks_of_their_own(ax):
-    comparison = known(0.02, 0.01, 0.04)
-    plots.effects(ax, {"a": comparison, "b": comparison}, {"a": "ours", "b": "baseline"})
-    marks = [line for line in ax.lines if line.get_marker() in ("o", "s")]
-    assert [(m.get_marker(), m.get_markerfacecolor() == "white") for m in marks] == [
-        ("o", False),
-        ("s", True),
-    ]
-    assert {m.kind for m in METHODS.values()} == plots.MARKS.keys()
 
 
 def test_two_by_person_sorts_by_the_reference(ax):

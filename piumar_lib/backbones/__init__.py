@@ -18,12 +18,6 @@ from piumar_lib.backbones.resnet import resnet1d
 from piumar_lib.backbones.skeleton_graph import skeleton_graph
 
 __all__ = [
-    "MiniRocket",
-    "TemporalConv",
-    "inception_time",
-    "minirocket_ridge",
-    "resnet1d",
-    "skeleton_graph",
-    "tiny_cnn",
-    "width_behind",
-]
+    "MiniRocket", "TemporalConv", "inception_time", "minirocket_ridge", "resnet1d", "skeleton_graph",
+    "tiny_cnn", "width_behind",
+]  # fmt: skip

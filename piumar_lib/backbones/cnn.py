@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from piumar_lib.backbones.layers import channels_last
@@ -40,6 +42,4 @@ def tiny_cnn(channels: int, width: int = 32, depth: int = 3, kernel: int = 5) ->
     if kernel % 2 == 0:
         raise ValueError(f"kernel: must be odd, got {kernel}.")
     sizes = [channels] + [width] * depth
-    return nn.Sequential(
-        *(TemporalConv(i, o, kernel) for i, o in zip(sizes[:-1], sizes[1:], strict=True))
-    )
+    return nn.Sequential(*(TemporalConv(i, o, kernel) for i, o in pairwise(sizes)))

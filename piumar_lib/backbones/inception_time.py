@@ -13,10 +13,7 @@ KERNELS = (40, 20, 10)
 class InceptionModule(nn.Module):
     """Filters of three lengths after a bottleneck, and one after a maximum; joined and normalised.
 
-    Args:
-        inputs: Channels of the input.
-        width: Filters of each of the four branches, and of the bottleneck.
-        frames: Length of the longest filter allowed, in frames.
+    Each of the four branches, and the bottleneck, has ``width`` filters, none longer than ``frames``.
     """
 
     def __init__(self, inputs: int, width: int, frames: int) -> None:
@@ -62,7 +59,7 @@ def inception_time(channels: int, width: int = 16, depth: int = 6, frames: int =
         width: Filters of each branch, and of the bottleneck; the output has four times as many.
             Published: 32. Half of it costs a quarter of the time.
         depth: Modules; each three have a residual connection. Published: 6.
-        frames: Length of the clips, in frames.
+        frames: Length of the clips.
 
     Raises:
         ValueError: If ``depth`` is no multiple of 3, or ``frames`` is not positive.

@@ -53,15 +53,12 @@ def conv_norm(inputs: int, outputs: int, kernel: int) -> nn.Sequential:
 
 @torch.no_grad()
 def width_behind(backbone: nn.Sequential, channels: int, at: int | None = None) -> int:
-    """Channels of the features after layer ``at`` of a backbone; by default, after the last.
+    """Channels of a backbone's features after ``at`` layers, by default all, for clips of ``channels``.
+
+    So a head, or a plug-in before one of the layers, gets its width:
 
         width = width_behind(backbone, channels)
         model = Recognizer(backbone, width, classes, plug_in=plug_in, at=1)
-
-    Args:
-        backbone: Maps ``(batch, time, channels)`` to ``(batch, steps, width)``.
-        channels: Channels of the input.
-        at: Number of layers; 0 returns ``channels``.
     """
     training = backbone.training
     device = next(backbone.parameters()).device

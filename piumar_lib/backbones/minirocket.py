@@ -118,12 +118,8 @@ def convolve(x: np.ndarray, dilation: int) -> np.ndarray:
 def spread_dilations(time: int, features: int) -> tuple[np.ndarray, np.ndarray]:
     """Dilations from 1 to the widest that fits into a clip, evenly on a logarithmic scale.
 
-    Args:
-        time: Frames of a clip.
-        features: Number of features of each kernel.
-
     Returns:
-        The dilations, and how many of the features each one gets.
+        The dilations, and how many of a kernel's ``features`` each one gets.
     """
     several = min(features, MOST_DILATIONS)
     widest = np.log2((time - 1) / (LENGTH - 1))
@@ -135,11 +131,7 @@ def spread_dilations(time: int, features: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def golden_quantiles(counts: np.ndarray) -> list[np.ndarray]:
-    """Low-discrepancy numbers in (0, 1): multiples of the golden ratio, mod 1.
-
-    Returns:
-        A list of arrays, one for each of ``counts`` with that many numbers.
-    """
+    """Arrays of ``counts`` low-discrepancy numbers in (0, 1): multiples of the golden ratio, mod 1."""
     golden = (1 + np.sqrt(5)) / 2
     return np.split(np.arange(1, counts.sum() + 1) * golden % 1, np.cumsum(counts)[:-1])
 
@@ -161,12 +153,7 @@ def minirocket_ridge(train: Sequences, unseen: Sequences, seed: int) -> np.ndarr
     Channels are standardised by the training clips, as in a `Recognizer`, and so are features; the
     strength of the ridge penalty is chosen by leave-one-out cross-validation on training clips. That
     takes most of the time, which grows faster than the number of training clips: 2,400 clips of 32
-    frames took 50 to 100 s on one core.
-
-    Args:
-        train: Training clips.
-        unseen: Clips of the same channels and of as many frames.
-        seed: Seed of `MiniRocket`.
+    frames took 50 to 100 s on one core. Unseen clips must have as many frames as those for training.
 
     Raises:
         ValueError: If clips are shorter than 9 frames.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from piumar_lib.backbones.layers import conv_norm, to_clip, to_image
@@ -34,12 +36,9 @@ def resnet1d(channels: int, width: int = 32) -> nn.Sequential:
     """ResNet for time series, three blocks of kernels 8, 5 and 3; a step sees 40 frames.
 
     Wang, Yan and Oates, "Time series classification from scratch with deep neural networks: a strong
-    baseline" (IJCNN 2017); blocks and short cuts as in the authors' code.
-
-    Args:
-        channels: Channels of the input.
-        width: Channels of the first block; the second and the third have twice as many, and so has the
-            output. Published: 64. Half of it costs a quarter of the time.
+    baseline" (IJCNN 2017); blocks and short cuts as in the authors' code. The first block has ``width``
+    channels; the second, the third and so the output have twice as many. Published: 64. Half of it costs
+    a quarter of the time.
     """
     sizes = [channels, width, 2 * width, 2 * width]
-    return nn.Sequential(*(ResidualBlock(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True)))
+    return nn.Sequential(*(ResidualBlock(i, o) for i, o in pairwise(sizes)))

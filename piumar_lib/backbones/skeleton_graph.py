@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -17,14 +18,11 @@ def partitions(parents: Sequence[int]) -> Tensor:
     itself. Each entry (i, j) goes to one of three parts, which get weights of their own: j is the joint
     i itself, lies one bone nearer to the root (*centripetal*), or one farther from it (*centrifugal*).
 
-    Args:
-        parents: Parent of each joint; -1 for the root.
-
     Returns:
         Shape ``(3, joints, joints)``: self, centripetal, centrifugal.
 
     Raises:
-        ValueError: If a parent is no joint, or a joint's parents never end at a root.
+        ValueError: If a parent is no joint, or a joint's parents never end at a root (-1).
     """
     joints = len(parents)
     _require_tree(parents)
@@ -154,7 +152,7 @@ def skeleton_graph(
         )
     dims = channels // joints
     sizes = [3 * dims] + [width] * depth
-    blocks = [GraphBlock(adjacency, i, o, kernel) for i, o in zip(sizes[:-1], sizes[1:], strict=True)]
+    blocks = [GraphBlock(adjacency, i, o, kernel) for i, o in pairwise(sizes)]
     return nn.Sequential(Streams(parents, dims), *blocks, AverageJoints(joints))
 
 

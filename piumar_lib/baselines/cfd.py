@@ -123,13 +123,8 @@ def moments(x: Tensor) -> Tensor:
 def person_moments(clip: Tensor, person: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and variance of all frames of each person, from those of the person's clips.
 
-    Args:
-        clip: Mean and variance of each of equally long clips, shape ``(2, batch, channels)``.
-        person: Who made each clip, shape ``(batch,)``.
-
-    Returns:
-        Each clip's person's, shape ``(2, batch, channels)``, and the average over people,
-        ``(2, channels)``.
+    ``clip`` has each clip's, ``(2, batch, channels)``, of equally long clips. Returns those of each
+    clip's ``person``, of the same shape, and their average over people, ``(2, channels)``.
     """
     known, place = person.unique(return_inverse=True)
     member = nn.functional.one_hot(place, len(known)).to(clip)

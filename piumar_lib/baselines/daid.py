@@ -56,13 +56,8 @@ class MannerGroups:
 def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
     """Weights by which all cells of class and group have equal total weight.
 
-    Args:
-        y: Classes, shape ``(n,)``.
-        group: Groups, whole numbers from 0, shape ``(n,)``.
-        cap: Largest weight, before the weighted mean of a batch divides by the weights' sum.
-
-    Returns:
-        ``min(cap, n / (cells * clips in the cell))``, shape ``(n,)``; of mean 1 unless capped.
+    ``min(cap, n / (cells * clips in the cell))``, shape ``(n,)``; of mean 1 unless capped, before the
+    weighted mean of a batch divides by the weights' sum. Groups are whole numbers from 0.
     """
     cell = y * (group.max() + 1) + group
     _, place, count = cell.unique(return_inverse=True, return_counts=True)
@@ -72,13 +67,8 @@ def inverse_propensity(y: Tensor, group: Tensor, cap: float) -> Tensor:
 def normalize_groups(features: Tensor, group: Tensor, strength: float) -> Tensor:
     """Move each group's mean and deviation towards those of the batch.
 
-    Args:
-        features: Features of each clip, shape ``(batch, width)``.
-        group: Groups, whole numbers from 0, shape ``(batch,)``; a group of a single clip is unchanged.
-        strength: Strength of the normalisation: 0 is the identity, at 1 groups have equal moments.
-
-    Returns:
-        Shape ``(batch, width)``.
+    Features are ``(batch, width)``, before and after. At ``strength`` 0 it is the identity, at 1 groups
+    have equal moments. Groups are whole numbers from 0, ``(batch,)``; one of a single clip is unchanged.
     """
     mean, deviation = features.mean(0), (features.var(0, unbiased=False) + 1e-6).sqrt()  # (W,)
     member = F.one_hot(group).to(features)  # (B, G)
@@ -94,12 +84,8 @@ def normalize_groups(features: Tensor, group: Tensor, strength: float) -> Tensor
 def alignment(features: Tensor, y: Tensor, group: Tensor) -> Tensor:
     """One minus the cosine of features about their mean: clips of one class and different groups.
 
-    Args:
-        features: Features of each clip, shape ``(batch, width)``.
-        y, group: Classes and groups, shape ``(batch,)``.
-
-    Returns:
-        Mean over all pairs, in [0, 2]; 0 if there is none.
+    Features have shape ``(batch, width)``, classes and groups ``(batch,)``. The mean over all pairs, in
+    [0, 2]; 0 if there is none.
     """
     unit = F.normalize(features - features.mean(0), dim=1, eps=1e-6)
     pairs = (y[:, None] == y) & (group[:, None] != group)  # (B, B)

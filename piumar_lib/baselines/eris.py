@@ -32,13 +32,9 @@ if TYPE_CHECKING:
 
 
 def free_energy(logits: Tensor) -> Tensor:
-    """``-log sum_k exp(logit_k)``, low for in-distribution features (Liu et al., NeurIPS 2020).
+    """``-log sum_k exp(logit_k)`` in nats, ``(batch,)``, of logits ``(batch, classes)``.
 
-    Args:
-        logits: Logits of each clip, shape ``(batch, classes)``.
-
-    Returns:
-        Free energies in nats, shape ``(batch,)``.
+    It is low for in-distribution features (Liu et al., NeurIPS 2020).
     """
     return -logits.logsumexp(1)
 
@@ -46,11 +42,7 @@ def free_energy(logits: Tensor) -> Tensor:
 def orthogonality(a: Tensor, b: Tensor) -> Tensor:
     """Mean squared entry of ``a b^T``: 0 if two layers read orthogonal directions of their input.
 
-    Args:
-        a, b: Weights of the layers, shapes ``(outputs, inputs)``; equally many inputs.
-
-    Returns:
-        A scalar.
+    ``a`` and ``b`` are weights of shape ``(outputs, inputs)`` with equally many inputs.
     """
     return (a @ b.T).square().mean()
 
@@ -118,10 +110,9 @@ class ERIS(Objective):
     def perturb(self, x: Tensor, slope: Tensor, scale: Tensor) -> Tensor:
         """Adversarial perturbation of clips ``x`` along the gradient of their losses; same shape.
 
-        Args:
-            x: Clips ``(batch, time, channels)`` in their own units, or standardised video.
-            slope: Gradient of the losses with respect to ``x``, same shape.
-            scale: Standard deviation of each channel, shape ``(channels,)``; of video ``(1,)``.
+        Clips ``(batch, time, channels)`` are in their own units, or standardised video; ``slope`` is the
+        gradient with respect to ``x``, ``scale`` each channel's standard deviation, ``(channels,)``, of
+        video ``(1,)``.
         """
         slope = slope * scale  # with respect to standardised clips
         of_clip = tuple(range(1, x.ndim))

@@ -35,13 +35,8 @@ def group_risks(losses: Tensor, weights: Tensor, membership: Tensor) -> Tensor:
     Under data-parallel training the sums run over the batches of all processes, so that the risks, and
     hence the loss and its gradient, are those of the global batch.
 
-    Args:
-        losses: Loss of each clip, shape ``(batch,)``.
-        weights: Weight of each clip, shape ``(batch,)``.
-        membership: Membership of each clip in each group, rows sum to one, ``(batch, groups)``.
-
-    Returns:
-        Shape ``(groups,)``; NaN for a group without clips in the batch.
+    Losses and weights have shape ``(batch,)``; rows of ``membership (batch, groups)`` sum to one.
+    Returns ``(groups,)``, NaN for a group without clips in the batch.
     """
     with torch.autocast(losses.device.type, enabled=False):  # the product would lose precision
         share = membership.to(losses.dtype) * weights[:, None]
@@ -59,11 +54,9 @@ def person_risks(losses: Tensor, person: Tensor) -> Tensor:
 def scale_gradient(logits: Tensor, y: Tensor) -> Tensor:
     """Derivative of each clip's cross-entropy with respect to a factor on its logits, at 1.
 
-    ``sum_k p_k z_k - z_y``: positive if the recogniser is over-confident. A classifier that is optimal
-    for every person has a mean of zero for every person, which is IRM's principle.
-
-    Returns:
-        Shape ``(batch,)``.
+    ``sum_k p_k z_k - z_y``, shape ``(batch,)``: positive if the recogniser is over-confident. A
+    classifier that is optimal for every person has a mean of zero for every person, which is IRM's
+    principle.
     """
     expected = (logits.softmax(-1) * logits).sum(-1)
     return expected - logits.gather(1, y[:, None])[:, 0]
@@ -171,12 +164,11 @@ class VREx(Objective):
 class IRM(VREx):
     """One classifier, optimal for each person (Arjovsky et al., 2019).
 
-    The penalty of a person is the squared gradient of the risk with respect to a factor on the
-    logits, estimated without bias as the product of two halves of the person's clips.
+    The penalty of a person is the squared gradient of the risk with respect to a factor on the logits,
+    estimated without bias as the product of two halves of the person's clips.
 
     Args:
         weight: Weight lambda of the penalty, once it is switched on; 1 before.
-        anneal: Fraction of the training after which the weight is switched on.
     """
 
     @checked

@@ -18,25 +18,17 @@ SIDE = 7  # pixels of a filter
 DEVIATION = 0.05  # weight of the spread over places in the perturbation
 
 
-def cosine_filters(side: int = SIDE) -> Tensor:
+def cosine_filters() -> Tensor:
     """The orthonormal two-dimensional DCT-II as filters, the vertical frequency changing first.
 
-    Args:
-        side: Side of a filter, in pixels.
-
-    Returns:
-        Shape ``(side ** 2, 1, side, side)``.
+    Their shape is ``(49, 1, 7, 7)``, frequency by frequency.
     """
-    rows = dct_matrix(side, torch.float32)
-    return torch.einsum("hx,vy->hvyx", rows, rows).reshape(side**2, 1, side, side)
+    rows = dct_matrix(SIDE, torch.float32)
+    return torch.einsum("hx,vy->hvyx", rows, rows).reshape(SIDE**2, 1, SIDE, SIDE)
 
 
 class FrameGate(nn.Module):
-    """Weight of each frame, from averages and maxima over places and over groups of channels.
-
-    Args:
-        frames: Number of frames of a clip; there are as many groups of channels.
-    """
+    """Weight of each frame, from averages and maxima over places and over as many groups of channels."""
 
     def __init__(self, frames: int) -> None:
         super().__init__()
@@ -109,11 +101,7 @@ class PlaceGate(nn.Module):
 
 
 class TimeFrequencyAttention(nn.Module):
-    """HDF's DAM, the Time-Frequency Distributional Attention Module: weigh frames, and weigh places.
-
-    Args:
-        frames: Number of frames of a clip.
-    """
+    """HDF's DAM, the Time-Frequency Distributional Attention Module: weigh frames, and weigh places."""
 
     def __init__(self, frames: int) -> None:
         super().__init__()

@@ -52,11 +52,8 @@ class DistributionAwareScaling(HDFObjective):
     def contrast(self, features: Tensor, y: Tensor) -> Tensor:
         """Supervised contrastive loss whose denominator weighs pairs by a Gaussian of their cosine.
 
-        Since weights are at most 1 it may be negative, down to ``-(1 + eta) ** 2 / (2 * eta ** 2)``.
-
-        Args:
-            features: Features of each clip, shape ``(batch, width)``.
-            y: Classes, shape ``(batch,)``.
+        Of features ``(batch, width)``. Since weights are at most 1 it may be negative, down to
+        ``-(1 + eta) ** 2 / (2 * eta ** 2)``.
         """
         unit = F.normalize(features, dim=1)
         cosine = unit @ unit.T

@@ -31,14 +31,10 @@ class MGSC(TwoViews):
         model = Recognizer(tiny_cnn(34), 32, 12, TemporalFrequencyModule.make(34, 32), at="input")
         losses = fit(model, data, objective=MGSC())
 
+    The other arguments are those of `TwoViews`, which is left if ``step_consistency`` is 0.
+
     Args:
-        supervision: Weight of each view's own cross-entropy.
-        consistency: Weight of the clip's consistency, the Jensen-Shannon divergence; 0 switches it off.
-        step_consistency: Weight of the steps' consistency, see `step_distance`; 0 switches it off, which
-            leaves `TwoViews`.
-        regularizer_share: Size of the regulariser's gradient, as a share of the cross-entropy's; see
-            `WassersteinRegularizer`.
-        over: Turns the clips' losses into one; by default their mean.
+        step_consistency: Weight of the steps' consistency, see `step_distance`.
 
     Raises:
         ValueError: If a weight is negative.
@@ -67,15 +63,10 @@ class MGSC(TwoViews):
 def step_distance(a: Tensor, b: Tensor) -> Tensor:
     """Distance of the views' steps after time warping, relative to the mean distance of any two.
 
-    The warped mean squared distance of steps, divided by twice the mean variance of all steps in the
-    batch: 0 for equal views, about 1 for unrelated views (less, because warping selects near ones). It
-    has no unit, so scaling features down does not reduce it.
-
-    Args:
-        a, b: Features of the two views, shape ``(batch, steps, width)``.
-
-    Returns:
-        A scalar; 0 if all steps are equal.
+    The warped mean squared distance of steps ``(batch, steps, width)``, divided by twice the mean
+    variance of all steps in the batch: 0 for equal views, about 1 for unrelated views (less, because
+    warping selects near ones). It has no unit, so scaling features down does not reduce it. 0 if all
+    steps are equal.
     """
     with torch.autocast(a.device.type, enabled=False):
         a, b = at_least_single(a), at_least_single(b)
@@ -91,13 +82,7 @@ def warped(cost: Tensor) -> Tensor:
 
     A path goes to the next step in either sequence or in both, which counts twice, so that the weights
     of every path sum to ``2 K`` (Sakoe and Chiba, 1978, symmetric form). By antidiagonals, so that the
-    loop has ``2 K - 1`` turns.
-
-    Args:
-        cost: Cost of each pair of steps, not negative, shape ``(batch, K, K)``.
-
-    Returns:
-        Mean costs in the unit of ``cost``, shape ``(batch,)``.
+    loop has ``2 K - 1`` turns. From costs of pairs, not negative, ``(batch, K, K)``, to ``(batch,)``.
     """
     steps = cost.shape[1]
     # Row i is shifted by i: entry (i, d) is the cost of the pair (i, d - i), infinite if there is none.

@@ -105,14 +105,9 @@ class MaskedReMA(ReMA):
 def block_motion(x: Tensor, owner: Tensor) -> Tensor:
     """Mean motion energy of each block of time, in units of the clip's; zeros for a still clip.
 
-    Channels count in units of their standard deviation, as the recogniser has them.
-
-    Args:
-        x: Clips, shape ``(batch, time, channels)``.
-        owner: Block of each frame, numbered from 0 without gaps, shape ``(time,)``.
-
-    Returns:
-        Shape ``(batch, blocks)``.
+    Channels of ``x (batch, time, channels)`` count in units of their standard deviation, as the
+    recogniser has them. ``owner (time,)`` is the block of each frame, numbered from 0 without gaps; the
+    result is ``(batch, blocks)``.
 
     Raises:
         ValueError: If clips have fewer than 2 frames.
@@ -126,12 +121,8 @@ def block_motion(x: Tensor, owner: Tensor) -> Tensor:
 def aligned(other: Tensor, x: Tensor, inside: Tensor) -> Tensor:
     """``other`` with the mean and the standard deviation that ``x`` has inside the mask.
 
-    Args:
-        other, x: Clips, shape ``(batch, time, channels)``.
-        inside: 1 inside and 0 outside, shape ``(batch, time, 1)``.
-
-    Returns:
-        Shape ``(batch, time, channels)``; to be used inside the mask only.
+    Clips are ``(batch, time, channels)``; ``inside`` is 1 inside and 0 outside, ``(batch, time, 1)``.
+    The result, of the clips' shape, is to be used inside the mask only.
     """
     frames = inside.sum(1, keepdim=True).clamp_min(1)
 

@@ -31,13 +31,8 @@ def rule_out(
 ) -> None:
     """Raise `Hint` with the message of the misconception that would have given ``given``.
 
-    Args:
-        given: A number or array that a learner's answer gave.
-        misconceptions: Maps each hint to the value that its misconception gives, or to a tuple of such
-            values.
-        right: The right value, if a misconception may happen to give it as well.
-        rtol: Relative tolerance of "the same".
-        atol: Absolute tolerance of "the same".
+    ``misconceptions`` maps each hint to the value that its misconception gives, or to a tuple of such
+    values. ``right`` is the right value, if a misconception may happen to give it as well.
     """
 
     def same(a: Any, b: Any) -> bool:
@@ -51,14 +46,12 @@ def rule_out(
 def check(examine: Callable[[Any, np.random.Generator], str]) -> Callable[..., Any]:
     """Decorator: turn a function that examines an answer into ``check.NAME``.
 
-    Args:
-        examine: Takes an answer and a generator for fresh inputs; it calls `require` with a hint for
-            each known misconception, and returns a sentence for a right answer. Answers are judged by
-            properties and by references of the library, never by themselves.
+    It gets an answer and a generator for fresh inputs, calls `require` with a hint for each known
+    misconception, and returns a sentence for a right answer. Answers are judged by properties and by
+    references of the library, never by themselves.
 
-    Returns:
-        The check. It prints one line and never raises, so that the chapter continues. Given a function
-        of the library as ``otherwise``, it returns the answer if that is right, else the library's.
+    The check prints one line and never raises, so that the chapter continues. Given a function of the
+    library as ``otherwise``, it returns the answer if that is right, else the library's.
     """
 
     @functools.wraps(examine)

@@ -75,13 +75,11 @@ def recognizer(block: Callable[..., Any], tfam: Callable, backbone: Callable, ch
     torch.manual_seed(0)
     ours = block(x, backbone(channels), 32, CLASSES, tfam(channels, 32))
     library = _library(ours, x)
-    _same(
-        "logits of fused, first and second view",
-        ours,
-        library,
-        [(x, y)],
-        lambda module: lambda x, y: torch.stack(_logits(module(x, y))),
-    )
+
+    def views(module: Any) -> Callable[..., Tensor]:
+        return lambda x, y: torch.stack(_logits(module(x, y)))
+
+    _same("logits of fused, first and second view", ours, library, [(x, y)], views)
 
 
 def consistency(block: Callable[[Tensor, Tensor], Tensor]) -> None:
@@ -136,15 +134,12 @@ def training(
     recognizer: Callable[..., Any],
     tfam: Callable[[int, int], Any],
     backbone: Callable[[int], nn.Sequential],
-    epochs: int = 3,
 ) -> None:
     """Compare a complete training that forms groups, by all final weights, in double precision.
 
-    Args:
-        train: The reader's loop, called as ``train(model, loss, x, y, epochs)``.
-        loss: The reader's loss, made by ``loss(y, width, classes)``, see chapter 08.
-        recognizer, tfam, backbone: The three blocks, called as `recognizer` calls them.
-        epochs: Number of epochs of three batches each; there are pseudo-groups from the second on.
+    The reader's loop is called as ``train(model, loss, x, y, epochs=3)``, the loss made by
+    ``loss(y, width, classes)``, see chapter 08, and the three blocks called as `recognizer` calls them.
+    Epochs have three batches each; there are pseudo-groups from the second on.
     """
     x = torch.randn(192, TIME, CHANNELS, generator=_generator(), dtype=torch.float64).cumsum(1)
     y = torch.arange(len(x)) % CLASSES
@@ -152,12 +147,12 @@ def training(
         torch.manual_seed(0)
         ours = recognizer(x, backbone(CHANNELS), 32, CLASSES, tfam(CHANNELS, 32)).double()
         library = _library(ours, x)
-        train(ours, loss(y, 32, CLASSES).double(), x, y, epochs=epochs)
+        train(ours, loss(y, 32, CLASSES).double(), x, y, epochs=3)
     everything = Batch(x, y, torch.zeros_like(y), torch.arange(len(y)))
-    fit_clips(library, everything, Settings(epochs=epochs), TwoViews(over=GroupRobustObjective()))
+    fit_clips(library, everything, Settings(epochs=3), TwoViews(over=GroupRobustObjective()))
     for mine, theirs in zip(_parameters(ours), _parameters(library), strict=True):
         torch.testing.assert_close(mine.view_as(theirs), theirs, atol=1e-5, rtol=1e-5)
-    print(f"training: all weights equal after {epochs} epochs of three steps")
+    print("training: all weights equal after 3 epochs of three steps")
 
 
 def _same(
@@ -169,11 +164,8 @@ def _same(
 ) -> None:
     """Raise unless outputs agree batch after batch, and then, for modules, in evaluation mode."""
     if isinstance(ours, nn.Module):
-        inputs, ours, library = (
-            [*inputs, inputs[0]],
-            ours.to(inputs[0][0].dtype),
-            library.to(inputs[0][0].dtype),
-        )
+        kind = inputs[0][0].dtype
+        inputs, ours, library = [*inputs, inputs[0]], ours.to(kind), library.to(kind)
     for number, batch in enumerate(inputs):
         if isinstance(ours, nn.Module):
             training = number < len(inputs) - 1

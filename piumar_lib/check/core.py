@@ -23,11 +23,9 @@ __all__ = [
 def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, xi: Tensor) -> Tensor:
     """Log gain of chapter 04, shape ``(batch, frequencies, channels)``.
 
-    Args:
-        variance: Variance of the coefficients within classes, shape ``(coefficients, channels)``.
-        floor: Variance of noise alone, shape ``(coefficients,)``.
-        basis: Cosine basis, a row for each coefficient, shape ``(coefficients, frequencies)``.
-        xi: Standard Gaussian draws, shape ``(batch, coefficients, channels)``.
+    From the variance of coefficients within classes, ``(coefficients, channels)``, that of noise alone,
+    ``(coefficients,)``, a cosine basis, ``(coefficients, frequencies)``, and standard Gaussian draws
+    ``xi``, ``(batch, coefficients, channels)``.
     """
     return energy_preserving_gain((variance - floor[:, None]).clamp(min=0).sqrt(), basis, xi)
 
@@ -35,13 +33,10 @@ def log_gain(variance: Tensor, floor: Tensor, basis: Tensor, xi: Tensor) -> Tens
 def gate(
     first: Tensor, second: Tensor, center: Tensor, mean: Tensor, sd: Tensor, bias: Tensor
 ) -> Tensor:
-    """Gate of chapter 05, shape ``(batch, 1)``.
+    """Gate of chapter 05, shape ``(batch, 1)``, of both views' features ``(batch, width)``.
 
-    Args:
-        first, second: Features of both views, shape ``(batch, width)``.
-        center: Mean of the features, shape ``(width,)``.
-        mean, sd: Mean and standard deviation of the cosine of the centred features.
-        bias: Bias that is added to the standardised cosine.
+    ``center (width,)`` is the features' mean, ``mean`` and ``sd`` are those of the cosine of the centred
+    features, and ``bias`` is added to the standardised cosine.
     """
     fusion = AdaptiveFusion(first.shape[1]).to(first).eval()
     fusion.center.mean, fusion.mean.mean, fusion.variance.mean = center, mean, sd**2 - 1e-6
@@ -49,10 +44,5 @@ def gate(
 
 
 def worst_weights(risks: Tensor, shares: Tensor, rho: float) -> Tensor:
-    """Worst-case weights of chapter 06, shape ``(groups,)``.
-
-    Args:
-        risks, shares: Risk of each group and its fraction of the clips, shape ``(groups,)``.
-        rho: Radius of the chi-square ball around the fractions.
-    """
+    """Worst-case weights of chapter 06, in the chi-square ball of radius ``rho``; all ``(groups,)``."""
     return dro.chi_square(risks, rho, shares).weights

@@ -25,13 +25,11 @@ def overlap_plan(answer: Callable, rng: np.random.Generator) -> str:
         require((plan >= -1e-9).all(), "two intervals that do not overlap have an overlap of zero.")
         product = a[:, :, None] * b[:, None, :]
         to_equal = np.stack([_fill_in_order(mass, np.full(steps, 1 / steps)) for mass in a])
-        rule_out(
-            plan,
-            {
-                "this is the independent coupling; mass must move in order.": product,
-                "the target's masses are given by b; they are not all equal.": to_equal,
-            },
-        )
+        misconceptions = {
+            "this is the independent coupling; mass must move in order.": product,
+            "the target's masses are given by b; they are not all equal.": to_equal,
+        }
+        rule_out(plan, misconceptions)
         require(np.allclose(plan.sum(2), a), "each row must sum to the mass of its frame, a.")
         require(np.allclose(plan.sum(1), b), "each column must sum to the mass of its step, b.")
         right = np.stack([_fill_in_order(*masses) for masses in zip(a, b, strict=True)])
@@ -181,29 +179,24 @@ def after_shift(answer: Callable, rng: np.random.Generator) -> str:
     """``answer(centered, shift)``: the squared distance after one of two centred samples was shifted."""
     for _ in range(10):
         x, y = rng.normal(0, 1, 50), rng.normal(0, 3, 50)
-        x, y, shift = (
-            np.sort(x - x.mean()),
-            np.sort(y - y.mean()),
-            float(rng.choice([-1, 1]) * rng.uniform(0.3, 2)),
-        )
+        x, y = np.sort(x - x.mean()), np.sort(y - y.mean())
+        shift = float(rng.choice([-1, 1]) * rng.uniform(0.3, 2))
         centered, shifted = ((x - z) @ (x - z) / 50 for z in (y, y + shift))
         given = float(answer(float(centered), shift))
         misconceptions = {
             "the distance is squared, so the shift must be, too.": (
-                centered + shift,
-                centered + abs(shift),
+                centered + shift, centered + abs(shift),
             ),
             "distances add up here only after squaring: this adds them first.": (
-                (centered**0.5 + abs(shift)) ** 2,
+                (centered**0.5 + abs(shift)) ** 2
             ),
-            "a shift does change the distance.": (centered,),
-            "the squared distance is asked for, not its root.": ((centered + shift**2) ** 0.5,),
+            "a shift does change the distance.": centered,
+            "the squared distance is asked for, not its root.": (centered + shift**2) ** 0.5,
             "the mixed term vanishes, because both means are zero.": (
-                centered + 2 * shift + shift**2,
-                (centered**0.5 + shift) ** 2,
+                centered + 2 * shift + shift**2, (centered**0.5 + shift) ** 2,
             ),
-            "a shift moves mass; it cannot save any.": (centered - shift**2,),
-        }
+            "a shift moves mass; it cannot save any.": centered - shift**2,
+        }  # fmt: skip
         rule_out(given, misconceptions, rtol=1e-9)
         require(
             np.isclose(given, shifted, rtol=1e-9), f"{given:.4f}, but sorting again gives {shifted:.4f}."

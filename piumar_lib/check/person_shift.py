@@ -25,10 +25,8 @@ def split_people(split: Callable, rng: np.random.Generator) -> str:
         )
         tested = set(person[test])
         both = tested & set(person[~test])
-        require(
-            not both,
-            f"somebody is on both sides: {len(both)} people have clips in training and in testing.",
-        )
+        hint = f"somebody is on both sides: {len(both)} people have clips in training and in testing."
+        require(not both, hint)
         wanted = max(1, round(share * len(ids)))
         require(
             tested, f"of {len(ids)} people nobody is tested; however small the share, test at least one."

@@ -29,7 +29,7 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
         shares = torch.as_tensor(rng.dirichlet(np.full(groups, 5.0)))
         right = dro.chi_square(risks, rho, shares).weights
         given = answer(risks.clone(), shares.clone(), rho)
-        away = risks - shares @ risks
+        away, uniform = risks - shares @ risks, dro.chi_square(risks, rho).weights
         formula = shares * (1 + (2 * rho / (shares @ away.square())).sqrt() * away)
         clipped = formula.clamp(min=0)
         worst = (risks == risks.max()).double()
@@ -38,9 +38,8 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
                 -risks, rho, shares
             ).weights,
             "this ball is about uniform weights; yours is about the shares of the groups.": (
-                dro.chi_square(risks, rho).weights,
-                (shares * dro.chi_square(risks, rho).weights)
-                / (shares @ dro.chi_square(risks, rho).weights),
+                uniform,
+                (shares * uniform) / (shares @ uniform),
             ),
             "this is another radius: the ball is sum(p**2 / shares) <= 1 + 2 * rho.": (
                 dro.chi_square(risks, rho / 2, shares).weights,
@@ -70,13 +69,10 @@ def worst_weights(answer: Callable, rng: np.random.Generator) -> str:
         np.allclose(at_corner, many == many.amax(1, keepdim=True), atol=1e-6),
         "with this radius even all weight on the largest risk lies in the ball, and nothing is better.",
     )
+    equal = "if all risks are equal, the shares are as good as any weights, and no NaN."
     for risks, rho, said in (
         (torch.arange(3.0), 0.0, "at radius 0 the shares are the only weights in the ball."),
-        (
-            torch.ones(3),
-            0.05,
-            "if all risks are equal, the shares are as good as any weights, and no NaN.",
-        ),
+        (torch.ones(3), 0.05, equal),
     ):
         shares = torch.as_tensor(rng.dirichlet(np.full(3, 5.0))).float()
         require(np.allclose(answer(risks, shares, rho), shares, atol=1e-6), said)
@@ -126,20 +122,23 @@ def largest_weight(answer: Callable, rng: np.random.Generator) -> str:
         for _ in range(5):
             risks = torch.as_tensor(rng.normal(size=groups)).exp()
             deviation, mean = risks.var(unbiased=False).sqrt(), risks.mean()
+            below, above = mean - risks.min(), risks.max() - mean
             given = float(answer(risks.clone()))
             misconceptions = {
-                "this uses the unbiased variance; use the biased one (divide by G).": risks.var().sqrt()
-                / (mean - risks.min()),
-                "the first slope below zero is the easiest group's, not that of the hardest.": deviation
-                / (risks.max() - mean),
-                "this is upside down.": (mean - risks.min()) / deviation,
-                "the variance is there, but the deviation is its root.": deviation**2
-                / (mean - risks.min()),
-                "measure from the mean risk; this measures from the hardest group.": deviation
-                / (risks.max() - risks.min()),
-                "this is rho, not lambda = sqrt(2 rho).": (deviation / (mean - risks.min())) ** 2 / 2,
+                "this uses the unbiased variance; use the biased one (divide by G).": (
+                    risks.var().sqrt() / below
+                ),
+                "the first slope below zero is the easiest group's, not that of the hardest.": (
+                    deviation / above
+                ),
+                "this is upside down.": below / deviation,
+                "the variance is there, but the deviation is its root.": deviation**2 / below,
+                "measure from the mean risk; this measures from the hardest group.": (
+                    deviation / (below + above)
+                ),
+                "this is rho, not lambda = sqrt(2 rho).": (deviation / below) ** 2 / 2,
             }
-            rule_out(given, misconceptions, deviation / (mean - risks.min()))
+            rule_out(given, misconceptions, deviation / below)
 
             def lowest(weight: float, risks: torch.Tensor = risks) -> float:
                 r = risks.clone().requires_grad_()

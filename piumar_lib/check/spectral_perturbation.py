@@ -25,9 +25,8 @@ def log_gain(answer: Callable, rng: np.random.Generator) -> str:
         return basis.T @ (sd * eps) - lowered * squares @ sd.square()
 
     for size, last in ((0.5, 0.7), (40.0, 0.1)):  # below the limit, then above it in two channels
-        variance = floor[:, None] + torch.as_tensor(rng.uniform(0.2, 1, (4, 3))) * torch.tensor(
-            [0.5, size, size]
-        )
+        excess = torch.as_tensor(rng.uniform(0.2, 1, (4, 3))) * torch.tensor([0.5, size, size])
+        variance = floor[:, None] + excess
         variance[3, 0] = last  # at first above the floor, then below
         above = (variance - floor[:, None]).clamp(min=0)
         largest = (squares @ above).amax(0)

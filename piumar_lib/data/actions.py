@@ -129,12 +129,8 @@ def teaching_actions() -> tuple[Action, ...]:
 def course(kind: np.ndarray, phase: np.ndarray) -> np.ndarray:
     """Course of an action: the displacement as a function of its phase.
 
-    Args:
-        kind: Name of the course for each clip, shape ``(n,)``.
-        phase: Progress from 0 to 1, shape ``(n, time)``.
-
-    Returns:
-        Fraction of the displacement field, shape ``(n, time)``, 0 at phase 0.
+    ``kind`` has the name of each clip's course, shape ``(n,)``; ``phase`` goes from 0 to 1,
+    ``(n, time)``. Returns fractions of the displacement field, ``(n, time)``, 0 at phase 0.
 
     Raises:
         ValueError: If a kind is unknown.

@@ -24,13 +24,9 @@ def require(
 ) -> Sequences:
     """Return ``data`` if there is enough of it; the defaults suffice for every chapter.
 
-    Args:
-        data: A reader's own sequences.
-        people: Least number of people.
-        classes: Least number of classes that occur.
-        clips: Least number of clips of one action by each person.
-        frames: Least number of frames in the longest clip. The largest number follows from the memory.
-        name: Name of the data in messages; by default its own.
+    ``people`` and ``classes`` that occur, ``clips`` of one action by each person, and ``frames`` of the
+    longest clip are least numbers; the largest number of frames follows from the memory. ``name`` is the
+    data's in messages, by default its own.
 
     Raises:
         ValueError: If there is too little or too much of something; the message names it and the remedy.

@@ -138,25 +138,18 @@ def other_side(joint: str) -> str:
 
 
 def mirror(joints: Sequence[str]) -> np.ndarray:
-    """Permutation that exchanges left and right joints; to mirror a person, also negate x.
+    """Permutation ``(joints,)`` that exchanges left and right; to mirror a person, also negate x.
 
-    Args:
-        joints: Names of the joints, without duplicates.
-
-    Returns:
-        Indices, shape ``(joints,)``; applied twice they are the identity.
+    Applied twice it is the identity.
 
     Raises:
-        ValueError: If only one joint of a pair is given.
+        ValueError: If only one joint of a pair is given, or a name is given twice.
     """
     return pick(joints, [other_side(joint) for joint in joints])
 
 
 def pick(joints: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
-    """Indices of the ``wanted`` joints in ``joints``: ``xy[:, pick(HALPE, COCO)]`` has COCO's joints.
-
-    Returns:
-        Indices, shape ``(wanted,)``.
+    """Indices ``(wanted,)`` in ``joints``: ``xy[:, pick(HALPE, COCO)]`` has COCO's joints.
 
     Raises:
         ValueError: If one is missing, or occurs more than once.
@@ -192,13 +185,10 @@ def root(joints: Sequence[str]) -> str:
 
 
 def parents(joints: Sequence[str]) -> np.ndarray:
-    """Parent of each joint: the nearest joint towards the neck that is given, else the root.
-
-    Args:
-        joints: Names of a layout, or any of them.
+    """Parent of each joint: the nearest given joint towards the neck, else the root; -1 for the root.
 
     Returns:
-        Indices of a tree, shape ``(joints,)``; -1 for the root.
+        Indices of a tree, shape ``(joints,)``.
 
     Raises:
         ValueError: If there is no joint, or one without a known name.

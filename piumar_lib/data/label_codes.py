@@ -47,8 +47,7 @@ class Code(NamedTuple):
     Attributes:
         code: Code of the action in the manual, such as ``"B1"``.
         action: Id of the action in the lists, 0 to 51.
-        name: Name of the action.
-        part: Body part of the action.
+        name, part: Name and body part of the action.
         counted: The id that the code would have if codes were numbered in order. It is wrong for most.
     """
 

@@ -145,11 +145,7 @@ def describe(data: Sequences, few: int = 5) -> str:
 
 
 def hold(pieces: list[np.ndarray], time: int) -> tuple[np.ndarray, np.ndarray]:
-    """Stack pieces of different lengths; each is padded to ``time`` with its last frame.
-
-    Args:
-        pieces: Signals of shape ``(frames, channels)``; longer ones are cut at ``time``.
-        time: Frames of the result.
+    """Stack pieces ``(frames, channels)``; each is cut at ``time``, or padded with its last frame.
 
     Returns:
         Signals of shape ``(n, time, channels)`` and their true lengths ``(n,)``.

@@ -37,15 +37,10 @@ _TURNING = np.array([0.3, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 0, 0, 0.6, 0.6, 1, 1])
 
 
 def rest_pose(bones: np.ndarray, angles: np.ndarray) -> np.ndarray:
-    """Joint positions of the seated body.
+    """Positions ``(n, 17, 2)`` of the seated body's joints, in torso lengths.
 
-    Args:
-        bones: Length of the bone that ends in each joint, relative to the default, ``(n, 17)``.
-        angles: Rotation of the bone that ends in each joint, in radians, which also rotates its
-            descendants, ``(n, 17)``.
-
-    Returns:
-        Joint positions in torso lengths, ``(n, 17, 2)``.
+    ``bones`` are the lengths of the bones that end in the joints, relative to the default, and
+    ``angles`` their rotations in radians, which also rotate all that follow; both ``(n, 17)``.
     """
     bones = np.where(np.isin(np.arange(len(JOINTS)), (5, 6)), 1.0, bones)  # the torso is the unit
     # Left and right bones have equal lengths.

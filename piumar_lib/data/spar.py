@@ -12,6 +12,7 @@ import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import metadata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -23,14 +24,9 @@ RATE = 50.0  # Hz
 SHORTEST, LONGEST = 0.6, 3.5  # range, in seconds, of a recording's period
 CHANNELS = ("ax", "ay", "az", "wx", "wy", "wz")
 EXERCISES = (
-    "pendulum",
-    "abduction",
-    "forward elevation",
-    "internal rotation",
-    "external rotation",
-    "trapezius extension",
-    "upright row",
-)
+    "pendulum", "abduction", "forward elevation", "internal rotation", "external rotation",
+    "trapezius extension", "upright row",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +57,7 @@ def find_file() -> Path:
 
 
 def load_recordings(path: str | Path | None = None) -> list[Recording]:
-    """Load the 140 recordings.
-
-    Args:
-        path: The data file; by default the one that ``seglearn`` ships.
+    """Load the 140 recordings, by default from the file that ``seglearn`` ships.
 
     Raises:
         FileNotFoundError: If the file is not there.
@@ -89,13 +82,10 @@ def load_recordings(path: str | Path | None = None) -> list[Recording]:
 
 
 def repetition_bounds(x: np.ndarray) -> np.ndarray:
-    """Segment one recording into repetitions.
+    """Segment one recording ``(time, channels)`` at 50 Hz into repetitions.
 
-    The period is the highest peak of the autocorrelation of the first principal component; the
-    cuts are the component's troughs, about one period apart.
-
-    Args:
-        x: Signal of shape ``(time, channels)`` at 50 Hz.
+    The period is the highest peak of the autocorrelation of the first principal component; the cuts are
+    the component's troughs, about one period apart.
 
     Returns:
         Increasing sample indices, shape ``(repetitions + 1,)``.
@@ -120,25 +110,14 @@ def repetition_bounds(x: np.ndarray) -> np.ndarray:
     return troughs
 
 
-def repetitions(
-    recordings: list[Recording], time: int = 64, fit: str = "resample", part: tuple = (0.0, 1.0)
-) -> Sequences:
-    """Cut recordings into single repetitions.
+def repetitions(recordings: list[Recording], time: int = 64, fit: str = "resample") -> Sequences:
+    """Cut recordings into single repetitions: clips of shape ``(n, time, 6)``.
 
-    Args:
-        recordings: Recordings to cut, as `load_recordings` gives them.
-        time: Frames of each clip.
-        fit: ``"resample"`` stretches each repetition to ``time`` frames; ``"hold"`` keeps its tempo
-            (``time`` frames last `LONGEST` seconds) and repeats the last frame; the few longer ones are
-            cut.
-        part: Interval of each recording to use, for example ``(0.0, 0.7)`` and ``(0.7, 1.0)`` for
-            training and testing on the same people. A repetition that crosses a boundary is dropped.
-
-    Returns:
-        Clips of shape ``(n, time, 6)``.
+    With ``fit="resample"`` each is stretched to ``time`` frames. ``"hold"`` keeps its tempo (``time``
+    frames last `LONGEST` seconds) and repeats the last frame; the few longer ones are cut.
 
     Raises:
-        ValueError: If an argument is invalid, or no repetition lies within ``part``.
+        ValueError: If an argument is invalid, or there is no repetition.
     """
     if time < 2:
         raise ValueError(f"time: {time} frames are too few. Give at least 2.")
@@ -146,14 +125,11 @@ def repetitions(
         raise ValueError(f"fit: {fit!r} is unknown. Choose 'resample' or 'hold'.")
     pieces, labels = [], []
     for recording in recordings:
-        first, last = _part(recording, part)
-        bounds = repetition_bounds(recording.x)
-        for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
-            if first <= start and stop <= last:
-                pieces.append(recording.x[start:stop])
-                labels.append((recording.y, recording.person))
+        for start, stop in pairwise(repetition_bounds(recording.x)):
+            pieces.append(recording.x[start:stop])
+            labels.append((recording.y, recording.person))
     if not pieces:
-        raise ValueError(f"part: no whole repetition lies within {part}. Choose a longer share.")
+        raise ValueError("recordings: hold no whole repetition. Give longer ones.")
     if fit == "resample":
         x, lengths = hold(pieces, max(map(len, pieces)))
         return _sequences(x, labels, lengths, RATE, "SPAR repetitions").resampled(time)
@@ -164,24 +140,12 @@ def repetitions(
 
 
 def windows(
-    recordings: list[Recording],
-    seconds: float = 4.0,
-    overlap: float = 0.0,
-    time: int = 64,
-    part: tuple = (0.0, 1.0),
+    recordings: list[Recording], seconds: float = 4.0, overlap: float = 0.0, time: int = 64
 ) -> Sequences:
-    """Cut recordings into windows, regardless of repetitions.
+    """Cut recordings into windows of ``seconds``, regardless of repetitions: clips ``(n, time, 6)``.
 
-    Args:
-        recordings: Recordings to cut, as `load_recordings` gives them.
-        seconds: Length of a window.
-        overlap: Fraction of a window that overlaps with the next, in ``[0, 1)``. Overlapping windows
-            must never be split at random: chapter 01 shows what happens.
-        time: Frames of each clip after resampling.
-        part: Interval of each recording to use, see `repetitions`.
-
-    Returns:
-        Clips of shape ``(n, time, 6)``.
+    A fraction ``overlap`` of a window, in [0, 1), overlaps with the next. Overlapping windows must never
+    be split at random: chapter 01 shows what happens.
 
     Raises:
         ValueError: If an argument is invalid, or no window fits.
@@ -194,22 +158,13 @@ def windows(
     stride = max(1, round(size * (1 - overlap)))
     pieces, labels = [], []
     for recording in recordings:
-        first, last = _part(recording, part)
-        for start in range(first, last - size + 1, stride):
+        for start in range(0, len(recording.x) - size + 1, stride):
             pieces.append(recording.x[start : start + size])
             labels.append((recording.y, recording.person))
     if not pieces:
         raise ValueError(f"seconds: no recording holds {seconds} s here. Choose a shorter window.")
     x, lengths = hold(pieces, size)
     return _sequences(x, labels, lengths, RATE, f"SPAR {seconds:g} s windows").resampled(time)
-
-
-def _part(recording: Recording, part: tuple) -> tuple[int, int]:
-    """Return the range of samples for the interval ``part`` of this recording."""
-    low, high = part
-    if not 0 <= low < high <= 1:
-        raise ValueError(f"part: {part} is not an interval inside (0.0, 1.0).")
-    return round(low * len(recording.x)), round(high * len(recording.x))
 
 
 def _lowpass(step: float) -> Callable[[np.ndarray], np.ndarray]:

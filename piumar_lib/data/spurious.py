@@ -19,18 +19,11 @@ FRAMES = 32
 def make_clips(
     clips: int, seed: int, agreement: float = 0.95, noise: float = 0.8, offset: float = 0.5
 ) -> Sequences:
-    """Generate clips of two classes, half of each.
+    """Generate clips of two classes, half of each: four channels of 32 frames.
 
-    Args:
-        clips: Number of clips.
-        seed: Seed of all random draws.
-        agreement: Fraction of clips of each class whose offset agrees with it, in [0, 1].
-        noise: Standard deviation of the noise in each channel; the oscillation's amplitude is 1.
-        offset: Size of the offset.
-
-    Returns:
-        Four channels of 32 frames. ``person`` numbers the four groups, ``2 * class + agrees``: 0 and 2
-        are the minority.
+    ``agreement`` is the fraction of clips of each class whose offset agrees with it; ``noise`` is the
+    standard deviation of the noise in each channel, and the oscillation's amplitude is 1. ``person``
+    numbers the four groups, ``2 * class + agrees``: 0 and 2 are the minority.
 
     Raises:
         ValueError: If there are fewer than two clips, or the agreement is not in [0, 1].

@@ -94,13 +94,8 @@ def make_people(
     """Draw the styles of ``n`` people.
 
     The same seed draws the same people for every ``scale``, so switching one factor off changes nothing
-    else.
-
-    Args:
-        n: Number of people, at least 1.
-        seed: Seed of the styles, a non-negative integer.
-        actions: Actions of the people; by default the 12 teaching ones (`all_actions` has MA-52's 52).
-        scale: Strength of single factors, for example ``{"tempo": 0}``; those not named stay at 1.
+    else. By default they make the 12 teaching actions (`all_actions` has MA-52's 52); ``scale`` is the
+    strength of single factors, for example ``{"tempo": 0}``, and those not named stay at 1.
 
     Raises:
         ValueError: If ``n`` is not positive, ``actions`` are fewer than two, or ``scale`` has an unknown
@@ -182,17 +177,16 @@ def make_clips(
     person_offset: int = 0,
     rate: float = RATE,
 ) -> Sequences:
-    """Generate clips of people.
+    """Generate clips of people, whose styles `make_people` draws.
 
     Args:
-        people: Styles of the people, as `make_people` draws them.
+        people: Styles of the people.
         clips_each: Number of clips of every person, or one number for each, shape ``(P,)``.
-        seed: Seed of the clips, a non-negative integer; other seeds give other clips of the same people.
-        frames: Frames of a clip.
+        seed: Seed of the clips; other seeds give other clips of the same people.
+        frames, rate: Frames of a clip, and frames per second.
         centered: Whether to subtract each clip's mean pose, so that only movement is left. The video
             renderer needs absolute positions.
         person_offset: Offset of the person labels, to distinguish two populations.
-        rate: Frames per second.
 
     Returns:
         Clips of shape ``(n, frames, 34)``: x and y of the 17 joints, in torso lengths.
@@ -260,12 +254,9 @@ def make_clips(
 
 
 def clips_per_person(n: int, total: int, seed: int) -> np.ndarray:
-    """Distribute ``total`` clips over ``n`` people as unevenly as in MA-52.
+    """Distribute ``total`` clips over ``n`` people as unevenly as in MA-52, at least one each; ``(n,)``.
 
     MA-52's training people have 11 to 303 clips each, median 46: close to log-normal.
-
-    Returns:
-        Whole numbers, at least 1, that sum to ``total``, shape ``(n,)``.
 
     Raises:
         ValueError: If there are fewer clips than people.

@@ -203,11 +203,8 @@ def read(
 ) -> dict[str, list[dict]]:
     """Records of several data sets; for the study's network, including those of person normalisation.
 
-    Args:
-        sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        form: Form of the clips.
-        folder: Folder of the records.
-        model: Another backbone or width, see `piumar_lib.evidence.protocol.NETWORKS`.
+    ``sets`` are names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files; ``model`` is
+    another backbone or width, see `piumar_lib.evidence.protocol.NETWORKS`.
 
     Raises:
         FileNotFoundError: If a data set has no records.
@@ -246,11 +243,9 @@ def compare(
 ) -> statistics.Pooled:
     """Paired difference of two methods on the same people, pooled over data sets.
 
-    Args:
-        records: Records by data set, see `read`. Synthetic people cannot be pooled with others: their
-            populations are clusters.
-        tried, against: Names of methods, `NORMALIZED` among them.
-        partial: Whether part of a data set's people suffices, for exploration.
+    Methods are named, `NORMALIZED` among them; ``records`` are by data set, see `read`. Synthetic people
+    cannot be pooled with others: their populations are clusters. For exploration, ``partial`` accepts
+    methods that were trained for a part of a data set's people.
 
     Raises:
         ValueError: If a method was not trained on a set, or not for all its people.
@@ -308,13 +303,8 @@ def compute(
     """The planned contrasts from the records, pooled over data sets.
 
     The contrast of person normalisation is for real people; it was run on synthetic ones in development
-    only.
-
-    Args:
-        sets: Names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files.
-        forms: Forms of the clips. A reader's file is used unchanged and counts as own tempo.
-        folder: Folder of the records.
-        contrasts: Contrasts to compute.
+    only. ``sets`` are names of `piumar_lib.evidence.protocol.SETS`, or a reader's ``.npz`` files, which
+    are used unchanged and count as own tempo.
 
     Raises:
         FileNotFoundError: If a data set has no records, or none of the normalised person.

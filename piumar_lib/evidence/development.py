@@ -16,29 +16,27 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from tqdm import tqdm
 
 from piumar_lib.data.own import load_npz, save_npz
 from piumar_lib.data.synthetic import is_synthetic
 from piumar_lib.evidence import folds, statistics
-from piumar_lib.evidence.experiments import check_of, load, train_and_predict
+from piumar_lib.evidence.experiments import check_of, load, run_missing, train_and_predict
 from piumar_lib.evidence.methods import METHODS, Hyperparameters, Method, resolve
 from piumar_lib.evidence.methods import hyperparameters_of as known_of
-from piumar_lib.evidence.records import RESULTS, ROOT, append_record, device, provenance, read_records
+from piumar_lib.evidence.records import RESULTS, ROOT, device, read_records
 from piumar_lib.evidence.variants import UNALIGNED, VARIANTS
 from piumar_lib.evidence.wording import points
 from piumar_lib.metrics import count_by_person
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.command import Parser, at_least, command_line, path
-from piumar_lib.support.files import require_writable, write_text
-from piumar_lib.support.locks import only_run
+from piumar_lib.support.files import write_text
 
 LOG = RESULTS / "development.jsonl"
 PEOPLE = ("msraction3d", "utkinect")
@@ -183,9 +181,8 @@ def roles(attempt: Attempt) -> dict[str, tuple[str, Hyperparameters]]:
 def data_sets(people: Path | None, made: Path = MADE) -> dict[str, str]:
     """Maps the name of each data set to the argument of `folds.load_fold`.
 
-    Args:
-        people: Folder of the real people's files; None leaves them out.
-        made: Folder for the same clips at one length, which are written here.
+    ``people`` is the folder of the real people's files; None leaves them out. The same clips at one
+    length are written to ``made``.
 
     Raises:
         FileNotFoundError: If ``people`` lacks a file.
@@ -260,17 +257,13 @@ def make(
         InUse: If another run writes to ``out``.
         OSError: If writing fails.
     """
-    wanted, origin = trainings(attempts, found, seeds), provenance()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    require_writable(out.parent)
-    with only_run(out):
-        done = {_training(record): record for record in read_records(out)}
-        missing = [job for job in wanted if job[0] not in done]
-        records = in_parallel(run, missing, workers, scheduler, check_of(found.values()))
-        for record in tqdm(records, total=len(missing), desc="training"):
-            append_record(out, record | origin)
-            done[_training(record)] = record | origin
-    return {key: done[key] for key, _ in wanted}
+    jobs, check = {job[0]: job for job in trainings(attempts, found, seeds)}, check_of(found.values())
+
+    def compute(missing: list[tuple]) -> Iterator[dict]:
+        return in_parallel(run, missing, workers, scheduler, check)
+
+    done = run_missing(jobs, compute, out, _training)
+    return {key: done[key] for key in jobs}
 
 
 def _training(record: dict) -> Training:

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from tqdm import tqdm
@@ -29,6 +29,8 @@ from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import as_path, writing
 from piumar_lib.support.locks import only_run
 from piumar_lib.training import fit, predict
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,7 @@ def run_all(
         experiments: Experiments to run.
         path: A JSON-lines file; created if necessary.
         workers: Processes, each with one thread.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
         scheduler: Address of a scheduler whose machines compute instead, see
             `piumar_lib.support.cluster.in_parallel`.
         work: Computes an experiment's record, which has the experiment's key, and its device.
@@ -211,24 +213,49 @@ def run_all(
         InUse: If another run writes to ``path``.
         OSError: If writing fails.
     """
-    experiments, path = list(experiments), as_path(path)
-    done, missing = _look_up(experiments, path)
-    if missing:
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-        with only_run(path):
-            done, missing = _look_up(experiments, path)  # another run may have ended in the meantime
-            origin = provenance()
-            jobs, check = [(e,) for e in missing], check_of(e.data for e in missing)
-            with tqdm(total=len(missing), disable=not progress) as bar:
-                for record in in_parallel(work, jobs, workers, scheduler, check):
-                    record |= origin
-                    append_record(path, record)
-                    done[_key(record)] = record
-                    bar.set_description(f"{record['data']}, {record['method']}")
-                    bar.update()
+    experiments = list(experiments)
+    check = check_of(e.data for e in experiments)
+
+    def compute(missing: list[tuple]) -> Iterator[dict]:
+        return in_parallel(work, missing, workers, scheduler, check)
+
+    done = run_missing(
+        {_key(e.key()): (e,) for e in experiments}, compute, as_path(path), _key, progress
+    )
     # The records of a reader's file may have another path.
     return [done[_key(e.key())] | {"data": e.data} for e in experiments]
+
+
+def run_missing(
+    jobs: Mapping[K, tuple],
+    compute: Callable[[list[tuple]], Iterator[dict]],
+    path: Path,
+    key_of: Callable[[dict], K],
+    progress: bool = True,
+) -> dict[K, dict]:
+    """Compute those jobs whose key no record in ``path`` has; return all records by key.
+
+    ``compute`` yields the record of each job, in any order; see `run_all` for the rest.
+    """
+
+    def look_up() -> dict[K, dict]:
+        return {key_of(record): record for record in read_records(path)}
+
+    if jobs.keys() <= (done := look_up()).keys():
+        return done
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+    with only_run(path):
+        done = look_up()  # another run may have ended in the meantime
+        missing, origin = [job for key, job in jobs.items() if key not in done], provenance()
+        with tqdm(total=len(missing), disable=not progress) as bar:
+            for record in compute(missing):
+                record |= origin
+                append_record(path, record)
+                done[key_of(record)] = record
+                bar.set_description(f"{record['data']}, {record['method']}")
+                bar.update()
+    return done
 
 
 def check_of(data: Iterable[str]) -> Callable[[], dict[str, str]]:
@@ -246,12 +273,6 @@ def contents(data: tuple[str, ...]) -> dict[str, str]:
     return {
         name: f"{folds.identify(name)[1]} in {len(folds.folds(name))} folds".strip() for name in data
     }
-
-
-def _look_up(experiments: list[Experiment], path: Path) -> tuple[dict[str, dict], list[Experiment]]:
-    """Existing records, by key, and the missing experiments."""
-    done = {_key(record): record for record in read_records(path)}
-    return done, [e for e in dict.fromkeys(experiments) if _key(e.key()) not in done]
 
 
 def _key(record: dict) -> str:

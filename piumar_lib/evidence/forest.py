@@ -20,15 +20,10 @@ def draw_forest(ax: Axes, pooled: Pooled) -> str:
     Squares grow with the number of people; lines are intervals, if there are any. The diamond spans the
     pooled interval; the thin line through it is the prediction interval for a new data set. The grey
     band is the range of equivalence.
-
-    Args:
-        ax: Axes to draw in.
-        pooled: The pooled difference, and those of the data sets, as fractions.
     """
     differences = pooled.by_set
     rows = range(len(differences), 0, -1)
-    ax.axvspan(-100 * pooled.bound, 100 * pooled.bound, color="0.92", zorder=0)
-    ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
+    _draw_bound(ax, pooled)
     for row, found in zip(rows, differences.values(), strict=True):
         _draw_set(ax, row, found)
     _draw_pooled(ax, pooled)
@@ -48,11 +43,7 @@ def draw_forest(ax: Axes, pooled: Pooled) -> str:
 
 
 def draw_side_by_side(pooled: Mapping[str, Pooled]) -> tuple[Figure, str]:
-    """Draw several forest plots on one scale; return the figure and a description in words.
-
-    Args:
-        pooled: Pooled differences of the same data sets, as fractions, by title.
-    """
+    """Draw forest plots of the same data sets on one scale; return the figure, and it in words."""
     fig, axes = plt.subplots(1, len(pooled), figsize=(7, 3.6), sharex=True, squeeze=False)
     words = []
     for ax, (title, found) in zip(axes[0], pooled.items(), strict=True):
@@ -70,19 +61,13 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
     """Draw the pooled difference and the verdict of each contrast, a panel for each form.
 
     A diamond is filled where the verdict is decided. Intervals are at level 0.95 and not corrected.
-
-    Args:
-        results: Contrasts and their outcomes, from `piumar_lib.evidence.contrasts.compute`.
-
-    Returns:
-        The figure, and its description in words.
+    Returns the figure, and its description in words.
     """
     forms = list(dict.fromkeys(r.form for r in results))
     fig, axes = plt.subplots(1, len(forms), figsize=(7, 3.8), sharex=True, sharey=True, squeeze=False)
     for ax, form in zip(axes[0], forms, strict=True):
         shown = [r for r in results if r.form == form]
-        ax.axvspan(-100 * shown[0].pooled.bound, 100 * shown[0].pooled.bound, color="0.92", zorder=0)
-        ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2)
+        _draw_bound(ax, shown[0].pooled)
         for row, r in enumerate(shown):
             _draw_set(ax, -row, r.pooled, marker="D", filled=r.verdict != "not decided")
             ax.text(100 * r.pooled.difference, 0.2 - row, r.verdict.split(" within")[0], fontsize=10)
@@ -107,6 +92,11 @@ def draw_contrasts(results: Sequence[Result]) -> tuple[Figure, str]:
 def _grey(pooled: Pooled) -> str:
     points = 100 * pooled.bound
     return f"grey: within ±{points:g} point{'s' * (points != 1)}"
+
+
+def _draw_bound(ax: Axes, pooled: Pooled) -> None:
+    ax.axvspan(-100 * pooled.bound, 100 * pooled.bound, color="0.92", zorder=0)
+    ax.axvline(0, color="0.3", linestyle=":", linewidth=1.2, zorder=1)
 
 
 def _draw_set(

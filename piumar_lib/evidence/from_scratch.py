@@ -36,11 +36,7 @@ SEEDS = range(5)
 
 
 def split(clips: Sequences) -> tuple[Sequences, Sequences]:
-    """Training clips, and clips of unseen people: every third person, from the second on.
-
-    Args:
-        clips: Clips of at least two people.
-    """
+    """Training clips, and clips of unseen people: every third person, from the second on."""
     unseen = np.isin(clips.person, clips.people[1::3])
     return clips.take(~unseen), clips.take(unseen)
 
@@ -51,12 +47,7 @@ def load() -> tuple[Sequences, Sequences]:
 
 
 def counts(predicted: ArrayLike, clips: Sequences) -> dict[str, list[int]]:
-    """Numbers of correct clips and of all clips of each person, as in records.
-
-    Args:
-        predicted: Classes, shape ``(n,)``.
-        clips: The clips that were recognised.
-    """
+    """Numbers of correct clips and of all clips of each person, as in records, of classes ``(n,)``."""
     return count_by_person(np.asarray(predicted) == clips.y, clips.person)
 
 
@@ -66,11 +57,7 @@ def accuracy(people: Mapping[str, list[int]]) -> float:
 
 
 def accuracies(method: str, records: Iterable[Mapping[str, Any]] | None = None) -> list[float]:
-    """The accuracy of each seed in the record, in [0, 1].
-
-    Args:
-        method: One of `METHODS`.
-        records: Records to read; by default those that the course keeps.
+    """The accuracy of each seed, in [0, 1], of one of `METHODS`; by default in the course's records.
 
     Raises:
         FileNotFoundError: If there are none.
@@ -93,15 +80,11 @@ class Interval(NamedTuple):
     high: float
 
 
-def interval_for_mean_of(others: int, values: ArrayLike, level: float = 0.95) -> Interval:
-    """Prediction interval: for the mean of other seeds from the same distribution.
+def interval_for_mean_of(others: int, values: ArrayLike) -> Interval:
+    """95 % prediction interval: for the mean of ``others`` other seeds from the same Gaussian.
 
-    ``m +- t s sqrt(1 / n + 1 / others)`` with Student's t of n - 1 degrees of freedom.
-
-    Args:
-        others: Number of other seeds.
-        values: One value for each recorded seed, shape ``(n,)``, n at least 2.
-        level: Coverage for Gaussian values.
+    ``m +- t s sqrt(1 / n + 1 / others)`` with Student's t of n - 1 degrees of freedom; ``values`` has
+    one value for each recorded seed, shape ``(n,)``.
 
     Raises:
         ValueError: If there are fewer than two values, or no others.
@@ -113,19 +96,13 @@ def interval_for_mean_of(others: int, values: ArrayLike, level: float = 0.95) ->
         raise ValueError(
             f"values, others: must be at least 2 and 1, got {len(values)} and {others}. Add seeds."
         )
-    factor = np.sqrt(1 / len(values) + 1 / others) * stats.t.ppf((1 + level) / 2, len(values) - 1)
+    factor = np.sqrt(1 / len(values) + 1 / others) * stats.t.ppf(0.975, len(values) - 1)
     half = factor * values.std(ddof=1)
     return Interval(float(values.mean() - half), float(values.mean() + half))
 
 
 def train_library(method: str, seed: int, epochs: int = EPOCHS) -> dict[str, Any]:
-    """Train the library's recogniser; return its record.
-
-    Args:
-        method: A name in `piumar_lib.evidence.methods.METHODS`.
-        seed: Seed of the initial weights and of training.
-        epochs: Passes over the training clips.
-    """
+    """Train the library's recogniser for ``epochs`` epochs; return its record."""
     clips, unseen = load()
     k = methods.resolve(method, {"epochs": epochs})
     model = methods.build(method, clips.x.shape[-1], clips.classes, k, seed)

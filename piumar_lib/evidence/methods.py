@@ -210,6 +210,16 @@ def _loss(about: str, objective: type[Objective], told: bool = False, **declared
     )
 
 
+def _plug_in(about: str, plug_in: type[PlugIn], layer: int = 0, **declared: tuple) -> Method:
+    """A method at input or feature level, with entries of ``declared`` as in `_loss`."""
+    own = {name: of(plug_in, name, *v, source=source) for name, (source, *v) in declared.items()}
+
+    def make(channels: int, width: int, k: Hyperparameters) -> PlugIn:
+        return plug_in(**_pick(k, own))
+
+    return Method(about, plug_in=make, layer=layer, hyperparameters=own)
+
+
 def _tfam(about: str, kind: str = "ours", **options: Any) -> Method:
     """TFAM, or TFAM with one change."""
     usual = dict[str, Any](objective=two_views, plug_in=temporal_frequency, hyperparameters=_TFAM)
@@ -258,31 +268,25 @@ WITHOUT_AUGMENTATION: dict[str, Method] = {
         coverage=(_OURS, 0.25, 0.5),
         block=(_OURS, 2, 4, 8),
     ),
-    "reclock": Method(
+    "reclock": _plug_in(
         "clips resampled to other clips' clocks",
-        plug_in=lambda channels, width, k: Reclock(k["probability"], k["floor"]),
-        hyperparameters={
-            "probability": of(Reclock, "probability", 0.25, 0.5, 1.0),
-            "floor": of(Reclock, "floor", 0.2, 0.5, 0.8),
-        },
+        Reclock,
+        probability=(_OURS, 0.25, 0.5, 1.0),
+        floor=(_OURS, 0.2, 0.5, 0.8),
     ),
-    "MixStyle": Method(
+    "MixStyle": _plug_in(
         "exchanged feature statistics",
-        plug_in=lambda channels, width, k: MixStyle(k["probability"], k["alpha"]),
+        MixStyle,
         layer=1,
-        hyperparameters={
-            "probability": of(MixStyle, "probability", 0.25, 0.5, 1.0, source="Zhou et al."),
-            "alpha": of(MixStyle, "alpha", 0.1, 0.3, 1.0, source="Zhou et al."),
-        },
+        probability=("Zhou et al.", 0.25, 0.5, 1.0),
+        alpha=("Zhou et al.", 0.1, 0.3, 1.0),
     ),
-    "DSU": Method(
+    "DSU": _plug_in(
         "perturbed feature statistics",
-        plug_in=lambda channels, width, k: DSU(k["probability"], k["factor"]),
+        DSU,
         layer=1,
-        hyperparameters={
-            "probability": of(DSU, "probability", 0.25, 0.5, 1.0, source="Li et al."),
-            "factor": of(DSU, "factor", 0.5, 1.0, 2.0, source="Li et al."),
-        },
+        probability=("Li et al.", 0.25, 0.5, 1.0),
+        factor=("Li et al.", 0.5, 1.0, 2.0),
     ),
     "HDF": Method(
         "gate, spectral noise, sharpness",
@@ -479,7 +483,7 @@ def require_no_maps(method: str | Method) -> None:
     """Raise if a method needs features with height and width.
 
     Raises:
-        ValueError: If it cannot.
+        ValueError: If it does.
     """
     if row_of(method).behind_stages is not None:
         name = method if isinstance(method, str) else method.about
@@ -522,14 +526,10 @@ def build(
 def settings(
     method: str | Method, k: Hyperparameters, augmentation: str, seed: int, clips: int = 0
 ) -> Settings:
-    """Training settings of a method.
+    """Training settings of a method, with ``k`` from `resolve`.
 
-    Args:
-        method: A method, or its name.
-        k: Hyperparameters, from `resolve`.
-        augmentation: The kind that suits the data.
-        seed: See `Settings`.
-        clips: Number of training clips; needed if ``k`` counts updates.
+    ``augmentation`` is the kind that suits the data. The number of training clips is needed if ``k``
+    counts updates.
 
     Raises:
         ValueError: If ``k`` counts updates and ``clips`` is missing.

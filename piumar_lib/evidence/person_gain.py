@@ -33,11 +33,8 @@ def differences(
 ) -> dict[str, float]:
     """Gain of a variant for each person with enough clips in one data set, as fractions, over all seeds.
 
-    Args:
-        records: Records of one data set.
-        way: Variant of the normalisation, one of `WAYS`.
-        shown: Number of classes that the person shows; None for all.
-        clips: Number of the person's clips from which the variant estimates; None for all.
+    ``way`` is one of `WAYS`. The person shows ``shown`` classes, and the variant estimates from
+    ``clips`` of the person's clips; None stands for all.
     """
     which, n = SHOWN.index(shown), CLIPS.index(clips)
     added: dict[str, list[float]] = {}
@@ -80,11 +77,8 @@ def gain(
 def as_method(name: str, data: str, folder: Path) -> list[dict]:
     """Records of the default variant with all of a person's clips, after augmentation, as of a method.
 
-    Args:
-        name: Name that the method has in the records returned.
-        data: See `piumar_lib.evidence.folds.load_fold`; a reader's file is identified by its current
-            content.
-        folder: Folder of the study's records.
+    ``name`` is the method's in the records returned. A reader's file ``data`` is identified by its
+    current content.
     """
     held = {"content": folds.identify(data)[1]} if is_npz(data) else {"data": data}
     wanted = held | {"method": "augmentation"}

@@ -34,17 +34,12 @@ PARTS = 5  # of clips: folds of the probe's cross-validation
 def person_probe(features: np.ndarray, y: np.ndarray, person: np.ndarray, seed: int = 0) -> float:
     """Recall of a linear classifier that predicts the person within classes.
 
-    Args:
-        features: Shape ``(clips, width)``.
-        y: Classes, shape ``(clips,)``.
-        person: Who made each clip, shape ``(clips,)``; each at least `PARTS` clips.
-        seed: Seed of the split into parts.
-
-    Returns:
-        Mean recall over people, rescaled so that chance is 0 and a perfect score is 1.
+    The mean over people, rescaled so that chance is 0 and a perfect score is 1; clips are split into
+    `PARTS` parts by ``seed``. ``features`` have shape ``(clips, width)``, classes ``y`` and ``person``
+    ``(clips,)``.
 
     Raises:
-        ValueError: If there are fewer than two people, or one has too few clips.
+        ValueError: If there are fewer than two people, or one has fewer than `PARTS` clips.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.metrics import recall_score

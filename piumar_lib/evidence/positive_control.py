@@ -58,14 +58,11 @@ def positive_control(
     workers: int = 1,
     scheduler: str = "",
 ) -> list[dict[str, Any]]:
-    """Train each row of `OBJECTIVES` on clips in which an offset agrees with the class; evaluate on
-    clips in which it does so as often as not.
+    """Train each of ``rows`` on clips with a spurious offset; evaluate where it is not informative.
 
-    Args:
-        seeds: Seeds; each one has its own clips and its own network.
-        rows: Names in `OBJECTIVES`.
-        progress: Show a progress bar.
-        workers, scheduler: See `piumar_lib.support.cluster.in_parallel`.
+    In training the offset agrees with the class, in evaluation as often as not. Each seed has its own
+    clips and its own network; for ``workers`` and ``scheduler`` see
+    `piumar_lib.support.cluster.in_parallel`.
 
     Returns:
         For each seed and row a record with ``row``, ``seed``, ``worst`` (accuracy in the worst of the
@@ -81,12 +78,8 @@ def positive_control(
 def recovered(rows: Iterable[dict[str, Any]], row: str) -> float:
     """Gain of ``row`` over ERM in the worst group, relative to the gain of true groups.
 
-    Args:
-        rows: Records of `positive_control`.
-        row: A name in `OBJECTIVES`.
-
-    Returns:
-        The ratio of mean gains over all seeds: 1 equals true groups, 0 equals ERM.
+    The ratio of mean gains over all seeds in the records of `positive_control`: 1 equals true groups, 0
+    equals ERM.
     """
     worst: dict[str, list[float]] = {}
     for r in rows:

@@ -30,24 +30,24 @@ FORMS = ("own tempo", "one length")
 SEARCHED_ON = ("msraction3d", "utkinect")
 REAL = ("spar", *NAMES)
 SETS = (*REAL, "synthetic")
-BASELINES = tuple(f"{name} + augmentation" for name in ("Mixup", "MixStyle", "DSU", "CORAL"))
+_COMPARED = ("Mixup", "MixStyle", "DSU", "CORAL")
+BASELINES = tuple(f"{name} + augmentation" for name in _COMPARED)
 # Methods of the planned contrasts, see `piumar_lib.evidence.contrasts`:
 PLANNED = (
     "ERM", "augmentation", "TFAM + augmentation", "TFAM, uniform clock + augmentation",
     "PIUmr + augmentation", *BASELINES,
 )  # fmt: skip
 # For orientation:
+_ORIENTING = (
+    "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
+    "DAID",
+)  # fmt: skip
 OTHERS = (
     "TFAM, feature level + augmentation", "TFAM", "PIUmr", "GIRL", "GIRL + augmentation",
     "PIUmr, random groups + augmentation", "TFAM, no perturbation + augmentation",
     "two equal views + augmentation",
-    *(f"{name} + augmentation" for name in (
-        "weight averaging", "reclock", "ReMA", "masked ReMA", "GroupDRO", "HDF", "ERIS", "CFD", "MGSC",
-        "DAID",
-    )),
-    "Mixup", "MixStyle", "DSU", "CORAL", "weight averaging", "reclock", "ReMA", "masked ReMA",
-    "GroupDRO", "HDF", "ERIS", "CFD", "MGSC", "DAID", "TFAM, uniform clock", "TFAM, feature level",
-    "MiniRocket",
+    *(f"{name} + augmentation" for name in _ORIENTING), *_COMPARED, *_ORIENTING,
+    "TFAM, uniform clock", "TFAM, feature level", "MiniRocket",
 )  # fmt: skip
 
 NETWORKS: dict[str, dict[str, str | int]] = {  # settings that differ from the study's network
@@ -99,12 +99,8 @@ def sources_of(data: str) -> set[str]:
 def search_scores(records: Iterable[dict], data: str, method: str, fold: int) -> dict[tuple, float]:
     """Mean accuracy over people of each set of hyperparameters that was tried for a method.
 
-    Args:
-        records: Records of the search, see `search_plan`.
-        data: Data set to choose for; scores are from the search data sets in its form.
-        method: Name of a method that was searched.
-        fold: If ``data`` is a search data set itself, only people who are not held out in this fold are
-            used.
+    Scores are from the search data sets in the form of ``data``. If ``data`` is one of these itself,
+    only people who are not held out in ``fold`` are used.
     """
     sources = sources_of(data)
     allowed = folds.search_people(data, fold) if data in sources else {}
@@ -122,13 +118,8 @@ def search_scores(records: Iterable[dict], data: str, method: str, fold: int) ->
 def choose(records: list[dict], data: str, method: str, fold: int) -> Hyperparameters:
     """The hyperparameters with the best mean accuracy on the people who may be used.
 
-    Args:
-        records: Records of the search, see `search_plan`.
-        data, method, fold: Data set, method and fold to choose for; see `search_scores`.
-
-    Returns:
-        All but the fixed ones; in a tie, those tried first. A method that inherits them gets the first
-        method's with priority. Empty if nothing was searched.
+    The arguments are those of `search_scores`. All but the fixed ones; in a tie, those tried first. A
+    method that inherits them gets the first method's with priority. Empty if nothing was searched.
     """
     chosen: Hyperparameters = {}
     for name in reversed(METHODS[method].like or (method,)):
@@ -186,12 +177,8 @@ def plan(
 ) -> list[Experiment]:
     """Every fold under every method with its chosen hyperparameters, seed by seed.
 
-    Args:
-        data: See `data_of`.
-        methods: Names; MiniRocket draws kernels by seed.
-        search: Records of `search_plan`.
-        seeds: Initialisations of each fold.
-        model: Another backbone or width.
+    ``search`` has the records of `search_plan`; ``model`` names another backbone or width. MiniRocket
+    draws its kernels by seed.
 
     Raises:
         ValueError: If the search of a method was not run to its end.

@@ -23,11 +23,6 @@ from piumar_lib.support.files import read_json_lines, writing
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "notebooks" / "results"
 STUDY = RESULTS / "study"
-# Programs beside this file that compute records; the first is called by the package's name.
-PROGRAMS = (
-    "__main__.py", "development.py", "from_scratch.py", "person_probe.py", "person_study.py",
-    "positive_control.py",
-)  # fmt: skip
 
 
 def read_records(path: Path) -> list[dict]:
@@ -83,7 +78,7 @@ def provenance() -> dict:
         commit = "unknown"
     called = Path(sys.argv[0]).absolute()
     module = "piumar_lib.evidence" + f".{called.stem}".removesuffix(".__main__")
-    makes_records = called.parent == Path(__file__).parent and called.name in PROGRAMS
+    makes_records = called.parent == Path(__file__).parent
     arguments = [a.removeprefix(f"{ROOT}{os.sep}") for a in sys.argv[1:]]  # as typed in the repository
     command = ["python", "-m", module, *arguments]
     return {

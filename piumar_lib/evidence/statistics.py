@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -22,6 +22,7 @@ from piumar_lib import metrics
 from piumar_lib.data.synthetic import is_synthetic
 
 ROUNDING = 1e-9  # scores closer than this are equal
+LEVEL, BOUND = 0.95, 0.01  # coverage of intervals; differences within the bound are negligible
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ class Difference:
     bound: float
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Pooled:
     """Differences of several data sets, pooled by a random-effects meta-analysis.
 
@@ -70,11 +71,11 @@ class Pooled:
     p: float
     equivalence_p: float
     bound: float
-    prediction_low: float
-    prediction_high: float
-    tau: float
-    q: float
-    i_squared: float
+    prediction_low: float = math.nan
+    prediction_high: float = math.nan
+    tau: float = math.nan
+    q: float = math.nan
+    i_squared: float = math.nan
     people: int
     sets: int
     by_set: Mapping[str, Difference]
@@ -82,7 +83,7 @@ class Pooled:
 
 
 def paired(
-    scores: np.ndarray, reference: np.ndarray, level: float = 0.95, bound: float = 0.01
+    scores: np.ndarray, reference: np.ndarray, level: float = LEVEL, bound: float = BOUND
 ) -> Difference:
     """Compare two methods on the same people: paired t test, t interval and equivalence.
 
@@ -105,9 +106,7 @@ def paired(
     return _over_people(scores - reference, level, bound)
 
 
-def clustered(
-    differences: ArrayLike, cluster: ArrayLike, level: float = 0.95, bound: float = 0.01
-) -> Difference:
+def clustered(differences: ArrayLike, cluster: ArrayLike) -> Difference:
     """Mean difference of people in clusters, such as the populations of synthetic people.
 
     The unit is the cluster: a t interval over the clusters' means, with one degree of freedom less than
@@ -115,13 +114,8 @@ def clustered(
     chance, this is the estimate and standard error of the mixed model with a random intercept for each
     cluster (restricted maximum likelihood). All clusters have equal weights, regardless of their sizes.
 
-    Args:
-        differences: Paired difference of each person, shape ``(people,)``.
-        cluster: Cluster of each person, shape ``(people,)``.
-        level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
-
-    Returns:
-        ``people`` and ``deviation`` refer to people, all other fields to clusters.
+    ``differences`` and ``cluster`` have shape ``(people,)``. In the result, ``people`` and ``deviation``
+    refer to people, all other fields to clusters.
 
     Raises:
         ValueError: If ``cluster`` has another shape, and for the reasons of `paired`.
@@ -132,12 +126,12 @@ def clustered(
             f"cluster: shape {cluster.shape} for {len(differences)} people. Give one entry for each."
         )
     means = np.array([differences[cluster == c].mean() for c in np.unique(cluster)])  # (clusters,)
-    people = _over_people(differences, level, bound)
-    return replace(_over_people(means, level, bound), people=people.people, deviation=people.deviation)
+    people = _over_people(differences)
+    return replace(_over_people(means), people=people.people, deviation=people.deviation)
 
 
-def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: float = 0.01) -> Pooled:
-    """Pool paired differences over data sets: a random-effects meta-analysis.
+def pool(differences: Mapping[str, np.ndarray], bound: float = BOUND) -> Pooled:
+    """Pool paired differences over data sets: a random-effects meta-analysis, intervals at level 0.95.
 
     Variance between data sets: restricted maximum likelihood (Viechtbauer, 2005). Interval and tests:
     Hartung and Knapp (2001), t with ``sets - 1`` degrees of freedom. Heterogeneity: Higgins and Thompson
@@ -153,7 +147,7 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
 
     Args:
         differences: Paired differences of each data set's people, ``(people,)``, by data set.
-        level, bound: Coverage of the interval, and bound of equivalence, see `paired`.
+        bound: Bound of equivalence, see `paired`.
 
     Raises:
         ValueError: If there is no data set, and as in `paired`.
@@ -161,7 +155,7 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     if not differences:
         raise ValueError("differences: no data set. Give at least one.")
     found = {name: _people(values, f"differences, {name}") for name, values in differences.items()}
-    by_set = {name: _over_people(values, level, bound) for name, values in found.items()}
+    by_set = {name: _over_people(values, bound=bound) for name, values in found.items()}
     if len(found) == 1:
         return of_one_set(*by_set.popitem())
 
@@ -172,11 +166,11 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
     q, i_squared = heterogeneity(means, variances)
     half = math.nan
     if len(found) > 2 and error > 0:
-        half = stats.t.ppf((1 + level) / 2, len(found) - 2) * math.sqrt(tau_squared + error**2)
+        half = stats.t.ppf((1 + LEVEL) / 2, len(found) - 2) * math.sqrt(tau_squared + error**2)
     borrowers = [name for name, values in found.items() if not _spreads(values)]
     return Pooled(
         difference=mean,
-        **_tests(mean, error, len(found) - 1, level, bound),
+        **_tests(mean, error, len(found) - 1, LEVEL, bound),
         bound=bound,
         prediction_low=mean - half,
         prediction_high=mean + half,
@@ -193,14 +187,10 @@ def pool(differences: Mapping[str, np.ndarray], level: float = 0.95, bound: floa
 def pool_people(
     differences: Mapping[str, Mapping[str, float]], records: Mapping[str, list[dict]]
 ) -> Pooled:
-    """Pool people's paired differences over data sets.
+    """Pool people's paired differences, as fractions, over data sets.
 
-    Synthetic people cannot be pooled with others: their populations are clusters.
-
-    Args:
-        differences: Each person's paired difference, as a fraction, by data set.
-        records: Records that the differences come from, by data set; a fold of synthetic ones is a
-            population.
+    Synthetic people cannot be pooled with others: their populations, the folds in the ``records`` that
+    the differences come from, are clusters.
 
     Raises:
         ValueError: If synthetic people are not alone.
@@ -219,10 +209,8 @@ def pool_people(
 def between_variance(means: np.ndarray, variances: np.ndarray) -> float:
     """Variance of the true differences between data sets, by restricted maximum likelihood.
 
-    A grid search comes first, because the likelihood may have two maxima.
-
-    Args:
-        means, variances: Mean difference of each set, and the variance of that mean, ``(sets,)``.
+    ``means`` and ``variances`` are each set's mean difference and the variance of that mean,
+    ``(sets,)``. A grid search comes first, because the likelihood may have two maxima.
     """
     if not variances.any():
         return float(means.var(ddof=1))
@@ -305,23 +293,10 @@ def detectable(deviation: float, people: int, power: float = 0.8, alpha: float =
 
 def of_one_set(name: str, found: Difference) -> Pooled:
     """A single data set's difference as a `Pooled`, which does not generalise to other data sets."""
-    return Pooled(
-        found.difference,
-        found.low,
-        found.high,
-        found.p,
-        found.equivalence_p,
-        found.bound,
-        prediction_low=math.nan,
-        prediction_high=math.nan,
-        tau=math.nan,
-        q=math.nan,
-        i_squared=math.nan,
-        people=found.people,
-        sets=1,
-        by_set={name: found},
-        note=f"one data set ({name}): the interval says nothing of other sets",
-    )
+    shared = asdict(found)
+    del shared["deviation"]
+    note = f"one data set ({name}): the interval says nothing of other sets"
+    return Pooled(**shared, sets=1, by_set={name: found}, note=note)
 
 
 def correct(found: Sequence[Difference | Pooled]) -> list[tuple[float, float]]:
@@ -376,7 +351,7 @@ def _spreads(differences: np.ndarray) -> bool:
     return bool(np.ptp(differences) > ROUNDING)
 
 
-def _over_people(differences: np.ndarray, level: float, bound: float) -> Difference:
+def _over_people(differences: np.ndarray, level: float = LEVEL, bound: float = BOUND) -> Difference:
     """`paired`, from validated differences ``(people,)``."""
     people = len(differences)
     deviation = float(differences.std(ddof=1)) if people > 1 else math.nan

@@ -26,20 +26,15 @@ def show_methods(
     form: str,
     reference: str,
     methods: Sequence[str] = (*protocol.PLANNED, *protocol.OTHERS),
-    folder: Path | None = None,
+    folder: Path = STUDY,
 ) -> None:
     """Display gains of methods over a reference, in points, on three kinds of people.
 
-    An asterisk marks methods that use person labels of the training clips.
-
-    Args:
-        form: Form of the clips; synthetic ones have only one.
-        reference: Method that the others are compared with.
-        methods: Methods to show; those without records are left out.
-        folder: Folder of the records; by default that of the study.
+    An asterisk marks methods that use person labels of the training clips. Methods without records are
+    left out; synthetic clips have only one form.
     """
     columns = {"synthetic": ("synthetic",), "SPAR": ("spar",), "eight other sets": NAMES}
-    records = {column: contrasts.read(sets, form, folder or STUDY) for column, sets in columns.items()}
+    records = {column: contrasts.read(sets, form, folder) for column, sets in columns.items()}
 
     def cell(method: str, own: Mapping[str, list[dict]]) -> str:
         # A method that is not yet evaluated on all people is left out.
@@ -65,10 +60,6 @@ def show_networks(form: str = "own tempo", folder: Path = STUDY) -> None:
     """Display accuracies of other networks, and the gains of the method's components, in points.
 
     Only the first seed is used, and only data sets on which every method was evaluated on all people.
-
-    Args:
-        form: Form of the clips, one of `piumar_lib.evidence.protocol.FORMS`.
-        folder: Folder of the records.
     """
     lines, ends = [], ("ERM", [*PARTS.values()][-1][0])  # without any component, with all of them
     for network, model in protocol.NETWORKS.items():

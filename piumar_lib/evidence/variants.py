@@ -42,7 +42,7 @@ from piumar_lib.stepper import Stepper
 from piumar_lib.support.hyperparameter import Hyperparameter
 from piumar_lib.support.ranges import Range
 from piumar_lib.temporal_frequency import TemporalFrequencyModule, TwoViews
-from piumar_lib.tfam import TFAM, ConsistencyFusion, FrequencyBranch, TemporalBranch
+from piumar_lib.tfam import ConsistencyFusion, FrequencyBranch, TemporalBranch
 
 if TYPE_CHECKING:
     from piumar_lib.recognizer import Model, Prediction
@@ -261,11 +261,12 @@ def _unseen(about: str, **options: Any) -> Method:
 def _first_version(about: str, mass: str = "motion") -> Method:
     """The TFAM of `piumar_lib.tfam`, with augmentation."""
 
-    def plug_in(channels: int, width: int, k: Hyperparameters) -> TFAM:
+    def plug_in(channels: int, width: int, k: Hyperparameters) -> TemporalFrequencyModule:
         temporal = TemporalBranch(
             steps=k["steps"], mass=mass, amplitude_step=k["amplitude_step"], floor=k["floor"]
         )
-        return TFAM(temporal, FrequencyBranch(k["scale"], k["probability"]))
+        frequency = FrequencyBranch(k["scale"], k["probability"])
+        return TemporalFrequencyModule(temporal, frequency, ConsistencyFusion())
 
     def objective(k: Hyperparameters) -> Objective:
         return Objective(ViewWeights(k["supervision"], k["consistency"], k["regularizer"]))

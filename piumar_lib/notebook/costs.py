@@ -21,11 +21,7 @@ def count_flops(call: Callable[[], Any]) -> int:
     ``2 m k n``. Sums, exponentials, sorting and Fourier transforms are not counted; `seconds_each`
     measures them.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
-        call()
-    return counter.get_total_flops()
+    return int(count_work(call).flops)
 
 
 def count_operations(call: Callable[[], Any]) -> int:
@@ -37,12 +33,7 @@ def count_operations(call: Callable[[], Any]) -> int:
 
 
 class Work(NamedTuple):
-    """FLOPs and operations of a call.
-
-    Attributes:
-        flops: Floating point operations, see `count_flops`.
-        operations: Operations of PyTorch, see `count_operations`.
-    """
+    """FLOPs and operations of a call, see `count_flops` and `count_operations`."""
 
     flops: float
     operations: float
@@ -92,9 +83,9 @@ def seconds_each(
         ways: Functions to call, by name.
         rounds: Number of measurements of each function, after one warm-up call. Short calls are repeated
             until they are long enough to be measured.
-        device: Device of the computation. On ``"cpu"`` processor time is measured, which depends little
-            on other load; on ``"cuda"`` wall-clock time until the device has finished. Processor time
-            adds up over threads, so it equals the latency with one thread only.
+        device: On ``"cpu"`` processor time is measured, which depends little on other load; on
+            ``"cuda"`` wall-clock time until the device has finished. Processor time adds up over
+            threads, so it equals the latency with one thread only.
 
     Returns:
         Seconds of one call, by name.
@@ -121,9 +112,7 @@ def seconds_each(
 def exponent(sizes: ArrayLike, costs: ArrayLike) -> float:
     """The p of ``cost = c size^p``: the slope of a straight line in a log-log plot.
 
-    Args:
-        sizes: Sizes, such as of a batch or a clip, ``(sizes,)``.
-        costs: Cost at each size, in seconds, bytes or any other unit, ``(sizes,)``.
+    ``costs`` are in any unit; both have shape ``(sizes,)``.
 
     Raises:
         ValueError: If there are fewer than two sizes, or a number is not positive.

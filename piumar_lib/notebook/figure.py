@@ -19,13 +19,10 @@ NUMBER = r"\W*\d|\W*$|nan"  # optionally after a sign or a bracket; or empty
 def show(fig: Figure, alt: str) -> None:
     """Display a figure as one PNG with alternative text, then close it.
 
-    nbconvert reads the text from ``output.metadata["image/png"]["alt"]``, which the inline
-    backend leaves empty; so the figure is displayed here instead of at the end of the cell.
-
-    Args:
-        fig: The figure.
-        alt: What the figure *shows* ("accuracy falls from 0.98 to 0.71 on unseen people"), not
-            what it is ("a bar chart"). At least 30 characters.
+    nbconvert reads the text from ``output.metadata["image/png"]["alt"]``, which the inline backend
+    leaves empty; so the figure is displayed here instead of at the end of the cell. ``alt`` says, in at
+    least 30 characters, what the figure *shows* ("accuracy falls from 0.98 to 0.71 on unseen people"),
+    not what it is ("a bar chart").
 
     Raises:
         ValueError: If the text is too short to say anything.
@@ -58,16 +55,9 @@ def fixed_figure(
 ) -> tuple[Figure, Any]:
     """A figure that is drawn fast, for a widget: fixed margins and few ticks.
 
-    Finding a layout takes as long as drawing, and a tick takes as long as a curve.
-
-    Args:
-        width, height: Size of the figure, in inches.
-        columns: Number of axes side by side.
-        right: Margin on the right, inches, for a legend beside the axes.
-        left: Margin on the left, inches, for labels.
-
-    Returns:
-        The figure, and its axes as from `matplotlib.pyplot.subplots`.
+    Finding a layout takes as long as drawing, and a tick takes as long as a curve. All sizes are in
+    inches: the margin on the ``right`` is for a legend beside the axes, that on the ``left`` for labels.
+    Returns the figure, and its ``columns`` axes as from `matplotlib.pyplot.subplots`.
     """
     import matplotlib.pyplot as plt
 
@@ -96,16 +86,11 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> s
 
     The first column names the rows. Others are right-aligned if their cells begin with a number.
 
-    Args:
-        header: Column names.
-        rows: Rows with one entry for each column.
-
     Raises:
-        ValueError: If a row has another number of entries.
+        ValueError: If a row has another number of entries than the header.
     """
-    for row in rows:
-        if len(row) != len(header):
-            raise ValueError(f"rows: {len(row)} entries for {len(header)} columns in {row}.")
+    if wrong := [row for row in rows if len(row) != len(header)]:
+        raise ValueError(f"rows: {len(wrong[0])} entries for {len(header)} columns in {wrong[0]}.")
     text = [[f"{cell:.1f}" if isinstance(cell, float) else str(cell) for cell in row] for row in rows]
     others = list(zip(*text, strict=True))[1:]
     rule = ["---:" if all(re.match(NUMBER, cell) for cell in column) else "---" for column in others]

@@ -13,10 +13,8 @@ from piumar_lib.data.sequences import Sequences
 def given(data: str, **needed: int) -> tuple[str, Sequences | None]:
     """Load the data that a chapter is to use.
 
-    Args:
-        data: ``""``; the path of an ``.npz``; or a name of `piumar_lib.data.people.NAMES`, at one
-            length, or followed by ``-own-tempo``.
-        needed: Least numbers of people, classes, clips and frames, see `piumar_lib.data.require`.
+    ``data`` is ``""``, the path of an ``.npz``, or a name of `piumar_lib.data.people.NAMES`, at one
+    length, or followed by ``-own-tempo``. ``needed`` are the least numbers of `piumar_lib.data.require`.
 
     Returns:
         ``data`` and its clips. ``""`` and None if nothing was asked for, or if a set was not fetched:

@@ -23,23 +23,17 @@ class Live:
     def __init__(self, draw: Callable[[list[dict]], tuple[Figure, str]], seconds: float = 2.0) -> None:
         self.draw, self.seconds = draw, seconds
         self.last, self.handle = float("-inf"), None
-        self.rows: list[dict] = []
 
     def __call__(self, rows: list[dict]) -> None:
         """Draw ``rows``, unless less than ``seconds`` have passed since the last drawing."""
-        self.rows = rows
         if time.monotonic() - self.last >= self.seconds:
-            self._refresh()
+            self.finish(rows)
 
     def finish(self, rows: list[dict]) -> None:
         """Draw the whole history of a finished run, also of one that was finished before."""
-        self.rows = rows
-        self._refresh()
-
-    def _refresh(self) -> None:
         from IPython.display import display
 
-        picture: Any = to_image(*self.draw(self.rows))
+        picture: Any = to_image(*self.draw(rows))
         if self.handle is None:
             self.handle = display(picture, display_id=True)
         else:

@@ -45,10 +45,7 @@ PLAN: tuple[Step, ...] = (
 def arrange(plan: Sequence[Step] = PLAN) -> dict[str, tuple[int, float]]:
     """Return the column of each chapter, and its row below the middle, by its number.
 
-    A chapter is one column to the right of its last prerequisite; columns are centred.
-
-    Args:
-        plan: Chapters in order. Prerequisites that are not among them are ignored.
+    A chapter is one column to the right of its last prerequisite in ``plan``; columns are centred.
     """
     depth: dict[str, int] = {}
     for step in plan:

@@ -14,12 +14,6 @@ from piumar_lib.data.skeleton import LIMBS
 
 KNOWN: dict[str, Any] = {"color": "C0"}
 UNSEEN: dict[str, Any] = {"color": "C1", "hatch": "///", "edgecolor": "white"}
-# By kind of method; hollow or filled, so that they differ in greyscale, too.
-MARKS: dict[str, dict[str, Any]] = {
-    "baseline": {"marker": "s", "color": "C2", "markerfacecolor": "white"},
-    "ours": {"marker": "o", "color": "C0"},
-    "control": {"marker": "D", "color": "C4", "markerfacecolor": "white"},
-}
 LINES: tuple[dict[str, Any], ...] = (  # for a few methods in one panel
     {"marker": "o", "linestyle": "-", "color": "C2"},
     {"marker": "s", "linestyle": "--", "color": "C4", "markerfacecolor": "white"},
@@ -39,13 +33,10 @@ def skeleton(ax: Axes, pose: np.ndarray, **style: Any) -> None:
 
 
 def clip(ax: Axes, poses: np.ndarray, shown: int = 5, magnify: float = 1.0) -> None:
-    """Draw frames of a clip over one another, early ones pale.
+    """Draw ``shown`` frames of a clip ``(time, 17, 2)`` over one another, early ones pale.
 
-    Args:
-        ax: Axes to draw on.
-        poses: Joints over time, torso lengths, shape ``(time, 17, 2)``.
-        shown: Number of frames to draw.
-        magnify: Factor on the movement about the mean pose: micro-actions are hard to see.
+    ``magnify`` is a factor on the movement about the mean pose: micro-actions are hard to see. Units are
+    torso lengths.
     """
     mean = poses.mean(0)
     moments = np.linspace(0, len(poses) - 1, shown).round().astype(int)
@@ -83,46 +74,29 @@ def forest(
     low: ArrayLike,
     high: ArrayLike,
     reference: float | None = None,
-    marks: Sequence[dict] | None = None,
 ) -> None:
-    """Draw estimates with their intervals, first name on top, and a reference line.
-
-    ``marks`` has a style for each estimate; the line of a nan estimate stays empty.
-    """
+    """Draw estimates with their intervals, first name on top; a nan estimate's line stays empty."""
     at = np.arange(len(names))[::-1]
     middle, low, high = (np.asarray(values, float) for values in (middle, low, high))
-    ax.errorbar(
-        middle,
-        at,
-        xerr=[middle - low, high - middle],
-        fmt="o" if marks is None else "none",
-        color="C0",
-        ecolor="0.45",
-        capsize=3,
-    )
-    for x, y, mark in zip(middle, at, marks or (), strict=False):
-        ax.plot(x, y, linestyle="none", **mark)
+    reach = [middle - low, high - middle]
+    ax.errorbar(middle, at, xerr=reach, fmt="o", color="C0", ecolor="0.45", capsize=3)
     if reference is not None:
         ax.axvline(reference, color="0.3", linestyle=":", linewidth=1.2)
     ax.set_yticks(at, names)
     ax.set_ylim(-0.6, len(names) - 0.4)
 
 
-def effects(ax: Axes, comparisons: Mapping[str, Any], kinds: Mapping[str, str] | None = None) -> str:
+def effects(ax: Axes, comparisons: Mapping[str, Any]) -> str:
     """Draw paired differences of accuracies, in points, and return them in words.
 
-    Args:
-        ax: Axes to draw on.
-        comparisons: Comparisons by name, each with a ``difference`` and its interval, ``low`` and
-            ``high``; None leaves the line empty.
-        kinds: Key of `MARKS` for each name.
+    Each of ``comparisons``, by name, has a ``difference`` and its interval, ``low`` and ``high``, as
+    fractions; None leaves the line empty.
     """
     middle, low, high = (
         [100 * getattr(c, name, np.nan) for c in comparisons.values()]
         for name in ("difference", "low", "high")
     )
-    marks = None if kinds is None else [MARKS[kinds[name]] for name in comparisons]
-    forest(ax, list(comparisons), middle, low, high, reference=0, marks=marks)
+    forest(ax, list(comparisons), middle, low, high, reference=0)
     ax.set_xlabel("difference, same unseen people [points]")
     return "; ".join(f"{name} {100 * c.difference:+.1f}" for name, c in comparisons.items() if c)
 
@@ -130,13 +104,10 @@ def effects(ax: Axes, comparisons: Mapping[str, Any], kinds: Mapping[str, str] |
 def two_by_person(
     ax: Axes, scores: Mapping[str, float], reference: Mapping[str, float], names: tuple[str, str]
 ) -> None:
-    """Draw each person's accuracy under a reference and under a method, joined by a line.
+    """Draw each person's accuracy, in [0, 1], under a reference and under a method, joined by a line.
 
-    Args:
-        ax: Axes to draw on.
-        scores: Accuracy of each person under the method, in [0, 1], by person.
-        reference: Accuracy of the same people under the reference, by which they are sorted.
-        names: Names of the method and of the reference.
+    People are sorted by their accuracy under the reference; ``names`` are the method's and the
+    reference's.
     """
     order = sorted(reference, key=lambda person: reference[person])
     first, second = (np.array([100 * s[p] for p in order]) for s in (reference, scores))
@@ -160,11 +131,8 @@ def people_bars(ax: Axes, scores: dict, unseen: bool = True) -> None:
 def history(rows: Sequence[dict]) -> tuple[Figure, str]:
     """A training on MA-52 so far: loss, held-out people, body parts, rate, speed and memory.
 
-    Args:
-        rows: Rows of the training's history, see `piumar_lib.ma52.history.History`.
-
-    Returns:
-        The figure, and what it shows in words.
+    ``rows`` are those of the training's history, see `piumar_lib.ma52.history.History`. Returns the
+    figure, and what it shows in words.
     """
     import matplotlib.pyplot as plt
 

@@ -20,12 +20,12 @@ def place(weights: ArrayLike) -> np.ndarray:
     return np.asarray(weights) @ CORNERS
 
 
-def shade(ax: Axes, risks: ArrayLike, names: str = "ABC") -> None:
+def shade(ax: Axes, risks: ArrayLike) -> None:
     """Draw the triangle, darker where the weighted average of ``risks`` ``(3,)`` is higher."""
     values = np.asarray(risks, dtype=float)
     x, y = place(GRID).T
     ax.tricontourf(x, y, GRID @ values, 12, cmap="Greys", alpha=0.45)
-    for name, (left, height), risk in zip(names, CORNERS, values, strict=True):
+    for name, (left, height), risk in zip("ABC", CORNERS, values, strict=True):
         side = "bottom" if height else "top"
         ax.text(left, height + (0.04 if height else -0.04), f"{name}: {risk:.1f}", ha="center", va=side)
     ax.fill(*CORNERS.T, fill=False, ec="0.5", lw=0.8)
@@ -39,11 +39,8 @@ def outline(
 ) -> None:
     """Draw the boundary of a divergence ball of weights.
 
-    Args:
-        ax: Axes to draw on.
-        divergence: Gives the divergence ``(points,)`` of weights ``(points, 3)`` from uniform ones.
-        radius: Divergence at the boundary.
-        style: Further arguments of `matplotlib.axes.Axes.tricontour`.
+    ``divergence`` gives that of weights ``(points, 3)`` from uniform ones, ``(points,)``; it is
+    ``radius`` at the boundary. ``style`` is for `matplotlib.axes.Axes.tricontour`.
     """
     usual: dict[str, Any] = {"colors": "C0", "linewidths": 2}
     x, y = place(GRID).T

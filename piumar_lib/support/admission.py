@@ -26,10 +26,7 @@ LOST = "scheduler: the connection was lost. Start it again; the same command res
 class Admission:
     """Queries each worker of a scheduler once, and refuses those that differ from this run.
 
-    Args:
-        client: Client of the scheduler.
-        scheduler: Address of the scheduler.
-        check: Function that returns what a worker must have besides code and packages, see `describe`.
+    ``check`` returns what a worker must have besides code and packages, see `describe`.
     """
 
     def __init__(self, client: Client, scheduler: str, check: Check) -> None:

@@ -24,11 +24,7 @@ Nested = dict[str, Any]  # tensors, numbers, strings and lists of these, nested 
 
 
 def save(path: Path, state: Nested) -> None:
-    """Write ``state`` atomically.
-
-    Args:
-        path: Path of the file, ending in ``.safetensors``; an existing file is replaced.
-        state: Nested dicts with string keys, of tensors and of values that JSON can represent.
+    """Write ``state``, nested dicts of tensors and of values that JSON can represent, atomically.
 
     Raises:
         OSError: If it cannot be written; an existing file is then unchanged.
@@ -62,13 +58,9 @@ def write_tensors(path: Path, tensors: dict[str, Tensor], about: dict[str, str] 
 def load(path: Path, keys: Iterable[str] = ()) -> Nested:
     """Read what `save` wrote; tensors are on the CPU.
 
-    Args:
-        path: Path of the file.
-        keys: Keys that the checkpoint must have.
-
     Raises:
         FileNotFoundError: If there is no such file.
-        ValueError: If it is no checkpoint, or damaged, or lacks a key.
+        ValueError: If it is no checkpoint, or damaged, or lacks one of ``keys``.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -86,11 +78,7 @@ def load(path: Path, keys: Iterable[str] = ()) -> Nested:
 
 
 class OtherModel(ValueError):
-    """Weights that do not fit a model; the message lists tensors with both of their shapes.
-
-    Args:
-        faults: One text for each mismatched tensor; the message has the first three.
-    """
+    """Weights that do not fit a model; the message lists the first three of all ``faults``."""
 
     def __init__(self, faults: Sequence[str]) -> None:
         more = f"; and {len(faults) - 3} more" if len(faults) > 3 else ""
@@ -100,10 +88,8 @@ class OtherModel(ValueError):
 def restore_weights(model: nn.Module, state: Mapping[str, Any], free: Collection[str] = ()) -> None:
     """Load weights into a model, all of them or none: no tensor keeps its initial values.
 
-    Args:
-        model: Model whose weights are replaced.
-        state: Weights, as ``state_dict`` of such a model gave them.
-        free: Names of tensors that may have any shape.
+    ``state`` is as such a model's ``state_dict`` gave it; the tensors named in ``free`` may have any
+    shape.
 
     Raises:
         OtherModel: If a tensor is missing, has another shape, or is none of the model's.

@@ -105,9 +105,7 @@ def _say(error: Exception) -> str:
 def called_as(package: str, processes: int = 1) -> str:
     """The command line if ``python -m package`` was called, as a record has it; else "notebook".
 
-    Args:
-        package: Name of the package.
-        processes: Number of processes that ``torch.distributed.run`` has started.
+    With several ``processes``, ``torch.distributed.run`` has started them.
     """
     if Path(sys.argv[0]).parent.name != package.rpartition(".")[2]:
         return "notebook"

@@ -56,9 +56,7 @@ def as_path(path: str | Path) -> Path:
 def explain(error: OSError, path: Path | None = None) -> str:
     """Describe an error of the operating system in one line: file, cause and remedy.
 
-    Args:
-        error: Error of the system, with an ``errno``.
-        path: The affected file or folder; by default the one that the error names.
+    The affected ``path`` is by default the one that the error names.
     """
     name = path or error.filename2 or error.filename
     cause, remedy = CAUSES.get(error.errno or 0, (error.strerror or str(error), ""))
@@ -124,15 +122,10 @@ def write_text(path: Path, text: str) -> None:
 
 
 def require_room(path: Path, needed: float, remedy: str = "Choose another disk.") -> None:
-    """Check that the disk has enough free space for writing to ``path``, which need not exist.
-
-    Args:
-        path: A file or folder.
-        needed: Required space, in bytes.
-        remedy: What to do if there is no room, as a sentence.
+    """Check that the disk has ``needed`` bytes for writing to ``path``, which need not exist.
 
     Raises:
-        CannotWrite: If the disk has no room.
+        CannotWrite: If the disk has no room; the message ends with ``remedy``.
     """
     here = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     free = shutil.disk_usage(here).free
@@ -168,12 +161,8 @@ def require_writable(folder: Path) -> None:
 def read_text(path: Path, remedy: str = "") -> str:
     """Read a text file.
 
-    Args:
-        path: Path of the file.
-        remedy: What to do if the file is damaged, as a sentence.
-
     Raises:
-        ValueError: If it is no text in UTF-8.
+        ValueError: If it is no text in UTF-8; the message ends with ``remedy``.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -185,13 +174,8 @@ def read_text(path: Path, remedy: str = "") -> str:
 def read_json(path: Path, remedy: str = "", keys: Iterable[str] = ()) -> dict[str, Any]:
     """Read a JSON file that holds an object.
 
-    Args:
-        path: Path of the file.
-        remedy: What to do if the file is damaged, as a sentence.
-        keys: Keys that the object must have.
-
     Raises:
-        ValueError: If it is damaged; the message names file, cause and remedy.
+        ValueError: If it is damaged, or lacks one of ``keys``; the message names file, cause and remedy.
     """
     return parse_json(read_text(path, remedy), str(path), remedy, keys)
 

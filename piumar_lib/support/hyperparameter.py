@@ -72,12 +72,8 @@ class Hyperparameter:
 def of(owner: type, argument: str, *values: Any, source: str = "ours") -> Hyperparameter:
     """The hyperparameter of a class's argument, with the argument's default, range and description.
 
-    Args:
-        owner: Class whose constructor annotates the argument with a name of `piumar_lib.support.ranges`,
-            and whose docstring describes it.
-        argument: Name of the argument.
-        values: Values that a search may draw.
-        source: Source of default and values.
+    The constructor of ``owner`` annotates it with a name of `piumar_lib.support.ranges`, and the class's
+    docstring describes it. A search may draw ``values``.
     """
     declared = inspect.signature(owner).parameters[argument]
     about = argument_doc(owner, argument)

@@ -26,10 +26,7 @@ class InUse(RuntimeError):
 
 @contextmanager
 def only_run(path: Path) -> Iterator[None]:
-    """Context in which this is the only run that writes to ``path``.
-
-    Args:
-        path: A folder that exists, or a file in one.
+    """Context in which this is the only run that writes to a folder that exists, or to a file in one.
 
     Raises:
         InUse: If another run does.

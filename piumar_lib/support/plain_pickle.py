@@ -127,13 +127,7 @@ class _Plain(pickle.Unpickler):
 
 
 def read_plain_pickle(path: str | Path) -> Any:
-    """Read a pickle of arrays and plain containers.
-
-    Args:
-        path: Path of a pickle of any protocol, written with numpy 1 or 2.
-
-    Returns:
-        The pickled object; arrays may be read-only.
+    """Read a pickle of arrays, which may be read-only, and plain containers, of any protocol and numpy.
 
     Raises:
         Foreign: If it names anything else; none of its code has been executed then.

@@ -52,10 +52,10 @@ class Range:
         return low and high and (not self.whole or value == int(value))
 
     def check(self, name: str, value: Any, remedy: str = "") -> None:
-        """Raise if a value is out of range.
+        """Raise if a value is out of range; ``remedy`` ends the message.
 
         Raises:
-            ValueError: If it is not.
+            ValueError: If it is.
         """
         if value not in self:
             raise ValueError(f"{name}: must be {self}, got {value!r}.{remedy and f' {remedy}'}")

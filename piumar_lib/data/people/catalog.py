@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from piumar_lib.data.people import joints
-from piumar_lib.data.people.pens import MMG_GESTURES
+from piumar_lib.data.people.paths import MMG_GESTURES
 from piumar_lib.data.people.skeletons import UTKINECT_ACTIONS
 
 FOLDER = Path(__file__).resolve().parents[3] / "data" / "people"  # of the converted sets

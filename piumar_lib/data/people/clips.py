@@ -23,13 +23,8 @@ def root_of(parents: tuple[int, ...]) -> int:
 def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
     """Positions of joints relative to the root in the same frame, and of the root relative to its first.
 
-    Args:
-        joints: Position of each joint in each frame, ``(frames, joints, 3)``.
-        parents: Parent of each joint, see `piumar_lib.data.people.joints`.
-
-    Returns:
-        Channels joint by joint, ``(frames, 3 * joints)``, in the unit of ``joints``. The root's channels
-        hold its displacement since frame 0.
+    From ``(frames, joints, 3)`` to channels joint by joint, ``(frames, 3 * joints)``, in the same unit.
+    The root's channels hold its displacement since frame 0.
     """
     root = root_of(parents)
     relative = joints - joints[:, root, None]  # (frames, joints, 3)
@@ -38,16 +33,11 @@ def root_relative(joints: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
 
 
 def onto_grid(milliseconds: np.ndarray, values: np.ndarray, rate: float) -> np.ndarray:
-    """Resample at a fixed rate, from the first sample on, by linear interpolation.
+    """Resample at a fixed rate, in Hz, from the first sample on, by linear interpolation.
 
-    Args:
-        milliseconds: Times of the samples, non-decreasing, ``(samples,)``; of equal ones the first is
-            used.
-        values: Samples, ``(samples, channels)``.
-        rate: Rate of the result, in Hz.
-
-    Returns:
-        ``(frames, channels)``; the last frame is the one nearest to the last sample.
+    ``milliseconds`` are the times of the samples, non-decreasing, ``(samples,)``; of equal ones the
+    first is used. ``values`` are ``(samples, channels)``, the result is ``(frames, channels)``; its last
+    frame is the one nearest to the last sample.
     """
     times, first = np.unique((milliseconds - milliseconds[0]) / 1000, return_index=True)
     grid = np.arange(round(times[-1] * rate) + 1) / rate  # (frames,)

@@ -11,10 +11,8 @@ import numpy as np
 from piumar_lib.data.people.catalog import PeopleSet
 from piumar_lib.data.people.clips import Clip
 from piumar_lib.data.people.kinematics import uiprmd
-from piumar_lib.data.people.matlab import utdmhad
-from piumar_lib.data.people.paths import gesturemidair
-from piumar_lib.data.people.pens import mmg, pendigits
-from piumar_lib.data.people.skeletons import msraction3d, shrec17, utkinect
+from piumar_lib.data.people.paths import gesturemidair, mmg, pendigits
+from piumar_lib.data.people.skeletons import msraction3d, shrec17, utdmhad, utkinect
 from piumar_lib.data.sequences import hold
 
 CONVERTERS: dict[str, Callable[[Path], Iterator[Clip]]] = {
@@ -30,11 +28,7 @@ CONVERTERS: dict[str, Callable[[Path], Iterator[Clip]]] = {
 
 
 def convert(people_set: PeopleSet, folder: Path) -> dict[str, Any]:
-    """Arrays of a data set, as `piumar_lib.data.load_npz` reads them.
-
-    Args:
-        people_set: Description of the data set, from the catalogue.
-        folder: Folder of the source files, verified by `piumar_lib.data.people.sources.verify`.
+    """Arrays of a data set, as `piumar_lib.data.load_npz` reads them, from its verified source files.
 
     Returns:
         ``X (n, time, channels)``, each clip held at its last frame, in float16 for skeletons (half a

@@ -59,13 +59,9 @@ def archive_path(people_set: PeopleSet, out: Path) -> Path:
 
 
 def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progress: bool = True) -> Path:
-    """Download a data set and convert it to ``out/NAME.npz``.
+    """Download a data set and convert it to ``out/NAME.npz``; the folder is created if necessary.
 
-    Args:
-        people_set: Description of the data set, from the catalogue.
-        out: Folder of the result; created if necessary.
-        base_url: Address of GitHub, or of a mirror with the same paths.
-        progress: Show progress bars.
+    ``base_url`` is the address of GitHub, or of a mirror with the same paths.
 
     Raises:
         CannotWrite: If the disk is full or not writable.
@@ -74,15 +70,15 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
         ValueError: If the files of an archive are not those of the catalogue.
     """
     require_writable(out)
-    needed = megabytes_needed(people_set, out)
+    folder, archive = out / "download" / people_set.name, archive_path(people_set, out)
+    needed = UNPACKED + (0 if archive.is_file() else people_set.megabytes)
     require_room(out, 1e6 * needed, "Make room, or choose another disk with --out.")
-    folder, changed = out / "download" / people_set.name, _changed(people_set)
+    changed = _changed(people_set)
     if people_set.single_files:
         _fetch_files(people_set, folder, base_url, progress)
         result = convert_folder(people_set, folder, out, changed)
         shutil.rmtree(folder)
         return result
-    archive = archive_path(people_set, out)
     _fetch(people_set, archive_url(people_set, base_url), archive, None, progress)
     with _unpacked(archive, people_set.folder, folder):
         return convert_folder(people_set, folder, out, changed)
@@ -91,11 +87,8 @@ def download(people_set: PeopleSet, out: Path, base_url: str = BASE_URL, progres
 def convert_folder(people_set: PeopleSet, folder: Path, out: Path, remedy: str) -> Path:
     """Verify existing source files and convert them to ``out/NAME.npz``.
 
-    Args:
-        people_set: Description of the data set, from the catalogue.
-        folder: Folder of the source files, or of the whole repository with them in it.
-        out: Folder of the result.
-        remedy: What to do if the files are not those of the catalogue, as a sentence.
+    ``folder`` holds them, or is the whole repository. ``remedy`` says, as a sentence, what to do if they
+    are not those of the catalogue.
 
     Raises:
         CannotWrite: If writing fails.
@@ -132,12 +125,6 @@ def unpack(archive: Path, folder: str, into: Path) -> None:
         raise DownloadError(
             f"{archive}: is damaged ({error}). It was removed; run this again to fetch it anew."
         ) from error
-
-
-def megabytes_needed(people_set: PeopleSet, out: Path) -> int:
-    """Disk space for the download (unless it exists), the unpacked files and the result, in MB."""
-    there = archive_path(people_set, out).is_file()
-    return UNPACKED + (0 if there else people_set.megabytes)
 
 
 def _fetch_files(people_set: PeopleSet, folder: Path, base_url: str, progress: bool) -> None:

@@ -27,15 +27,9 @@ def uiprmd(folder: Path) -> Iterator[Clip]:
 def forward_kinematics(offsets: np.ndarray, angles: np.ndarray, parents: tuple[int, ...]) -> np.ndarray:
     r"""Place every joint in the room: :math:`p_j = p_i + G_i o_j`, :math:`G_j = G_i R_j`, i j's parent.
 
-    Args:
-        offsets: Position of each joint in its parent's frame, the root's in the room,
-            ``(frames, joints, 3)``.
-        angles: Rotation of each joint about x, y, z in degrees, composed as :math:`R = R_z R_y R_x`,
-            ``(frames, joints, 3)``.
-        parents: Parent of each joint, listed before the joint itself; -1 at the root.
-
-    Returns:
-        Positions in the unit of ``offsets``, ``(frames, joints, 3)``.
+    ``offsets`` are each joint's position in its parent's frame, the root's in the room; ``angles`` its
+    rotation about x, y, z in degrees, composed as :math:`R = R_z R_y R_x`; both, and the positions
+    returned, are ``(frames, joints, 3)``. Each joint comes after its parent; the root's is -1.
     """
     turns = rotations(angles)  # (frames, joints, 3, 3)
     places = np.empty_like(offsets)

@@ -28,10 +28,7 @@ def folder() -> Path:
 
 
 def load(name: str) -> Sequences:
-    """Load a data set as recorded, each clip with its own length.
-
-    Args:
-        name: One of `piumar_lib.data.people.NAMES`.
+    """Load a data set of `piumar_lib.data.people.NAMES` as recorded, each clip with its own length.
 
     Raises:
         ValueError: If there is no such set, or its file is damaged.

@@ -1,4 +1,4 @@
-"""Skeletons as text, one row of numbers per frame or joint: MSR Action3D, UTKinect, SHREC'17."""
+"""Skeletons of cameras: MSR Action3D, UTKinect and SHREC'17 as text, UTD-MHAD as MATLAB files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+from scipy.io import loadmat
 
 from piumar_lib.data.people import joints
 from piumar_lib.data.people.clips import Clip, onto_grid, root_relative
@@ -50,6 +51,14 @@ def utkinect(folder: Path) -> Iterator[Clip]:
             even = onto_grid(inside[:, 0] * UTKINECT_COUNT, inside[:, 1:], UTKINECT_RATE)
             x = root_relative(even.reshape(len(even), -1, 3), joints.KINECT)
             yield Clip(x, UTKINECT_ACTIONS.index(action), int(name[1:3]) - 1)
+
+
+def utdmhad(folder: Path) -> Iterator[Clip]:
+    """UTD-MHAD: ``aA_sS_tT_skeleton.mat``, in it ``d_skel`` (20, 3, frames) in metres."""
+    for path in sorted(folder.glob("a*_skeleton.mat")):
+        action, person, _ = map(int, re.findall(r"\d+", path.name))
+        skeleton = loadmat(path)["d_skel"].transpose(2, 0, 1)  # (frames, 20, 3)
+        yield Clip(root_relative(skeleton, joints.UTD_MHAD), action - 1, person - 1)
 
 
 def shrec17(folder: Path) -> Iterator[Clip]:

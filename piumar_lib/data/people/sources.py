@@ -57,15 +57,10 @@ def manifest(people_set: PeopleSet, folder: Path) -> str:
 
 
 def verify(people_set: PeopleSet, folder: Path, remedy: str = "Give an unchanged copy.") -> None:
-    """Check that all source files of a data set exist and are unchanged.
-
-    Args:
-        people_set: Description of the data set, from the catalogue.
-        folder: Folder of the set's source files.
-        remedy: What to do if the files are not those of the catalogue, as a sentence.
+    """Check that all source files of a data set exist in ``folder`` and are unchanged.
 
     Raises:
-        ValueError: If some are missing, extra or changed; the message says how many.
+        ValueError: If some are missing, extra or changed; the message says how many, and ``remedy``.
     """
     found = len(source_files(people_set, folder))
     if found != people_set.files:
