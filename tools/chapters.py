@@ -153,6 +153,11 @@ def write_notebook(notebook: NotebookNode, path: Path) -> None:
         nbformat.write(notebook, part)
 
 
+def cells_of(notebook: NotebookNode, kind: str) -> list[NotebookNode]:
+    """Return the cells of a kind, "markdown" or "code"."""
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
+
+
 def read_parameters(notebook: NotebookNode, name: str = "chapter") -> dict[str, Any]:
     """Return names and defaults of a chapter's parameters cell.
 
