@@ -22,30 +22,49 @@ LARGEST_KB = 600
 LOCAL_PATH = r"(?<![\w.:/])/(?:home|Users|root|tmp|opt|usr|var)/[\w.-]+[^\s'\"]*"
 
 
-def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full") -> list[Path]:
-    """Execute chapters and write the committed notebooks beside their sources.
+def make_pairs(
+    root: Path,
+    only: list[str] | None = None,
+    profile: str = "full",
+    check: bool = False,
+    sync: bool = False,
+) -> None:
+    """Make the committed notebooks beside the chapters' sources, and check them.
 
     Args:
         root: Repository root.
         only: Numbers or stems; all chapters by default.
         profile: Profile of the committed figures.
+        check: Only check those that are there.
+        sync: Take over prose and tags from the source instead of executing it.
 
     Raises:
         RuntimeError: If a chapter fails; its old notebook stays.
-        ValueError: If the new notebook is not fit to be committed; it stays for inspection.
+        ValueError: If a notebook is not fit to be committed; it stays for inspection.
     """
-    chapters, written = list_chapters(root, only), []
-    require_writable(root / "notebooks")
+    chapters = list_chapters(root, only)
+    if not check and not sync:
+        require_writable(root / "notebooks")
     for chapter in chapters:
-        print(f"{chapter.stem} ...", flush=True)
-        notebook = to_notebook(chapter.path)
-        _, error = execute(notebook, chapter.path.parent, profile)
-        if error:
-            raise RuntimeError(f"{chapter.stem} failed: {error}")
-        write_notebook(clean(notebook), chapter.pair)
+        if sync:
+            sync_pair(chapter)
+        elif not check:
+            execute_pair(chapter, profile)
         check_pair(chapter)
-        written.append(chapter.pair)
-    return written
+
+
+def execute_pair(chapter: Chapter, profile: str) -> None:
+    """Execute a chapter into its pair.
+
+    Raises:
+        RuntimeError: If it fails; its old notebook stays.
+    """
+    print(f"{chapter.stem} ...", flush=True)
+    notebook = to_notebook(chapter.path)
+    _, error = execute(notebook, chapter.path.parent, profile)
+    if error:
+        raise RuntimeError(f"{chapter.stem} failed: {error}")
+    write_notebook(clean(notebook), chapter.pair)
 
 
 def sync_pair(chapter: Chapter) -> None:

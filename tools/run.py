@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import math
@@ -9,7 +10,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -28,7 +29,7 @@ from tqdm import tqdm
 
 from piumar_lib.notebook.profile import PROFILES, VARIABLE
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.files import as_path, read_json, require_writable, write_text
+from piumar_lib.support.files import read_json, require_writable, write_text
 from tools.chapters import (
     ALONE,
     CHAIN,
@@ -89,9 +90,6 @@ class Outcome:
     error: str
     notebook: Path
     kept: bool = False
-
-
-Run = Callable[[list[Chapter]], list[Outcome]]
 
 
 def widget_errors(notebook: NotebookNode) -> list[str]:
@@ -198,8 +196,8 @@ def run_chapters(
         root: Repository root.
         profile: Profile to run in.
         only: Numbers or stems of the chapters to run; all by default.
-        record: Whether to write seconds and memory to ``notebooks/results/chapters.json``. Only a
-            chapter that runs is measured, so all run, one after the other.
+        record: Whether to write seconds and memory to `RECORD`. Only a chapter that runs is measured,
+            so all run, one after the other.
         timeout: Limit for one cell, in seconds.
         again: Whether to run chapters of which nothing has changed, too.
         workers: How many chapters run at a time.
@@ -212,11 +210,10 @@ def run_chapters(
         raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
     chapters = list_chapters(root, only)
     require_writable(root / "build" / "notebooks")
-    run = partial(_run_all, root, profile, timeout)
     found = () if again or record else (_as_it_ran(root, chapter, profile) for chapter in chapters)
     kept = {outcome.name: outcome for outcome in found if outcome}
     left = [chapter for chapter in chapters if chapter.stem not in kept]
-    ended = _side_by_side(run, left, workers) if workers > 1 and not record else _in_order(run, left)
+    ended = _run(root, profile, timeout, left, workers=1 if record else workers)
     outcomes = []
     for outcome in tqdm(chain(kept.values(), ended), total=len(chapters), desc="chapters", disable=None):
         outcomes.append(outcome)
@@ -228,23 +225,35 @@ def run_chapters(
     return outcomes
 
 
-def _in_order(run: Run, chapters: list[Chapter]) -> Iterator[Outcome]:
-    for chapter in chapters:
+def _run(
+    root: Path, profile: str, timeout: int | None, chapters: list[Chapter], workers: int
+) -> Iterator[Outcome]:
+    """Outcomes as chapters end. Of several at a time, `CHAIN` stays in order, and `ALONE` comes last."""
+    run = partial(_run_in_order, root, profile, timeout)
+    chain, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
+    others = [[c] for c in chapters if c.number not in (*CHAIN, *ALONE)]
+    jobs = [(part,) for part in (chain, *others) if part]
+    if workers == 1:
+        jobs, alone = [], chapters
+    for ended in in_parallel(run, jobs, max(1, min(workers, len(jobs)))):
+        yield from ended
+    for chapter in alone:
         yield from run([chapter])
 
 
-def _side_by_side(run: Run, chapters: list[Chapter], workers: int) -> Iterator[Outcome]:
-    """What became of each chapter, as they end; those of `CHAIN` in order, those of `ALONE` last."""
-    together, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
-    others = [[c] for c in chapters if c.number not in (*CHAIN, *ALONE)]
-    jobs = [(part,) for part in (together, *others) if part]
-    for done in in_parallel(run, jobs, max(1, min(workers, len(jobs)))):
-        yield from done
-    yield from _in_order(run, alone)
-
-
-def _run_all(root: Path, profile: str, timeout: int | None, chapters: list[Chapter]) -> list[Outcome]:
-    return [_run_one(root, profile, timeout, chapter) for chapter in chapters]
+def _run_in_order(
+    root: Path, profile: str, timeout: int | None, chapters: list[Chapter]
+) -> list[Outcome]:
+    outcomes = []
+    for chapter in chapters:
+        state, target = fingerprint(root, chapter, profile), build_path(root, chapter)
+        notebook, begin = to_notebook(chapter.path), time.perf_counter()
+        peak, error = execute(notebook, chapter.path.parent, profile, timeout)
+        if not error:
+            notebook.metadata["run"] = {"state": state, "peak_mb": peak, "profile": profile}
+        write_notebook(notebook, target)
+        outcomes.append(Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target))
+    return outcomes
 
 
 def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
@@ -269,17 +278,6 @@ def _as_it_ran(root: Path, chapter: Chapter, profile: str) -> Outcome | None:
     if ran.get("state") != fingerprint(root, chapter, profile):
         return None
     return Outcome(chapter.stem, 0.0, ran["peak_mb"], "", target, True)
-
-
-def _run_one(root: Path, profile: str, timeout: int | None, chapter: Chapter) -> Outcome:
-    state, target = fingerprint(root, chapter, profile), build_path(root, chapter)
-    notebook = to_notebook(chapter.path)
-    begin = time.perf_counter()
-    peak, error = execute(notebook, chapter.path.parent, profile, timeout)
-    if not error:
-        notebook.metadata["run"] = {"state": state, "peak_mb": peak, "profile": profile}
-    write_notebook(notebook, target)
-    return Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target)
 
 
 def build_path(root: Path, chapter: Chapter) -> Path:
@@ -330,17 +328,17 @@ def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
-def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any]) -> None:
+def run_papermill(root: Path, chapter: str, output: Path, parameters: Iterable[tuple[str, str]]) -> None:
     """Execute one chapter with parameters of one's own; a name it does not know is refused.
 
     papermill itself only warns about unknown parameters and goes on.
 
     Args:
         root: Repository root.
-        name: Number or stem of the chapter.
+        chapter: Its number or stem.
         output: Where the executed notebook goes.
-        parameters: Values for names in the chapter's parameters cell. Paths count from the chapter's
-            folder or, if nothing is there, from the current one.
+        parameters: Names in the chapter's parameters cell, each with a value, see `read_value`. Paths
+            count from the chapter's folder or, if nothing is there, from the current one.
 
     Raises:
         ValueError: If a parameter is unknown or has a value of another kind.
@@ -349,21 +347,28 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
     """
     import papermill
 
-    (chapter,) = list_chapters(root, [name])
-    notebook = to_notebook(chapter.path)
-    check_parameters(parameters, read_parameters(notebook, chapter.stem), chapter.stem)
-    parameters = {n: _from_here(value, chapter.path.parent) for n, value in parameters.items()}
-    output = as_path(output)
+    (found,) = list_chapters(root, [chapter])
+    path, stem, notebook = found.path, found.stem, to_notebook(found.path)
+    given = {name: read_value(text) for name, text in parameters}
+    check_parameters(given, read_parameters(notebook, stem), stem)
+    given = {name: _from_here(value, path.parent) for name, value in given.items()}
     write_notebook(notebook, output)  # whether it can be written shows before the kernel starts
-    folder = str(chapter.path.parent)
     try:
         papermill.execute_notebook(
-            notebook, str(output), parameters=parameters, cwd=folder, kernel_manager_class=OwnKernel
+            notebook, str(output), given, cwd=str(path.parent), kernel_manager_class=OwnKernel
         )
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(
-            f"{chapter.stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
+            f"{stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
         ) from None
+
+
+def read_value(text: str) -> Any:
+    """Read a literal as Python does; anything else is a string, as a shell user expects."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _from_here(value: Any, folder: Path) -> Any:
