@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from html import escape
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
 from piumar_lib.support.files import write_text
+from tools.templates import render
 
 WIDTH, HEIGHT = 856, 390
 TFAM, GIRL, USUAL, HERE = "#dbe9f6", "#fde6cf", "#ffffff", "#1f77b4"
@@ -70,15 +71,18 @@ ALT = (
 
 def draw(chapter: str = "") -> str:
     """The drawing as SVG; the parts that ``chapter`` builds are marked, in `WHOLE` numbered."""
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="18">'
-        f"<title>{escape(ALT)}</title>"
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>'
+    legend = [(TFAM, "TFAM", 10), (GIRL, "GIRL", 108), (USUAL, "any recogniser", 206)]
+    return render(
+        "architecture.svg.j2",
+        width=WIDTH,
+        height=HEIGHT,
+        alt=ALT,
+        arrows=map(_points, ARROWS),
+        boxes=map(_numbered, BOXES) if chapter == WHOLE else BOXES,
+        chapter=chapter,
+        here=HERE,
+        legend=[*legend, (HERE, "you are here", 400)] if chapter in CHAPTERS else legend,
     )
-    boxes = [_numbered(box) for box in BOXES] if chapter == WHOLE else BOXES
-    parts = [*map(_arrow, ARROWS), *(_box(box, chapter in box.chapters) for box in boxes)]
-    return "\n".join([head, *parts, _legend(chapter in CHAPTERS), "</svg>"]) + "\n"
 
 
 def _numbered(box: Box) -> Box:
@@ -88,45 +92,18 @@ def _numbered(box: Box) -> Box:
     return box._replace(lines=(*kept, f"block {box.block}"))
 
 
-def _box(box: Box, here: bool) -> str:
-    fill, ink = (HERE, "#ffffff") if here else (box.fill, "#111111")
-    dashes = "" if box.always else ' stroke-dasharray="6 4"'
-    middle, first = box.x + box.width // 2, box.y + box.height // 2 - 12 * (len(box.lines) - 1) + 6
-    style = f'x="{middle}" text-anchor="middle" fill="{ink}"'
-    weights = [' font-weight="bold"', *[""] * (len(box.lines) - 1)]
-    text = "".join(
-        f'<text {style} y="{first + 24 * row}"{weight}>{escape(line)}</text>'
-        for row, (line, weight) in enumerate(zip(box.lines, weights, strict=True))
-    )
-    return (
-        f'<rect x="{box.x}" y="{box.y}" width="{box.width}" height="{box.height}" rx="6" '
-        f'fill="{fill}" stroke="#333333" stroke-width="1.5"{dashes}/>{text}'
-    )
-
-
-def _arrow(corners: tuple[tuple[int, int], ...]) -> str:
-    path = " ".join(f"{x},{y}" for x, y in corners)
+def _points(corners: tuple[tuple[int, int], ...]) -> tuple[str, str]:
+    """The points of an arrow's line, and those of its head."""
     (before_x, before_y), (x, y) = corners[-2:]
-    back = -8 if (x, y) > (before_x, before_y) else 8
-    across = (back, -4, back, 4) if y == before_y else (-4, back, 4, back)
     assert x == before_x or y == before_y  # arrows run along the page
-    head = f"{x},{y} {x + across[0]},{y + across[1]} {x + across[2]},{y + across[3]}"
-    return (
-        f'<polyline points="{path}" fill="none" stroke="#333333" stroke-width="1.5"/>'
-        f'<polygon points="{head}" fill="#333333"/>'
-    )
+    back = -8 if (x, y) > (before_x, before_y) else 8
+    wings = ((back, -4), (back, 4)) if y == before_y else ((-4, back), (4, back))
+    head = [(x, y), *((x + across, y + down) for across, down in wings)]
+    return _join(corners), _join(head)
 
 
-def _legend(here: bool) -> str:
-    entries = [(TFAM, "TFAM", 10), (GIRL, "GIRL", 108), (USUAL, "any recogniser", 206)]
-    entries += [(HERE, "you are here", 400)] if here else []
-    drawn = [
-        f'<rect x="{x}" y="358" width="18" height="18" rx="3" fill="{fill}" stroke="#333"/>'
-        f'<text x="{x + 26}" y="373">{words}</text>'
-        for fill, words, x in entries
-    ]
-    dashed = f'<text x="{WIDTH - 10}" y="373" text-anchor="end">dashed: in training only</text>'
-    return "".join([*drawn, dashed])
+def _join(points: Iterable[tuple[int, int]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in points)
 
 
 def write_architecture(folder: Path) -> list[Path]:
