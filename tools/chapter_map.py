@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
 
-from piumar_lib.notebook.plan import PLAN, Step, arrange
+from piumar_lib.notebook.plan import PLAN, arrange
 from tools.templates import render
 
 WIDTH, GAP = 112, 22  # of a box; between columns
@@ -13,14 +12,9 @@ DOWN = 72  # from box to box
 LETTERS = 14  # that fit on a line of a box
 
 
-def draw_map(titles: dict[str, str], plan: Sequence[Step] = PLAN) -> str:
-    """Return the map as SVG in the page's own colours; its boxes are links.
-
-    Args:
-        titles: Title of each chapter, by file stem.
-        plan: The chapters and their needs. One without a title is left out.
-    """
-    plan = [step for step in plan if step.stem in titles]
+def draw_map(titles: dict[str, str]) -> str:
+    """Return the map of chapters, whose titles have the file stem as key, as SVG; boxes are links."""
+    plan = [step for step in PLAN if step.stem in titles]
     if not plan:
         return ""
     cells = arrange(plan)

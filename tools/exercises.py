@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
@@ -32,25 +32,16 @@ REPLACED = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise.
+class Exercise(NamedTuple):
+    """One exercise; ``gap``, ``check`` and ``folded`` are numbers of cells."""
 
-    Attributes:
-        name: Name of the check, as in ``check.NAME``.
-        answer: What the learner defines, the argument of the check.
-        gap, check, folded: Numbers of the cells with the gap, the check and the solution.
-        solution: Code that fills the gap.
-        remark: What is said about the solution, in Markdown.
-    """
-
-    name: str
-    answer: str
+    name: str  # of the check, as in ``check.NAME``
+    answer: str  # what the learner defines, the argument of the check
     gap: int
     check: int
-    folded: int
-    solution: str
-    remark: str
+    folded: int  # with the solution
+    solution: str  # code that fills the gap
+    remark: str  # what is said about the solution, in Markdown
 
 
 def find_exercises(notebook: NotebookNode) -> list[Exercise]:
@@ -87,21 +78,13 @@ def _read(cells: list[NotebookNode], gap: int, check: int, folded: int) -> Exerc
     return Exercise(called["name"], called["answer"], gap, check, folded, found[1], found[2].strip())
 
 
-@dataclass(frozen=True)
-class Core:
-    """A core function.
+class Core(NamedTuple):
+    """A core function; ``gap`` and ``check`` are numbers of cells."""
 
-    Attributes:
-        name: Name of the check, as in ``check.NAME``.
-        answer: Name of the function.
-        gap: Number of the cell with the function.
-        check: Number of the cell with the check; None if the student edition adds it.
-    """
-
-    name: str
-    answer: str
+    name: str  # of the check, as in ``check.NAME``
+    answer: str  # name of the function
     gap: int
-    check: int | None
+    check: int | None  # None if the student edition adds it
 
 
 def find_cores(notebook: NotebookNode) -> list[Core]:

@@ -117,13 +117,10 @@ def literature(folder: Path) -> str:
 
 def attempt_tables(log: dict[str, list[dict]]) -> Iterator[str]:
     """Yield the gains of each attempt over its reference, and over its control."""
-    header = ["attempt", *development.POOLS]
-    for over, words in {
-        "against": "the method that each attempt has to beat",
-        "control": "its control",
-    }.items():
-        if log:
-            yield f"Over {words}:\n\n{markdown_table(header, development.rows(log, over))}"
+    beaten = {"against": "the method that each attempt has to beat", "control": "its control"}
+    for over, words in beaten.items() if log else ():
+        table = markdown_table(["attempt", *development.POOLS], development.rows(log, over))
+        yield f"Over {words}:\n\n{table}"
 
 
 def benchmark_tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:

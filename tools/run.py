@@ -12,12 +12,11 @@ import re
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from functools import partial
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -76,20 +75,15 @@ class OwnKernel(AsyncKernelManager):
         super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **settings)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of one chapter; ``error`` is empty if it ran without errors.
-
-    Attributes:
-        kept: Whether it was left as it had run before.
-    """
+class Outcome(NamedTuple):
+    """Outcome of one chapter."""
 
     name: str
     seconds: float
     peak_mb: float
-    error: str
+    error: str  # empty if it ran without errors
     notebook: Path
-    kept: bool = False
+    kept: bool = False  # whether it was left as it had run before
 
 
 def widget_errors(notebook: NotebookNode) -> list[str]:
@@ -218,7 +212,7 @@ def run_chapters(
     for outcome in tqdm(chain(kept.values(), ended), total=len(chapters), desc="chapters", disable=None):
         outcomes.append(outcome)
         tqdm.write(_line(outcome))
-    outcomes.sort(key=lambda outcome: outcome.name)
+    outcomes.sort()
     _summarize(outcomes)
     if record:
         _record([o for o in outcomes if not o.error], root, profile)
@@ -337,8 +331,8 @@ def run_papermill(root: Path, chapter: str, output: Path, parameters: Iterable[t
         root: Repository root.
         chapter: Its number or stem.
         output: Where the executed notebook goes.
-        parameters: Names in the chapter's parameters cell, each with a value, see `read_value`. Paths
-            count from the chapter's folder or, if nothing is there, from the current one.
+        parameters: Names in its parameters cell and their values, see `read_value`. Paths count from
+            the chapter's folder or, if nothing is there, from the current one.
 
     Raises:
         ValueError: If a parameter is unknown or has a value of another kind.
