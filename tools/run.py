@@ -11,7 +11,7 @@ import platform
 import re
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import metadata
 from itertools import chain
@@ -99,31 +99,29 @@ def last_lines(traceback: list[str] | str, count: int = 6) -> str:
     return "\n".join(ANSI.sub("", text).strip().splitlines()[-count:])
 
 
-def _start(
-    notebook: NotebookNode,
-    folder: Path,
-    timeout: int | None,
-    environment: dict[str, str],
-    until_done: ExitStack,
-    tries: int = 3,
-) -> NotebookClient:
+@contextmanager
+def _kernel(
+    notebook: NotebookNode, folder: Path, timeout: int | None, environment: dict[str, str]
+) -> Iterator[NotebookClient]:
     """Start a kernel, again if it dies at once: another program may take its ports before it does."""
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_manager_class=OwnKernel,
-        coalesce_streams=True,
-        record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
-        resources={"metadata": {"path": str(folder)}},
-    )
-    try:
-        until_done.enter_context(client.setup_kernel(env=environment))
-    except RuntimeError:
-        if tries == 1:
-            raise
-        return _start(notebook, folder, timeout, environment, until_done, tries - 1)
-    return client
+    with ExitStack() as until_done:
+        for tries_left in (2, 1, 0):
+            client = NotebookClient(
+                notebook,
+                timeout=timeout,
+                kernel_manager_class=OwnKernel,
+                coalesce_streams=True,
+                record_timing=False,
+                extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
+                resources={"metadata": {"path": str(folder)}},
+            )
+            try:
+                until_done.enter_context(client.setup_kernel(env=environment))
+                break
+            except RuntimeError:
+                if not tries_left:
+                    raise
+        yield client
 
 
 def execute(
@@ -144,8 +142,7 @@ def execute(
     environment.setdefault("OMP_NUM_THREADS", "1")  # small tensors: two threads wait for each other
     if profile is not None:
         environment[VARIABLE] = profile
-    with ExitStack() as until_done:
-        client = _start(notebook, folder, timeout, environment, until_done)
+    with _kernel(notebook, folder, timeout, environment) as client:
         try:
             for index, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, index)

@@ -14,7 +14,7 @@ from tools.chapters import Chapter, list_chapters
 from tools.pages import cite_on_slides
 from tools.pairs import clean, find_executed
 from tools.pictures import copy_pictures
-from tools.rendering import FORMULA_STYLE, render_markdown, token_colors
+from tools.rendering import render_markdown, token_colors
 from tools.templates import render
 
 HERE = Path(__file__).parent
@@ -40,7 +40,7 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
         raise ValueError("the slides cannot be built:\n" + "\n".join(problems))
     write_text(folder / "index.html", render("index.html.j2", chapters=chapters))
     own = (HERE / "slides.css").read_text(encoding="utf-8")
-    write_text(folder / "slides.css", token_colors("friendly") + FORMULA_STYLE + own)
+    write_text(folder / "slides.css", token_colors("friendly") + own)
     reveal = resources.files("sphinx_revealjs") / "_static" / "revealjs"
     for name in NEEDED:
         write_text(folder / "reveal" / name, reveal.joinpath(name).read_text(encoding="utf-8"))
