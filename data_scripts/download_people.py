@@ -56,11 +56,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--out", type=path, default=folder(), help="folder of the results (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the archive, too")
     parser.add_argument(
-        "--from",
-        type=path,
-        dest="source",
-        metavar="FOLDER",
-        help="convert source files that you have",
+        "--from", type=path, dest="source", metavar="FOLDER", help="convert source files that you have"
     )
     parser.add_argument("--base-url", default=BASE_URL, help="of a mirror (%(default)s)")
     options = parser.parse_args(argv)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import errno
+import inspect
 import io
 import json
 import shutil
 import sys
 import tempfile
 from pathlib import Path
+from pkgutil import resolve_name
 from types import SimpleNamespace
 
 import matplotlib.pyplot as plt
@@ -26,7 +28,7 @@ from piumar_lib.notebook.plan import arrange
 from piumar_lib.notebook.profile import STYLE
 from tools import run
 from tools.__main__ import _parser as course_parser
-from tools.__main__ import _value, main
+from tools.__main__ import main
 from tools.chapters import (
     check_parameters,
     find_root,
@@ -488,7 +490,7 @@ def test_papermill_refuses_what_the_chapter_does_not_know(root, capsys):
 @pytest.mark.parametrize("value", ["-1e-3", "-1", "-.5", "-2.5E+4"])
 def test_negative_numbers_are_values_of_parameters(value):
     given = course_parser().parse_args(["papermill", "01", "out.ipynb", "-p", "rate", value])
-    assert given.p == [["rate", value]] and _value(value) == float(value)
+    assert given.parameters == [["rate", value]] and run.read_value(value) == float(value)
 
 
 def test_a_tilde_in_papermills_output_is_the_home_folder(monkeypatch):
@@ -776,6 +778,16 @@ def test_help_names_every_command(capsys):
     listed = capsys.readouterr().out
     for command in ("run", "notebooks", "pairs", "book", "readme", "papermill"):
         assert command in listed
+
+
+def test_every_command_calls_a_function_that_takes_its_options():
+    (commands,) = (action.choices for action in course_parser()._actions if action.choices)
+    assert len(commands) > 10
+    for name, command in commands.items():
+        function = resolve_name(f"tools.{command.get_default('place')}")
+        options = {action.dest for action in command._actions} | command._defaults.keys()
+        taken = inspect.signature(function).parameters.keys()
+        assert options - {"help", "place", "tell"} <= taken - {"root"}, name
 
 
 def test_root_option_defaults_to_the_repository(root, monkeypatch, capsys):

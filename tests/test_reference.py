@@ -163,7 +163,7 @@ def test_used_symbols_are_found_by_their_module_and_by_import():
 
 def test_cheat_sheet_holds_every_displayed_formula_and_ledger_every_row(tmp_path):
     labeled = {c: label_equations(deepcopy(notebook), c.stem) for c, notebook in NOTEBOOKS.items()}
-    write_pages(labeled, ROOT / "book", tmp_path)
+    write_pages(labeled, tmp_path)
     sheet, ledger = ((tmp_path / f"{name}.md").read_text() for name in ("cheat_sheet", "ledger"))
     displayed = 0
     for chapter, notebook in labeled.items():
@@ -185,7 +185,7 @@ def test_cheat_sheet_holds_every_displayed_formula_and_ledger_every_row(tmp_path
 
 def test_the_ledger_page_has_each_difference_between_hdfs_figure_and_code(tmp_path):
     chapter, notebook = next(iter(NOTEBOOKS.items()))
-    write_pages({chapter: label_equations(deepcopy(notebook), chapter.stem)}, ROOT / "book", tmp_path)
+    write_pages({chapter: label_equations(deepcopy(notebook), chapter.stem)}, tmp_path)
     text = (tmp_path / "ledger.md").read_text().partition("## HDF as published")[2]
     page = BeautifulSoup(render_markdown(text), "html.parser")
     rows = [[cell.text for cell in row.find_all("td")] for row in page.find_all("tr")[1:]]

@@ -7,7 +7,7 @@ show the library's own functions at work on synthetic people.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -31,19 +31,12 @@ FRAMES = 40  # of an animation
 NOSE = 1  # channel of the nose's height
 
 
-@dataclass(frozen=True)
-class Animation:
-    """An animation.
+class Animation(NamedTuple):
+    """A function that draws, and what is said of it."""
 
-    Attributes:
-        draw: Yields the figure for each frame.
-        alt: What it shows, in words.
-        still: Frame of the still twin.
-    """
-
-    draw: Callable[[], Iterator[Figure]]
-    alt: str
-    still: int = FRAMES - 1
+    draw: Callable[[], Iterator[Figure]]  # yields the figure for each frame
+    alt: str  # what it shows, in words
+    still: int = FRAMES - 1  # frame of the still twin
 
 
 def nods() -> tuple[Tensor, np.ndarray]:

@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from html import escape
+from collections.abc import Iterable
 from pathlib import Path
+from typing import NamedTuple
 
 from piumar_lib.support.files import write_text
+from tools.templates import render
 
 WIDTH, HEIGHT = 856, 390
 TFAM, GIRL, USUAL, HERE = "#dbe9f6", "#fde6cf", "#ffffff", "#1f77b4"
@@ -18,53 +19,34 @@ CHAPTERS = ("03", "04", "05", "06", "07")  # those that build a part
 WHOLE = "08"  # the one that builds all of it, in numbered blocks
 
 
-@dataclass(frozen=True)
-class Box:
-    """A part of the method.
+class Box(NamedTuple):
+    """A part of the method."""
 
-    Attributes:
-        x, y, width, height: Where it is, in pixels.
-        lines: What it says; the first line is its name.
-        fill: Colour.
-        chapters: Chapters that build it.
-        block: Its number in `WHOLE`.
-        training_only: Whether it is absent when an unseen person is recognised; drawn with dashes.
-    """
-
-    x: float
-    y: float
-    width: float
-    height: float
-    lines: tuple[str, ...]
+    x: int  # its left upper corner, in pixels
+    y: int
+    width: int
+    height: int
+    lines: tuple[str, ...]  # what it says; the first line is its name
     fill: str = USUAL
-    chapters: tuple[str, ...] = ()
-    block: int | None = None
-    training_only: bool = False
+    chapters: tuple[str, ...] = ()  # those that build it
+    block: int | None = None  # its number in `WHOLE`
+    always: bool = True  # or in training only; then it is drawn with dashes
 
 
-TRAINING = {"training_only": True}
 BOXES = (
     Box(10, 78, 92, 80, ("clip",)),
     Box(132, 20, 202, 88, ("temporal branch", "optimal transport", "chapters 02, 03"), TFAM, ("03",), 1),
-    Box(
-        132, 128, 202, 88, ("frequency branch", "perturbs spectra", "chapter 04"),
-        TFAM, ("04",), 2, **TRAINING,
-    ),
+    Box(132, 128, 202, 88, ("frequency branch", "perturbs spectra", "chapter 04"),
+        TFAM, ("04",), 2, always=False),
     Box(364, 20, 112, 196, ("backbone", "shared by", "both views"), block=5),
     Box(506, 20, 194, 88, ("fusion", "gate on agreement", "chapter 05"), TFAM, ("05",), 3),
-    Box(
-        506, 128, 194, 88, ("consistency loss", "of the two views", "chapter 05"),
-        TFAM, ("05",), 6, **TRAINING,
-    ),
+    Box(506, 128, 194, 88, ("consistency loss", "of the two views", "chapter 05"),
+        TFAM, ("05",), 6, always=False),
     Box(730, 30, 116, 68, ("head", "52 actions")),
-    Box(
-        290, 246, 186, 88, ("pseudo-groups", "of similar style", "chapter 07"),
-        GIRL, ("07",), 7, **TRAINING,
-    ),
-    Box(
-        506, 246, 194, 88, ("robust weights", "of group risks", "chapter 06"),
-        GIRL, ("06",), 7, **TRAINING,
-    ),
+    Box(290, 246, 186, 88, ("pseudo-groups", "of similar style", "chapter 07"),
+        GIRL, ("07",), 7, always=False),
+    Box(506, 246, 194, 88, ("robust weights", "of group risks", "chapter 06"),
+        GIRL, ("06",), 7, always=False),
 )  # fmt: skip
 # Corners of each arrow.
 ARROWS = (
@@ -89,63 +71,39 @@ ALT = (
 
 def draw(chapter: str = "") -> str:
     """The drawing as SVG; the parts that ``chapter`` builds are marked, in `WHOLE` numbered."""
-    head = (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" '
-        f'height="{HEIGHT}" font-family="DejaVu Sans, Verdana, sans-serif" font-size="18">'
-        f"<title>{escape(ALT)}</title>"
-        f'<rect width="{WIDTH}" height="{HEIGHT}" rx="8" fill="#ffffff"/>'
+    legend = [(TFAM, "TFAM", 10), (GIRL, "GIRL", 108), (USUAL, "any recogniser", 206)]
+    return render(
+        "architecture.svg.j2",
+        width=WIDTH,
+        height=HEIGHT,
+        alt=ALT,
+        arrows=map(_points, ARROWS),
+        boxes=map(_numbered, BOXES) if chapter == WHOLE else BOXES,
+        chapter=chapter,
+        here=HERE,
+        legend=[*legend, (HERE, "you are here", 400)] if chapter in CHAPTERS else legend,
     )
-    boxes = [_numbered(box) for box in BOXES] if chapter == WHOLE else BOXES
-    parts = [*map(_arrow, ARROWS), *(_box(box, chapter in box.chapters) for box in boxes)]
-    return "\n".join([head, *parts, _legend(chapter in CHAPTERS), "</svg>"]) + "\n"
 
 
 def _numbered(box: Box) -> Box:
     if box.block is None:
         return box
     kept = (line for line in box.lines if not line.startswith("chapter"))
-    return replace(box, lines=(*kept, f"block {box.block}"))
+    return box._replace(lines=(*kept, f"block {box.block}"))
 
 
-def _box(box: Box, here: bool) -> str:
-    fill, ink = (HERE, "#ffffff") if here else (box.fill, "#111111")
-    dashes = ' stroke-dasharray="6 4"' if box.training_only else ""
-    middle, first = box.x + box.width / 2, box.y + box.height / 2 - 12 * (len(box.lines) - 1) + 6
-    style = f'x="{middle:g}" text-anchor="middle" fill="{ink}"'
-    weights = [' font-weight="bold"', *[""] * (len(box.lines) - 1)]
-    text = "".join(
-        f'<text {style} y="{first + 24 * row:g}"{weight}>{escape(line)}</text>'
-        for row, (line, weight) in enumerate(zip(box.lines, weights, strict=True))
-    )
-    return (
-        f'<rect x="{box.x:g}" y="{box.y:g}" width="{box.width:g}" height="{box.height:g}" rx="6" '
-        f'fill="{fill}" stroke="#333333" stroke-width="1.5"{dashes}/>{text}'
-    )
-
-
-def _arrow(corners: tuple[tuple[float, float], ...]) -> str:
-    path = " ".join(f"{x:g},{y:g}" for x, y in corners)
+def _points(corners: tuple[tuple[int, int], ...]) -> tuple[str, str]:
+    """The points of an arrow's line, and those of its head."""
     (before_x, before_y), (x, y) = corners[-2:]
-    back = -8 if (x, y) > (before_x, before_y) else 8
-    across = (back, -4, back, 4) if y == before_y else (-4, back, 4, back)
     assert x == before_x or y == before_y  # arrows run along the page
-    head = f"{x:g},{y:g} {x + across[0]:g},{y + across[1]:g} {x + across[2]:g},{y + across[3]:g}"
-    return (
-        f'<polyline points="{path}" fill="none" stroke="#333333" stroke-width="1.5"/>'
-        f'<polygon points="{head}" fill="#333333"/>'
-    )
+    back = -8 if (x, y) > (before_x, before_y) else 8
+    wings = ((back, -4), (back, 4)) if y == before_y else ((-4, back), (4, back))
+    head = [(x, y), *((x + across, y + down) for across, down in wings)]
+    return _join(corners), _join(head)
 
 
-def _legend(here: bool) -> str:
-    entries = [(TFAM, "TFAM", 10), (GIRL, "GIRL", 108), (USUAL, "any recogniser", 206)]
-    entries += [(HERE, "you are here", 400)] if here else []
-    drawn = [
-        f'<rect x="{x}" y="358" width="18" height="18" rx="3" fill="{fill}" stroke="#333"/>'
-        f'<text x="{x + 26}" y="373">{words}</text>'
-        for fill, words, x in entries
-    ]
-    dashed = f'<text x="{WIDTH - 10}" y="373" text-anchor="end">dashed: in training only</text>'
-    return "".join([*drawn, dashed])
+def _join(points: Iterable[tuple[int, int]]) -> str:
+    return " ".join(f"{x},{y}" for x, y in points)
 
 
 def write_architecture(folder: Path) -> list[Path]:

@@ -164,7 +164,7 @@ def _write_sources(root: Path, source: Path) -> None:
         problems.append(str(error))
     if problems:
         raise ValueError("the book cannot be built:\n" + "\n".join(problems))
-    write_pages(notebooks, SETTINGS, pages)
+    write_pages(notebooks, pages)
     write_text(pages / "records.md", records_page(root))
     write_text(pages / "hyperparameters.md", hyperparameters_page())
     write_text(pages / "related_work.md", related.source)

@@ -47,10 +47,7 @@ class Chapter:
 
 
 def find_root(start: Path | None = None) -> Path:
-    """Return the repository's root: the nearest parent of ``start`` that holds the course.
-
-    Args:
-        start: Where to begin; the current folder by default, then this package's own place.
+    """Return the repository's root, above ``start`` or else the current folder or this package.
 
     Raises:
         FileNotFoundError: If no such folder is found.
@@ -67,11 +64,7 @@ def find_root(start: Path | None = None) -> Path:
 
 
 def list_chapters(root: Path, only: list[str] | None = None) -> list[Chapter]:
-    """Return the chapters in order.
-
-    Args:
-        root: Repository root.
-        only: Numbers or stems (``"03"``, ``"03_temporal_alignment"``) to keep.
+    """Return all chapters in order, or ``only`` those with a number or stem such as ``"03"``.
 
     Raises:
         ValueError: If a name in ``only`` is no chapter, or there is none at all.
@@ -144,13 +137,14 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def write_notebook(notebook: NotebookNode, path: Path) -> None:
-    """Write an ``.ipynb`` atomically.
-
-    Raises:
-        OSError: If it cannot be written.
-    """
+    """Write an ``.ipynb`` atomically."""
     with whole(path) as part:
         nbformat.write(notebook, part)
+
+
+def cells_of(notebook: NotebookNode, kind: str) -> list[NotebookNode]:
+    """Return the cells of a kind, "markdown" or "code"."""
+    return [cell for cell in notebook.cells if cell.cell_type == kind]
 
 
 def read_parameters(notebook: NotebookNode, name: str = "chapter") -> dict[str, Any]:

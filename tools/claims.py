@@ -7,6 +7,8 @@ from pathlib import Path
 from piumar_lib.evidence import contrasts, protocol, wording
 from piumar_lib.evidence.records import STUDY
 from piumar_lib.evidence.statistics import Pooled
+from piumar_lib.support.files import write_text
+from tools.chapters import list_chapters
 
 GAP = r"[\s#>]+"  # what stands for a space where a chapter or a quotation breaks a line
 NUMBER = r"[+-]\d+\.\d"
@@ -61,3 +63,17 @@ def update(text: str, folder: Path = STUDY) -> tuple[str, list[str]]:
             v = "".join(part + number for part, number in parts)
         text = text[:start] + v + text[end:]
     return text, [re.sub(GAP, " ", line) for line in found]
+
+
+def update_all(root: Path, check: bool) -> int:
+    """Print what is outdated in README and chapters; update it or, with ``check``, return 1."""
+    outdated = False
+    for file in [root / "README.md", *(chapter.path for chapter in list_chapters(root))]:
+        text = file.read_text(encoding="utf-8")
+        fresh, found = update(text)
+        for line in found:
+            print(f"{file.name}: {line}")
+        outdated |= bool(found)
+        if fresh != text and not check:
+            write_text(file, fresh)
+    return int(check and outdated)

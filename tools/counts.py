@@ -10,14 +10,14 @@ the standard term that takes its place; a reader who finishes the course has met
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from nbformat import NotebookNode
 
 from piumar_lib.notebook.figure import markdown_table
-from tools.chapters import list_chapters, read_notebook, to_notebook
+from tools.chapters import cells_of, list_chapters, read_notebook, to_notebook
 from tools.pages import CITATION, REFERENCES, TITLE
 from tools.words import find_prose, flatten, list_code, names_in
 
@@ -30,11 +30,11 @@ TABLE = re.compile(r"(?:^\|.*\|$\n?)+", re.M)
 NUMBER = re.compile(r"(?<![\w.])[-+−]?\d+(?:[.,]\d+)*")
 CODE = re.compile(r"```.*?```|`[^`]*`|\$\$.+?\$\$|\$[^$]+\$|\]\([^)]*\)", re.S)
 LEDGER = "## Paper ledger"
+# Beside the chapters; they use the same words.
 PAGES = (
-    "README.md",
-    "notebooks/glossary.md",
-    "notebooks/related_work.md",
-)  # beside the chapters; they use the same words
+    "README.md", "notebooks/glossary.md", "notebooks/related_work.md",
+    "book/records.md.j2", "book/hyperparameters.md.j2",
+)  # fmt: skip
 
 BANNED = {
     r"dearer": "more expensive",
@@ -87,34 +87,26 @@ TERMS = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Size:
-    """How much a chapter holds.
+class Size(NamedTuple):
+    """How much a chapter holds."""
 
-    Attributes:
-        lines: Lines of its source.
-        cells, code: Cells in all, and those with code.
-        words: Words of prose, without code, formulas, tables, the ledger and the references.
-        figures, tables, numbers: Figures, tables, and the numbers in those tables.
-        slides: Slides of its deck.
-    """
-
-    lines: int
+    lines: int  # of its source
     cells: int
-    code: int
-    words: int
+    code: int  # cells with code
+    words: int  # of prose, without code, formulas, tables, the ledger and the references
     figures: int
     tables: int
-    numbers: int
-    slides: int
+    numbers: int  # in the tables
+    slides: int  # of its deck
 
 
 def measure(path: Path, pair: Path) -> Size:
     """Count a chapter: its source at ``path``, and its outputs in ``pair``."""
     notebook = to_notebook(path)
-    code = [cell for cell in read_notebook(pair).cells if cell.cell_type == "code"]
+    code = cells_of(read_notebook(pair), "code")
     data = [output.get("data", {}) for cell in code for output in cell.get("outputs", [])]
-    tables = [*_tables_of_prose(notebook)]
+    # A table of facts below the title has no header, and is not counted.
+    tables = [table for text in told(notebook) for table in TABLE.findall(text) if table[:5] != "| | |"]
     tables += [table for shown in data for table in TABLE.findall(shown.get("text/markdown", ""))]
     kinds = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells]
     return Size(
@@ -131,15 +123,8 @@ def measure(path: Path, pair: Path) -> Size:
 
 def told(notebook: NotebookNode) -> Iterator[str]:
     """The prose of each cell, without ledger and references."""
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            yield cell.source.split(LEDGER)[0].split(REFERENCES)[0]
-
-
-def _tables_of_prose(notebook: NotebookNode) -> Iterator[str]:
-    """Tables among the prose; that of facts below the title has no header, and is not counted."""
-    for text in told(notebook):
-        yield from (table for table in TABLE.findall(text) if not table.startswith("| | |"))
+    for cell in cells_of(notebook, "markdown"):
+        yield cell.source.split(LEDGER)[0].split(REFERENCES)[0]
 
 
 def find_banned(text: str) -> list[str]:
@@ -174,47 +159,50 @@ def find_missing_terms(texts: list[str]) -> list[str]:
 
 def find_uncited(notebook: NotebookNode) -> list[str]:
     """Titles of references that no text of the chapter cites."""
-    prose = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
+    prose = [cell.source for cell in cells_of(notebook, "markdown")]
     cited = {n for text in prose for numbers in CITATION.findall(text) for n in numbers.split(", ")}
     listed = [entry for text in prose for entry in TITLE.findall(text.partition(REFERENCES)[2])]
     return [" ".join(title.split()) for number, title in listed if number not in cited]
 
 
 def count(root: Path, only: list[str] | None = None) -> tuple[str, list[str]]:
-    """Measure chapters.
-
-    Args:
-        root: Repository root.
-        only: Numbers or stems of the chapters; the limits of the whole course then do not apply.
+    """Measure chapters, or ``only`` some; the limits of the whole course then do not apply.
 
     Returns:
         A table of sizes, in Markdown, and what is too much or missing.
     """
     chapters = list_chapters(root, only)
-    notebooks = {chapter: to_notebook(chapter.path) for chapter in chapters}
+    notebooks = {chapter.stem: to_notebook(chapter.path) for chapter in chapters}
     sizes = {chapter.stem: measure(chapter.path, chapter.pair) for chapter in chapters}
-    total = {f.name: sum(getattr(size, f.name) for size in sizes.values()) for f in fields(Size)}
-    rows = [[stem, *map(str, asdict(size).values())] for stem, size in sizes.items()]
-    table = markdown_table(["", *total], [*rows, ["all", *map(str, total.values())]])
+    total = Size(*map(sum, zip(*sizes.values(), strict=True)))
+    table = markdown_table(["", *Size._fields], [[stem, *size] for stem, size in sizes.items()]
+                           + [["all", *total]])  # fmt: skip
     problems = [
         f"{stem}: {size.cells} cells. At most {CELLS} can be read in one go."
         for stem, size in sizes.items()
         if size.cells > CELLS
     ]
-    for chapter, notebook in notebooks.items():
-        prose = "\n".join(told(notebook))
-        problems += [f"{chapter.stem}: {found}" for found in find_banned(prose)]
-        problems += [f"{chapter.stem}: {title!r} is not cited" for title in find_uncited(notebook)]
+    for stem, notebook in notebooks.items():
+        problems += [f"{stem}: {found}" for found in find_banned("\n".join(told(notebook)))]
+        problems += [f"{stem}: {title!r} is not cited" for title in find_uncited(notebook)]
     problems += search_code(root, [chapter.path for chapter in chapters], library=not only)
-    if not only:
-        pages = [root / page for page in PAGES if (root / page).is_file()]
-        for page in pages:
-            banned = find_banned(page.read_text(encoding="utf-8"))
-            problems += [f"{page.relative_to(root)}: {found}" for found in banned]
-        over = [name for name, most in LIMITS.items() if total[name] > most]
-        problems += [f"all chapters: {total[name]} {name}, at most {LIMITS[name]}" for name in over]
-        missing = find_missing_terms(
-            [text for notebook in notebooks.values() for text in told(notebook)]
-        )
-        problems += [f"all chapters: the term {term!r} never occurs" for term in missing]
-    return table, problems
+    return table, problems if only else [*problems, *_find_in_all(root, total, notebooks.values())]
+
+
+def _find_in_all(root: Path, total: Size, notebooks: Iterable[NotebookNode]) -> Iterator[str]:
+    """Problems of the other pages and of all chapters together."""
+    for page in filter(Path.is_file, (root / page for page in PAGES)):
+        for found in find_banned(page.read_text(encoding="utf-8")):
+            yield f"{page.relative_to(root)}: {found}"
+    for name, most in LIMITS.items():
+        if getattr(total, name) > most:
+            yield f"all chapters: {getattr(total, name)} {name}, at most {most}"
+    for term in find_missing_terms([text for notebook in notebooks for text in told(notebook)]):
+        yield f"all chapters: the term {term!r} never occurs"
+
+
+def report(root: Path, only: list[str] | None, check: bool) -> int:
+    """Print what is too much or missing; unless ``check`` asks for that alone, sizes come first."""
+    table, problems = count(root, only)
+    print("\n".join(problems if check else [table, *problems]))
+    return int(check and bool(problems))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from nbformat import NotebookNode
 
-from tools.chapters import list_chapters, read_notebook, to_notebook, write_notebook
+from tools.chapters import cells_of, list_chapters, read_notebook, to_notebook, write_notebook
 from tools.exercises import check_cell, find_cores, find_exercises, hollow
 
 REMOVED = "*Here was a solution. It is in the solutions edition, which `make solutions` writes.*"
@@ -44,11 +44,6 @@ def write_edition(root: Path, name: str, only: list[str] | None = None) -> list[
     """Write chapters, unexecuted, to ``build/student/`` or ``build/solutions/``.
 
     A notebook in which somebody has worked is kept aside as ``NN_name.worked.ipynb``.
-
-    Args:
-        root: Repository root.
-        name: Name of the edition, "student" or "solutions".
-        only: Numbers or stems of the chapters; all by default.
 
     Raises:
         ValueError: If an exercise lacks one of its cells; it names the file and the cell.
@@ -86,9 +81,8 @@ def relink(notebook: NotebookNode, base: str) -> None:
         code, begin, target = found.groups()
         return code or f"{begin}{base}/{posixpath.normpath(f'notebooks/{target}')}"
 
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = LINK.sub(point, cell.source)
+    for cell in cells_of(notebook, "markdown"):
+        cell.source = LINK.sub(point, cell.source)
 
 
 def _digest(notebook: NotebookNode) -> str:

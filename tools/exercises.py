@@ -13,7 +13,8 @@ Where a cell tagged ``core`` has no such check after it, its functions with a do
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+import re
+from typing import NamedTuple
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell
@@ -23,27 +24,24 @@ from piumar_lib.check import core as library
 TAGS = ["exercise", "check", "solution"]
 CORE, CORE_CHECK = "core", "core-check"
 FOLD, UNFOLD = "<details><summary>Solution</summary>", "</details>"
+SOLUTION = re.compile(rf"{FOLD}\s+```python\n(.*?)\n```(.*){UNFOLD}", re.S)
+# The line with which a check ends.
+CALLED = re.compile(r"^check\.(?P<name>\w+)\((?P<answer>\w+)\)\Z", re.M)
+REPLACED = re.compile(
+    r"^(?P<answer>\w+) = check\.(?P<name>\w+)\(\s*(?P=answer), otherwise=[\w.]+\)\Z", re.M
+)
 
 
-@dataclass(frozen=True)
-class Exercise:
-    """One exercise.
+class Exercise(NamedTuple):
+    """One exercise; ``gap``, ``check`` and ``folded`` are numbers of cells."""
 
-    Attributes:
-        name: Name of the check, as in ``check.NAME``.
-        answer: What the learner defines, the argument of the check.
-        gap, check, folded: Numbers of the cells with the gap, the check and the solution.
-        solution: Code that fills the gap.
-        remark: What is said about the solution, in Markdown.
-    """
-
-    name: str
-    answer: str
+    name: str  # of the check, as in ``check.NAME``
+    answer: str  # what the learner defines, the argument of the check
     gap: int
     check: int
-    folded: int
-    solution: str
-    remark: str
+    folded: int  # with the solution
+    solution: str  # code that fills the gap
+    remark: str  # what is said about the solution, in Markdown
 
 
 def find_exercises(notebook: NotebookNode) -> list[Exercise]:
@@ -55,8 +53,8 @@ def find_exercises(notebook: NotebookNode) -> list[Exercise]:
     tagged = [
         (index, tag)
         for index, cell in enumerate(notebook.cells)
-        for tag in cell.metadata.get("tags", [])
-        if tag in TAGS
+        for tag in TAGS
+        if tag in cell.metadata.get("tags", [])
     ]
     for position, (index, tag) in enumerate(tagged):
         due = TAGS[position % len(TAGS)]
@@ -69,21 +67,24 @@ def find_exercises(notebook: NotebookNode) -> list[Exercise]:
     return [_read(notebook.cells, *numbers[i : i + 3]) for i in range(0, len(numbers), 3)]
 
 
-@dataclass(frozen=True)
-class Core:
-    """A core function.
+def _read(cells: list[NotebookNode], gap: int, check: int, folded: int) -> Exercise:
+    called = CALLED.search(cells[check].source)
+    found = SOLUTION.fullmatch(cells[folded].source)
+    if not called or not found:
+        raise ValueError(
+            f"cell {folded}: a solution is {FOLD}, a block of Python, a remark if wanted and {UNFOLD}, "
+            "below a cell that calls check.NAME(answer)."
+        )
+    return Exercise(called["name"], called["answer"], gap, check, folded, found[1], found[2].strip())
 
-    Attributes:
-        name: Name of the check, as in ``check.NAME``.
-        answer: Name of the function.
-        gap: Number of the cell with the function.
-        check: Number of the cell with the check; None if the student edition adds it.
-    """
 
-    name: str
-    answer: str
+class Core(NamedTuple):
+    """A core function; ``gap`` and ``check`` are numbers of cells."""
+
+    name: str  # of the check, as in ``check.NAME``
+    answer: str  # name of the function
     gap: int
-    check: int | None
+    check: int | None  # None if the student edition adds it
 
 
 def find_cores(notebook: NotebookNode) -> list[Core]:
@@ -101,25 +102,31 @@ def find_cores(notebook: NotebookNode) -> list[Core]:
     cores = []
     for gap in gaps:
         source = notebook.cells[gap].source
-        if gap + 1 in checks:
-            called = _replaced(notebook.cells[gap + 1].source)
-            if not called:
-                raise ValueError(
-                    f"cell {gap + 1}: must end with NAME = check.CHECK(NAME, otherwise=LIBRARY), so "
-                    "that the chapter goes on with the library's function until the reader's is right."
-                )
-            found = [Core(*called, gap, gap + 1)]
-        else:
-            found = [Core(name, name, gap, None) for name in _with_docstring(source)]
-            if not found or any(core.answer not in library.__all__ for core in found):
-                raise ValueError(
-                    f"cell {gap}: the functions with a docstring in a cell tagged {CORE} must be of "
-                    f"piumar_lib.check.core ({', '.join(library.__all__)}), or {CORE_CHECK} must follow."
-                )
+        found = _read_check(notebook, gap) if gap + 1 in checks else _read_functions(source, gap)
         for core in found:
             hollow(source, core.answer)  # raises if it cannot
         cores += found
     return cores
+
+
+def _read_check(notebook: NotebookNode, gap: int) -> list[Core]:
+    found = REPLACED.search(notebook.cells[gap + 1].source)
+    if not found:
+        raise ValueError(
+            f"cell {gap + 1}: must end with NAME = check.CHECK(NAME, otherwise=LIBRARY), so that the "
+            "chapter goes on with the library's function until the reader's is right."
+        )
+    return [Core(found["name"], found["answer"], gap, gap + 1)]
+
+
+def _read_functions(source: str, gap: int) -> list[Core]:
+    names = [name for name, function in _functions(source).items() if ast.get_docstring(function)]
+    if not names or not {*names} <= {*library.__all__}:
+        raise ValueError(
+            f"cell {gap}: the functions with a docstring in a cell tagged {CORE} must be of "
+            f"piumar_lib.check.core ({', '.join(library.__all__)}), or {CORE_CHECK} must follow."
+        )
+    return [Core(name, name, gap, None) for name in names]
 
 
 def check_cell(cores: list[Core]) -> NotebookNode:
@@ -129,19 +136,13 @@ def check_cell(cores: list[Core]) -> NotebookNode:
     return new_code_cell(source, metadata={"tags": [CORE_CHECK]})
 
 
-def _with_docstring(source: str) -> list[str]:
-    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
-    return [node.name for node in functions if ast.get_docstring(node)]
-
-
 def hollow(source: str, name: str) -> str:
     """``source`` with the body of the function ``name`` left out; its docstring stays.
 
     Raises:
         ValueError: If there is no such function, or it has no docstring to say what is asked.
     """
-    functions = (node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef))
-    function = next((node for node in functions if node.name == name), None)
+    function = _functions(source).get(name)
     if function is None or ast.get_docstring(function) is None or len(function.body) < 2:
         raise ValueError(
             f"{name}: must be a function with a docstring and a body in the cell tagged {CORE}."
@@ -152,39 +153,5 @@ def hollow(source: str, name: str) -> str:
     return "\n".join(lines)
 
 
-def _read(cells: list[NotebookNode], gap: int, check: int, folded: int) -> Exercise:
-    begin, _, rest = cells[folded].source.partition("```python\n")
-    solution, end, remark = rest.partition("\n```")
-    called = _called(cells[check].source)
-    if begin.strip() != FOLD or not end or not remark.endswith(UNFOLD) or not called:
-        raise ValueError(
-            f"cell {folded}: a solution is {FOLD}, a block of Python, a remark if wanted and {UNFOLD}, "
-            "below a cell that calls check.NAME(answer)."
-        )
-    said = remark.removesuffix(UNFOLD).strip()
-    return Exercise(*called, gap, check, folded, solution, said)
-
-
-def _called(source: str) -> tuple[str, str] | None:
-    """NAME and answer of the ``check.NAME(answer)`` with which a cell ends."""
-    match ast.parse(source).body[-1:]:
-        case [ast.Expr(ast.Call(func=ast.Attribute(attr=name), args=[ast.Name(id=answer)]))]:
-            return name, answer
-    return None
-
-
-def _replaced(source: str) -> tuple[str, str] | None:
-    """CHECK and NAME of the ``NAME = check.CHECK(NAME, otherwise=...)`` with which a cell ends."""
-    match ast.parse(source).body[-1:]:
-        case [
-            ast.Assign(
-                targets=[ast.Name(id=target)],
-                value=ast.Call(
-                    func=ast.Attribute(attr=name),
-                    args=[ast.Name(id=answer)],
-                    keywords=[ast.keyword(arg="otherwise")],
-                ),
-            )
-        ] if target == answer:
-            return name, answer
-    return None
+def _functions(source: str) -> dict[str, ast.FunctionDef]:
+    return {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef)}

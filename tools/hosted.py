@@ -47,18 +47,18 @@ def fetch_course(repository: str, tag: str, version: str) -> None:
     sys.path.insert(0, str(folder))
 
 
-def write_hosted(root: Path, repository: str | None = None, tag: str = TAG) -> list[Path]:
+def write_hosted(root: Path, repository: str | None = None, tag: str | None = None) -> list[Path]:
     """Write all chapters to ``build/hosted/``; the branch ``hosted-TAG`` is where Colab looks for them.
 
     Args:
         root: Repository root.
         repository: ``owner/name`` on GitHub, or the folder of a clone; default: of `find_repository`.
-        tag: Tag of the repository whose library the chapters take.
+        tag: Tag of the repository whose library the chapters take; default: `TAG`.
 
     Raises:
         ValueError: If the repository is not given, or neither of the two.
     """
-    name = repository or find_repository(root)
+    name, tag = repository or find_repository(root), tag or TAG
     public = bool(re.fullmatch(r"[\w-]+/[\w.-]+", name))
     if not public and not (name and Path(name).is_dir()):
         raise ValueError(

@@ -8,32 +8,20 @@ from piumar_lib.evidence.methods import AUGMENTATION, COMMON, METHODS, NOT_SEARC
 from piumar_lib.ma52.config import SETTINGS
 from piumar_lib.notebook.figure import markdown_table
 from piumar_lib.support.hyperparameter import Hyperparameter
-
-INTRODUCTION = """# Hyperparameters
-
-Each is declared once, in the class that takes it, with its default, range and description. This page,
-error messages, `--help`, searches and the chapters' parameters all read it from there. *Searched* lists
-the values that a search may draw; *source* says who chose them: this course, a paper, or another
-benchmark. Methods that are not listed have no hyperparameters of their own, or take over those of the
-method that they are compared with."""
+from tools.templates import render
 
 
 def hyperparameters_page() -> str:
     """Return the page as Markdown."""
-    pieces = [INTRODUCTION, "## All methods", _table(COMMON)]
-    pieces += ['## Methods with "+ augmentation"', _table(AUGMENTATION)]
-    pieces += ["## Never searched", _table(NOT_SEARCHED)]
-    pieces += ["## Single methods"]
-    for name, method in METHODS.items():
-        if method.hyperparameters and not method.augmented and not method.like:
-            pieces += [f"### {name}", _table(method.hyperparameters)]
-    pieces += [
-        "## Training on MA-52",
-        "In addition to those of the method. Give them as `overrides` in chapter 12, or to "
-        "`python -m piumar_lib.ma52 train`.",
-        _table(SETTINGS),
-    ]
-    return "\n\n".join(pieces) + "\n"
+    own = {name: method for name, method in METHODS.items() if not method.augmented and not method.like}
+    return render(
+        "hyperparameters.md.j2",
+        common=_table(COMMON),
+        augmentation=_table(AUGMENTATION),
+        not_searched=_table(NOT_SEARCHED),
+        single={n: _table(m.hyperparameters) for n, m in own.items() if m.hyperparameters},
+        ma52=_table(SETTINGS),
+    )
 
 
 def _table(own: Mapping[str, Hyperparameter]) -> str:

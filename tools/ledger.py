@@ -16,12 +16,12 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-import jinja2
 from nbformat import NotebookNode
 
 from piumar_lib.baselines.hdf_ledger import LEDGER as HDF
 from piumar_lib.support.files import write_text
-from tools.chapters import Chapter, to_slug
+from tools.chapters import Chapter, cells_of, to_slug
+from tools.templates import render
 
 LEDGER = "## Paper ledger\n"
 COLUMNS = ["library", "test", "our choice"]  # after what was said, and where the chapter has it
@@ -36,15 +36,16 @@ NAME = re.compile(r'([\w.]+)(\(.*\))?(?:\["(.+)"\])?')
 ARGUMENT = re.compile(r"(\w+)\s*=")
 
 
-class Row(NamedTuple):
+@dataclass
+class Row:
     """One line of a ledger: the paper's statement, its place in the chapter, and our own choices."""
 
     said: str
     here: str
-    library: tuple[str, ...]
-    tests: tuple[str, ...]
+    library: list[str]
+    tests: list[str]
     choice: str
-    labels: tuple[str, ...] = ()
+    labels: list[str] = field(default_factory=list)  # of equations that go with it
 
 
 class Equation(NamedTuple):
@@ -65,14 +66,8 @@ class Section:
     tests: list[str] = field(default_factory=list)
 
 
-def write_pages(notebooks: Mapping[Chapter, NotebookNode], templates: Path, out: Path) -> None:
-    """Write ``cheat_sheet.md`` and ``ledger.md``.
-
-    Args:
-        notebooks: Chapters whose equations have labels.
-        templates: Folder of both templates.
-        out: Folder of the chapters' pages.
-    """
+def write_pages(notebooks: Mapping[Chapter, NotebookNode], out: Path) -> None:
+    """Write ``cheat_sheet.md`` and ``ledger.md`` of chapters whose equations have labels."""
     ledgers = {chapter: read_ledger(notebook, chapter.stem) for chapter, notebook in notebooks.items()}
     tests = tests_by_symbol(row for rows in ledgers.values() for row in rows)
     chapters = {}
@@ -81,18 +76,13 @@ def write_pages(notebooks: Mapping[Chapter, NotebookNode], templates: Path, out:
         for section in chapters[chapter]:
             section.used = find_used(section.code, tests)
             section.tests = sorted({test for symbol in section.used for test in tests[symbol]})
-        ledgers[chapter] = [_refer(row, chapters[chapter]) for row in ledgers[chapter]]
-    write = jinja2.Environment(loader=jinja2.FileSystemLoader(templates), trim_blocks=True)
-    write.filters |= {"api": _link_library, "slug": to_slug}
-    for name in ("cheat_sheet", "ledger"):
-        hdf = HDF if any(ledgers.values()) else ()  # a book without ledgers may lack the library, too
-        text = write.get_template(f"{name}.md.j2").render(chapters=chapters, ledgers=ledgers, hdf=hdf)
-        write_text(out / f"{name}.md", text)
-
-
-def _refer(row: Row, sections: list[Section]) -> Row:
-    found = [s for s in sections if set(s.used) & set(row.library)]
-    return row._replace(labels=tuple(e.label for s in found for e in s.equations))
+        for row in ledgers[chapter]:
+            found = [s for s in chapters[chapter] if {*s.used} & {*row.library}]
+            row.labels = [equation.label for section in found for equation in section.equations]
+    hdf = HDF if any(ledgers.values()) else ()  # a book without ledgers may lack the library, too
+    facts = {"chapters": chapters, "ledgers": ledgers, "hdf": hdf}
+    for name in ("cheat_sheet.md", "ledger.md"):
+        write_text(out / name, render(f"{name}.j2", **facts, api=_link_library, slug=to_slug))
 
 
 def tests_by_symbol(rows: Iterable[Row]) -> dict[str, set[str]]:
@@ -130,7 +120,7 @@ def read_ledger(notebook: NotebookNode, name: str = "chapter") -> list[Row]:
     Raises:
         ValueError: If it has other columns, or a line another number of cells than its head.
     """
-    texts = [c.source for c in notebook.cells if c.cell_type == "markdown" and LEDGER in c.source]
+    texts = [cell.source for cell in cells_of(notebook, "markdown") if LEDGER in cell.source]
     table = "".join(texts).partition(LEDGER)[2]
     head, *lines = [_cells(line) for line in table.splitlines() if line.startswith("|")] or [[]]
     if head and head[2:] != COLUMNS:
@@ -141,7 +131,7 @@ def read_ledger(notebook: NotebookNode, name: str = "chapter") -> list[Row]:
             f"head {len(head)}. Inside a cell write \\vert instead of |."
         )
     return [
-        Row(said, here, tuple(CODE.findall(library)), tuple(CODE.findall(tests)), choice)
+        Row(said, here, CODE.findall(library), CODE.findall(tests), choice)
         for said, here, library, tests, choice in lines[1:]
     ]
 
@@ -153,9 +143,8 @@ def _cells(line: str) -> list[str]:
 def resolve(name: str) -> tuple[ModuleType, Any]:
     """Return what a ledger's name stands for, and the module that holds it.
 
-    Args:
-        name: A module, class, function, method or table entry, such as
-            ``tfam.TemporalBranch(mass="uniform")`` or ``methods.METHODS["TFAM"]``.
+    A name is of a module, class, function, method or table entry, such as
+    ``tfam.TemporalBranch(mass="uniform")`` or ``methods.METHODS["TFAM"]``.
 
     Raises:
         ValueError: If it does not exist, or does not take the arguments named.
@@ -183,7 +172,7 @@ def find_used(code: str, symbols: Iterable[str]) -> list[str]:
     used = {symbol for symbol in symbols if re.search(rf"(?<![\w.]){re.escape(symbol)}\b", code)}
     for module, names in re.findall(r"^from piumar_lib\.([\w.]+) import (.+)$", code, re.M):
         file = module.rpartition(".")[2]  # a ledger may leave out the room
-        for name in map(str.strip, names.split(",")):
+        for name in names.split(", "):
             used |= {f"{module}.{name}", f"{file}.{name}"} & set(symbols)
     return sorted(used)
 

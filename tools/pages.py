@@ -12,6 +12,8 @@ import nbformat
 from nbformat import NotebookNode
 from pybtex.database import Entry, parse_file
 
+from tools.chapters import cells_of
+
 BIBLIOGRAPHY = Path(__file__).parents[1] / "book" / "references.bib"
 WORDS, LINES = 200, 15  # a minute's worth of prose, and of code: a guess for technical text
 FORMULA = re.compile(r"\$\$.+?\$\$( \([\w-]+\))?", re.S)
@@ -25,9 +27,9 @@ WIDGET = "*A slider, to be moved in the notebook. On this page the figures aroun
 
 def reading_minutes(notebook: NotebookNode) -> int:
     """Return the minutes that the prose and code of a chapter take to read, at least one."""
-    words = sum(len(c.source.split()) for c in notebook.cells if c.cell_type == "markdown")
-    code = [c.source.splitlines() for c in notebook.cells if c.cell_type == "code"]
-    lines = sum(bool(line.strip()) for source in code for line in source)
+    words = sum(len(cell.source.split()) for cell in cells_of(notebook, "markdown"))
+    code = [line for cell in cells_of(notebook, "code") for line in cell.source.splitlines()]
+    lines = sum(bool(line.strip()) for line in code)
     return max(1, round(words / WORDS + lines / LINES))
 
 
@@ -38,9 +40,8 @@ def label_equations(notebook: NotebookNode, stem: str) -> NotebookNode:
     def label(equation: re.Match) -> str:
         return equation[0] if equation[1] else f"{equation[0]} ({stem}-{next(number)})"
 
-    for cell in notebook.cells:
-        if cell.cell_type == "markdown":
-            cell.source = FORMULA.sub(label, cell.source)
+    for cell in cells_of(notebook, "markdown"):
+        cell.source = FORMULA.sub(label, cell.source)
     return notebook
 
 
@@ -49,15 +50,14 @@ def prepare(notebook: NotebookNode, stem: str, facts: str, terms: Mapping[str, s
 
     Args:
         notebook: The chapter.
-        stem: Its file name without ending.
+        stem: What messages call it.
         facts: A line to stand below its title.
         terms: Terms of the glossary by the anchor of their heading.
 
     Raises:
         ValueError: If a reference is missing in the bibliography, or a term in the glossary.
     """
-    label_equations(notebook, stem)
-    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    prose = cells_of(label_equations(notebook, stem), "markdown")
     link_prose(prose, stem, terms)
     title, _, rest = prose[0].source.partition("\n")
     prose[0].source = f"{title}\n\n*{facts}*\n{rest}"
@@ -69,16 +69,7 @@ def prepare(notebook: NotebookNode, stem: str, facts: str, terms: Mapping[str, s
 
 
 def link_prose(prose: Sequence[NotebookNode], stem: str, terms: Mapping[str, str]) -> None:
-    """Link citations to the bibliography and terms to the glossary, in place.
-
-    Args:
-        prose: Markdown cells.
-        stem: What messages call the page.
-        terms: Terms of the glossary by the anchor of their heading.
-
-    Raises:
-        ValueError: If a reference is missing in the bibliography, or a term in the glossary.
-    """
+    """Link citations to the bibliography and terms to the glossary, in place; see `prepare`."""
     keys = cite(prose, stem)
     for cell in prose:
         cell.source = CITATION.sub(lambda m: _cite(_look_up(keys, m[1], stem)), cell.source)
@@ -125,7 +116,7 @@ def cite_on_slides(notebook: NotebookNode, stem: str) -> NotebookNode:
     Raises:
         ValueError: If no entry of the bibliography has a reference's title.
     """
-    prose = [cell for cell in notebook.cells if cell.cell_type == "markdown"]
+    prose = cells_of(notebook, "markdown")
     keys = cite(prose, stem)
 
     def names(citation: re.Match) -> str:

@@ -13,7 +13,7 @@ from nbformat import NotebookNode
 from PIL import Image
 
 from piumar_lib.support.files import require_writable
-from tools.chapters import Chapter, list_chapters, read_notebook, to_notebook, write_notebook
+from tools.chapters import Chapter, cells_of, list_chapters, read_notebook, to_notebook, write_notebook
 from tools.run import build_path, execute
 
 COALESCE = CoalesceStreamsPreprocessor()
@@ -22,30 +22,44 @@ LARGEST_KB = 600
 LOCAL_PATH = r"(?<![\w.:/])/(?:home|Users|root|tmp|opt|usr|var)/[\w.-]+[^\s'\"]*"
 
 
-def make_pairs(root: Path, only: list[str] | None = None, profile: str = "full") -> list[Path]:
-    """Execute chapters and write the committed notebooks beside their sources.
+def make_pairs(
+    root: Path,
+    only: list[str] | None = None,
+    profile: str = "full",
+    check: bool = False,
+    sync: bool = False,
+) -> None:
+    """Execute chapters into the committed notebooks beside their sources, and check these.
 
-    Args:
-        root: Repository root.
-        only: Numbers or stems; all chapters by default.
-        profile: Profile of the committed figures.
+    With ``sync``, prose and tags are taken over instead, see `sync_pair`; ``check`` alone makes nothing.
 
     Raises:
         RuntimeError: If a chapter fails; its old notebook stays.
-        ValueError: If the new notebook is not fit to be committed; it stays for inspection.
+        ValueError: If a notebook is not fit to be committed; it stays for inspection.
     """
-    chapters, written = list_chapters(root, only), []
-    require_writable(root / "notebooks")
+    chapters = list_chapters(root, only)
+    if not check and not sync:
+        require_writable(root / "notebooks")
     for chapter in chapters:
-        print(f"{chapter.stem} ...", flush=True)
-        notebook = to_notebook(chapter.path)
-        _, error = execute(notebook, chapter.path.parent, profile)
-        if error:
-            raise RuntimeError(f"{chapter.stem} failed: {error}")
-        write_notebook(clean(notebook), chapter.pair)
+        if sync:
+            sync_pair(chapter)
+        elif not check:
+            execute_pair(chapter, profile)
         check_pair(chapter)
-        written.append(chapter.pair)
-    return written
+
+
+def execute_pair(chapter: Chapter, profile: str) -> None:
+    """Execute a chapter into its pair.
+
+    Raises:
+        RuntimeError: If it fails; its old notebook stays.
+    """
+    print(f"{chapter.stem} ...", flush=True)
+    notebook = to_notebook(chapter.path)
+    _, error = execute(notebook, chapter.path.parent, profile)
+    if error:
+        raise RuntimeError(f"{chapter.stem} failed: {error}")
+    write_notebook(clean(notebook), chapter.pair)
 
 
 def sync_pair(chapter: Chapter) -> None:
@@ -55,7 +69,7 @@ def sync_pair(chapter: Chapter) -> None:
         ValueError: If code has changed, so that the chapter has to be executed.
     """
     notebook, executed = to_notebook(chapter.path), read_notebook(chapter.pair)
-    new, old = ([c for c in n.cells if c.cell_type == "code"] for n in (notebook, executed))
+    new, old = cells_of(notebook, "code"), cells_of(executed, "code")
     if [cell.source for cell in new] != [cell.source for cell in old]:
         command = f"python -m tools pairs --only {chapter.number}"
         raise ValueError(f"{chapter.pair.name}: its code is not the source's. Execute it: {command}")
@@ -91,7 +105,7 @@ def find_executed(root: Path, chapter: Chapter) -> NotebookNode:
 
 
 def _has_run(notebook: NotebookNode, source: NotebookNode) -> bool:
-    code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+    code = [cell for cell in cells_of(notebook, "code") if cell.source.strip()]
     failed = any(o.output_type == "error" for c in code for o in c.outputs)
     same = [c.source for c in notebook.cells] == [c.source for c in source.cells]
     return same and not failed and all(c.execution_count for c in code)
@@ -105,14 +119,14 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     for cell in notebook.cells:
         for key in ("execution", "collapsed", "scrolled"):
             cell.metadata.pop(key, None)
-        if cell.cell_type == "code":
-            # What a cell prints may come in any number of pieces.
-            COALESCE.preprocess_cell(cell, {}, 0)
-            # A widget's static twin is an output of its own and stays.
-            cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
-            for output in cell.outputs:
-                if "image/png" in output.get("data", {}):
-                    output.data["image/png"] = shrink(output.data["image/png"])
+    for cell in cells_of(notebook, "code"):
+        # What a cell prints may come in any number of pieces.
+        COALESCE.preprocess_cell(cell, {}, 0)
+        # A widget's static twin is an output of its own and stays.
+        cell.outputs = [o for o in cell.outputs if WIDGET_VIEW not in o.get("data", {})]
+        for output in cell.outputs:
+            if "image/png" in output.get("data", {}):
+                output.data["image/png"] = shrink(output.data["image/png"])
     return notebook
 
 
@@ -155,7 +169,7 @@ def _find_problem(chapter: Chapter) -> str:
             return f"the tags of cell {index} differ from the source. pairs --sync brings them along"
     if "widgets" in notebook.metadata:
         return "it holds widget state, which breaks its rendering. Do not save it from JupyterLab"
-    code = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.strip()]
+    code = [cell for cell in cells_of(notebook, "code") if cell.source.strip()]
     if [cell.execution_count for cell in code] != list(range(1, len(code) + 1)):
         return "its cells were not executed once each, from top to bottom. Run it afresh"
     root = str(chapter.path.resolve().parents[1])

@@ -32,10 +32,6 @@ FOLDER = "pictures"  # below notebooks/
 def write_pictures(root: Path, only: list[str] | None = None) -> list[Path]:
     """Draw animations with their still twins, and drawings, into ``notebooks/pictures/``.
 
-    Args:
-        root: Repository root.
-        only: Names; all by default.
-
     Raises:
         ValueError: If a name is unknown, or an animation becomes larger than `MOST_BYTES`.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -81,11 +82,7 @@ def cost_paragraph(root: Path) -> str:
 
 
 def update_readme(root: Path, check: bool = False) -> bool:
-    """Put the current tables and costs into README.md and return whether that changed anything.
-
-    Args:
-        root: Repository root.
-        check: Only compare, write nothing.
+    """Put current tables and costs into README.md, or only ``check``; return whether they differed.
 
     Raises:
         ValueError: If README.md lacks the markers.
@@ -103,3 +100,11 @@ def update_readme(root: Path, check: bool = False) -> bool:
     if fresh != text and not check:
         write_text(path, fresh)
     return fresh != text
+
+
+def refresh(root: Path, check: bool) -> int:
+    """Update README.md, or return 1 if that is due, and say so."""
+    due = update_readme(root, check) and check
+    if due:
+        print("README.md: the chapter table is not current. Run: make readme", file=sys.stderr)
+    return int(due)

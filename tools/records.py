@@ -30,7 +30,9 @@ from piumar_lib.evidence.published import PUBLISHED
 from piumar_lib.evidence.records import ROOT, STUDY, read_records
 from piumar_lib.evidence.wording import listed, signed
 from piumar_lib.notebook.figure import markdown_table
+from piumar_lib.support.files import write_text
 from tools.chapters import to_slug
+from tools.templates import render
 
 FOLDER = STUDY.relative_to(ROOT)
 REFERENCE = "augmentation"
@@ -46,53 +48,17 @@ USUAL_MODEL = {name: FIXED[name] for name in ("backbone", "width")}
 USUAL = tuple(USUAL_MODEL.values())
 PROBED_DATA = [data_of(name, form) for form in FORMS for name in CATALOG]
 OPTIONAL = ["seconds", "content", "device", "commit", "failed", "selection"]  # not in every record
-INTRODUCTION = """# Records of the study
-
-Everything that was trained for [chapter 09](09_evidence.ipynb), computed from its records. Only the
-planned contrasts were fixed beforehand: **all other differences on this page are exploration**, and none
-is corrected for how many there are.
-
-Accuracy is in percent, differences are in points. The unit is the person: seeds are averaged first, then
-people. Brackets hold 95 % t intervals over people; of synthetic people, over populations. There is none
-for one person, or if all people are equal. A training that failed counts no clip as recognised. Methods
-with fewer trainings may have been judged on fewer people; a difference is taken on what both have."""
-CONTRASTS = """## Planned contrasts
-
-Differences and intervals are in points, pooled over data sets; p values are corrected for a table's
-twelve tests; "a new set" is the prediction interval. The second table leaves out SPAR, MSR Action3D and
-UTKinect, on which the methods were developed after first tries."""
 COMPARED = ("augmentation", "TFAM + augmentation")  # beside what others published
-LITERATURE = """## Beside published figures
 
-The protocols are near ours and not the same, so compare orders of magnitude. All hold people out. Ours
-has five folds of people (SPAR: ten), all classes at once, clips of one length with 32 frames, at most
-2,000 of them (SPAR: all 2,684), and a network of 11,000 to 21,000 parameters. Accuracy is in percent."""
-NORMALIZATION = """## Person normalisation
 
-What normalising an unseen person adds to the recogniser as it is, in points, by how many of the person's
-clips the person is estimated from, and by how many classes the person shows."""
-PROBE = """## Person probe
-
-How well a linear classifier tells unseen people apart from the features, within classes: 0 is chance,
-100 is no mistake. Mean over folds; in parentheses the lowest and the highest fold."""
-
-ATTEMPTS = """## Log of attempts
-
-Every setting that was tried while the method's defaults were chosen, on development people alone: 20
-real people of two public data sets, folds of SPAR that serve for searching, and synthetic populations of
-their own. Differences are in points, with 95 % t intervals over people, and not corrected for how many
-there are."""
-BENCHMARKS = """## Benchmarks
-
-Parts of the course beside existing libraries, as `python tests/benchmarks/run.py` measured them; chapter
-10 discusses the main ones."""
+def write_page(root: Path, out: Path) -> None:
+    """Write the page to a file, and say so."""
+    write_text(out, records_page(root))
+    print(f"records: {out}")
 
 
 def records_page(root: Path) -> str:
     """Return the page as Markdown, its links relative to ``notebooks/``.
-
-    Args:
-        root: Repository root.
 
     Raises:
         ValueError: If a file of records is damaged, or holds a training twice.
@@ -100,21 +66,20 @@ def records_page(root: Path) -> str:
     folder = root / FOLDER
     every = {title: _read(records_path(data, folder), data) for data, title in TITLES.items()}
     parts = {title: part for title, part in every.items() if len(part)}
-    missing = [f'"{title}"' for title in every if title not in parts]
-    pieces = [INTRODUCTION, "## What was trained"]
-    pieces += [overview(parts)] if parts else []
-    pieces += [f"Not run: {', '.join(missing)}."] if missing else []
-    pieces += [CONTRASTS, *planned_contrasts(folder)]
-    pieces += [LITERATURE, literature(folder)]
-    pieces += ["## Search of hyperparameters", origin(_read(folder / "search.jsonl"))]
-    for title, part in parts.items():
-        pieces += [f"## {title}", origin(part), *_models(part)]
-    pieces += _normalization(_read(folder / person_gain.FILE))
     probed = _read(folder / person_probe.FILE)
-    pieces += [PROBE, origin(probed), *([probe(probed)] if len(probed) else [])]
-    pieces += [ATTEMPTS, *attempt_tables(development.read_log(folder.parent / development.LOG.name))]
-    pieces += [BENCHMARKS, *benchmark_tables(read_records(folder.parent / "benchmarks.jsonl"))]
-    return "\n\n".join(pieces) + "\n"
+    return render(
+        "records.md.j2",
+        overview=overview(parts) if parts else "",
+        missing=[title for title in every if title not in parts],
+        contrasts=planned_contrasts(folder),
+        literature=literature(folder),
+        search=origin(_read(folder / "search.jsonl")),
+        parts={title: [origin(part), *_models(part)] for title, part in parts.items()},
+        normalization=_normalization(_read(folder / person_gain.FILE)),
+        probe=[origin(probed), *([probe(probed)] if len(probed) else [])],
+        attempts=attempt_tables(development.read_log(folder.parent / development.LOG.name)),
+        benchmarks=benchmark_tables(read_records(folder.parent / "benchmarks.jsonl")),
+    )
 
 
 def planned_contrasts(folder: Path) -> Iterator[str]:
@@ -152,13 +117,10 @@ def literature(folder: Path) -> str:
 
 def attempt_tables(log: dict[str, list[dict]]) -> Iterator[str]:
     """Yield the gains of each attempt over its reference, and over its control."""
-    header = ["attempt", *development.POOLS]
-    for over, words in {
-        "against": "the method that each attempt has to beat",
-        "control": "its control",
-    }.items():
-        if log:
-            yield f"Over {words}:\n\n{markdown_table(header, development.rows(log, over))}"
+    beaten = {"against": "the method that each attempt has to beat", "control": "its control"}
+    for over, words in beaten.items() if log else ():
+        table = markdown_table(["attempt", *development.POOLS], development.rows(log, over))
+        yield f"Over {words}:\n\n{table}"
 
 
 def benchmark_tables(records: Sequence[dict[str, Any]]) -> Iterator[str]:
@@ -206,7 +168,7 @@ def overview(parts: dict[str, pd.DataFrame]) -> str:
         link, hours = f"[{title}](#{to_slug(title)})", part.seconds.sum() / 3600
         rows.append([link, len(clips), classes, clips.sum(), len(part), part.failed.count(), hours])
     header = ["data set, form", "people", "classes", "clips", "trainings", "failed", "hours of one core"]
-    return markdown_table(header, rows) if rows else ""
+    return markdown_table(header, rows)
 
 
 def by_person(records: pd.DataFrame) -> pd.DataFrame:
@@ -252,9 +214,7 @@ def methods(records: pd.DataFrame) -> str:
     judged, data_set = by_person(records), DATA[records.data.iloc[0]]
     people = judged.groupby(["method", "person"], sort=False).agg({"share": "mean", "fold": "last"})
     seeds = judged.groupby(["method", "seed"]).share.agg(["mean", "size"])
-    of_method = by_method(records)
-    trainings = {method: own.to_dict("records") for method, own in of_method.items()}
-    rows = []
+    of_method, rows = by_method(records), []
     for method, own in of_method.items():
         of_seed, accuracies = seeds.loc[method], people.loc[method]
         deviation = of_seed["mean"][of_seed["size"] == len(accuracies)].std()
@@ -262,7 +222,7 @@ def methods(records: pd.DataFrame) -> str:
             method,
             _text(mean_accuracy(accuracies, data_set), metrics.percent),
             metrics.percent(accuracies.share.min()),
-            _gain(method, trainings, data_set),
+            _gain(method, of_method, data_set),
             len(of_seed),
             "" if math.isnan(deviation) else metrics.percent(deviation),
             len(own),
@@ -278,17 +238,15 @@ def mean_accuracy(people: pd.DataFrame, data_set: str) -> statistics.Difference:
     return statistics.paired(people.share, np.zeros(len(people)))
 
 
-def _gain(method: str, trainings: dict[str, list[dict]], data_set: str) -> str:
+def _gain(method: str, of_method: dict[str, pd.DataFrame], data_set: str) -> str:
     """Gain of a method over the reference on the trainings that both have; "" if there are none."""
-    own, reference = trainings[method], trainings.get(REFERENCE, [])
-    if method == REFERENCE or not _runs(own) & _runs(reference):
+    if method == REFERENCE or REFERENCE not in of_method:
         return ""
-    both = {data_set: [*own, *reference]}
+    own, reference = of_method[method], of_method[REFERENCE]
+    if own.merge(reference, on=["fold", "seed"]).empty:
+        return ""
+    both = {data_set: pd.concat([own, reference]).to_dict("records")}
     return _text(contrasts.compare(both, method, REFERENCE, partial=True))
-
-
-def _runs(records: Iterable[dict]) -> set[tuple[int, int]]:
-    return {(r["fold"], r["seed"]) for r in records}
 
 
 def _text(found: Difference, write: Callable[[float], str] = signed) -> str:
@@ -313,7 +271,7 @@ def _chosen(own: dict[str, float]) -> str:
 
 def _normalization(records: pd.DataFrame) -> Iterable[str]:
     """The default way with intervals, then all others without."""
-    yield from (NORMALIZATION, origin(records))
+    yield origin(records)
     if len(records):
         yield f"The default, {person_gain.DEFAULT}:"
         yield markdown_table(*gains(records, [person_gain.DEFAULT], _text))

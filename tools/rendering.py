@@ -10,14 +10,6 @@ from pygments.formatters import HtmlFormatter
 
 from book.formulas import to_mathml
 
-# Brackets, roots and sums grow only in a font for formulas; each system has another one.
-FORMULA_STYLE = """math {
-  font-family: "STIX Two Math", "Latin Modern Math", "Cambria Math", "DejaVu Math TeX Gyre",
-    "TeX Gyre Termes Math", "Noto Sans Math", math;
-}
-.nobr { white-space: nowrap; }
-"""
-
 
 class MathRenderer(IPythonRenderer):
     """Writes formulas as MathML, which browsers draw without a script."""

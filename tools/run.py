@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import math
@@ -9,14 +10,13 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import metadata
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -28,7 +28,7 @@ from tqdm import tqdm
 
 from piumar_lib.notebook.profile import PROFILES, VARIABLE
 from piumar_lib.support.cluster import in_parallel
-from piumar_lib.support.files import as_path, read_json, require_writable, write_text
+from piumar_lib.support.files import read_json, require_writable, write_text
 from tools.chapters import (
     ALONE,
     CHAIN,
@@ -75,23 +75,15 @@ class OwnKernel(AsyncKernelManager):
         super().__init__(kernel_spec_manager=KernelSpecManager(kernel_dirs=[]), **settings)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """Outcome of one chapter; ``error`` is empty if it ran without errors.
-
-    Attributes:
-        kept: Whether it was left as it had run before.
-    """
+class Outcome(NamedTuple):
+    """Outcome of one chapter."""
 
     name: str
     seconds: float
     peak_mb: float
-    error: str
+    error: str  # empty if it ran without errors
     notebook: Path
-    kept: bool = False
-
-
-Run = Callable[[list[Chapter]], list[Outcome]]
+    kept: bool = False  # whether it was left as it had run before
 
 
 def widget_errors(notebook: NotebookNode) -> list[str]:
@@ -107,31 +99,29 @@ def last_lines(traceback: list[str] | str, count: int = 6) -> str:
     return "\n".join(ANSI.sub("", text).strip().splitlines()[-count:])
 
 
-def _start(
-    notebook: NotebookNode,
-    folder: Path,
-    timeout: int | None,
-    environment: dict[str, str],
-    until_done: ExitStack,
-    tries: int = 3,
-) -> NotebookClient:
+@contextmanager
+def _kernel(
+    notebook: NotebookNode, folder: Path, timeout: int | None, environment: dict[str, str]
+) -> Iterator[NotebookClient]:
     """Start a kernel, again if it dies at once: another program may take its ports before it does."""
-    client = NotebookClient(
-        notebook,
-        timeout=timeout,
-        kernel_manager_class=OwnKernel,
-        coalesce_streams=True,
-        record_timing=False,
-        extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
-        resources={"metadata": {"path": str(folder)}},
-    )
-    try:
-        until_done.enter_context(client.setup_kernel(env=environment))
-    except RuntimeError:
-        if tries == 1:
-            raise
-        return _start(notebook, folder, timeout, environment, until_done, tries - 1)
-    return client
+    with ExitStack() as until_done:
+        for tries_left in (2, 1, 0):
+            client = NotebookClient(
+                notebook,
+                timeout=timeout,
+                kernel_manager_class=OwnKernel,
+                coalesce_streams=True,
+                record_timing=False,
+                extra_arguments=["--IPKernelApp.log_level=40"],  # no warning about local sockets
+                resources={"metadata": {"path": str(folder)}},
+            )
+            try:
+                until_done.enter_context(client.setup_kernel(env=environment))
+                break
+            except RuntimeError:
+                if not tries_left:
+                    raise
+        yield client
 
 
 def execute(
@@ -152,8 +142,7 @@ def execute(
     environment.setdefault("OMP_NUM_THREADS", "1")  # small tensors: two threads wait for each other
     if profile is not None:
         environment[VARIABLE] = profile
-    with ExitStack() as until_done:
-        client = _start(notebook, folder, timeout, environment, until_done)
+    with _kernel(notebook, folder, timeout, environment) as client:
         try:
             for index, cell in enumerate(notebook.cells):
                 client.execute_cell(cell, index)
@@ -198,8 +187,8 @@ def run_chapters(
         root: Repository root.
         profile: Profile to run in.
         only: Numbers or stems of the chapters to run; all by default.
-        record: Whether to write seconds and memory to ``notebooks/results/chapters.json``. Only a
-            chapter that runs is measured, so all run, one after the other.
+        record: Whether to write seconds and memory to `RECORD`. Only a chapter that runs is measured,
+            so all run, one after the other.
         timeout: Limit for one cell, in seconds.
         again: Whether to run chapters of which nothing has changed, too.
         workers: How many chapters run at a time.
@@ -212,39 +201,50 @@ def run_chapters(
         raise ValueError(f"profile: {profile!r} is unknown. Use one of {', '.join(PROFILES)}.")
     chapters = list_chapters(root, only)
     require_writable(root / "build" / "notebooks")
-    run = partial(_run_all, root, profile, timeout)
     found = () if again or record else (_as_it_ran(root, chapter, profile) for chapter in chapters)
     kept = {outcome.name: outcome for outcome in found if outcome}
     left = [chapter for chapter in chapters if chapter.stem not in kept]
-    ended = _side_by_side(run, left, workers) if workers > 1 and not record else _in_order(run, left)
+    ended = _run(root, profile, timeout, left, workers=1 if record else workers)
     outcomes = []
     for outcome in tqdm(chain(kept.values(), ended), total=len(chapters), desc="chapters", disable=None):
         outcomes.append(outcome)
         tqdm.write(_line(outcome))
-    outcomes.sort(key=lambda outcome: outcome.name)
+    outcomes.sort()
     _summarize(outcomes)
     if record:
         _record([o for o in outcomes if not o.error], root, profile)
     return outcomes
 
 
-def _in_order(run: Run, chapters: list[Chapter]) -> Iterator[Outcome]:
-    for chapter in chapters:
+def _run(
+    root: Path, profile: str, timeout: int | None, chapters: list[Chapter], workers: int
+) -> Iterator[Outcome]:
+    """Outcomes as chapters end. Of several at a time, `CHAIN` stays in order, and `ALONE` comes last."""
+    run = partial(_run_in_order, root, profile, timeout)
+    chain, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
+    others = [[c] for c in chapters if c.number not in (*CHAIN, *ALONE)]
+    jobs = [(part,) for part in (chain, *others) if part]
+    if workers == 1:
+        jobs, alone = [], chapters
+    for ended in in_parallel(run, jobs, max(1, min(workers, len(jobs)))):
+        yield from ended
+    for chapter in alone:
         yield from run([chapter])
 
 
-def _side_by_side(run: Run, chapters: list[Chapter], workers: int) -> Iterator[Outcome]:
-    """What became of each chapter, as they end; those of `CHAIN` in order, those of `ALONE` last."""
-    together, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
-    others = [[c] for c in chapters if c.number not in (*CHAIN, *ALONE)]
-    jobs = [(part,) for part in (together, *others) if part]
-    for done in in_parallel(run, jobs, max(1, min(workers, len(jobs)))):
-        yield from done
-    yield from _in_order(run, alone)
-
-
-def _run_all(root: Path, profile: str, timeout: int | None, chapters: list[Chapter]) -> list[Outcome]:
-    return [_run_one(root, profile, timeout, chapter) for chapter in chapters]
+def _run_in_order(
+    root: Path, profile: str, timeout: int | None, chapters: list[Chapter]
+) -> list[Outcome]:
+    outcomes = []
+    for chapter in chapters:
+        state, target = fingerprint(root, chapter, profile), build_path(root, chapter)
+        notebook, begin = to_notebook(chapter.path), time.perf_counter()
+        peak, error = execute(notebook, chapter.path.parent, profile, timeout)
+        if not error:
+            notebook.metadata["run"] = {"state": state, "peak_mb": peak, "profile": profile}
+        write_notebook(notebook, target)
+        outcomes.append(Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target))
+    return outcomes
 
 
 def fingerprint(root: Path, chapter: Chapter, profile: str) -> str:
@@ -269,17 +269,6 @@ def _as_it_ran(root: Path, chapter: Chapter, profile: str) -> Outcome | None:
     if ran.get("state") != fingerprint(root, chapter, profile):
         return None
     return Outcome(chapter.stem, 0.0, ran["peak_mb"], "", target, True)
-
-
-def _run_one(root: Path, profile: str, timeout: int | None, chapter: Chapter) -> Outcome:
-    state, target = fingerprint(root, chapter, profile), build_path(root, chapter)
-    notebook = to_notebook(chapter.path)
-    begin = time.perf_counter()
-    peak, error = execute(notebook, chapter.path.parent, profile, timeout)
-    if not error:
-        notebook.metadata["run"] = {"state": state, "peak_mb": peak, "profile": profile}
-    write_notebook(notebook, target)
-    return Outcome(chapter.stem, time.perf_counter() - begin, peak, error, target)
 
 
 def build_path(root: Path, chapter: Chapter) -> Path:
@@ -330,17 +319,17 @@ def _record(outcomes: list[Outcome], root: Path, profile: str) -> None:
     write_text(path, json.dumps(record, indent=1) + "\n")
 
 
-def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any]) -> None:
+def run_papermill(root: Path, chapter: str, output: Path, parameters: Iterable[tuple[str, str]]) -> None:
     """Execute one chapter with parameters of one's own; a name it does not know is refused.
 
     papermill itself only warns about unknown parameters and goes on.
 
     Args:
         root: Repository root.
-        name: Number or stem of the chapter.
+        chapter: Its number or stem.
         output: Where the executed notebook goes.
-        parameters: Values for names in the chapter's parameters cell. Paths count from the chapter's
-            folder or, if nothing is there, from the current one.
+        parameters: Names in its parameters cell and their values, see `read_value`. Paths count from
+            the chapter's folder or, if nothing is there, from the current one.
 
     Raises:
         ValueError: If a parameter is unknown or has a value of another kind.
@@ -349,21 +338,28 @@ def run_papermill(root: Path, name: str, output: Path, parameters: dict[str, Any
     """
     import papermill
 
-    (chapter,) = list_chapters(root, [name])
-    notebook = to_notebook(chapter.path)
-    check_parameters(parameters, read_parameters(notebook, chapter.stem), chapter.stem)
-    parameters = {n: _from_here(value, chapter.path.parent) for n, value in parameters.items()}
-    output = as_path(output)
+    (found,) = list_chapters(root, [chapter])
+    path, stem, notebook = found.path, found.stem, to_notebook(found.path)
+    given = {name: read_value(text) for name, text in parameters}
+    check_parameters(given, read_parameters(notebook, stem), stem)
+    given = {name: _from_here(value, path.parent) for name, value in given.items()}
     write_notebook(notebook, output)  # whether it can be written shows before the kernel starts
-    folder = str(chapter.path.parent)
     try:
         papermill.execute_notebook(
-            notebook, str(output), parameters=parameters, cwd=folder, kernel_manager_class=OwnKernel
+            notebook, str(output), given, cwd=str(path.parent), kernel_manager_class=OwnKernel
         )
     except papermill.PapermillExecutionError as error:
         raise RuntimeError(
-            f"{chapter.stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
+            f"{stem} failed:\n{last_lines(str(error))}\nas far as it came: {output}"
         ) from None
+
+
+def read_value(text: str) -> Any:
+    """Read a literal as Python does; anything else is a string, as a shell user expects."""
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
 
 
 def _from_here(value: Any, folder: Path) -> Any:

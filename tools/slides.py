@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from html import escape
 from importlib import resources
 from pathlib import Path
 
@@ -15,27 +14,16 @@ from tools.chapters import Chapter, list_chapters
 from tools.pages import cite_on_slides
 from tools.pairs import clean, find_executed
 from tools.pictures import copy_pictures
-from tools.rendering import FORMULA_STYLE, render_markdown, token_colors
+from tools.rendering import render_markdown, token_colors
+from tools.templates import render
 
 HERE = Path(__file__).parent
 SHORT, NARROW = 12, 80  # lines of code and output, and characters in each, that fit in large type
 NEEDED = ("LICENSE", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js")  # of reveal.js
-INDEX = """<!DOCTYPE html>
-<html lang="en"><meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1"><title>Slides - PIUmr-course</title>
-<link rel="stylesheet" href="slides.css"><main class="start"><h1>PIUmr-course: slides</h1>
-<p>Press Space for the next slide, S for the speaker notes, F for full screen, O for an overview, and Esc
-to leave it. To print a deck, add <code>?print-pdf</code> to its address, before the <code>#</code>.</p>
-<ul>{}</ul></main></html>
-"""
 
 
 def build_slides(root: Path, only: list[str] | None = None) -> Path:
-    """Build ``build/slides/`` from executed notebooks and return its first page.
-
-    Args:
-        root: Repository root.
-        only: Numbers or stems of the chapters; all by default.
+    """Build ``build/slides/`` from executed notebooks of chapters and return its first page.
 
     Raises:
         ValueError: Listing every chapter that has not run, or shows a figure without alt text.
@@ -50,11 +38,9 @@ def build_slides(root: Path, only: list[str] | None = None) -> Path:
             problems.append(f"{chapter.stem}: {error}")
     if problems:
         raise ValueError("the slides cannot be built:\n" + "\n".join(problems))
-    entry = '<li><a href="{}.html">{} · {}</a><br>{}</li>'
-    items = [entry.format(c.stem, c.number, escape(c.title), escape(c.question)) for c in chapters]
-    write_text(folder / "index.html", INDEX.format("\n".join(items)))
+    write_text(folder / "index.html", render("index.html.j2", chapters=chapters))
     own = (HERE / "slides.css").read_text(encoding="utf-8")
-    write_text(folder / "slides.css", token_colors("friendly") + FORMULA_STYLE + own)
+    write_text(folder / "slides.css", token_colors("friendly") + own)
     reveal = resources.files("sphinx_revealjs") / "_static" / "revealjs"
     for name in NEEDED:
         write_text(folder / "reveal" / name, reveal.joinpath(name).read_text(encoding="utf-8"))
