@@ -274,7 +274,7 @@ fig, ax = plt.subplots(figsize=(7, 3.2))
 ax.barh(ranked, eta, color=np.where(eta > limit, "C0", "0.75"))
 ax.plot(limit, ranked, "|k", ms=14, mew=2.5, label="95 % of shuffles are below (blue: above)")
 ax.set(xlabel="eta squared, clusters of the first layer")
-ax.legend(loc="lower right")
+ax.legend(loc="lower right", bbox_to_anchor=(1, 1))
 words = ", ".join(f"{trait} {value:.2f}" for trait, value in zip(ranked[::-1], eta[::-1], strict=True))
 show(fig, alt=f"Fraction of each trait's variance between groups: {words}. Above 95 % of shuffles: "
      f"{', '.join(np.array(ranked)[eta > limit])}.")
