@@ -108,11 +108,6 @@ def run_cache(options: argparse.Namespace) -> int:
     kept = cache.make_cache(
         options.root, clips, options.out, settings, options.workers or os.cpu_count() or 1, progress=True
     )
-    if cache.read_settings(options.out).version < settings.version:
-        print(
-            f"note: {options.out} was begun by an older version, right for MA-52; clips of your "
-            "own that are turned, stretched, trimmed or of varying frame rate need a new cache."
-        )
     bad = [k for k in kept if k.fault]
     lost = sum(not k.found for k in kept if not k.fault)
     about = f"; the person was not found in {lost}" if settings.crop == "person" else ""

@@ -309,9 +309,10 @@ def test_a_damaged_model_is_named(tmp_path):
     [
         ("", "model.json: is damaged .Expecting value"),
         ("[]", "model.json: is damaged .it holds no object"),
-        ('{"config": []}', "must be a mapping, not list"),
-        ('{"config": 3}', "must be a mapping, not int"),
-        ('{"config": {"max_epochs": 3}}', "max_epochs: there is no such setting"),
+        ('{"config": [], "actions": [], "joints": []}', "must be a mapping, not list"),
+        ('{"config": 3, "actions": [], "joints": []}', "must be a mapping, not int"),
+        ('{"config": {"max_epochs": 3}, "actions": [], "joints": []}', "max_epochs: there is no such"),
+        ('{"config": {}}', "it lacks actions, joints"),
     ],
 )
 def test_what_is_damaged_in_a_model_is_said(tmp_path, text, fault):
@@ -418,7 +419,7 @@ def test_a_model_of_an_earlier_version_is_refused(tmp_path):
     about = json.loads((tmp_path / "model.json").read_text())
     about["config"] |= {"plug": "tfam"}
     (tmp_path / "model.json").write_text(json.dumps(about))
-    with pytest.raises(ValueError, match="version: plug: this setting was replaced. .* Train again"):
+    with pytest.raises(ValueError, match="of the course .plug: there is no .* train again, into"):
         load_model(tmp_path)
 
 

@@ -128,31 +128,26 @@ def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
     return {person: (right, clips) for person, (right, clips) in counts.items()}
 
 
-def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, float]:
+def short_report(found: Predicted, train_y: np.ndarray) -> dict[str, float]:
     """Official scores, accuracy of each body part's clips, and the worst quarter of people.
 
-    Args:
-        found: Predictions on held-out clips.
-        train_y: Actions of the training clips; adds ``majority top-1``, see `report`.
+    ``majority top-1`` is that of the most frequent action of the training clips ``train_y``.
     """
     right, part = found.actions.argmax(1) == found.y, body_part(found.y)
     people = np.array([c / n for c, n in by_person(found).values()])
-    majority = {}
-    if train_y is not None:
-        majority["majority top-1"] = scores.most_frequent(train_y).scores(found.y)["action top-1"]
     return scores.official_scores(found.y, found.actions, found.parts) | {
-        **majority,
+        "majority top-1": scores.most_frequent(train_y).scores(found.y)["action top-1"],
         "mean over people": float(people.mean()),
         "worst quarter of people": metrics.worst_quarter(people),
         **{f"part {BODY_PARTS[k]}": float(right[part == k].mean()) for k in np.unique(part)},
     }
 
 
-def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any]:
-    """Report on a trained recogniser; scores are in [0, 1].
+def report(found: Predicted, train_y: np.ndarray) -> dict[str, Any]:
+    """Report on a trained recogniser from its predictions on held-out clips; scores are in [0, 1].
 
     Args:
-        found: Predictions on held-out clips.
+        found: The predictions.
         train_y: Actions of the training clips, for the most frequent one.
 
     Returns:
@@ -187,10 +182,8 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
             for a, clips, makers in scores.never_predicted(found.y, predicted, found.person)
         ],
         "best constant": _judge_constant(scores.most_frequent(found.y), found),
-        **({} if train_y is None else {
-            "majority": _judge_constant(scores.most_frequent(train_y), found)
-        }),
-    }  # fmt: skip
+        "majority": _judge_constant(scores.most_frequent(train_y), found),
+    }
 
 
 def _judge_constant(constant: scores.Constant, found: Predicted) -> dict[str, Any]:

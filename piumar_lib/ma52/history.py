@@ -12,7 +12,6 @@ from piumar_lib.support.files import as_path, read_json_lines, write_text, writi
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-OLD_NAMES = {"rate": "learning rate"}  # in histories of earlier versions
 Watch = Callable[[list[dict]], None]
 
 
@@ -72,9 +71,10 @@ def say_progress(rows: Sequence[dict]) -> str:
     said = [f"loss {losses[-1]['loss']:.3f}"] if losses else []
     if looks:
         seen = looks[-1]["held out"]
-        said.append(f"held-out top-1 {100 * seen['action top-1']:.1f} %")
-        if "majority top-1" in seen:
-            said[-1] += f" (most frequent action {100 * seen['majority top-1']:.1f} %)"
+        said.append(
+            f"held-out top-1 {100 * seen['action top-1']:.1f} % (most frequent action "
+            f"{100 * seen['majority top-1']:.1f} %)"
+        )
     return ", ".join(said)
 
 
@@ -84,5 +84,4 @@ def read_history(out: str | Path) -> list[dict]:
     Raises:
         ValueError: If another one is damaged.
     """
-    rows = read_json_lines(as_path(out) / "history.jsonl", keys=["step"])
-    return [{OLD_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
+    return read_json_lines(as_path(out) / "history.jsonl", keys=["step"])

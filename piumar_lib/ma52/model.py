@@ -25,7 +25,7 @@ from piumar_lib.backbones import width_behind
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
-from piumar_lib.ma52.config import OtherVersion, TrainConfig
+from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES, PoseNetwork
 from piumar_lib.ma52.prepare.poses import read_joints
@@ -228,10 +228,10 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
                 f"{folder / name}: no trained model. Train one: python -m piumar_lib.ma52 train --help"
             )
     try:
-        about = read_json(folder / "model.json", keys=["config"])
+        about = read_json(folder / "model.json", keys=["config", "actions", "joints"])
         config = TrainConfig.make(**about["config"])
-        model = build_model(config, "random", about.get("joints", ()))
-        _require_actions(about.get("actions", ACTIONS))
+        model = build_model(config, "random", about["joints"])
+        _require_actions(about["actions"])
         restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
     except OtherModel as error:
         raise ValueError(
@@ -239,15 +239,12 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             f"{error}. Take both files from one run; or delete record.json there, and the same training "
             "command writes them again."
         ) from error
-    except OtherVersion as error:
-        raise ValueError(
-            f"{folder}: does not fit this course's version: {error} Train again, into another folder."
-        ) from error
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
-            f"{folder}: its model is damaged ({said}). Delete record.json there: the same training "
-            "command then writes the model again."
+            f"{folder}: its model is damaged or of another version of the course ({said}). Delete "
+            "record.json there: the same training command then writes the model again; or train again, "
+            "into another folder."
         ) from error
     return model.to(device).eval()
 

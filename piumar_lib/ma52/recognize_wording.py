@@ -24,30 +24,24 @@ def say_trained_on(record: Mapping[str, Any] | None) -> str:
     """
     if record is None:
         return "this model was trained on data that are not recorded: no record.json lies beside it"
-    split, found, config = record.get("split", {}), record["held out"], record["config"]
-    people = split.get("people trained on")
-    whom = "people" if people is None else f"{people} people"
+    split, found = record["split"], record["held out"]
+    judged = ", some of whom it was trained on," if split["shared people"] else " it never saw"
     lines = [
-        f"this model was trained on {record['data']}: {whom}, method {record['method']}, "
-        f"{config['epochs']} epochs"
+        f"this model was trained on {record['data']}: {split['people trained on']} people, method "
+        f"{record['method']}, {record['config']['epochs']} epochs",
+        f"of {found['clips']} clips of {len(found['people'])} people{judged} it recognises "
+        f"{100 * found['scores']['action top-1']:.1f} %",
     ]
-    shared, judged = split.get("shared people"), f"{len(found['people'])} people"
-    if shared is None:
-        judged += ", of whom it is not recorded whether it was trained on them,"
-    else:
-        judged += ", some of whom it was trained on," if shared else " it never saw"
-    right = 100 * found["scores"]["action top-1"]
-    lines.append(f"of {found['clips']} clips of {judged} it recognises {right:.1f} %")
     if STANDIN in record["data"]:
         lines.append("its people are synthetic: what it says about real people was never validated")
     return "\n".join(lines)
 
 
 def say_majority(record: Mapping[str, Any] | None) -> str:
-    """Accuracy of always answering the training clips' most frequent action; "" if not recorded."""
-    constant = {} if record is None else record["held out"].get("majority", {})
-    if not constant:
+    """Accuracy of always answering the training clips' most frequent action; "" without a record."""
+    if record is None:
         return ""
+    constant = record["held out"]["majority"]
     return f"always {constant['action']!r}: {100 * constant['scores']['action top-1']:.1f} % right"
 
 

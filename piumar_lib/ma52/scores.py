@@ -88,20 +88,14 @@ def most_frequent(y: np.ndarray) -> Constant:
     return Constant(int(np.bincount(y).argmax()), int(np.bincount(parts).argmax()))
 
 
-def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
+def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float:
     """Mean over people of always answering the training clips' most frequent action, in [0, 1].
 
-    Args:
-        reports: Reports of `piumar_lib.ma52.evaluate.report`, at least one of each fold.
-
-    Returns:
-        The mean, with each person in the fold that holds this person out; None for a report of an
-        earlier version without it.
+    Each person counts in the fold that holds this person out; ``reports`` are those of
+    `piumar_lib.ma52.evaluate.report`, at least one of each fold.
     """
     people: dict[str, float] = {}
     for found in reports:
-        if "majority" not in found:
-            return None
         right = found["majority"]["right of people"]
         people |= {person: right[person] / clips for person, (_, clips) in found["people"].items()}
     return float(np.mean([*people.values()]))

@@ -166,14 +166,12 @@ def _summarize(
     p_values: tuple[float, float],
 ) -> Row:
     held_out = [record["held out"] for record in own]
-    majority = majority_over_people(held_out)
-    assert majority is not None  # a sweep's records have it
     return Row(
         name,
         tuple(sorted({record["fold"] for record in own})),
         metrics.summarize([*accuracy_of_people(own).values()]),
         float(np.mean([own["scores"]["action F1 macro"] for own in held_out])),
-        majority,
+        majority_over_people(held_out),
         *found,
         *p_values,
     )

@@ -14,7 +14,7 @@ import csv
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,9 +58,8 @@ class CacheSettings:
             ``"middle"``: the largest square about the middle.
         form: ``"mp4"``, or ``"raw"`` (uint8 arrays, sixty times the space, read at once).
         frames: Number of frames kept, evenly spread over the clip's time; 0 keeps as many as it has.
-        version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
-            them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
-            varying frame rate, so its caches of version 1 stay valid.
+        version: How videos are read: 1 took frames as they are stored, 2 takes them as a player shows
+            them. Another version than `VERSION` is refused.
 
     Raises:
         ValueError: If a value is invalid.
@@ -82,8 +81,8 @@ class CacheSettings:
             )
         if self.frames < 0:
             raise ValueError(f"frames: {self.frames} cannot be kept. Choose 0 (all) or more.")
-        if not 1 <= self.version <= VERSION:
-            raise ValueError(f"version: {self.version} is unknown. Update the course, or cache again.")
+        if self.version != VERSION:
+            raise ValueError(f"version: must be {VERSION}, got {self.version}. Use another folder.")
 
     @property
     def suffix(self) -> str:
@@ -303,8 +302,7 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
     """
     path = folder / "settings.json"
     if path.is_file():
-        found = read_settings(folder)
-        if replace(found, version=settings.version) != settings:
+        if (found := read_settings(folder)) != settings:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
     write_text(path, json.dumps(asdict(settings)) + "\n")
