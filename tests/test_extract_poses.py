@@ -31,7 +31,7 @@ from piumar_lib.ma52.prepare.engines import ENGINES, Engine, Estimator, Estimato
 from piumar_lib.ma52.prepare.extract import extract, shrunk_size, videos_below
 from piumar_lib.ma52.prepare.index import make_index, write_index
 from piumar_lib.ma52.prepare.one_person import PATIENCE, OnePerson
-from piumar_lib.ma52.prepare.poses import join, read_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, join, read_poses
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.ma52.prepare.video import VideoError
 from piumar_lib.ma52.standin.joints import true_joints
@@ -451,8 +451,8 @@ def test_errors_are_in_torso_lengths():
         seen = np.full((10, 33, 2), 777.0)
         seen[:, [MEDIAPIPE.index(joint) for joint in JOINTS]] = xy + (3, 4)
         seen[:5, MEDIAPIPE.index("nose")] = np.nan
-        clips.append((name, seen, np.ones((10, 33))))
-    poses = join(clips, MEDIAPIPE, [(300, 300)] * 2, [30, 30], "drawn")
+        clips.append(ClipPoses(name, seen, np.ones((10, 33))))
+    poses = join(clips, MEDIAPIPE, "drawn")
     rows = {row.joint: row for row in pose_errors(poses, truth)}
     assert [*rows] == [*JOINTS, ALL]
     for row in rows.values():

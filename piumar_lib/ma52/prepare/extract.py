@@ -22,8 +22,8 @@ from tqdm import tqdm
 from piumar_lib.ma52.prepare.engines import Engine, Estimator, EstimatorError
 from piumar_lib.ma52.prepare.index import Clip, write_bad
 from piumar_lib.ma52.prepare.layout import SPLITS, is_clutter, list_path
-from piumar_lib.ma52.prepare.pose_parts import Part, PoseParts
-from piumar_lib.ma52.prepare.poses import Poses
+from piumar_lib.ma52.prepare.pose_parts import PoseParts
+from piumar_lib.ma52.prepare.poses import ClipPoses, Poses
 from piumar_lib.ma52.prepare.video import Survey, VideoError, evenly, open_video
 from piumar_lib.support.files import require_room
 from piumar_lib.support.locks import only_run
@@ -138,7 +138,7 @@ def extract(
         bar = tqdm(total=len(missing), desc="poses", unit="clip", disable=not progress)
         with Estimators(engine, command, min(workers, len(missing))) as estimators, bar:
             for name, done in estimators.look_at(missing, at_most):
-                if isinstance(done, Part):
+                if isinstance(done, ClipPoses):
                     parts.add(done)
                     result.frames += len(done.xy)
                 else:
@@ -178,13 +178,13 @@ class Estimators:
         self.running.append(estimator)
         return estimator
 
-    def look_at(self, videos: Iterable[Video], at_most: int) -> Iterator[tuple[str, Part | str]]:
+    def look_at(self, videos: Iterable[Video], at_most: int) -> Iterator[tuple[str, ClipPoses | str]]:
         """Each video's name with its poses, or with what is wrong with it, as they are done."""
         jobs = {self.pool.submit(self._try, video, at_most): video.name for video in videos}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
 
-    def _try(self, video: Video, at_most: int) -> Part | str:
+    def _try(self, video: Video, at_most: int) -> ClipPoses | str:
         """In a thread, by an estimator that is started when it is first needed, and after it ended."""
         estimator = self.free.get()
         try:
@@ -211,7 +211,7 @@ class Estimators:
         self.pool.shutdown()
 
 
-def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> Part:
+def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> ClipPoses:
     """Poses of one clip, as a player shows it.
 
     A clip of varying frame rate gives poses that are evenly spread in time: at each moment those of the
@@ -230,7 +230,7 @@ def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> Part:
     shown = shrunk_size(seen.width, seen.height, at_most)
     xy = (xy * (np.array([seen.width, seen.height]) / shown)).astype(np.float32)
     even = evenly(seen.times, len(seen))
-    return Part(video.name, xy[even], score[even], (seen.width, seen.height), steady_rate(seen))
+    return ClipPoses(video.name, xy[even], score[even], (seen.width, seen.height), steady_rate(seen))
 
 
 def steady_rate(seen: Survey) -> float:

@@ -18,8 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.data.joints import LAYOUTS, pick
-from piumar_lib.data.labels import BODY_PARTS, body_part
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, make_clip
 from piumar_lib.ma52.prepare.layout import SPLITS
 from piumar_lib.ma52.prepare.lists import ANONYMOUS, NAMED, Fault, tell
 from piumar_lib.ma52.prepare.pose_checks import PoseClip, check_clip
@@ -220,19 +219,12 @@ def _complete(pose: PoseClip, clip: Clip) -> PoseClip:
 def _describe(pose: PoseClip) -> tuple[Clip | None, Fault | None]:
     """A line of an index from a pose file alone."""
     split = pose.split or ("test" if ANONYMOUS.fullmatch(pose.name) else "train")
-    named, hidden = NAMED.fullmatch(pose.name), split == "test"
-    if not hidden and not named:
+    if split != "test" and not NAMED.fullmatch(pose.name):
         remedy = "It should read PERSON_SESSION_CLIP; or give --index."
         return None, Fault("no person in the name", pose.where, pose.name, remedy)
-    if not hidden and pose.action < 0:
+    if split != "test" and pose.action < 0:
         return None, Fault("no label", pose.where, "no label", "Put the labels beside; or give --index.")
-    person, session = (named["person"], named["session"]) if named and not hidden else ("", "")
-    action = -1 if hidden else pose.action
-    part = "" if hidden else BODY_PARTS[int(body_part(action))]
-    clip = Clip(
-        pose.name, split, person, session, action, part, len(pose.xy), pose.rate, *pose.size, 0, ""
-    )
-    return clip, None
+    return make_clip(pose.name, split, pose.action, len(pose.xy), pose.rate, pose.size), None
 
 
 def _without_pose(index: Sequence[Clip], found: Kept, said: set[str]) -> Iterable[Fault]:
@@ -265,14 +257,7 @@ def _join(kept: Sequence[tuple[Clip, PoseClip]], files: Sequence[Path]) -> Poses
         raise ValueError(
             f"joints: clips have {numbers}, and one file holds one layout. Reduce them: --joints 17."
         )
-    poses = [pose for _, pose in kept]
-    return join(
-        [(pose.name, pose.xy, pose.score) for pose in poses],
-        layouts.pop(),
-        [pose.size for pose in poses],
-        [pose.rate for pose in poses],
-        f"pose files: {_names(files)}",
-    )
+    return join([pose for _, pose in kept], layouts.pop(), f"pose files: {_names(files)}")
 
 
 def _names(files: Sequence[Path], most: int = 6) -> str:

@@ -23,7 +23,7 @@ from tqdm import tqdm
 from piumar_lib.data.joints import COCO, HALPE, LAYOUTS, OPENPOSE
 from piumar_lib.data.labels import CLIPS
 from piumar_lib.ma52.prepare.index import write_index
-from piumar_lib.ma52.prepare.poses import Poses, join, write_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, Poses, join, write_poses
 from piumar_lib.ma52.standin.cache import describe_clip
 from piumar_lib.ma52.standin.estimate import Detector, Estimate, estimate
 from piumar_lib.ma52.standin.videos import RATE, Plan, claim
@@ -46,9 +46,9 @@ def make_poses(
     for found in _estimates(plan, joints, detector, progress):
         xy, score = found.keypoint[found.main], found.score[found.main]
         xy[score == 0] = np.nan
-        clips[found.row] = (str(plan.name[found.row]), xy, score)
-    size = [(plan.width, plan.height)] * len(plan)
-    return join(clips, LAYOUTS[joints], size, [RATE] * len(plan), f"stand-in, seed {plan.seed}")
+        name, size = str(plan.name[found.row]), (plan.width, plan.height)
+        clips[found.row] = ClipPoses(name, xy, score, size, RATE)
+    return join(clips, LAYOUTS[joints], f"stand-in, seed {plan.seed}")
 
 
 def write_standin_poses(
