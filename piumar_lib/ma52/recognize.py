@@ -17,9 +17,18 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
-from piumar_lib.ma52.prepare.cache import probe_frames, thumbnail
+from piumar_lib.ma52.prepare.cache import probe_frames
 from piumar_lib.ma52.prepare.crop import Box, find_people, square_about, square_in_the_middle
-from piumar_lib.ma52.prepare.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
+from piumar_lib.ma52.prepare.video import (
+    STILL,
+    Survey,
+    VideoError,
+    decode,
+    open_video,
+    shown_at,
+    shrunk,
+    thumbnails,
+)  # fmt: skip
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.ma52.windows import Answers, require_spans, windows
 from piumar_lib.support.files import as_path
@@ -98,16 +107,18 @@ def read_recording(
     path = as_path(path)
     small, apart = [], 1
     with open_video(path, threads=0) as video:
-        for number, frame in enumerate(video.frames()):
-            if number % apart == 0:
-                small.append(thumbnail(frame))
-            if len(small) == 2 * SMALL_ONES:
+        wanted = (frame for number, frame in enumerate(video.frames()) if number % apart == 0)
+        for picture in thumbnails(wanted):
+            small.append(picture)
+            if (
+                len(small) == 2 * SMALL_ONES
+            ):  # of the frames to come, too, only every other one is wanted
                 small, apart = small[::2], 2 * apart
         shown = video.survey()
     if len(shown) == 1:
         raise VideoError(path, "no video", STILL, "Give a video.")
     assert video.last is not None  # or there were no survey
-    small.append(thumbnail(video.last))
+    small += thumbnails([video.last])
     frame_indices = [-1 if k == len(shown) - 1 else round(k / apart) for k in probe_frames(len(shown))]
     few = np.stack([small[k] for k in frame_indices])
     people = () if crop == "middle" else tuple(find_people(few))

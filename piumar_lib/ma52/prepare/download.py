@@ -34,11 +34,7 @@ def list_files(token: str | None = None, endpoint: str | None = None) -> dict[st
 
 
 def list_pose_files(form: str, token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
-    """Pose files of MA-52, and their sizes in bytes.
-
-    Args:
-        form: "openpose" or "halpe".
-        token, endpoint: Access token and address of the hub, see `download`.
+    """Pose files of MA-52, in a ``form`` of `POSES`, and their sizes in bytes.
 
     Raises:
         DownloadError: If the hub cannot be reached, does not let this account in, or has none.
@@ -53,15 +49,7 @@ def list_pose_files(form: str, token: str | None = None, endpoint: str | None = 
 def download_poses(
     root: str | Path, form: str, token: str | None = None, endpoint: str | None = None
 ) -> list[Path]:
-    """Download pose files that are missing into ``root/poses/form``.
-
-    Args:
-        root: Folder of MA-52; created if necessary.
-        form: "openpose" or "halpe".
-        token, endpoint: Access token and address of the hub, see `download`.
-
-    Returns:
-        The files.
+    """Download pose files, in a ``form`` of `POSES`, that are missing into ``root/poses/form``.
 
     Raises:
         DownloadError: If anything is in the way; the message says what to do next.
@@ -88,13 +76,10 @@ def _fetch(
     from huggingface_hub import hf_hub_download
 
     with _explained(repository, endpoint):
-        path = Path(
-            hf_hub_download(
-                repository, name, repo_type="dataset", local_dir=folder, token=token, endpoint=endpoint
-            )
-        )
-    if size and path.stat().st_size != size:
-        got = path.stat().st_size
+        path = Path(hf_hub_download(
+            repository, name, repo_type="dataset", local_dir=folder, token=token, endpoint=endpoint
+        ))  # fmt: skip
+    if size and (got := path.stat().st_size) != size:
         raise DownloadError(f"{path}: {got} bytes instead of {size}. Delete it, then try again.")
     return path
 
@@ -102,16 +87,13 @@ def _fetch(
 def download(
     root: str | Path, token: str | None = None, endpoint: str | None = None, progress: bool = True
 ) -> list[Path]:
-    """Download whatever is missing into ``root/download``, and unpack it into ``root``.
+    """Download whatever is missing into ``root/download``, unpack it into ``root``; what was downloaded.
 
     Args:
         root: Folder; created if necessary.
         token: Access token of the hub; by default the one that ``hf auth login`` has kept.
         endpoint: Address of another hub.
-        progress: Show progress bars.
-
-    Returns:
-        What was downloaded.
+        progress: Whether to show progress bars.
 
     Raises:
         DownloadError: If anything is in the way; the message says what to do next.

@@ -97,11 +97,6 @@ def videos_below(folder: Path) -> list[Video]:
     return [Video(path.as_posix(), folder / path) for path in kept]
 
 
-def source_of(engine: Engine, at_most: int = AT_MOST) -> str:
-    """What a file says about the source of poses by an engine."""
-    return f"{engine.version}, frames of at most {at_most} pixels"
-
-
 def extract(
     videos: Sequence[Video],
     out: Path,
@@ -132,7 +127,8 @@ def extract(
     out.parent.mkdir(parents=True, exist_ok=True)
     with only_run(out):
         names = [video.name for video in videos]
-        parts = PoseParts(out, names, engine.joints, source_of(engine, at_most))
+        source = f"{engine.version}, frames of at most {at_most} pixels"
+        parts = PoseParts(out, names, engine.joints, source)
         missing = [video for video in videos if not parts.is_done(video.name, video.path)]
         require_room(out, 24 * len(engine.joints) * sum(video.frames for video in videos))
         bar = tqdm(total=len(missing), desc="poses", unit="clip", disable=not progress)
@@ -154,11 +150,7 @@ def extract(
 
 
 class Estimators:
-    """Several estimators, and as many threads that decode for them.
-
-    Args:
-        engine, command: See `extract`.
-        count: How many; 0 where there is nothing to do.
+    """Several estimators, and as many threads that decode for them; none where there is nothing to do.
 
     Raises:
         EstimatorError: If they do not start.

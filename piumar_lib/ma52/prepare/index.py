@@ -72,14 +72,7 @@ def describe(root: Path, entry: Entry) -> Clip:
 def make_index(
     root: Path, entries: Iterable[Entry], workers: int | None = None, progress: bool = False
 ) -> list[Clip]:
-    """Describe clips, in their order.
-
-    Args:
-        root: The folder with ``train/``, ``val/`` and ``test/``.
-        entries: Clips to describe, from `piumar_lib.ma52.prepare.verify.verify`.
-        workers: Threads; by default as many as cores.
-        progress: Show a progress bar.
-    """
+    """Describe clips of a download, in their order; in ``workers`` threads, else one for each core."""
     entries = list(entries)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         clips = pool.map(lambda entry: describe(root, entry), entries)

@@ -62,7 +62,7 @@ class PoseReport:
 
     def to_json(self) -> str:
         """The report for programs."""
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        numbers = {n: getattr(self, n) for n in ("frames", "lost_frames", "joints", "lost_joints")}
         by_split = Counter(clip.split for clip in self.clips)
         return json.dumps(
             {
@@ -93,9 +93,6 @@ class PoseReport:
         )
 
 
-_NUMBERS = ("frames", "lost_frames", "joints", "lost_joints")
-
-
 def gather(
     sources: Iterable[str | Path],
     index: Sequence[Clip] | None = None,
@@ -115,7 +112,7 @@ def gather(
         sources: Files, or folders of them.
         index: Clips of the videos.
         joints: 17, 28, 33, 44 or 136, the layout to reduce to; by default that of the files.
-        progress: Show progress bars.
+        progress: Whether to show progress bars.
 
     Returns:
         Poses of all clips that can be used, None if there is none, and the report.

@@ -23,11 +23,7 @@ FULL, SAMPLE = "MA-52's test list", "the challenge's test list"  # as `name_test
 
 
 def name_test_list(names: Iterable[str]) -> str:
-    """Which of the two published test lists has these clips: `FULL`, `SAMPLE`, or "" for neither.
-
-    Args:
-        names: Names of the clips, in any order.
-    """
+    """Which published test list has these clips, in any order: `FULL`, `SAMPLE`, or "" for neither."""
     names = set(names)
     sizes = {CLIPS["test"]: FULL, CHALLENGE: SAMPLE}
     return sizes.get(len(names), "") if names == set(numbered(len(names))) else ""
@@ -41,11 +37,7 @@ def numbered(count: int) -> list[str]:
 def note_count(root: Path, split: str, listed: Iterable[str], usable: int) -> list[Fault]:
     """What there is to say about a split's number of clips; nothing if it is that of MA-52.
 
-    Args:
-        root: Root of the download.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        listed: Names in its list.
-        usable: Clips that nothing is wrong with.
+    ``listed`` are the names in its list, ``usable`` is the number of clips that nothing is wrong with.
     """
     sample = split == "test" and name_test_list(listed) == SAMPLE
     notes = [_say_sample()] if sample else []

@@ -86,14 +86,10 @@ class Report:
 def verify(
     root: str | Path, decode: bool = False, workers: int | None = None, progress: bool = False
 ) -> Report:
-    """Look at lists and clips of a download.
+    """Look at lists and clips of a download, in ``workers`` threads (by default one for each core).
 
-    Args:
-        root: The folder with ``train/``, ``val/``, ``test/`` and the lists.
-        decode: Decode every frame, instead of reading the packets only: finds pixels that were
-            damaged on the way, at a hundred times the time.
-        workers: Threads; by default as many as cores.
-        progress: Show a progress bar.
+    To ``decode`` every frame, instead of reading the packets only, finds pixels that were damaged on the
+    way, at a hundred times the time.
 
     Raises:
         NotADirectoryError: If ``root`` is no folder.

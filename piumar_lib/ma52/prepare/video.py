@@ -127,12 +127,7 @@ class VideoError(ValueError):
 
 
 class Video:
-    """An open video.
-
-    Args:
-        path: The file.
-        container: What PyAV opened.
-        threads: See `open_video`.
+    """An open video, from `open_video`.
 
     Attributes:
         assumed: Frames a second that stand in for times where the file holds none, else None; known once
@@ -342,11 +337,9 @@ def survey(path: str | Path) -> Survey:
 
 
 def evenly(times: np.ndarray, count: int) -> np.ndarray:
-    """Numbers of ``count`` frames that are spread evenly in time, from the first to the last.
+    """Numbers of ``count`` frames, spread evenly in time from the first to the last; some come twice.
 
-    Args:
-        times: When each frame is shown, in seconds, rising, shape ``(frames,)``.
-        count: How many; of fewer frames some come twice.
+    ``times`` says when each frame is shown, in seconds, rising, shape ``(frames,)``.
     """
     last = len(times) - 1
     # In units of a mean gap, so that a steady clip's frames lie at 0, 1, 2, ... to the last bit.
@@ -394,10 +387,23 @@ def shrunk(
     Yields:
         Red, green, blue, uint8 ``(height, width, 3)``.
     """
-    convert = VideoReformatter().reformat  # one for all: each new one would build its tables anew
+    reformatter = VideoReformatter()  # one for all: each new one would build its tables anew
     for frame in frames:
-        width, height, part = _scaled(frame.width, frame.height, box, size)
-        yield convert(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()[part]
+        yield _shrink_one(reformatter, frame, box, size)
+
+
+def thumbnails(frames: Iterable[av.VideoFrame]) -> Iterator[np.ndarray]:
+    """Small frames, enough to find a person: uint8 RGB ``(height, width, 3)``, about 120 pixels wide."""
+    reformatter = VideoReformatter()
+    for frame in frames:
+        yield _shrink_one(reformatter, frame, WHOLE, min(120, frame.width))
+
+
+def _shrink_one(
+    reformatter: VideoReformatter, frame: av.VideoFrame, box: Box, size: int | None
+) -> np.ndarray:
+    width, height, part = _scaled(frame.width, frame.height, box, size)
+    return reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()[part]
 
 
 def _scaled(width: int, height: int, box: Box, size: int | None) -> tuple[int, int, tuple]:
