@@ -34,7 +34,7 @@ from piumar_lib.ma52.prepare.one_person import PATIENCE, OnePerson
 from piumar_lib.ma52.prepare.poses import ClipPoses, join, read_poses
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.ma52.prepare.video import VideoError
-from piumar_lib.ma52.standin.joints import true_joints
+from piumar_lib.ma52.standin.estimate import true_joints
 from piumar_lib.ma52.standin.render import make_looks, render, to_pixels
 
 ROOT = Path(__file__).parents[1]

@@ -824,7 +824,7 @@ def predicted(y, right, person):
 
 def test_reports_by_hand():
     found = predicted([9, 9, 0, 0, 30], [1, 0, 1, 1, 0], ["a", "a", "b", "b", "b"])
-    assert by_person(found) == {"a": (1, 2), "b": (2, 3)}
+    assert by_person(found) == {"a": [1, 2], "b": [2, 3]}
     said = report(found, found.y)
     assert said["scores"]["action top-1"] == pytest.approx(3 / 5)
     assert said["over people"]["mean"] == pytest.approx((1 / 2 + 2 / 3) / 2)

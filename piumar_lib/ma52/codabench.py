@@ -25,11 +25,7 @@ from piumar_lib.ma52.prepare.published import FULL, SAMPLE, name_test_list
 from piumar_lib.support.files import as_path, whole
 
 BEST = 5
-HEADER = (
-    "vid",
-    *(f"action_pred_{k}" for k in range(1, BEST + 1)),
-    *(f"body_pred_{k}" for k in range(1, BEST + 1)),
-)
+HEADER = ("vid", *(f"{kind}_pred_{k}" for kind in ("action", "body") for k in range(1, BEST + 1)))
 
 
 def write_submission(

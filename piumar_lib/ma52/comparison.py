@@ -55,10 +55,7 @@ class Compared(NamedTuple):
 def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> dict[str, list[Compared]]:
     """Compare finished runs; a person's accuracy under a method is averaged over its seeds.
 
-    Args:
-        folders: Folders of the runs.
-        chosen_on: The file of the split on whose held-out people settings were chosen, if any: scores on
-            these people are marked.
+    Scores on people whom the split ``chosen_on`` held out, on whom settings were chosen, are marked.
 
     Returns:
         Data set, all of its folds together, to its methods in the order of the folders.

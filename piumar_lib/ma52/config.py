@@ -166,9 +166,7 @@ class TrainConfig:
     def make(cls, preset: str = "", **settings: Any) -> TrainConfig:
         """Settings of a preset (`PRESETS`; "" for the defaults), overridden by ``settings``.
 
-        Args:
-            preset: Name of a recipe.
-            settings: Settings, and hyperparameters of the method.
+        Hyperparameters of the method are given like settings.
 
         Raises:
             ValueError: If the preset or a setting is unknown, or a value is invalid.

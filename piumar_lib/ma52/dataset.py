@@ -55,7 +55,7 @@ class ClipDataset(LabelledClips):
     Args:
         folder: The cache.
         clips: Those that are wanted, from the index (a split's names choose them).
-        frames: Moments of each clip.
+        frames: Frames read of each clip.
         views: See `LabelledClips`.
         train: Draw frames at random; ``views`` must be 1.
 

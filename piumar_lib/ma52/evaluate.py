@@ -84,7 +84,7 @@ def predict(
         data: Clips in evaluation mode, with as many views as wished.
         accelerator: Shares the work between processes, and sets the precision; all have to call this.
         workers: Processes that read clips.
-        progress: Show a progress bar, with the time that is left.
+        progress: Whether to show a progress bar.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -122,10 +122,9 @@ def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
     )
 
 
-def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
+def by_person(found: Predicted) -> dict[str, list[int]]:
     """Number of correct clips and of clips, by person; empty without clips."""
-    counts = metrics.count_by_person(found.actions.argmax(1) == found.y, found.person)
-    return {person: (right, clips) for person, (right, clips) in counts.items()}
+    return metrics.count_by_person(found.actions.argmax(1) == found.y, found.person)
 
 
 def short_report(found: Predicted, train_y: np.ndarray) -> dict[str, float]:
@@ -169,7 +168,7 @@ def report(found: Predicted, train_y: np.ndarray) -> dict[str, Any]:
     return {
         "clips": len(found),
         "scores": scores.official_scores(found.y, found.actions, found.parts),
-        "people": {p: list(counts) for p, counts in people.items()},
+        "people": people,
         "over people": _over_people(shares),
         "f1 over people": _over_people(f1),
         "confusion of parts": confusion_matrix(*parts, labels=range(len(BODY_PARTS))).tolist(),

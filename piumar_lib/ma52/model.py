@@ -116,10 +116,8 @@ class MicroActionRecognizer(nn.Module):
         """Estimate the mean of each channel from training clips, and one scale for all channels.
 
         There is one scale because all channels are lengths in the same unit: this preserves the shape of
-        a body, and does not amplify the noise of joints that hardly move, such as hips.
-
-        Args:
-            poses: Shape ``(n, time, channels)``.
+        a body, and does not amplify the noise of joints that hardly move, such as hips. ``poses`` have
+        the shape ``(n, time, channels)``.
         """
         poses = self.to_modality(poses)
         recognizer, mean = self.recognizer, poses.mean((0, 1))
@@ -176,10 +174,8 @@ def build_model(
 ) -> MicroActionRecognizer:
     """Build an untrained recogniser; the same for the same seed.
 
-    Args:
-        config: See `TrainConfig`.
-        weights: Instead of the configuration's, where the backbone's weights come from.
-        joints: Names of the joints, for poses; by default those of the configuration's file.
+    ``weights`` are taken instead of the configuration's, and for poses ``joints`` instead of the names
+    in the configuration's file.
 
     Raises:
         OSError: If trained weights of the backbone are not available.
@@ -278,12 +274,10 @@ class Probabilities(nn.Module):
 def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     """Write the recogniser, backbone and plug-in and all, as one program for `torch.export.load`.
 
-    Args:
-        model: Trained recogniser; it is set to evaluation mode.
-        path: Ends in ``.pt2``.
+    The model is set to evaluation mode, and moved to the CPU.
 
     Raises:
-        ValueError: If the path has another ending.
+        ValueError: If the path does not end in ``.pt2``.
         OSError: If it cannot be written.
     """
     path = as_path(path)

@@ -92,14 +92,11 @@ class PoseDataset(LabelledClips):
         return {"pose": pose, **self.known(place)}
 
     def read(self, places: Tensor, at: Tensor) -> Tensor:
-        """Clips at times between their frames, by linear interpolation.
+        """Clips at times between their frames, by linear interpolation: ``(batch, time, channels)``.
 
         Args:
             places: Numbers of clips, shape ``(batch,)``.
             at: Moments, 0 at the beginning of a clip and 1 at its end, ``(batch, time)``.
-
-        Returns:
-            Shape ``(batch, time, channels)``.
         """
         last = (self.lengths[places] - 1)[:, None]
         # A frame lasts for a while; it shows the middle of that time.
@@ -123,13 +120,9 @@ _REMEDY = "Look at them: their poses need shoulders, and hips if these are in th
 
 
 def moments(within: Tensor) -> Tensor:
-    """One time in each of equal stretches of a clip.
+    """One time in each of equal stretches of a clip, from 0 to 1, rising, ``(batch, time)``.
 
-    Args:
-        within: Where in its stretch each lies, from 0 to 1, shape ``(batch, time)``.
-
-    Returns:
-        From 0 to 1, rising, ``(batch, time)``.
+    ``within`` says where in its stretch each lies, from 0 to 1, in the same shape.
     """
     time = within.shape[1]
     return (torch.arange(time) + within) / time
@@ -167,11 +160,7 @@ def fill_gaps(xy: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Fill in joints that were not found by linear interpolation over time.
 
     Before the first and after the last frame in which it was found, a joint is constant; one that was
-    never found remains NaN.
-
-    Args:
-        xy: Places, ``(frames, joints, 2)``.
-        found: Which to believe, ``(frames, joints)``.
+    never found remains NaN. Shapes are ``(frames, joints, 2)`` and ``(frames, joints)``.
     """
     time = np.arange(len(xy))[:, None]
     before = np.maximum.accumulate(np.where(found, time, -1))  # (T, J): frame that last showed it

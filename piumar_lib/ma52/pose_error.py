@@ -27,7 +27,7 @@ from piumar_lib.ma52 import standin
 from piumar_lib.ma52.prepare.engines import ENGINES, find_command
 from piumar_lib.ma52.prepare.extract import Video, extract
 from piumar_lib.ma52.prepare.poses import Poses
-from piumar_lib.ma52.standin.joints import true_joints
+from piumar_lib.ma52.standin.estimate import true_joints
 from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
 
@@ -56,14 +56,9 @@ class JointError:
 
 
 def pose_errors(poses: Poses, truth: Mapping[str, np.ndarray]) -> list[JointError]:
-    """Compare poses with true joints, joint by joint and, in the last row, all together.
+    """Compare poses with true joints: a row for each of COCO's 17, which they hold, and for `ALL`.
 
-    Args:
-        poses: Poses with the joints of COCO among theirs.
-        truth: Pixels ``(frames, 17, 2)`` of each clip, by name.
-
-    Returns:
-        A row for each of COCO's 17 joints, and one for `ALL`.
+    ``truth`` has pixels ``(frames, 17, 2)`` of each clip, by name.
 
     Raises:
         ValueError: If a clip has no truth, or another number of frames than it.

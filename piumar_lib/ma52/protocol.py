@@ -76,12 +76,9 @@ def describe_selection(
 ) -> dict[str, Any]:
     """Entries of a record about the selection of the evaluated state and its settings.
 
-    Args:
-        held_out: People on whom the training is evaluated.
-        epochs: Number of training epochs; the state after the last one is evaluated.
-        views: Temporal views of a clip.
-        averaged: Whether averaged weights are evaluated.
-        chosen_on: The file of the split on whose held-out people settings were chosen; "" for none.
+    The state after the last of ``epochs`` is evaluated on the people ``held_out``, with so many temporal
+    views of a clip, and averaged weights or not. ``chosen_on`` is the file of the split on whose
+    held-out people settings were chosen; "" for none.
 
     Raises:
         FileNotFoundError, ValueError: If ``chosen_on`` is no split.

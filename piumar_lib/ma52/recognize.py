@@ -56,21 +56,6 @@ class Recording:
     people: tuple[Box, ...] = ()
     person: int = 0
 
-    @property
-    def found(self) -> bool:
-        """Whether the square is about a person."""
-        return bool(self.people)
-
-    @property
-    def times(self) -> np.ndarray:
-        """When each frame is shown, in seconds, shape ``(time,)``."""
-        return self.shown.times
-
-    @property
-    def seconds(self) -> float:
-        """Length."""
-        return self.shown.seconds
-
     def stream(self) -> Iterator[np.ndarray]:
         """All frames, one after the other, each uint8 ``(size, size, 3)``, cut to the person."""
         for picture in shrunk(decode(self.path, threads=0), self.box, self.size):
@@ -108,11 +93,9 @@ def read_recording(
     small, apart = [], 1
     with open_video(path, threads=0) as video:
         wanted = (frame for number, frame in enumerate(video.frames()) if number % apart == 0)
-        for picture in thumbnails(wanted):
-            small.append(picture)
-            if (
-                len(small) == 2 * SMALL_ONES
-            ):  # of the frames to come, too, only every other one is wanted
+        for thumbnail in thumbnails(wanted):
+            small.append(thumbnail)
+            if len(small) == 2 * SMALL_ONES:  # every other one will do, of those to come, too
                 small, apart = small[::2], 2 * apart
         shown = video.survey()
     if len(shown) == 1:
@@ -169,10 +152,11 @@ def recognize(
     if views < 1:
         raise ValueError(f"views: {views}. Choose 1 or more.")
     recording = read_recording(path, model.size, crop, person)
-    begin, device = recording.times[0], next(model.parameters()).device
-    spans = [(begin + s, begin + e) for s, e in windows(recording.seconds - begin, length, stride)]
-    frame_indices = [sample(recording.times, *ends, model.frames, views) for ends in spans]
-    frames = tqdm(recording.stream(), total=len(recording.times), disable=not progress, unit="frame")
+    shown, device = recording.shown, next(model.parameters()).device
+    begin = shown.times[0]
+    spans = [(begin + s, begin + e) for s, e in windows(shown.seconds - begin, length, stride)]
+    frame_indices = [sample(shown.times, *ends, model.frames, views) for ends in spans]
+    frames = tqdm(recording.stream(), total=len(shown), disable=not progress, unit="frame")
     probabilities = np.empty((len(spans), len(ACTIONS)))
     model.eval()
     windowed = _gather(frames, frame_indices, model.size)
@@ -184,18 +168,15 @@ def recognize(
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
-    """Indices of the frames in the middle of equal segments of a window's time.
+    """Indices of the frames in the middle of equal segments of a window's time, ``(views, frames)``.
 
     With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training.
 
     Args:
         times: When each frame is shown, in seconds, shape ``(time,)``.
         start, end: Start and end of the window, in seconds.
-        frames: Number of stretches.
-        views: Number of choices, evenly shifted within the stretches.
-
-    Returns:
-        Frame numbers, shape ``(views, frames)``.
+        frames: Number of segments.
+        views: Number of choices, evenly shifted within the segments.
     """
     shift = (np.arange(views)[:, None] + 0.5) / views
     return shown_at(times, start + (np.arange(frames) + shift) / frames * (end - start))
@@ -206,14 +187,8 @@ def _gather(
 ) -> Iterator[np.ndarray]:
     """The frames of each window, as soon as its last one was read; others are dropped.
 
-    Args:
-        frames: All frames, in order, each ``(size, size, 3)``.
-        frame_indices: Frame numbers of each window, rising from window to window, each
-            ``(views, frames)``.
-        size: Pixels of a frame's side.
-
-    Yields:
-        Of each window, uint8 ``(views, frames, size, size, 3)``.
+    It takes all frames in order, uint8 ``(size, size, 3)``, and the frame numbers of each window,
+    ``(views, frames)`` and rising from window to window; it yields ``(views, frames, size, size, 3)``.
     """
     wanted = np.unique(np.concatenate([window.ravel() for window in frame_indices]))
     places = deque(np.searchsorted(wanted, window) for window in frame_indices)

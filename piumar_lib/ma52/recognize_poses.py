@@ -77,9 +77,8 @@ def recognize_poses(
     spans = windows(track.seconds, length, stride)
     data = _open(track, spans, model)
     kept = [int(clip.name) for clip in data.clips]
-    probabilities = np.concatenate([
-        _ask(model, data, torch.as_tensor(some), views) for some in _portions(len(kept))
-    ])  # fmt: skip
+    portions = torch.arange(len(kept)).split(AT_A_TIME)
+    probabilities = np.concatenate([_ask(model, data, places, views) for places in portions])
     start, end = np.array([spans[k] for k in kept]).T
     known = set(kept)
     empty = tuple(span for k, span in enumerate(spans) if k not in known)
@@ -121,10 +120,6 @@ def _open(track: Track, spans: list[tuple[float, float]], model: MicroActionReco
         return PoseDataset(poses, index, model.frames, scores=model.config.joint_scores)
     except ValueError as error:
         raise Unseen(f"{track.name}: {error}") from error
-
-
-def _portions(count: int) -> list[range]:
-    return [range(k, min(k + AT_A_TIME, count)) for k in range(0, count, AT_A_TIME)]
 
 
 def _ask(

@@ -17,11 +17,7 @@ STANDIN = "stand-in"  # in a record's data, if people are synthetic
 
 
 def say_trained_on(record: Mapping[str, Any] | None) -> str:
-    """A model's training data, and its accuracy on unseen people.
-
-    Args:
-        record: Record of the model's training; None if there is none.
-    """
+    """A model's training data, and its accuracy on unseen people, from the record of its training."""
     if record is None:
         return "this model was trained on data that are not recorded: no record.json lies beside it"
     split, found = record["split"], record["held out"]
@@ -59,10 +55,10 @@ def say_answers(answers: Answers, majority: str = "") -> str:
 
 def say_recording(recording: Recording) -> list[str]:
     """Description of a video: duration and people."""
-    said = [f"{recording.path.name}: {recording.seconds:.1f} s"]
+    said = [f"{recording.path.name}: {recording.shown.seconds:.1f} s"]
     if assumed := recording.shown.assumed:
         said.append(f"the file holds no times: {assumed:g} frames a second are assumed")
-    if not recording.found:
+    if not recording.people:
         said.append("no person was found before a plain wall: the middle of the picture is used")
     if len(recording.people) > 1:
         where = (100 * (box.left + box.right) / 2 for box in recording.people)

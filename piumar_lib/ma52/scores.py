@@ -75,9 +75,6 @@ def most_frequent(y: np.ndarray) -> Constant:
     answer, which is not available to a recogniser: 641 of the 5,586 clips of MA-52's val list are
     nodding, 11.475 %.
 
-    Args:
-        y: Actions 0 to 51, shape ``(n,)``.
-
     Raises:
         ValueError: If there is no clip, or an action is out of range.
     """
@@ -102,14 +99,7 @@ def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float:
 
 
 def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Each person's accuracy in a method's records, averaged over seeds.
-
-    Args:
-        records: Records with a report of `piumar_lib.ma52.evaluate.report` under ``"held out"``.
-
-    Returns:
-        Accuracies in [0, 1] by person; empty without records.
-    """
+    """Each person's accuracy in [0, 1] in a method's records, averaged over seeds."""
     people: dict[str, list[float]] = {}
     for record in records:
         for person, (right, clips) in record["held out"]["people"].items():
@@ -120,14 +110,9 @@ def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]
 def never_predicted(
     y: np.ndarray, predicted: np.ndarray, person: np.ndarray
 ) -> list[tuple[int, int, int]]:
-    """Actions that are shown and never predicted, most clips first.
+    """Actions that are shown and never predicted: number, clips, and people; most clips first.
 
-    Args:
-        y, predicted: True and predicted actions, shape ``(n,)``.
-        person: Who made each clip, ``(n,)``.
-
-    Returns:
-        Of each such action its number, its clips, and the people who show it.
+    All arguments have the shape ``(n,)``; ``person`` says who made each clip.
     """
     missed = np.setdiff1d(y, predicted)
     found = [(int(a), int((y == a).sum()), len(np.unique(person[y == a]))) for a in missed]
@@ -137,25 +122,16 @@ def never_predicted(
 def top_k(y: np.ndarray, probabilities: np.ndarray, k: int) -> float:
     """Top-k accuracy in [0, 1]: the true action is among the ``k`` most probable; nan without clips.
 
-    Args:
-        y: Actions, shape ``(n,)``.
-        probabilities: Shape ``(n, classes)``.
-        k: Number of answers per clip.
+    ``y`` has the shape ``(n,)``, ``probabilities`` have ``(n, classes)``.
     """
     best = np.argsort(-np.asarray(probabilities), axis=1, kind="stable")[:, :k]
     return float((best == np.asarray(y)[:, None]).any(1).mean())
 
 
 def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
-    """The most frequent confusions.
+    """The most frequent confusions: true action, predicted action and clips; most frequent first.
 
-    Args:
-        y, predicted: True and predicted actions, shape ``(n,)``.
-        most: Largest number of pairs.
-
-    Returns:
-        Of each the true action, the predicted action and the number of clips, most frequent first; empty
-        if nothing is confused.
+    ``y`` and ``predicted`` have the shape ``(n,)``.
     """
     wrong = np.asarray(y) != np.asarray(predicted)
     pairs, counts = np.unique(np.stack([y, predicted])[:, wrong], axis=1, return_counts=True)

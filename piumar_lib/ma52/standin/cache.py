@@ -34,7 +34,7 @@ def write_cache(
     """Render a stand-in straight into a raw cache, with its ``index.csv``: no video is coded or decoded.
 
     For training at full scale, where coding 22,422 clips would take hours. Clips that are there already
-    are kept, so the same call resumes a killed run.
+    are kept, so the same call resumes a killed run; it returns how many were missing.
 
     Args:
         folder: The cache; created if necessary.
@@ -43,10 +43,7 @@ def write_cache(
         frames: Number of frames kept of each clip, evenly spread.
         device: Where to render.
         workers: Processes; on a GPU too, as people are found, and clips are written, on processors.
-        progress: Show a progress bar.
-
-    Returns:
-        The number of clips that were missing.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: If the folder holds a cache of other settings.

@@ -73,15 +73,22 @@ class Estimate:
     score: np.ndarray
 
 
+def true_joints(plan: Plan) -> Iterator[tuple[str, np.ndarray]]:
+    """The name of each clip, and its true joints: pixels to the right and down, ``(frames, 17, 2)``."""
+    looks = make_looks(plan.people, plan.seed)
+    for person in range(plan.people):
+        mine, moves = joints_of(plan, person)
+        pixels = to_pixels(moves, looks, np.full(len(mine), person), plan.width, plan.height)
+        for row, joints in zip(mine, pixels, strict=True):
+            yield str(plan.name[row]), joints[: plan.frames[row]]
+
+
 def estimate(
     plan: Plan, joints: Sequence[str] = COCO, detector: Detector | None = None
 ) -> Iterator[Estimate]:
     """Estimate poses of all clips, person by person, in the order of the plan.
 
-    Args:
-        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
-        joints: Names of a layout.
-        detector: Error model; by default that of `Detector`.
+    ``joints`` are the names of a layout, and errors those of a `Detector`.
     """
     crowd = make_people(plan.people, plan.seed, all_actions()).pose
     looks = make_looks(plan.people, plan.seed)
@@ -128,13 +135,7 @@ def _bystander(
 def blur(
     true: np.ndarray, joints: Sequence[str], detector: Detector, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add an estimator's errors to true joints.
-
-    Args:
-        true: Torso lengths, ``(clips, frames, joints, 2)``.
-        joints: Their names.
-        detector: Error model.
-        rng: Draws the errors.
+    """Add an estimator's errors to true joints, torso lengths ``(clips, frames, joints, 2)``.
 
     Returns:
         Estimated joints, float32 of the same shape, and their scores ``(clips, frames, joints)``; NaN
