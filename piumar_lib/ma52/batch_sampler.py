@@ -20,7 +20,7 @@ class BatchSampler:
 
     Args:
         labels: Classes and people of the training clips.
-        config: Settings; ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs``, ``seed`` count.
+        config: ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs`` and ``seed`` count.
         people: Number of people in each batch, see `batches`; None draws regardless of people.
         processes, process: Number of processes that share each step, and which of them this is.
 

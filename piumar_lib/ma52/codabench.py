@@ -39,9 +39,9 @@ def write_submission(
     Args:
         path: Ends in ``.zip``; an old file is replaced.
         names: Test clips in the order of the list, such as ``test0000.mp4``.
-        probabilities: Probabilities of actions, shape ``(clips, 52)``.
-        parts: Probabilities of body parts, from a head of their own, shape ``(clips, 7)``; without them
-            the parts are those of the five actions.
+        probabilities: Of actions, shape ``(clips, 52)``.
+        parts: Those of body parts from a head of their own, shape ``(clips, 7)``; without them the parts
+            are those of the five actions.
 
     Raises:
         ValueError: If names and probabilities do not match, or the file would be refused.

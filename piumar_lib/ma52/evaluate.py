@@ -79,12 +79,9 @@ def predict(
 ) -> Predicted:
     """Recognise all clips of a data set; temporal views of a clip are averaged.
 
-    Args:
-        model: The recogniser; it is set to evaluation mode.
-        data: Clips in evaluation mode, with as many views as wished.
-        accelerator: Shares the work between processes, and sets the precision; all have to call this.
-        workers: Processes that read clips.
-        progress: Whether to show a progress bar.
+    The model is set to evaluation mode; the data have to be in it, with as many views as wished. An
+    ``accelerator`` shares the work between processes, which all have to call this, and sets the
+    precision; ``workers`` are processes that read clips.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -145,18 +142,14 @@ def short_report(found: Predicted, train_y: np.ndarray) -> dict[str, float]:
 def report(found: Predicted, train_y: np.ndarray) -> dict[str, Any]:
     """Report on a trained recogniser from its predictions on held-out clips; scores are in [0, 1].
 
-    Args:
-        found: The predictions.
-        train_y: Actions of the training clips, for the most frequent one.
-
     Returns:
         ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
         its interval, None for one person; worst quarter, worst), ``f1 over people`` (each person's macro
         F1 over the actions that the person shows), ``confusion of parts`` (7 x 7; rows are true),
         ``hardest pairs``, ``calibration error``, ``never predicted`` (actions that are shown, with their
         clips and people), ``best constant`` (what is always right most often) and ``majority`` (always
-        the most frequent action and body part of the training clips; with the clips of each person that
-        are right).
+        the most frequent action and body part of the training clips, ``train_y``; with the clips of
+        each person that are right).
     """
     from sklearn.metrics import confusion_matrix
 

@@ -24,14 +24,8 @@ class History:
     the number of ``groups``, the ``risk of the worst group`` relative to that of guessing, and the
     ``weight of its clips`` relative to the mean over all clips.
 
-    Args:
-        out: Folder of the run.
-        upto: Last step to keep; a resumed run writes later rows again.
-        writes: Whether this process writes; only one of several does.
-        watch: Called with all rows whenever there are more.
-
-    Attributes:
-        rows: All rows so far.
+    Rows after the step ``upto`` are dropped, as a resumed run writes them again. Of several processes
+    only one ``writes``; there ``watch`` is called with all ``rows`` so far whenever there are more.
     """
 
     def __init__(self, out: Path, upto: int, writes: bool = True, watch: Watch | None = None) -> None:

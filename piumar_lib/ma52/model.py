@@ -61,15 +61,13 @@ class TemporalMixing(nn.Module):
 class MicroActionRecognizer(nn.Module):
     """Recognise micro-actions in video, or in poses.
 
-    Args:
-        backbone: Network from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
-        config: Configuration, which determines the plug-in and the heads.
-        joints: Names of the joints, for a recogniser of poses.
+    The backbone is from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`; the
+    configuration determines the plug-in and the heads.
 
     Attributes:
         frames, size: Frames of a clip, and pixels of their side; size is 0 for poses.
         shape: Shape of a clip: ``(frames, 3, size, size)``, of poses ``(frames, channels)``.
-        config, joints: Configuration and names of the joints, as given.
+        joints: Names of the joints, of a recogniser of poses.
     """
 
     part_of: Tensor
@@ -83,7 +81,8 @@ class MicroActionRecognizer(nn.Module):
         super().__init__()
         width, self.config, self.joints = backbone.channels, config, tuple(joints)
         self.frames, self.size = backbone.frames, backbone.size
-        self.shape = _clip_shape(backbone)
+        of_frame = (backbone.inputs,) if isinstance(backbone, PoseNetwork) else (3, self.size, self.size)
+        self.shape = (self.frames, *of_frame)
         last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
         layers, method = _stack(backbone, last), METHODS[config.method]
         at = method.layer if config.level == "method" else config.level
@@ -153,12 +152,6 @@ class MicroActionRecognizer(nn.Module):
             parts = said[0].new_zeros(len(said[0]), len(BODY_PARTS))
             said.append(parts.index_add(1, self.part_of, said[0]))
         return said
-
-
-def _clip_shape(backbone: VideoMAE | ShiftedResNet | PoseNetwork) -> tuple[int, ...]:
-    if isinstance(backbone, PoseNetwork):
-        return backbone.frames, backbone.inputs
-    return backbone.frames, 3, backbone.size, backbone.size
 
 
 def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) -> nn.Sequential:

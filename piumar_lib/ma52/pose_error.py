@@ -68,19 +68,14 @@ def pose_errors(poses: Poses, truth: Mapping[str, np.ndarray]) -> list[JointErro
         xy = poses.clip(name)[0][:, order]
         if name not in truth or len(truth[name]) != len(xy):
             raise ValueError(f"truth: has no {name} of {len(xy)} frames. Give that of the same videos.")
-        torso = _torso(truth[name])
+        middles = truth[name][:, SHOULDERS].mean(1) - truth[name][:, HIPS].mean(1)
+        torso = np.median(_length(middles))  # pixels
         away = (xy - truth[name]) / torso
         moved = _from_median(truth[name] / torso)
         shown.append(np.stack([_length(away), _length(_from_median(away)), _length(moved)]))
     errors = np.concatenate(shown, axis=1)  # (3, frames of all clips, joints)
     rows = [_summarize(name, errors[..., k]) for k, name in enumerate(JOINTS)]
     return [*rows, _summarize(ALL, errors.reshape(3, -1))]
-
-
-def _torso(joints: np.ndarray) -> np.ndarray:
-    """Its median length in a clip, in pixels."""
-    middles = joints[:, SHOULDERS].mean(1) - joints[:, HIPS].mean(1)
-    return np.median(_length(middles))
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:

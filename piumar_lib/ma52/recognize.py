@@ -78,11 +78,8 @@ def read_recording(
 ) -> Recording:
     """Survey a recording, and find the person in it, as the cache does.
 
-    Args:
-        path: Any video that FFmpeg reads.
-        size: Pixels of the square's side.
-        crop: ``"person"``, or ``"middle"``.
-        person: Which one of several, 0 for the largest.
+    The square has ``size`` pixels a side; it is about a ``person``, 0 for the largest of several, unless
+    ``crop`` is ``"middle"``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -138,7 +135,7 @@ def recognize(
         length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
         crop, person: Kind of square, and whom it is about, see `read_recording`.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError, ValueError: If the recording cannot be read, or a number is invalid.
@@ -170,13 +167,8 @@ def recognize(
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
     """Indices of the frames in the middle of equal segments of a window's time, ``(views, frames)``.
 
-    With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training.
-
-    Args:
-        times: When each frame is shown, in seconds, shape ``(time,)``.
-        start, end: Start and end of the window, in seconds.
-        frames: Number of segments.
-        views: Number of choices, evenly shifted within the segments.
+    With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training. Times, at
+    which frames are shown and the window starts and ends, are in seconds; views are evenly shifted.
     """
     shift = (np.arange(views)[:, None] + 0.5) / views
     return shown_at(times, start + (np.arange(frames) + shift) / frames * (end - start))

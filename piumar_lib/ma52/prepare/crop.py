@@ -77,19 +77,14 @@ def find_person(frames: np.ndarray) -> Box | None:
 def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:
     """The square about a box with a margin on all sides, moved and shrunk to fit into the frame.
 
-    Args:
-        box: Box about the person, in fractions of the frame, from `find_person`.
-        width, height: Width and height of the frame, in pixels.
-        margin: Margin as a fraction of the box's longer side, 0 or more.
+    The frame has ``width`` and ``height`` pixels; the margin is a fraction of the box's longer side.
     """
     across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
     side = min(max(across, down) * (1 + 2 * margin), width, height)
     left = np.clip((box.left + box.right) / 2 * width - side / 2, 0, width - side)
     top = np.clip((box.top + box.bottom) / 2 * height - side / 2, 0, height - side)
-    return Box(
-        float(left / width), float(top / height),
-        float((left + side) / width), float((top + side) / height),
-    )  # fmt: skip
+    corners = left / width, top / height, (left + side) / width, (top + side) / height
+    return Box(*map(float, corners))
 
 
 def square_in_the_middle(width: int, height: int) -> Box:

@@ -73,11 +73,7 @@ class EstimatorError(RuntimeError):
 
 
 def find_command(engine: Engine, python: Path | None = None) -> list[str]:
-    """What starts an engine.
-
-    Args:
-        engine: One of `ENGINES`.
-        python: The interpreter of another environment than the usual one.
+    """What starts an engine; ``python`` is the interpreter of another environment than the usual one.
 
     Raises:
         FileNotFoundError: If there is no such environment.
@@ -92,11 +88,7 @@ def find_command(engine: Engine, python: Path | None = None) -> list[str]:
 
 
 class Estimator:
-    """A running pose estimator.
-
-    Args:
-        engine: One of `ENGINES`.
-        command: What starts it, from `find_command`.
+    """A running pose estimator, of `ENGINES`, that a command from `find_command` starts.
 
     Raises:
         EstimatorError: If it does not start, or has another version or other joints.
@@ -137,10 +129,7 @@ class Estimator:
                 )
 
     def estimate(self, frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The joints of one person in the frames of a clip.
-
-        Args:
-            frames: Red, green, blue, uint8 ``(height, width, 3)``, one by one.
+        """The joints of one person in a clip's frames: red, green, blue, uint8 ``(height, width, 3)``.
 
         Returns:
             Pixels to the right and down, float32 ``(frames, joints, 2)``, and scores from 0 to 1,

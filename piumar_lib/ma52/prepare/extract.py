@@ -115,7 +115,7 @@ def extract(
         command: What starts it, from `piumar_lib.ma52.prepare.engines.find_command`.
         workers: Processes of the estimator, each with a thread that decodes for it.
         at_most: Pixels of a frame's longer side; larger frames are shrunk to it.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: If ``out`` or its parts are of another source or of other clips.

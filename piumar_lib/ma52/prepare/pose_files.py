@@ -64,33 +64,30 @@ class PoseReport:
         """The report for programs."""
         numbers = {n: getattr(self, n) for n in ("frames", "lost_frames", "joints", "lost_joints")}
         by_split = Counter(clip.split for clip in self.clips)
-        return json.dumps(
-            {
-                "files": [str(path) for path in self.files],
-                "usable": self.usable,
-                "clips": {split: by_split[split] for split in SPLITS},
-                **numbers,
-                "clips with several people": self.count("several people"),
-                "faults": [asdict(fault) for fault in self.faults],
-            },
-            indent=1,
-        )
+        about = {
+            "files": [str(path) for path in self.files],
+            "usable": self.usable,
+            "clips": {split: by_split[split] for split in SPLITS},
+            **numbers,
+            "clips with several people": self.count("several people"),
+            "faults": [asdict(fault) for fault in self.faults],
+        }
+        return json.dumps(about, indent=1)
 
     def to_text(self, most: int = 5) -> str:
         """The report for people; of each kind of fault the first ``most``."""
         by_split = Counter(clip.split for clip in self.clips)
         clips = ", ".join(f"{by_split[split]} {split}" for split in SPLITS)
         people = len({clip.person for clip in self.clips} - {""})
-        return "\n".join(
-            [
-                f"{_names(self.files)}: {'usable' if self.usable else 'NOT usable'}",
-                f"clips that can be used: {clips}; of {people} people in train and val",
-                f"frames: {self.frames}, without a person {_percent(self.lost_frames, self.frames)}; "
-                f"joints not found in the others {_percent(self.lost_joints, self.joints)}; "
-                f"clips with several people: {self.count('several people')}",
-                *tell(self.faults, most),
-            ]
-        )
+        lines = [
+            f"{_names(self.files)}: {'usable' if self.usable else 'NOT usable'}",
+            f"clips that can be used: {clips}; of {people} people in train and val",
+            f"frames: {self.frames}, without a person {_percent(self.lost_frames, self.frames)}; "
+            f"joints not found in the others {_percent(self.lost_joints, self.joints)}; "
+            f"clips with several people: {self.count('several people')}",
+            *tell(self.faults, most),
+        ]
+        return "\n".join(lines)
 
 
 def gather(
@@ -112,7 +109,6 @@ def gather(
         sources: Files, or folders of them.
         index: Clips of the videos.
         joints: 17, 28, 33, 44 or 136, the layout to reduce to; by default that of the files.
-        progress: Whether to show progress bars.
 
     Returns:
         Poses of all clips that can be used, None if there is none, and the report.
@@ -131,7 +127,8 @@ def gather(
     if index is not None:
         said = {fault.where.rpartition(", ")[2] for fault in report.faults if fault.serious}
         report.faults.extend(_without_pose(index, found, said))
-    order = [clip.name for clip in index] if index is not None else _in_order(found)
+    by_split = sorted(found, key=lambda name: (SPLITS.index(found[name][0].split), name))
+    order = by_split if index is None else [clip.name for clip in index]
     kept = [found[name] for name in order if name in found]
     report.clips.extend(clip for clip, _ in kept)
     _count(report, [pose for _, pose in kept])
@@ -230,11 +227,6 @@ def _without_pose(index: Sequence[Clip], found: Kept, said: set[str]) -> Iterabl
         if clip.name not in found and clip.name not in said:
             what, remedy = "no pose file has it", "Add the file that has; or leave such clips out."
             yield Fault("clip without poses", f"{clip.split}/{clip.name}", what, remedy)
-
-
-def _in_order(found: Kept) -> list[str]:
-    """Names by split, as an index has them."""
-    return sorted(found, key=lambda name: (SPLITS.index(found[name][0].split), name))
 
 
 def _count(report: PoseReport, poses: Iterable[PoseClip]) -> None:

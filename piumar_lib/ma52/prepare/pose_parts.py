@@ -20,10 +20,7 @@ from piumar_lib.support.files import read_json, whole, write_text
 class PoseParts:
     """The parts of a file of poses, those of an earlier run and of the file itself among them.
 
-    Args:
-        out: The file; ends in ``.safetensors``.
-        names: Names of all clips that the file is to hold.
-        joints, source: See `piumar_lib.ma52.prepare.poses.Poses`.
+    ``names`` are those of all clips that the file is to hold.
 
     Raises:
         ValueError: If the file or its parts are of another source, joints or clips.

@@ -40,7 +40,12 @@ def note_count(root: Path, split: str, listed: Iterable[str], usable: int) -> li
     ``listed`` are the names in its list, ``usable`` is the number of clips that nothing is wrong with.
     """
     sample = split == "test" and name_test_list(listed) == SAMPLE
-    notes = [_say_sample()] if sample else []
+    notes = []
+    if sample:
+        name = list_path(root, "test").name
+        what = f"{SAMPLE} ({CHALLENGE} clips, a sample of MA-52's {CLIPS['test']})"
+        remedy = "Scores on it are of another scale than those on the whole test list: keep them apart."
+        notes.append(Fault("test list of the challenge", name, what, remedy, serious=False))
     published = CHALLENGE if sample else CLIPS[split]
     if usable != published:
         what = f"{usable} usable clips, {published} were published"
@@ -57,12 +62,6 @@ def note_two_test_sets(root: Path, listed: Iterable[str], there: Iterable[str]) 
     what = f"the list is the challenge's, but {len(extra)} more test clips lie in the folder"
     remedy = "Use the clips that came with the list; nobody says that equal names are equal clips."
     return [Fault("two test sets", "test/", what, remedy, serious=False)]
-
-
-def _say_sample() -> Fault:
-    what = f"{SAMPLE} ({CHALLENGE} clips, a sample of MA-52's {CLIPS['test']})"
-    remedy = "Scores on it are of another scale than those on the whole test list: keep them apart."
-    return Fault("test list of the challenge", list_path(Path(), "test").name, what, remedy, False)
 
 
 def _what_lacks(root: Path) -> str:

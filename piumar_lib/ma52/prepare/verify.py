@@ -58,17 +58,15 @@ class Report:
 
     def to_json(self) -> str:
         """The report for programs."""
-        return json.dumps(
-            {
-                "root": str(self.root),
-                "usable": self.usable,
-                "clips": self.counts(),
-                "test list": self.test_list or "of neither",
-                "people in train and val": self.people,
-                "faults": [asdict(fault) for fault in self.faults],
-            },
-            indent=1,
-        )
+        about = {
+            "root": str(self.root),
+            "usable": self.usable,
+            "clips": self.counts(),
+            "test list": self.test_list or "of neither",
+            "people in train and val": self.people,
+            "faults": [asdict(fault) for fault in self.faults],
+        }
+        return json.dumps(about, indent=1)
 
     def to_text(self, most: int = 5) -> str:
         """The report for people; of each kind of fault the first ``most``."""

@@ -81,10 +81,8 @@ def read_frames(
 def decode(path: Path, which: Sequence[int] | None = None, threads: int = 1) -> Iterator[av.VideoFrame]:
     """Decode a clip as a player shows it: see `Video.frames`.
 
-    Args:
-        path: Any video that FFmpeg reads.
-        which: Numbers of the frames that are wanted, rising; by default all.
-        threads: See `open_video`.
+    The numbers ``which`` of frames that are wanted are rising; by default it is all. For ``threads`` see
+    `open_video`.
 
     Yields:
         Frames, mostly yuv420p: 2 MB each at MA-52's size.
@@ -114,8 +112,7 @@ class VideoError(ValueError):
     Attributes:
         path: The file.
         kind: ``"unreadable clip"``, ``"empty clip"``, ``"no video"`` or ``"damaged clip"``.
-        what: What is wrong with it.
-        remedy: What to do.
+        what, remedy: What is wrong with it, and what to do.
     """
 
     def __init__(self, path: str | Path, kind: str, what: str, remedy: str = AGAIN) -> None:
@@ -229,12 +226,10 @@ def tick_of(frame: av.VideoFrame) -> Fraction:
 
 @contextmanager
 def open_video(path: str | Path, threads: int = 1) -> Iterator[Video]:
-    """Open a video, for as long as the block lasts.
+    """Open any video that FFmpeg reads, for as long as the block lasts.
 
-    Args:
-        path: Any video that FFmpeg reads.
-        threads: Threads of the decoder; 0 takes as many as there are cores. Clips of a data set are
-            decoded by several processes, which have one each.
+    The decoder has so many ``threads``, 0 for one for each core. Clips of a data set are decoded by
+    several processes, which have one each.
 
     Raises:
         FileNotFoundError: If there is no such file.

@@ -109,9 +109,8 @@ def _estimate_person(
         frames = plan.frames[row]
         here, main = [(keypoint[k, :frames], score[k, :frames])], 0
         if watched[k]:
-            other = _bystander(
-                crowd[rng.integers(len(crowd))], frames, plan, looks, joints, detector, rng
-            )
+            pose = crowd[rng.integers(len(crowd))]
+            other = _bystander(pose, frames, plan, looks, joints, detector, rng)
             main = int(rng.integers(2))
             here.insert(1 - main, other)
         people = [np.stack(arrays) for arrays in zip(*here, strict=True)]
@@ -142,7 +141,8 @@ def blur(
         and 0 where a joint is not found.
     """
     shape = true.shape[:3]
-    size = detector.jitter * np.array([_difficulty(joint) for joint in joints], np.float32)
+    harder = (next((h for part, h in HARDER.items() if part in joint), 1.0) for joint in joints)
+    size = detector.jitter * np.array([*harder], np.float32)
     size = size * np.exp(detector.spread * rng.standard_normal((shape[0], 1, 1), np.float32))
     hard = _spells(rng, shape, detector.hard, detector.hard_frames)
     size = np.where(hard, np.float32(detector.harder) * size, size)  # (clips, frames, joints)
@@ -155,10 +155,6 @@ def blur(
     error[gone] = np.nan
     certain[gone] = 0
     return error, certain
-
-
-def _difficulty(joint: str) -> float:
-    return next((factor for part, factor in HARDER.items() if part in joint), 1.0)
 
 
 def _correlated(rng: np.random.Generator, shape: tuple[int, ...], memory: float) -> np.ndarray:
