@@ -43,7 +43,7 @@ spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
 extract_poses = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(extract_poses)
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
-FAKE = Engine("fake", "fake 1.0", ("nose", "left eye", "right eye"), "all")
+FAKE = Engine("fake", "fake 1.0", ("nose", "left eye", "right eye"))
 STEADY = np.arange(8) / 25
 real = pytest.mark.skipif(
     not ENGINES["mediapipe"].folder.is_dir(), reason="needs the pose estimator: make poses-env"

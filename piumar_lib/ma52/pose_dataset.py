@@ -27,12 +27,8 @@ MOST_MISSING = 0.05  # fraction of clips that a file of poses may lack
 class PoseDataset(LabelledClips):
     """Clips of a file of poses.
 
-    Args:
-        poses: Poses of a file, from `piumar_lib.ma52.prepare.poses.read_poses`.
-        clips: Those that are wanted, from the index (a split's names choose them).
-        frames: Time steps read from each clip.
-        views: See `LabelledClips`.
-        scores: Give the estimator's confidence of each joint beside its place.
+    So many ``frames`` are read of each clip; ``scores`` adds the estimator's confidence of each joint to
+    its place. A split's names choose the clips from the index.
 
     Attributes:
         left_out: Names of wanted clips that the file does not hold, or in which no torso was found.
@@ -78,7 +74,10 @@ class PoseDataset(LabelledClips):
                 there.append(clip)
                 kept.append(measured if self.scores else measured[..., :2])
         if not kept:
-            raise ValueError(f"poses: no torso was found in any of {len(clips)} clips. {_REMEDY}")
+            raise ValueError(
+                f"poses: no torso was found in any of {len(clips)} clips. Look at them: their poses "
+                "need shoulders, and hips if these are in the picture."
+            )
         self.lengths = torch.tensor([len(clip) for clip in kept])
         self.start = self.lengths.cumsum(0) - self.lengths
         self.rows = torch.from_numpy(np.concatenate(kept)).flatten(1)  # (frames of all, channels)
@@ -116,9 +115,6 @@ class PoseDataset(LabelledClips):
         return item["pose"].to(device)
 
 
-_REMEDY = "Look at them: their poses need shoulders, and hips if these are in the picture."
-
-
 def moments(within: Tensor) -> Tensor:
     """One time in each of equal stretches of a clip, from 0 to 1, rising, ``(batch, time)``.
 
@@ -134,8 +130,7 @@ def measure(
     """A clip in torso lengths from the middle of its hips; of the neck, if no hip is seen.
 
     Args:
-        xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
-        score: Confidence, ``(frames, joints)``.
+        xy, score: As in `piumar_lib.ma52.prepare.poses.ClipPoses`.
         joints, tree: Names of the joints, and the parent of each.
 
     Returns:

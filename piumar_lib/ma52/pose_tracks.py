@@ -54,8 +54,7 @@ class Track:
     Attributes:
         name: Name of the clip.
         joints: Names of the joints.
-        xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
-        score: 0 to 1, ``(frames, joints)``; 0 where a joint was not found.
+        xy, score: As in `piumar_lib.ma52.prepare.poses.ClipPoses`.
         rate: Frames a second.
         assumed: Whether that rate is a guess.
         person: Number of the person who was taken.

@@ -18,10 +18,8 @@ from piumar_lib.ma52.prepare.layout import SPLITS, list_path, split_of_list
 from piumar_lib.support.files import as_path, require_room, whole
 
 REPOSITORY = "kunli-cs/MA-52"
-WANTED = (".zip", ".txt")
 # Poses: 28 joints of OpenPose, and joints of Halpe, beside files of iMiGUE, another data set.
 POSES = {"openpose": "kunli-cs/MA-52_openpose_28kp", "halpe": "Geo2425/MMN"}
-OTHER = "imigue"
 
 
 def list_files(token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
@@ -30,7 +28,7 @@ def list_files(token: str | None = None, endpoint: str | None = None) -> dict[st
     Raises:
         DownloadError: If the hub cannot be reached or does not let this account in.
     """
-    return _list(REPOSITORY, WANTED, token, endpoint)
+    return _list(REPOSITORY, (".zip", ".txt"), token, endpoint)
 
 
 def list_pose_files(form: str, token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
@@ -40,7 +38,7 @@ def list_pose_files(form: str, token: str | None = None, endpoint: str | None = 
         DownloadError: If the hub cannot be reached, does not let this account in, or has none.
     """
     found = _list(POSES[form], (".pkl",), token, endpoint)
-    files = {name: size for name, size in found.items() if OTHER not in name.lower()}
+    files = {name: size for name, size in found.items() if "imigue" not in name.lower()}
     if not files:
         raise DownloadError(f"{POSES[form]}: has no pose file (.pkl) any more. Look at its page.")
     return files

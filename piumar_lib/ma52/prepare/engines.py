@@ -40,13 +40,11 @@ class Engine:
         name: Name by which it is chosen.
         version: Package and version, as its environment has to have them.
         joints: Names of the joints, in the order of its output.
-        people: Whom it finds: ``"one"``, whom it follows from frame to frame, or ``"all"``.
     """
 
     name: str
     version: str
     joints: tuple[str, ...]
-    people: str
 
     @property
     def folder(self) -> Path:
@@ -62,8 +60,8 @@ class Engine:
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("mediapipe", "mediapipe 0.10.21", MEDIAPIPE, "one"),
-        Engine("rtmlib", "rtmlib 0.0.16", JOINTS, "all"),
+        Engine("mediapipe", "mediapipe 0.10.21", MEDIAPIPE),
+        Engine("rtmlib", "rtmlib 0.0.16", JOINTS),
     )
 }
 
