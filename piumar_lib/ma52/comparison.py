@@ -55,7 +55,7 @@ class Compared(NamedTuple):
 def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> dict[str, list[Compared]]:
     """Compare finished runs; a person's accuracy under a method is averaged over its seeds.
 
-    Scores on people whom the split ``chosen_on`` held out, on whom settings were chosen, are marked.
+    If settings were chosen on people whom the split ``chosen_on`` held out, scores on these are marked.
 
     Returns:
         Data set, all of its folds together, to its methods in the order of the folders.

@@ -167,8 +167,8 @@ def recognize(
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
     """Indices of the frames in the middle of equal segments of a window's time, ``(views, frames)``.
 
-    With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training. Times, at
-    which frames are shown and the window starts and ends, are in seconds; views are evenly shifted.
+    With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training.
+    ``times``, shape ``(time,)``, says when each frame is shown, in seconds; views are evenly shifted.
     """
     shift = (np.arange(views)[:, None] + 0.5) / views
     return shown_at(times, start + (np.arange(frames) + shift) / frames * (end - start))

@@ -69,7 +69,7 @@ class Constant(NamedTuple):
 
 
 def most_frequent(y: np.ndarray) -> Constant:
-    """The most frequent action, and the most frequent body part; of equally frequent ones the first.
+    """The most frequent of actions ``(n,)``, and of body parts; of equally frequent ones the first.
 
     For training clips, it is the majority baseline. For the evaluated clips, it is the best constant
     answer, which is not available to a recogniser: 641 of the 5,586 clips of MA-52's val list are

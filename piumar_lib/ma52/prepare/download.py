@@ -85,13 +85,16 @@ def _fetch(
 def download(
     root: str | Path, token: str | None = None, endpoint: str | None = None, progress: bool = True
 ) -> list[Path]:
-    """Download whatever is missing into ``root/download``, unpack it into ``root``; what was downloaded.
+    """Download whatever is missing into ``root/download``, and unpack it into ``root``.
 
     Args:
         root: Folder; created if necessary.
         token: Access token of the hub; by default the one that ``hf auth login`` has kept.
         endpoint: Address of another hub.
         progress: Whether to show progress bars.
+
+    Returns:
+        What was downloaded.
 
     Raises:
         DownloadError: If anything is in the way; the message says what to do next.

@@ -81,7 +81,7 @@ def read_frames(
 def decode(path: Path, which: Sequence[int] | None = None, threads: int = 1) -> Iterator[av.VideoFrame]:
     """Decode a clip as a player shows it: see `Video.frames`.
 
-    The numbers ``which`` of frames that are wanted are rising; by default it is all. For ``threads`` see
+    ``which`` are the numbers of the frames that are wanted, rising; by default all. For ``threads`` see
     `open_video`.
 
     Yields:
@@ -332,9 +332,10 @@ def survey(path: str | Path) -> Survey:
 
 
 def evenly(times: np.ndarray, count: int) -> np.ndarray:
-    """Numbers of ``count`` frames, spread evenly in time from the first to the last; some come twice.
+    """Numbers of ``count`` frames that are spread evenly in time, from the first to the last.
 
-    ``times`` says when each frame is shown, in seconds, rising, shape ``(frames,)``.
+    ``times`` says when each frame is shown, in seconds, rising, shape ``(frames,)``; of fewer frames
+    than ``count`` some come twice.
     """
     last = len(times) - 1
     # In units of a mean gap, so that a steady clip's frames lie at 0, 1, 2, ... to the last bit.
