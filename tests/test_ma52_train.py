@@ -869,9 +869,6 @@ def test_a_history_forgets_what_will_be_written_again(tmp_path):
     history.close()
     (tmp_path / "history.jsonl").open("a").write('{"step": 4, "lo')
     assert [row["step"] for row in read_history(tmp_path)] == [1, 2, 3]
-    (tmp_path / "old").mkdir()
-    (tmp_path / "old" / "history.jsonl").write_text('{"step": 1, "rate": 0.1}\n')
-    assert read_history(tmp_path / "old") == [{"step": 1, "learning rate": 0.1}]
     again = History(tmp_path, 2)
     again.add({"step": 3, "epoch": 1.5, "loss": 0.5})
     again.close()
