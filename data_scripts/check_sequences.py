@@ -7,7 +7,6 @@ chapters 01 to 09 and the evidence can all use it, else 1.
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from piumar_lib.data import describe, load_npz, require
@@ -17,7 +16,7 @@ from piumar_lib.support.command import Parser, at_least, command_line, path
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("file", type=path, help="the .npz to check")
     parser.add_argument(
         "--few", type=at_least(0), default=5, help="name classes that fewer people make (%(default)s)"

@@ -30,7 +30,7 @@ from piumar_lib.support.files import require_room
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--out", type=path, required=True, help="folder to unpack into")
     parser.add_argument("--poses", choices=POSES, help="pose files instead of videos")
     parser.add_argument("--token", help="of the hub; by default the one of 'hf auth login'")

@@ -50,14 +50,13 @@ def clean(sets: list[PeopleSet], out: Path) -> None:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help="data sets to download")
     parser.add_argument("--list", action="store_true", help="only list the data sets")
     parser.add_argument("--out", type=path, default=folder(), help="folder of the results (%(default)s)")
     parser.add_argument("--keep", action="store_true", help="keep the archive, too")
-    parser.add_argument(
-        "--from", type=path, dest="source", metavar="FOLDER", help="convert source files that you have"
-    )
+    about = "convert source files that you have"
+    parser.add_argument("--from", type=path, dest="source", metavar="FOLDER", help=about)
     parser.add_argument("--base-url", default=BASE_URL, help="of a mirror (%(default)s)")
     options = parser.parse_args(argv)
     if options.list or not options.names:

@@ -63,8 +63,7 @@ def say(result: Extraction, options: argparse.Namespace) -> int:
 
 def parser() -> argparse.ArgumentParser:
     """The options."""
-    raw = argparse.RawDescriptionHelpFormatter
-    command = Parser(description=__doc__, formatter_class=raw)
+    command = Parser(description=__doc__)
     command.add_argument("root", type=path, help="folder of videos, or that of MA-52")
     command.add_argument("--index", type=path, help="the .csv of MA-52's index")
     command.add_argument("--out", type=path, required=True, help="the .safetensors to write")
@@ -72,10 +71,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--python", type=path, help="of another environment than make poses-env makes")
     cores = os.cpu_count() or 1
     command.add_argument("--workers", type=at_least(1), default=cores, help="processes (%(default)s)")
-    command.add_argument(
-        "--at-most", type=at_least(64), default=AT_MOST,
-        help="pixels of a frame's longer side; larger ones are shrunk (%(default)s)",
-    )  # fmt: skip
+    about = "pixels of a frame's longer side; larger ones are shrunk (%(default)s)"
+    command.add_argument("--at-most", type=at_least(64), default=AT_MOST, help=about)
     command.add_argument("--dry-run", action="store_true", help="only say what would be done")
     return command
 

@@ -40,30 +40,25 @@ BYTES_OF_A_JOINT = {"halpe": 8, "coco": 38}
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     total = sum(CLIPS.values())
     parser.add_argument("--clips", type=int, default=total, help="how many clips (%(default)s)")
     parser.add_argument("--people", type=int, default=PEOPLE, help="of whom (%(default)s)")
     parser.add_argument("--width", type=int, default=1080, help="pixels across (%(default)s)")
     parser.add_argument("--seed", type=at_least(0), default=0, help="other numbers draw other people")
-    parser.add_argument(
-        "--workers", type=at_least(1), default=os.cpu_count() or 1, help="processes (%(default)s)"
-    )
-    parser.add_argument(
-        "--cache", action="store_true", help="render into a cache, without any video file"
-    )
+    cores = os.cpu_count() or 1
+    parser.add_argument("--workers", type=at_least(1), default=cores, help="processes (%(default)s)")
+    about = "render into a cache, without any video file"
+    parser.add_argument("--cache", action="store_true", help=about)
     parser.add_argument("--poses", action="store_true", help="write poses.safetensors and its index")
-    parser.add_argument(
-        "--format", choices=FORMS, help="of --poses: files as they are published for MA-52"
-    )
-    parser.add_argument(
-        "--joints", type=int, choices=sorted(LAYOUTS), help="of --poses without --format (17)"
-    )
+    about = "of --poses: files as they are published for MA-52"
+    parser.add_argument("--format", choices=FORMS, help=about)
+    about = "of --poses without --format (17)"
+    parser.add_argument("--joints", type=int, choices=sorted(LAYOUTS), help=about)
     parser.add_argument("--size", type=int, default=128, help="of the cache's square (%(default)s)")
     parser.add_argument("--frames", type=at_least(1), default=16, help="of a cached clip (%(default)s)")
-    parser.add_argument(
-        "--device", type=usable_device, default="cpu", help="that renders into the cache (%(default)s)"
-    )
+    about = "that renders into the cache (%(default)s)"
+    parser.add_argument("--device", type=usable_device, default="cpu", help=about)
     parser.add_argument("--dry-run", action="store_true", help="only say what would be written")
     parser.add_argument("--out", type=path, required=True, help="folder to write into")
     options = parser.parse_args(argv)
@@ -92,9 +87,8 @@ def render_cache(plan: standin.Plan, options: argparse.Namespace) -> None:
         print(f"{len(plan)} clips of {plan.people} people, {settings.frames} frames of "
               f"{settings.size} pixels: about {needed / 1e9:.1f} GB")  # fmt: skip
         return
-    missing = write_cache(
-        options.out, plan, options.size, options.frames, options.device, options.workers
-    )
+    how = options.size, options.frames, options.device, options.workers
+    missing = write_cache(options.out, plan, *how)
     print(f"{options.out}: {missing} clips rendered, {len(plan) - missing} were already there")
 
 

@@ -7,7 +7,6 @@ Example: forty people whose tempo does not differ, twelve actions, forty clips e
 
 from __future__ import annotations
 
-import argparse
 import sys
 
 from piumar_lib.data import describe, save_npz
@@ -21,7 +20,7 @@ ACTIONS = {"teaching": teaching_actions, "all": all_actions}
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Run the command; return 0, or 1 with the reason on the error stream."""
-    parser = Parser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = Parser(description=__doc__)
     parser.add_argument("--people", type=int, default=40, help="how many people (%(default)s)")
     parser.add_argument("--clips-each", type=int, default=40, help="clips of each (%(default)s)")
     parser.add_argument("--frames", type=int, default=32, help="of a clip, at 12.5 Hz (%(default)s)")

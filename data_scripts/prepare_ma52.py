@@ -108,11 +108,6 @@ def run_cache(options: argparse.Namespace) -> int:
     kept = cache.make_cache(
         options.root, clips, options.out, settings, options.workers or os.cpu_count() or 1, progress=True
     )
-    if cache.read_settings(options.out).version < settings.version:
-        print(
-            f"note: {options.out} was begun by an older version, right for MA-52; clips of your "
-            "own that are turned, stretched, trimmed or of varying frame rate need a new cache."
-        )
     bad = [k for k in kept if k.fault]
     lost = sum(not k.found for k in kept if not k.fault)
     about = f"; the person was not found in {lost}" if settings.crop == "person" else ""
@@ -164,17 +159,15 @@ def say_few(makers: np.ndarray, few: int, most: int = 12) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    raw = argparse.RawDescriptionHelpFormatter
-    top = Parser(description=__doc__, formatter_class=raw)
+    top = Parser(description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
+    shown = "faults shown of each kind (%(default)s)"
 
     command = commands.add_parser("verify", help="name every fault of lists and clips")
     command.add_argument("root", type=path, help="folder with train/, val/, test/ and the lists")
     command.add_argument("--decode", action="store_true", help="decode every frame: slow, finds more")
     command.add_argument("--json", type=path, help="write the report for programs, too")
-    command.add_argument(
-        "--most", type=at_least(0), default=5, help="faults shown of each kind (%(default)s)"
-    )
+    command.add_argument("--most", type=at_least(0), default=5, help=shown)
     command.add_argument("--workers", type=at_least(1), help="threads; by default one for each core")
     command.set_defaults(run=run_verify)
 
@@ -193,9 +186,8 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--folds", type=int, help="of person-disjoint (5)")
     command.add_argument("--people", type=int, help="of leave-people-out: out at a time (10)")
     command.add_argument("--seed", type=at_least(0), help="of both: orders people differently (0)")
-    command.add_argument(
-        "--few", type=at_least(0), default=12, help="actions of fewer are named (%(default)s)"
-    )
+    about = "actions of fewer are named (%(default)s)"
+    command.add_argument("--few", type=at_least(0), default=12, help=about)
     command.add_argument("--dry-run", action="store_true", help="only say what would be written")
     command.set_defaults(run=run_split)
 
@@ -212,23 +204,16 @@ def parser() -> argparse.ArgumentParser:
     command.add_argument("--dry-run", action="store_true", help="only say how much room it takes")
     command.set_defaults(run=run_cache)
 
-    command = commands.add_parser(
-        "poses", help="read pose files into one", description=pose_sources.__doc__, formatter_class=raw
-    )
+    about = "read pose files into one"
+    command = commands.add_parser("poses", help=about, description=pose_sources.__doc__)
     command.add_argument("source", type=path, nargs="+", help="pose files, or folders of them")
     command.add_argument("--index", type=path, help="the .csv of the index; by default one is made")
     command.add_argument("--out", type=path, required=True, help="the .safetensors to write")
-    command.add_argument(
-        "--joints",
-        type=int,
-        choices=sorted(LAYOUTS),
-        help="to reduce to; by default what the files have",
-    )
+    about = "to reduce to; by default what the files have"
+    command.add_argument("--joints", type=int, choices=sorted(LAYOUTS), help=about)
     command.add_argument("--leave-out", action="store_true", help="go on without clips that are bad")
     command.add_argument("--json", type=path, help="write the report for programs, too")
-    command.add_argument(
-        "--most", type=at_least(0), default=5, help="faults shown of each kind (%(default)s)"
-    )
+    command.add_argument("--most", type=at_least(0), default=5, help=shown)
     command.add_argument("--dry-run", action="store_true", help="only say what would be written")
     command.set_defaults(run=run_poses)
     return top

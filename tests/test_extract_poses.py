@@ -31,10 +31,10 @@ from piumar_lib.ma52.prepare.engines import ENGINES, Engine, Estimator, Estimato
 from piumar_lib.ma52.prepare.extract import extract, shrunk_size, videos_below
 from piumar_lib.ma52.prepare.index import make_index, write_index
 from piumar_lib.ma52.prepare.one_person import PATIENCE, OnePerson
-from piumar_lib.ma52.prepare.poses import join, read_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, join, read_poses
 from piumar_lib.ma52.prepare.verify import verify
 from piumar_lib.ma52.prepare.video import VideoError
-from piumar_lib.ma52.standin.joints import true_joints
+from piumar_lib.ma52.standin.estimate import true_joints
 from piumar_lib.ma52.standin.render import make_looks, render, to_pixels
 
 ROOT = Path(__file__).parents[1]
@@ -43,7 +43,7 @@ spec = importlib.util.spec_from_file_location(SCRIPT.stem, SCRIPT)
 extract_poses = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(extract_poses)
 RED, GREEN, WHITE = (255, 0, 0), (0, 255, 0), (255, 255, 255)
-FAKE = Engine("fake", "fake 1.0", ("nose", "left eye", "right eye"), "all")
+FAKE = Engine("fake", "fake 1.0", ("nose", "left eye", "right eye"))
 STEADY = np.arange(8) / 25
 real = pytest.mark.skipif(
     not ENGINES["mediapipe"].folder.is_dir(), reason="needs the pose estimator: make poses-env"
@@ -451,8 +451,8 @@ def test_errors_are_in_torso_lengths():
         seen = np.full((10, 33, 2), 777.0)
         seen[:, [MEDIAPIPE.index(joint) for joint in JOINTS]] = xy + (3, 4)
         seen[:5, MEDIAPIPE.index("nose")] = np.nan
-        clips.append((name, seen, np.ones((10, 33))))
-    poses = join(clips, MEDIAPIPE, [(300, 300)] * 2, [30, 30], "drawn")
+        clips.append(ClipPoses(name, seen, np.ones((10, 33))))
+    poses = join(clips, MEDIAPIPE, "drawn")
     rows = {row.joint: row for row in pose_errors(poses, truth)}
     assert [*rows] == [*JOINTS, ALL]
     for row in rows.values():

@@ -16,7 +16,7 @@ from piumar_lib.batch import Labels
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.__main__ import hyperparameters, main, parser
 from piumar_lib.ma52.batch_sampler import BatchSampler
-from piumar_lib.ma52.config import PRESETS, RENAMED, SETTINGS, TrainConfig, own_hyperparameters
+from piumar_lib.ma52.config import PRESETS, SETTINGS, TrainConfig
 from piumar_lib.ma52.model import build_model
 from piumar_lib.ma52.optimizer import (
     count_layers,
@@ -61,10 +61,8 @@ def test_manets_recipe_is_the_published_one():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"mass": "motion"}, "mass: this setting was replaced. Use floor instead"),
+        ({"mass": "motion"}, "mass: there is no such setting. Choose from cache"),
         ({"learning_rat": 1.0}, "learning_rat: .* no such setting. Did you mean 'learning_rate'?"),
-        ({"rate": 1.0}, "rate: this setting was replaced. Use learning_rate instead"),
-        ({"plug": "tfam"}, "plug: this setting was replaced. Use method instead"),
         ({"zzz": 1.0}, "zzz: there is no such setting. Choose from cache"),
         ({"radus": 1.0, "method": "PIUmr"}, "radus: .* Did you mean 'radius'?"),
         ({"radius": 1.0, "method": "ERM"}, "radius: there is no such setting. Choose from cache"),
@@ -96,14 +94,6 @@ def test_what_cannot_be_is_refused(settings, message):
 def test_whole_numbers_serve_as_rates_and_lists_as_milestones():
     config = TrainConfig.make(learning_rate=1, milestones=[3, 5])
     assert repr(config.learning_rate) == "1.0" and config.milestones == (3, 5)
-
-
-@pytest.mark.parametrize("name", RENAMED)
-def test_a_setting_that_was_replaced_names_its_successor(name):
-    assert name not in SETTINGS
-    with pytest.raises(ValueError, match=f"{name}: this setting was replaced. Use {RENAMED[name]} "):
-        TrainConfig.make(**{name: 1})
-    assert RENAMED[name] in (*SETTINGS, *own_hyperparameters("PIUmr"))
 
 
 @pytest.mark.parametrize("name", [name for name in METHODS if name != "MiniRocket"])

@@ -309,9 +309,10 @@ def test_a_damaged_model_is_named(tmp_path):
     [
         ("", "model.json: is damaged .Expecting value"),
         ("[]", "model.json: is damaged .it holds no object"),
-        ('{"config": []}', "must be a mapping, not list"),
-        ('{"config": 3}', "must be a mapping, not int"),
-        ('{"config": {"max_epochs": 3}}', "max_epochs: there is no such setting"),
+        ('{"config": [], "actions": [], "joints": []}', "must be a mapping, not list"),
+        ('{"config": 3, "actions": [], "joints": []}', "must be a mapping, not int"),
+        ('{"config": {"max_epochs": 3}, "actions": [], "joints": []}', "max_epochs: there is no such"),
+        ('{"config": {}}', "it lacks actions, joints"),
     ],
 )
 def test_what_is_damaged_in_a_model_is_said(tmp_path, text, fault):
@@ -418,7 +419,7 @@ def test_a_model_of_an_earlier_version_is_refused(tmp_path):
     about = json.loads((tmp_path / "model.json").read_text())
     about["config"] |= {"plug": "tfam"}
     (tmp_path / "model.json").write_text(json.dumps(about))
-    with pytest.raises(ValueError, match="version: plug: this setting was replaced. .* Train again"):
+    with pytest.raises(ValueError, match="of the course .plug: there is no .* train again, into"):
         load_model(tmp_path)
 
 
@@ -518,8 +519,8 @@ def test_a_person_is_found_where_there_is_one(prepared):
     clip = prepared.clips[0]
     recording = read_recording(prepared.root / clip.split / clip.name, 64)
     pictures = [*recording.stream()]
-    assert recording.found and len(pictures) == clip.frames and pictures[0].shape == (64, 64, 3)
-    assert recording.seconds == pytest.approx(clip.frames / clip.fps)
+    assert recording.people and len(pictures) == clip.frames and pictures[0].shape == (64, 64, 3)
+    assert recording.shown.seconds == pytest.approx(clip.frames / clip.fps)
 
 
 def test_what_is_no_recording_is_named(tmp_path):
@@ -543,7 +544,7 @@ def test_the_middle_of_a_long_recording_is_looked_at_for_a_person(tmp_path, monk
     empty[20:27, 20:60, 8:28] = 30  # somebody is there only about the middle
     write_mp4(tmp_path / "me.mp4", empty)
     recording = read_recording(tmp_path / "me.mp4", 32)
-    assert recording.found and recording.box.left < 0.2
+    assert recording.people and recording.box.left < 0.2
 
 
 # Times are those at which frames are shown
@@ -583,10 +584,10 @@ class Lamp(torch.nn.Module):
 
 def test_an_event_is_put_where_a_player_shows_it(flash):
     seen = recognize(Lamp(72), flash, length=2, stride=0.5, views=1, crop="middle")
-    assert seen.recording.seconds == pytest.approx(FLASH[-1] + 1 / 60, abs=5e-3)
+    assert seen.recording.shown.seconds == pytest.approx(FLASH[-1] + 1 / 60, abs=5e-3)
     for start, end, action, _ in seen.timeline():
         assert (action == ACTIONS[1]) == (start < 6.05 and end > 5.95), (start, end)
-    assert seen.start[0] == 0 and seen.end[-1] == pytest.approx(seen.recording.seconds)
+    assert seen.start[0] == 0 and seen.end[-1] == pytest.approx(seen.recording.shown.seconds)
 
 
 @given(st.integers(4, 90), st.integers(1, 16), st.integers(1, 4), st.sampled_from([24, 30, 29.97]))

@@ -27,7 +27,7 @@ from piumar_lib.ma52.optimizer import count_layers, depth
 from piumar_lib.ma52.pose_dataset import PoseDataset, fill_gaps, measure, moments, place_missing
 from piumar_lib.ma52.pose_transforms import draw, vary, warp
 from piumar_lib.ma52.prepare.index import read_index
-from piumar_lib.ma52.prepare.poses import join, read_joints, read_poses, write_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, join, read_joints, read_poses, write_poses
 from piumar_lib.ma52.protocol import read_record
 from piumar_lib.ma52.recognize import recognize
 from piumar_lib.ma52.submit import submit
@@ -164,7 +164,7 @@ def test_clips_without_a_body_are_left_out_and_too_many_missing_ones_refused(pos
     data = PoseDataset(poses, known)
     assert data.left_out == [known[2].name] and len(data.clips) == len(known) - 1
     fewer = [clip for clip in read_index(posed.index) if clip.name in {c.name for c in known[:4]}]
-    one = join([(c.name, *poses.clip(c.name)) for c in fewer], JOINTS, [(1, 1)] * 4, [30.0] * 4, "few")
+    one = join([ClipPoses(clip.name, *poses.clip(clip.name)) for clip in fewer], JOINTS, "few")
     with pytest.raises(ValueError, match=r"poses: \d+ of \d+ clips are not in the file, .* the first"):
         PoseDataset(one, known)
     assert len(PoseDataset(one, [known[0]] * 20 + [known[9]]).clips) == 20

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
 from piumar_lib.data.skeleton import JOINTS
-from piumar_lib.ma52.prepare.poses import join, read_poses, write_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, join, read_poses, write_poses
 from piumar_lib.support.checkpoint import write_tensors
 
 
@@ -18,8 +20,9 @@ def poses():
     for name, frames in (("0003_01_0001.mp4", 5), ("0004_01_0001.mp4", 1)):
         xy = rng.normal(size=(frames, 17, 2))
         xy[0, 3] = np.nan
-        clips.append((name, xy, rng.random((frames, 17))))
-    return join(clips, JOINTS, [(64, 80), (60, 70)], [30.0, np.nan], "drawn")
+        clips.append(ClipPoses(name, xy, rng.random((frames, 17)), (64, 80), 30.0))
+    clips[1] = replace(clips[1], size=(60, 70), rate=np.nan)
+    return join(clips, JOINTS, "drawn")
 
 
 def test_what_is_written_is_read(poses, tmp_path):
@@ -50,11 +53,11 @@ def test_bad_files_are_named(poses, tmp_path):
 
 def test_shapes_must_go_together():
     with pytest.raises(ValueError, match="there is none"):
-        join([], JOINTS, [], [], "drawn")
-    clip = ("a.mp4", np.zeros((2, 17, 2)), np.zeros((2, 17)))
+        join([], JOINTS, "drawn")
+    clip = ClipPoses("a.mp4", np.zeros((2, 17, 2)), np.zeros((2, 17)))
     with pytest.raises(ValueError, match=r"xy: must have shape \(2, 1, 2\), got \(2, 17, 2\)"):
-        join([clip], ["nose"], [(1, 1)], [30], "drawn")
+        join([clip], ["nose"], "drawn")
     with pytest.raises(ValueError, match=r"names: a\.mp4 occurs more than once. Keep one"):
-        join([clip, clip], JOINTS, [(1, 1)] * 2, [30, 30], "drawn")
+        join([clip, clip], JOINTS, "drawn")
     with pytest.raises(ValueError, match="must rise from 0 to 2"):
-        join([clip, ("b.mp4", clip[1][:0], clip[2][:0])], JOINTS, [(1, 1)] * 2, [30, 30], "drawn")
+        join([clip, ClipPoses("b.mp4", clip.xy[:0], clip.score[:0])], JOINTS, "drawn")

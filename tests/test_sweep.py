@@ -21,6 +21,7 @@ from piumar_lib.ma52.__main__ import main
 from piumar_lib.ma52.clips import count_workers, load_data
 from piumar_lib.ma52.prepare.index import write_index
 from piumar_lib.ma52.prepare.splits import person_disjoint, write_splits
+from piumar_lib.ma52.protocol import describe_selection, describe_split
 from piumar_lib.ma52.standin.cache import describe_clip
 from piumar_lib.ma52.sweep_table import compare, to_markdown
 from piumar_lib.support.files import sha256_of
@@ -230,6 +231,8 @@ def made_up(method, fold, scores, **config):
     return {
         "method": method, "fold": fold, "seed": 0, "data": f"poses, person-disjoint, fold {fold} of 2",
         "content": {"poses": "a", "split": str(fold)}, "config": usual | config,
+        "split": describe_split(f"person-disjoint, fold {fold} of 2", ["other"], people),
+        "selection": describe_selection(people, 10, 1, False),
         "held out": {"people": people, "scores": {"action F1 macro": 0.25 * fold},
                      "majority": {"right of people": dict.fromkeys(people, 10)}},
     }  # fmt: skip
@@ -287,7 +290,8 @@ def test_numbers_of_the_table_are_those_of_scipy(records):
 
 def test_the_table_says_every_row(records, capsys):
     said = to_markdown(records)
-    assert said.startswith("poses, person-disjoint; ") and said.count("\n") == 2 + 1 + 4
+    assert said.startswith("poses; person-disjoint, people shared with training: 0; ")
+    assert said.count("\n") == 2 + 1 + 4
     ours = next(line for line in said.splitlines() if line.startswith("| PIUmr"))
     d = compare(records)[1].difference
     assert f"{100 * d.difference:+.1f} [{100 * d.low:+.1f}, {100 * d.high:+.1f}]" in ours

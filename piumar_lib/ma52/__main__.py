@@ -178,11 +178,7 @@ def run_sweep(options: argparse.Namespace) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """The commands and their options."""
-    top = Parser(
-        prog="python -m piumar_lib.ma52",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    top = Parser(prog="python -m piumar_lib.ma52", description=__doc__)
     commands = top.add_subparsers(required=True, metavar="COMMAND")
 
     about = "train and evaluate; resumes where it stopped"

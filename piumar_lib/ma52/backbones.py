@@ -76,13 +76,13 @@ class TemporalShift(nn.Module):
     separates clips, because ResNets process single frames.
     """
 
-    def __init__(self, frames: int, share: int = 8) -> None:
+    def __init__(self, frames: int) -> None:
         super().__init__()
-        self.frames, self.share = frames, share
+        self.frames = frames
 
     def forward(self, x: Tensor) -> Tensor:
         """Shift ``(batch * frames, channels, height, width)`` along time; edges are filled with 0."""
-        clips, fold = x.unflatten(0, (-1, self.frames)), x.shape[1] // self.share
+        clips, fold = x.unflatten(0, (-1, self.frames)), x.shape[1] // 8
         shifted = torch.zeros_like(clips)
         shifted[:, :-1, :fold] = clips[:, 1:, :fold]
         shifted[:, 1:, fold : 2 * fold] = clips[:, :-1, fold : 2 * fold]
@@ -268,13 +268,9 @@ def load_backbone(name: str, weights: str = "pretrained", size: int = 0) -> Vide
 def compile_layers(
     backbone: VideoMAE | ShiftedResNet | nn.Sequential, backend: str = "inductor"
 ) -> None:
-    """Compile each layer by `torch.compile`; weights and their names do not change.
+    """Compile each layer in place by `torch.compile`; weights and their names do not change.
 
     Layers are compiled separately, because layers of the same shape then share one compiled graph.
-
-    Args:
-        backbone: Is changed in place.
-        backend: See `torch.compile`.
     """
     layers: list[nn.Module]
     if isinstance(backbone, nn.Sequential):

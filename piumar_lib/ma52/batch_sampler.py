@@ -20,7 +20,7 @@ class BatchSampler:
 
     Args:
         labels: Classes and people of the training clips.
-        config: Settings; ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs``, ``seed`` count.
+        config: ``batch_size``, ``grad_accum_steps``, ``balanced``, ``epochs`` and ``seed`` count.
         people: Number of people in each batch, see `batches`; None draws regardless of people.
         processes, process: Number of processes that share each step, and which of them this is.
 
@@ -72,11 +72,9 @@ class BatchSampler:
         return drawn.reshape(self.steps_per_epoch, -1)
 
     def steps(self, first: int, end: int | None = None) -> Iterator[list[tuple[int, int]]]:
-        """This process's clips of each step from ``first`` on, as pairs of place and seed.
+        """This process's clips of each step, as pairs of place and seed.
 
-        Args:
-            first: Number of a step, from 0.
-            end: Number of the step before which to end; by default the last one's, plus one.
+        Steps are counted from 0: from ``first`` on, until before ``end``, or to the last.
         """
         batch, places, of_epoch = self.config.batch_size, np.empty((0, 0), int), -1
         for step in range(first, self.total if end is None else end):

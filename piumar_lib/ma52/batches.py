@@ -21,15 +21,8 @@ from piumar_lib.ma52.transforms import to_input
 class VideoBatches:
     """Reads clips, moves them to the device, and augments them if the method does.
 
-    Args:
-        data: Training clips.
-        sampler: Which of them each step sees.
-        config: ``workers`` counts, and what is said about augmentation.
-        size: Side of what the backbone sees, in pixels.
-        device: Where to train.
-
-    Attributes:
-        waited: Seconds that were spent waiting for clips so far.
+    ``size`` is the side of what the backbone sees, in pixels, and ``waited`` how many seconds were spent
+    waiting for clips so far.
     """
 
     def __init__(

@@ -18,12 +18,7 @@ Clips = ClipDataset | PoseDataset
 def open_clips(
     config: TrainConfig, clips: Iterable[Clip], frames: int, views: int = 1, train: bool = False
 ) -> Clips:
-    """Open clips as a configuration's backbone sees them.
-
-    Args:
-        config: Says where they are.
-        clips: Those that are wanted.
-        frames, views, train: See `ClipDataset`; poses are drawn by `PoseBatches`.
+    """Open clips as a configuration's backbone sees them; for the arguments see `ClipDataset`.
 
     Raises:
         FileNotFoundError: If the cache, or the file of poses, is not there.

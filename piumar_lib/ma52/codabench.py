@@ -25,11 +25,7 @@ from piumar_lib.ma52.prepare.published import FULL, SAMPLE, name_test_list
 from piumar_lib.support.files import as_path, whole
 
 BEST = 5
-HEADER = (
-    "vid",
-    *(f"action_pred_{k}" for k in range(1, BEST + 1)),
-    *(f"body_pred_{k}" for k in range(1, BEST + 1)),
-)
+HEADER = ("vid", *(f"{kind}_pred_{k}" for kind in ("action", "body") for k in range(1, BEST + 1)))
 
 
 def write_submission(
@@ -43,9 +39,9 @@ def write_submission(
     Args:
         path: Ends in ``.zip``; an old file is replaced.
         names: Test clips in the order of the list, such as ``test0000.mp4``.
-        probabilities: Probabilities of actions, shape ``(clips, 52)``.
-        parts: Probabilities of body parts, from a head of their own, shape ``(clips, 7)``; without them
-            the parts are those of the five actions.
+        probabilities: Of actions, shape ``(clips, 52)``.
+        parts: Those of body parts from a head of their own, shape ``(clips, 7)``; without them the parts
+            are those of the five actions.
 
     Raises:
         ValueError: If names and probabilities do not match, or the file would be refused.

@@ -36,7 +36,7 @@ class Compared(NamedTuple):
             where that was not run.
         p, equivalence_p: Its p values after Holm's correction for all methods; nan without a gain.
         majority: Mean over the same people of always answering the training clips' most frequent action,
-            in [0, 1]; None if a record does not say it.
+            in [0, 1]; None if scores alone are compared.
         protocol: How the scores came about; None if scores alone are compared.
         settings: Number of different settings of its runs. If there is more than one, they are not only
             seeds.
@@ -55,10 +55,7 @@ class Compared(NamedTuple):
 def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> dict[str, list[Compared]]:
     """Compare finished runs; a person's accuracy under a method is averaged over its seeds.
 
-    Args:
-        folders: Folders of the runs.
-        chosen_on: The file of the split on whose held-out people settings were chosen, if any: scores on
-            these people are marked.
+    If settings were chosen on people whom the split ``chosen_on`` held out, scores on these are marked.
 
     Returns:
         Data set, all of its folds together, to its methods in the order of the folders.
@@ -70,7 +67,7 @@ def compare_runs(folders: Iterable[str | Path], chosen_on: str | Path = "") -> d
     runs: dict[str, dict[str, list[dict[str, Any]]]] = {}  # data, method
     for record in (mark_chosen(read_record(folder), chosen_on) for folder in folders):
         methods = runs.setdefault(kind_of(record["data"]), {})
-        methods.setdefault(method_of(record), []).append(record)
+        methods.setdefault(record["method"], []).append(record)
     return {data: _compare_records(methods) for data, methods in runs.items()}
 
 
@@ -90,19 +87,6 @@ def _compare_records(methods: Mapping[str, list[dict[str, Any]]]) -> list[Compar
 def baseline_of(method: str) -> str:
     """The reference of a method: ERM, with augmentation if the method has it."""
     return "augmentation" if method in METHODS and METHODS[method].augmented else "ERM"
-
-
-def method_of(record: dict[str, Any]) -> str:
-    """A run's method; the first version is marked, so that both are distinct in a table.
-
-    When ``plug_in`` and ``loss`` named a method, all runs were augmented, and none said so.
-    """
-    name, config = record["method"], record["config"]
-    if "mass" in config:
-        return name if name == "ERM" else f"{name}, first version"
-    if "plug" in config:
-        return "augmentation" if name == "ERM" else f"{name} + augmentation"
-    return name
 
 
 def compare_methods(scores: Mapping[str, Mapping[str, float]]) -> list[Compared]:
@@ -149,10 +133,10 @@ def say_table(data: str, methods: Sequence[Compared]) -> str:
 
 def _say_row(method: Compared) -> str:
     s, majority = method.summary, method.majority
-    beside = "not recorded" if majority is None else f"{100 * majority:.1f}"
+    assert majority is not None  # `compare_runs` has it
     return (
         f"{method.method}: {100 * s.mean:.1f} % {metrics.interval(s.low, s.high)}, most frequent action "
-        f"{beside}, worst quarter {100 * s.worst_quarter:.1f}{_say_gain(method)}"
+        f"{100 * majority:.1f}, worst quarter {100 * s.worst_quarter:.1f}{_say_gain(method)}"
     )
 
 

@@ -34,33 +34,6 @@ from piumar_lib.support.files import as_path, read_json
 from piumar_lib.support.hyperparameter import Hyperparameter, unknown
 from piumar_lib.support.ranges import Range
 
-# Names of settings in earlier versions of the course, and their replacements.
-RENAMED = {
-    "mass": "floor",
-    "amplitude": "amplitude_step",
-    "regulariser": "regularizer_share",
-    "boundary": "beta",
-    "plug": "method",
-    "loss": "method",
-    "clock": "method",
-    "transport": "method",
-    "batch": "batch_size",
-    "accumulate": "grad_accum_steps",
-    "optimiser": "optimizer",
-    "rate": "learning_rate",
-    "schedule": "scheduler",
-    "drops": "milestones",
-    "clip": "grad_clip",
-    "smoothing": "label_smoothing",
-    "smallest": "min_scale",
-    "light": "color_jitter",
-    "mirror": "hflip",
-    "risk_momentum": "momentum",
-    "judge_every": "eval_every",
-    "views": "test_views",
-}
-
-
 # Where the plug-in sits: where the method has it, at the input, or after the first layer.
 LEVELS = ("method", "input", "features")
 # Prediction of body parts: the part of the most probable action; a separate head; or a head for parts
@@ -68,10 +41,6 @@ LEVELS = ("method", "input", "features")
 BODIES = ("derived", "head", "hierarchical")
 # Clips that a sweep can normalise together in the evaluation: of a person, or of one session.
 NORMALIZED_BY = ("person", "session")
-
-
-class OtherVersion(ValueError):
-    """A setting of an earlier version of the course."""
 
 
 def _setting(
@@ -197,9 +166,7 @@ class TrainConfig:
     def make(cls, preset: str = "", **settings: Any) -> TrainConfig:
         """Settings of a preset (`PRESETS`; "" for the defaults), overridden by ``settings``.
 
-        Args:
-            preset: Name of a recipe.
-            settings: Settings, and hyperparameters of the method.
+        Hyperparameters of the method are given like settings.
 
         Raises:
             ValueError: If the preset or a setting is unknown, or a value is invalid.
@@ -211,7 +178,7 @@ class TrainConfig:
         chosen = dict(settings.pop("hyperparameters", {}))
         for name in [name for name in settings if name not in SETTINGS]:
             if name not in own:
-                raise _unknown(name, [*SETTINGS, *own])
+                raise unknown(name, [*SETTINGS, *own])
             chosen[name] = settings.pop(name)
         return cls(**settings, hyperparameters=chosen)
 
@@ -248,14 +215,12 @@ class TrainConfig:
         """
         if not path.is_file():
             raise FileNotFoundError(f"{path}: no run. Train one: python -m piumar_lib.ma52 train --help")
-        settings = read_json(path, "Train again, into another folder.")
+        remedy = "Train again, into another folder."
+        settings = read_json(path, remedy)
         try:
             return cls.make(**settings)
         except ValueError as error:
-            raise ValueError(
-                f"{path}: does not fit this course's version: {error} Train again, into another folder; "
-                f"its record can still be read: python -m piumar_lib.ma52 report {path.parent}"
-            ) from error
+            raise ValueError(f"{path}: does not fit this course's version: {error} {remedy}") from error
 
     def require_paths(self) -> None:
         """Raise unless all paths that are read exist.
@@ -365,10 +330,3 @@ def own_hyperparameters(method: str) -> dict[str, Hyperparameter]:
         )
     steps = {"steps": NOT_SEARCHED["steps"]} if "amplitude_step" in chosen.hyperparameters else {}
     return dict(chosen.hyperparameters) | steps | (AUGMENTATION if chosen.augmented else {})
-
-
-def _unknown(name: str, known: list[str]) -> ValueError:
-    """The error for a setting that does not exist (any more)."""
-    if name in RENAMED:
-        return OtherVersion(f"{name}: this setting was replaced. Use {RENAMED[name]} instead.")
-    return unknown(name, known)

@@ -12,7 +12,6 @@ The record holds the command that trained it. The files came from that run and i
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
 import sys
@@ -64,11 +63,6 @@ def read_course_record(folder: Path = FOLDER) -> dict[str, Any]:
 def pack(run: Path, standin: Path, folder: Path = FOLDER) -> None:
     """Copy the published files of a finished run, and measure the stand-in that it was trained on.
 
-    Args:
-        run: Folder of the run.
-        standin: Folder with the stand-in's ``poses.safetensors`` and ``standin.json``.
-        folder: Destination.
-
     Raises:
         FileNotFoundError, ValueError: If the run is not finished, or files are damaged.
     """
@@ -84,11 +78,7 @@ def pack(run: Path, standin: Path, folder: Path = FOLDER) -> None:
 @command_line
 def main(argv: list[str] | None = None) -> None:
     """Pack a finished run."""
-    command = Parser(
-        prog="python -m piumar_lib.ma52.course_model",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+    command = Parser(prog="python -m piumar_lib.ma52.course_model", description=__doc__)
     command.add_argument("run", type=path, help="folder of a finished run")
     command.add_argument("standin", type=path, help="folder of the stand-in that it was trained on")
     command.add_argument("--out", type=path, default=FOLDER, help="(%(default)s)")

@@ -52,12 +52,8 @@ def frame_indices(
 class ClipDataset(LabelledClips):
     """Clips of a cache.
 
-    Args:
-        folder: The cache.
-        clips: Those that are wanted, from the index (a split's names choose them).
-        frames: Moments of each clip.
-        views: See `LabelledClips`.
-        train: Draw frames at random; ``views`` must be 1.
+    So many ``frames`` are read of each clip; to ``train``, they are drawn at random, and ``views`` must
+    be 1. A split's names choose the clips from the index.
 
     Attributes:
         left_out: Names of wanted clips that the cache could not decode.

@@ -79,12 +79,9 @@ def predict(
 ) -> Predicted:
     """Recognise all clips of a data set; temporal views of a clip are averaged.
 
-    Args:
-        model: The recogniser; it is set to evaluation mode.
-        data: Clips in evaluation mode, with as many views as wished.
-        accelerator: Shares the work between processes, and sets the precision; all have to call this.
-        workers: Processes that read clips.
-        progress: Show a progress bar, with the time that is left.
+    The model is set to evaluation mode; the data have to be in it, with as many views as wished. An
+    ``accelerator`` shares the work between processes, which all have to call this, and sets the
+    precision; ``workers`` are processes that read clips.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -122,38 +119,28 @@ def _collect(data: Clips, order: Tensor, probabilities: Tensor) -> Predicted:
     )
 
 
-def by_person(found: Predicted) -> dict[str, tuple[int, int]]:
+def by_person(found: Predicted) -> dict[str, list[int]]:
     """Number of correct clips and of clips, by person; empty without clips."""
-    counts = metrics.count_by_person(found.actions.argmax(1) == found.y, found.person)
-    return {person: (right, clips) for person, (right, clips) in counts.items()}
+    return metrics.count_by_person(found.actions.argmax(1) == found.y, found.person)
 
 
-def short_report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, float]:
+def short_report(found: Predicted, train_y: np.ndarray) -> dict[str, float]:
     """Official scores, accuracy of each body part's clips, and the worst quarter of people.
 
-    Args:
-        found: Predictions on held-out clips.
-        train_y: Actions of the training clips; adds ``majority top-1``, see `report`.
+    ``majority top-1`` is that of the most frequent action of the training clips ``train_y``.
     """
     right, part = found.actions.argmax(1) == found.y, body_part(found.y)
     people = np.array([c / n for c, n in by_person(found).values()])
-    majority = {}
-    if train_y is not None:
-        majority["majority top-1"] = scores.most_frequent(train_y).scores(found.y)["action top-1"]
     return scores.official_scores(found.y, found.actions, found.parts) | {
-        **majority,
+        "majority top-1": scores.most_frequent(train_y).scores(found.y)["action top-1"],
         "mean over people": float(people.mean()),
         "worst quarter of people": metrics.worst_quarter(people),
         **{f"part {BODY_PARTS[k]}": float(right[part == k].mean()) for k in np.unique(part)},
     }
 
 
-def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any]:
-    """Report on a trained recogniser; scores are in [0, 1].
-
-    Args:
-        found: Predictions on held-out clips.
-        train_y: Actions of the training clips, for the most frequent one.
+def report(found: Predicted, train_y: np.ndarray) -> dict[str, Any]:
+    """Report on a trained recogniser from its predictions on held-out clips; scores are in [0, 1].
 
     Returns:
         ``scores`` (official), ``people`` (correct clips and clips of each), ``over people`` (mean with
@@ -161,8 +148,8 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
         F1 over the actions that the person shows), ``confusion of parts`` (7 x 7; rows are true),
         ``hardest pairs``, ``calibration error``, ``never predicted`` (actions that are shown, with their
         clips and people), ``best constant`` (what is always right most often) and ``majority`` (always
-        the most frequent action and body part of the training clips; with the clips of each person that
-        are right).
+        the most frequent action and body part of the training clips, ``train_y``; with the clips of
+        each person that are right).
     """
     from sklearn.metrics import confusion_matrix
 
@@ -174,7 +161,7 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
     return {
         "clips": len(found),
         "scores": scores.official_scores(found.y, found.actions, found.parts),
-        "people": {p: list(counts) for p, counts in people.items()},
+        "people": people,
         "over people": _over_people(shares),
         "f1 over people": _over_people(f1),
         "confusion of parts": confusion_matrix(*parts, labels=range(len(BODY_PARTS))).tolist(),
@@ -187,10 +174,8 @@ def report(found: Predicted, train_y: np.ndarray | None = None) -> dict[str, Any
             for a, clips, makers in scores.never_predicted(found.y, predicted, found.person)
         ],
         "best constant": _judge_constant(scores.most_frequent(found.y), found),
-        **({} if train_y is None else {
-            "majority": _judge_constant(scores.most_frequent(train_y), found)
-        }),
-    }  # fmt: skip
+        "majority": _judge_constant(scores.most_frequent(train_y), found),
+    }
 
 
 def _judge_constant(constant: scores.Constant, found: Predicted) -> dict[str, Any]:

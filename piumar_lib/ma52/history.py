@@ -12,7 +12,6 @@ from piumar_lib.support.files import as_path, read_json_lines, write_text, writi
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-OLD_NAMES = {"rate": "learning rate"}  # in histories of earlier versions
 Watch = Callable[[list[dict]], None]
 
 
@@ -25,14 +24,8 @@ class History:
     the number of ``groups``, the ``risk of the worst group`` relative to that of guessing, and the
     ``weight of its clips`` relative to the mean over all clips.
 
-    Args:
-        out: Folder of the run.
-        upto: Last step to keep; a resumed run writes later rows again.
-        writes: Whether this process writes; only one of several does.
-        watch: Called with all rows whenever there are more.
-
-    Attributes:
-        rows: All rows so far.
+    Rows after the step ``upto`` are dropped, as a resumed run writes them again. Of several processes
+    only one ``writes``; there ``watch`` is called with all ``rows`` so far whenever there are more.
     """
 
     def __init__(self, out: Path, upto: int, writes: bool = True, watch: Watch | None = None) -> None:
@@ -72,9 +65,10 @@ def say_progress(rows: Sequence[dict]) -> str:
     said = [f"loss {losses[-1]['loss']:.3f}"] if losses else []
     if looks:
         seen = looks[-1]["held out"]
-        said.append(f"held-out top-1 {100 * seen['action top-1']:.1f} %")
-        if "majority top-1" in seen:
-            said[-1] += f" (most frequent action {100 * seen['majority top-1']:.1f} %)"
+        said.append(
+            f"held-out top-1 {100 * seen['action top-1']:.1f} % (most frequent action "
+            f"{100 * seen['majority top-1']:.1f} %)"
+        )
     return ", ".join(said)
 
 
@@ -84,5 +78,4 @@ def read_history(out: str | Path) -> list[dict]:
     Raises:
         ValueError: If another one is damaged.
     """
-    rows = read_json_lines(as_path(out) / "history.jsonl", keys=["step"])
-    return [{OLD_NAMES.get(name, name): value for name, value in row.items()} for row in rows]
+    return read_json_lines(as_path(out) / "history.jsonl", keys=["step"])

@@ -15,12 +15,9 @@ from piumar_lib.ma52.prepare.index import Clip
 class LabelledClips(Dataset):
     """Clips that can be read, with their entries of the index.
 
-    Args:
-        clips: Clips of the index, in the order of their numbers.
-        views: Temporal views of each clip in evaluation; they follow one another.
-
     Attributes:
-        clips, views: The list of clips, and the number of temporal views of each.
+        clips: Clips of the index, in the order of their numbers.
+        views: Number of temporal views of each in evaluation; they follow one another.
         people: Number of each person, from 0, by name.
 
     Raises:

@@ -25,7 +25,7 @@ from piumar_lib.backbones import width_behind
 from piumar_lib.data.labels import ACTIONS, BODY_PARTS, body_part
 from piumar_lib.evidence.methods import METHODS
 from piumar_lib.ma52.backbones import ShiftedResNet, VideoMAE, load_backbone
-from piumar_lib.ma52.config import OtherVersion, TrainConfig
+from piumar_lib.ma52.config import TrainConfig
 from piumar_lib.ma52.hierarchical_head import HierarchicalHead
 from piumar_lib.ma52.pose_backbones import POSE_BACKBONES, PoseNetwork
 from piumar_lib.ma52.prepare.poses import read_joints
@@ -61,15 +61,13 @@ class TemporalMixing(nn.Module):
 class MicroActionRecognizer(nn.Module):
     """Recognise micro-actions in video, or in poses.
 
-    Args:
-        backbone: Network from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`.
-        config: Configuration, which determines the plug-in and the heads.
-        joints: Names of the joints, for a recogniser of poses.
+    The backbone is from `piumar_lib.ma52.backbones.load_backbone`, or of `POSE_BACKBONES`; the
+    configuration determines the plug-in and the heads.
 
     Attributes:
         frames, size: Frames of a clip, and pixels of their side; size is 0 for poses.
         shape: Shape of a clip: ``(frames, 3, size, size)``, of poses ``(frames, channels)``.
-        config, joints: Configuration and names of the joints, as given.
+        joints: Names of the joints, of a recogniser of poses.
     """
 
     part_of: Tensor
@@ -83,7 +81,8 @@ class MicroActionRecognizer(nn.Module):
         super().__init__()
         width, self.config, self.joints = backbone.channels, config, tuple(joints)
         self.frames, self.size = backbone.frames, backbone.size
-        self.shape = _clip_shape(backbone)
+        of_frame = (backbone.inputs,) if isinstance(backbone, PoseNetwork) else (3, self.size, self.size)
+        self.shape = (self.frames, *of_frame)
         last = nn.Sequential(nn.LayerNorm(width), nn.Dropout(config.dropout))
         layers, method = _stack(backbone, last), METHODS[config.method]
         at = method.layer if config.level == "method" else config.level
@@ -116,10 +115,8 @@ class MicroActionRecognizer(nn.Module):
         """Estimate the mean of each channel from training clips, and one scale for all channels.
 
         There is one scale because all channels are lengths in the same unit: this preserves the shape of
-        a body, and does not amplify the noise of joints that hardly move, such as hips.
-
-        Args:
-            poses: Shape ``(n, time, channels)``.
+        a body, and does not amplify the noise of joints that hardly move, such as hips. ``poses`` have
+        the shape ``(n, time, channels)``.
         """
         poses = self.to_modality(poses)
         recognizer, mean = self.recognizer, poses.mean((0, 1))
@@ -157,12 +154,6 @@ class MicroActionRecognizer(nn.Module):
         return said
 
 
-def _clip_shape(backbone: VideoMAE | ShiftedResNet | PoseNetwork) -> tuple[int, ...]:
-    if isinstance(backbone, PoseNetwork):
-        return backbone.frames, backbone.inputs
-    return backbone.frames, 3, backbone.size, backbone.size
-
-
 def _stack(backbone: VideoMAE | ShiftedResNet | PoseNetwork, last: nn.Module) -> nn.Sequential:
     """The layers between which a plug-in may sit; after a video backbone, one sees order in time."""
     if not isinstance(backbone, PoseNetwork):
@@ -176,10 +167,8 @@ def build_model(
 ) -> MicroActionRecognizer:
     """Build an untrained recogniser; the same for the same seed.
 
-    Args:
-        config: See `TrainConfig`.
-        weights: Instead of the configuration's, where the backbone's weights come from.
-        joints: Names of the joints, for poses; by default those of the configuration's file.
+    ``weights`` are taken instead of the configuration's, and for poses ``joints`` instead of the names
+    in the configuration's file.
 
     Raises:
         OSError: If trained weights of the backbone are not available.
@@ -228,10 +217,10 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
                 f"{folder / name}: no trained model. Train one: python -m piumar_lib.ma52 train --help"
             )
     try:
-        about = read_json(folder / "model.json", keys=["config"])
+        about = read_json(folder / "model.json", keys=["config", "actions", "joints"])
         config = TrainConfig.make(**about["config"])
-        model = build_model(config, "random", about.get("joints", ()))
-        _require_actions(about.get("actions", ACTIONS))
+        model = build_model(config, "random", about["joints"])
+        _require_actions(about["actions"])
         restore_weights(model, load_file(folder / "model.safetensors"), FREE_SHAPES)
     except OtherModel as error:
         raise ValueError(
@@ -239,15 +228,12 @@ def load_model(folder: str | Path, device: str | torch.device = "cpu") -> MicroA
             f"{error}. Take both files from one run; or delete record.json there, and the same training "
             "command writes them again."
         ) from error
-    except OtherVersion as error:
-        raise ValueError(
-            f"{folder}: does not fit this course's version: {error} Train again, into another folder."
-        ) from error
     except (TypeError, ValueError, RuntimeError, SafetensorError) as error:
         said = str(error).splitlines()[0].rstrip(".:")
         raise ValueError(
-            f"{folder}: its model is damaged ({said}). Delete record.json there: the same training "
-            "command then writes the model again."
+            f"{folder}: its model is damaged or of another version of the course ({said}). Delete "
+            "record.json there: the same training command then writes the model again; or train again, "
+            "into another folder."
         ) from error
     return model.to(device).eval()
 
@@ -281,12 +267,10 @@ class Probabilities(nn.Module):
 def export(model: MicroActionRecognizer, path: str | Path) -> Path:
     """Write the recogniser, backbone and plug-in and all, as one program for `torch.export.load`.
 
-    Args:
-        model: Trained recogniser; it is set to evaluation mode.
-        path: Ends in ``.pt2``.
+    The model is set to evaluation mode, and moved to the CPU.
 
     Raises:
-        ValueError: If the path has another ending.
+        ValueError: If the path does not end in ``.pt2``.
         OSError: If it cannot be written.
     """
     path = as_path(path)

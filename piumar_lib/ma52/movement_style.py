@@ -16,8 +16,9 @@ has a short movement.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -99,10 +100,7 @@ def read_reference(path: str | Path = REFERENCE) -> ReferencePeople:
     held = read_json(path, AGAIN, ["source", "clips", "agreement", *MovementStyle._fields])
     try:
         rows = zip(*(map(float, held[name]) for name in MovementStyle._fields), strict=True)
-        styles, agreement = (
-            tuple(MovementStyle(*row) for row in rows),
-            MovementStyle(**held["agreement"]),
-        )
+        styles, agreement = tuple(starmap(MovementStyle, rows)), MovementStyle(**held["agreement"])
         clips = tuple(map(int, held["clips"]))
         if not styles or len(clips) != len(styles):
             raise ValueError(f"{len(clips)} numbers of clips for {len(styles)} people")
@@ -114,11 +112,9 @@ def read_reference(path: str | Path = REFERENCE) -> ReferencePeople:
 def measure_style(track: Track) -> MovementStyle:
     """Tempo, onset and amplitude of the movement in one clip.
 
-    Args:
-        track: Poses of one person, at most `piumar_lib.ma52.windows.SHORT` seconds of them.
-
     Raises:
-        ValueError: If the clip is longer, too short, or shows no torso.
+        ValueError: If the clip is longer than `piumar_lib.ma52.windows.SHORT` seconds, too short, or
+            shows no torso.
     """
     if track.seconds > SHORT:
         raise ValueError(
@@ -192,8 +188,7 @@ def median_of(styles: Sequence[MovementStyle]) -> MovementStyle:
 def measure_standin(folder: Path) -> ReferencePeople:
     """Measure the people in a stand-in's train and val, and the agreement with their true styles.
 
-    Args:
-        folder: Folder of a stand-in, with ``poses.safetensors`` and ``standin.json``.
+    Its folder holds ``poses.safetensors`` and ``standin.json``.
 
     Raises:
         FileNotFoundError, ValueError: If it holds no stand-in's poses.
@@ -215,29 +210,22 @@ def measure_standin(folder: Path) -> ReferencePeople:
             mine.append(Track(name, poses.joints, *poses.clip(name), float(poses.rate[row])))
     styles = tuple(median_of(list(map(measure_style, mine))) for mine in clips.values())
     truth = np.array(true_styles(made["people"], made["seed"]))[[*clips]]
-    ranks = [
-        float(spearmanr(own, true).statistic)
-        for own, true in zip(np.array(styles).T, truth.T, strict=True)
-    ]
+    pairs = zip(np.array(styles).T, truth.T, strict=True)
+    ranks = [float(spearmanr(own, true).statistic) for own, true in pairs]
     counts = tuple(len(mine) for mine in clips.values())
     return ReferencePeople(f"stand-in, seed {made['seed']}", styles, counts, MovementStyle(*ranks))
 
 
 def true_styles(people: int, seed: int) -> list[MovementStyle]:
-    """True styles of a stand-in's people: tempo and onset in seconds, and their factor of the amplitude.
+    """True styles of a stand-in's people, in the order of their numbers.
 
-    An action's own amplitude is that factor times how far its joints go.
-
-    Returns:
-        One for each person, in the order of their numbers.
+    Tempo and onset are in seconds. The amplitude is a factor: an action's own amplitude is that times
+    how far its joints go.
     """
     from piumar_lib.data import synthetic
     from piumar_lib.data.actions import all_actions
 
     made = synthetic.make_people(people, seed, all_actions())
-    columns: Iterable[np.ndarray] = (
-        synthetic.movement_seconds(made.tempo),
-        synthetic.onset_seconds(made.onset),
-        synthetic.relative_amplitude(made.amplitude),
-    )
-    return [MovementStyle(*map(float, row)) for row in zip(*columns, strict=True)]
+    tempo, onset = synthetic.movement_seconds(made.tempo), synthetic.onset_seconds(made.onset)
+    columns = np.stack([tempo, onset, synthetic.relative_amplitude(made.amplitude)], axis=1)
+    return [MovementStyle(*row) for row in columns.tolist()]

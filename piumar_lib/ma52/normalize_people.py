@@ -27,11 +27,8 @@ def normalize_people(folder: str | Path, by: str = "person") -> dict[str, Any]:
     """Evaluate a finished run with each held-out person normalised from this person's unlabelled clips.
 
     Body parts are derived from actions, and each clip has one view. The hyperparameters are the defaults
-    of `piumar_lib.person_normalization.normalize_person`.
-
-    Args:
-        folder: Folder of the run; it is not changed.
-        by: One of `piumar_lib.ma52.config.NORMALIZED_BY`.
+    of `piumar_lib.person_normalization.normalize_person`. ``by`` is one of
+    `piumar_lib.ma52.config.NORMALIZED_BY`; the run's folder is not changed.
 
     Returns:
         The run's record with the new results as ``held out``, the argument as ``normalized by``, and as

@@ -18,11 +18,8 @@ _LAYERS = re.compile(r"\.encoder\.(?:layer|stages)\.(\d+)\.|^recognizer\.backbon
 def depth(name: str, layers: int) -> int:
     """Depth of a parameter: 0 is the backbone's input, ``layers + 1`` a new layer.
 
-    New layers are those after the backbone, or inserted after one of its stages.
-
-    Args:
-        name: Name of a parameter of a `piumar_lib.ma52.model.MicroActionRecognizer`.
-        layers: Layers (or stages) of the backbone.
+    New layers are those after the backbone, which has that many ``layers`` (or stages), or inserted
+    after one of its stages. The parameter is of a `piumar_lib.ma52.model.MicroActionRecognizer`.
     """
     if ".behind." in name:
         return layers + 1

@@ -26,10 +26,6 @@ def plug_in_cost(backbone: str, clips: int = 16) -> dict[str, dict[str, Work]]:
     and loss run for real, on random features of the shape that it gives. Attention counts as plain
     matrix multiplications: a fused kernel starts fewer operations.
 
-    Args:
-        backbone: One of those of `piumar_lib.ma52.backbones`.
-        clips: Number of clips in a batch.
-
     Returns:
         For ``"training"``, a step without the optimiser's, and ``"inference"``, the work on a batch by
         ``"backbone"`` alone, and by all under ``"ERM"``, ``"TFAM"`` and ``"TFAM and GIRL"``.

@@ -20,14 +20,10 @@ FRAMES = 32  # of 45 to 75 that a clip of MA-52 has: at least 13 a second
 
 
 class PoseNetwork(nn.Sequential):
-    """Layers, before each of which a plug-in may sit; before the first one is the input.
-
-    Args:
-        layers: Layers from poses to features, in order.
-        inputs: Channels of the input.
-        channels: Channels of the output.
+    """Layers from poses to features, before each of which a plug-in may sit.
 
     Attributes:
+        inputs, channels: Channels of input and output.
         frames: Moments of a clip.
         size: 0, since there are no pixels.
     """
@@ -40,14 +36,7 @@ class PoseNetwork(nn.Sequential):
 
 
 def pose_cnn(joints: Sequence[str], dims: int = 2, width: int = 96, depth: int = 4) -> PoseNetwork:
-    """Convolutions over time, which see all joints at once.
-
-    Args:
-        joints: Names of the joints.
-        dims: Numbers of each joint.
-        width: Channels of every layer.
-        depth: Layers.
-    """
+    """Convolutions over time, which see all joints at once, each of ``dims`` numbers."""
     inputs = len(joints) * dims
     first = nn.Sequential(Streams(parents(joints).tolist(), dims), TemporalConv(3 * inputs, width))
     return PoseNetwork([first, *(TemporalConv(width, width) for _ in range(depth - 1))], inputs, width)
@@ -56,11 +45,7 @@ def pose_cnn(joints: Sequence[str], dims: int = 2, width: int = 96, depth: int =
 def pose_graph(joints: Sequence[str], dims: int = 2, width: int = 32, depth: int = 3) -> PoseNetwork:
     """Graph convolutions over the body, then over time: ST-GCN, smaller (Yan et al., AAAI 2018).
 
-    Args:
-        joints: Names of the joints.
-        dims: Numbers of each joint.
-        width: Channels of each joint. Published: 64 to 256.
-        depth: Blocks. Published: 9.
+    There are ``depth`` blocks (published: 9), with ``width`` channels for each joint (64 to 256).
     """
     tree = parents(joints).tolist()
     sizes, adjacency = [3 * dims] + [width] * depth, partitions(tree)

@@ -18,14 +18,7 @@ from piumar_lib.ma52.pose_transforms import draw, vary, warp
 class PoseBatches:
     """Selects clips, augments them if the method does, and moves them to the device.
 
-    Args:
-        data: Training clips.
-        sampler: Which of them each step sees.
-        config: What is said about augmentation.
-        device: Where to train.
-
-    Attributes:
-        waited: Seconds that were spent on it so far.
+    ``waited`` is how many seconds were spent on it so far.
     """
 
     def __init__(

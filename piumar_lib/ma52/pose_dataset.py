@@ -27,12 +27,8 @@ MOST_MISSING = 0.05  # fraction of clips that a file of poses may lack
 class PoseDataset(LabelledClips):
     """Clips of a file of poses.
 
-    Args:
-        poses: Poses of a file, from `piumar_lib.ma52.prepare.poses.read_poses`.
-        clips: Those that are wanted, from the index (a split's names choose them).
-        frames: Time steps read from each clip.
-        views: See `LabelledClips`.
-        scores: Give the estimator's confidence of each joint beside its place.
+    So many ``frames`` are read of each clip; ``scores`` adds the estimator's confidence of each joint to
+    its place. A split's names choose the clips from the index.
 
     Attributes:
         left_out: Names of wanted clips that the file does not hold, or in which no torso was found.
@@ -78,7 +74,10 @@ class PoseDataset(LabelledClips):
                 there.append(clip)
                 kept.append(measured if self.scores else measured[..., :2])
         if not kept:
-            raise ValueError(f"poses: no torso was found in any of {len(clips)} clips. {_REMEDY}")
+            raise ValueError(
+                f"poses: no torso was found in any of {len(clips)} clips. Look at them: their poses "
+                "need shoulders, and hips if these are in the picture."
+            )
         self.lengths = torch.tensor([len(clip) for clip in kept])
         self.start = self.lengths.cumsum(0) - self.lengths
         self.rows = torch.from_numpy(np.concatenate(kept)).flatten(1)  # (frames of all, channels)
@@ -92,14 +91,11 @@ class PoseDataset(LabelledClips):
         return {"pose": pose, **self.known(place)}
 
     def read(self, places: Tensor, at: Tensor) -> Tensor:
-        """Clips at times between their frames, by linear interpolation.
+        """Clips at times between their frames, by linear interpolation: ``(batch, time, channels)``.
 
         Args:
             places: Numbers of clips, shape ``(batch,)``.
             at: Moments, 0 at the beginning of a clip and 1 at its end, ``(batch, time)``.
-
-        Returns:
-            Shape ``(batch, time, channels)``.
         """
         last = (self.lengths[places] - 1)[:, None]
         # A frame lasts for a while; it shows the middle of that time.
@@ -119,17 +115,10 @@ class PoseDataset(LabelledClips):
         return item["pose"].to(device)
 
 
-_REMEDY = "Look at them: their poses need shoulders, and hips if these are in the picture."
-
-
 def moments(within: Tensor) -> Tensor:
-    """One time in each of equal stretches of a clip.
+    """One time in each of equal stretches of a clip, from 0 to 1, rising, ``(batch, time)``.
 
-    Args:
-        within: Where in its stretch each lies, from 0 to 1, shape ``(batch, time)``.
-
-    Returns:
-        From 0 to 1, rising, ``(batch, time)``.
+    ``within`` says where in its stretch each lies, from 0 to 1, in the same shape.
     """
     time = within.shape[1]
     return (torch.arange(time) + within) / time
@@ -141,8 +130,7 @@ def measure(
     """A clip in torso lengths from the middle of its hips; of the neck, if no hip is seen.
 
     Args:
-        xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
-        score: Confidence, ``(frames, joints)``.
+        xy, score: As in `piumar_lib.ma52.prepare.poses.ClipPoses`.
         joints, tree: Names of the joints, and the parent of each.
 
     Returns:
@@ -167,11 +155,7 @@ def fill_gaps(xy: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Fill in joints that were not found by linear interpolation over time.
 
     Before the first and after the last frame in which it was found, a joint is constant; one that was
-    never found remains NaN.
-
-    Args:
-        xy: Places, ``(frames, joints, 2)``.
-        found: Which to believe, ``(frames, joints)``.
+    never found remains NaN. Shapes are ``(frames, joints, 2)`` and ``(frames, joints)``.
     """
     time = np.arange(len(xy))[:, None]
     before = np.maximum.accumulate(np.where(found, time, -1))  # (T, J): frame that last showed it

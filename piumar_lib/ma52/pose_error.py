@@ -27,7 +27,7 @@ from piumar_lib.ma52 import standin
 from piumar_lib.ma52.prepare.engines import ENGINES, find_command
 from piumar_lib.ma52.prepare.extract import Video, extract
 from piumar_lib.ma52.prepare.poses import Poses
-from piumar_lib.ma52.standin.joints import true_joints
+from piumar_lib.ma52.standin.estimate import true_joints
 from piumar_lib.support.command import Parser, at_least, command_line, path
 from piumar_lib.support.files import write_text
 
@@ -56,14 +56,9 @@ class JointError:
 
 
 def pose_errors(poses: Poses, truth: Mapping[str, np.ndarray]) -> list[JointError]:
-    """Compare poses with true joints, joint by joint and, in the last row, all together.
+    """Compare poses with true joints: a row for each of COCO's 17, which they hold, and for `ALL`.
 
-    Args:
-        poses: Poses with the joints of COCO among theirs.
-        truth: Pixels ``(frames, 17, 2)`` of each clip, by name.
-
-    Returns:
-        A row for each of COCO's 17 joints, and one for `ALL`.
+    ``truth`` has pixels ``(frames, 17, 2)`` of each clip, by name.
 
     Raises:
         ValueError: If a clip has no truth, or another number of frames than it.
@@ -73,19 +68,14 @@ def pose_errors(poses: Poses, truth: Mapping[str, np.ndarray]) -> list[JointErro
         xy = poses.clip(name)[0][:, order]
         if name not in truth or len(truth[name]) != len(xy):
             raise ValueError(f"truth: has no {name} of {len(xy)} frames. Give that of the same videos.")
-        torso = _torso(truth[name])
+        middles = truth[name][:, SHOULDERS].mean(1) - truth[name][:, HIPS].mean(1)
+        torso = np.median(_length(middles))  # pixels
         away = (xy - truth[name]) / torso
         moved = _from_median(truth[name] / torso)
         shown.append(np.stack([_length(away), _length(_from_median(away)), _length(moved)]))
     errors = np.concatenate(shown, axis=1)  # (3, frames of all clips, joints)
     rows = [_summarize(name, errors[..., k]) for k, name in enumerate(JOINTS)]
     return [*rows, _summarize(ALL, errors.reshape(3, -1))]
-
-
-def _torso(joints: np.ndarray) -> np.ndarray:
-    """Its median length in a clip, in pixels."""
-    middles = joints[:, SHOULDERS].mean(1) - joints[:, HIPS].mean(1)
-    return np.median(_length(middles))
 
 
 def _length(vectors: np.ndarray) -> np.ndarray:

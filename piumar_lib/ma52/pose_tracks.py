@@ -9,7 +9,6 @@ No video is opened, and no pose estimator is needed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,8 +54,7 @@ class Track:
     Attributes:
         name: Name of the clip.
         joints: Names of the joints.
-        xy: Pixels, ``(frames, joints, 2)``; NaN where a joint was not found.
-        score: 0 to 1, ``(frames, joints)``; 0 where a joint was not found.
+        xy, score: As in `piumar_lib.ma52.prepare.poses.ClipPoses`.
         rate: Frames a second.
         assumed: Whether that rate is a guess.
         person: Number of the person who was taken.
@@ -116,14 +114,9 @@ def read_tracks(
     tracks = [one for one in read if isinstance(one, Track)]
     faults = [one for one in read if isinstance(one, Fault)]
     if not tracks:
-        raise ValueError(f"{path}: no clip can be used. {_say_faults(faults)}")
+        why = [f"{fault.where}: {fault.what}. {fault.remedy}" for fault in faults] or ["It holds none."]
+        raise ValueError(f"{path}: no clip can be used. {why[0]}")
     return tracks, faults
-
-
-def _say_faults(faults: Sequence[Fault]) -> str:
-    if not faults:
-        return "It holds none."
-    return f"{faults[0].where}: {faults[0].what}. {faults[0].remedy}"
 
 
 def _read_array_file(path: Path, person: int | None, rate: float | None) -> list[Track]:

@@ -33,13 +33,7 @@ class Draws(NamedTuple):
 
 
 def draw(seeds: Sequence[int], frames: int, joints: int) -> Draws:
-    """Draw the augmentation of clips, from one seed per clip: independent of process and batch.
-
-    Args:
-        seeds: One for each clip.
-        frames: Moments of a clip.
-        joints: Joints of a body.
-    """
+    """Draw the augmentation of clips, from one seed per clip: independent of process and batch."""
     uniform = np.empty((len(seeds), frames + 1), np.float32)
     normal = np.empty((len(seeds), 2 + KNOTS + 2 * joints), np.float32)
     for row, seed in enumerate(seeds):
@@ -52,15 +46,12 @@ def draw(seeds: Sequence[int], frames: int, joints: int) -> Draws:
 
 
 def warp(at: Tensor, speed: Tensor, strength: float) -> Tensor:
-    """Times of clips that are played at a varying speed.
+    """Times of clips that are played at a varying speed, in the same order, from 0 to 1.
 
     Args:
         at: Moments from 0 to 1, ``(batch, time)``.
         speed: Standard normal numbers from `draw`, ``(batch, KNOTS)``.
         strength: Standard deviation of the log speed at a knot.
-
-    Returns:
-        Moments from 0 to 1 in the same order, ``(batch, time)``.
     """
     fine = F.interpolate(strength * speed[:, None], size=64, mode="linear", align_corners=True)[:, 0]
     clock = F.pad(fine.exp().cumsum(1), (1, 0))  # (B, 65)

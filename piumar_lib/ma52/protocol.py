@@ -17,8 +17,8 @@ from piumar_lib.support.files import as_path, read_json
 
 RECORD = "record.json"
 RECORD_KEYS = (
-    "method", "data", "held out", "steps", "seconds", "config", "command", "commit", "versions",
-    "device",
+    "method", "data", "split", "selection", "held out", "steps", "seconds", "config", "command",
+    "commit", "versions", "device",
 )  # fmt: skip
 # May change when a run is resumed. The split may move, but must hold the same clips.
 FREE = ("out", "cache", "poses", "index", "split", "chosen_on", "workers", "save_minutes")
@@ -29,8 +29,8 @@ class Protocol(NamedTuple):
 
     Attributes:
         kind: Kind of the split: ``"person-disjoint"``, ``"official"`` and so on.
-        people: Number of people evaluated; None if that was not recorded.
-        shared: Number of evaluated people who are trained on, too; None if that was not recorded.
+        people: Number of people evaluated; None of several runs.
+        shared: Number of evaluated people who are trained on, too.
         rules: State of a training that is evaluated.
         epochs: Number of epochs after which a training is evaluated.
         views: Temporal views of a clip.
@@ -39,7 +39,7 @@ class Protocol(NamedTuple):
 
     kind: str
     people: int | None
-    shared: int | None
+    shared: int
     rules: tuple[str, ...]
     epochs: tuple[int, ...]
     views: tuple[int, ...]
@@ -48,19 +48,15 @@ class Protocol(NamedTuple):
     def __str__(self) -> str:
         epochs, views = ("/".join(map(str, values)) for values in (self.epochs, self.views))
         many = "" if self.views == (1,) else "s"
+        of = "" if self.people is None else f" of {self.people}"
+        leak = ": not scores of unseen people" if self.shared else ""
         said = (
-            f"{self.kind}, people shared with training: {self._say_shared()}; {'/'.join(self.rules)} "
+            f"{self.kind}, people shared with training: {self.shared}{of}{leak}; {'/'.join(self.rules)} "
             f"({epochs}), {views} view{many} of a clip"
         )
         if self.chosen_on:
             said += f"; OPTIMISTIC: settings were chosen on {self.chosen_on} of these people"
         return said
-
-    def _say_shared(self) -> str:
-        if self.shared is None:
-            return "not recorded"
-        of = "" if self.people is None else f" of {self.people}"
-        return f"{self.shared}{of}" + (": not scores of unseen people" if self.shared else "")
 
 
 def describe_split(title: str, train: Iterable[str], held_out: Iterable[str]) -> dict[str, Any]:
@@ -80,29 +76,24 @@ def describe_selection(
 ) -> dict[str, Any]:
     """Entries of a record about the selection of the evaluated state and its settings.
 
-    Args:
-        held_out: People on whom the training is evaluated.
-        epochs: Number of training epochs; the state after the last one is evaluated.
-        views: Temporal views of a clip.
-        averaged: Whether averaged weights are evaluated.
-        chosen_on: The file of the split on whose held-out people settings were chosen; "" for none.
+    The state after the last of ``epochs`` is evaluated on the people ``held_out``, with so many temporal
+    views of a clip, and averaged weights or not. ``chosen_on`` is the file of the split on whose
+    held-out people settings were chosen; "" for none.
 
     Raises:
         FileNotFoundError, ValueError: If ``chosen_on`` is no split.
     """
-    other = read_split(chosen_on) if chosen_on else None
-    return {
-        "rule": "last epoch, averaged weights" if averaged else "last epoch",
-        "epoch": epochs,
-        "views": views,
-        "settings chosen on": other.title if other else "",
-        "people chosen on": len(set(held_out) & people_of(other.held_out)) if other else 0,
-    }
+    rule = "last epoch, averaged weights" if averaged else "last epoch"
+    return {"rule": rule, "epoch": epochs, "views": views} | _describe_choice(held_out, chosen_on)
 
 
-def people_of(names: Iterable[str]) -> set[str]:
-    """Who made clips, as written in their names."""
-    return {found["person"] for name in names if (found := NAMED.fullmatch(name))}
+def _describe_choice(held_out: Iterable[str], chosen_on: str | Path) -> dict[str, Any]:
+    """The split on which settings were chosen, and how many of ``held_out`` it held out as well."""
+    if not chosen_on:
+        return {"settings chosen on": "", "people chosen on": 0}
+    other = read_split(chosen_on)
+    people = {found["person"] for name in other.held_out if (found := NAMED.fullmatch(name))}
+    return {"settings chosen on": other.title, "people chosen on": len(set(held_out) & people)}
 
 
 def kind_of(title: str) -> str:
@@ -111,28 +102,26 @@ def kind_of(title: str) -> str:
 
 
 def protocol_of(record: Mapping[str, Any]) -> Protocol:
-    """Provenance of a record's scores; earlier versions did not record all of it."""
-    split, chosen, config = record.get("split", {}), record.get("selection", {}), record["config"]
-    kind = kind_of(record["data"].removeprefix("MA-52 layout, "))
+    """Provenance of a record's scores."""
+    split, chosen = record["split"], record["selection"]
     return Protocol(
-        split.get("kind", kind),
-        split.get("people held out"),
-        split.get("shared people"),
-        (chosen.get("rule", "last epoch"),),
-        (chosen.get("epoch", config.get("epochs", 0)),),
-        (chosen.get("views", config.get("test_views", config.get("views", 1))),),
-        chosen.get("people chosen on", 0),
+        split["kind"],
+        split["people held out"],
+        split["shared people"],
+        (chosen["rule"],),
+        (chosen["epoch"],),
+        (chosen["views"],),
+        chosen["people chosen on"],
     )
 
 
 def merge(protocols: Iterable[Protocol]) -> Protocol:
     """The protocol of several runs on one kind of split; numbers of people are the worst fold's."""
     found = list(protocols)
-    shared = [one.shared for one in found]
     return Protocol(
         found[0].kind,
         None,
-        None if None in shared else max(number or 0 for number in shared),
+        max(one.shared for one in found),
         tuple(sorted({rule for one in found for rule in one.rules})),
         tuple(sorted({epoch for one in found for epoch in one.epochs})),
         tuple(sorted({views for one in found for views in one.views})),
@@ -140,30 +129,18 @@ def merge(protocols: Iterable[Protocol]) -> Protocol:
     )
 
 
-def fill_in(record: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """A record, completed from the run's split if it is of an earlier version."""
-    if "split" not in record and (folder / "split.txt").is_file():
-        split = read_split(folder / "split.txt")
-        sides = people_of(split.train), people_of(split.held_out)
-        if all(sides):
-            record["split"] = describe_split(split.title, *sides)
-    return record
-
-
 def read_record(folder: str | Path) -> dict[str, Any]:
     """The record of a finished run, as `piumar_lib.ma52.train.train` returns it.
 
-    A record of an earlier version is completed from the run's split.
-
     Raises:
         FileNotFoundError: If the folder holds no finished run.
-        ValueError: If its record is damaged.
+        ValueError: If its record is damaged, or of an earlier version of the course.
     """
     path = as_path(folder) / RECORD
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no finished run. Let its training end first.")
     remedy = "Delete it; the same training command then writes it again."
-    return fill_in(read_json(path, remedy, RECORD_KEYS), path.parent)
+    return read_json(path, remedy, RECORD_KEYS)
 
 
 def find_other_runs(folder: str | Path) -> list[Path]:
@@ -192,7 +169,7 @@ def count_settings(records: Iterable[Mapping[str, Any]]) -> int:
 
     Settings that one of them lacks, being of an earlier version, do not count.
     """
-    configs = [record.get("config", {}) for record in records]
+    configs = [record["config"] for record in records]
     names = sorted(set.intersection(*map(set, configs)) - {*FREE, "seed"})
     return len({json.dumps([config[name] for name in names], sort_keys=True) for config in configs})
 
@@ -205,8 +182,5 @@ def mark_chosen(record: Mapping[str, Any], chosen_on: str | Path | None) -> dict
     """
     if not chosen_on:
         return dict(record)
-    protocol = protocol_of(record)
-    said = describe_selection(
-        record["held out"]["people"], protocol.epochs[0], protocol.views[0], False, chosen_on
-    )
-    return {**record, "selection": said | {"rule": protocol.rules[0]}}
+    choice = _describe_choice(record["held out"]["people"], chosen_on)
+    return {**record, "selection": record["selection"] | choice}

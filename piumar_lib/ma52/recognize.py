@@ -17,9 +17,18 @@ from tqdm import tqdm
 
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
-from piumar_lib.ma52.prepare.cache import probe_frames, thumbnail
+from piumar_lib.ma52.prepare.cache import probe_frames
 from piumar_lib.ma52.prepare.crop import Box, find_people, square_about, square_in_the_middle
-from piumar_lib.ma52.prepare.video import STILL, Survey, VideoError, decode, open_video, shown_at, shrunk
+from piumar_lib.ma52.prepare.video import (
+    STILL,
+    Survey,
+    VideoError,
+    decode,
+    open_video,
+    shown_at,
+    shrunk,
+    thumbnails,
+)  # fmt: skip
 from piumar_lib.ma52.transforms import to_input
 from piumar_lib.ma52.windows import Answers, require_spans, windows
 from piumar_lib.support.files import as_path
@@ -47,21 +56,6 @@ class Recording:
     people: tuple[Box, ...] = ()
     person: int = 0
 
-    @property
-    def found(self) -> bool:
-        """Whether the square is about a person."""
-        return bool(self.people)
-
-    @property
-    def times(self) -> np.ndarray:
-        """When each frame is shown, in seconds, shape ``(time,)``."""
-        return self.shown.times
-
-    @property
-    def seconds(self) -> float:
-        """Length."""
-        return self.shown.seconds
-
     def stream(self) -> Iterator[np.ndarray]:
         """All frames, one after the other, each uint8 ``(size, size, 3)``, cut to the person."""
         for picture in shrunk(decode(self.path, threads=0), self.box, self.size):
@@ -84,11 +78,8 @@ def read_recording(
 ) -> Recording:
     """Survey a recording, and find the person in it, as the cache does.
 
-    Args:
-        path: Any video that FFmpeg reads.
-        size: Pixels of the square's side.
-        crop: ``"person"``, or ``"middle"``.
-        person: Which one of several, 0 for the largest.
+    The square has ``size`` pixels a side; it is about a ``person``, 0 for the largest of several, unless
+    ``crop`` is ``"middle"``.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -98,16 +89,16 @@ def read_recording(
     path = as_path(path)
     small, apart = [], 1
     with open_video(path, threads=0) as video:
-        for number, frame in enumerate(video.frames()):
-            if number % apart == 0:
-                small.append(thumbnail(frame))
-            if len(small) == 2 * SMALL_ONES:
+        wanted = (frame for number, frame in enumerate(video.frames()) if number % apart == 0)
+        for thumbnail in thumbnails(wanted):
+            small.append(thumbnail)
+            if len(small) == 2 * SMALL_ONES:  # every other one will do, of those to come, too
                 small, apart = small[::2], 2 * apart
         shown = video.survey()
     if len(shown) == 1:
         raise VideoError(path, "no video", STILL, "Give a video.")
     assert video.last is not None  # or there were no survey
-    small.append(thumbnail(video.last))
+    small += thumbnails([video.last])
     frame_indices = [-1 if k == len(shown) - 1 else round(k / apart) for k in probe_frames(len(shown))]
     few = np.stack([small[k] for k in frame_indices])
     people = () if crop == "middle" else tuple(find_people(few))
@@ -144,7 +135,7 @@ def recognize(
         length, stride: Length of a window, and time from one window to the next, in seconds.
         views: Temporal views of each window, averaged.
         crop, person: Kind of square, and whom it is about, see `read_recording`.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
 
     Raises:
         FileNotFoundError, ValueError: If the recording cannot be read, or a number is invalid.
@@ -158,10 +149,11 @@ def recognize(
     if views < 1:
         raise ValueError(f"views: {views}. Choose 1 or more.")
     recording = read_recording(path, model.size, crop, person)
-    begin, device = recording.times[0], next(model.parameters()).device
-    spans = [(begin + s, begin + e) for s, e in windows(recording.seconds - begin, length, stride)]
-    frame_indices = [sample(recording.times, *ends, model.frames, views) for ends in spans]
-    frames = tqdm(recording.stream(), total=len(recording.times), disable=not progress, unit="frame")
+    shown, device = recording.shown, next(model.parameters()).device
+    begin = shown.times[0]
+    spans = [(begin + s, begin + e) for s, e in windows(shown.seconds - begin, length, stride)]
+    frame_indices = [sample(shown.times, *ends, model.frames, views) for ends in spans]
+    frames = tqdm(recording.stream(), total=len(shown), disable=not progress, unit="frame")
     probabilities = np.empty((len(spans), len(ACTIONS)))
     model.eval()
     windowed = _gather(frames, frame_indices, model.size)
@@ -173,18 +165,10 @@ def recognize(
 
 
 def sample(times: np.ndarray, start: float, end: float, frames: int, views: int) -> np.ndarray:
-    """Indices of the frames in the middle of equal segments of a window's time.
+    """Indices of the frames in the middle of equal segments of a window's time, ``(views, frames)``.
 
     With a steady frame rate these are the `piumar_lib.ma52.dataset.frame_indices` of training.
-
-    Args:
-        times: When each frame is shown, in seconds, shape ``(time,)``.
-        start, end: Start and end of the window, in seconds.
-        frames: Number of stretches.
-        views: Number of choices, evenly shifted within the stretches.
-
-    Returns:
-        Frame numbers, shape ``(views, frames)``.
+    ``times``, shape ``(time,)``, says when each frame is shown, in seconds; views are evenly shifted.
     """
     shift = (np.arange(views)[:, None] + 0.5) / views
     return shown_at(times, start + (np.arange(frames) + shift) / frames * (end - start))
@@ -195,14 +179,8 @@ def _gather(
 ) -> Iterator[np.ndarray]:
     """The frames of each window, as soon as its last one was read; others are dropped.
 
-    Args:
-        frames: All frames, in order, each ``(size, size, 3)``.
-        frame_indices: Frame numbers of each window, rising from window to window, each
-            ``(views, frames)``.
-        size: Pixels of a frame's side.
-
-    Yields:
-        Of each window, uint8 ``(views, frames, size, size, 3)``.
+    It takes all frames in order, uint8 ``(size, size, 3)``, and the frame numbers of each window,
+    ``(views, frames)`` and rising from window to window; it yields ``(views, frames, size, size, 3)``.
     """
     wanted = np.unique(np.concatenate([window.ravel() for window in frame_indices]))
     places = deque(np.searchsorted(wanted, window) for window in frame_indices)

@@ -16,8 +16,8 @@ from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.model import MicroActionRecognizer
 from piumar_lib.ma52.pose_dataset import PoseDataset, moments
 from piumar_lib.ma52.pose_tracks import Track
-from piumar_lib.ma52.prepare.index import Clip
-from piumar_lib.ma52.prepare.poses import join
+from piumar_lib.ma52.prepare.index import make_clip
+from piumar_lib.ma52.prepare.poses import ClipPoses, join
 from piumar_lib.ma52.windows import Answers, windows
 
 FEW = 0.5  # a window with the person in a smaller fraction of its frames has no answer
@@ -77,9 +77,8 @@ def recognize_poses(
     spans = windows(track.seconds, length, stride)
     data = _open(track, spans, model)
     kept = [int(clip.name) for clip in data.clips]
-    probabilities = np.concatenate([
-        _ask(model, data, torch.as_tensor(some), views) for some in _portions(len(kept))
-    ])  # fmt: skip
+    portions = torch.arange(len(kept)).split(AT_A_TIME)
+    probabilities = np.concatenate([_ask(model, data, places, views) for places in portions])
     start, end = np.array([spans[k] for k in kept]).T
     known = set(kept)
     empty = tuple(span for k, span in enumerate(spans) if k not in known)
@@ -114,19 +113,13 @@ def _open(track: Track, spans: list[tuple[float, float]], model: MicroActionReco
             f"{track.name}: the person was found in {100 * there.mean():.0f} % of frames, and in no "
             f"window in {100 * FEW:.0f} %. Film the whole upper body, and extract poses again."
         )
-    clips = [(str(k), track.xy[rows[k]], track.score[rows[k]]) for k in kept]
-    poses = join(clips, track.joints, [(0, 0)] * len(kept), [track.rate] * len(kept), track.name)
-    index = [
-        Clip(name, "test", "", "", -1, "", len(xy), track.rate, 0, 0, 0, "") for name, xy, _ in clips
-    ]
+    clips = [ClipPoses(str(k), track.xy[rows[k]], track.score[rows[k]]) for k in kept]
+    poses = join(clips, track.joints, track.name)
+    index = [make_clip(clip.name, "test", -1, len(clip.xy), track.rate, clip.size) for clip in clips]
     try:
         return PoseDataset(poses, index, model.frames, scores=model.config.joint_scores)
     except ValueError as error:
         raise Unseen(f"{track.name}: {error}") from error
-
-
-def _portions(count: int) -> list[range]:
-    return [range(k, min(k + AT_A_TIME, count)) for k in range(0, count, AT_A_TIME)]
 
 
 def _ask(

@@ -17,37 +17,27 @@ STANDIN = "stand-in"  # in a record's data, if people are synthetic
 
 
 def say_trained_on(record: Mapping[str, Any] | None) -> str:
-    """A model's training data, and its accuracy on unseen people.
-
-    Args:
-        record: Record of the model's training; None if there is none.
-    """
+    """A model's training data, and its accuracy on unseen people, from the record of its training."""
     if record is None:
         return "this model was trained on data that are not recorded: no record.json lies beside it"
-    split, found, config = record.get("split", {}), record["held out"], record["config"]
-    people = split.get("people trained on")
-    whom = "people" if people is None else f"{people} people"
+    split, found = record["split"], record["held out"]
+    judged = ", some of whom it was trained on," if split["shared people"] else " it never saw"
     lines = [
-        f"this model was trained on {record['data']}: {whom}, method {record['method']}, "
-        f"{config['epochs']} epochs"
+        f"this model was trained on {record['data']}: {split['people trained on']} people, method "
+        f"{record['method']}, {record['config']['epochs']} epochs",
+        f"of {found['clips']} clips of {len(found['people'])} people{judged} it recognises "
+        f"{100 * found['scores']['action top-1']:.1f} %",
     ]
-    shared, judged = split.get("shared people"), f"{len(found['people'])} people"
-    if shared is None:
-        judged += ", of whom it is not recorded whether it was trained on them,"
-    else:
-        judged += ", some of whom it was trained on," if shared else " it never saw"
-    right = 100 * found["scores"]["action top-1"]
-    lines.append(f"of {found['clips']} clips of {judged} it recognises {right:.1f} %")
     if STANDIN in record["data"]:
         lines.append("its people are synthetic: what it says about real people was never validated")
     return "\n".join(lines)
 
 
 def say_majority(record: Mapping[str, Any] | None) -> str:
-    """Accuracy of always answering the training clips' most frequent action; "" if not recorded."""
-    constant = {} if record is None else record["held out"].get("majority", {})
-    if not constant:
+    """Accuracy of always answering the training clips' most frequent action; "" without a record."""
+    if record is None:
         return ""
+    constant = record["held out"]["majority"]
     return f"always {constant['action']!r}: {100 * constant['scores']['action top-1']:.1f} % right"
 
 
@@ -65,10 +55,10 @@ def say_answers(answers: Answers, majority: str = "") -> str:
 
 def say_recording(recording: Recording) -> list[str]:
     """Description of a video: duration and people."""
-    said = [f"{recording.path.name}: {recording.seconds:.1f} s"]
+    said = [f"{recording.path.name}: {recording.shown.seconds:.1f} s"]
     if assumed := recording.shown.assumed:
         said.append(f"the file holds no times: {assumed:g} frames a second are assumed")
-    if not recording.found:
+    if not recording.people:
         said.append("no person was found before a plain wall: the middle of the picture is used")
     if len(recording.people) > 1:
         where = (100 * (box.left + box.right) / 2 for box in recording.people)

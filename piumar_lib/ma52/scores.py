@@ -69,14 +69,11 @@ class Constant(NamedTuple):
 
 
 def most_frequent(y: np.ndarray) -> Constant:
-    """The most frequent action, and the most frequent body part; of equally frequent ones the first.
+    """The most frequent of actions ``(n,)``, and of body parts; of equally frequent ones the first.
 
     For training clips, it is the majority baseline. For the evaluated clips, it is the best constant
     answer, which is not available to a recogniser: 641 of the 5,586 clips of MA-52's val list are
     nodding, 11.475 %.
-
-    Args:
-        y: Actions 0 to 51, shape ``(n,)``.
 
     Raises:
         ValueError: If there is no clip, or an action is out of range.
@@ -88,34 +85,21 @@ def most_frequent(y: np.ndarray) -> Constant:
     return Constant(int(np.bincount(y).argmax()), int(np.bincount(parts).argmax()))
 
 
-def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float | None:
+def majority_over_people(reports: Iterable[Mapping[str, Any]]) -> float:
     """Mean over people of always answering the training clips' most frequent action, in [0, 1].
 
-    Args:
-        reports: Reports of `piumar_lib.ma52.evaluate.report`, at least one of each fold.
-
-    Returns:
-        The mean, with each person in the fold that holds this person out; None for a report of an
-        earlier version without it.
+    Each person counts in the fold that holds this person out; ``reports`` are those of
+    `piumar_lib.ma52.evaluate.report`, at least one of each fold.
     """
     people: dict[str, float] = {}
     for found in reports:
-        if "majority" not in found:
-            return None
         right = found["majority"]["right of people"]
         people |= {person: right[person] / clips for person, (_, clips) in found["people"].items()}
     return float(np.mean([*people.values()]))
 
 
 def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Each person's accuracy in a method's records, averaged over seeds.
-
-    Args:
-        records: Records with a report of `piumar_lib.ma52.evaluate.report` under ``"held out"``.
-
-    Returns:
-        Accuracies in [0, 1] by person; empty without records.
-    """
+    """Each person's accuracy in [0, 1] in a method's records, averaged over seeds."""
     people: dict[str, list[float]] = {}
     for record in records:
         for person, (right, clips) in record["held out"]["people"].items():
@@ -126,14 +110,9 @@ def accuracy_of_people(records: Iterable[Mapping[str, Any]]) -> dict[str, float]
 def never_predicted(
     y: np.ndarray, predicted: np.ndarray, person: np.ndarray
 ) -> list[tuple[int, int, int]]:
-    """Actions that are shown and never predicted, most clips first.
+    """Actions that are shown and never predicted: number, clips, and people; most clips first.
 
-    Args:
-        y, predicted: True and predicted actions, shape ``(n,)``.
-        person: Who made each clip, ``(n,)``.
-
-    Returns:
-        Of each such action its number, its clips, and the people who show it.
+    All arguments have the shape ``(n,)``; ``person`` says who made each clip.
     """
     missed = np.setdiff1d(y, predicted)
     found = [(int(a), int((y == a).sum()), len(np.unique(person[y == a]))) for a in missed]
@@ -143,25 +122,16 @@ def never_predicted(
 def top_k(y: np.ndarray, probabilities: np.ndarray, k: int) -> float:
     """Top-k accuracy in [0, 1]: the true action is among the ``k`` most probable; nan without clips.
 
-    Args:
-        y: Actions, shape ``(n,)``.
-        probabilities: Shape ``(n, classes)``.
-        k: Number of answers per clip.
+    ``y`` has the shape ``(n,)``, ``probabilities`` have ``(n, classes)``.
     """
     best = np.argsort(-np.asarray(probabilities), axis=1, kind="stable")[:, :k]
     return float((best == np.asarray(y)[:, None]).any(1).mean())
 
 
 def hardest_pairs(y: np.ndarray, predicted: np.ndarray, most: int = 10) -> list[tuple[int, int, int]]:
-    """The most frequent confusions.
+    """The most frequent confusions: true action, predicted action and clips; most frequent first.
 
-    Args:
-        y, predicted: True and predicted actions, shape ``(n,)``.
-        most: Largest number of pairs.
-
-    Returns:
-        Of each the true action, the predicted action and the number of clips, most frequent first; empty
-        if nothing is confused.
+    ``y`` and ``predicted`` have the shape ``(n,)``.
     """
     wrong = np.asarray(y) != np.asarray(predicted)
     pairs, counts = np.unique(np.stack([y, predicted])[:, wrong], axis=1, return_counts=True)

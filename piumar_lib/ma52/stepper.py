@@ -42,9 +42,7 @@ class Diverged(FloatingPointError):
 class Trainee(nn.Module):
     """The recogniser for objectives: in the run's precision, with logits in single precision.
 
-    Args:
-        model: A `MicroActionRecognizer`, as ``accelerator`` has prepared it.
-        accelerator: Accelerate's handle of the processes that share the work.
+    It wraps a `MicroActionRecognizer` as ``accelerator`` has prepared it.
     """
 
     def __init__(self, model: nn.Module, accelerator: Accelerator) -> None:
@@ -92,14 +90,8 @@ class Trainee(nn.Module):
 class SharedStepper(Stepper):
     """Gradients and steps of a run.
 
-    Args:
-        accelerator: Accelerate's handle of the processes that share the work.
-        model: The recogniser, as ``accelerator`` has prepared it.
-        objective: Objective to minimise; its own parameters are trained, too.
-        optimizer: Optimiser of model and objective, as ``accelerator`` has prepared it.
-        config: See `TrainConfig`.
-        steps_per_epoch: Steps of an epoch.
-        wishes: Called in each step: whether this process is to stop, and whether to save.
+    Model and optimiser are those that ``accelerator`` has prepared; the objective's own parameters are
+    trained, too. ``wishes`` is called in each step: whether this process is to stop, and is to save.
 
     Attributes:
         stop, save: Whether some process asked for it in the last step.

@@ -32,7 +32,7 @@ def submit(
         folder: Folder of a finished run; its configuration says where clips and index were.
         path: Ends in ``.zip``.
         views: Temporal views of each clip.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
         root: Root of the download. Its test list then says which lines there are, and in which
             order; without it, those are the index's test clips by name.
         moved: Where ``index``, and ``cache`` or ``poses``, lie, if not where the training read them.
@@ -74,11 +74,7 @@ def submit(
 
 
 def find_test_clips(index: str | Path, root: str | Path | None = None) -> list[Clip]:
-    """The clips that need a prediction, in the order of their lines.
-
-    Args:
-        index: The ``.csv`` of the index.
-        root: See `submit`.
+    """The clips that need a prediction, in the order of their lines; for ``root`` see `submit`.
 
     Raises:
         ValueError: If the index has no test clips, lacks some of the list, or has others besides.

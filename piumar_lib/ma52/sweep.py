@@ -92,14 +92,13 @@ def plan(
     """The trainings of a sweep, fold by fold; nothing is trained yet.
 
     Args:
-        preset: See `TrainConfig.make`.
+        preset, settings: See `TrainConfig.make`; the same for all.
         splits: Folder of ``fold1.txt`` and so on.
         runs: Folder in which each training gets a folder of its own.
         methods: Names of methods; by default those of `PLANNED`, see `ON_POSES`.
         folds: Numbers of the folds; by default all.
         seeds: Number of seeds; the first is 0.
         normalized: See `Training`.
-        settings: See `TrainConfig.make`; the same for all.
 
     Raises:
         ValueError: If a method, fold or setting is unknown, or does not go with the others.

@@ -66,11 +66,7 @@ def compare(records: Iterable[Mapping[str, Any]], reference: str = "augmentation
     """Compare a sweep's methods with one of them, over people.
 
     People of one fold are recognised by the same trained model, so their differences are not quite
-    independent, and the interval does not include the variance between seeds.
-
-    Args:
-        records: Records of `piumar_lib.ma52.sweep.run` on one data set; some folds may be missing.
-        reference: Name of a row.
+    independent, and the interval does not include the variance between seeds. Some folds may be missing.
 
     Raises:
         ValueError: If there are no records, the reference is not among them, or records do not belong
@@ -166,14 +162,12 @@ def _summarize(
     p_values: tuple[float, float],
 ) -> Row:
     held_out = [record["held out"] for record in own]
-    majority = majority_over_people(held_out)
-    assert majority is not None  # a sweep's records have it
     return Row(
         name,
         tuple(sorted({record["fold"] for record in own})),
         metrics.summarize([*accuracy_of_people(own).values()]),
         float(np.mean([own["scores"]["action F1 macro"] for own in held_out])),
-        majority,
+        majority_over_people(held_out),
         *found,
         *p_values,
     )

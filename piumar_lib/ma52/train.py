@@ -70,13 +70,8 @@ STATE = ("step", "sums", "seconds", "model", "optimizer", "objective", "average"
 def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None) -> dict:
     """Train, evaluate, and return the record; completed work is not repeated.
 
-    Args:
-        config: See `TrainConfig`.
-        progress: Show a progress bar, in the main process.
-        watch: Called with the history whenever it has grown, to draw it.
-
-    Returns:
-        The content of ``record.json``.
+    The record is the content of ``record.json``; ``watch`` is called with the history whenever it has
+    grown, to draw it.
 
     Raises:
         ValueError: If ``out`` holds a run of other settings or another split, or settings do not go with
@@ -109,12 +104,7 @@ def train(config: TrainConfig, progress: bool = True, watch: Watch | None = None
 class Run:
     """A training and its state: model, optimiser, objective, step. A `Trainer` for the objective.
 
-    Args:
-        config: See `TrainConfig`.
-        out: Folder of the run; a run in it is resumed.
-        accelerator: Accelerate's handle of the processes that share the work.
-        stop: Event to set when the run is to stop.
-        watch: See `train`.
+    A run in the folder ``out`` is resumed; ``stop`` is set when this one is to stop.
     """
 
     def __init__(

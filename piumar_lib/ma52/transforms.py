@@ -12,13 +12,10 @@ IMAGENET_SD = (0.229, 0.224, 0.225)
 
 
 def draw_augmentation(rng: np.random.Generator) -> Tensor:
-    """Draw the augmentation of a clip for `to_input`: four uniform and two normal numbers.
+    """Draw the augmentation of a clip for `to_input`: four uniform and two normal numbers, ``(6,)``.
 
     Because these numbers are stored with the clip, its augmentation does not depend on the device, the
     batch, or the number of processes.
-
-    Returns:
-        Shape ``(6,)``.
     """
     return torch.from_numpy(np.concatenate([rng.random(4), rng.standard_normal(2)])).float()
 

@@ -24,55 +24,39 @@ def say(record: Mapping[str, Any]) -> str:
         f"{record['method']} on {record['data']}, {record['device']}: {record['steps']} steps",
         str(protocol_of(record)),
         f"official scores, %: {_say_scores(found)}",
-        *_say_constant(found),
+        _say_constant(found),
         f"over {people.people} people: {100 * people.mean:.1f} % "
         f"{metrics.interval(people.low, people.high)}, worst quarter {100 * people.worst_quarter:.1f}, "
-        f"worst {100 * people.worst:.1f}{_say_majority_of_people(found)}",
-        *_say_never(found),
+        f"worst {100 * people.worst:.1f}; always {found['majority']['action']!r}: "
+        f"{100 * majority_over_people([found]):.1f} %",
+        _say_never(found),
         f"most frequent confusions: {pairs}; calibration error {found['calibration error']:.3f}",
     ])  # fmt: skip
 
 
 def _say_scores(found: Mapping[str, Any]) -> str:
     """Official scores, each with that of the constant answer in brackets."""
-    beside = _constant_of(found).get("scores", {})
+    beside = found["majority"]["scores"]
     return ", ".join(
         f"{name} {100 * value:.2f}" + (f" ({100 * beside[name]:.2f})" if name in beside else "")
         for name, value in found["scores"].items()
     )
 
 
-def _constant_of(found: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The constant answer that scores are set beside; that of the training clips if it is known."""
-    return found.get("majority", found.get("best constant", {}))
-
-
-def _say_constant(found: Mapping[str, Any]) -> list[str]:
-    constant = _constant_of(found)
-    if not constant:
-        return ["what a constant answer would score was not recorded"]
-    of = "the training clips" if "majority" in found else "these clips"
+def _say_constant(found: Mapping[str, Any]) -> str:
+    constant, best = found["majority"], found["best constant"]
     answers = f"{constant['action']!r} and {constant['body part']!r}"
-    said = f"in brackets: always {answers}, the most frequent of {of}"
-    best = found.get("best constant", constant)
+    said = f"in brackets: always {answers}, the most frequent of the training clips"
     if best["action"] == constant["action"]:
-        return [said]
+        return said
     top = 100 * best["scores"]["action top-1"]
-    return [f"{said}; the best constant action would be {best['action']!r}, {top:.2f}"]
+    return f"{said}; the best constant action would be {best['action']!r}, {top:.2f}"
 
 
-def _say_majority_of_people(found: Mapping[str, Any]) -> str:
-    """The mean over people of the constant answer."""
-    share = majority_over_people([found])
-    return "" if share is None else f"; always {found['majority']['action']!r}: {100 * share:.1f} %"
-
-
-def _say_never(found: Mapping[str, Any]) -> list[str]:
-    if "never predicted" not in found:
-        return []
+def _say_never(found: Mapping[str, Any]) -> str:
     missed, clips = found["never predicted"], found["clips"]
     if not missed:
-        return ["never predicted: none of the actions that are shown"]
+        return "never predicted: none of the actions that are shown"
     named = "; ".join(
         f"{action} ({_count(n, 'clip')} of {people} {'person' if people == 1 else 'people'})"
         for action, n, people in missed[:MOST]
@@ -80,7 +64,7 @@ def _say_never(found: Mapping[str, Any]) -> list[str]:
     more = f"; and {len(missed) - MOST} more" if len(missed) > MOST else ""
     lost = sum(n for _, n, _ in missed)
     said = f"{_count(len(missed), 'action')}, {lost} of {_count(clips, 'clip')}"
-    return [f"never predicted: {said}: {named}{more}"]
+    return f"never predicted: {said}: {named}{more}"
 
 
 def _count(number: int, name: str) -> str:

@@ -19,7 +19,13 @@ OURS = (_ROOT / "piumar_lib", _ROOT / "tools", _ROOT / "data_scripts", _ROOT / "
 
 
 class Parser(argparse.ArgumentParser):
-    """Argument parser that suggests the nearest name for an unknown choice or option."""
+    """Argument parser that suggests the nearest name for an unknown choice or option.
+
+    Its description is shown line by line as it is written.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"formatter_class": argparse.RawDescriptionHelpFormatter} | kwargs)
 
     def _check_value(self, action: argparse.Action, value: Any) -> None:
         if action.choices is not None and value not in action.choices:

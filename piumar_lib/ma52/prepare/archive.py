@@ -54,7 +54,8 @@ def unpack(archive: Path, root: Path, progress: bool = False) -> int:
             missing = [(m, path) for m, path in targets if not _is_whole(path, m.file_size)]
             _require_readable(held, [member for member, _ in missing], by_hand)
             for member, path in tqdm(missing, desc=archive.name, disable=not progress):
-                _extract(held, member, path)
+                with whole(path) as part, held.open(member) as source, part.open("wb") as file:
+                    shutil.copyfileobj(source, file)  # checks the sum, too
     except (zipfile.BadZipFile, zlib.error, EOFError) as error:
         raise DownloadError(f"{archive}: {error}. Delete it, and download it again.") from error
     except NotImplementedError as error:  # an archive of a version to come
@@ -139,12 +140,6 @@ def _is_part(archive: Path) -> bool:
     large = tail[max(0, end - 20) : end]  # of archives over 4 GB
     disks = int.from_bytes(large[16:], "little") if large.startswith(b"PK\6\7") else 1
     return 0 < disk < 0xFFFF or disks > 1
-
-
-def _extract(held: zipfile.ZipFile, member: zipfile.ZipInfo, path: Path) -> None:
-    """Write one member atomically."""
-    with whole(path) as part, held.open(member) as source, part.open("wb") as file:
-        shutil.copyfileobj(source, file)  # checks the sum, too
 
 
 def _is_whole(path: Path, size: int) -> bool:

@@ -14,16 +14,22 @@ import csv
 import json
 import os
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.ma52.prepare.crop import Box, find_person, square_about, square_in_the_middle
 from piumar_lib.ma52.prepare.index import Clip, write_bad
-from piumar_lib.ma52.prepare.video import VideoError, evenly, open_video, shrink, write_mp4
+from piumar_lib.ma52.prepare.video import (
+    VideoError,
+    evenly,
+    open_video,
+    shrink,
+    thumbnails,
+    write_mp4,
+)
 from piumar_lib.support.cluster import in_parallel
 from piumar_lib.support.files import (
     CannotWrite,
@@ -36,9 +42,6 @@ from piumar_lib.support.files import (
     writing,
 )
 from piumar_lib.support.locks import only_run
-
-if TYPE_CHECKING:
-    import av
 
 FORMS = ("mp4", "raw")
 CROPS = ("person", "middle")
@@ -58,9 +61,8 @@ class CacheSettings:
             ``"middle"``: the largest square about the middle.
         form: ``"mp4"``, or ``"raw"`` (uint8 arrays, sixty times the space, read at once).
         frames: Number of frames kept, evenly spread over the clip's time; 0 keeps as many as it has.
-        version: How videos are read. 1 took frames as they are stored, 2 takes them as a player shows
-            them. Both are the same for MA-52, whose clips are neither turned, stretched, trimmed nor of
-            varying frame rate, so its caches of version 1 stay valid.
+        version: How videos are read: 1 took frames as they are stored, 2 takes them as a player shows
+            them. Another version than `VERSION` is refused.
 
     Raises:
         ValueError: If a value is invalid.
@@ -82,8 +84,8 @@ class CacheSettings:
             )
         if self.frames < 0:
             raise ValueError(f"frames: {self.frames} cannot be kept. Choose 0 (all) or more.")
-        if not 1 <= self.version <= VERSION:
-            raise ValueError(f"version: {self.version} is unknown. Update the course, or cache again.")
+        if self.version != VERSION:
+            raise ValueError(f"version: must be {VERSION}, got {self.version}. Use another folder.")
 
     @property
     def suffix(self) -> str:
@@ -126,15 +128,15 @@ def make_cache(
     workers: int = 1,
     progress: bool = False,
 ) -> list[CacheEntry]:
-    """Cache whatever is missing; returns all clips, the bad ones included.
+    """Cache whatever is missing of a download, in ``workers`` processes.
 
     Args:
         root: The download.
-        clips: Clips of the download's index.
+        clips: Clips of its index.
         folder: The cache; created if necessary.
-        settings: See `CacheSettings`.
-        workers: Processes.
-        progress: Show a progress bar.
+
+    Returns:
+        All clips, the bad ones included.
 
     Raises:
         ValueError: If the folder holds a cache that was made with other settings.
@@ -167,7 +169,7 @@ def cache_clip(root: Path, clip: Clip, folder: Path, settings: CacheSettings) ->
         with open_video(path) as video:
             pictures = list(video.frames())  # once: decoding the original takes most of the time
         seen = video.survey()
-        small = np.stack([thumbnail(pictures[k]) for k in probe_frames(len(seen))])
+        small = np.stack([*thumbnails(pictures[k] for k in probe_frames(len(seen)))])
         box, found = find_crop(small, seen.width, seen.height, settings.crop)
         kept = min(settings.frames or len(seen), len(seen))
         pictures = [pictures[k] for k in evenly(seen.times, kept)]
@@ -213,16 +215,11 @@ def probe_frames(frames: int) -> list[int]:
     return sorted({0, frames // 2, frames - 1})
 
 
-def thumbnail(frame: av.VideoFrame) -> np.ndarray:
-    """A frame, at most 120 pixels wide: enough to find a person; uint8 RGB ``(height, width, 3)``."""
-    return shrink([frame], size=min(120, frame.width))[0]
-
-
 def find_crop(small: np.ndarray, width: int, height: int, crop: str) -> tuple[Box, bool]:
     """The square to keep, and whether it is about a person who was found.
 
     Args:
-        small: The `thumbnail` of each of the `probe_frames`, ``(time, height, width, 3)``.
+        small: Thumbnails of the `probe_frames`, ``(time, height, width, 3)``.
         width, height: Width and height of the frames themselves, in pixels.
         crop: One of `CROPS`.
     """
@@ -303,8 +300,7 @@ def open_cache(folder: Path, settings: CacheSettings) -> None:
     """
     path = folder / "settings.json"
     if path.is_file():
-        found = read_settings(folder)
-        if replace(found, version=settings.version) != settings:
+        if (found := read_settings(folder)) != settings:
             raise ValueError(f"{folder}: was made with {found}, not {settings}. Name another folder.")
         return
     write_text(path, json.dumps(asdict(settings)) + "\n")

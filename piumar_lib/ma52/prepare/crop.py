@@ -31,16 +31,11 @@ WHOLE = Box(0.0, 0.0, 1.0, 1.0)
 
 
 def foreground(frames: np.ndarray) -> np.ndarray:
-    """What is not wall: pixels unlike the wall that the sides of their row show.
+    """What is not wall in any of ``frames``: pixels unlike the wall that the sides of their row show.
 
     The wall may be lit from one side and the floor may have another colour, so each row has its own
-    background, linear from the left side to the right.
-
-    Args:
-        frames: A few of a clip, uint8 ``(time, height, width, 3)``.
-
-    Returns:
-        Mask of pixels that are foreground in any of them, ``(height, width)``.
+    background, linear from the left side to the right. Maps ``(time, height, width, 3)``, uint8, to a
+    mask ``(height, width)``.
     """
     film = frames.astype(np.float32)
     strip = max(2, film.shape[2] // 20)
@@ -54,11 +49,8 @@ def foreground(frames: np.ndarray) -> np.ndarray:
 def find_people(frames: np.ndarray) -> list[Box]:
     """Find what before the wall can be a person, the largest first.
 
-    Args:
-        frames: A few of a clip, uint8 ``(time, height, width, 3)``; small ones will do.
-
-    Returns:
-        Boxes; none if the largest thing there is too large, too small or too wide for a person.
+    There is none if the largest thing is too large, too small or too wide for a person. ``frames`` are a
+    few of a clip, uint8 ``(time, height, width, 3)``; small ones will do.
     """
     from scipy import ndimage
 
@@ -85,19 +77,14 @@ def find_person(frames: np.ndarray) -> Box | None:
 def square_about(box: Box, width: int, height: int, margin: float = 0.1) -> Box:
     """The square about a box with a margin on all sides, moved and shrunk to fit into the frame.
 
-    Args:
-        box: Box about the person, in fractions of the frame, from `find_person`.
-        width, height: Width and height of the frame, in pixels.
-        margin: Margin as a fraction of the box's longer side, 0 or more.
+    The frame has ``width`` and ``height`` pixels; the margin is a fraction of the box's longer side.
     """
     across, down = (box.right - box.left) * width, (box.bottom - box.top) * height
     side = min(max(across, down) * (1 + 2 * margin), width, height)
     left = np.clip((box.left + box.right) / 2 * width - side / 2, 0, width - side)
     top = np.clip((box.top + box.bottom) / 2 * height - side / 2, 0, height - side)
-    return Box(
-        float(left / width), float(top / height),
-        float((left + side) / width), float((top + side) / height),
-    )  # fmt: skip
+    corners = left / width, top / height, (left + side) / width, (top + side) / height
+    return Box(*map(float, corners))
 
 
 def square_in_the_middle(width: int, height: int) -> Box:

@@ -18,10 +18,8 @@ from piumar_lib.ma52.prepare.layout import SPLITS, list_path, split_of_list
 from piumar_lib.support.files import as_path, require_room, whole
 
 REPOSITORY = "kunli-cs/MA-52"
-WANTED = (".zip", ".txt")
 # Poses: 28 joints of OpenPose, and joints of Halpe, beside files of iMiGUE, another data set.
 POSES = {"openpose": "kunli-cs/MA-52_openpose_28kp", "halpe": "Geo2425/MMN"}
-OTHER = "imigue"
 
 
 def list_files(token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
@@ -30,21 +28,17 @@ def list_files(token: str | None = None, endpoint: str | None = None) -> dict[st
     Raises:
         DownloadError: If the hub cannot be reached or does not let this account in.
     """
-    return _list(REPOSITORY, WANTED, token, endpoint)
+    return _list(REPOSITORY, (".zip", ".txt"), token, endpoint)
 
 
 def list_pose_files(form: str, token: str | None = None, endpoint: str | None = None) -> dict[str, int]:
-    """Pose files of MA-52, and their sizes in bytes.
-
-    Args:
-        form: "openpose" or "halpe".
-        token, endpoint: Access token and address of the hub, see `download`.
+    """Pose files of MA-52, in a ``form`` of `POSES`, and their sizes in bytes.
 
     Raises:
         DownloadError: If the hub cannot be reached, does not let this account in, or has none.
     """
     found = _list(POSES[form], (".pkl",), token, endpoint)
-    files = {name: size for name, size in found.items() if OTHER not in name.lower()}
+    files = {name: size for name, size in found.items() if "imigue" not in name.lower()}
     if not files:
         raise DownloadError(f"{POSES[form]}: has no pose file (.pkl) any more. Look at its page.")
     return files
@@ -53,15 +47,7 @@ def list_pose_files(form: str, token: str | None = None, endpoint: str | None = 
 def download_poses(
     root: str | Path, form: str, token: str | None = None, endpoint: str | None = None
 ) -> list[Path]:
-    """Download pose files that are missing into ``root/poses/form``.
-
-    Args:
-        root: Folder of MA-52; created if necessary.
-        form: "openpose" or "halpe".
-        token, endpoint: Access token and address of the hub, see `download`.
-
-    Returns:
-        The files.
+    """Download pose files, in a ``form`` of `POSES`, that are missing into ``root/poses/form``.
 
     Raises:
         DownloadError: If anything is in the way; the message says what to do next.
@@ -88,13 +74,10 @@ def _fetch(
     from huggingface_hub import hf_hub_download
 
     with _explained(repository, endpoint):
-        path = Path(
-            hf_hub_download(
-                repository, name, repo_type="dataset", local_dir=folder, token=token, endpoint=endpoint
-            )
-        )
-    if size and path.stat().st_size != size:
-        got = path.stat().st_size
+        path = Path(hf_hub_download(
+            repository, name, repo_type="dataset", local_dir=folder, token=token, endpoint=endpoint
+        ))  # fmt: skip
+    if size and (got := path.stat().st_size) != size:
         raise DownloadError(f"{path}: {got} bytes instead of {size}. Delete it, then try again.")
     return path
 
@@ -108,7 +91,7 @@ def download(
         root: Folder; created if necessary.
         token: Access token of the hub; by default the one that ``hf auth login`` has kept.
         endpoint: Address of another hub.
-        progress: Show progress bars.
+        progress: Whether to show progress bars.
 
     Returns:
         What was downloaded.

@@ -40,13 +40,11 @@ class Engine:
         name: Name by which it is chosen.
         version: Package and version, as its environment has to have them.
         joints: Names of the joints, in the order of its output.
-        people: Whom it finds: ``"one"``, whom it follows from frame to frame, or ``"all"``.
     """
 
     name: str
     version: str
     joints: tuple[str, ...]
-    people: str
 
     @property
     def folder(self) -> Path:
@@ -62,8 +60,8 @@ class Engine:
 ENGINES = {
     engine.name: engine
     for engine in (
-        Engine("mediapipe", "mediapipe 0.10.21", MEDIAPIPE, "one"),
-        Engine("rtmlib", "rtmlib 0.0.16", JOINTS, "all"),
+        Engine("mediapipe", "mediapipe 0.10.21", MEDIAPIPE),
+        Engine("rtmlib", "rtmlib 0.0.16", JOINTS),
     )
 }
 
@@ -73,11 +71,7 @@ class EstimatorError(RuntimeError):
 
 
 def find_command(engine: Engine, python: Path | None = None) -> list[str]:
-    """What starts an engine.
-
-    Args:
-        engine: One of `ENGINES`.
-        python: The interpreter of another environment than the usual one.
+    """What starts an engine; ``python`` is the interpreter of another environment than the usual one.
 
     Raises:
         FileNotFoundError: If there is no such environment.
@@ -92,11 +86,7 @@ def find_command(engine: Engine, python: Path | None = None) -> list[str]:
 
 
 class Estimator:
-    """A running pose estimator.
-
-    Args:
-        engine: One of `ENGINES`.
-        command: What starts it, from `find_command`.
+    """A running pose estimator, of `ENGINES`, that a command from `find_command` starts.
 
     Raises:
         EstimatorError: If it does not start, or has another version or other joints.
@@ -137,10 +127,7 @@ class Estimator:
                 )
 
     def estimate(self, frames: Iterable[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
-        """The joints of one person in the frames of a clip.
-
-        Args:
-            frames: Red, green, blue, uint8 ``(height, width, 3)``, one by one.
+        """The joints of one person in a clip's frames: red, green, blue, uint8 ``(height, width, 3)``.
 
         Returns:
             Pixels to the right and down, float32 ``(frames, joints, 2)``, and scores from 0 to 1,

@@ -22,8 +22,8 @@ from tqdm import tqdm
 from piumar_lib.ma52.prepare.engines import Engine, Estimator, EstimatorError
 from piumar_lib.ma52.prepare.index import Clip, write_bad
 from piumar_lib.ma52.prepare.layout import SPLITS, is_clutter, list_path
-from piumar_lib.ma52.prepare.pose_parts import Part, PoseParts
-from piumar_lib.ma52.prepare.poses import Poses
+from piumar_lib.ma52.prepare.pose_parts import PoseParts
+from piumar_lib.ma52.prepare.poses import ClipPoses, Poses
 from piumar_lib.ma52.prepare.video import Survey, VideoError, evenly, open_video
 from piumar_lib.support.files import require_room
 from piumar_lib.support.locks import only_run
@@ -97,11 +97,6 @@ def videos_below(folder: Path) -> list[Video]:
     return [Video(path.as_posix(), folder / path) for path in kept]
 
 
-def source_of(engine: Engine, at_most: int = AT_MOST) -> str:
-    """What a file says about the source of poses by an engine."""
-    return f"{engine.version}, frames of at most {at_most} pixels"
-
-
 def extract(
     videos: Sequence[Video],
     out: Path,
@@ -120,7 +115,7 @@ def extract(
         command: What starts it, from `piumar_lib.ma52.prepare.engines.find_command`.
         workers: Processes of the estimator, each with a thread that decodes for it.
         at_most: Pixels of a frame's longer side; larger frames are shrunk to it.
-        progress: Show a progress bar.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: If ``out`` or its parts are of another source or of other clips.
@@ -132,13 +127,14 @@ def extract(
     out.parent.mkdir(parents=True, exist_ok=True)
     with only_run(out):
         names = [video.name for video in videos]
-        parts = PoseParts(out, names, engine.joints, source_of(engine, at_most))
+        source = f"{engine.version}, frames of at most {at_most} pixels"
+        parts = PoseParts(out, names, engine.joints, source)
         missing = [video for video in videos if not parts.is_done(video.name, video.path)]
         require_room(out, 24 * len(engine.joints) * sum(video.frames for video in videos))
         bar = tqdm(total=len(missing), desc="poses", unit="clip", disable=not progress)
         with Estimators(engine, command, min(workers, len(missing))) as estimators, bar:
             for name, done in estimators.look_at(missing, at_most):
-                if isinstance(done, Part):
+                if isinstance(done, ClipPoses):
                     parts.add(done)
                     result.frames += len(done.xy)
                 else:
@@ -154,11 +150,7 @@ def extract(
 
 
 class Estimators:
-    """Several estimators, and as many threads that decode for them.
-
-    Args:
-        engine, command: See `extract`.
-        count: How many; 0 where there is nothing to do.
+    """Several estimators, and as many threads that decode for them; none where there is nothing to do.
 
     Raises:
         EstimatorError: If they do not start.
@@ -178,13 +170,13 @@ class Estimators:
         self.running.append(estimator)
         return estimator
 
-    def look_at(self, videos: Iterable[Video], at_most: int) -> Iterator[tuple[str, Part | str]]:
+    def look_at(self, videos: Iterable[Video], at_most: int) -> Iterator[tuple[str, ClipPoses | str]]:
         """Each video's name with its poses, or with what is wrong with it, as they are done."""
         jobs = {self.pool.submit(self._try, video, at_most): video.name for video in videos}
         for job in as_completed(jobs):
             yield jobs[job], job.result()
 
-    def _try(self, video: Video, at_most: int) -> Part | str:
+    def _try(self, video: Video, at_most: int) -> ClipPoses | str:
         """In a thread, by an estimator that is started when it is first needed, and after it ended."""
         estimator = self.free.get()
         try:
@@ -211,7 +203,7 @@ class Estimators:
         self.pool.shutdown()
 
 
-def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> Part:
+def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> ClipPoses:
     """Poses of one clip, as a player shows it.
 
     A clip of varying frame rate gives poses that are evenly spread in time: at each moment those of the
@@ -230,7 +222,7 @@ def look_at(video: Video, estimator: Estimator, at_most: int = AT_MOST) -> Part:
     shown = shrunk_size(seen.width, seen.height, at_most)
     xy = (xy * (np.array([seen.width, seen.height]) / shown)).astype(np.float32)
     even = evenly(seen.times, len(seen))
-    return Part(video.name, xy[even], score[even], (seen.width, seen.height), steady_rate(seen))
+    return ClipPoses(video.name, xy[even], score[even], (seen.width, seen.height), steady_rate(seen))
 
 
 def steady_rate(seen: Survey) -> float:

@@ -12,7 +12,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 from piumar_lib.data.labels import BODY_PARTS, body_part
-from piumar_lib.ma52.prepare.lists import Entry
+from piumar_lib.ma52.prepare.lists import NAMED, Entry
 from piumar_lib.support.files import as_path, sha256_of, whole
 
 
@@ -44,30 +44,35 @@ class Clip:
     sha256: str
 
 
+def make_clip(
+    name: str, split: str, action: int, frames: int, fps: float, size: tuple[int, int],
+    content: tuple[int, str] = (0, ""),
+) -> Clip:  # fmt: skip
+    """A line of the index; ``size`` is width and height, ``content`` the file's bytes and SHA-256.
+
+    Who made the clip is read from its name. Test clips say neither who nor what, as published.
+    """
+    named = None if split == "test" else NAMED.fullmatch(name)
+    person, session = (named["person"], named["session"]) if named else ("", "")
+    action = -1 if split == "test" else action
+    part = "" if action < 0 else BODY_PARTS[int(body_part(action))]
+    return Clip(name, split, person, session, action, part, frames, fps, *size, *content)
+
+
 def describe(root: Path, entry: Entry) -> Clip:
     """Look a listed clip up."""
     from piumar_lib.ma52.prepare.video import survey  # poses have an index without any video
 
     path = root / entry.split / entry.name
-    seen = survey(path)
-    part = "" if entry.action < 0 else BODY_PARTS[int(body_part(entry.action))]
-    return Clip(
-        entry.name, entry.split, entry.person, entry.session, entry.action, part, len(seen), seen.fps,
-        seen.width, seen.height, path.stat().st_size, sha256_of(path),
-    )  # fmt: skip
+    seen, content = survey(path), (path.stat().st_size, sha256_of(path))
+    size = seen.width, seen.height
+    return make_clip(entry.name, entry.split, entry.action, len(seen), seen.fps, size, content)
 
 
 def make_index(
     root: Path, entries: Iterable[Entry], workers: int | None = None, progress: bool = False
 ) -> list[Clip]:
-    """Describe clips, in their order.
-
-    Args:
-        root: The folder with ``train/``, ``val/`` and ``test/``.
-        entries: Clips to describe, from `piumar_lib.ma52.prepare.verify.verify`.
-        workers: Threads; by default as many as cores.
-        progress: Show a progress bar.
-    """
+    """Describe clips of a download, in their order; in ``workers`` threads, else one for each core."""
     entries = list(entries)
     with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         clips = pool.map(lambda entry: describe(root, entry), entries)

@@ -72,12 +72,6 @@ class Entry:
         found = NAMED.fullmatch(self.name)
         return found["person"] if found else ""
 
-    @property
-    def session(self) -> str:
-        """In which session, as written; "" for test clips."""
-        found = NAMED.fullmatch(self.name)
-        return found["session"] if found else ""
-
 
 def decode(content: bytes) -> tuple[str, str]:
     """Text of a list file, and its encoding.

@@ -35,12 +35,7 @@ class OnePerson:
         if len(people) == 0:
             return None
         if self.last is None or self.missed >= PATIENCE:
-            return people[np.argmax(box_area(people))]
+            return people[np.argmax(np.ptp(people[..., :2], axis=1).prod(-1))]  # the area of its box
         away = np.linalg.norm(people[..., :2] - self.last[:, :2], axis=-1).mean(1)
         nearest = int(np.argmin(away))
         return people[nearest] if away[nearest] <= np.ptp(self.last[:, 1]) else None
-
-
-def box_area(people: np.ndarray) -> np.ndarray:
-    """Area of the box around each person's joints, in pixels, ``(people,)``."""
-    return np.ptp(people[..., :2], axis=1).prod(-1)

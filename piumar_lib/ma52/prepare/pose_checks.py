@@ -16,38 +16,29 @@ from piumar_lib.data.joints import LAYOUTS
 from piumar_lib.data.labels import ACTIONS
 from piumar_lib.ma52.prepare.lists import Fault
 from piumar_lib.ma52.prepare.pose_sources import Found
+from piumar_lib.ma52.prepare.poses import ClipPoses
 
 LEAVE = "Nothing to do: what was not found is marked so."
 MEND = "Extract this clip's poses again."
 
 
-@dataclass(frozen=True)
-class PoseClip:
+@dataclass(frozen=True, kw_only=True)
+class PoseClip(ClipPoses):
     """Poses of a clip, as far as the file alone tells.
 
     Attributes:
         where: File and entry.
-        name: File name of the video: "0003_01_0001.mp4".
         split: "train", "val", "test", or "" if the file does not say.
         joints: Names.
-        xy: Pixels, float32 ``(frames, joints, 2)``; NaN where a joint was not found.
-        score: 0 to 1, float32 ``(frames, joints)``; 0 where a joint was not found.
         action: 0 to 51; -1 if the file does not say.
-        size: Width and height in pixels, 0 and 0 if the file does not say.
-        rate: Frames a second, NaN if the file does not say.
         open_end: Whether frames without a person may be missing at the end.
     """
 
     where: str
-    name: str
     split: str
     joints: tuple[str, ...]
-    xy: np.ndarray
-    score: np.ndarray
     action: int
-    size: tuple[int, int]
-    rate: float
-    open_end: bool = False
+    open_end: bool
 
 
 class Unusable(Exception):
@@ -80,8 +71,11 @@ def check_clip(found: Found) -> tuple[PoseClip | None, list[Fault]]:
     except Unusable as reason:
         return None, [*faults, Fault(reason.args[0], where, *reason.args[1:])]
     rate = found.rate if np.isfinite(found.rate) and found.rate > 0 else float("nan")
-    about = (where, name, found.split, LAYOUTS[xy.shape[1]])
-    return PoseClip(*about, xy, score, action, size, rate, found.open_end), faults
+    clip = PoseClip(
+        name, xy, score, size, rate, where=where, split=found.split, joints=LAYOUTS[xy.shape[1]],
+        action=action, open_end=found.open_end,
+    )  # fmt: skip
+    return clip, faults
 
 
 def clip_name(name: Any) -> str:

@@ -18,8 +18,7 @@ import numpy as np
 from tqdm import tqdm
 
 from piumar_lib.data.joints import LAYOUTS, pick
-from piumar_lib.data.labels import BODY_PARTS, body_part
-from piumar_lib.ma52.prepare.index import Clip
+from piumar_lib.ma52.prepare.index import Clip, make_clip
 from piumar_lib.ma52.prepare.layout import SPLITS
 from piumar_lib.ma52.prepare.lists import ANONYMOUS, NAMED, Fault, tell
 from piumar_lib.ma52.prepare.pose_checks import PoseClip, check_clip
@@ -63,38 +62,32 @@ class PoseReport:
 
     def to_json(self) -> str:
         """The report for programs."""
-        numbers = {name: getattr(self, name) for name in _NUMBERS}
+        numbers = {n: getattr(self, n) for n in ("frames", "lost_frames", "joints", "lost_joints")}
         by_split = Counter(clip.split for clip in self.clips)
-        return json.dumps(
-            {
-                "files": [str(path) for path in self.files],
-                "usable": self.usable,
-                "clips": {split: by_split[split] for split in SPLITS},
-                **numbers,
-                "clips with several people": self.count("several people"),
-                "faults": [asdict(fault) for fault in self.faults],
-            },
-            indent=1,
-        )
+        about = {
+            "files": [str(path) for path in self.files],
+            "usable": self.usable,
+            "clips": {split: by_split[split] for split in SPLITS},
+            **numbers,
+            "clips with several people": self.count("several people"),
+            "faults": [asdict(fault) for fault in self.faults],
+        }
+        return json.dumps(about, indent=1)
 
     def to_text(self, most: int = 5) -> str:
         """The report for people; of each kind of fault the first ``most``."""
         by_split = Counter(clip.split for clip in self.clips)
         clips = ", ".join(f"{by_split[split]} {split}" for split in SPLITS)
         people = len({clip.person for clip in self.clips} - {""})
-        return "\n".join(
-            [
-                f"{_names(self.files)}: {'usable' if self.usable else 'NOT usable'}",
-                f"clips that can be used: {clips}; of {people} people in train and val",
-                f"frames: {self.frames}, without a person {_percent(self.lost_frames, self.frames)}; "
-                f"joints not found in the others {_percent(self.lost_joints, self.joints)}; "
-                f"clips with several people: {self.count('several people')}",
-                *tell(self.faults, most),
-            ]
-        )
-
-
-_NUMBERS = ("frames", "lost_frames", "joints", "lost_joints")
+        lines = [
+            f"{_names(self.files)}: {'usable' if self.usable else 'NOT usable'}",
+            f"clips that can be used: {clips}; of {people} people in train and val",
+            f"frames: {self.frames}, without a person {_percent(self.lost_frames, self.frames)}; "
+            f"joints not found in the others {_percent(self.lost_joints, self.joints)}; "
+            f"clips with several people: {self.count('several people')}",
+            *tell(self.faults, most),
+        ]
+        return "\n".join(lines)
 
 
 def gather(
@@ -116,7 +109,6 @@ def gather(
         sources: Files, or folders of them.
         index: Clips of the videos.
         joints: 17, 28, 33, 44 or 136, the layout to reduce to; by default that of the files.
-        progress: Show progress bars.
 
     Returns:
         Poses of all clips that can be used, None if there is none, and the report.
@@ -135,7 +127,8 @@ def gather(
     if index is not None:
         said = {fault.where.rpartition(", ")[2] for fault in report.faults if fault.serious}
         report.faults.extend(_without_pose(index, found, said))
-    order = [clip.name for clip in index] if index is not None else _in_order(found)
+    by_split = sorted(found, key=lambda name: (SPLITS.index(found[name][0].split), name))
+    order = by_split if index is None else [clip.name for clip in index]
     kept = [found[name] for name in order if name in found]
     report.clips.extend(clip for clip, _ in kept)
     _count(report, [pose for _, pose in kept])
@@ -220,19 +213,12 @@ def _complete(pose: PoseClip, clip: Clip) -> PoseClip:
 def _describe(pose: PoseClip) -> tuple[Clip | None, Fault | None]:
     """A line of an index from a pose file alone."""
     split = pose.split or ("test" if ANONYMOUS.fullmatch(pose.name) else "train")
-    named, hidden = NAMED.fullmatch(pose.name), split == "test"
-    if not hidden and not named:
+    if split != "test" and not NAMED.fullmatch(pose.name):
         remedy = "It should read PERSON_SESSION_CLIP; or give --index."
         return None, Fault("no person in the name", pose.where, pose.name, remedy)
-    if not hidden and pose.action < 0:
+    if split != "test" and pose.action < 0:
         return None, Fault("no label", pose.where, "no label", "Put the labels beside; or give --index.")
-    person, session = (named["person"], named["session"]) if named and not hidden else ("", "")
-    action = -1 if hidden else pose.action
-    part = "" if hidden else BODY_PARTS[int(body_part(action))]
-    clip = Clip(
-        pose.name, split, person, session, action, part, len(pose.xy), pose.rate, *pose.size, 0, ""
-    )
-    return clip, None
+    return make_clip(pose.name, split, pose.action, len(pose.xy), pose.rate, pose.size), None
 
 
 def _without_pose(index: Sequence[Clip], found: Kept, said: set[str]) -> Iterable[Fault]:
@@ -241,11 +227,6 @@ def _without_pose(index: Sequence[Clip], found: Kept, said: set[str]) -> Iterabl
         if clip.name not in found and clip.name not in said:
             what, remedy = "no pose file has it", "Add the file that has; or leave such clips out."
             yield Fault("clip without poses", f"{clip.split}/{clip.name}", what, remedy)
-
-
-def _in_order(found: Kept) -> list[str]:
-    """Names by split, as an index has them."""
-    return sorted(found, key=lambda name: (SPLITS.index(found[name][0].split), name))
 
 
 def _count(report: PoseReport, poses: Iterable[PoseClip]) -> None:
@@ -265,14 +246,7 @@ def _join(kept: Sequence[tuple[Clip, PoseClip]], files: Sequence[Path]) -> Poses
         raise ValueError(
             f"joints: clips have {numbers}, and one file holds one layout. Reduce them: --joints 17."
         )
-    poses = [pose for _, pose in kept]
-    return join(
-        [(pose.name, pose.xy, pose.score) for pose in poses],
-        layouts.pop(),
-        [pose.size for pose in poses],
-        [pose.rate for pose in poses],
-        f"pose files: {_names(files)}",
-    )
+    return join([pose for _, pose in kept], layouts.pop(), f"pose files: {_names(files)}")
 
 
 def _names(files: Sequence[Path], most: int = 6) -> str:

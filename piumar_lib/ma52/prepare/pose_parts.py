@@ -9,46 +9,18 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from piumar_lib.ma52.prepare.poses import Poses, join, read_poses, write_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, Poses, join, read_poses, write_poses
 from piumar_lib.support.files import read_json, whole, write_text
-
-
-@dataclass(frozen=True)
-class Part:
-    """Poses of one clip.
-
-    Attributes:
-        name: Name of the clip.
-        xy, score: ``(frames, joints, 2)`` and ``(frames, joints)``, as in
-            `piumar_lib.ma52.prepare.poses.Poses`.
-        size: Width and height of a frame, in pixels.
-        rate: Frames a second.
-    """
-
-    name: str
-    xy: np.ndarray
-    score: np.ndarray
-    size: tuple[int, int]
-    rate: float
-
-    @property
-    def found(self) -> float:
-        """Fraction of frames with the person in them."""
-        return float(np.isfinite(self.xy).any((1, 2)).mean())
 
 
 class PoseParts:
     """The parts of a file of poses, those of an earlier run and of the file itself among them.
 
-    Args:
-        out: The file; ends in ``.safetensors``.
-        names: Names of all clips that the file is to hold.
-        joints, source: See `piumar_lib.ma52.prepare.poses.Poses`.
+    ``names`` are those of all clips that the file is to hold.
 
     Raises:
         ValueError: If the file or its parts are of another source, joints or clips.
@@ -91,28 +63,26 @@ class PoseParts:
             there.append(self.out)
         return any(path.stat().st_mtime >= changed for path in there)
 
-    def add(self, part: Part) -> None:
+    def add(self, part: ClipPoses) -> None:
         """Write a part atomically."""
         with whole(self._path(part.name)) as path, path.open("wb") as file:
             np.savez(file, xy=part.xy, score=part.score, size=part.size, rate=part.rate)
 
-    def read(self, name: str) -> Part:
+    def read(self, name: str) -> ClipPoses:
         """A clip's part, that of the newest run."""
         if not self._path(name).is_file() and self.old is not None:
             row = self.old.rows[name]
             width, height = self.old.size[row].tolist()
-            return Part(name, *self.old.clip(name), (width, height), float(self.old.rate[row]))
+            return ClipPoses(name, *self.old.clip(name), (width, height), float(self.old.rate[row]))
         with np.load(self._path(name), allow_pickle=False) as part:
             width, height = part["size"].tolist()
-            return Part(name, part["xy"], part["score"], (width, height), float(part["rate"]))
+            return ClipPoses(name, part["xy"], part["score"], (width, height), float(part["rate"]))
 
-    def finish(self, parts: Sequence[Part]) -> Poses | None:
+    def finish(self, parts: Sequence[ClipPoses]) -> Poses | None:
         """Write the file from parts, if there are any, and remove them."""
         poses = None
         if parts:
-            arrays = [(part.name, part.xy, part.score) for part in parts]
-            sizes, rates = [part.size for part in parts], [part.rate for part in parts]
-            poses = join(arrays, self.joints, sizes, rates, self.source)
+            poses = join(parts, self.joints, self.source)
             write_poses(self.out, poses)
         shutil.rmtree(self.folder)
         return poses

@@ -175,30 +175,25 @@ def _read_json(path: Path, split: str) -> Iterator[Found]:
         held = json.loads(read_text(path, again))
     except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f"{path}: cut off or damaged ({error}). {again}") from error
-    entries = [held] if isinstance(held, dict) and "annotations" not in held else held
-    if isinstance(held, dict) and "annotations" in held:
-        entries = held["annotations"]
+    entries = held.get("annotations", [held]) if isinstance(held, dict) else held
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise ValueError(f"{path}: holds no list of objects. {FORM}")
     if any("image_id" in entry for entry in entries):
         yield from _join_results(path, split, entries, _images_of(held))
         return
     for number, entry in enumerate(entries):
+        keypoints = entry.get("keypoints")
         yield Found(
             f"{path.name}, entry {number}" if len(entries) > 1 else path.name,
             entry.get("name", path.stem if len(entries) == 1 else None),
             split or str(entry.get("split", "")),
-            _with_one_person(entry.get("keypoints")),
+            [keypoints] if isinstance(keypoints, list) else keypoints,  # one person
             None,
             entry.get("label"),
             entry.get("size"),
             None,
             _number(entry.get("rate")),
         )
-
-
-def _with_one_person(keypoints: Any) -> Any:
-    return [keypoints] if isinstance(keypoints, list) else keypoints
 
 
 def _number(value: Any) -> float:

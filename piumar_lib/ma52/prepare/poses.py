@@ -10,11 +10,14 @@ them end up here, with one set of names for joints. The frames of all clips foll
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,21 +31,41 @@ _TENSORS = ("xy", "score", "start", "size", "rate")
 
 
 @dataclass(frozen=True)
-class Poses:
-    """Poses of clips.
+class ClipPoses:
+    """Poses of one clip.
 
     Attributes:
-        names: Names of the clips, as in the index: ``"0003_01_0001.mp4"``.
+        name: Name of the clip, as in the index: ``"0003_01_0001.mp4"``.
+        xy: Pixels to the right and down, ``(frames, joints, 2)``; NaN where a joint was not found.
+        score: Confidence of the estimator, 0 to 1, ``(frames, joints)``; 0 where a joint was not found.
+        size: Width and height of a frame in pixels; 0 and 0 where the source does not say.
+        rate: Frames a second; NaN where the source does not say.
+    """
+
+    name: str
+    xy: np.ndarray
+    score: np.ndarray
+    size: tuple[int, int] = (0, 0)
+    rate: float = math.nan
+
+    @property
+    def found(self) -> float:
+        """Fraction of frames with the person in them."""
+        return float(np.isfinite(self.xy).any((1, 2)).mean())
+
+
+@dataclass(frozen=True)
+class Poses:
+    """Poses of clips; their frames follow one another.
+
+    Attributes:
+        names: Names of the clips.
         joints: Names of the joints, those of COCO as in `piumar_lib.data.skeleton.JOINTS`. What comes in
             pairs begins with "left " or "right ".
-        xy: Pixels to the right and down, float32 ``(frames of all clips, joints, 2)``; NaN where a joint
-            was not found.
-        score: Confidence of the estimator, 0 to 1, ``(frames of all clips, joints)``; 0 where a joint
-            was not found.
+        xy, score: As in `ClipPoses`, float32 ``(frames of all clips, joints, 2)`` and ``(frames of all
+            clips, joints)``.
         start: First row of each clip, and after the last one the number of rows, int64 ``(clips + 1,)``.
-        size: Width and height of each clip's frames in pixels, int64 ``(clips, 2)``; 0 where the source
-            does not say.
-        rate: Frames a second of each clip, ``(clips,)``; NaN where the source does not say.
+        size, rate: As in `ClipPoses`, int64 ``(clips, 2)`` and float32 ``(clips,)``.
         source: Where the poses come from, in a few words.
 
     Raises:
@@ -95,30 +118,22 @@ class Poses:
         return self.xy[frames].numpy(), self.score[frames].numpy()
 
 
-def join(clips: Sequence[tuple[str, np.ndarray, np.ndarray]], joints: Sequence[str],
-         size: Sequence[tuple[int, int]], rate: Sequence[float], source: str) -> Poses:  # fmt: skip
-    """Poses from one array a clip.
-
-    Args:
-        clips: Name, joints ``(frames, joints, 2)`` and scores ``(frames, joints)`` of each.
-        joints, source: See `Poses`.
-        size: Width and height of each, pixels.
-        rate: Frames a second of each.
+def join(clips: Sequence[ClipPoses], joints: Sequence[str], source: str) -> Poses:
+    """Poses of several clips; ``joints`` and ``source`` are those of `Poses`.
 
     Raises:
         ValueError: If there is no clip, or shapes do not go together.
     """
     if not clips:
         raise ValueError("clips: there is none. Give one or more.")
-    lengths = torch.tensor([0] + [len(xy) for _, xy, _ in clips])
     return Poses(
-        tuple(name for name, _, _ in clips),
+        tuple(clip.name for clip in clips),
         tuple(joints),
-        torch.from_numpy(np.concatenate([xy for _, xy, _ in clips]).astype(np.float32)),
-        torch.from_numpy(np.concatenate([score for _, _, score in clips]).astype(np.float32)),
-        lengths.cumsum(0),
-        torch.tensor(size, dtype=torch.int64).reshape(-1, 2),
-        torch.tensor(rate, dtype=torch.float32),
+        torch.from_numpy(np.concatenate([clip.xy for clip in clips]).astype(np.float32)),
+        torch.from_numpy(np.concatenate([clip.score for clip in clips]).astype(np.float32)),
+        torch.tensor([0] + [len(clip.xy) for clip in clips]).cumsum(0),
+        torch.tensor([clip.size for clip in clips], dtype=torch.int64),
+        torch.tensor([clip.rate for clip in clips], dtype=torch.float32),
         source,
     )
 
@@ -126,12 +141,8 @@ def join(clips: Sequence[tuple[str, np.ndarray, np.ndarray]], joints: Sequence[s
 def write_poses(path: str | Path, poses: Poses) -> None:
     """Write ``poses`` atomically.
 
-    Args:
-        path: Ends in ``.safetensors``.
-        poses: Poses to write.
-
     Raises:
-        ValueError: If the path has another ending.
+        ValueError: If the path does not end in ``.safetensors``.
         OSError: If it cannot be written.
     """
     path = as_path(path)
@@ -148,16 +159,8 @@ def read_joints(path: str | Path) -> tuple[str, ...]:
     Raises:
         FileNotFoundError, ValueError: If there is no such file, or it holds something else.
     """
-    from safetensors import SafetensorError, safe_open
-
-    path = as_path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no poses. {REMEDY}")
-    try:
-        with safe_open(path, "pt") as file:
-            return tuple(json.loads((file.metadata() or {})["poses"])["joints"])
-    except (SafetensorError, KeyError, ValueError) as error:
-        raise ValueError(f"{path}: no poses, or damaged ({error}). {REMEDY}") from error
+    with _opened(path) as (_, about):
+        return tuple(about["joints"])
 
 
 def read_poses(path: str | Path) -> Poses:
@@ -167,6 +170,14 @@ def read_poses(path: str | Path) -> Poses:
         FileNotFoundError: If there is no such file.
         ValueError: If it is damaged, or holds something else.
     """
+    with _opened(path) as (file, about):
+        tensors = {name: file.get_tensor(name) for name in _TENSORS}
+        return Poses(tuple(about["names"]), tuple(about["joints"]), source=about["source"], **tensors)
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[tuple[Any, dict[str, Any]]]:
+    """A file of poses and what its header says; what is wrong with either is named."""
     from safetensors import SafetensorError, safe_open
 
     path = as_path(path)
@@ -174,8 +185,6 @@ def read_poses(path: str | Path) -> Poses:
         raise FileNotFoundError(f"{path}: no poses. {REMEDY}")
     try:
         with safe_open(path, "pt") as file:
-            about = json.loads((file.metadata() or {})["poses"])
-            tensors = {name: file.get_tensor(name) for name in _TENSORS}
-        return Poses(tuple(about["names"]), tuple(about["joints"]), source=about["source"], **tensors)
+            yield file, json.loads((file.metadata() or {})["poses"])
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path}: no poses, or damaged ({error}). {REMEDY}") from error

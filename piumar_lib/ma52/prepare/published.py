@@ -23,11 +23,7 @@ FULL, SAMPLE = "MA-52's test list", "the challenge's test list"  # as `name_test
 
 
 def name_test_list(names: Iterable[str]) -> str:
-    """Which of the two published test lists has these clips: `FULL`, `SAMPLE`, or "" for neither.
-
-    Args:
-        names: Names of the clips, in any order.
-    """
+    """Which published test list has these clips, in any order: `FULL`, `SAMPLE`, or "" for neither."""
     names = set(names)
     sizes = {CLIPS["test"]: FULL, CHALLENGE: SAMPLE}
     return sizes.get(len(names), "") if names == set(numbered(len(names))) else ""
@@ -41,14 +37,15 @@ def numbered(count: int) -> list[str]:
 def note_count(root: Path, split: str, listed: Iterable[str], usable: int) -> list[Fault]:
     """What there is to say about a split's number of clips; nothing if it is that of MA-52.
 
-    Args:
-        root: Root of the download.
-        split: ``"train"``, ``"val"`` or ``"test"``.
-        listed: Names in its list.
-        usable: Clips that nothing is wrong with.
+    ``listed`` are the names in its list, ``usable`` is the number of clips that nothing is wrong with.
     """
     sample = split == "test" and name_test_list(listed) == SAMPLE
-    notes = [_say_sample()] if sample else []
+    notes = []
+    if sample:
+        name = list_path(root, "test").name
+        what = f"{SAMPLE} ({CHALLENGE} clips, a sample of MA-52's {CLIPS['test']})"
+        remedy = "Scores on it are of another scale than those on the whole test list: keep them apart."
+        notes.append(Fault("test list of the challenge", name, what, remedy, serious=False))
     published = CHALLENGE if sample else CLIPS[split]
     if usable != published:
         what = f"{usable} usable clips, {published} were published"
@@ -65,12 +62,6 @@ def note_two_test_sets(root: Path, listed: Iterable[str], there: Iterable[str]) 
     what = f"the list is the challenge's, but {len(extra)} more test clips lie in the folder"
     remedy = "Use the clips that came with the list; nobody says that equal names are equal clips."
     return [Fault("two test sets", "test/", what, remedy, serious=False)]
-
-
-def _say_sample() -> Fault:
-    what = f"{SAMPLE} ({CHALLENGE} clips, a sample of MA-52's {CLIPS['test']})"
-    remedy = "Scores on it are of another scale than those on the whole test list: keep them apart."
-    return Fault("test list of the challenge", list_path(Path(), "test").name, what, remedy, False)
 
 
 def _what_lacks(root: Path) -> str:

@@ -34,28 +34,17 @@ class Split:
 
 
 def official(clips: Sequence[Clip]) -> list[Split]:
-    """Train against val as published: val's people are *not* unseen, see `leak`.
-
-    Args:
-        clips: Clips of the index; those of test are left out.
-    """
+    """Train against val as published: val's people are *not* unseen, see `leak`."""
     return [_split("official", clips, {clip.name for clip in clips if clip.split == "val"})]
 
 
 def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> list[Split]:
     """Cut train and val into folds of people, with classes as even as people allow.
 
-    The seed orders only people whose classes are spread alike (scikit-learn's
+    Every clip of train and val is held out once; those of test, whose people are not known, are left
+    out. The seed orders only people whose classes are spread alike (scikit-learn's
     `StratifiedGroupKFold`), so other seeds give nearly the same folds; `leave_people_out` assigns
     people at random.
-
-    Args:
-        clips: Clips of the index; those of test, whose people are not known, are left out.
-        seed: Seed of the order of people whose classes are spread alike, see above.
-        folds: Number of folds.
-
-    Returns:
-        A `Split` for each fold; every clip of train and val is held out once.
 
     Raises:
         ValueError: If there are fewer people than folds, or fewer than two folds.
@@ -82,15 +71,9 @@ def person_disjoint(clips: Sequence[Clip], seed: int = 0, folds: int = 5) -> lis
 
 
 def leave_people_out(clips: Sequence[Clip], seed: int = 0, people: int = 10) -> list[Split]:
-    """Hold out ``people`` people at a time, each once.
+    """Hold out ``people`` people at a time, each once, in a random order; the last fold may be smaller.
 
-    Args:
-        clips: Clips of the index; those of test, whose people are not known, are left out.
-        seed: Seed of the order of people.
-        people: Number of people held out at a time; in the last fold there may be fewer.
-
-    Returns:
-        A `Split` for each fold; every clip of train and val is held out once.
+    Clips of test, whose people are not known, are left out.
 
     Raises:
         ValueError: If there are not enough people to train on the others.

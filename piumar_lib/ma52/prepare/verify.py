@@ -58,17 +58,15 @@ class Report:
 
     def to_json(self) -> str:
         """The report for programs."""
-        return json.dumps(
-            {
-                "root": str(self.root),
-                "usable": self.usable,
-                "clips": self.counts(),
-                "test list": self.test_list or "of neither",
-                "people in train and val": self.people,
-                "faults": [asdict(fault) for fault in self.faults],
-            },
-            indent=1,
-        )
+        about = {
+            "root": str(self.root),
+            "usable": self.usable,
+            "clips": self.counts(),
+            "test list": self.test_list or "of neither",
+            "people in train and val": self.people,
+            "faults": [asdict(fault) for fault in self.faults],
+        }
+        return json.dumps(about, indent=1)
 
     def to_text(self, most: int = 5) -> str:
         """The report for people; of each kind of fault the first ``most``."""
@@ -86,14 +84,10 @@ class Report:
 def verify(
     root: str | Path, decode: bool = False, workers: int | None = None, progress: bool = False
 ) -> Report:
-    """Look at lists and clips of a download.
+    """Look at lists and clips of a download, in ``workers`` threads (by default one for each core).
 
-    Args:
-        root: The folder with ``train/``, ``val/``, ``test/`` and the lists.
-        decode: Decode every frame, instead of reading the packets only: finds pixels that were
-            damaged on the way, at a hundred times the time.
-        workers: Threads; by default as many as cores.
-        progress: Show a progress bar.
+    To ``decode`` every frame, instead of reading the packets only, finds pixels that were damaged on the
+    way, at a hundred times the time.
 
     Raises:
         NotADirectoryError: If ``root`` is no folder.

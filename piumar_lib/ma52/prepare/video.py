@@ -81,10 +81,8 @@ def read_frames(
 def decode(path: Path, which: Sequence[int] | None = None, threads: int = 1) -> Iterator[av.VideoFrame]:
     """Decode a clip as a player shows it: see `Video.frames`.
 
-    Args:
-        path: Any video that FFmpeg reads.
-        which: Numbers of the frames that are wanted, rising; by default all.
-        threads: See `open_video`.
+    ``which`` are the numbers of the frames that are wanted, rising; by default all. For ``threads`` see
+    `open_video`.
 
     Yields:
         Frames, mostly yuv420p: 2 MB each at MA-52's size.
@@ -114,8 +112,7 @@ class VideoError(ValueError):
     Attributes:
         path: The file.
         kind: ``"unreadable clip"``, ``"empty clip"``, ``"no video"`` or ``"damaged clip"``.
-        what: What is wrong with it.
-        remedy: What to do.
+        what, remedy: What is wrong with it, and what to do.
     """
 
     def __init__(self, path: str | Path, kind: str, what: str, remedy: str = AGAIN) -> None:
@@ -127,12 +124,7 @@ class VideoError(ValueError):
 
 
 class Video:
-    """An open video.
-
-    Args:
-        path: The file.
-        container: What PyAV opened.
-        threads: See `open_video`.
+    """An open video, from `open_video`.
 
     Attributes:
         assumed: Frames a second that stand in for times where the file holds none, else None; known once
@@ -234,12 +226,10 @@ def tick_of(frame: av.VideoFrame) -> Fraction:
 
 @contextmanager
 def open_video(path: str | Path, threads: int = 1) -> Iterator[Video]:
-    """Open a video, for as long as the block lasts.
+    """Open any video that FFmpeg reads, for as long as the block lasts.
 
-    Args:
-        path: Any video that FFmpeg reads.
-        threads: Threads of the decoder; 0 takes as many as there are cores. Clips of a data set are
-            decoded by several processes, which have one each.
+    The decoder has so many ``threads``, 0 for one for each core. Clips of a data set are decoded by
+    several processes, which have one each.
 
     Raises:
         FileNotFoundError: If there is no such file.
@@ -344,9 +334,8 @@ def survey(path: str | Path) -> Survey:
 def evenly(times: np.ndarray, count: int) -> np.ndarray:
     """Numbers of ``count`` frames that are spread evenly in time, from the first to the last.
 
-    Args:
-        times: When each frame is shown, in seconds, rising, shape ``(frames,)``.
-        count: How many; of fewer frames some come twice.
+    ``times`` says when each frame is shown, in seconds, rising, shape ``(frames,)``; of fewer frames
+    than ``count`` some come twice.
     """
     last = len(times) - 1
     # In units of a mean gap, so that a steady clip's frames lie at 0, 1, 2, ... to the last bit.
@@ -394,10 +383,23 @@ def shrunk(
     Yields:
         Red, green, blue, uint8 ``(height, width, 3)``.
     """
-    convert = VideoReformatter().reformat  # one for all: each new one would build its tables anew
+    reformatter = VideoReformatter()  # one for all: each new one would build its tables anew
     for frame in frames:
-        width, height, part = _scaled(frame.width, frame.height, box, size)
-        yield convert(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()[part]
+        yield _shrink_one(reformatter, frame, box, size)
+
+
+def thumbnails(frames: Iterable[av.VideoFrame]) -> Iterator[np.ndarray]:
+    """Small frames, enough to find a person: uint8 RGB ``(height, width, 3)``, about 120 pixels wide."""
+    reformatter = VideoReformatter()
+    for frame in frames:
+        yield _shrink_one(reformatter, frame, WHOLE, min(120, frame.width))
+
+
+def _shrink_one(
+    reformatter: VideoReformatter, frame: av.VideoFrame, box: Box, size: int | None
+) -> np.ndarray:
+    width, height, part = _scaled(frame.width, frame.height, box, size)
+    return reformatter.reformat(frame, width, height, "rgb24", interpolation="AREA").to_ndarray()[part]
 
 
 def _scaled(width: int, height: int, box: Box, size: int | None) -> tuple[int, int, tuple]:

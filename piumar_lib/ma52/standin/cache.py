@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from piumar_lib.data.labels import BODY_PARTS, CLIPS, body_part
+from piumar_lib.data.labels import CLIPS
 from piumar_lib.ma52.prepare import cache
 from piumar_lib.ma52.prepare.crop import WHOLE, Box
-from piumar_lib.ma52.prepare.index import Clip, write_index
+from piumar_lib.ma52.prepare.index import Clip, make_clip, write_index
 from piumar_lib.ma52.standin import Plan
 from piumar_lib.ma52.standin.render import make_looks, render
 from piumar_lib.ma52.standin.videos import RATE, joints_of
@@ -34,7 +34,7 @@ def write_cache(
     """Render a stand-in straight into a raw cache, with its ``index.csv``: no video is coded or decoded.
 
     For training at full scale, where coding 22,422 clips would take hours. Clips that are there already
-    are kept, so the same call resumes a killed run.
+    are kept, so the same call resumes a killed run; it returns how many were missing.
 
     Args:
         folder: The cache; created if necessary.
@@ -43,10 +43,7 @@ def write_cache(
         frames: Number of frames kept of each clip, evenly spread.
         device: Where to render.
         workers: Processes; on a GPU too, as people are found, and clips are written, on processors.
-        progress: Show a progress bar.
-
-    Returns:
-        The number of clips that were missing.
+        progress: Whether to show a progress bar.
 
     Raises:
         ValueError: If the folder holds a cache of other settings.
@@ -113,11 +110,6 @@ def _cut(film: torch.Tensor, box: Box, size: int) -> np.ndarray:
 
 
 def describe_clip(plan: Plan, row: int) -> Clip:
-    """A line of the index; test clips say neither who nor what, as published."""
-    name, split = str(plan.name[row]), str(plan.split[row])
-    hidden = split == "test"
-    person, session = ("", "") if hidden else name.split("_")[:2]
-    action = -1 if hidden else int(plan.action[row])
-    part = "" if hidden else BODY_PARTS[int(body_part(action))]
-    return Clip(name, split, person, session, action, part, int(plan.frames[row]), RATE, plan.width,
-                plan.height, 0, "")  # fmt: skip
+    """A line of the index."""
+    name, split, action = str(plan.name[row]), str(plan.split[row]), int(plan.action[row])
+    return make_clip(name, split, action, int(plan.frames[row]), RATE, (plan.width, plan.height))

@@ -73,15 +73,22 @@ class Estimate:
     score: np.ndarray
 
 
+def true_joints(plan: Plan) -> Iterator[tuple[str, np.ndarray]]:
+    """The name of each clip, and its true joints: pixels to the right and down, ``(frames, 17, 2)``."""
+    looks = make_looks(plan.people, plan.seed)
+    for person in range(plan.people):
+        mine, moves = joints_of(plan, person)
+        pixels = to_pixels(moves, looks, np.full(len(mine), person), plan.width, plan.height)
+        for row, joints in zip(mine, pixels, strict=True):
+            yield str(plan.name[row]), joints[: plan.frames[row]]
+
+
 def estimate(
     plan: Plan, joints: Sequence[str] = COCO, detector: Detector | None = None
 ) -> Iterator[Estimate]:
     """Estimate poses of all clips, person by person, in the order of the plan.
 
-    Args:
-        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
-        joints: Names of a layout.
-        detector: Error model; by default that of `Detector`.
+    ``joints`` are the names of a layout, and errors those of a `Detector`.
     """
     crowd = make_people(plan.people, plan.seed, all_actions()).pose
     looks = make_looks(plan.people, plan.seed)
@@ -102,9 +109,8 @@ def _estimate_person(
         frames = plan.frames[row]
         here, main = [(keypoint[k, :frames], score[k, :frames])], 0
         if watched[k]:
-            other = _bystander(
-                crowd[rng.integers(len(crowd))], frames, plan, looks, joints, detector, rng
-            )
+            pose = crowd[rng.integers(len(crowd))]
+            other = _bystander(pose, frames, plan, looks, joints, detector, rng)
             main = int(rng.integers(2))
             here.insert(1 - main, other)
         people = [np.stack(arrays) for arrays in zip(*here, strict=True)]
@@ -128,20 +134,15 @@ def _bystander(
 def blur(
     true: np.ndarray, joints: Sequence[str], detector: Detector, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Add an estimator's errors to true joints.
-
-    Args:
-        true: Torso lengths, ``(clips, frames, joints, 2)``.
-        joints: Their names.
-        detector: Error model.
-        rng: Draws the errors.
+    """Add an estimator's errors to true joints, torso lengths ``(clips, frames, joints, 2)``.
 
     Returns:
         Estimated joints, float32 of the same shape, and their scores ``(clips, frames, joints)``; NaN
         and 0 where a joint is not found.
     """
     shape = true.shape[:3]
-    size = detector.jitter * np.array([_difficulty(joint) for joint in joints], np.float32)
+    harder = (next((h for part, h in HARDER.items() if part in joint), 1.0) for joint in joints)
+    size = detector.jitter * np.array([*harder], np.float32)
     size = size * np.exp(detector.spread * rng.standard_normal((shape[0], 1, 1), np.float32))
     hard = _spells(rng, shape, detector.hard, detector.hard_frames)
     size = np.where(hard, np.float32(detector.harder) * size, size)  # (clips, frames, joints)
@@ -154,10 +155,6 @@ def blur(
     error[gone] = np.nan
     certain[gone] = 0
     return error, certain
-
-
-def _difficulty(joint: str) -> float:
-    return next((factor for part, factor in HARDER.items() if part in joint), 1.0)
 
 
 def _correlated(rng: np.random.Generator, shape: tuple[int, ...], memory: float) -> np.ndarray:

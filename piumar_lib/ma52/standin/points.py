@@ -20,14 +20,11 @@ _ALONG = {1: 0.5, 2: 0.7, 3: 0.85, "tip": 1.0}  # of a finger's joints, from the
 
 
 def derive(joints: np.ndarray, names: Sequence[str]) -> np.ndarray:
-    """Named joints of bodies.
+    """Named joints of bodies, ``(..., names, 2)``; a joint of COCO's is where it was.
 
     Args:
         joints: COCO's 17 joints, ``(..., 17, 2)``, in any unit, y downward.
         names: Names of joints, all in `piumar_lib.data.joints.ABOVE`.
-
-    Returns:
-        ``(..., names, 2)``; a joint of COCO's is where it was.
 
     Raises:
         ValueError: If a name is unknown.

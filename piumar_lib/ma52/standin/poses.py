@@ -23,7 +23,7 @@ from tqdm import tqdm
 from piumar_lib.data.joints import COCO, HALPE, LAYOUTS, OPENPOSE
 from piumar_lib.data.labels import CLIPS
 from piumar_lib.ma52.prepare.index import write_index
-from piumar_lib.ma52.prepare.poses import Poses, join, write_poses
+from piumar_lib.ma52.prepare.poses import ClipPoses, Poses, join, write_poses
 from piumar_lib.ma52.standin.cache import describe_clip
 from piumar_lib.ma52.standin.estimate import Detector, Estimate, estimate
 from piumar_lib.ma52.standin.videos import RATE, Plan, claim
@@ -34,32 +34,24 @@ from piumar_lib.support.locks import only_run
 def make_poses(
     plan: Plan, joints: int = len(COCO), detector: Detector | None = None, progress: bool = False
 ) -> Poses:
-    """Poses of a stand-in, as if its estimator's file had been written and read.
+    """Poses of a stand-in's plan, as if its estimator's file had been written and read.
 
-    Args:
-        plan: Clips of the stand-in, from `piumar_lib.ma52.standin.plan`.
-        joints: 17, 28, 33, 44 or 136.
-        detector: Error model of the estimator.
-        progress: Show a progress bar.
+    There are 17, 28, 33, 44 or 136 joints, with the errors of ``detector``.
     """
     clips: list[Any] = [None] * len(plan)
     for found in _estimates(plan, joints, detector, progress):
         xy, score = found.keypoint[found.main], found.score[found.main]
         xy[score == 0] = np.nan
-        clips[found.row] = (str(plan.name[found.row]), xy, score)
-    size = [(plan.width, plan.height)] * len(plan)
-    return join(clips, LAYOUTS[joints], size, [RATE] * len(plan), f"stand-in, seed {plan.seed}")
+        name, size = str(plan.name[found.row]), (plan.width, plan.height)
+        clips[found.row] = ClipPoses(name, xy, score, size, RATE)
+    return join(clips, LAYOUTS[joints], f"stand-in, seed {plan.seed}")
 
 
 def write_standin_poses(
     folder: Path, plan: Plan, joints: int = len(COCO), detector: Detector | None = None,
     progress: bool = True,
 ) -> None:  # fmt: skip
-    """Write ``poses.safetensors`` and ``index.csv``, to train on at once.
-
-    Args:
-        folder: Folder of the files; created if necessary.
-        plan, joints, detector, progress: Clips, joints, errors and progress bar, see `make_poses`.
+    """Write ``poses.safetensors`` and ``index.csv``, to train on at once, as `make_poses` makes them.
 
     Raises:
         ValueError: If the folder holds a stand-in of another plan.
@@ -75,15 +67,7 @@ def write_standin_poses(
 def write_pose_files(
     folder: Path, plan: Plan, form: str, detector: Detector | None = None, progress: bool = True
 ) -> list[Path]:
-    """Write poses in a published form.
-
-    Args:
-        folder: Folder of the files; created if necessary.
-        plan, detector, progress: Clips, errors and progress bar, see `make_poses`.
-        form: One of `FORMS`.
-
-    Returns:
-        The files.
+    """Write poses in a published form, one of `FORMS`, and return the files.
 
     Raises:
         ValueError: If the form is unknown, or the folder holds a stand-in of another plan.

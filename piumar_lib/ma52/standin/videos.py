@@ -108,16 +108,9 @@ def plan(
 
 
 def write(root: Path, plan: Plan, workers: int = 1, progress: bool = True) -> int:
-    """Write a stand-in; clips that are already there are kept, which resumes a killed run.
+    """Write a stand-in into a folder, in ``workers`` processes; return how many clips were missing.
 
-    Args:
-        root: Folder; created if necessary.
-        plan: Clips to write, from `plan`.
-        workers: Processes.
-        progress: Show a progress bar.
-
-    Returns:
-        The number of clips that were missing.
+    Clips that are already there are kept, which resumes a killed run.
 
     Raises:
         ValueError: If the folder holds a stand-in of another plan.
