@@ -468,7 +468,7 @@ show(fig, alt=f"Forest plot of what the motion clock adds, by data set and poole
 # comes from UTD-MHAD (+6.7), SPAR (+5.0), MSR Action3D (+3.9) and SHREC'17 (+2.7); the other five sets gain at most 1.8. SPAR, MSR
 # Action3D and UTKinect also served to choose hyperparameters; on the other six sets it is less certain: `TFAM + augmentation` over
 # `TFAM, uniform clock + augmentation` on `new people, own tempo`: +1.3 points [-0.5, +3.1]. At one length little is left to align:
-# `TFAM + augmentation` over `TFAM, uniform clock + augmentation` on `real people, one length`: +0.7 points [-0.2, +1.6].
+# `TFAM + augmentation` over `TFAM, uniform clock + augmentation` on `real people, one length`: +0.5 points [-0.4, +1.5].
 #
 # The page of records, which `make book` writes, lists all attempts on development people, from which the defaults were chosen:
 # other floors, numbers of steps and clocks, entropic plans, and the branch without its amplitude step. With a path or a name in
@@ -545,7 +545,7 @@ check.borrow_clock(borrow_clock)
 #   movement repeats.
 # - Sensor noise at rest distorts the clock; a threshold at the estimated noise level repairs it.
 # - What TFAM gains by **its alignment** over a uniform clock, on 153 real people: +2.0 points [+0.5, +3.6] at own tempo (not
-#   decided), +0.7 points [-0.2, +1.6] at one length (not decided). Chapter 09 corrects these verdicts for twelve tests.
+#   decided), +0.5 points [-0.4, +1.5] at one length (not decided). Chapter 09 corrects these verdicts for twelve tests.
 
 # %% [markdown] slideshow={"slide_type": "skip"}
 # ## Paper ledger
