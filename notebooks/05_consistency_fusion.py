@@ -415,7 +415,7 @@ for pool, name in POOLS.items():
 #
 # The defaults were chosen on these people, with 20 epochs and uncorrected for the number of attempts, which the page of
 # records lists (`make book` writes it). [Chapter 09](09_evidence.ipynb) judges on nine sets and finds less:
-# `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.3 points [+0.0, +4.7], and `TFAM + augmentation`
+# `TFAM + augmentation` over `augmentation` on `real people, own tempo`: +2.3 points [-0.1, +4.7], and `TFAM + augmentation`
 # over `augmentation` on `real people, one length`: +0.2 points [-1.4, +1.7]. With a larger network no gain is left.
 
 # %% [markdown] slideshow={"slide_type": "slide"}

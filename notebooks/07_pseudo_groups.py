@@ -498,7 +498,7 @@ show(fig, alt=f"What GIRL adds in the study, and below in the log of attempts: {
 # **Compare.** By the records of [chapter 09](09_evidence.ipynb), nine sets of real people, GIRL adds little to TFAM, if
 # anything, and clusters of style no more than random groups:
 #
-# - `PIUmr + augmentation` over `TFAM + augmentation` on `real people, own tempo`: +0.1 points [-0.2, +0.5]
+# - `PIUmr + augmentation` over `TFAM + augmentation` on `real people, own tempo`: +0.1 points [-0.4, +0.6]
 # - `PIUmr + augmentation` over `TFAM + augmentation` on `real people, one length`: +0.0 points [-0.3, +0.2]
 # - `PIUmr + augmentation` over `PIUmr, random groups + augmentation` on `real people, own tempo`: +0.1 points [-0.1, +0.4]
 # - `PIUmr + augmentation` over `PIUmr, random groups + augmentation` on `real people, one length`: -0.1 points [-0.3, +0.1]
