@@ -12,7 +12,14 @@ import jupytext
 import matplotlib.pyplot as plt
 import pytest
 
-from piumar_lib.evidence import contrasts, experiments, forest, person_gain, protocol
+from piumar_lib.evidence import (
+    contrasts,
+    experiments,
+    forest,
+    person_gain,
+    protocol,
+    statistics,
+)
 from piumar_lib.evidence.records import read_records
 from tools import claims
 from tools.__main__ import main
@@ -92,6 +99,26 @@ def test_conclusions_are_what_the_planned_contrasts_say(name):
     assert f"{own} at own tempo, {one} at one length" in text
     own, one = map(contrasts.seeds_of_all, protocol.FORMS)
     assert f"{own} of {protocol.SEEDS} planned seeds at own tempo, {one} at one length" in text
+
+
+# What chapter 09 says without a number, of methods over augmentation on real people at own tempo.
+UNDECIDED = ("DAID + augmentation", "HDF + augmentation", "GroupDRO + augmentation", "MiniRocket")
+EQUIVALENT = tuple(f"{name} + augmentation" for name in ("weight averaging", "reclock", "masked ReMA"))
+
+
+@pytest.mark.usefixtures("committed")
+def test_what_is_said_without_a_number_is_what_the_records_say():
+    (path,) = (path for path in DOCUMENTS if path.stem == STRICT)
+    text = re.sub(r" \[\[\d+\]\([^)]*\)\]", "", prose(path))
+    assert "For DAID, HDF, GroupDRO and MiniRocket nothing is established." in text
+    assert "It also separates augmentation from weight averaging, reclock, masked ReMA and ReMA" in text
+    records = contrasts.read(protocol.REAL, "own tempo")
+    found = {m: contrasts.compare(records, m, "augmentation") for m in (*UNDECIDED, *EQUIVALENT)}
+    verdicts = {method: statistics.verdict(pooled) for method, pooled in found.items()}
+    said = dict.fromkeys(UNDECIDED, "not decided") | dict.fromkeys(
+        EQUIVALENT, "equivalent within 1 point"
+    )
+    assert verdicts == said
 
 
 def test_the_strict_chapter_is_there():
