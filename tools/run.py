@@ -221,9 +221,9 @@ def _run(
 ) -> Iterator[Outcome]:
     """Outcomes as chapters end. Of several at a time, `CHAIN` stays in order, and `ALONE` comes last."""
     run = partial(_run_in_order, root, profile, timeout)
-    chain, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
+    linked, alone = ([c for c in chapters if c.number in numbers] for numbers in (CHAIN, ALONE))
     others = [[c] for c in chapters if c.number not in (*CHAIN, *ALONE)]
-    jobs = [(part,) for part in (chain, *others) if part]
+    jobs = [(part,) for part in (linked, *others) if part]
     if workers == 1:
         jobs, alone = [], chapters
     for ended in in_parallel(run, jobs, max(1, min(workers, len(jobs)))):
